@@ -1,0 +1,1 @@
+//! Drives the engine over the simulation or over recorded events (an iterator).

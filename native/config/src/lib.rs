@@ -1,0 +1,1 @@
+//! The one validator of files; reports every fault with file:line.

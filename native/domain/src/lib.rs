@@ -1,0 +1,42 @@
+//! `domain`: the vocabulary of py_rt; no I/O, and deliberately not serialisable.
+//!
+//! Every crate speaks in these types. Prices, quantities and money are integers
+//! ([`Price`], [`Quantity`], [`Money`]); nothing here converts from a float, and
+//! nothing here knows how it is written to a wire or a file: each boundary crate
+//! owns its own encoding and converts.
+
+mod bar;
+mod fixed;
+mod ids;
+mod instrument;
+mod market_event;
+mod money;
+mod order;
+mod order_report;
+mod price;
+mod quote;
+mod text;
+mod time;
+mod trade;
+mod venue;
+
+pub use bar::Bar;
+pub use fixed::{Decimal, FixedPointError, SCALE, SCALE_DIGITS};
+pub use ids::{BundleDigest, ClientOrderId, Epoch, InstrumentId, SlotId, TradeId, VenueOrderId};
+pub use instrument::{Instrument, InstrumentRules, InstrumentStatus, RuleViolation};
+pub use market_event::{
+    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState,
+    VenueStatus,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use order::{CancelRequest, OrderRequest, OrderStatus, OrderType, Side, TimeInForce};
+pub use order_report::{
+    Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind, OrderSnapshot,
+    RejectReason,
+};
+pub use price::{Price, Quantity};
+pub use quote::Quote;
+pub use text::Text;
+pub use time::{Nanos, Timestamp};
+pub use trade::Trade;
+pub use venue::Venue;

@@ -1,0 +1,1 @@
+//! The only writer and reader of the durable record; owns its codecs.

@@ -1,0 +1,3 @@
+//! The only service: clock, environment, threads, sockets.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The only crate that knows Python; a few lines per function.

@@ -1,0 +1,1 @@
+//! The venue as a model in simulated time; no I/O.

@@ -1,0 +1,1 @@
+//! The only server of venue wires.
