@@ -38,7 +38,11 @@ impl Bar {
     /// Number of the interval since the epoch: the grid position that anchors recursive features.
     #[must_use]
     pub const fn number(&self) -> i64 {
-        if self.span.0 <= 0 { 0 } else { self.ts_open.nanos().div_euclid(self.span.0) }
+        if self.span.0 <= 0 {
+            0
+        } else {
+            self.ts_open.nanos().div_euclid(self.span.0)
+        }
     }
 
     /// Whether low <= open, close <= high, all prices are positive and the volume is not negative.

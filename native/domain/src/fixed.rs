@@ -72,7 +72,11 @@ pub(crate) fn parse(text: &[u8]) -> Result<i64, FixedPointError> {
 }
 
 fn digit(byte: u8) -> Result<u8, FixedPointError> {
-    if byte.is_ascii_digit() { Ok(byte - b'0') } else { Err(FixedPointError::NotANumber) }
+    if byte.is_ascii_digit() {
+        Ok(byte - b'0')
+    } else {
+        Err(FixedPointError::NotANumber)
+    }
 }
 
 /// Writes `units` of 1e-8 as decimal text, without trailing zeros and without a point when whole.
@@ -128,7 +132,9 @@ impl Decimal {
     /// `value` scaled by this number, rounded toward zero; `None` on overflow.
     #[must_use]
     pub fn scale(self, value: i128) -> Option<i128> {
-        value.checked_mul(i128::from(self.0)).map(|scaled| scaled / i128::from(SCALE))
+        value
+            .checked_mul(i128::from(self.0))
+            .map(|scaled| scaled / i128::from(SCALE))
     }
 }
 

@@ -112,7 +112,11 @@ impl Instrument {
         }
         let too_large = !rules.max_quantity.is_zero() && quantity > rules.max_quantity;
         if quantity < rules.min_quantity || quantity <= Quantity::ZERO || too_large {
-            return Err(RuleViolation::QuantityRange(quantity, rules.min_quantity, rules.max_quantity));
+            return Err(RuleViolation::QuantityRange(
+                quantity,
+                rules.min_quantity,
+                rules.max_quantity,
+            ));
         }
         let notional = price.notional(quantity, self.quote);
         if notional.units() < rules.min_notional.units() {

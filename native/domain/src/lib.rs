@@ -25,14 +25,12 @@ pub use fixed::{Decimal, FixedPointError, SCALE, SCALE_DIGITS};
 pub use ids::{BundleDigest, ClientOrderId, Epoch, InstrumentId, SlotId, TradeId, VenueOrderId};
 pub use instrument::{Instrument, InstrumentRules, InstrumentStatus, RuleViolation};
 pub use market_event::{
-    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState,
-    VenueStatus,
+    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState, VenueStatus,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{CancelRequest, OrderRequest, OrderStatus, OrderType, Side, TimeInForce};
 pub use order_report::{
-    Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind, OrderSnapshot,
-    RejectReason,
+    Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind, OrderSnapshot, RejectReason,
 };
 pub use price::{Price, Quantity};
 pub use quote::Quote;

@@ -69,7 +69,10 @@ impl Money {
     /// From units of 1e-8, the scale of prices and venue balances.
     #[must_use]
     pub const fn from_decimal_units(units: i64, currency: Currency) -> Self {
-        Self { units: units as i128 * SCALE as i128, currency }
+        Self {
+            units: units as i128 * SCALE as i128,
+            currency,
+        }
     }
 
     /// Nothing, in `currency`.
@@ -102,7 +105,10 @@ impl Money {
     /// [`MoneyError`] when the currencies differ or the sum does not fit.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let units = self.units.checked_add(other.units).ok_or(MoneyError::OutOfRange)?;
+        let units = self
+            .units
+            .checked_add(other.units)
+            .ok_or(MoneyError::OutOfRange)?;
         Ok(Self { units, ..self })
     }
 
@@ -112,7 +118,10 @@ impl Money {
     /// [`MoneyError`] when the currencies differ or the difference does not fit.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let units = self.units.checked_sub(other.units).ok_or(MoneyError::OutOfRange)?;
+        let units = self
+            .units
+            .checked_sub(other.units)
+            .ok_or(MoneyError::OutOfRange)?;
         Ok(Self { units, ..self })
     }
 

@@ -173,10 +173,18 @@ mod tests {
             (b"1.2.3", FixedPointError::NotANumber),
             (b"0.123456789", FixedPointError::TooPrecise),
             (b"92233720368.54775808", FixedPointError::OutOfRange),
-            (b"00000000000000000000000000000000000000000000001", FixedPointError::TooLong),
+            (
+                b"00000000000000000000000000000000000000000000001",
+                FixedPointError::TooLong,
+            ),
         ];
         for (text, error) in cases {
-            assert_eq!(Price::parse(text), Err(error), "{}", String::from_utf8_lossy(text));
+            assert_eq!(
+                Price::parse(text),
+                Err(error),
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 
