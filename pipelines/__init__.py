@@ -1,0 +1,1 @@
+"""When things are made: definitions, jobs, schedules and sensors. Nothing imports this package."""

@@ -1,0 +1,1 @@
+"""The command `py_rt`: one file per noun, each thin."""
