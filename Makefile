@@ -1,0 +1,99 @@
+# The one command runner. `make help` lists the targets.
+#
+# Needs: Debian 12 or alike with rustc 1.95, CPython 3.11 with pip, GNU make, gcc/g++ and git. Everything else is
+# installed into the project's own folders (.tools, .venv, target).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# One cargo target directory for every step; set CARGO_TARGET_DIR to put it elsewhere.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export DAGSTER_DISABLE_TELEMETRY := 1
+export GX_ANALYTICS_ENABLED := false
+# pyo3 asks the interpreter these questions; giving maturin's answers to plain cargo too keeps one build valid for both.
+export PYO3_NO_PYTHON := 1
+
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/bin/uv)
+# After `setup` the environment is up to date: no second check at every step.
+RUN := $(UV) run --no-sync
+
+CARGO_CRATES := --workspace --exclude py_rt_core --locked
+say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z_-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(UV) ## Install uv if absent, the Python environment, py_rt_core and both commands (into .venv).
+	$(call say,setup: Python environment and native build)
+	@$(UV) sync --locked
+
+$(CURDIR)/.tools/bin/uv:
+	$(call say,setup: uv $(UV_VERSION) into .tools)
+	@python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools "uv==$(UV_VERSION)"
+
+.PHONY: build
+build: setup ## Build everything that is built: same as setup, then show what stands.
+	@$(RUN) py_rt --version
+	@$(RUN) py_rt_live --version
+	@$(RUN) py_rt_venue_server --version
+
+.PHONY: demo
+demo: setup ## The whole system on real data: assets, bundle, paper trading, replay.
+	@$(RUN) py_rt demo
+
+.PHONY: test
+test: setup lint proto test-rust test-python ## All tests of both languages, lints and type checks included.
+
+.PHONY: test-rust
+test-rust: $(UV)
+	$(call say,test: Rust)
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run $(CARGO_CRATES); else cargo test $(CARGO_CRATES) --all-targets; fi
+	@cargo test $(CARGO_CRATES) --doc
+
+.PHONY: test-python
+test-python: $(UV)
+	$(call say,test: Python)
+	@$(RUN) pytest
+
+.PHONY: lint
+lint: setup ## rustfmt, clippy, rustdoc links, ruff, mypy --strict, import-linter.
+	$(call say,lint: Rust)
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	$(call say,lint: Python)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports --no-logo 2>/dev/null || $(RUN) lint-imports
+
+.PHONY: proto
+proto: setup ## Generate both languages' messages from proto/; fails if the committed code differs.
+	$(call say,proto: generated code equals its source)
+	@$(RUN) python proto/generate.py
+	@git diff --exit-code --stat -- native/messaging/src/wire py_rt/bridge/wire \
+	  || { echo "make proto: the committed code was not what proto/ generates; it is now: review and commit it" >&2; exit 1; }
+
+.PHONY: bench
+bench: setup ## Measure: one table, each row beside its anchor where there is one.
+	@$(RUN) python benches/run.py
+
+.PHONY: ui
+ui: setup ## Dagster's webserver and daemon with the project loaded.
+	@$(RUN) py_rt ui
+
+.PHONY: format
+format: setup ## Rewrite both languages' sources in the house format.
+	@cargo fmt --all
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+.PHONY: clean
+clean: ## Remove what was built and installed; recorded runs and tables (.py_rt) stay.
+	rm -rf target build dist wheel.data .venv .tools .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
