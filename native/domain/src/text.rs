@@ -10,16 +10,16 @@ pub struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Holds `text`; `None` when it is longer than `N` bytes or not printable ASCII.
+    /// Holds `text`; `None` when it is longer than `N` bytes or not printable ASCII (space included).
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let fits = text.len() <= N && N <= usize::from(u8::MAX);
-        if !fits || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let len = u8::try_from(text.len()).ok()?;
+        let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if text.len() > N || !printable {
             return None;
         }
         let mut bytes = [0; N];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
-        let len = u8::try_from(text.len()).ok()?;
         Some(Self { bytes, len })
     }
 
