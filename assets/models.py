@@ -1,0 +1,232 @@
+"""Models: the rows a month may learn from, the search, the model, and the ONNX file that trades.
+
+Partition M is the model to use *in* month M: it is trained on rows whose label was known before M began.
+Values other than tables are `dict[str, bytes]`, file name to content, stored by the `artifacts` IO manager.
+"""
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from py_rt.backtesting.ledger import TrialLedger
+
+if TYPE_CHECKING:
+    from py_rt.ml.scores import Scores
+
+MONTHS = dg.MonthlyPartitionsDefinition(start_date="2021-11", end_date="2022-01", fmt="%Y-%m")
+GROUP = "models"
+BAR_NS = 900 * 10**9
+NS_PER_SECOND = 10**9
+# Four hours: a label looks one hour ahead, and volatile hours come in runs.
+EMBARGO_NS = 16 * BAR_NS
+GOLDEN_ROWS = 1_024
+DATA_NOTES = (
+    "The source reports no volume for many bars; those are imputed, so features made of volume are partly guesses.",
+)
+
+Files = dict[str, bytes]
+
+# A month learns from every earlier day, a range that no window of fixed length describes; the body cuts by time.
+_all_days = dg.AssetIn(partition_mapping=dg.AllPartitionMapping())
+
+
+class StudyConfig(dg.Config):
+    """How many parameter sets are tried, and from which seed."""
+
+    trials: int = 12
+    seed: int = 7
+    objective: str = "log_loss"
+    cost_bps: float = 10.0
+
+
+class OnnxConfig(dg.Config):
+    """The name written into the file, and the probabilities at which no decision may change."""
+
+    name: str = "btc_momentum"
+    thresholds: list[float] = Field(default=[0.45, 0.5, 0.55, 0.65])
+
+
+def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
+    window = context.partition_time_window
+    return int(window.start.timestamp()) * NS_PER_SECOND, int(window.end.timestamp()) * NS_PER_SECOND
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=MONTHS,
+    io_manager_key="delta",
+    metadata={"partition_column": "month"},
+    ins={"features_bar": _all_days, "labels": _all_days},
+    check_specs=[dg.AssetCheckSpec("labels_known_before_month", asset="training_set", blocking=True)],
+)
+def training_set(
+    context: dg.AssetExecutionContext, feature_spec: Files, features_bar: pl.DataFrame, labels: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Warm, labelled rows whose label ended at least the embargo before the month began."""
+    from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before, training_data
+
+    names = FeatureContract.from_canonical_json(feature_spec["features.json"]).names
+    start_ns, _ = _window_ns(context)
+    table = rows_known_before(join_labels(features_bar, labels, names), start_ns, embargo_ns=EMBARGO_NS)
+    data = training_data(table, names)
+    last_end_ns = int(data.ends.max())
+    check = dg.AssetCheckResult(
+        check_name="labels_known_before_month",
+        passed=last_end_ns + EMBARGO_NS < start_ns,
+        metadata={"last_label_end_ns": last_end_ns, "month_start_ns": start_ns, "embargo_ns": EMBARGO_NS},
+    )
+    return dg.MaterializeResult(
+        value=table.with_columns(pl.lit(context.partition_time_window.start.date()).alias("month")),
+        metadata={"rows": table.height, "share_of_label_1": float(data.labels.mean()), "dataset_id": data.dataset_id},
+        check_results=[check],
+        data_version=dg.DataVersion(data.dataset_id),
+    )
+
+
+@dg.asset(group_name=GROUP, partitions_def=MONTHS, io_manager_key="artifacts")
+def hyperparameter_study(
+    config: StudyConfig, ledger: dg.ResourceParam[TrialLedger], feature_spec: Files, training_set: pl.DataFrame
+) -> dg.MaterializeResult[Files]:
+    """A seeded Optuna study by purged walk-forward validation; every trial goes to the ledger."""
+    from py_rt.ml.pipeline import FeatureContract, training_data
+    from py_rt.ml.scores import SignalPolicy
+    from py_rt.optimization.bayesian import StudySettings, run_study, trial_table
+
+    names = FeatureContract.from_canonical_json(feature_spec["features.json"]).names
+    settings = StudySettings(
+        trials=config.trials,
+        seed=config.seed,
+        objective=config.objective,
+        embargo_ns=EMBARGO_NS,
+        policy=SignalPolicy(cost_bps=config.cost_bps),
+    )
+    data = training_data(training_set, names)
+    study = run_study(data, settings, ledger=ledger, subject="model_lgbm", recorded_at_ns=time.time_ns())
+    return dg.MaterializeResult(
+        value={"study.json": study.to_json()},
+        metadata={
+            "trials": dg.MetadataValue.md(trial_table(study.trials)),
+            "trials_on_this_data": ledger.count(data.dataset_id),
+            "best_log_loss": study.winner.log_loss,
+            "best_sharpe_per_period": study.winner.sharpe,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=MONTHS,
+    io_manager_key="artifacts",
+    ins={"features_bar": _all_days, "labels": _all_days},
+    check_specs=[dg.AssetCheckSpec("better_than_base_rate", asset="model_lgbm")],
+)
+def model_lgbm(
+    context: dg.AssetExecutionContext,
+    feature_spec: Files,
+    training_set: pl.DataFrame,
+    hyperparameter_study: Files,
+    features_bar: pl.DataFrame,
+    labels: pl.DataFrame,
+) -> dg.MaterializeResult[Files]:
+    """The study's winner trained on all rows, and its card; scored on the month it will trade where that is known."""
+    from py_rt.ml.model_card import CardFacts, model_card
+    from py_rt.ml.pipeline import (
+        FeatureContract,
+        evaluate_table,
+        join_labels,
+        rows_decided_within,
+        train,
+        training_data,
+    )
+    from py_rt.optimization.bayesian import StudyResult
+
+    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
+    study = StudyResult.from_json(hyperparameter_study["study.json"])
+    model = train(training_data(training_set, contract.names), study.winner.params, contract=contract, seed=study.seed)
+    month = rows_decided_within(join_labels(features_bar, labels, contract.names), *_window_ns(context))
+    scores = evaluate_table(model, month)
+    card = model_card(
+        model,
+        CardFacts(
+            name="model_lgbm",
+            instrument=training_set.item(0, "instrument"),
+            month=context.partition_key,
+            bar_ns=BAR_NS,
+            search=study.search_record(),
+            out_of_sample=scores,
+            data_notes=DATA_NOTES,
+        ),
+    )
+    metadata: dict[str, dg.MetadataValue | float | int] = {"rows": model.rows, "card": dg.MetadataValue.md(card)}
+    if scores is not None:
+        metadata |= {"auc": scores.auc or 0.5, "log_loss": scores.log_loss, "base_log_loss": scores.base_log_loss}
+    return dg.MaterializeResult(
+        value={
+            "model.json": model.to_json(),
+            "model_card.md": card.encode(),
+            "scores.json": json.dumps(scores.to_dict() if scores else None, sort_keys=True).encode(),
+        },
+        metadata=metadata,
+        check_results=[_better_than_base_rate(scores)],
+    )
+
+
+def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
+    """A warning, not a gate: an honest sample may well show no skill."""
+    passed = scores is not None and scores.log_loss < scores.base_log_loss
+    numbers = {} if scores is None else {"log_loss": scores.log_loss, "base_log_loss": scores.base_log_loss}
+    return dg.AssetCheckResult(
+        check_name="better_than_base_rate",
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=numbers,
+        description="not evaluated: the month has no rows yet" if scores is None else None,
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=MONTHS,
+    io_manager_key="artifacts",
+    ins={"features_bar": _all_days},
+    check_specs=[
+        dg.AssetCheckSpec("onnx_parity", asset="onnx_model", blocking=True),
+        dg.AssetCheckSpec("feature_contract", asset="onnx_model", blocking=True),
+    ],
+)
+def onnx_model(
+    config: OnnxConfig, feature_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame
+) -> dg.MaterializeResult[Files]:
+    """The ONNX file, its golden rows and the proof that it answers as the booster does."""
+    from py_rt.ml import export
+    from py_rt.ml.pipeline import FeatureContract, TrainedModel, warm_features
+
+    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
+    model = TrainedModel.from_json(model_lgbm["model.json"])
+    booster = model.booster()
+    onnx = export.export_onnx(
+        booster, feature_names=model.feature_names, feature_spec_sha256=model.feature_spec_sha256, name=config.name
+    )
+    rows = warm_features(features_bar, model.feature_names)
+    parity = export.check_parity(booster, onnx, rows, thresholds=config.thresholds)
+    faults = export.check_contract(onnx, feature_names=contract.names, feature_spec_sha256=contract.sha256)
+    golden = export.write_golden(onnx, warm_features(features_bar, model.feature_names, at_most=GOLDEN_ROWS))
+    return dg.MaterializeResult(
+        value={
+            "model.onnx": onnx,
+            "golden.bin": golden,
+            "parity.json": json.dumps(parity.to_dict(), sort_keys=True).encode(),
+            "model_card.md": model_lgbm["model_card.md"],
+        },
+        metadata={"bytes": len(onnx), "sha256": hashlib.sha256(onnx).hexdigest(), "max_abs_diff": parity.max_abs_diff},
+        check_results=[
+            dg.AssetCheckResult(check_name="onnx_parity", passed=parity.passed, metadata=parity.to_dict()),
+            dg.AssetCheckResult(check_name="feature_contract", passed=not faults, metadata={"faults": faults}),
+        ],
+        data_version=dg.DataVersion(hashlib.sha256(onnx).hexdigest()),
+    )

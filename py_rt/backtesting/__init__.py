@@ -1,0 +1,1 @@
+"""Backtests, how good they were, and the ledger of how often one tried."""

@@ -1,0 +1,1 @@
+"""Searches over parameters; every trial goes to the ledger."""
