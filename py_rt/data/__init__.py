@@ -1,0 +1,13 @@
+"""Data: where raw bars come from, how they are cleaned, and how tables are stored.
+
+======================  =====================================================================================
+`ingestion`             sources of raw rows, as received, and their append-once landing
+`fixed_point`           decimal text to integers of 1e-8, exact
+`timestamps`            timestamp text to UTC nanoseconds, exact
+`cleaning`              raw rows to a full grid of bars, every row accounted for
+`schemas`               every table declared once
+`storage`               Delta tables in the lake: partition-exact writes and reads, versions, content hashes
+`expectations`          Great Expectations suites on small samples
+`bar_chart`             a small picture of closes
+======================  =====================================================================================
+"""

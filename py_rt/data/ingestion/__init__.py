@@ -1,0 +1,1 @@
+"""Ingestion: sources of rows as received, and landing them once."""

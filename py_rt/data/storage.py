@@ -1,0 +1,341 @@
+"""Delta tables in the lake: written by whole days, read by whole days, never by accident.
+
+A table lies at `<root>/<group>/<name>`; the root is a folder or an object-store URL (`s3://bucket/lake`, with
+credentials from the environment as delta-rs reads them). Rules that keep a table right:
+
+* the partition column is a `pl.Date`; any other type is refused, because Delta compares strings as strings;
+* a write names its days as a half-open window `[start, end)`; rows outside of it, or without a day, are refused,
+  and exactly those days are replaced, also when a run covers many of them or is repeated;
+* a read filters by the same half-open window, never by equality with its first day;
+* raw tables are append-once: a day that has rows is never written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from py_rt.data.schemas import table_named
+from py_rt.errors import TableError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import date
+
+DEFAULT_PARTITION_COLUMN = "date"
+
+
+@dataclass(frozen=True, slots=True)
+class DayWindow:
+    """Whole UTC days, `end` excluded.
+
+    Raises:
+        TableError: `end` is not after `start`.
+    """
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise TableError(
+                f"day window [{self.start}, {self.end}) is empty: the end is excluded, so give the day after"
+            )
+
+    def holds(self, column: str) -> pl.Expr:
+        """True for rows whose `column` lies inside."""
+        return (pl.col(column) >= self.start) & (pl.col(column) < self.end)
+
+    def sql(self, column: str) -> str:
+        """The same test as Delta predicate."""
+        return f"{column} >= '{self.start.isoformat()}' AND {column} < '{self.end.isoformat()}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left behind: rows written, the table's version after it, and where it lies."""
+
+    rows: int
+    version: int
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """The root of all tables.
+
+    >>> Lake("/data/lake").uri("cleaned", "clean_bars")
+    '/data/lake/cleaned/clean_bars'
+    >>> Lake("s3://bucket/lake/").uri("raw", "raw_bars")
+    's3://bucket/lake/raw/raw_bars'
+    """
+
+    root: str
+
+    def uri(self, group: str, name: str) -> str:
+        """Where a table lies."""
+        return "/".join((self.root.rstrip("/"), group, name))
+
+    def table_uri(self, name: str) -> str:
+        """Where a declared table lies.
+
+        Raises:
+            SchemaError: no table is declared under that name.
+        """
+        return self.uri(table_named(name).group, name)
+
+
+def exists(uri: str) -> bool:
+    """Whether a Delta table lies there."""
+    if "://" not in uri and not Path(uri).is_dir():
+        return False
+    return DeltaTable.is_deltatable(uri)
+
+
+def write_window(
+    uri: str,
+    frame: pl.DataFrame,
+    window: DayWindow,
+    *,
+    column: str = DEFAULT_PARTITION_COLUMN,
+    scales: Mapping[str, int] | None = None,
+    commit: Mapping[str, str] | None = None,
+) -> Written:
+    """Replace exactly the days of `window` by the rows of `frame`.
+
+    Args:
+        uri: the table; it is made when absent.
+        frame: every row has its day inside the window; a day without rows becomes empty.
+        window: the days to replace.
+        column: the partition column.
+        scales: decimal digits of fixed-point columns, kept as field metadata `scale`.
+        commit: stored with the commit (`run_id`, `asset`, ...).
+
+    Raises:
+        TableError: the column is not a `pl.Date`, has nulls or days outside of the window, or the table on disk has
+            other columns or another partition column. Nothing is written then.
+    """
+    _check_days(uri, frame, column, window)
+    return _write(uri, frame, column, window.sql(column), scales, commit)
+
+
+def append_days(
+    uri: str,
+    frame: pl.DataFrame,
+    *,
+    column: str = DEFAULT_PARTITION_COLUMN,
+    partitioned: bool = True,
+    scales: Mapping[str, int] | None = None,
+    commit: Mapping[str, str] | None = None,
+) -> Written:
+    """Add the rows of days that the table does not hold yet; no row at all is no commit.
+
+    The commit replaces the (empty) set of rows of those days, so two writers of one day conflict instead of
+    doubling it.
+
+    Raises:
+        TableError: as :func:`write_window`, or the table already holds one of the days.
+    """
+    _check_days(uri, frame, column, None)
+    if not exists(uri):
+        return _write(uri, frame, column if partitioned else None, None, scales, commit)
+    if frame.is_empty():
+        return Written(0, table_version(uri), uri)
+    days = frame[column].unique().sort().to_list()
+    held = scan(uri).filter(pl.col(column).is_in(days)).select(pl.col(column).unique().sort()).collect()[column]
+    if len(held):
+        raise TableError(f"{uri} is append-once and already holds {column} {held[0]}: nothing was written")
+    listed = ", ".join(f"'{day.isoformat()}'" for day in days)
+    return _write(uri, frame, column if partitioned else None, f"{column} IN ({listed})", scales, commit)
+
+
+def write_whole(
+    uri: str,
+    frame: pl.DataFrame,
+    *,
+    scales: Mapping[str, int] | None = None,
+    commit: Mapping[str, str] | None = None,
+) -> Written:
+    """Replace a table that has no partitions.
+
+    Raises:
+        TableError: the table on disk has other columns or is partitioned.
+    """
+    return _write(uri, frame, None, None, scales, commit)
+
+
+def _check_days(uri: str, frame: pl.DataFrame, column: str, window: DayWindow | None) -> None:
+    if column not in frame.columns:
+        raise TableError(f"{uri}: the rows have no partition column {column!r}; columns are {', '.join(frame.columns)}")
+    if frame.schema[column] != pl.Date:
+        raise TableError(
+            f"{uri}: partition column {column!r} is {frame.schema[column]}; only Date is allowed, "
+            f"cast it with pl.col({column!r}).cast(pl.Date) or .str.to_date()"
+        )
+    if nulls := frame[column].null_count():
+        raise TableError(f"{uri}: {nulls} of {frame.height} rows have no {column!r}, so they belong to no partition")
+    if window is None:
+        return
+    outside = frame.filter(~window.holds(column))
+    if outside.height:
+        raise TableError(
+            f"{uri}: {outside.height} of {frame.height} rows lie outside of the partitions "
+            f"[{window.start}, {window.end}) being written, the first on {outside[column][0]}"
+        )
+
+
+def _write(
+    uri: str,
+    frame: pl.DataFrame,
+    column: str | None,
+    predicate: str | None,
+    scales: Mapping[str, int] | None,
+    commit: Mapping[str, str] | None,
+) -> Written:
+    there = exists(uri)
+    if there:
+        partitioned_by = DeltaTable(uri).metadata().partition_columns
+        wanted = [column] if column is not None else []
+        if partitioned_by != wanted:
+            raise TableError(
+                f"{uri} is partitioned by {partitioned_by or 'nothing'}, this write by {wanted or 'nothing'}"
+            )
+    elif "://" not in uri:
+        Path(uri).mkdir(parents=True, exist_ok=True)
+    try:
+        write_deltalake(
+            uri,
+            _with_scales(frame.to_arrow(), scales or {}),
+            mode="overwrite",
+            partition_by=[column] if column is not None else None,
+            predicate=predicate if there else None,
+            commit_properties=CommitProperties(custom_metadata=dict(commit or {})),
+        )
+    except (DeltaError, pa.ArrowException) as error:
+        raise TableError(
+            f"{uri}: the write was refused and nothing changed: {error}. If the columns changed on purpose, "
+            "remove the table's folder and materialise all of its partitions again"
+        ) from error
+    return Written(frame.height, table_version(uri), uri)
+
+
+def _with_scales(table: pa.Table, scales: Mapping[str, int]) -> pa.Table:
+    fields = [
+        field.with_metadata({"scale": str(scales[field.name])}) if field.name in scales else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def scan(
+    uri: str,
+    window: DayWindow | None = None,
+    *,
+    column: str = DEFAULT_PARTITION_COLUMN,
+    version: int | None = None,
+) -> pl.LazyFrame:
+    """Read a table lazily: all of it, or whole days of it.
+
+    Args:
+        uri: the table.
+        window: the days wanted; `None` is everything.
+        column: the partition column that `window` speaks of.
+        version: an earlier version of the table; `None` is the newest.
+
+    Raises:
+        TableError: there is no table yet, it has no such version, or the window speaks of a column that is no Date.
+    """
+    if not exists(uri):
+        raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
+    try:
+        table = pl.scan_delta(uri, version=version)
+        schema = table.collect_schema()
+    except (DeltaError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{uri} cannot be read at version {version}: {error}") from error
+    if window is None:
+        return table
+    if schema.get(column) != pl.Date:
+        raise TableError(
+            f"{uri}: column {column!r} is {schema.get(column)}; days can only be picked from a Date column"
+        )
+    return table.filter(window.holds(column))
+
+
+def table_version(uri: str) -> int:
+    """The newest version of a table.
+
+    Raises:
+        TableError: there is no table yet.
+    """
+    if not exists(uri):
+        raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
+    return int(DeltaTable(uri).version())
+
+
+def read_table(
+    name: str,
+    *,
+    root: str | Path,
+    start: date | None = None,
+    end: date | None = None,
+    version: int | None = None,
+) -> pl.DataFrame:
+    """Read a declared table, sorted by its key.
+
+    Args:
+        name: as declared in `py_rt.data.schemas`, for example `clean_bars`.
+        root: the lake's root folder or URL.
+        start: first day wanted; `None` is from the beginning.
+        end: day after the last one wanted; `None` is to the end.
+        version: an earlier version of the table; `None` is the newest.
+
+    Raises:
+        SchemaError: no such table is declared.
+        TableError: it has not been made yet, or not at that version.
+    """
+    table = table_named(name)
+    rows = scan(Lake(str(root)).table_uri(name), version=version)
+    column = table.partition_column or DEFAULT_PARTITION_COLUMN
+    if start is not None:
+        rows = rows.filter(pl.col(column) >= start)
+    if end is not None:
+        rows = rows.filter(pl.col(column) < end)
+    return rows.sort(table.key, maintain_order=True).collect()
+
+
+def table_versions(names: Iterable[str], *, root: str | Path) -> dict[str, int]:
+    """The newest version of each named table: what a bundle's provenance records.
+
+    Raises:
+        SchemaError: a name is not declared.
+        TableError: a table has not been made yet.
+    """
+    lake = Lake(str(root))
+    return {name: table_version(lake.table_uri(name)) for name in names}
+
+
+def content_hash(frame: pl.DataFrame, exclude: Collection[str] = ()) -> str:
+    """SHA-256 of a frame's names, types and values in their order; equal content gives an equal hash anywhere.
+
+    Args:
+        frame: columns of numbers, text, booleans and dates; the caller fixes the order of rows.
+        exclude: columns that are not content, such as the time of arrival.
+
+    >>> one = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
+    >>> content_hash(one) == content_hash(one.with_columns(t=pl.lit(7)), exclude={"t"})
+    True
+    >>> content_hash(one) == content_hash(one.with_columns(pl.col("b").fill_null("")))
+    False
+    """
+    kept = frame.select(pl.exclude(*exclude)) if exclude else frame
+    digest = hashlib.sha256("".join(f"{name}:{dtype}\n" for name, dtype in kept.schema.items()).encode())
+    # Text is always quoted, so that an absent value (\N, unquoted) differs from any text.
+    digest.update(kept.write_csv(null_value="\\N", quote_style="non_numeric").encode())
+    return digest.hexdigest()

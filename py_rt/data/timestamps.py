@@ -1,0 +1,86 @@
+"""Timestamp text to UTC nanoseconds, in integers.
+
+Read are ISO 8601 dates and times (`2021-09-27`, `2021-09-27 14:45:00+01:00`, `2021-09-27T13:45:00.123456789Z`),
+compact days (`20210927`) and Unix time in seconds, milliseconds, microseconds or nanoseconds (10, 13, 16 or 19
+digits). Anything else is null.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+NS_PER_SECOND = 1_000_000_000
+NS_PER_DAY = 86_400 * NS_PER_SECOND
+
+_ISO = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?)?"
+    r" ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?$"
+)
+_UNIX_DIGITS = {10: NS_PER_SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
+
+
+def read_utc_ns(text: pl.Series, time_zone: str = "UTC") -> pl.Series:
+    """Read a column of timestamps (String) as UTC nanoseconds (Int64).
+
+    Args:
+        text: the column.
+        time_zone: IANA name, for times that say none. A local time that the zone skips (spring) is null; of one
+            that it has twice (autumn) the earlier is meant.
+
+    >>> read_utc_ns(pl.Series(["1970-01-01 01:00:01+01:00", "1646092800", "soon"])).to_list()
+    [1000000000, 1646092800000000000, None]
+    >>> read_utc_ns(pl.Series(["1970-01-02"]), "America/New_York").to_list()
+    [104400000000000]
+    """
+    stripped = text.str.strip_chars()
+    frame = pl.DataFrame({"text": stripped})
+    iso = stripped.str.extract_groups(_ISO).struct
+    names = ("day", "hour", "minute", "second", "below", "zone")
+    parts = pl.DataFrame({name: iso[str(i + 1)] for i, name in enumerate(names)})
+    return (
+        frame.hstack(parts)
+        .select(pl.coalesce(_from_iso(time_zone), _from_unix(), _from_compact_day(time_zone)).alias(text.name))
+        .to_series()
+    )
+
+
+def _from_iso(time_zone: str) -> pl.Expr:
+    day = pl.col("day").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64)
+    hour, minute, second = (_integer(name) for name in ("hour", "minute", "second"))
+    valid = (hour < 24) & (minute < 60) & (second < 60)
+    below = pl.col("below").fill_null("0").str.pad_end(9, "0").cast(pl.Int64)
+    wall = (day * 86_400 + hour * 3_600 + minute * 60 + second) * NS_PER_SECOND + below
+    zone = pl.col("zone")
+    sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
+    digits = zone.str.replace_all(r"[^0-9]", "")
+    offset = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 3_600
+    offset += digits.str.slice(2, 2).cast(pl.Int64, strict=False) * 60
+    utc = pl.when(zone.is_in(["Z", "UTC"])).then(wall).otherwise(wall - sign * offset * NS_PER_SECOND)
+    return pl.when(valid).then(pl.when(zone.is_null()).then(_localized(wall, time_zone)).otherwise(utc))
+
+
+def _integer(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("0").cast(pl.Int64, strict=False)
+
+
+def _localized(wall: pl.Expr, time_zone: str) -> pl.Expr:
+    if time_zone == "UTC":
+        return wall
+    local = pl.from_epoch(wall, time_unit="ns").dt.replace_time_zone(
+        time_zone, ambiguous="earliest", non_existent="null"
+    )
+    return local.dt.convert_time_zone("UTC").dt.epoch("ns")
+
+
+def _from_unix() -> pl.Expr:
+    digits = pl.col("text").str.extract(r"^([0-9]+)(?:\.0*)?$", 1)
+    number = digits.cast(pl.Int64, strict=False)
+    return pl.coalesce(
+        pl.when(digits.str.len_chars() == length).then(number * factor) for length, factor in _UNIX_DIGITS.items()
+    )
+
+
+def _from_compact_day(time_zone: str) -> pl.Expr:
+    compact = pl.when(pl.col("text").str.contains(r"^[0-9]{8}$")).then(pl.col("text"))
+    return _localized(compact.str.to_date("%Y%m%d", strict=False).cast(pl.Int64) * NS_PER_DAY, time_zone)
