@@ -7,10 +7,13 @@ workspace into the same wheel. So before each build this backend lays them into 
 - Editable installs use the fast `dev` profile, wheels use `release` (thin LTO).
 - A wheel also carries the default `config/` and `workspace.yaml` (installed under `share/py_rt`), so that `py_rt`
   runs from any folder. An editable install reads them from the checkout.
+- The module's type stub stands beside its crate; maturin looks for it beside `pyproject.toml`, so it is there while
+  maturin runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import maturin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "wheel.data"
@@ -29,6 +32,7 @@ CRATES = ("live", "venue_server")
 COMMANDS = ("py_rt_live", "py_rt_venue_server")
 DEFAULTS = ("config", "workspace.yaml")
 SHARE = DATA / "data" / "share" / "py_rt"
+STUB = ROOT / "native" / "py_rt_core" / "py_rt_core.pyi"
 
 # maturin reads `[tool.maturin] data` while it writes the metadata, before any build hook runs.
 DATA.mkdir(exist_ok=True)
@@ -48,7 +52,8 @@ def build_wheel(
 ) -> str:
     """Build the wheel with the `release` profile; return its file name."""
     _fill_data(profile="release", editable=False)
-    return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
+    with _stub_beside_pyproject():
+        return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
 
 
 def build_editable(
@@ -58,7 +63,19 @@ def build_editable(
 ) -> str:
     """Build the editable wheel with the `dev` profile; return its file name."""
     _fill_data(profile="dev", editable=True)
-    return str(maturin.build_editable(wheel_directory, config_settings, metadata_directory))
+    with _stub_beside_pyproject():
+        return str(maturin.build_editable(wheel_directory, config_settings, metadata_directory))
+
+
+@contextlib.contextmanager
+def _stub_beside_pyproject() -> Iterator[None]:
+    staged = ROOT / STUB.name
+    if STUB.is_file():
+        shutil.copy2(STUB, staged)
+    try:
+        yield
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _fill_data(*, profile: str, editable: bool) -> None:
