@@ -1,1 +1,28 @@
 //! The only client of HTTP and WebSocket; yields domain events, takes domain orders; never sees the engine.
+//!
+//! Two halves. The **sockets** ([`websocket`], [`binance::RestClient`], [`binance::MarketFeed`],
+//! [`binance::AccountFeed`], [`binance::Gateway`]) run in tokio and decide nothing: they deliver raw frames
+//! with receive times into a [`FrameSink`], and answers to orders as reports. The **protocol**
+//! ([`binance::MarketData`], [`binance::AccountData`], [`binance::OrderEncoder`], [`sequencer`],
+//! [`resolution`]) does no I/O and reads no clock, so that one thread can parse, sequence, decide, encode and
+//! sign without waiting, and so that tests need no socket.
+
+pub mod binance;
+pub mod clock;
+mod error;
+mod health;
+mod instruments;
+pub mod rate_limit;
+//pub mod resolution;
+pub mod retry;
+#[cfg(test)]
+mod sample;
+mod secret;
+pub mod sequencer;
+//pub mod websocket;
+
+pub use error::{EncodeError, ParseError, VenueError};
+pub use health::VenueHealth;
+pub use instruments::{INSTRUMENTS_MAX, Instruments};
+pub use secret::{Secret, SecretError};
+//pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

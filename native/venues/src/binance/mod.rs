@@ -1,0 +1,5 @@
+//! Binance spot.
+
+pub mod parser;
+#[cfg(test)]
+mod recorded;

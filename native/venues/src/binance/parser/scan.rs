@@ -1,0 +1,354 @@
+//! The fast reader: verifies the literal skeleton, reads the fields in between, returns `None` at the
+//! first deviation. It accepts nothing that the slow reader would read otherwise.
+
+use domain::{Level, Price, Quantity, SCALE, Side, TradeId};
+
+use super::{DepthHead, Head, MESSAGE_LEVELS_MAX, Symbol, TickerMessage, TradeMessage, rule, timestamp};
+
+/// Whole digits read without an overflow check: 9,999,999,999 at scale 1e-8 fits in 63 bits.
+const WHOLE_DIGITS_FAST: usize = 10;
+
+/// A position in the bytes. Every method consumes what it names, or returns `None`.
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn literal(&mut self, text: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(text)?;
+        Some(())
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) -> Option<()> {
+        let (&first, rest) = self.rest.split_first()?;
+        if first != byte {
+            return None;
+        }
+        self.rest = rest;
+        Some(())
+    }
+
+    /// An unsigned JSON integer: no sign, no leading zero, at most 64 bits.
+    pub(super) fn unsigned(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        let mut digits = 0;
+        while let Some(digit) = self.rest.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
+            if digit > 9 {
+                break;
+            }
+            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+            digits += 1;
+        }
+        if digits == 0 || (digits > 1 && self.rest[0] == b'0') {
+            return None;
+        }
+        self.rest = &self.rest[digits..];
+        Some(value)
+    }
+
+    /// The inside of a JSON string without escapes, printable ASCII, and its closing quote.
+    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+        let end = self.rest.iter().position(|&byte| byte == b'"')?;
+        let (text, rest) = self.rest.split_at(end);
+        if !text
+            .iter()
+            .all(|&byte| (b' '..=b'~').contains(&byte) && byte != b'\\')
+        {
+            return None;
+        }
+        self.rest = &rest[1..];
+        Some(text)
+    }
+
+    /// A JSON number without an exponent, as text.
+    pub(super) fn number(&mut self) -> Option<&'a [u8]> {
+        let start = self.rest;
+        let _sign = self.byte(b'-');
+        let whole = self.digits();
+        if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+            return None;
+        }
+        if self.byte(b'.').is_some() && self.digits().is_empty() {
+            return None;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            return None;
+        }
+        Some(&start[..start.len() - self.rest.len()])
+    }
+
+    fn digits(&mut self) -> &'a [u8] {
+        let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.rest.split_at(count);
+        self.rest = rest;
+        digits
+    }
+
+    pub(super) fn symbol(&mut self) -> Option<Symbol> {
+        Symbol::new(std::str::from_utf8(self.text()?).ok()?)
+    }
+
+    /// A decimal number inside a JSON string, and its closing quote: units of 1e-8.
+    pub(super) fn fixed(&mut self) -> Option<i64> {
+        if let Some((units, used)) = fixed_fast(self.rest) {
+            self.rest = &self.rest[used..];
+            return Some(units);
+        }
+        Some(Price::parse(self.text()?).ok()?.units())
+    }
+
+    fn level(&mut self, end: &[u8]) -> Option<Level> {
+        let price = Price::from_units(self.fixed()?);
+        self.literal(br#",""#)?;
+        let quantity = Quantity::from_units(self.fixed()?);
+        self.literal(end)?;
+        Some(Level { price, quantity })
+    }
+
+    /// `["price","quantity"],...` up to and with the closing bracket of the list.
+    fn levels(&mut self, out: &mut Vec<Level>) -> Option<()> {
+        out.clear();
+        if self.byte(b']').is_some() {
+            return Some(());
+        }
+        loop {
+            self.literal(br#"[""#)?;
+            let level = rule::level(self.level(b"]")?, "").ok()?;
+            if out.len() == MESSAGE_LEVELS_MAX {
+                return None;
+            }
+            out.push(level);
+            match self.peek()? {
+                b',' => self.byte(b',')?,
+                _ => return self.byte(b']'),
+            }
+        }
+    }
+}
+
+/// Reads `digits.dddddddd"`, the form in which the venue writes almost every number: its units of 1e-8
+/// and how many bytes it took, the quote included. `None` for any other form.
+fn fixed_fast(bytes: &[u8]) -> Option<(i64, usize)> {
+    let mut whole = 0_u64;
+    let mut at = 0;
+    loop {
+        let byte = *bytes.get(at)?;
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            if byte != b'.' || at == 0 {
+                return None;
+            }
+            break;
+        }
+        if at == WHOLE_DIGITS_FAST {
+            return None;
+        }
+        whole = whole * 10 + u64::from(digit);
+        at += 1;
+    }
+    let tail: &[u8; 9] = bytes.get(at + 1..at + 10)?.try_into().ok()?;
+    let [digits @ .., quote] = tail;
+    if *quote != b'"' {
+        return None;
+    }
+    let fraction = eight_digits(u64::from_le_bytes(*digits))?;
+    let units = whole * SCALE.unsigned_abs() + fraction;
+    Some((i64::try_from(units).ok()?, at + 10))
+}
+
+/// Eight ASCII digits, first digit in the lowest byte, as a number; `None` when one is not a digit.
+///
+/// The digits are checked and combined in one register (pairs, then fours, then eight): see
+/// D. Lemire, "Quickly parsing eight digits" (2022).
+const fn eight_digits(word: u64) -> Option<u64> {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const SIXES: u64 = 0x0606_0606_0606_0606;
+    // High nibble 3, and still 3 after adding 6: exactly '0' to '9'.
+    if word & HIGH != ZEROS || word.wrapping_add(SIXES) & HIGH != ZEROS {
+        return None;
+    }
+    let pairs = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
+    Some((fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32)
+}
+
+/// Reads a message of a market stream, raw or enveloped.
+pub(super) fn stream_message(frame: &[u8], bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<Head> {
+    let mut cursor = Cursor::new(frame);
+    let enveloped = cursor.literal(br#"{"stream":""#).is_some();
+    if enveloped {
+        cursor.text()?;
+        cursor.literal(br#","data":"#)?;
+    }
+    let head = if cursor.literal(br#"{"e":"depthUpdate","E":"#).is_some() {
+        Head::Depth(depth(&mut cursor, bids, asks)?)
+    } else if cursor.literal(br#"{"u":"#).is_some() {
+        Head::Ticker(ticker(&mut cursor)?)
+    } else if cursor.literal(br#"{"e":"trade","E":"#).is_some() {
+        Head::Trade(trade(&mut cursor)?)
+    } else {
+        return None;
+    };
+    if enveloped {
+        cursor.byte(b'}')?;
+    }
+    cursor.is_at_end().then_some(head)
+}
+
+fn depth(cursor: &mut Cursor<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<DepthHead> {
+    let ts_event = timestamp(cursor.unsigned()?);
+    cursor.literal(br#","s":""#)?;
+    let symbol = cursor.symbol()?;
+    cursor.literal(br#","U":"#)?;
+    let first_update_id = cursor.unsigned()?;
+    cursor.literal(br#","u":"#)?;
+    let last_update_id = cursor.unsigned()?;
+    cursor.literal(br#","b":["#)?;
+    cursor.levels(bids)?;
+    cursor.literal(br#","a":["#)?;
+    cursor.levels(asks)?;
+    cursor.byte(b'}')?;
+    rule::depth(DepthHead {
+        symbol,
+        ts_event,
+        first_update_id,
+        last_update_id,
+    })
+    .ok()
+}
+
+fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
+    let update_id = cursor.unsigned()?;
+    cursor.literal(br#","s":""#)?;
+    let symbol = cursor.symbol()?;
+    cursor.literal(br#","b":""#)?;
+    let bid_price = cursor.fixed()?;
+    cursor.literal(br#","B":""#)?;
+    let bid_quantity = cursor.fixed()?;
+    cursor.literal(br#","a":""#)?;
+    let ask_price = cursor.fixed()?;
+    cursor.literal(br#","A":""#)?;
+    let ask_quantity = cursor.fixed()?;
+    cursor.byte(b'}')?;
+    let level = |price, quantity| Level {
+        price: Price::from_units(price),
+        quantity: Quantity::from_units(quantity),
+    };
+    rule::ticker(TickerMessage {
+        symbol,
+        update_id,
+        bid: level(bid_price, bid_quantity),
+        ask: level(ask_price, ask_quantity),
+    })
+    .ok()
+}
+
+fn trade(cursor: &mut Cursor<'_>) -> Option<TradeMessage> {
+    cursor.unsigned()?;
+    cursor.literal(br#","s":""#)?;
+    let symbol = cursor.symbol()?;
+    cursor.literal(br#","t":"#)?;
+    let trade_id = TradeId(cursor.unsigned()?);
+    cursor.literal(br#","p":""#)?;
+    let price = Price::from_units(cursor.fixed()?);
+    cursor.literal(br#","q":""#)?;
+    let quantity = Quantity::from_units(cursor.fixed()?);
+    cursor.literal(br#","T":"#)?;
+    let ts_event = timestamp(cursor.unsigned()?);
+    cursor.literal(br#","m":"#)?;
+    let aggressor = if cursor.literal(b"true").is_some() {
+        Side::Sell
+    } else {
+        cursor.literal(b"false")?;
+        Side::Buy
+    };
+    // `M` means nothing any more; the venue may stop sending it.
+    if cursor.literal(br#","M":"#).is_some() && cursor.literal(b"true").is_none() {
+        cursor.literal(b"false")?;
+    }
+    cursor.byte(b'}')?;
+    rule::trade(TradeMessage {
+        symbol,
+        ts_event,
+        trade_id,
+        price,
+        quantity,
+        aggressor,
+    })
+    .ok()
+}
+
+/// Reads the answer of REST `depth`: the number of its last update.
+pub(super) fn snapshot(body: &[u8], bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<u64> {
+    let mut cursor = Cursor::new(body);
+    cursor.literal(br#"{"lastUpdateId":"#)?;
+    let last_update_id = cursor.unsigned()?;
+    cursor.literal(br#","bids":["#)?;
+    cursor.levels(bids)?;
+    cursor.literal(br#","asks":["#)?;
+    cursor.levels(asks)?;
+    cursor.byte(b'}')?;
+    cursor.is_at_end().then_some(last_update_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_digits_are_read_in_order() {
+        let read = |text: &[u8; 8]| eight_digits(u64::from_le_bytes(*text));
+        assert_eq!(read(b"12345678"), Some(12_345_678));
+        assert_eq!(read(b"00000001"), Some(1));
+        assert_eq!(read(b"99999999"), Some(99_999_999));
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut text = *b"12345678";
+                text[place] = byte;
+                assert_eq!(
+                    read(&text).is_some(),
+                    byte.is_ascii_digit(),
+                    "byte {byte} at {place}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_forms_of_a_number_take_the_slower_path_and_agree() {
+        let read = |text: &[u8]| Cursor::new(text).fixed();
+        assert_eq!(read(br#"61837.63000000""#), Some(6_183_763_000_000));
+        assert_eq!(read(br#"61837.63""#), Some(6_183_763_000_000));
+        assert_eq!(read(br#"61837""#), Some(6_183_700_000_000));
+        assert_eq!(read(br#"12345678901.00000000""#), Some(1_234_567_890_100_000_000));
+        assert_eq!(read(br#"1.0000000000""#), Some(100_000_000));
+        assert_eq!(read(br#"1.000000001""#), None);
+        assert_eq!(read(br#".10000000""#), None);
+        assert_eq!(read(br#"1e5""#), None);
+        assert_eq!(read(b"1.00000000"), None);
+    }
+
+    #[test]
+    fn an_integer_is_json_and_fits() {
+        let read = |text: &[u8]| Cursor::new(text).unsigned();
+        assert_eq!(read(b"0,"), Some(0));
+        assert_eq!(read(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(read(b"18446744073709551616"), None);
+        assert_eq!(read(b"007"), None);
+        assert_eq!(read(b"-1"), None);
+        assert_eq!(read(b""), None);
+    }
+}

@@ -1,0 +1,426 @@
+//! Service time: an estimate of the venue's clock, anchored to its own answers.
+//!
+//! One clock serves the whole process, so that what we sign, what we receive and what we journal are on
+//! one axis. The estimate is a line: `service = anchor + (local - local anchor) * rate`. The rate is one
+//! in production; a simulated venue that runs faster than the wall has another, measured or given.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use domain::{Nanos, Timestamp};
+use thiserror::Error;
+
+/// A rate of one: a second of service time in a second of wall time, in parts per billion.
+pub const REAL_TIME_PPB: i64 = 1_000_000_000;
+
+/// Highest compression: a million seconds of service time in one second.
+pub const RATE_PPB_MAX: i64 = 1_000_000 * REAL_TIME_PPB;
+
+/// Shortest wall time between the two samples a rate is estimated from.
+pub const RATE_BASELINE_MIN: Nanos = Nanos::from_millis(50);
+
+/// Venues answer in whole milliseconds, rounded down.
+const SERVER_RESOLUTION: Nanos = Nanos::from_millis(1);
+
+/// What the rest of the service reads time from.
+pub trait Clock: Send + Sync + 'static {
+    /// Service time: the estimated time at the venue. Never goes back.
+    fn now(&self) -> Timestamp;
+
+    /// Wall time since an arbitrary start. Never goes back, never compressed: for budgets and pauses.
+    fn monotonic(&self) -> Nanos;
+
+    /// Wall time to wait until service time reaches `at`; zero when it has passed.
+    fn wall_until(&self, at: Timestamp) -> Duration;
+}
+
+/// Why a clock could not be anchored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ClockError {
+    /// The samples are too close for a rate.
+    #[error("two time samples {} ms apart: a rate needs at least {} ms", .0.0 / 1_000_000, RATE_BASELINE_MIN.0 / 1_000_000)]
+    Baseline(Nanos),
+    /// The rate is not one this build accepts.
+    #[error("the venue's clock runs at {0} parts per billion of ours: allowed are 1 to {RATE_PPB_MAX}")]
+    Rate(i64),
+}
+
+/// One question to the venue's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeSample {
+    /// Monotonic time before the request.
+    pub sent: Nanos,
+    /// Monotonic time after the answer.
+    pub received: Nanos,
+    /// What the venue said.
+    pub server: Timestamp,
+}
+
+impl TimeSample {
+    fn middle(&self) -> i64 {
+        i64::midpoint(self.sent.0, self.received.0)
+    }
+
+    fn half_trip(&self) -> i64 {
+        (self.received.0.saturating_sub(self.sent.0) / 2).max(0)
+    }
+}
+
+/// How fast the venue's clock runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// As ours. The only one for a real venue.
+    RealTime,
+    /// A known compression, in parts per billion of ours.
+    Fixed(i64),
+    /// Measured from the samples, and measured again on each [`ServerClock::resync`].
+    Estimated,
+}
+
+/// The line, and what is known about its quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Line {
+    local: i64,
+    server: i64,
+    rate_ppb: i64,
+    uncertainty: i64,
+}
+
+impl Line {
+    fn at(&self, local: i64) -> i64 {
+        let elapsed = i128::from(local) - i128::from(self.local);
+        let scaled = elapsed * i128::from(self.rate_ppb) / i128::from(REAL_TIME_PPB);
+        let server = i128::from(self.server) + scaled;
+        i64::try_from(server).unwrap_or(if server < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+/// What only the anchoring calls use.
+#[derive(Debug)]
+struct Anchoring {
+    rate: Rate,
+    first: Option<TimeSample>,
+}
+
+/// The one service clock. Reading it takes no lock; anchoring it does.
+///
+/// ```
+/// use domain::{Nanos, Timestamp};
+/// use venues::clock::{Clock, Rate, ServerClock, TimeSample};
+/// let clock = ServerClock::local();
+/// let sample = |at_ms: i64, server_ms| TimeSample {
+///     sent: Nanos::from_millis(at_ms),
+///     received: Nanos::from_millis(at_ms + 2),
+///     server: Timestamp::from_millis(server_ms),
+/// };
+/// clock.anchor(sample(0, 1_000_000), sample(100, 1_090_000), Rate::Estimated).unwrap();
+/// assert_eq!(clock.rate_ppb(), 900_000_000_000);
+/// assert!(clock.now() >= Timestamp::from_millis(1_000_000));
+/// ```
+#[derive(Debug)]
+pub struct ServerClock {
+    origin: Instant,
+    // A sequence lock: odd while the words below change.
+    version: AtomicU64,
+    words: [AtomicI64; 4],
+    last: AtomicI64,
+    anchoring: Mutex<Anchoring>,
+}
+
+impl ServerClock {
+    /// The system's clock, until [`Self::anchor`] is called.
+    #[must_use]
+    pub fn local() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let server = i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX);
+        Self {
+            origin: Instant::now(),
+            version: AtomicU64::new(0),
+            words: [0, server, REAL_TIME_PPB, 0].map(AtomicI64::new),
+            last: AtomicI64::new(i64::MIN),
+            anchoring: Mutex::new(Anchoring {
+                rate: Rate::RealTime,
+                first: None,
+            }),
+        }
+    }
+
+    /// Anchors the clock to two answers of the venue. Time may step here, and only here: call it before
+    /// the first event.
+    ///
+    /// # Errors
+    /// [`ClockError`] when the samples do not give an acceptable rate.
+    pub fn anchor(&self, first: TimeSample, second: TimeSample, rate: Rate) -> Result<(), ClockError> {
+        let rate_ppb = match rate {
+            Rate::RealTime => REAL_TIME_PPB,
+            Rate::Fixed(ppb) => accepted(ppb)?,
+            Rate::Estimated => measured(&first, &second)?,
+        };
+        let best = if second.half_trip() <= first.half_trip() {
+            second
+        } else {
+            first
+        };
+        let mut anchoring = self
+            .anchoring
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *anchoring = Anchoring {
+            rate,
+            first: Some(first),
+        };
+        self.store(line_through(&best, rate_ppb));
+        self.last.store(i64::MIN, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Corrects the clock by a fresh answer and returns the correction, in service time.
+    ///
+    /// An answer that agrees within its own uncertainty changes nothing. A correction backward holds
+    /// [`Clock::now`] still until time has caught up: it never goes back.
+    pub fn resync(&self, sample: TimeSample) -> Nanos {
+        let anchoring = self
+            .anchoring
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let line = self.load();
+        let fresh = line_through(&sample, line.rate_ppb);
+        let error = fresh.server.saturating_sub(line.at(fresh.local));
+        if error.saturating_abs() <= fresh.uncertainty {
+            return Nanos(0);
+        }
+        let rate_ppb = match (anchoring.rate, anchoring.first) {
+            // The longer the baseline, the better the rate.
+            (Rate::Estimated, Some(first)) => measured(&first, &sample).unwrap_or(line.rate_ppb),
+            _ => line.rate_ppb,
+        };
+        self.store(line_through(&sample, rate_ppb));
+        Nanos(error)
+    }
+
+    /// Half the round trip of the sample the clock stands on, in service time.
+    #[must_use]
+    pub fn uncertainty(&self) -> Nanos {
+        Nanos(self.load().uncertainty)
+    }
+
+    /// How fast service time runs, in parts per billion of wall time.
+    #[must_use]
+    pub fn rate_ppb(&self) -> i64 {
+        self.load().rate_ppb
+    }
+
+    fn store(&self, line: Line) {
+        // Only called with the anchoring lock held, so there is one writer.
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        let values = [line.local, line.server, line.rate_ppb, line.uncertainty];
+        for (word, value) in self.words.iter().zip(values) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.version.store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    fn load(&self) -> Line {
+        loop {
+            let before = self.version.load(Ordering::Acquire);
+            let [local, server, rate_ppb, uncertainty] =
+                [0, 1, 2, 3].map(|at| self.words[at].load(Ordering::Relaxed));
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
+                return Line {
+                    local,
+                    server,
+                    rate_ppb,
+                    uncertainty,
+                };
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+impl Clock for ServerClock {
+    fn now(&self) -> Timestamp {
+        let estimate = self.load().at(self.monotonic().0);
+        let before = self.last.fetch_max(estimate, Ordering::Relaxed);
+        Timestamp::from_nanos(before.max(estimate))
+    }
+
+    fn monotonic(&self) -> Nanos {
+        Nanos(i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    fn wall_until(&self, at: Timestamp) -> Duration {
+        let service = i128::from(at.nanos()) - i128::from(self.now().nanos());
+        let wall = service.max(0) * i128::from(REAL_TIME_PPB) / i128::from(self.rate_ppb().max(1));
+        // One nanosecond more than rounded down, so that a sleep of this length reaches `at`.
+        let nanos = if service > 0 { wall + 1 } else { 0 };
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+fn line_through(sample: &TimeSample, rate_ppb: i64) -> Line {
+    let half_trip = i128::from(sample.half_trip()) * i128::from(rate_ppb) / i128::from(REAL_TIME_PPB);
+    let half_trip = i64::try_from(half_trip).unwrap_or(i64::MAX);
+    Line {
+        local: sample.middle(),
+        server: sample.server.nanos().saturating_add(SERVER_RESOLUTION.0 / 2),
+        rate_ppb,
+        uncertainty: half_trip.saturating_add(SERVER_RESOLUTION.0 / 2),
+    }
+}
+
+fn measured(first: &TimeSample, second: &TimeSample) -> Result<i64, ClockError> {
+    let local = second.middle().saturating_sub(first.middle());
+    if local < RATE_BASELINE_MIN.0 {
+        return Err(ClockError::Baseline(Nanos(local)));
+    }
+    let server = second.server.since(first.server).0;
+    let ppb = i128::from(server) * i128::from(REAL_TIME_PPB) / i128::from(local);
+    accepted(i64::try_from(ppb).unwrap_or(i64::MAX))
+}
+
+fn accepted(ppb: i64) -> Result<i64, ClockError> {
+    if (1..=RATE_PPB_MAX).contains(&ppb) {
+        Ok(ppb)
+    } else {
+        Err(ClockError::Rate(ppb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn sample(at_ms: i64, trip_ms: i64, server_ms: i64) -> TimeSample {
+        TimeSample {
+            sent: Nanos::from_millis(at_ms),
+            received: Nanos::from_millis(at_ms + trip_ms),
+            server: Timestamp::from_millis(server_ms),
+        }
+    }
+
+    #[test]
+    fn a_rate_needs_a_baseline() {
+        let clock = ServerClock::local();
+        let error = clock.anchor(sample(0, 2, 1_000), sample(10, 2, 1_010), Rate::Estimated);
+        assert_eq!(error, Err(ClockError::Baseline(Nanos::from_millis(10))));
+    }
+
+    #[test]
+    fn a_clock_that_stands_or_runs_backward_is_refused() {
+        let clock = ServerClock::local();
+        for server in [1_000, 900] {
+            let error = clock.anchor(sample(0, 2, 1_000), sample(100, 2, server), Rate::Estimated);
+            assert!(
+                matches!(error, Err(ClockError::Rate(ppb)) if ppb <= 0),
+                "{error:?}"
+            );
+        }
+        assert_eq!(
+            clock.anchor(sample(0, 2, 1_000), sample(100, 2, 1_100), Rate::Fixed(0)),
+            Err(ClockError::Rate(0))
+        );
+    }
+
+    #[test]
+    fn the_better_sample_anchors() {
+        let clock = ServerClock::local();
+        clock
+            .anchor(sample(0, 2, 1_000), sample(100, 40, 1_150), Rate::RealTime)
+            .unwrap();
+        assert_eq!(clock.uncertainty(), Nanos(1_500_000));
+        assert_eq!(
+            clock.load().at(Nanos::from_millis(1).0),
+            Nanos::from_millis(1_000).0 + 500_000
+        );
+    }
+
+    #[test]
+    fn agreement_within_the_uncertainty_changes_nothing() {
+        let clock = ServerClock::local();
+        clock
+            .anchor(sample(0, 2, 1_000), sample(100, 2, 1_100), Rate::RealTime)
+            .unwrap();
+        assert_eq!(clock.resync(sample(1_000, 20, 2_015)), Nanos(0));
+        let correction = clock.resync(sample(2_000, 2, 3_500));
+        assert_eq!(correction, Nanos::from_millis(500));
+    }
+
+    #[test]
+    fn a_longer_baseline_refines_an_estimated_rate() {
+        let clock = ServerClock::local();
+        clock
+            .anchor(sample(0, 2, 0), sample(100, 2, 91_000), Rate::Estimated)
+            .unwrap();
+        assert_eq!(clock.rate_ppb(), 910_000_000_000);
+        clock.resync(sample(10_000, 2, 9_000_000));
+        assert_eq!(clock.rate_ppb(), 900_000_000_000);
+    }
+
+    #[test]
+    fn time_never_goes_back_after_a_correction() {
+        let clock = ServerClock::local();
+        let here = clock.monotonic().0 / 1_000_000;
+        clock
+            .anchor(
+                sample(here, 2, 5_000_000),
+                sample(here, 2, 5_000_000),
+                Rate::RealTime,
+            )
+            .unwrap();
+        let before = clock.now();
+        let correction = clock.resync(sample(here, 2, 4_000_000));
+        assert!(correction.0 < 0);
+        assert!(clock.now() >= before);
+    }
+
+    #[test]
+    fn waiting_is_shorter_when_time_is_compressed() {
+        let clock = ServerClock::local();
+        clock
+            .anchor(
+                sample(0, 2, 9_000_000),
+                sample(100, 2, 9_100_000),
+                Rate::Fixed(1_000 * REAL_TIME_PPB),
+            )
+            .unwrap();
+        let later = clock.now().plus(Nanos::from_secs(10));
+        assert!(clock.wall_until(later) <= Duration::from_millis(11));
+        assert_eq!(clock.wall_until(Timestamp::EPOCH), Duration::ZERO);
+    }
+
+    #[test]
+    fn readers_never_see_half_a_line() {
+        let clock = Arc::new(ServerClock::local());
+        clock.store(Line {
+            local: 7,
+            server: 7,
+            rate_ppb: 7,
+            uncertainty: 7,
+        });
+        let writer = {
+            let clock = Arc::clone(&clock);
+            std::thread::spawn(move || {
+                let _one_writer = clock.anchoring.lock().unwrap();
+                for value in 8..20_000 {
+                    clock.store(Line {
+                        local: value,
+                        server: value,
+                        rate_ppb: value,
+                        uncertainty: value,
+                    });
+                }
+            })
+        };
+        while !writer.is_finished() {
+            let line = clock.load();
+            assert_eq!([line.server, line.rate_ppb, line.uncertainty], [line.local; 3]);
+        }
+        writer.join().unwrap();
+    }
+}

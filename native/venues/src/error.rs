@@ -1,0 +1,163 @@
+//! What can go wrong between us and a venue.
+
+use domain::{FixedPointError, InstrumentId, Nanos};
+use thiserror::Error;
+
+use crate::clock::ClockError;
+use crate::secret::SecretError;
+
+/// Why bytes from a venue were refused. The bytes themselves are not repeated: they may be large.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// Not JSON, or JSON of another shape.
+    #[error("not the expected JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A number that is not exact at 1e-8.
+    #[error("field {field:?}: {source}")]
+    Number {
+        /// Which field.
+        field: &'static str,
+        /// Why it is not a number of ours.
+        #[source]
+        source: FixedPointError,
+    },
+    /// A value outside what the field may hold.
+    #[error("field {field:?}: {problem}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        problem: &'static str,
+    },
+    /// More elements than the named bound.
+    #[error("field {field:?}: more than {max} elements")]
+    TooMany {
+        /// Which field.
+        field: &'static str,
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// Why an order could not be turned into bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum EncodeError {
+    /// A limit order without a price, or a market order with one.
+    #[error("a limit order needs a price and a market order has none")]
+    Price,
+    /// Price or quantity is not positive.
+    #[error("price and quantity must be positive")]
+    NotPositive,
+    /// The order names another instrument than the one given.
+    #[error("the order is for another instrument than the one given")]
+    Instrument,
+    /// A combination that the venue does not have.
+    #[error("a post-only order is a limit order that stays until canceled")]
+    PostOnly,
+}
+
+/// Everything this crate reports as a fault. Outcomes of orders are reports, not errors.
+#[derive(Debug, Error)]
+pub enum VenueError {
+    /// A setting that cannot work.
+    #[error("setting {setting}: {problem}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// A signed request without an API key.
+    #[error("this request is signed and no credentials were given: set the API key and its secret")]
+    NoCredentials,
+    /// A key could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The venue's clock could not be estimated.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The order cannot be put into the venue's words.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// An instrument that is not in the table.
+    #[error("instrument {} is not in this session's table", .0.0)]
+    UnknownInstrument(InstrumentId),
+    /// A symbol that the venue does not list.
+    #[error("the venue does not list {symbol}: check the symbol in instruments.toml")]
+    UnknownSymbol {
+        /// The venue's string as it was asked for.
+        symbol: String,
+    },
+    /// The venue sent something unreadable.
+    #[error("malformed {what}: {source}")]
+    Malformed {
+        /// Which message or answer.
+        what: &'static str,
+        /// Where it deviates.
+        #[source]
+        source: ParseError,
+    },
+    /// An answer larger than its bound.
+    #[error("{request}: answer larger than {max} bytes")]
+    TooLarge {
+        /// Which request.
+        request: &'static str,
+        /// The bound, bytes.
+        max: usize,
+    },
+    /// The venue refused a request.
+    #[error("{request} refused: HTTP {status}, code {code}: {message}")]
+    Refused {
+        /// Which request.
+        request: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// The venue's own code, zero where it sent none.
+        code: i64,
+        /// The venue's words, shortened.
+        message: String,
+    },
+    /// Our own rate budget refused a request, or the venue told us to wait.
+    #[error("{request} not sent: rate budget used up, free again in {} ms", .retry_after.0 / 1_000_000)]
+    RateLimited {
+        /// Which request.
+        request: &'static str,
+        /// Wall time until it may be tried again.
+        retry_after: Nanos,
+    },
+    /// The connection could not be made: the request did not leave.
+    #[error("{request} not sent, no connection: {detail}")]
+    NotConnected {
+        /// Which request.
+        request: &'static str,
+        /// What the transport said.
+        detail: String,
+    },
+    /// The connection broke or timed out after the request may have left.
+    #[error("{request}: no answer: {detail}")]
+    NoAnswer {
+        /// Which request.
+        request: &'static str,
+        /// What the transport said.
+        detail: String,
+    },
+}
+
+impl VenueError {
+    /// Whether only a person can heal it (configuration, keys), so that retrying is pointless.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::Setting { .. }
+                | Self::NoCredentials
+                | Self::Secret(_)
+                | Self::Encode(_)
+                | Self::UnknownInstrument(_)
+                | Self::UnknownSymbol { .. }
+        ) || matches!(self, Self::Refused { code, .. } if AUTHENTICATION_CODES.contains(code))
+    }
+}
+
+/// Venue codes that say "this key or signature is not accepted".
+pub(crate) const AUTHENTICATION_CODES: [i64; 4] = [-1002, -1022, -2014, -2015];

@@ -1,0 +1,360 @@
+use std::collections::BTreeMap;
+
+use domain::{Price, Quantity};
+use proptest::prelude::*;
+
+use super::*;
+
+const TS: Timestamp = Timestamp::EPOCH;
+
+/// What a consumer builds from the events alone.
+#[derive(Debug, Default)]
+struct Seen {
+    bids: BTreeMap<i64, i64>,
+    asks: BTreeMap<i64, i64>,
+    update_ids: Vec<u64>,
+    invalid: Vec<BookInvalidReason>,
+    valid: bool,
+}
+
+impl Seen {
+    fn take(&mut self, event: &MarketEvent<'_>) {
+        match event {
+            MarketEvent::Book(update) => {
+                if update.kind == BookUpdateKind::Snapshot {
+                    self.bids.clear();
+                    self.asks.clear();
+                    self.valid = true;
+                }
+                assert!(self.valid, "a delta reached a consumer whose book is invalid");
+                set(&mut self.bids, update.bids);
+                set(&mut self.asks, update.asks);
+                self.update_ids.push(update.update_id);
+            }
+            MarketEvent::BookInvalid(invalid) => {
+                assert!(self.valid, "told twice that the book is invalid");
+                self.valid = false;
+                self.invalid.push(invalid.reason);
+            }
+            other => panic!("a sequencer does not emit {other:?}"),
+        }
+    }
+}
+
+fn set(side: &mut BTreeMap<i64, i64>, levels: &[Level]) {
+    for level in levels {
+        if level.quantity.is_zero() {
+            side.remove(&level.price.units());
+        } else {
+            side.insert(level.price.units(), level.quantity.units());
+        }
+    }
+}
+
+fn level(price: i64, quantity: i64) -> Level {
+    Level {
+        price: Price::from_units(price),
+        quantity: Quantity::from_units(quantity),
+    }
+}
+
+struct Case {
+    sequencer: Sequencer,
+    seen: Seen,
+}
+
+impl Case {
+    fn connected() -> Self {
+        let mut sequencer = Sequencer::new(InstrumentId(0));
+        sequencer.on_connected();
+        Self {
+            sequencer,
+            seen: Seen::default(),
+        }
+    }
+
+    /// A book of 100 at 10 and 101 at 10, number 10.
+    fn synchronized() -> Self {
+        let mut case = Self::connected();
+        assert!(case.sequencer.take_snapshot_request());
+        case.snapshot(10, &[level(100, 10)], &[level(101, 10)]);
+        assert!(case.sequencer.is_synchronized());
+        case
+    }
+
+    fn diff(&mut self, first: u64, last: u64, bids: &[Level], asks: &[Level]) {
+        let diff = Diff {
+            ts_event: TS,
+            first_update_id: first,
+            last_update_id: last,
+            bids,
+            asks,
+        };
+        self.sequencer.on_diff(&diff, &mut |event| self.seen.take(&event));
+    }
+
+    fn snapshot(&mut self, last: u64, bids: &[Level], asks: &[Level]) {
+        self.sequencer
+            .on_snapshot(TS, last, bids, asks, &mut |event| self.seen.take(&event));
+    }
+
+    fn best(&mut self, update_id: u64, bid: Level, ask: Level) {
+        let best = BestLevels {
+            update_id,
+            bid: Some(bid),
+            ask: Some(ask),
+        };
+        self.sequencer.on_best(best, &mut |event| self.seen.take(&event));
+    }
+
+    fn expect_invalid(&mut self, reason: BookInvalidReason) {
+        assert_eq!(self.seen.invalid, [reason]);
+        assert!(!self.sequencer.is_synchronized());
+        assert!(self.sequencer.take_snapshot_request(), "a resync is asked for");
+        assert_eq!(self.sequencer.best(), (None, None));
+    }
+}
+
+#[test]
+fn joins_a_snapshot_with_the_changes_kept_before_it() {
+    let mut case = Case::connected();
+    case.diff(5, 7, &[level(90, 1)], &[]);
+    case.diff(8, 10, &[level(91, 1)], &[]);
+    case.diff(11, 14, &[level(100, 3)], &[level(102, 4)]);
+    assert!(case.seen.update_ids.is_empty());
+    case.snapshot(12, &[level(100, 2)], &[level(101, 2)]);
+    assert_eq!(case.seen.update_ids, [12, 14]);
+    assert_eq!(case.sequencer.statistics().diffs_stale, 2);
+    assert_eq!(case.seen.bids, BTreeMap::from([(100, 3)]));
+    assert_eq!(case.seen.asks, BTreeMap::from([(101, 2), (102, 4)]));
+}
+
+#[test]
+fn a_change_may_begin_right_after_the_snapshot() {
+    let mut case = Case::connected();
+    case.diff(13, 14, &[level(99, 1)], &[]);
+    case.snapshot(12, &[level(100, 2)], &[]);
+    assert_eq!(case.seen.update_ids, [12, 14]);
+}
+
+#[test]
+fn a_snapshot_older_than_the_first_change_is_asked_for_again() {
+    let mut case = Case::connected();
+    assert!(case.sequencer.take_snapshot_request());
+    case.diff(14, 15, &[], &[]);
+    case.snapshot(12, &[level(100, 2)], &[]);
+    assert!(!case.sequencer.is_synchronized() && case.seen.update_ids.is_empty());
+    assert!(case.sequencer.take_snapshot_request());
+    assert_eq!(case.sequencer.statistics().snapshots_refused, 1);
+    case.snapshot(13, &[level(100, 2)], &[]);
+    assert_eq!(case.seen.update_ids, [13, 15]);
+}
+
+#[test]
+fn a_gap_invalidates_at_once_and_the_change_after_it_is_kept() {
+    let mut case = Case::synchronized();
+    case.diff(12, 13, &[level(99, 1)], &[]);
+    case.expect_invalid(BookInvalidReason::Gap);
+    case.snapshot(12, &[level(100, 9)], &[level(101, 9)]);
+    assert_eq!(case.seen.update_ids, [10, 12, 13]);
+}
+
+#[test]
+fn duplicates_and_reordered_changes_do_nothing() {
+    let mut case = Case::synchronized();
+    case.diff(11, 12, &[level(99, 1)], &[]);
+    case.diff(11, 12, &[level(99, 7)], &[]);
+    case.diff(9, 10, &[level(98, 7)], &[]);
+    assert_eq!(case.seen.update_ids, [10, 12]);
+    assert_eq!(case.sequencer.statistics().diffs_stale, 2);
+    assert_eq!(case.seen.bids, BTreeMap::from([(99, 1), (100, 10)]));
+}
+
+#[test]
+fn a_crossed_book_is_never_passed_on() {
+    for (bid, ask) in [(101, 101), (102, 101)] {
+        let mut case = Case::synchronized();
+        case.diff(11, 11, &[level(bid, 1)], &[level(ask, 1)]);
+        case.expect_invalid(BookInvalidReason::Crossed);
+        assert_eq!(case.seen.update_ids, [10]);
+    }
+}
+
+#[test]
+fn a_crossed_snapshot_is_refused() {
+    let mut case = Case::connected();
+    case.snapshot(10, &[level(102, 1)], &[level(101, 1)]);
+    assert!(!case.sequencer.is_synchronized() && case.seen.update_ids.is_empty());
+    assert!(case.sequencer.take_snapshot_request());
+}
+
+#[test]
+fn a_best_level_that_disagrees_invalidates_whichever_comes_first() {
+    let mut early = Case::synchronized();
+    early.best(12, level(100, 10), level(101, 99));
+    assert!(early.sequencer.is_synchronized(), "nothing to compare yet");
+    early.diff(11, 12, &[level(99, 1)], &[]);
+    early.expect_invalid(BookInvalidReason::BestLevelMismatch);
+    assert_eq!(early.seen.update_ids, [10], "the wrong book was not passed on");
+
+    let mut late = Case::synchronized();
+    late.diff(11, 12, &[level(99, 1)], &[]);
+    late.best(12, level(100, 10), level(101, 11));
+    late.expect_invalid(BookInvalidReason::BestLevelMismatch);
+}
+
+#[test]
+fn a_best_level_that_agrees_or_is_not_comparable_changes_nothing() {
+    let mut case = Case::synchronized();
+    case.best(9, level(1, 1), level(2, 2));
+    case.best(10, level(100, 10), level(101, 10));
+    case.best(11, level(1, 1), level(2, 2));
+    case.best(12, level(100, 10), level(101, 10));
+    case.diff(11, 12, &[level(99, 1)], &[]);
+    assert!(case.sequencer.is_synchronized());
+    assert_eq!(case.sequencer.statistics().best_compared, 2);
+}
+
+#[test]
+fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
+    let mut case = Case::synchronized();
+    let Case { sequencer, seen } = &mut case;
+    sequencer.on_disconnected(&mut |event| seen.take(&event));
+    assert_eq!(case.seen.invalid, [BookInvalidReason::Disconnected]);
+    assert!(!case.sequencer.take_snapshot_request());
+    case.sequencer.on_connected();
+    assert!(case.sequencer.take_snapshot_request());
+    // A snapshot from before the interruption does not fit what the stream says now.
+    case.snapshot(10, &[level(100, 10)], &[level(101, 10)]);
+    case.diff(20, 21, &[], &[]);
+    assert_eq!(case.seen.invalid.last(), Some(&BookInvalidReason::Gap));
+}
+
+#[test]
+fn a_hole_among_kept_changes_keeps_only_what_follows() {
+    let mut case = Case::connected();
+    case.diff(5, 7, &[level(90, 1)], &[]);
+    case.diff(9, 10, &[level(91, 1)], &[]);
+    case.snapshot(8, &[level(100, 2)], &[]);
+    assert_eq!(case.seen.update_ids, [8, 10]);
+}
+
+#[test]
+fn kept_changes_are_bounded() {
+    let mut case = Case::connected();
+    let count = u64::try_from(BUFFERED_DIFFS_MAX).unwrap();
+    for number in 1..=count {
+        case.diff(number, number, &[level(100, 1)], &[]);
+    }
+    assert!(case.sequencer.take_snapshot_request());
+    case.diff(count + 1, count + 1, &[], &[]);
+    assert_eq!(case.sequencer.statistics().buffer_overflows, 1);
+    assert!(case.sequencer.take_snapshot_request());
+
+    let mut wide = Case::connected();
+    let levels = vec![level(100, 1); BUFFERED_LEVELS_MAX];
+    wide.diff(1, 1, &levels, &[]);
+    wide.diff(2, 2, &[level(1, 1)], &[]);
+    assert_eq!(wide.sequencer.statistics().buffer_overflows, 1);
+}
+
+#[test]
+fn best_levels_kept_are_bounded() {
+    let mut case = Case::connected();
+    let count = u64::try_from(BEST_LEVELS_KEPT_MAX).unwrap();
+    for number in 1..=count + 10 {
+        case.best(number, level(100, 1), level(101, 1));
+    }
+    assert_eq!(case.sequencer.best.len(), BEST_LEVELS_KEPT_MAX);
+    assert_eq!(case.sequencer.best.front().map(|best| best.update_id), Some(11));
+}
+
+/// One update of the venue's true book.
+#[derive(Debug, Clone)]
+struct Update {
+    is_bid: bool,
+    level: Level,
+}
+
+fn updates() -> impl Strategy<Value = Vec<Update>> {
+    let update = (any::<bool>(), 0i64..20, 0i64..4).prop_map(|(is_bid, distance, quantity)| Update {
+        is_bid,
+        // Bids below 100 and asks above, so that the true book is never crossed.
+        level: level(if is_bid { 99 - distance } else { 101 + distance }, quantity),
+    });
+    prop::collection::vec(update, 1..120)
+}
+
+/// What the network does to one message.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Arrives,
+    IsLost,
+    ArrivesTwice,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![12 => Just(Fate::Arrives), 1 => Just(Fate::IsLost), 1 => Just(Fate::ArrivesTwice)]
+}
+
+type Side = BTreeMap<i64, i64>;
+
+fn levels_of(side: &Side) -> Vec<Level> {
+    side.iter()
+        .map(|(&price, &quantity)| level(price, quantity))
+        .collect()
+}
+
+proptest! {
+    /// Whatever is lost, doubled or late: a synchronized book is the venue's book at its number.
+    #[test]
+    fn a_synchronized_book_is_the_true_book(
+        updates in updates(),
+        sizes in prop::collection::vec(1usize..6, 120),
+        fates in prop::collection::vec(fate(), 120),
+        snapshot_delays in prop::collection::vec(0usize..4, 120),
+    ) {
+        let mut books: Vec<(Side, Side)> = vec![Default::default()];
+        let mut case = Case::connected();
+        let mut pending: Option<(usize, usize)> = None;
+        let mut done = 0;
+        for step in 0..120 {
+            if done == updates.len() {
+                break;
+            }
+            let batch = &updates[done..(done + sizes[step]).min(updates.len())];
+            let first = done as u64 + 1;
+            let (mut bids, mut asks) = books[done].clone();
+            for update in batch {
+                set(if update.is_bid { &mut bids } else { &mut asks }, &[update.level]);
+                books.push((bids.clone(), asks.clone()));
+            }
+            done += batch.len();
+            let changed = |is_bid| -> Vec<Level> {
+                batch.iter().filter(|u| u.is_bid == is_bid).map(|u| u.level).collect()
+            };
+            let times = match fates[step] {
+                Fate::Arrives => 1,
+                Fate::IsLost => 0,
+                Fate::ArrivesTwice => 2,
+            };
+            for _ in 0..times {
+                case.diff(first, done as u64, &changed(true), &changed(false));
+            }
+            // A snapshot shows the book when it was asked for and arrives some messages later.
+            if pending.is_none() && case.sequencer.take_snapshot_request() {
+                pending = Some((done, step + snapshot_delays[step]));
+            }
+            if let Some((number, _)) = pending.filter(|&(_, due)| due <= step) {
+                let (bids, asks) = &books[number];
+                case.snapshot(number as u64, &levels_of(bids), &levels_of(asks));
+                pending = None;
+            }
+            prop_assert_eq!(case.sequencer.is_synchronized(), case.seen.valid);
+            if case.seen.valid {
+                let number = usize::try_from(*case.seen.update_ids.last().unwrap()).unwrap();
+                prop_assert_eq!(&(case.seen.bids.clone(), case.seen.asks.clone()), &books[number]);
+            }
+        }
+    }
+}
