@@ -1,0 +1,3 @@
+//! Timing of the ring.
+
+fn main() {}
