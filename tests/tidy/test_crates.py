@@ -108,6 +108,21 @@ def test_a_crate_without_io_names_its_libraries(crate: str) -> None:
 
 
 @pytest.mark.parametrize("crate", DEPENDENCIES)
+def test_versions_of_libraries_stand_in_the_workspace_only(crate: str) -> None:
+    manifest = tomllib.loads(sources.read(Path(f"native/{crate}/Cargo.toml")))
+    tables = [manifest, *manifest.get("target", {}).values()]
+    kinds = ("dependencies", "dev-dependencies", "build-dependencies")
+    named_here = [
+        name
+        for table in tables
+        for kind in kinds
+        for name, value in table.get(kind, {}).items()
+        if not (isinstance(value, dict) and value.get("workspace"))
+    ]
+    assert not named_here, f"{crate}: give {named_here} a version under [workspace.dependencies], say workspace = true"
+
+
+@pytest.mark.parametrize("crate", DEPENDENCIES)
 def test_a_crate_says_its_sentence(crate: str) -> None:
     package = packages()[crate]
     folder = sources.ROOT / "native" / crate / "src"
