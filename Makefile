@@ -65,7 +65,7 @@ lint: setup ## rustfmt, clippy, rustdoc links, ruff, mypy --strict, import-linte
 	$(call say,lint: Rust)
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	$(call say,lint: Python)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
