@@ -19,10 +19,12 @@ pub mod retry;
 mod sample;
 mod secret;
 pub mod sequencer;
-//pub mod websocket;
+mod tls;
+pub mod websocket;
 
 pub use error::{EncodeError, ParseError, VenueError};
 pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};
 pub use secret::{Secret, SecretError};
-//pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
+pub use tls::TrustedRoots;
+pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
