@@ -239,19 +239,13 @@ impl BarFlow {
         while self.next_event >= self.events.len() && !self.ended {
             self.events.clear();
             self.next_event = 0;
-            match self.bars.get(self.next_bar).copied() {
-                Some(bar) => {
-                    self.next_bar += 1;
-                    self.play(&bar);
-                }
-                None => {
-                    self.ended = true;
-                    let ts = self.bars.last().map_or(Timestamp::EPOCH, Bar::ts_close);
-                    self.events.push(FlowEvent {
-                        ts,
-                        kind: FlowKind::RecordEnded,
-                    });
-                }
+            if let Some(bar) = self.bars.get(self.next_bar).copied() {
+                self.next_bar += 1;
+                self.play(&bar);
+            } else {
+                self.ended = true;
+                let ts = self.bars.last().map_or(Timestamp::EPOCH, Bar::ts_close);
+                self.sink(ts).push(FlowKind::RecordEnded);
             }
         }
     }

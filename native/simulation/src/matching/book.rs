@@ -119,6 +119,18 @@ impl BookSide {
         self.set_crowd(at, left);
     }
 
+    /// The crowd's quantity at the back of the queue leaves, at most `quantity`.
+    pub(super) fn shorten_crowd(&mut self, price: Price, quantity: i64) {
+        let Ok(at) = self.find(price) else {
+            return;
+        };
+        let left = (self.crowd[at].quantity - quantity).max(0);
+        for order in self.own.iter_mut().filter(|order| order.price == price) {
+            order.ahead = order.ahead.min(left);
+        }
+        self.set_crowd(at, left);
+    }
+
     fn set_crowd(&mut self, at: usize, quantity: i64) {
         if quantity > 0 {
             self.crowd[at].quantity = quantity;

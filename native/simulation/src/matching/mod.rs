@@ -498,8 +498,8 @@ impl MatchingEngine {
     /// With `inclusive`, orders at exactly `price` fill too (a quote reached them).
     fn fill_through(&mut self, side: Side, price: Price, inclusive: bool, out: &mut Outbox) {
         while let Some(best) = self.book(side).own.first().copied() {
-            let through = self.book(side).is_better(best.price, price);
-            if !through && !(inclusive && best.price == price) {
+            let reached = inclusive && best.price == price;
+            if !reached && !self.book(side).is_better(best.price, price) {
                 return;
             }
             let covered = self.tape.cover(best.price, best.remaining);
@@ -526,6 +526,7 @@ impl MatchingEngine {
         }
         // The quotes that the trade happens at are public before it.
         self.publish(out);
+        let mut crowd_filled = 0;
         while left > 0 {
             let book = self.book(passive);
             let first = book.first_own_at(price);
@@ -541,12 +542,17 @@ impl MatchingEngine {
                 quantity: Quantity::from_units(quantity),
                 aggressor,
             });
-            match own {
-                Some(at) => self.report_maker(passive, at, quantity, trade_id, out),
-                None => self.book_mut(passive).consume_crowd(price, quantity),
+            if let Some(at) = own {
+                self.report_maker(passive, at, quantity, trade_id, out);
+            } else {
+                self.book_mut(passive).consume_crowd(price, quantity);
+                crowd_filled += quantity;
             }
             left -= quantity;
         }
+        // The crowd's orders that would have traded without ours leave: the level ends as recorded.
+        self.book_mut(passive)
+            .shorten_crowd(price, planned - crowd_filled);
         self.touched.push((passive, price));
         self.publish(out);
     }

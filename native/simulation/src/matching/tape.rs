@@ -28,7 +28,7 @@ enum Record {
 pub(super) struct Tape {
     record: Record,
     next_trade: u64,
-    next_off_tape: u64,
+    unprinted: u64,
 }
 
 impl Tape {
@@ -36,7 +36,7 @@ impl Tape {
         Self {
             record: Record::None,
             next_trade: 1,
-            next_off_tape: OFF_TAPE_ID_BASE,
+            unprinted: OFF_TAPE_ID_BASE,
         }
     }
 
@@ -109,8 +109,8 @@ impl Tape {
     }
 
     pub(super) fn next_off_tape_id(&mut self) -> TradeId {
-        let id = TradeId(self.next_off_tape);
-        self.next_off_tape += 1;
+        let id = TradeId(self.unprinted);
+        self.unprinted += 1;
         id
     }
 }
