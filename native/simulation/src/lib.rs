@@ -29,7 +29,8 @@ pub use error::SimulationError;
 pub use faults::OrderFault;
 pub use fees::{FeeAsset, FeeSchedule};
 pub use flow::{
-    BarFlow, FlowConfig, FlowEvent, FlowKind, LEVELS_MAX, PPM_MAX, QUIET_CHANGES_MAX, TRADES_PER_BAR_MAX,
+    BarFlow, FlowConfig, FlowEvent, FlowKind, LEVELS_MAX, OPENING_LEAD, PPM_MAX, QUIET_CHANGES_MAX,
+    TRADES_PER_BAR_MAX,
 };
 pub use latency::{Latency, LatencyModel};
 pub use market::Market;

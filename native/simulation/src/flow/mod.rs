@@ -7,7 +7,7 @@
 mod depth;
 mod path;
 
-use domain::{Bar, Instrument, Price, Quantity, Side, Timestamp};
+use domain::{Bar, Instrument, Nanos, Price, Quantity, Side, Timestamp};
 
 use self::depth::{CrowdBook, DepthShape, Sink};
 use self::path::{PathShape, PlannedTrade, TickBar};
@@ -22,6 +22,9 @@ pub const LEVELS_MAX: u16 = 500;
 pub const QUIET_CHANGES_MAX: u16 = 100;
 /// Widest spread and widest gap between levels, in millionths of the price.
 pub const PPM_MAX: u32 = 100_000;
+
+/// How long before the first bar the book stands.
+pub const OPENING_LEAD: Nanos = Nanos(1_000_000_000);
 
 /// How lively the market is. All ranges are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +243,9 @@ impl BarFlow {
             self.events.clear();
             self.next_event = 0;
             if let Some(bar) = self.bars.get(self.next_bar).copied() {
+                if self.next_bar == 0 {
+                    self.open_book(&bar);
+                }
                 self.next_bar += 1;
                 self.play(&bar);
             } else {
@@ -302,21 +308,39 @@ impl BarFlow {
         });
     }
 
+    /// The book before the first bar: quotes around its open, and nothing that an own order could trade with.
+    fn open_book(&mut self, bar: &Bar) {
+        let ts = Timestamp::from_nanos(bar.ts_open.nanos().saturating_sub(OPENING_LEAD.0));
+        let mut stream = Stream::new(self.config.seed, "flow.open", bar.number());
+        self.sink(ts).push(FlowKind::BarOpened {
+            low: bar.open,
+            high: bar.open,
+            spare: Quantity::ZERO,
+        });
+        self.quote_around(ts, bar.open.units() / self.tick, &mut stream);
+    }
+
     /// A bar in which nothing trades: the quotes stand around its price, and sizes change.
     fn play_quiet_bar(&mut self, bar: &TickBar, stream: &mut Stream) {
+        self.quote_around(bar.ts_open, bar.close, stream);
+        self.play_quiet(bar.ts_open, bar.ts_open.plus(bar.span), stream);
+    }
+
+    /// Moves the quotes to a seeded spread around `price` in ticks.
+    fn quote_around(&mut self, ts: Timestamp, price: i64, stream: &mut Stream) {
         let mut sink = Sink {
-            ts: bar.ts_open,
+            ts,
             events: &mut self.events,
         };
-        let spread = stream.within(
+        let ppm = stream.within(
             self.config.spread_min_ppm.into(),
             self.config.spread_max_ppm.into(),
         );
-        let ticks = i64::try_from(i128::from(bar.close) * i128::from(spread) / 1_000_000).unwrap_or(1);
-        let bid = (bar.close - ticks.max(1) / 2).max(1);
-        let ask = (bid + ticks.max(1)).max(bar.close + i64::from(bid == bar.close));
-        self.book.move_to(bid, ask, stream, &mut sink);
-        self.play_quiet(bar.ts_open, bar.ts_open.plus(bar.span), stream);
+        let spread = i64::try_from(i128::from(price) * i128::from(ppm) / 1_000_000)
+            .unwrap_or(1)
+            .max(1);
+        let bid = (price - spread / 2).max(1);
+        self.book.move_to(bid, bid + spread, stream, &mut sink);
     }
 
     /// Changes of the book strictly between two points in time, on whole milliseconds.
@@ -333,7 +357,7 @@ impl BarFlow {
             let high = (room * (change + 1) / changes).max(low);
             let at = stream.within(low, high) * MILLISECOND;
             let mut sink = Sink {
-                ts: from.plus(domain::Nanos(at)),
+                ts: from.plus(Nanos(at)),
                 events: &mut self.events,
             };
             self.book.flicker(stream, &mut sink);
