@@ -13,7 +13,7 @@ mod error;
 mod health;
 mod instruments;
 pub mod rate_limit;
-//pub mod resolution;
+pub mod resolution;
 pub mod retry;
 #[cfg(test)]
 mod sample;

@@ -415,12 +415,19 @@ mod tests {
         let (mut comparable, mut compared_at) = (0, 0);
         for (ts, body) in session.lines() {
             if body.starts_with(b"{\"lastUpdateId\"") {
-                data.on_snapshot(ts, BTC, body, &mut |event| seen.take(&event)).unwrap();
+                data.on_snapshot(ts, BTC, body, &mut |event| seen.take(&event))
+                    .unwrap();
             } else {
                 data.on_frame(ts, body, &mut |event| seen.take(&event)).unwrap();
             }
-            let at = seen.quotes.binary_search_by_key(&seen.update_id, |quote| quote.update_id);
-            if let Some(quote) = at.ok().filter(|_| seen.update_id > compared_at).map(|at| seen.quotes[at]) {
+            let at = seen
+                .quotes
+                .binary_search_by_key(&seen.update_id, |quote| quote.update_id);
+            if let Some(quote) = at
+                .ok()
+                .filter(|_| seen.update_id > compared_at)
+                .map(|at| seen.quotes[at])
+            {
                 compared_at = seen.update_id;
                 comparable += 1;
                 let bid = (quote.bid.units(), quote.bid_quantity.units());
@@ -434,28 +441,48 @@ mod tests {
     /// The expectations are those of the recording's own description.
     #[test]
     fn the_recorded_session_ends_in_the_recorded_state() {
-        let Some(session) = recorded::session() else { return };
+        let Some(session) = recorded::session() else {
+            return;
+        };
         let mut data = market_data();
         let mut seen = Consumer::default();
         data.on_connected();
         let comparable = replay(&session, &mut data, &mut seen);
-        assert_eq!(comparable, 1_072, "every moment at which both streams speak of one update");
+        assert_eq!(
+            comparable, 1_072,
+            "every moment at which both streams speak of one update"
+        );
 
         let book = data.sequencer_statistics(BTC).unwrap();
         assert_eq!((book.gaps, book.crossed, book.best_mismatches), (0, 0, 0));
-        assert_eq!((book.diffs_applied, book.diffs_stale, book.snapshots_applied), (6_493, 2, 1));
+        assert_eq!(
+            (book.diffs_applied, book.diffs_stale, book.snapshots_applied),
+            (6_493, 2, 1)
+        );
         assert_eq!(book.best_compared, 1_072);
         assert!(seen.invalid.is_empty());
         let statistics = data.statistics();
-        assert_eq!((statistics.trades, statistics.trade_gaps, statistics.quotes), (19_904, 0, 73_174));
-        assert_eq!((statistics.messages, statistics.scanned, statistics.fallbacks), (99_574, 99_574, 0));
+        assert_eq!(
+            (statistics.trades, statistics.trade_gaps, statistics.quotes),
+            (19_904, 0, 73_174)
+        );
+        assert_eq!(
+            (statistics.messages, statistics.scanned, statistics.fallbacks),
+            (99_574, 99_574, 0)
+        );
 
         assert_eq!(seen.update_id, 50_093_696_318);
         assert_eq!((seen.bids.len(), seen.asks.len()), (1_971, 2_962));
-        let (traded, notional) = seen.trades.iter().fold((0_i128, 0_i128), |(sum, notional), trade| {
-            let quantity = i128::from(trade.quantity.units());
-            (sum + quantity, notional + quantity * i128::from(trade.price.units()))
-        });
+        let (traded, notional) = seen
+            .trades
+            .iter()
+            .fold((0_i128, 0_i128), |(sum, notional), trade| {
+                let quantity = i128::from(trade.quantity.units());
+                (
+                    sum + quantity,
+                    notional + quantity * i128::from(trade.price.units()),
+                )
+            });
         assert_eq!(traded, 43_791_552_000);
         let vwap = Price::from_units(i64::try_from(notional / traded).unwrap());
         assert_eq!(vwap.to_string(), "61671.55160665");

@@ -4,6 +4,7 @@ mod market_data;
 pub mod parser;
 #[cfg(test)]
 mod recorded;
+pub mod rules;
 mod settings;
 mod sign;
 
