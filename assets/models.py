@@ -5,20 +5,26 @@ Values other than tables are `dict[str, bytes]`, file name to content, stored by
 """
 
 import hashlib
+import importlib.util
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.outputs import PARTITION_COLUMN
+from assets.partitions import monthly
 from py_rt.backtesting.ledger import TrialLedger
 
 if TYPE_CHECKING:
+    from py_rt.ml.pipeline import TrainedModel
     from py_rt.ml.scores import Scores
+    from py_rt.optimization.bayesian import StudyResult
 
-MONTHS = dg.MonthlyPartitionsDefinition(start_date="2021-11", end_date="2022-01", fmt="%Y-%m")
 GROUP = "models"
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9
@@ -51,6 +57,20 @@ class OnnxConfig(dg.Config):
     thresholds: list[float] = Field(default=[0.45, 0.5, 0.55, 0.65])
 
 
+def _sources(*modules: str) -> str:
+    """A short hash of modules' source text, read without importing them: training libraries load slowly."""
+    digest = hashlib.sha256()
+    for module in modules:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"{module} has no source file")
+        digest.update(Path(spec.origin).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+_PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
+
+
 def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
     window = context.partition_time_window
     return int(window.start.timestamp()) * NS_PER_SECOND, int(window.end.timestamp()) * NS_PER_SECOND
@@ -58,15 +78,16 @@ def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=MONTHS,
-    io_manager_key="delta",
-    metadata={"partition_column": "month"},
+    partitions_def=monthly,
+    code_version=_sources("py_rt.ml.pipeline"),
+    kinds={"polars", "deltalake"},
+    metadata={PARTITION_COLUMN: "month"},
     ins={"features_bar": _all_days, "labels": _all_days},
     check_specs=[dg.AssetCheckSpec("labels_known_before_month", asset="training_set", blocking=True)],
 )
 def training_set(
     context: dg.AssetExecutionContext, feature_spec: Files, features_bar: pl.DataFrame, labels: pl.DataFrame
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
     """Warm, labelled rows whose label ended at least the embargo before the month began."""
     from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before, training_data
 
@@ -80,18 +101,24 @@ def training_set(
         passed=last_end_ns + EMBARGO_NS < start_ns,
         metadata={"last_label_end_ns": last_end_ns, "month_start_ns": start_ns, "embargo_ns": EMBARGO_NS},
     )
-    return dg.MaterializeResult(
-        value=table.with_columns(pl.lit(context.partition_time_window.start.date()).alias("month")),
+    yield dg.Output(
+        table.with_columns(pl.lit(context.partition_time_window.start.date()).alias("month")),
         metadata={"rows": table.height, "share_of_label_1": float(data.labels.mean()), "dataset_id": data.dataset_id},
-        check_results=[check],
         data_version=dg.DataVersion(data.dataset_id),
     )
+    yield check
 
 
-@dg.asset(group_name=GROUP, partitions_def=MONTHS, io_manager_key="artifacts")
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=monthly,
+    code_version=_sources("py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE),
+    kinds={"optuna"},
+    io_manager_key="artifacts",
+)
 def hyperparameter_study(
     config: StudyConfig, ledger: dg.ResourceParam[TrialLedger], feature_spec: Files, training_set: pl.DataFrame
-) -> dg.MaterializeResult[Files]:
+) -> dg.Output[Files]:
     """A seeded Optuna study by purged walk-forward validation; every trial goes to the ledger."""
     from py_rt.ml.pipeline import FeatureContract, training_data
     from py_rt.ml.scores import SignalPolicy
@@ -107,8 +134,8 @@ def hyperparameter_study(
     )
     data = training_data(training_set, names)
     study = run_study(data, settings, ledger=ledger, subject="model_lgbm", recorded_at_ns=time.time_ns())
-    return dg.MaterializeResult(
-        value={"study.json": study.to_json()},
+    return dg.Output(
+        {"study.json": study.to_json()},
         metadata={
             "trials": dg.MetadataValue.md(trial_table(study.trials)),
             "trials_on_this_data": ledger.count(data.dataset_id),
@@ -120,7 +147,9 @@ def hyperparameter_study(
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=MONTHS,
+    partitions_def=monthly,
+    code_version=_sources("py_rt.ml.model_card", *_PIPELINE),
+    kinds={"lightgbm"},
     io_manager_key="artifacts",
     ins={"features_bar": _all_days, "labels": _all_days},
     check_specs=[dg.AssetCheckSpec("better_than_base_rate", asset="model_lgbm")],
@@ -132,9 +161,8 @@ def model_lgbm(
     hyperparameter_study: Files,
     features_bar: pl.DataFrame,
     labels: pl.DataFrame,
-) -> dg.MaterializeResult[Files]:
+) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The study's winner trained on all rows, and its card; scored on the month it will trade where that is known."""
-    from py_rt.ml.model_card import CardFacts, model_card
     from py_rt.ml.pipeline import (
         FeatureContract,
         evaluate_table,
@@ -150,48 +178,61 @@ def model_lgbm(
     model = train(training_data(training_set, contract.names), study.winner.params, contract=contract, seed=study.seed)
     month = rows_decided_within(join_labels(features_bar, labels, contract.names), *_window_ns(context))
     scores = evaluate_table(model, month)
-    card = model_card(
-        model,
-        CardFacts(
-            name="model_lgbm",
-            instrument=training_set.item(0, "instrument"),
-            month=context.partition_key,
-            bar_ns=BAR_NS,
-            search=study.search_record(),
-            out_of_sample=scores,
-            data_notes=DATA_NOTES,
-        ),
+    card = _card(context, training_set, model, study, scores)
+    files = {
+        "model.json": model.to_json(),
+        "model_card.md": card.encode(),
+        "scores.json": json.dumps(scores.to_dict() if scores else None, sort_keys=True).encode(),
+    }
+    yield dg.Output(files, metadata={"rows": model.rows, "card": dg.MetadataValue.md(card), **_losses(scores)})
+    yield _better_than_base_rate(scores)
+
+
+def _card(
+    context: dg.AssetExecutionContext,
+    training_set: pl.DataFrame,
+    model: "TrainedModel",
+    study: "StudyResult",
+    scores: "Scores | None",
+) -> str:
+    from py_rt.ml.model_card import CardFacts, model_card
+
+    facts = CardFacts(
+        name="model_lgbm",
+        instrument=training_set.item(0, "instrument"),
+        month=f"{context.partition_time_window.start:%Y-%m}",
+        bar_ns=BAR_NS,
+        search=study.search_record(),
+        out_of_sample=scores,
+        data_notes=DATA_NOTES,
     )
-    metadata: dict[str, dg.MetadataValue | float | int] = {"rows": model.rows, "card": dg.MetadataValue.md(card)}
-    if scores is not None:
-        metadata |= {"auc": scores.auc or 0.5, "log_loss": scores.log_loss, "base_log_loss": scores.base_log_loss}
-    return dg.MaterializeResult(
-        value={
-            "model.json": model.to_json(),
-            "model_card.md": card.encode(),
-            "scores.json": json.dumps(scores.to_dict() if scores else None, sort_keys=True).encode(),
-        },
-        metadata=metadata,
-        check_results=[_better_than_base_rate(scores)],
-    )
+    return model_card(model, facts)
+
+
+def _losses(scores: "Scores | None") -> dict[str, float]:
+    """Numbers the user interface plots over the months; none for a month without rows."""
+    if scores is None:
+        return {}
+    auc = {} if scores.auc is None else {"auc": scores.auc}
+    return auc | {"log_loss": scores.log_loss, "base_log_loss": scores.base_log_loss, "accuracy": scores.accuracy}
 
 
 def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
     """A warning, not a gate: an honest sample may well show no skill."""
-    passed = scores is not None and scores.log_loss < scores.base_log_loss
-    numbers = {} if scores is None else {"log_loss": scores.log_loss, "base_log_loss": scores.base_log_loss}
     return dg.AssetCheckResult(
         check_name="better_than_base_rate",
-        passed=passed,
+        passed=scores is not None and scores.log_loss < scores.base_log_loss,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata=numbers,
+        metadata=_losses(scores),
         description="not evaluated: the month has no rows yet" if scores is None else None,
     )
 
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=MONTHS,
+    partitions_def=monthly,
+    code_version=_sources("py_rt.ml.export"),
+    kinds={"onnx"},
     io_manager_key="artifacts",
     ins={"features_bar": _all_days},
     check_specs=[
@@ -201,7 +242,7 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 )
 def onnx_model(
     config: OnnxConfig, feature_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame
-) -> dg.MaterializeResult[Files]:
+) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The ONNX file, its golden rows and the proof that it answers as the booster does."""
     from py_rt.ml import export
     from py_rt.ml.pipeline import FeatureContract, TrainedModel, warm_features
@@ -216,17 +257,16 @@ def onnx_model(
     parity = export.check_parity(booster, onnx, rows, thresholds=config.thresholds)
     faults = export.check_contract(onnx, feature_names=contract.names, feature_spec_sha256=contract.sha256)
     golden = export.write_golden(onnx, warm_features(features_bar, model.feature_names, at_most=GOLDEN_ROWS))
-    return dg.MaterializeResult(
-        value={
+    sha256 = hashlib.sha256(onnx).hexdigest()
+    yield dg.Output(
+        {
             "model.onnx": onnx,
             "golden.bin": golden,
             "parity.json": json.dumps(parity.to_dict(), sort_keys=True).encode(),
             "model_card.md": model_lgbm["model_card.md"],
         },
-        metadata={"bytes": len(onnx), "sha256": hashlib.sha256(onnx).hexdigest(), "max_abs_diff": parity.max_abs_diff},
-        check_results=[
-            dg.AssetCheckResult(check_name="onnx_parity", passed=parity.passed, metadata=parity.to_dict()),
-            dg.AssetCheckResult(check_name="feature_contract", passed=not faults, metadata={"faults": faults}),
-        ],
-        data_version=dg.DataVersion(hashlib.sha256(onnx).hexdigest()),
+        metadata={"bytes": len(onnx), "sha256": sha256, "max_abs_diff": parity.max_abs_diff},
+        data_version=dg.DataVersion(sha256),
     )
+    yield dg.AssetCheckResult(check_name="onnx_parity", passed=parity.passed, metadata=parity.to_dict())
+    yield dg.AssetCheckResult(check_name="feature_contract", passed=not faults, metadata={"faults": faults})

@@ -95,8 +95,8 @@ class LedgerHead:
 class TrialLedger:
     """The ledger file at ``path``; created, with its folder, by the first append.
 
-    >>> import tempfile
-    >>> ledger = TrialLedger(Path(tempfile.mkdtemp()) / "trials.jsonl")
+    >>> import pathlib, tempfile
+    >>> ledger = TrialLedger(pathlib.Path(tempfile.mkdtemp()) / "trials.jsonl")
     >>> trial = Trial("ab" * 32, "sma_cross", "backtest", {"fast": 5}, 7, 0.02, 400, 900 * 10**9, 0)
     >>> ledger.append([trial, trial]).count
     2

@@ -145,7 +145,7 @@ def dataset_id(table: pl.DataFrame) -> str:
     """SHA-256 of a table's content: column names, types and values in row order; not of its chunks or its file.
 
     >>> one = pl.DataFrame({"a": [1, 2]})
-    ... two = pl.concat([one.head(1), one.tail(1)], rechunk=False)
+    >>> two = pl.concat([one.head(1), one.tail(1)], rechunk=False)
     >>> dataset_id(one) == dataset_id(two), dataset_id(one) == dataset_id(one.reverse())
     (True, False)
     """

@@ -45,7 +45,7 @@ def purged_train(starts: Int64Array, ends: Int64Array, test: IndexArray, *, emba
     """Positions outside ``test`` that may train a model judged on ``test``; the test may have several blocks.
 
     >>> starts = np.arange(100)
-    ... kept = purged_train(starts, starts + 5, np.arange(40, 60), embargo=2)
+    >>> kept = purged_train(starts, starts + 5, np.arange(40, 60), embargo=2)
     >>> sorted(set(range(100)) - set(range(40, 60)) - set(kept.tolist()))
     [35, 36, 37, 38, 39, 60, 61, 62, 63, 64, 65, 66]
     """
