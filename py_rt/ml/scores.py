@@ -6,13 +6,14 @@ study a Sharpe ratio for the ledger. The engine's backtest, not this, says what 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from py_rt.backtesting.performance import sharpe_ratio
+from py_rt.backtesting.performance import calmar_ratio, sharpe_ratio
 from py_rt.errors import PyRtError
 from py_rt.ml.validation import Int64Array, non_overlapping
 
@@ -164,9 +165,18 @@ class SignalPolicy:
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """Sharpe ratio of a policy per period of ``period_ns`` nanoseconds, the number of periods, its position changes."""
+    """What a policy would have earned.
+
+    Attributes:
+        sharpe: ratio per period, after costs.
+        calmar: annual growth over the deepest drawdown; 0 without a drawdown, where it is undefined.
+        periods: number of periods.
+        period_ns: length of one, nanoseconds.
+        changes: position changes.
+    """
 
     sharpe: float
+    calmar: float
     periods: int
     period_ns: int
     changes: int
@@ -180,7 +190,7 @@ def policy_score(
     starts: Int64Array,
     ends: Int64Array,
 ) -> PolicyScore:
-    """Sharpe ratio of a policy whose return at row t runs from ``starts[t]`` to ``ends[t]``.
+    """Ratios of a policy whose return at row t runs from ``starts[t]`` to ``ends[t]``.
 
     Rows overlap when the label looks further than one row. The policy is run on every chain of rows that follow each
     other without overlap (with horizon h there are h chains), and the chains' ratios are averaged; ``changes`` and
@@ -193,8 +203,19 @@ def policy_score(
     picked = [non_overlapping(starts, ends, first=chain) for chain in range(chains)]
     if not picked or picked[0].size < 3:
         raise ScoreError(f"{starts.size} rows give too few periods that do not overlap; at least 3 are needed")
-    usable = [chain for chain in picked if chain.size >= 2]
-    ratios = [sharpe_ratio(policy.returns(probabilities[chain], asset_returns[chain])) for chain in usable]
-    first = picked[0]
-    changes = int(np.abs(np.diff(policy.positions(probabilities[first]), prepend=0.0)).sum())
-    return PolicyScore(float(np.mean(ratios)), int(first.size), int(np.median(ends - starts)), changes)
+    period_ns = int(np.median(ends - starts))
+    earned = [policy.returns(probabilities[chain], asset_returns[chain]) for chain in picked if chain.size >= 2]
+    changes = np.abs(np.diff(policy.positions(probabilities[picked[0]]), prepend=0.0)).sum()
+    return PolicyScore(
+        sharpe=float(np.mean([sharpe_ratio(returns) for returns in earned])),
+        calmar=float(np.mean([_calmar(returns, period_ns) for returns in earned])),
+        periods=int(picked[0].size),
+        period_ns=period_ns,
+        changes=int(changes),
+    )
+
+
+def _calmar(returns: Float64Array, period_ns: int) -> float:
+    equity = np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
+    ratio = calmar_ratio(equity, bar_ns=period_ns)
+    return ratio if math.isfinite(ratio) else 0.0

@@ -51,6 +51,7 @@ OBJECTIVES = {
         Objective("brier", "minimize", lambda result: result.scores.brier),
         Objective("auc", "maximize", _auc),
         Objective("sharpe", "maximize", lambda result: result.policy.sharpe),
+        Objective("calmar", "maximize", lambda result: result.policy.calmar),
     )
 }
 

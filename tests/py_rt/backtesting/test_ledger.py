@@ -156,22 +156,35 @@ def test_malformed_trials_are_refused_and_leave_no_trace(
     assert ledger.trials() == []
 
 
-APPEND_FIFTEEN = """
+APPEND_FORTY = """
 import sys
 from pathlib import Path
 from py_rt.backtesting.ledger import Trial, TrialLedger
-for number in range(15):
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
     trial = Trial("ab" * 32, "s", "backtest", {"worker": sys.argv[2], "number": number}, 7, 0.0, 400, 1, 0)
     TrialLedger(Path(sys.argv[1])).append([trial])
 """
 
 
 def test_processes_that_append_at_the_same_time_leave_one_whole_chain(ledger: TrialLedger) -> None:
-    command = [sys.executable, "-c", APPEND_FIFTEEN, str(ledger.path)]
-    workers = [subprocess.Popen([*command, str(worker)]) for worker in range(3)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0, 0]
-    assert ledger.verify().count == 45
-    assert ledger.count(DATA) == 45
+    command = [sys.executable, "-c", APPEND_FORTY, str(ledger.path)]
+    workers = [
+        subprocess.Popen([*command, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for worker in range(3)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate(timeout=120)
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    assert ledger.verify().count == 120
+    assert ledger.count(DATA) == 120
 
 
 def test_lines_are_canonical_json(ledger: TrialLedger) -> None:

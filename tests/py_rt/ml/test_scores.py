@@ -101,7 +101,16 @@ def test_overlapping_returns_are_not_counted_twice() -> None:
 def test_a_policy_that_never_trades_has_sharpe_zero() -> None:
     starts = np.arange(50, dtype=np.int64)
     score = policy_score(SignalPolicy(), np.full(50, 0.5), np.full(50, 0.01), starts=starts, ends=starts + 4)
-    assert (score.sharpe, score.changes) == (0.0, 0)
+    assert (score.sharpe, score.calmar, score.changes) == (0.0, 0.0, 0)
+
+
+def test_calmar_of_a_policy_is_that_of_its_equity() -> None:
+    year = 365 * 86_400 * 10**9
+    starts = np.arange(3, dtype=np.int64) * year
+    score = policy_score(
+        SignalPolicy(cost_bps=0), np.full(3, 0.9), np.array([0.5, -0.2, 0.25]), starts=starts, ends=starts + year
+    )
+    assert score.calmar == pytest.approx((1.5 ** (1 / 3) - 1) / 0.2)
 
 
 def test_policies_out_of_order_and_too_few_rows_are_refused() -> None:
