@@ -4,6 +4,7 @@
 //! one axis. The estimate is a line: `service = anchor + (local - local anchor) * rate`. The rate is one
 //! in production; a simulated venue that runs faster than the wall has another, measured or given.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ pub const RATE_BASELINE_MIN: Nanos = Nanos::from_millis(50);
 const SERVER_RESOLUTION: Nanos = Nanos::from_millis(1);
 
 /// What the rest of the service reads time from.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Service time: the estimated time at the venue. Never goes back.
     fn now(&self) -> Timestamp;
 

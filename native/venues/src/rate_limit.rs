@@ -147,6 +147,11 @@ impl WeightBudget {
         Ok(())
     }
 
+    /// Lowers the budget to the venue's own limit, never raises it.
+    pub fn lower_to(&mut self, per_minute: u32) {
+        self.per_minute = self.per_minute.min(per_minute);
+    }
+
     /// Learns the venue's own count of the last minute; the higher of both counts holds.
     pub fn observe(&mut self, used: u32, now: Nanos) {
         self.window.advance(now);

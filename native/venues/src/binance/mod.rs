@@ -1,13 +1,23 @@
-//! Binance spot.
+//! Binance spot: REST, market streams, and the account's stream over the WebSocket API.
 
+mod account;
+mod gateway;
 mod market_data;
+mod market_feed;
+mod orders;
 pub mod parser;
 #[cfg(test)]
 mod recorded;
+mod rest;
 pub mod rules;
 mod settings;
 mod sign;
 
+pub use account::{AccountData, AccountEvent, AccountFeed, AccountStatistics, EmitAccount};
+pub use gateway::{Gateway, UnknownOrder};
 pub use market_data::{MarketData, MarketStatistics};
+pub use market_feed::{MarketFeed, SnapshotRequester};
+pub use orders::{AccountTrade, OrderView};
+pub use rest::{BARS_MAX, BODY_BYTES_MAX, RestClient};
 pub use settings::{Credentials, Endpoints, RECV_WINDOW_MAX, SelfTradePrevention, Settings};
 pub use sign::{NEW_ORDER_BYTES_MAX, OrderEncoder, Signer};

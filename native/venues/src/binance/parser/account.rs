@@ -53,7 +53,7 @@ impl ExecutionType {
 }
 
 /// The venue's order status in our words; a status this build does not know is `Unknown`.
-pub(crate) fn order_status(text: &[u8]) -> OrderStatus {
+pub(in crate::binance) fn order_status(text: &[u8]) -> OrderStatus {
     match text {
         b"NEW" | b"PENDING_NEW" => OrderStatus::Accepted,
         b"PARTIALLY_FILLED" => OrderStatus::PartiallyFilled,
@@ -67,7 +67,7 @@ pub(crate) fn order_status(text: &[u8]) -> OrderStatus {
 }
 
 /// The venue's side in our words.
-pub(crate) fn side(text: &[u8]) -> Option<Side> {
+pub(in crate::binance) fn side(text: &[u8]) -> Option<Side> {
     match text {
         b"BUY" => Some(Side::Buy),
         b"SELL" => Some(Side::Sell),

@@ -12,6 +12,8 @@ mod slow;
 use domain::{Level, Price, Quantity, Side, Text, Timestamp, TradeId};
 
 pub use account::{AccountMessage, Execution, ExecutionType, Position};
+pub(super) use account::{order_status, side};
+pub(super) use slow::{price, quantity};
 
 use crate::error::ParseError;
 

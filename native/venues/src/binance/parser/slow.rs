@@ -195,10 +195,10 @@ pub(super) fn symbol(text: &str) -> Result<Symbol, ParseError> {
     })
 }
 
-pub(super) fn price(text: &str, field: &'static str) -> Result<Price, ParseError> {
+pub(in crate::binance) fn price(text: &str, field: &'static str) -> Result<Price, ParseError> {
     Price::parse(text.as_bytes()).map_err(|source| ParseError::Number { field, source })
 }
 
-pub(super) fn quantity(text: &str, field: &'static str) -> Result<Quantity, ParseError> {
+pub(in crate::binance) fn quantity(text: &str, field: &'static str) -> Result<Quantity, ParseError> {
     Quantity::parse(text.as_bytes()).map_err(|source| ParseError::Number { field, source })
 }

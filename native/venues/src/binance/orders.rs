@@ -1,0 +1,435 @@
+//! What the venue answers about orders, trades and balances over REST, and what it means.
+//!
+//! The one rule that matters: only an answer that is the venue's own and says so is a definite no. Anything
+//! else (no answer, a server error, an answer nobody can read) leaves the outcome unknown.
+
+use std::borrow::Cow;
+
+use domain::{
+    Balance, CancelRejectReason, ClientOrderId, Currency, Fill, Instrument, InstrumentId, Liquidity, Money,
+    OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, Quantity, RejectReason, Side,
+    Text, Timestamp, TradeId, VenueOrderId,
+};
+use serde::Deserialize;
+
+use super::parser::{self, price, quantity};
+use super::rest::Answer;
+use crate::error::{AUTHENTICATION_CODES, ParseError, VenueError};
+
+/// Codes that say "nobody knows": unknown error, internal disconnect, unexpected answer, timeout.
+const UNKNOWN_CODES: [i64; 4] = [-1000, -1001, -1006, -1007];
+
+/// Statuses below 500 that are a definite no even when the body is not the venue's own: the request was
+/// stopped before the venue's engine could see it.
+const STOPPED_BEFORE_THE_ENGINE: [u16; 5] = [403, 413, 414, 418, 429];
+
+/// An order as the venue shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderView {
+    /// Ours, or `None` when someone else placed it on our account.
+    pub client_order_id: Option<ClientOrderId>,
+    /// The venue's number of it.
+    pub venue_order_id: VenueOrderId,
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Its side.
+    pub side: Side,
+    /// Its state.
+    pub status: OrderStatus,
+    /// Its base quantity.
+    pub quantity: Quantity,
+    /// Base quantity executed so far.
+    pub filled: Quantity,
+    /// When it last changed, venue time.
+    pub ts_event: Timestamp,
+}
+
+impl OrderView {
+    /// What reconciliation needs of it.
+    #[must_use]
+    pub const fn snapshot(&self) -> OrderSnapshot {
+        OrderSnapshot {
+            status: self.status,
+            filled: self.filled,
+        }
+    }
+}
+
+/// An execution on our account, from the list of trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountTrade {
+    /// The order it belongs to; the list does not carry client order ids.
+    pub venue_order_id: VenueOrderId,
+    /// What traded.
+    pub instrument: InstrumentId,
+    /// When, venue time.
+    pub ts_event: Timestamp,
+    /// The execution.
+    pub fill: Fill,
+}
+
+/// What an attempt to place an order came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Submitted {
+    /// These reports, in order.
+    Reports(Vec<OrderReport>),
+    /// The id is in use by an open order: the first attempt arrived. Ask for the order.
+    AlreadyOpen,
+}
+
+/// What a request that may have reached the venue left behind.
+pub(super) type Exchanged = Result<Answer, VenueError>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPlaced<'a> {
+    order_id: u64,
+    #[serde(borrow)]
+    client_order_id: Cow<'a, str>,
+    transact_time: i64,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    fills: Vec<RawPlacedFill<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPlacedFill<'a> {
+    #[serde(borrow)]
+    price: Cow<'a, str>,
+    #[serde(borrow)]
+    qty: Cow<'a, str>,
+    #[serde(borrow)]
+    commission: Cow<'a, str>,
+    #[serde(borrow)]
+    commission_asset: Cow<'a, str>,
+    trade_id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawCanceled<'a> {
+    #[serde(borrow)]
+    orig_client_order_id: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(default)]
+    transact_time: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawOrder<'a> {
+    order_id: u64,
+    #[serde(borrow)]
+    client_order_id: Cow<'a, str>,
+    #[serde(borrow)]
+    side: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow)]
+    orig_qty: Cow<'a, str>,
+    #[serde(borrow)]
+    executed_qty: Cow<'a, str>,
+    update_time: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawTrade<'a> {
+    id: u64,
+    order_id: u64,
+    #[serde(borrow)]
+    price: Cow<'a, str>,
+    #[serde(borrow)]
+    qty: Cow<'a, str>,
+    #[serde(borrow)]
+    commission: Cow<'a, str>,
+    #[serde(borrow)]
+    commission_asset: Cow<'a, str>,
+    time: i64,
+    is_buyer: bool,
+    is_maker: bool,
+}
+
+#[derive(Deserialize)]
+struct RawAccount<'a> {
+    #[serde(borrow)]
+    balances: Vec<RawBalance<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawBalance<'a> {
+    #[serde(borrow)]
+    asset: Cow<'a, str>,
+    #[serde(borrow)]
+    free: Cow<'a, str>,
+    #[serde(borrow)]
+    locked: Cow<'a, str>,
+}
+
+/// What the answer to a new order means. `now` stamps what the venue did not.
+pub(super) fn submitted(order: &OrderRequest, exchanged: &Exchanged, now: Timestamp) -> Submitted {
+    let one = |kind| Submitted::Reports(vec![report(order.client_order_id, order.instrument, now, kind)]);
+    match exchanged {
+        // It never left.
+        Err(VenueError::RateLimited { .. } | VenueError::NotConnected { .. }) => {
+            one(OrderReportKind::NotSent)
+        }
+        Err(_) => one(OrderReportKind::OutcomeUnknown),
+        Ok(answer) if answer.is_success() => match placed(order, &answer.body) {
+            Ok(reports) => Submitted::Reports(reports),
+            Err(_) => one(OrderReportKind::OutcomeUnknown),
+        },
+        Ok(answer) => match definite(answer) {
+            None => one(OrderReportKind::OutcomeUnknown),
+            Some(refusal) => match reject_reason(refusal.code, &refusal.message) {
+                RejectReason::DuplicateId => Submitted::AlreadyOpen,
+                reason => one(OrderReportKind::Rejected(reason)),
+            },
+        },
+    }
+}
+
+/// What the answer to a cancel means.
+pub(super) fn canceled(
+    client_order_id: ClientOrderId,
+    instrument: InstrumentId,
+    exchanged: &Exchanged,
+    now: Timestamp,
+) -> OrderReport {
+    let at = |ts, kind| report(client_order_id, instrument, ts, kind);
+    let rejected = |reason| at(now, OrderReportKind::CancelRejected(reason));
+    match exchanged {
+        // The order is as it was: only the cancel did not leave.
+        Err(VenueError::RateLimited { .. } | VenueError::NotConnected { .. }) => {
+            rejected(CancelRejectReason::Other)
+        }
+        Err(_) => at(now, OrderReportKind::OutcomeUnknown),
+        Ok(answer) if answer.is_success() => {
+            let raw: Result<RawCanceled<'_>, _> = serde_json::from_slice(&answer.body);
+            match raw {
+                Ok(raw)
+                    if raw.status == "CANCELED"
+                        && raw.orig_client_order_id == client_order_id.to_string() =>
+                {
+                    at(
+                        raw.transact_time.map_or(now, Timestamp::from_millis),
+                        OrderReportKind::Canceled,
+                    )
+                }
+                _ => at(now, OrderReportKind::OutcomeUnknown),
+            }
+        }
+        Ok(answer) => match definite(answer) {
+            None => at(now, OrderReportKind::OutcomeUnknown),
+            Some(refusal) if refusal.code == -2011 => rejected(CancelRejectReason::UnknownOrder),
+            Some(_) => rejected(CancelRejectReason::Other),
+        },
+    }
+}
+
+/// The venue's refusal, when it is one that can be relied on.
+fn definite(answer: &Answer) -> Option<super::rest::Refusal> {
+    let refusal = answer.refusal();
+    let is_own = refusal.code != 0 && !UNKNOWN_CODES.contains(&refusal.code);
+    let is_client_error = (400..500).contains(&answer.status);
+    let is_stopped = STOPPED_BEFORE_THE_ENGINE.contains(&answer.status);
+    (is_client_error && (is_own || (refusal.code == 0 && is_stopped))).then_some(refusal)
+}
+
+/// Why the venue refused an order, from its code and, where one code means many things, its words.
+fn reject_reason(code: i64, message: &str) -> RejectReason {
+    if AUTHENTICATION_CODES.contains(&code) {
+        return RejectReason::Authentication;
+    }
+    match code {
+        // The timestamp was refused: ours, or the way was too long.
+        -1021 => RejectReason::Authentication,
+        -1003 | -1015 | -1034 => RejectReason::RateLimit,
+        -1013 => RejectReason::Filter,
+        -2010 => match message {
+            "Duplicate order sent." => RejectReason::DuplicateId,
+            "Account has insufficient balance for requested action." => RejectReason::InsufficientBalance,
+            "Order would immediately match and take." => RejectReason::WouldTake,
+            "Market is closed." | "This symbol is not permitted for this account." => {
+                RejectReason::NotTrading
+            }
+            _ => RejectReason::Other,
+        },
+        0 => RejectReason::RateLimit,
+        _ => RejectReason::Other,
+    }
+}
+
+fn report(
+    client_order_id: ClientOrderId,
+    instrument: InstrumentId,
+    ts_event: Timestamp,
+    kind: OrderReportKind,
+) -> OrderReport {
+    OrderReport {
+        client_order_id,
+        instrument,
+        ts_event,
+        kind,
+    }
+}
+
+/// Reads a `FULL` answer to a new order.
+fn placed(order: &OrderRequest, body: &[u8]) -> Result<Vec<OrderReport>, ParseError> {
+    let raw: RawPlaced<'_> = serde_json::from_slice(body)?;
+    if raw.client_order_id != order.client_order_id.to_string() {
+        return Err(ParseError::Value {
+            field: "clientOrderId",
+            problem: "the answer is about another order",
+        });
+    }
+    let ts = Timestamp::from_millis(raw.transact_time);
+    let at = |kind| report(order.client_order_id, order.instrument, ts, kind);
+    let status = parser::order_status(raw.status.as_bytes());
+    if status == OrderStatus::Rejected {
+        return Ok(vec![at(OrderReportKind::Rejected(RejectReason::Other))]);
+    }
+    let mut reports = vec![at(OrderReportKind::Accepted(venue_order_id(raw.order_id)))];
+    for fill in &raw.fills {
+        reports.push(at(OrderReportKind::Filled(Fill {
+            trade_id: TradeId(fill.trade_id),
+            price: price(&fill.price, "price")?,
+            quantity: positive(quantity(&fill.qty, "qty")?)?,
+            side: order.side,
+            fee: fee(&fill.commission, &fill.commission_asset)?,
+            // What trades while the order is being placed takes.
+            liquidity: Liquidity::Taker,
+        })));
+    }
+    match status {
+        OrderStatus::Expired => reports.push(at(OrderReportKind::Expired)),
+        OrderStatus::Canceled => reports.push(at(OrderReportKind::Canceled)),
+        OrderStatus::Unknown => reports.push(at(OrderReportKind::OutcomeUnknown)),
+        _ => {}
+    }
+    Ok(reports)
+}
+
+/// Reads the orders that `DELETE openOrders` canceled: ours only.
+pub(super) fn canceled_all(
+    body: &[u8],
+    instrument: InstrumentId,
+    now: Timestamp,
+) -> Result<Vec<OrderReport>, ParseError> {
+    let raw: Vec<RawCanceled<'_>> = serde_json::from_slice(body)?;
+    let ours = raw
+        .iter()
+        .filter(|canceled| canceled.status == "CANCELED")
+        .filter_map(|canceled| {
+            let id = ClientOrderId::parse(&canceled.orig_client_order_id)?;
+            let ts = canceled.transact_time.map_or(now, Timestamp::from_millis);
+            Some(report(id, instrument, ts, OrderReportKind::Canceled))
+        });
+    Ok(ours.collect())
+}
+
+/// Reads one order.
+pub(super) fn order(body: &[u8], instrument: &Instrument) -> Result<OrderView, ParseError> {
+    view(&serde_json::from_slice(body)?, instrument)
+}
+
+/// Reads a list of orders.
+pub(super) fn orders(body: &[u8], instrument: &Instrument) -> Result<Vec<OrderView>, ParseError> {
+    let raw: Vec<RawOrder<'_>> = serde_json::from_slice(body)?;
+    raw.iter().map(|raw| view(raw, instrument)).collect()
+}
+
+fn view(raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderView, ParseError> {
+    Ok(OrderView {
+        client_order_id: ClientOrderId::parse(&raw.client_order_id),
+        venue_order_id: venue_order_id(raw.order_id),
+        instrument: instrument.id,
+        side: parser::side(raw.side.as_bytes()).ok_or(ParseError::Value {
+            field: "side",
+            problem: "a side is BUY or SELL",
+        })?,
+        status: parser::order_status(raw.status.as_bytes()),
+        quantity: quantity(&raw.orig_qty, "origQty")?,
+        filled: quantity(&raw.executed_qty, "executedQty")?,
+        ts_event: Timestamp::from_millis(raw.update_time),
+    })
+}
+
+/// Reads the list of the account's trades, and the number of the last one.
+pub(super) fn trades(body: &[u8], instrument: &Instrument) -> Result<Vec<AccountTrade>, ParseError> {
+    let raw: Vec<RawTrade<'_>> = serde_json::from_slice(body)?;
+    raw.iter()
+        .map(|raw| {
+            Ok(AccountTrade {
+                venue_order_id: venue_order_id(raw.order_id),
+                instrument: instrument.id,
+                ts_event: Timestamp::from_millis(raw.time),
+                fill: Fill {
+                    trade_id: TradeId(raw.id),
+                    price: price(&raw.price, "price")?,
+                    quantity: positive(quantity(&raw.qty, "qty")?)?,
+                    side: if raw.is_buyer { Side::Buy } else { Side::Sell },
+                    fee: fee(&raw.commission, &raw.commission_asset)?,
+                    liquidity: if raw.is_maker {
+                        Liquidity::Maker
+                    } else {
+                        Liquidity::Taker
+                    },
+                },
+            })
+        })
+        .collect()
+}
+
+/// Reads the account's balances that are not zero. Assets whose code is not plain ASCII are left out.
+pub(super) fn balances(body: &[u8]) -> Result<Vec<Balance>, ParseError> {
+    let raw: RawAccount<'_> = serde_json::from_slice(body)?;
+    let mut balances = Vec::new();
+    for raw in &raw.balances {
+        let Some(currency) = Currency::new(&raw.asset) else {
+            continue;
+        };
+        let balance = Balance {
+            currency,
+            free: quantity(&raw.free, "free")?,
+            locked: quantity(&raw.locked, "locked")?,
+        };
+        if !balance.free.is_zero() || !balance.locked.is_zero() {
+            balances.push(balance);
+        }
+    }
+    Ok(balances)
+}
+
+/// The venue numbers its orders; the text form is ours.
+pub(super) fn venue_order_id(number: u64) -> VenueOrderId {
+    // Twenty digits always fit in forty bytes.
+    VenueOrderId(Text::new(&number.to_string()).expect("digits fit"))
+}
+
+fn fee(amount: &str, asset: &str) -> Result<Money, ParseError> {
+    let currency = Currency::new(asset).ok_or(ParseError::Value {
+        field: "commissionAsset",
+        problem: "an asset is 1 to 12 letters or digits",
+    })?;
+    Ok(Money::from_decimal_units(
+        quantity(amount, "commission")?.units(),
+        currency,
+    ))
+}
+
+fn positive(quantity: Quantity) -> Result<Quantity, ParseError> {
+    if quantity > Quantity::ZERO {
+        return Ok(quantity);
+    }
+    Err(ParseError::Value {
+        field: "qty",
+        problem: "an execution has a positive quantity",
+    })
+}
+
+#[cfg(test)]
+mod tests;

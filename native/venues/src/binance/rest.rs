@@ -1,0 +1,532 @@
+//! REST: one client per address, which owns that address's rate budget.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use domain::{Bar, Instrument, Nanos, Timestamp};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Response};
+use rustls::ClientConfig;
+use serde::Deserialize;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::rules;
+use super::settings::{Credentials, Settings};
+use super::sign::{OrderEncoder, Signer};
+use crate::clock::{Clock, Rate, ServerClock, TimeSample};
+use crate::error::{ParseError, VenueError};
+use crate::rate_limit::{OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
+use crate::retry::{Backoff, Jitter};
+
+/// Largest answer accepted, bytes: `exchangeInfo` of all symbols is a tenth of it.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// Most bars one call of [`RestClient::bars`] fetches.
+pub const BARS_MAX: usize = 50_000;
+
+/// Most bars in one answer.
+const BARS_PER_ANSWER: usize = 1_000;
+
+/// Attempts of a request that only reads.
+const READ_ATTEMPTS: u32 = 3;
+
+/// First and longest pause between them.
+const READ_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// Questions per time sample; the one with the shortest round trip is kept.
+const TIME_QUESTIONS: u32 = 3;
+
+/// Wall time between the two samples a rate is estimated from.
+const RATE_BASELINE: Duration = Duration::from_millis(400);
+
+/// The venue's words in a refusal are cut here, characters.
+const REFUSAL_TEXT_MAX: usize = 200;
+
+/// One kind of request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) name: &'static str,
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) weight: u32,
+    pub(super) urgency: Urgency,
+}
+
+impl Call {
+    const fn public(name: &'static str, path: &'static str, weight: u32) -> Self {
+        Self {
+            name,
+            method: "GET",
+            path,
+            weight,
+            urgency: Urgency::Background,
+        }
+    }
+}
+
+/// Status and body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+/// The venue's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The venue's code, zero where the answer is not the venue's own.
+    pub(super) code: i64,
+    /// The venue's words, shortened.
+    pub(super) message: String,
+}
+
+impl Answer {
+    pub(super) const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status < 300
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        #[derive(Deserialize)]
+        struct Raw {
+            code: i64,
+            #[serde(default)]
+            msg: String,
+        }
+        let raw: Result<Raw, _> = serde_json::from_slice(&self.body);
+        let (code, message) = raw.map_or((0, "not the venue's own answer".to_owned()), |raw| {
+            (raw.code, raw.msg)
+        });
+        Refusal {
+            code,
+            message: message.chars().take(REFUSAL_TEXT_MAX).collect(),
+        }
+    }
+}
+
+/// The client of one address. Share it: the rate budget is per address, and it lives here.
+#[derive(Debug)]
+pub struct RestClient {
+    http: reqwest::Client,
+    settings: Settings,
+    tls: Arc<ClientConfig>,
+    clock: Arc<dyn Clock>,
+    keys: Option<Keys>,
+    budget: Mutex<WeightBudget>,
+    orders: Mutex<OrderCount>,
+    jitter: Mutex<Jitter>,
+}
+
+/// What a signed request needs.
+#[derive(Debug)]
+struct Keys {
+    api_key: HeaderValue,
+    credentials: Credentials,
+    encoder: OrderEncoder,
+}
+
+impl RestClient {
+    /// A client that has not connected yet. Without credentials it has only the public requests.
+    ///
+    /// # Errors
+    /// [`VenueError::Setting`] when the settings cannot work.
+    pub fn new(
+        settings: Settings,
+        credentials: Option<Credentials>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, VenueError> {
+        settings.check()?;
+        let tls = settings.trusted_roots.client_config()?;
+        let keys = credentials
+            .map(|credentials| Keys::new(credentials, &settings))
+            .transpose()?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(ClientConfig::clone(&tls))
+            .timeout(settings.request_timeout)
+            .connect_timeout(settings.connect_timeout)
+            .tcp_nodelay(true)
+            // A signed request goes where it was meant to, directly, once.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(|error| VenueError::Setting {
+                setting: "endpoints.rest",
+                problem: error.to_string(),
+            })?;
+        Ok(Self {
+            http,
+            tls,
+            clock,
+            keys,
+            budget: Mutex::new(WeightBudget::new(settings.weight_per_minute)),
+            orders: Mutex::new(OrderCount::new(
+                settings.orders_per_ten_seconds,
+                settings.orders_per_day,
+            )),
+            jitter: Mutex::new(Jitter::seeded(u64::from(std::process::id()))),
+            settings,
+        })
+    }
+
+    /// The clock that signed requests are stamped with.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The settings it was made with.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) const fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
+    }
+
+    /// Asks the venue's clock once.
+    ///
+    /// # Errors
+    /// [`VenueError`] when there is no answer, or an unreadable one.
+    pub async fn server_time(&self) -> Result<TimeSample, VenueError> {
+        #[derive(Deserialize)]
+        struct Raw {
+            #[serde(rename = "serverTime")]
+            server_ms: i64,
+        }
+        let call = Call::public("time", "/api/v3/time", 1);
+        let sent = self.clock.monotonic();
+        let body = self.accepted(&call, "").await?;
+        let received = self.clock.monotonic();
+        let raw: Raw = serde_json::from_slice(&body).map_err(|error| malformed(call.name, error.into()))?;
+        Ok(TimeSample {
+            sent,
+            received,
+            server: Timestamp::from_millis(raw.server_ms),
+        })
+    }
+
+    /// Anchors `clock`, which is this client's own, to the venue's: two samples, each the best of a few.
+    ///
+    /// # Errors
+    /// [`VenueError`] when the venue does not answer, or its clock runs at a rate that is not accepted.
+    pub async fn anchor_clock(&self, clock: &ServerClock, rate: Rate) -> Result<(), VenueError> {
+        // The first answer pays for the connection.
+        self.server_time().await?;
+        let first = self.best_time_sample().await?;
+        if rate == Rate::Estimated {
+            sleep(RATE_BASELINE).await;
+        }
+        let second = self.best_time_sample().await?;
+        clock.anchor(first, second, rate)?;
+        Ok(())
+    }
+
+    /// Corrects `clock` by a fresh sample; the correction in service time.
+    ///
+    /// # Errors
+    /// [`VenueError`] when the venue does not answer.
+    pub async fn resync_clock(&self, clock: &ServerClock) -> Result<Nanos, VenueError> {
+        Ok(clock.resync(self.best_time_sample().await?))
+    }
+
+    async fn best_time_sample(&self) -> Result<TimeSample, VenueError> {
+        let mut best = self.server_time().await?;
+        for _ in 1..TIME_QUESTIONS {
+            let sample = self.server_time().await?;
+            if sample.received.0 - sample.sent.0 < best.received.0 - best.sent.0 {
+                best = sample;
+            }
+        }
+        Ok(best)
+    }
+
+    /// The rules of these symbols; ids count from zero in their order. Lowers the rate budget to the venue's
+    /// own limit where that is lower.
+    ///
+    /// # Errors
+    /// [`VenueError`], in particular [`VenueError::UnknownSymbol`].
+    pub async fn instruments(&self, symbols: &[&str]) -> Result<Vec<Instrument>, VenueError> {
+        let odd = symbols.iter().find(|symbol| !is_symbol(symbol));
+        if let Some(symbol) = odd {
+            return Err(VenueError::UnknownSymbol {
+                symbol: (*symbol).to_owned(),
+            });
+        }
+        let names: Vec<_> = symbols.iter().map(|symbol| format!("%22{symbol}%22")).collect();
+        let call = Call::public("exchangeInfo", "/api/v3/exchangeInfo", 20);
+        let body = self
+            .read(&call, &format!("symbols=%5B{}%5D", names.join(",")))
+            .await?;
+        let info = rules::exchange_info(&body, symbols)?;
+        if let Some(told) = info.weight_per_minute {
+            lock(&self.budget).lower_to(told);
+        }
+        Ok(info.instruments)
+    }
+
+    /// A snapshot of the book, as received: the hot thread reads it.
+    ///
+    /// # Errors
+    /// [`VenueError`] when there is none.
+    pub async fn depth(&self, instrument: &Instrument) -> Result<Bytes, VenueError> {
+        let levels = self.settings.snapshot_levels;
+        // The venue's price list.
+        let weight = match levels {
+            0..=100 => 5,
+            101..=500 => 25,
+            501..=1_000 => 50,
+            _ => 250,
+        };
+        let call = Call::public("depth", "/api/v3/depth", weight);
+        self.accepted(&call, &format!("symbol={}&limit={levels}", instrument.symbol))
+            .await
+    }
+
+    /// The last `count` complete bars that closed at or before `before`, oldest first; fewer where the
+    /// venue has fewer. At most [`BARS_MAX`].
+    ///
+    /// # Errors
+    /// [`VenueError`], in particular [`VenueError::Setting`] for a span that the venue has no bars of.
+    pub async fn bars(
+        &self,
+        instrument: &Instrument,
+        span: Nanos,
+        count: usize,
+        before: Timestamp,
+    ) -> Result<Vec<Bar>, VenueError> {
+        let interval = rules::interval(span).ok_or_else(|| VenueError::Setting {
+            setting: "bar_size",
+            problem: format!("the venue has no bars of {} ms", span.0 / 1_000_000),
+        })?;
+        let count = count.min(BARS_MAX);
+        let call = Call::public("klines", "/api/v3/klines", 2);
+        let mut newest_first: Vec<Bar> = Vec::with_capacity(count);
+        let mut last_open = before.plus(Nanos(-span.0)).floor_to(span);
+        for _ in 0..=count / BARS_PER_ANSWER + 1 {
+            let wanted = (count - newest_first.len()).min(BARS_PER_ANSWER);
+            if wanted == 0 {
+                break;
+            }
+            let query = format!(
+                "symbol={}&interval={interval}&endTime={}&limit={wanted}",
+                instrument.symbol,
+                last_open.millis()
+            );
+            let body = self.read(&call, &query).await?;
+            let page = rules::bars(&body, instrument.id, span)?;
+            let Some(first) = page.first().map(|bar| bar.ts_open) else {
+                break;
+            };
+            let complete = page.iter().rev().filter(|bar| bar.ts_open <= last_open);
+            newest_first.extend(complete.take(wanted));
+            last_open = first.plus(Nanos(-span.0));
+        }
+        newest_first.reverse();
+        Ok(newest_first)
+    }
+
+    /// A request that only reads, tried again when nothing or nothing final came back.
+    async fn read(&self, call: &Call, query: &str) -> Result<Bytes, VenueError> {
+        let mut backoff = Backoff::new(READ_PAUSE.0, READ_PAUSE.1, self.jitter());
+        for _ in 1..READ_ATTEMPTS {
+            match self.accepted(call, query).await {
+                Err(error) if may_pass(&error) => {
+                    warn!(request = call.name, %error, "asking again");
+                    sleep(backoff.next_pause()).await;
+                }
+                other => return other,
+            }
+        }
+        self.accepted(call, query).await
+    }
+
+    /// Signs, sends, and turns anything but success into an error.
+    pub(super) async fn signed(&self, call: &Call, params: &str) -> Result<Bytes, VenueError> {
+        let encoder = self.encoder()?;
+        let mut query = params.as_bytes().to_vec();
+        encoder.stamp_and_sign(self.clock.now(), &mut query);
+        let query = String::from_utf8(query).unwrap_or_default();
+        self.accepted(call, &query).await
+    }
+
+    async fn accepted(&self, call: &Call, query: &str) -> Result<Bytes, VenueError> {
+        let answer = self.exchange(call, query, None).await?;
+        if answer.is_success() {
+            return Ok(answer.body);
+        }
+        let Refusal { code, message } = answer.refusal();
+        Err(VenueError::Refused {
+            request: call.name,
+            status: answer.status,
+            code,
+            message,
+        })
+    }
+
+    /// One request and its answer, whatever its status. Keeps the budget.
+    ///
+    /// # Errors
+    /// [`VenueError::RateLimited`] and [`VenueError::NotConnected`] when the request did not leave;
+    /// [`VenueError::NoAnswer`] and [`VenueError::TooLarge`] when it may have been acted on.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        query: &str,
+        form: Option<Bytes>,
+    ) -> Result<Answer, VenueError> {
+        let now = self.clock.monotonic();
+        let taken = lock(&self.budget).try_take(call.weight, call.urgency, now);
+        taken.map_err(|retry_after| VenueError::RateLimited {
+            request: call.name,
+            retry_after,
+        })?;
+        let base = self.settings.endpoints.rest.trim_end_matches('/');
+        let url = if query.is_empty() {
+            format!("{base}{}", call.path)
+        } else {
+            format!("{base}{}?{query}", call.path)
+        };
+        let method = Method::from_bytes(call.method.as_bytes()).unwrap_or(Method::GET);
+        let mut request = self.http.request(method, url);
+        if let Some(keys) = &self.keys {
+            request = request.header("X-MBX-APIKEY", keys.api_key.clone());
+        }
+        if let Some(form) = form {
+            request = request
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form);
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| transport(call.name, error))?;
+        self.observe(response.status().as_u16(), response.headers());
+        let status = response.status().as_u16();
+        let body = body(call.name, response).await?;
+        Ok(Answer { status, body })
+    }
+
+    /// Takes one order from the account's own limits.
+    pub(super) fn take_order(&self) -> Result<(), VenueError> {
+        let taken = lock(&self.orders).try_take(self.clock.monotonic());
+        taken.map_err(|retry_after| VenueError::RateLimited {
+            request: "new order",
+            retry_after,
+        })
+    }
+
+    pub(super) fn jitter(&self) -> Jitter {
+        lock(&self.jitter).split()
+    }
+
+    pub(super) fn encoder(&self) -> Result<&OrderEncoder, VenueError> {
+        self.keys
+            .as_ref()
+            .map(|keys| &keys.encoder)
+            .ok_or(VenueError::NoCredentials)
+    }
+
+    pub(super) fn api_key(&self) -> Result<&str, VenueError> {
+        let keys = self.keys.as_ref().ok_or(VenueError::NoCredentials)?;
+        Ok(keys.credentials.api_key.expose())
+    }
+
+    /// Learns from each answer what the venue has counted, and stops when it says so.
+    fn observe(&self, status: u16, headers: &HeaderMap) {
+        let now = self.clock.monotonic();
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
+        let mut budget = lock(&self.budget);
+        if let Some(used) = number("x-mbx-used-weight-1m") {
+            budget.observe(used, now);
+        }
+        if status == 429 || status == 418 {
+            let told = number(RETRY_AFTER.as_str()).map(|seconds| Nanos::from_secs(i64::from(seconds)));
+            let wait = told.unwrap_or(PAUSE_DEFAULT);
+            warn!(
+                status,
+                wait_ms = wait.0 / 1_000_000,
+                "the venue asks to slow down: nothing is sent until then"
+            );
+            budget.pause(wait, now);
+        }
+    }
+}
+
+impl Keys {
+    fn new(credentials: Credentials, settings: &Settings) -> Result<Self, VenueError> {
+        let mut api_key =
+            HeaderValue::from_str(credentials.api_key.expose()).map_err(|_| VenueError::Setting {
+                setting: "api_key",
+                problem: "not printable ASCII".to_owned(),
+            })?;
+        api_key.set_sensitive(true);
+        Ok(Self {
+            api_key,
+            encoder: OrderEncoder::new(Signer::new(&credentials.secret), settings),
+            credentials,
+        })
+    }
+}
+
+/// Whether a request that only reads may get through when asked again.
+fn may_pass(error: &VenueError) -> bool {
+    match error {
+        VenueError::NotConnected { .. } | VenueError::NoAnswer { .. } => true,
+        VenueError::Refused { status, .. } => *status >= 500,
+        _ => false,
+    }
+}
+
+/// A symbol that may stand in a query as it is.
+fn is_symbol(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= 24 && text.bytes().all(plain)
+}
+
+pub(super) fn malformed(what: &'static str, source: ParseError) -> VenueError {
+    VenueError::Malformed { what, source }
+}
+
+fn transport(request: &'static str, error: reqwest::Error) -> VenueError {
+    // The address of a signed request holds its signature.
+    let error = error.without_url();
+    let detail = chain(&error);
+    if error.is_connect() || error.is_builder() {
+        VenueError::NotConnected { request, detail }
+    } else {
+        VenueError::NoAnswer { request, detail }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+async fn body(request: &'static str, mut response: Response) -> Result<Bytes, VenueError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| VenueError::NoAnswer {
+        request,
+        detail: chain(&error.without_url()),
+    })? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(VenueError::TooLarge {
+                request,
+                max: BODY_BYTES_MAX,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
