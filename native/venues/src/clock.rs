@@ -34,6 +34,11 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// Wall time to wait until service time reaches `at`; zero when it has passed.
     fn wall_until(&self, at: Timestamp) -> Duration;
+
+    /// How much service time passes in `wall` time. The same, unless time is compressed.
+    fn service_span(&self, wall: Nanos) -> Nanos {
+        wall
+    }
 }
 
 /// Why a clock could not be anchored.
@@ -261,11 +266,20 @@ impl Clock for ServerClock {
         let nanos = if service > 0 { wall + 1 } else { 0 };
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+
+    fn service_span(&self, wall: Nanos) -> Nanos {
+        Nanos(scaled(wall.0, self.rate_ppb()))
+    }
+}
+
+/// Wall nanoseconds in service time, saturating.
+fn scaled(wall: i64, rate_ppb: i64) -> i64 {
+    let service = i128::from(wall) * i128::from(rate_ppb) / i128::from(REAL_TIME_PPB);
+    i64::try_from(service).unwrap_or(if service < 0 { i64::MIN } else { i64::MAX })
 }
 
 fn line_through(sample: &TimeSample, rate_ppb: i64) -> Line {
-    let half_trip = i128::from(sample.half_trip()) * i128::from(rate_ppb) / i128::from(REAL_TIME_PPB);
-    let half_trip = i64::try_from(half_trip).unwrap_or(i64::MAX);
+    let half_trip = scaled(sample.half_trip(), rate_ppb);
     Line {
         local: sample.middle(),
         server: sample.server.nanos().saturating_add(SERVER_RESOLUTION.0 / 2),
@@ -393,6 +407,7 @@ mod tests {
         let later = clock.now().plus(Nanos::from_secs(10));
         assert!(clock.wall_until(later) <= Duration::from_millis(11));
         assert_eq!(clock.wall_until(Timestamp::EPOCH), Duration::ZERO);
+        assert_eq!(clock.service_span(Nanos::from_millis(2)), Nanos::from_secs(2));
     }
 
     #[test]

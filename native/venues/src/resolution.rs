@@ -25,8 +25,10 @@ pub const READ_STALENESS: Nanos = Nanos::from_secs(10);
 /// Most rounds of questions before giving up: over two hours of failures at the longest pause.
 pub const ROUNDS_MAX: u32 = 256;
 
-/// First and longest pause between rounds.
-const PAUSE: (Nanos, Nanos) = (Nanos::from_millis(500), Nanos::from_secs(30));
+/// First and longest pause between questions to a venue whose time runs as ours.
+pub const FIRST_PAUSE: Nanos = Nanos::from_millis(500);
+/// See [`FIRST_PAUSE`].
+pub const LONGEST_PAUSE: Nanos = Nanos::from_secs(30);
 
 /// Where to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +80,7 @@ pub enum Step {
     GaveUp,
 }
 
-/// What the waiting time is made of.
+/// What the waiting time is made of, all in the time of the timestamps given to [`Resolution`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Margins {
     /// How long after its timestamp the venue may still take the order.
@@ -87,6 +89,10 @@ pub struct Margins {
     pub staleness: Nanos,
     /// How far our clock may be off.
     pub skew: Nanos,
+    /// Pause after the first question that settled nothing; doubles each time.
+    pub first_pause: Nanos,
+    /// The longest pause.
+    pub longest_pause: Nanos,
 }
 
 /// The state of one question.
@@ -100,6 +106,7 @@ pub struct Resolution {
     present: bool,
     rounds: u32,
     pause: Nanos,
+    longest_pause: Nanos,
 }
 
 impl Resolution {
@@ -117,7 +124,8 @@ impl Resolution {
             absent: [false; 3],
             present: false,
             rounds: 0,
-            pause: PAUSE.0,
+            pause: margins.first_pause,
+            longest_pause: margins.longest_pause,
         }
     }
 
@@ -178,7 +186,7 @@ impl Resolution {
         } else {
             next
         };
-        self.pause = Nanos(self.pause.0.saturating_mul(2).min(PAUSE.1.0));
+        self.pause = Nanos(self.pause.0.saturating_mul(2).min(self.longest_pause.0));
         self.rounds += 1;
     }
 }

@@ -75,7 +75,7 @@ impl Backoff {
         self.attempt = self.attempt.saturating_add(1);
         let ceiling = self.base.saturating_mul(factor).min(self.max);
         let half = ceiling / 2;
-        half + self.jitter.up_to(ceiling - half)
+        half + self.jitter.up_to(ceiling.saturating_sub(half))
     }
 
     /// Starts again at the first pause: the attempt worked.

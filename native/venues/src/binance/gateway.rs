@@ -18,7 +18,7 @@ use super::sign::{NEW_ORDER_BYTES_MAX, OrderEncoder};
 use crate::error::VenueError;
 use crate::instruments::Instruments;
 use crate::rate_limit::Urgency;
-use crate::resolution::{Answer, Margins, READ_STALENESS, Resolution, Source, Step};
+use crate::resolution::{Answer, FIRST_PAUSE, LONGEST_PAUSE, Margins, Resolution, Source, Step};
 use crate::retry::Backoff;
 
 /// Most trades in one answer.
@@ -319,12 +319,14 @@ impl Gateway {
             return Vec::new();
         };
         let settings = self.rest.settings();
-        let margins = Margins {
-            recv_window: settings.recv_window,
-            staleness: READ_STALENESS,
-            skew: Nanos(SKEW.0.saturating_add(settings.timestamp_margin.0)),
-        };
         let clock = Arc::clone(self.rest.clock());
+        let margins = Margins {
+            recv_window: clock.service_span(settings.recv_window),
+            staleness: clock.service_span(settings.read_staleness),
+            skew: clock.service_span(SKEW),
+            first_pause: clock.service_span(FIRST_PAUSE),
+            longest_pause: clock.service_span(LONGEST_PAUSE),
+        };
         let mut resolution = Resolution::new(unknown.sent, margins);
         let mut seen = Seen::default();
         let mut backoff = Backoff::new(FOUND_PAUSE.0, FOUND_PAUSE.1, self.rest.jitter());
@@ -399,10 +401,7 @@ impl Gateway {
         instrument: &Instrument,
         seen: &mut Seen,
     ) -> Result<Vec<OrderView>, VenueError> {
-        let since = unknown
-            .sent
-            .plus(Nanos(-SKEW.0 - self.rest.settings().timestamp_margin.0));
-        let trades = self.trades(unknown.instrument, since).await?;
+        let trades = self.trades(unknown.instrument, self.earliest(unknown)).await?;
         for lookups in 0.. {
             let next = trades
                 .iter()
@@ -428,6 +427,11 @@ impl Gateway {
         Ok(seen.orders.values().copied().collect())
     }
 
+    /// The earliest venue time at which the order can have traded.
+    fn earliest(&self, unknown: &UnknownOrder) -> Timestamp {
+        unknown.sent.plus(Nanos(-self.rest.clock().service_span(SKEW).0))
+    }
+
     /// The fills and the state of an order that was found.
     async fn found(
         &self,
@@ -436,13 +440,13 @@ impl Gateway {
         seen: &Seen,
     ) -> Option<Vec<OrderReport>> {
         // The state first and the trades after it, so that no fill that the state counts is missing.
-        let since = unknown
-            .sent
-            .plus(Nanos(-SKEW.0 - self.rest.settings().timestamp_margin.0));
         let venue_order_id = seen.view?.venue_order_id;
         let by = format!("symbol={}&orderId={}", instrument.symbol, venue_order_id.0);
         let view = self.query(instrument, &by).await.ok().flatten().or(seen.view)?;
-        let trades = self.trades(unknown.instrument, since).await.ok()?;
+        let trades = self
+            .trades(unknown.instrument, self.earliest(unknown))
+            .await
+            .ok()?;
         let fills = trades
             .iter()
             .filter(|trade| trade.venue_order_id == venue_order_id);

@@ -381,12 +381,9 @@ mod tests {
             }
         }
 
-        fn best(&self) -> (Option<(i64, i64)>, Option<(i64, i64)>) {
-            let pair = |(&price, &quantity)| (price, quantity);
-            (
-                self.bids.last_key_value().map(pair),
-                self.asks.first_key_value().map(pair),
-            )
+        fn best(&self) -> [Option<(i64, i64)>; 2] {
+            [self.bids.last_key_value(), self.asks.first_key_value()]
+                .map(|level| level.map(|(&price, &quantity)| (price, quantity)))
         }
     }
 
@@ -432,7 +429,7 @@ mod tests {
                 comparable += 1;
                 let bid = (quote.bid.units(), quote.bid_quantity.units());
                 let ask = (quote.ask.units(), quote.ask_quantity.units());
-                assert_eq!(seen.best(), (Some(bid), Some(ask)));
+                assert_eq!(seen.best(), [Some(bid), Some(ask)]);
             }
         }
         comparable
@@ -528,9 +525,8 @@ mod tests {
         data.on_snapshot(Timestamp::EPOCH, BTC, SNAPSHOT, &mut |event| seen.take(&event))
             .unwrap();
         assert!(data.is_synchronized(BTC));
-        let error = data.on_frame(Timestamp::EPOCH, b"{\"e\":\"depthUpd", &mut |event| {
-            seen.take(&event)
-        });
+        let frame = b"{\"e\":\"depthUpd";
+        let error = data.on_frame(Timestamp::EPOCH, frame, &mut |event| seen.take(&event));
         assert!(matches!(error, Err(VenueError::Malformed { .. })));
         assert_eq!(seen.invalid, [BookInvalidReason::Malformed]);
         assert!(!data.is_synchronized(BTC));

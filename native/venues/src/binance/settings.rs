@@ -7,6 +7,7 @@ use domain::Nanos;
 use url::{Host, Url};
 
 use crate::error::VenueError;
+use crate::resolution::READ_STALENESS;
 use crate::secret::Secret;
 use crate::tls::TrustedRoots;
 
@@ -74,10 +75,13 @@ impl SelfTradePrevention {
 pub struct Settings {
     /// Where to connect.
     pub endpoints: Endpoints,
-    /// How long after its timestamp a signed request may still be taken, in service time.
+    /// How long after its timestamp a signed request may still be taken. Like everything about the network it is
+    /// wall time: a simulated venue that compresses time stretches it alike.
     pub recv_window: Nanos,
-    /// Taken off the timestamp of signed requests, in service time: where time is compressed, the error of
-    /// our clock is larger than the second by which the venue lets a timestamp lie ahead.
+    /// How far behind the venue's engine its answers to queries may lag, wall time; see [`crate::resolution`].
+    pub read_staleness: Nanos,
+    /// Taken off the timestamp of signed requests, in service time: room for the error of our clock where a
+    /// venue lets a timestamp lie ahead by less than the usual second.
     pub timestamp_margin: Nanos,
     /// Longest wait for an answer over REST, wall time.
     pub request_timeout: Duration,
@@ -112,10 +116,11 @@ impl Settings {
         Self {
             endpoints,
             recv_window: Nanos::from_secs(1),
+            read_staleness: READ_STALENESS,
             timestamp_margin: Nanos(0),
             request_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             snapshot_levels: 1_000,
             self_trade_prevention: Some(SelfTradePrevention::ExpireTaker),
             weight_per_minute: 6_000,
@@ -144,6 +149,9 @@ impl Settings {
             self.timestamp_margin >= Nanos(0) && self.timestamp_margin < window,
             || "allowed are zero and more, below recv_window".to_owned(),
         )?;
+        require("read_staleness", self.read_staleness >= Nanos(0), || {
+            "allowed are zero and more".to_owned()
+        })?;
         require(
             "connect_timeout",
             self.connect_timeout < self.request_timeout,

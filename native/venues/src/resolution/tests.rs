@@ -10,6 +10,8 @@ const MARGINS: Margins = Margins {
     recv_window: Nanos::from_millis(1_000),
     staleness: READ_STALENESS,
     skew: Nanos::from_millis(250),
+    first_pause: FIRST_PAUSE,
+    longest_pause: LONGEST_PAUSE,
 };
 
 struct Chance(ChaCha8Rng);
@@ -169,6 +171,7 @@ fn the_toy_venue_punishes_haste_and_a_single_source() {
         recv_window: Nanos(0),
         staleness: Nanos(0),
         skew: Nanos(0),
+        ..MARGINS
     };
     assert!(
         judge(no_window, &[]).0 > 100,

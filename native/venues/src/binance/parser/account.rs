@@ -256,12 +256,9 @@ fn flat_members<'a>(cursor: &mut Cursor<'a>) -> Option<Letters<'a>> {
                 return None;
             }
         }
-        match cursor.peek()? {
-            b',' => cursor.byte(b',')?,
-            _ => {
-                cursor.byte(b'}')?;
-                return Some(letters);
-            }
+        if cursor.byte(b',').is_none() {
+            cursor.byte(b'}')?;
+            return Some(letters);
         }
     }
 }

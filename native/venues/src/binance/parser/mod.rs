@@ -124,15 +124,13 @@ impl Parser {
     /// # Errors
     /// [`ParseError`] when it is not a message of the venue; nothing panics, whatever the bytes.
     pub fn stream_message(&mut self, frame: &[u8]) -> Result<StreamMessageBody<'_>, ParseError> {
-        let head = match scan::stream_message(frame, &mut self.bids, &mut self.asks) {
-            Some(head) => {
-                self.scanned += 1;
-                head
-            }
-            None => {
-                self.fallbacks += 1;
-                slow::stream_message(frame, &mut self.bids, &mut self.asks)?
-            }
+        let scanned = scan::stream_message(frame, &mut self.bids, &mut self.asks);
+        let head = if let Some(head) = scanned {
+            self.scanned += 1;
+            head
+        } else {
+            self.fallbacks += 1;
+            slow::stream_message(frame, &mut self.bids, &mut self.asks)?
         };
         Ok(self.with_levels(head))
     }

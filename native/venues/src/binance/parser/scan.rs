@@ -130,9 +130,8 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             out.push(level);
-            match self.peek()? {
-                b',' => self.byte(b',')?,
-                _ => return self.byte(b']'),
+            if self.byte(b',').is_none() {
+                return self.byte(b']');
             }
         }
     }

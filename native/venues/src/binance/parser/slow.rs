@@ -89,21 +89,17 @@ pub(super) fn stream_message(
     asks: &mut Vec<Level>,
 ) -> Result<Head, ParseError> {
     let probe: Probe<'_> = serde_json::from_slice(frame)?;
-    match (&probe.stream, probe.data) {
-        (Some(_), Some(data)) => {
-            let data = data.get();
-            let inner: Probe<'_> = serde_json::from_str(data)?;
-            payload(data, &inner, bids, asks)
-        }
-        _ => {
-            // Valid JSON is valid UTF-8 only where it was looked at.
-            let text = std::str::from_utf8(frame).map_err(|_| ParseError::Value {
-                field: "",
-                problem: "a message is UTF-8 text",
-            })?;
-            payload(text, &probe, bids, asks)
-        }
+    if let (Some(_), Some(data)) = (&probe.stream, probe.data) {
+        let data = data.get();
+        let inner: Probe<'_> = serde_json::from_str(data)?;
+        return payload(data, &inner, bids, asks);
     }
+    // Valid JSON is valid UTF-8 only where it was looked at.
+    let text = std::str::from_utf8(frame).map_err(|_| ParseError::Value {
+        field: "",
+        problem: "a message is UTF-8 text",
+    })?;
+    payload(text, &probe, bids, asks)
 }
 
 fn payload(
