@@ -1,11 +1,33 @@
-"""Where the files that ship with the package are: `config/` and `workspace.yaml`."""
+"""Where files are: those that ship with the package (`config/`, `workspace.yaml`) and those that a user makes."""
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MARKER = "workspace.yaml"
+
+HOME_VARIABLE = "PY_RT_HOME"
+HOME_FOLDER = ".py_rt"
+
+
+def home_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of everything that is made: `PY_RT_HOME`, or `.py_rt` in the working folder.
+
+    Below it lie `lake`, `bundles`, `keys`, `runs`, `dagster`, `ledger` and `reports`.
+
+    >>> home_folder({"PY_RT_HOME": "/srv/py_rt"}).as_posix()
+    '/srv/py_rt'
+    >>> home_folder({}).name
+    '.py_rt'
+    """
+    given = (os.environ if environ is None else environ).get(HOME_VARIABLE, "")
+    return Path(given).expanduser().absolute() if given else Path.cwd() / HOME_FOLDER
 
 
 def default_root() -> Path:

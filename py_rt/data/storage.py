@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
+    from py_rt.data.schemas import Table
+
 DEFAULT_PARTITION_COLUMN = "date"
 
 
@@ -266,6 +268,16 @@ def scan(
             f"{uri}: column {column!r} is {schema.get(column)}; days can only be picked from a Date column"
         )
     return table.filter(window.holds(column))
+
+
+def read_or_empty(lake: Lake, table: Table, window: DayWindow | None = None) -> pl.DataFrame:
+    """Read a declared table, or a frame without rows when it has not been made yet.
+
+    Raises:
+        TableError: the table cannot be read.
+    """
+    uri = lake.uri(table.group, table.name)
+    return table.conform(scan(uri, window).collect()) if exists(uri) else table.empty()
 
 
 def table_version(uri: str) -> int:

@@ -29,12 +29,14 @@ class Landing:
         new_rows: rows of days that were not landed before, with `ts_arrival`.
         new_days: those days.
         unchanged_days: days that were landed before with the same rows.
+        absent_days: days that were landed before and are not offered any more; they stay.
         moved_files: pairs of hashes (landed, offered) where a file changed but the offered days in it did not.
     """
 
     new_rows: pl.DataFrame
     new_days: list[date]
     unchanged_days: list[date]
+    absent_days: list[date]
     moved_files: list[tuple[str, str]]
 
 
@@ -61,7 +63,8 @@ def land(offered: pl.DataFrame, landed: pl.DataFrame, ts_arrival: int) -> Landin
     new_rows = offered.filter(pl.col("date").is_in(new_days)).with_columns(
         pl.lit(ts_arrival, dtype=pl.Int64).alias("ts_arrival")
     )
-    return Landing(new_rows, new_days, unchanged, sorted(moved))
+    absent = sorted(before.keys() - now.keys())
+    return Landing(new_rows, new_days, unchanged, absent, sorted(moved))
 
 
 def _by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:

@@ -1,0 +1,81 @@
+"""Raw: rows as received, landed once and never rewritten."""
+
+import time
+from datetime import timedelta
+
+import dagster as dg
+import polars as pl
+
+from assets.outputs import APPEND_DAYS, WRITE_MODE, code_version, declared, published
+from assets.partitions import daily, days_of, single_run
+from py_rt.data import schemas
+from py_rt.data.ingestion import landing, market_data, raw_files
+from py_rt.data.schemas import RAW_BARS, RAW_DAILY_BARS
+from py_rt.data.storage import Lake, read_or_empty
+
+_CODE = code_version(landing, market_data, raw_files, schemas)
+_NOT_CONTENT = ("ts_arrival", "source_end")
+
+FRESH_FOR = timedelta(hours=26)
+"""A day's bars are expected within the next day's first two hours."""
+
+
+@dg.asset(
+    group_name="raw",
+    partitions_def=daily,
+    backfill_policy=single_run,
+    code_version=_CODE,
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_FOR),
+    kinds={"polars", "deltalake"},
+    metadata=declared(RAW_BARS, **{WRITE_MODE: APPEND_DAYS}),
+    description=RAW_BARS.doc,
+)
+def raw_bars(
+    context: dg.AssetExecutionContext,
+    market_source: dg.ResourceParam[market_data.Source],
+    lake: dg.ResourceParam[Lake],
+) -> dg.Output[pl.DataFrame]:
+    """15-minute bars of the run's days, as received."""
+    window = days_of(context)
+    offered = market_data.rows_of_days(market_source, window)
+    landed = read_or_empty(lake, RAW_BARS, window)
+    return _landed(context, offered, landed, RAW_BARS)
+
+
+@dg.asset(
+    group_name="raw",
+    code_version=_CODE,
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_FOR),
+    kinds={"polars", "deltalake"},
+    metadata=declared(RAW_DAILY_BARS, **{WRITE_MODE: APPEND_DAYS}),
+    description=RAW_DAILY_BARS.doc,
+)
+def raw_daily_bars(
+    context: dg.AssetExecutionContext,
+    market_source: dg.ResourceParam[market_data.Source],
+    lake: dg.ResourceParam[Lake],
+) -> dg.Output[pl.DataFrame]:
+    """Daily bars, as received."""
+    return _landed(context, market_source.daily_bars(), read_or_empty(lake, RAW_DAILY_BARS), RAW_DAILY_BARS)
+
+
+def _landed(
+    context: dg.AssetExecutionContext, offered: pl.DataFrame, landed: pl.DataFrame, table: schemas.Table
+) -> dg.Output[pl.DataFrame]:
+    found = landing.land(offered, landed, time.time_ns())
+    context.log.info(
+        "%s: %d new rows of %d days; %d days were landed before and are unchanged",
+        table.name,
+        found.new_rows.height,
+        len(found.new_days),
+        len(found.unchanged_days),
+    )
+    for before, now in found.moved_files:
+        context.log.warning("%s: file %s is now %s, but no landed day in it changed", table.name, before, now)
+    if found.absent_days:
+        context.log.warning("%s: landed before and no longer offered: %s", table.name, found.absent_days)
+    new = table.conform(found.new_rows)
+    content = pl.concat([landed, new]).sort("date", "file", "row_number")
+    hashes = sorted(content["file_sha256"].unique().to_list())
+    metadata = {"rows_added": new.height, "days_added": len(found.new_days), "file_sha256": hashes}
+    return published(context, new, table, content=content, not_content=_NOT_CONTENT, metadata=metadata)

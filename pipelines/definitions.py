@@ -1,0 +1,40 @@
+"""The one Definitions object: assets in the order of the chain, their checks, jobs and resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets import checks, cleaned, raw
+from pipelines.jobs import JOBS
+from pipelines.resources import make_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHAIN = (raw, cleaned)
+"""Modules of assets in the order of the chain; a new layer is one more name here."""
+
+CHECKS = (checks,)
+"""Modules of asset checks."""
+
+SCHEDULES: tuple[dg.ScheduleDefinition, ...] = ()
+SENSORS: tuple[dg.SensorDefinition, ...] = ()
+
+
+def build(resources: Mapping[str, object]) -> dg.Definitions:
+    """Put the graph together with the given resources."""
+    return dg.Definitions(
+        assets=[asset for module in CHAIN for asset in dg.load_assets_from_modules([module])],
+        asset_checks=[check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])],
+        jobs=list(JOBS),
+        schedules=list(SCHEDULES),
+        sensors=list(SENSORS),
+        resources=dict(resources),
+        # A step costs 60 ms in this process and seconds in another one; what is heavy runs in parallel inside assets.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build(make_resources())

@@ -1,0 +1,102 @@
+"""The IO manager of table assets: a run's partitions become a half-open window of days, in both directions.
+
+It exists because the stock ones read only the first day of a range, or overwrite the whole table when the partition
+column is text. What is read and written, and what is refused, stands in `py_rt.data.storage`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+from assets.outputs import APPEND_DAYS, PARTITION_COLUMN, WRITE_MODE
+from py_rt.data import storage
+from py_rt.data.schemas import TABLES
+from py_rt.data.storage import DEFAULT_PARTITION_COLUMN, DayWindow, Lake, Written
+from py_rt.errors import TableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class DeltaIOManager(dg.IOManager):
+    """Stores Polars frames as Delta tables at `<lake>/<group>/<asset>`.
+
+    Definition metadata of an asset steers it: `partition_column` (default `date`), and `write_mode` =
+    `append_days` for a table that is never rewritten.
+    """
+
+    lake: Lake
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
+        """Write the frame; exactly the run's partitions are replaced.
+
+        Raises:
+            TableError: the value is no frame, or storage refuses the rows.
+            SchemaError: the rows do not fit the table's declaration.
+        """
+        if not isinstance(obj, pl.DataFrame | pl.LazyFrame):
+            raise TableError(
+                f"asset {context.asset_key.to_user_string()} gave a {type(obj).__name__}: this IO manager stores "
+                "Polars frames; give the asset another io_manager_key"
+            )
+        frame = obj.collect() if isinstance(obj, pl.LazyFrame) else obj
+        written = self._write(context, frame)
+        context.add_output_metadata(
+            {
+                "dagster/uri": written.uri,
+                "dagster/row_count": written.rows,
+                "delta_version": written.version,
+            }
+        )
+
+    def _write(self, context: dg.OutputContext, frame: pl.DataFrame) -> Written:
+        name = context.asset_key.path[-1]
+        table = TABLES.get(name)
+        scales = table.scales if table is not None else {}
+        frame = table.conform(frame) if table is not None else frame
+        uri = _uri(self.lake, context)
+        commit = {"run_id": context.run_id, "asset": context.asset_key.to_user_string()}
+        column = _partition_column(context.definition_metadata)
+        partitioned = context.has_asset_partitions
+        if context.definition_metadata.get(WRITE_MODE) == APPEND_DAYS:
+            return storage.append_days(uri, frame, column=column, partitioned=partitioned, scales=scales, commit=commit)
+        if not partitioned:
+            return storage.write_whole(uri, frame, scales=scales, commit=commit)
+        window = _days(context.asset_partitions_time_window)
+        return storage.write_window(uri, frame, window, column=column, scales=scales, commit=commit)
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """Read the partitions that the run needs; lazily where the input is annotated `pl.LazyFrame`.
+
+        Raises:
+            TableError: the table has not been made yet, or its partition column is no Date.
+        """
+        upstream = context.upstream_output
+        if upstream is None:
+            raise TableError(f"input {context.name} comes from no asset; this IO manager only reads tables of assets")
+        uri = _uri(self.lake, upstream)
+        window = _days(context.asset_partitions_time_window) if context.has_asset_partitions else None
+        rows = storage.scan(uri, window, column=_partition_column(upstream.definition_metadata))
+        return rows if context.dagster_type.typing_type is pl.LazyFrame else rows.collect()
+
+
+def _uri(lake: Lake, output: dg.OutputContext) -> str:
+    return lake.uri(output.asset_spec.group_name or "default", "/".join(output.asset_key.path))
+
+
+def _partition_column(metadata: Mapping[str, object]) -> str:
+    return str(metadata.get(PARTITION_COLUMN) or DEFAULT_PARTITION_COLUMN)
+
+
+def _days(window: dg.TimeWindow) -> DayWindow:
+    for edge in (window.start, window.end):
+        if edge.astimezone(UTC).time() != time.min:
+            raise TableError(f"partition edge {edge} is no UTC midnight; tables are cut by whole UTC days")
+    start, end = (datetime.astimezone(edge, UTC).date() for edge in (window.start, window.end))
+    return DayWindow(start, end)

@@ -1,0 +1,51 @@
+"""Jobs: named parts of the chain.
+
+An asset job holds assets of one partitioning. `main_job` is the whole chain from raw to bundles, which has days and
+months: it runs the parts one after the other, each as a run of its own.
+"""
+
+import dagster as dg
+
+CHAIN_GROUPS = ("raw", "cleaned", "features", "models", "backtests", "bundles")
+"""Groups of assets, in the order of the chain."""
+
+MAIN_JOB = "main_job"
+
+DAILY_GROUPS = ("raw", "cleaned")
+
+ingest_daily = dg.define_asset_job(
+    "ingest_daily",
+    selection=dg.AssetSelection.groups(*DAILY_GROUPS),
+    description="Raw and cleaned bars of one day or a range of days.",
+)
+
+
+class ChainConfig(dg.Config):
+    """What to make."""
+
+    partition_range: str = ""
+    """Days as `FIRST...LAST` (ISO dates, both included); empty is everything that the source covers."""
+
+
+@dg.op
+def run_chain(context: dg.OpExecutionContext, config: ChainConfig) -> None:
+    """Make the whole chain; every part is a run of its own in this instance."""
+    from pipelines.execution import materialize  # it imports the definitions, which import this module
+
+    summary = materialize(
+        job=MAIN_JOB,
+        partition_range=config.partition_range or None,
+        instance=context.instance,
+        on_event=lambda line: context.log.info("%s", line),
+    )
+    if not summary.success:
+        raise dg.Failure(f"not made: {', '.join(summary.problems)}", metadata=summary.to_dict())
+
+
+@dg.job(name=MAIN_JOB, description="The whole chain: raw, cleaned, features, models, backtests, bundles.")
+def main_job() -> None:
+    """Run the chain."""
+    run_chain()
+
+
+JOBS = (ingest_daily, main_job)

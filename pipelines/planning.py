@@ -1,0 +1,207 @@
+"""From a wish (assets or a job, days or months) to runs: which assets together, which partitions, in which order."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pipelines.jobs import CHAIN_GROUPS, MAIN_JOB
+from py_rt.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+RANGE_SEPARATOR = "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Whole UTC days, both ends included."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}{RANGE_SEPARATOR}{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One Dagster run: its assets and, where they are partitioned, the first and last partition key."""
+
+    assets: tuple[dg.AssetKey, ...]
+    first: str | None
+    last: str | None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """How Dagster is told the partitions."""
+        if self.first is None or self.last is None:
+            return {}
+        if self.first == self.last:
+            return {"dagster/partition": self.first}
+        return {"dagster/asset_partition_range_start": self.first, "dagster/asset_partition_range_end": self.last}
+
+    @property
+    def partitions(self) -> str | None:
+        """The partitions in words."""
+        if self.first is None or self.first == self.last:
+            return self.first
+        return f"{self.first}{RANGE_SEPARATOR}{self.last}"
+
+
+def parse_days(partition: str | None, partition_range: str | None) -> Days | None:
+    """Read `P` or `A...B`; `None` when neither is given.
+
+    Raises:
+        RunError: both are given, a date is no ISO date, or the range runs backwards.
+
+    >>> print(parse_days(None, "2021-09-27...2021-09-29"))
+    2021-09-27...2021-09-29
+    """
+    if partition and partition_range:
+        raise RunError("give --partition or --partition-range, not both")
+    if partition:
+        day = _date(partition)
+        return Days(day, day)
+    if not partition_range:
+        return None
+    first, separator, last = partition_range.partition(RANGE_SEPARATOR)
+    if not separator:
+        raise RunError(
+            f"partition range {partition_range!r} has no {RANGE_SEPARATOR!r}: write FIRST{RANGE_SEPARATOR}LAST"
+        )
+    days = Days(_date(first), _date(last))
+    if days.last < days.first:
+        raise RunError(f"partition range {partition_range!r} runs backwards")
+    return days
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise RunError(f"partition {text!r} is no date: write it as 2021-09-27; a month by its first day") from error
+
+
+def select(graph: AssetGraph, *, expression: str | None = None, job: str | None = None) -> set[dg.AssetKey]:
+    """Resolve what is to be made.
+
+    Args:
+        graph: of the definitions.
+        expression: asset keys separated by commas, or Dagster's selection syntax (`group:cleaned`, `raw_bars*`).
+        job: `main_job` for the whole chain.
+
+    Raises:
+        RunError: neither or both are given, or nothing fits; near names are offered.
+    """
+    if (expression is None) == (job is None):
+        raise RunError("say what to make: --select KEYS or --job NAME, one of them")
+    if job is not None:
+        if job != MAIN_JOB:
+            raise RunError(f"no job is called {job!r}; this command knows {MAIN_JOB}")
+        groups = dg.AssetSelection.groups(*CHAIN_GROUPS)
+        return set(groups.resolve(graph))
+    known = {key.to_user_string() for key in graph.materializable_asset_keys}
+    found: set[dg.AssetKey] = set()
+    for part in str(expression).split(","):
+        found |= _resolve(graph, part.strip(), known)
+    return found
+
+
+def _resolve(graph: AssetGraph, part: str, known: Collection[str]) -> set[dg.AssetKey]:
+    if part in known:
+        return {dg.AssetKey.from_user_string(part)}
+    try:
+        found = set(dg.AssetSelection.from_string(part).resolve(graph)) if part else set()
+    except Exception as error:  # the parser and the resolver have no common base class
+        raise RunError(f"selection {part!r} cannot be read: {error}") from error
+    if not found:
+        near = difflib.get_close_matches(part, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise RunError(f"nothing is selected by {part!r}: {hint}known assets are {', '.join(sorted(known))}")
+    return found
+
+
+def plan(graph: AssetGraph, keys: Collection[dg.AssetKey], days: Days | None) -> list[PlannedRun]:
+    """Order assets into runs; a run holds assets of one partitioning and those without.
+
+    Args:
+        graph: of the definitions.
+        keys: what to make.
+        days: which days; a partition is made when it overlaps them. Needed when an asset is partitioned.
+
+    Raises:
+        RunError: days are needed and absent, or no asset has a partition in them.
+    """
+    runs: list[PlannedRun] = []
+    partitioned = any(graph.get(key).partitions_def for key in keys)
+    if partitioned and days is None:
+        raise RunError("the selection is partitioned: give --partition or --partition-range")
+    for group in _stages(graph, keys):
+        partitions = next((found for key in group if (found := graph.get(key).partitions_def)), None)
+        if partitions is None:
+            runs.append(PlannedRun(group, None, None))
+            continue
+        assert days is not None
+        wanted = _keys_in(partitions, days)
+        if not wanted:
+            continue
+        together = all(_is_single_run(graph, key) for key in group if graph.get(key).partitions_def)
+        spans = [(wanted[0], wanted[-1])] if together else [(key, key) for key in wanted]
+        runs += [PlannedRun(group, first, last) for first, last in spans]
+    if not runs:
+        raise RunError(f"no selected asset has a partition in {days}: {_extents(graph, keys)}")
+    return runs
+
+
+def _stages(graph: AssetGraph, keys: Collection[dg.AssetKey]) -> list[tuple[dg.AssetKey, ...]]:
+    """Cut the selection into stages; each holds as much of one partitioning as its upstream allows."""
+    order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in keys]
+    done: set[dg.AssetKey] = set()
+    stages: list[tuple[dg.AssetKey, ...]] = []
+    while len(done) < len(order):
+        stage: list[dg.AssetKey] = []
+        partitions: dg.PartitionsDefinition | None = None
+        for key in order:
+            node = graph.get(key)
+            ready = {parent for parent in node.parent_keys if parent in keys} <= done | set(stage)
+            fits = node.partitions_def is None or partitions is None or node.partitions_def == partitions
+            if key not in done and ready and fits:
+                stage.append(key)
+                partitions = partitions or node.partitions_def
+        done |= set(stage)
+        stages.append(tuple(stage))
+    return stages
+
+
+def _keys_in(partitions: dg.PartitionsDefinition, days: Days) -> list[str]:
+    if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        raise RunError(f"partitions {partitions} are not cut by time; make these assets from Dagster's own command")
+    start = datetime.combine(days.first, datetime.min.time(), UTC)
+    end = datetime.combine(days.last + timedelta(days=1), datetime.min.time(), UTC)
+    keys = partitions.get_partition_keys()
+    windows = ((key, partitions.time_window_for_partition_key(key)) for key in keys)
+    return [key for key, window in windows if window.start < end and window.end > start]
+
+
+def _is_single_run(graph: AssetGraph, key: dg.AssetKey) -> bool:
+    policy = graph.get(key).backfill_policy
+    return policy is not None and policy.max_partitions_per_run is None
+
+
+def _extents(graph: AssetGraph, keys: Iterable[dg.AssetKey]) -> str:
+    found = {}
+    for key in keys:
+        partitions = graph.get(key).partitions_def
+        if partitions is not None:
+            found[key.to_user_string()] = (
+                f"{partitions.get_first_partition_key()}..{partitions.get_last_partition_key()}"
+            )
+    return "; ".join(f"{name} has {extent}" for name, extent in sorted(found.items()))

@@ -1,0 +1,63 @@
+"""What assets are given: the lake, the source of bars, the rules of the instrument.
+
+Read from the environment:
+
+============================  ================================================================================
+`PY_RT_HOME`                  folder of everything that is made; default `.py_rt` in the working folder
+`PY_RT_LAKE`                  root of the tables, a folder or an `s3://` URL; default `<home>/lake`
+`PY_RT_SOURCE`                source of bars: `bundled` (default), `local`, or one of an installed entry point
+`PY_RT_SOURCE_<OPTION>`       an option of that source, for example `PY_RT_SOURCE_FOLDER` for `local`
+`PY_RT_INSTRUMENT`            our name of the instrument; default `BTCUSDT`
+============================  ================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipelines.expectation_process import expectation_runner
+from pipelines.io_managers import DeltaIOManager
+from py_rt.data.cleaning import BarRules
+from py_rt.data.ingestion.market_data import open_source
+from py_rt.data.storage import Lake
+from py_rt.defaults import home_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OPTION_PREFIX = "PY_RT_SOURCE_"
+
+
+def lake_root(environ: Mapping[str, str]) -> str:
+    """Return the root of the tables.
+
+    >>> lake_root({"PY_RT_HOME": "/srv/py_rt"})
+    '/srv/py_rt/lake'
+    >>> lake_root({"PY_RT_LAKE": "s3://bucket/lake"})
+    's3://bucket/lake'
+    """
+    return environ.get("PY_RT_LAKE") or str(home_folder(environ) / "lake")
+
+
+def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object]:
+    """Make every resource by name.
+
+    Args:
+        environ: the variables above; `None` is the process's own.
+
+    Raises:
+        SourceError: the source or one of its options is not known.
+    """
+    environ = os.environ if environ is None else environ
+    lake = Lake(lake_root(environ))
+    options = {
+        key[len(_OPTION_PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(_OPTION_PREFIX)
+    }
+    return {
+        "io_manager": DeltaIOManager(lake),
+        "lake": lake,
+        "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
+        "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),
+        "expectation_runner": expectation_runner,
+    }
