@@ -50,11 +50,13 @@ pub(crate) const CURSOR_WORD: usize = 16;
 /// Word of the header's `heartbeat_ns` field.
 pub(crate) const HEARTBEAT_WORD: usize = 32;
 /// Word of slot 0.
+#[cfg(not(loom))]
 pub(crate) const FIRST_SLOT_WORD: usize = HEADER_BYTES / 8;
 
 /// `state`: its writer is at work.
 pub(crate) const STATE_OPEN: u64 = 1;
 /// `state`: its writer has finished; nothing will follow.
+#[cfg(not(loom))]
 pub(crate) const STATE_CLOSED: u64 = 2;
 
 /// Largest segment there may be, in bytes.

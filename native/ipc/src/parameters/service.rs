@@ -148,6 +148,11 @@ impl ParameterInbox {
         self.answer.heartbeat();
     }
 
+    #[cfg(test)]
+    pub(super) fn request_descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.request.descriptor()
+    }
+
     fn answer(&mut self, answered_version: u64, status: ParameterStatus, reason: Reason, answered_ns: u64) {
         self.answered_version = answered_version;
         let applied_version = self.applied_version;

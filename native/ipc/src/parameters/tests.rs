@@ -1,10 +1,13 @@
 use domain::{Decimal, SlotId, Text, Timestamp};
 use proptest::prelude::*;
 
+use rustix::io::pwrite;
+
 use super::{
-    ANSWER_WORDS, MAX_CHANGES, MAX_VERSION, ParameterAnswer, ParameterChange, ParameterFault,
-    ParameterRequest, ParameterStatus, REQUEST_WORDS,
+    ANSWER_WORDS, MAX_CHANGES, MAX_VERSION, MIN_INTERVAL_NS, ParameterAnswer, ParameterChange,
+    ParameterFault, ParameterInbox, ParameterPoll, ParameterRequest, ParameterStatus, REQUEST_WORDS,
 };
+use crate::layout::HEADER_BYTES;
 
 fn change(name: &str, units: i64) -> ParameterChange {
     ParameterChange {
@@ -66,6 +69,62 @@ fn malformed_requests_are_refused() {
         words[word] = value;
         assert_eq!(ParameterRequest::decode(&words, 6), Err(fault), "word {word}");
     }
+}
+
+/// Writes a request as a hostile client would: straight to the memory.
+fn forge(inbox: &ParameterInbox, sequence: u64, words: &[u64]) {
+    let mut bytes = sequence.to_le_bytes().to_vec();
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    let written = pwrite(inbox.request_descriptor(), &bytes, HEADER_BYTES as u64);
+    assert_eq!(written, Ok(bytes.len()));
+}
+
+#[test]
+fn the_inbox_takes_requests_one_at_a_time_and_answers_what_is_malformed() {
+    let mut inbox = ParameterInbox::create("params", 1).unwrap();
+    let good = |version| request(version, &[change("entry_threshold", 60_000_000)]).unwrap();
+    assert_eq!(inbox.poll(1), ParameterPoll::Unchanged);
+
+    forge(&inbox, 2, &good(1).encode());
+    assert_eq!(inbox.poll(1), ParameterPoll::Request(good(1)));
+    assert_eq!(inbox.poll(2), ParameterPoll::Unchanged, "taken once");
+    inbox.acknowledge(&good(1), Ok(()), 3);
+
+    // Too soon after the last one: it waits, and only the newest of what waits is seen.
+    forge(&inbox, 4, &good(2).encode());
+    assert_eq!(inbox.poll(MIN_INTERVAL_NS), ParameterPoll::Unchanged);
+    forge(&inbox, 6, &good(3).encode());
+    let mut now = 1 + MIN_INTERVAL_NS;
+    assert_eq!(inbox.poll(now), ParameterPoll::Request(good(3)));
+    inbox.acknowledge(&good(3), Err("outside 0 to 1: \u{e4}"), now);
+    assert_eq!(inbox.applied_version(), 1);
+
+    // Half written: nothing yet. Replayed, out of range, garbage: malformed, and the version is not used up.
+    forge(&inbox, 7, &good(4).encode());
+    now += MIN_INTERVAL_NS;
+    assert_eq!(inbox.poll(now), ParameterPoll::Unchanged);
+    let mut sequence = 8;
+    let mut malformed = |words: &[u64]| {
+        forge(&inbox, sequence, words);
+        sequence += 2;
+        now += MIN_INTERVAL_NS;
+        match inbox.poll(now) {
+            ParameterPoll::Malformed(fault) => fault,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        malformed(&good(3).encode()),
+        ParameterFault::Version { found: 3, last: 3 }
+    );
+    let largest = ParameterFault::Version {
+        found: u64::MAX,
+        last: 3,
+    };
+    assert_eq!(malformed(&[u64::MAX; REQUEST_WORDS]), largest);
+    assert_eq!(malformed(&[4, 0, u64::MAX]), ParameterFault::Word(2));
+    forge(&inbox, sequence, &good(5).encode());
+    assert_eq!(inbox.poll(now + MIN_INTERVAL_NS), ParameterPoll::Request(good(5)));
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::io::{Errno, pwrite};
@@ -20,7 +20,7 @@ use super::wire::{Deadline, QUESTION_BYTES, Status, answer, question};
 use super::{Attachment, MAX_SEGMENTS, SegmentRegistry, SegmentServer, Served, attach, private_directory};
 use crate::atomics::{Access, Ordering, Words};
 use crate::error::IpcError;
-use crate::layout::{FIRST_SLOT_WORD, HEADER_BYTES, Header, LayoutFault, SegmentKind};
+use crate::layout::{HEADER_BYTES, Header, LayoutFault, SegmentKind};
 use crate::record::ROW_BYTES;
 use crate::ring_buffer::{RingReader, RingWriter};
 
@@ -30,6 +30,9 @@ const RING: SegmentSpec = SegmentSpec {
     epoch: 1,
     access: ClientAccess::Read,
 };
+
+/// Longest any of these tests waits for another thread.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -222,7 +225,7 @@ fn a_client_of_a_request_segment_can_write_but_not_truncate() {
 fn serve<T: Send>(server: &SegmentServer, client: impl FnOnce(&Path) -> T + Send) -> (Served, T) {
     std::thread::scope(|scope| {
         let client = scope.spawn(|| client(server.path()));
-        let served = server.serve_once(Some(Duration::from_secs(30))).unwrap();
+        let served = server.serve_once(Some(PATIENCE)).unwrap();
         (served, client.join().unwrap())
     })
 }
@@ -335,6 +338,15 @@ fn capacities_and_names_are_checked() {
     assert!(question("a/b").is_err());
 }
 
+/// Ends the other thread however this one ends.
+struct Finish<'a>(&'a AtomicBool);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, StdOrdering::Relaxed);
+    }
+}
+
 /// A thread that rewrites every word of the segment without pause, header included, against a reader that polls.
 #[test]
 fn a_hostile_writer_cannot_crash_or_stall_a_reader() {
@@ -372,8 +384,15 @@ fn a_hostile_writer_cannot_crash_or_stall_a_reader() {
                 words.span(at, 1, Access::granted())[0].store(value, Ordering::Relaxed);
             }
         });
+        let _finish = Finish(done);
         let mut rows = [0; 16 * ROW_BYTES];
-        while polls < 200_000 {
+        let started = Instant::now();
+        // Until it was noticed as well: on a busy machine its thread may start late.
+        while polls < 200_000 || faults == 0 {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the hostile writer was never noticed"
+            );
             polls += 1;
             match reader.poll_into(&mut rows) {
                 Ok(result) => assert!(result.records <= 16),
@@ -381,13 +400,5 @@ fn a_hostile_writer_cannot_crash_or_stall_a_reader() {
                 Err(other) => panic!("{other}"),
             }
         }
-        done.store(true, StdOrdering::Relaxed);
     });
-    assert!(faults > 0, "the hostile writer was noticed");
-    let first_slot = segment.words();
-    assert_eq!(
-        first_slot.span(FIRST_SLOT_WORD, 1, Access::granted()).len(),
-        1,
-        "still mapped"
-    );
 }
