@@ -7,6 +7,7 @@ mod market_feed;
 mod orders;
 pub mod parser;
 #[cfg(test)]
+#[path = "../../tests/support/recorded.rs"]
 mod recorded;
 mod rest;
 pub mod rules;
