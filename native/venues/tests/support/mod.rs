@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod recorded;
+pub(crate) mod recorded;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,17 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One request as the server read it.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub query: String,
-    pub headers: String,
-    pub body: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: String,
+    pub(crate) body: String,
 }
 
 impl Request {
     /// The value of a parameter in the query or the body.
-    pub fn param(&self, name: &str) -> Option<String> {
+    pub(crate) fn param(&self, name: &str) -> Option<String> {
         let pairs = self.query.split('&').chain(self.body.split('&'));
         pairs
             .filter_map(|pair| pair.split_once('='))
@@ -49,7 +49,7 @@ impl Request {
 
 /// What the server does with a request.
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Status and body.
     Json(u16, String),
     /// Status, one more header line, and body.
@@ -63,14 +63,14 @@ pub enum Reply {
 }
 
 /// A scripted HTTP server; ends when it is dropped.
-pub struct Http {
-    pub address: SocketAddr,
+pub(crate) struct Http {
+    pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
 }
 
 impl Http {
-    pub async fn serve(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn serve(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -89,19 +89,19 @@ impl Http {
     }
 
     /// Every request so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
     /// How many requests went to a path.
-    pub fn count(&self, method: &str, path: &str) -> usize {
+    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         self.requests()
             .iter()
             .filter(|request| request.method == method && request.path == path)
             .count()
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::new(Endpoints::loopback(self.address.port()));
         settings.request_timeout = Duration::from_millis(500);
         settings.connect_timeout = Duration::from_millis(400);
@@ -187,13 +187,13 @@ async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Req
 }
 
 /// A scripted WebSocket server; ends when it is dropped. The script gets each connection and its number.
-pub struct Sockets {
-    pub address: SocketAddr,
+pub(crate) struct Sockets {
+    pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Sockets {
-    pub async fn serve<F, Fut>(script: F) -> Self
+    pub(crate) async fn serve<F, Fut>(script: F) -> Self
     where
         F: Fn(WebSocketStream<TcpStream>, usize) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -213,7 +213,7 @@ impl Sockets {
         Self { address, task }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://{}", self.address)
     }
 }
@@ -225,7 +225,7 @@ impl Drop for Sockets {
 }
 
 /// An address at which nobody listens.
-pub async fn dead_address() -> SocketAddr {
+pub(crate) async fn dead_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -233,20 +233,20 @@ pub async fn dead_address() -> SocketAddr {
         .unwrap()
 }
 
-pub const API_KEY: &str = "the-api-key";
-pub const API_SECRET: &str = "the-api-secret";
+pub(crate) const API_KEY: &str = "the-api-key";
+pub(crate) const API_SECRET: &str = "the-api-secret";
 
-pub fn credentials() -> Credentials {
+pub(crate) fn credentials() -> Credentials {
     let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     Credentials::new(secret(API_KEY), secret(API_SECRET))
 }
 
-pub fn client(settings: Settings) -> Arc<RestClient> {
+pub(crate) fn client(settings: Settings) -> Arc<RestClient> {
     let clock = Arc::new(ServerClock::local());
     Arc::new(RestClient::new(settings, Some(credentials()), clock).unwrap())
 }
 
-pub fn instrument(id: u16, symbol: &str) -> Instrument {
+pub(crate) fn instrument(id: u16, symbol: &str) -> Instrument {
     let quote = Currency::new("USDT").unwrap();
     Instrument {
         id: InstrumentId(id),
@@ -267,20 +267,20 @@ pub fn instrument(id: u16, symbol: &str) -> Instrument {
     }
 }
 
-pub fn instruments() -> Arc<Instruments> {
+pub(crate) fn instruments() -> Arc<Instruments> {
     Arc::new(Instruments::new(vec![instrument(0, "BTCUSDT")]).unwrap())
 }
 
 /// A bounded queue as a consumer would have it.
-pub fn queue(capacity: usize) -> (mpsc::Sender<StreamMessage>, Inbox) {
+pub(crate) fn queue(capacity: usize) -> (mpsc::Sender<StreamMessage>, Inbox) {
     let (sender, receiver) = mpsc::channel(capacity);
     (sender, Inbox(receiver))
 }
 
-pub struct Inbox(pub mpsc::Receiver<StreamMessage>);
+pub(crate) struct Inbox(pub(crate) mpsc::Receiver<StreamMessage>);
 
 impl Inbox {
-    pub async fn next(&mut self) -> StreamMessageKind {
+    pub(crate) async fn next(&mut self) -> StreamMessageKind {
         timeout(PATIENCE, self.0.recv())
             .await
             .expect("a message in time")
@@ -288,20 +288,20 @@ impl Inbox {
             .kind
     }
 
-    pub async fn next_frame(&mut self) -> String {
+    pub(crate) async fn next_frame(&mut self) -> String {
         match self.next().await {
             StreamMessageKind::Frame(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("expected a frame, got {other:?}"),
         }
     }
 
-    pub fn is_empty(&mut self) -> bool {
+    pub(crate) fn is_empty(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
 /// Waits for a condition that another task brings about.
-pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
             tokio::task::yield_now().await;
