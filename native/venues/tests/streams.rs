@@ -1,5 +1,7 @@
 //! Streams against a scripted server: every way a connection can end, and what its consumer learns.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::sync::Arc;

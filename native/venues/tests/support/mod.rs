@@ -1,6 +1,11 @@
 //! A venue of the test's own: scripted HTTP and WebSocket servers on loopback.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's own venue may panic and say so"
+)]
 
 pub(crate) mod recorded;
 
