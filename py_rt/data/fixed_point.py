@@ -94,7 +94,10 @@ def _plain_units(rounding: Rounding) -> pl.Expr:
     rounded = magnitude + up.cast(pl.Int128)
     value = rounded if rounding == "half_even" else pl.when(tail == "").then(magnitude)
     has_digit = (whole != "") | (below != "")
-    return pl.when(has_digit).then(pl.when(pl.col("sign") == "-").then(-value).otherwise(value)).alias("units")
+    sign = (
+        pl.when(pl.col("sign") == "-").then(-1).otherwise(1).cast(pl.Int128)
+    )  # 128 bits cannot be negated, only multiplied
+    return pl.when(has_digit).then(sign * value).alias("units")
 
 
 def divide_half_even(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from py_rt.data.schemas import table_named
 from py_rt.errors import TableError
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from py_rt.data.schemas import Table
 
 DEFAULT_PARTITION_COLUMN = "date"
+
+MAX_COMMIT_ATTEMPTS = 50
+"""How often a write looks again when other writers come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def write_window(
             other columns or another partition column. Nothing is written then.
     """
     _check_days(uri, frame, column, window)
-    return _write(uri, frame, column, window.sql(column), scales, commit)
+    return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), predicate=window.sql(column)))
 
 
 def append_days(
@@ -139,23 +142,12 @@ def append_days(
 ) -> Written:
     """Add the rows of days that the table does not hold yet; no row at all is no commit.
 
-    The commit replaces the (empty) set of rows of those days, so two writers of one day conflict instead of
-    doubling it.
-
     Raises:
         TableError: as :func:`write_window`, or the table already holds one of the days.
     """
     _check_days(uri, frame, column, None)
-    if not exists(uri):
-        return _write(uri, frame, column if partitioned else None, None, scales, commit)
-    if frame.is_empty():
-        return Written(0, table_version(uri), uri)
-    days = frame[column].unique().sort().to_list()
-    held = scan(uri).filter(pl.col(column).is_in(days)).select(pl.col(column).unique().sort()).collect()[column]
-    if len(held):
-        raise TableError(f"{uri} is append-once and already holds {column} {held[0]}: nothing was written")
-    listed = ", ".join(f"'{day.isoformat()}'" for day in days)
-    return _write(uri, frame, column if partitioned else None, f"{column} IN ({listed})", scales, commit)
+    by = column if partitioned else None
+    return _write(_Write(uri, frame, by, dict(scales or {}), dict(commit or {}), absent_days_of=column))
 
 
 def write_whole(
@@ -170,7 +162,7 @@ def write_whole(
     Raises:
         TableError: the table on disk has other columns or is partitioned.
     """
-    return _write(uri, frame, None, None, scales, commit)
+    return _write(_Write(uri, frame, None, dict(scales or {}), dict(commit or {})))
 
 
 def _check_days(uri: str, frame: pl.DataFrame, column: str, window: DayWindow | None) -> None:
@@ -193,39 +185,88 @@ def _check_days(uri: str, frame: pl.DataFrame, column: str, window: DayWindow | 
         )
 
 
-def _write(
-    uri: str,
-    frame: pl.DataFrame,
-    column: str | None,
-    predicate: str | None,
-    scales: Mapping[str, int] | None,
-    commit: Mapping[str, str] | None,
-) -> Written:
-    there = exists(uri)
-    if there:
-        partitioned_by = DeltaTable(uri).metadata().partition_columns
-        wanted = [column] if column is not None else []
-        if partitioned_by != wanted:
-            raise TableError(
-                f"{uri} is partitioned by {partitioned_by or 'nothing'}, this write by {wanted or 'nothing'}"
-            )
-    elif "://" not in uri:
-        Path(uri).mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `predicate`."""
+
+    uri: str
+    frame: pl.DataFrame
+    partitioned_by: str | None
+    scales: dict[str, int]
+    commit: dict[str, str]
+    predicate: str | None = None
+    absent_days_of: str | None = None
+
+
+def _write(write: _Write) -> Written:
+    """Commit on the very version that was looked at; when another writer came first, look again.
+
+    Left to itself the library rebases such a commit, and two writers of one day would both be kept.
+    """
+    uri = write.uri
+    if not exists(uri):
+        _create(write)
+    for _ in range(MAX_COMMIT_ATTEMPTS):
+        table = DeltaTable(uri)
+        _check_form(uri, table, write.frame, write.partitioned_by)
+        if write.absent_days_of is not None:
+            if write.frame.is_empty():
+                return Written(0, int(table.version()), uri)
+            _check_absent(uri, table, write.frame, write.absent_days_of)
+        try:
+            _commit(table, write)
+        except CommitFailedError:
+            continue
+        except (DeltaError, pa.ArrowException) as error:
+            raise TableError(f"{uri}: the write was refused and nothing changed: {error}") from error
+        return Written(write.frame.height, int(table.version()), uri)
+    raise TableError(f"{uri}: {MAX_COMMIT_ATTEMPTS} times another writer came first; run it again")
+
+
+def _create(write: _Write) -> None:
+    """Make the table without rows; that another writer makes the same one at the same time does no harm."""
+    if "://" not in write.uri:
+        Path(write.uri).mkdir(parents=True, exist_ok=True)
+    by = [write.partitioned_by] if write.partitioned_by is not None else None
     try:
         write_deltalake(
-            uri,
-            _with_scales(frame.to_arrow(), scales or {}),
-            mode="overwrite",
-            partition_by=[column] if column is not None else None,
-            predicate=predicate if there else None,
-            commit_properties=CommitProperties(custom_metadata=dict(commit or {})),
+            write.uri, _with_scales(write.frame.clear().to_arrow(), write.scales), mode="ignore", partition_by=by
         )
     except (DeltaError, pa.ArrowException) as error:
+        if not exists(write.uri):
+            raise TableError(f"{write.uri}: no table could be made: {error}") from error
+
+
+def _commit(table: DeltaTable, write: _Write) -> None:
+    rows = _with_scales(write.frame.to_arrow(), write.scales)
+    properties = CommitProperties(custom_metadata=write.commit, max_commit_retries=0)
+    if write.absent_days_of is not None:
+        write_deltalake(table, rows, mode="append", commit_properties=properties)
+    else:
+        write_deltalake(table, rows, mode="overwrite", predicate=write.predicate, commit_properties=properties)
+
+
+def _check_absent(uri: str, table: DeltaTable, frame: pl.DataFrame, column: str) -> None:
+    held = pl.scan_delta(table).filter(pl.col(column).is_in(frame[column].unique().to_list()))
+    found = held.select(pl.col(column).min().alias("first"), pl.len()).collect().row(0, named=True)
+    if found["len"]:
+        raise TableError(f"{uri} is append-once and already holds {column} {found['first']}: nothing was written")
+
+
+def _check_form(uri: str, table: DeltaTable, frame: pl.DataFrame, column: str | None) -> None:
+    """Refuse other columns, other types and other partitions than the table has."""
+    wanted = [column] if column is not None else []
+    if table.metadata().partition_columns != wanted:
+        there = table.metadata().partition_columns or "nothing"
+        raise TableError(f"{uri} is partitioned by {there}, this write by {wanted or 'nothing'}; nothing changed")
+    held, given = pl.scan_delta(table).collect_schema(), frame.schema
+    if dict(held) != dict(given):
+        differing = sorted(name for name in {*held, *given} if held.get(name) != given.get(name))
+        shown = "; ".join(f"{name}: table {held.get(name)}, rows {given.get(name)}" for name in differing)
         raise TableError(
-            f"{uri}: the write was refused and nothing changed: {error}. If the columns changed on purpose, "
+            f"{uri}: other columns than the table has ({shown}); nothing changed. If the columns changed on purpose, "
             "remove the table's folder and materialise all of its partitions again"
-        ) from error
-    return Written(frame.height, table_version(uri), uri)
+        )
 
 
 def _with_scales(table: pa.Table, scales: Mapping[str, int]) -> pa.Table:
