@@ -176,7 +176,8 @@ def _fixed(name: str, doc: str, *, nullable: bool = False, minimum: int | None =
 
 def _prices(*, nullable: bool) -> tuple[Column, ...]:
     names = ("open", "high", "low", "close")
-    return tuple(_fixed(name, f"{name} price", nullable=nullable, minimum=1) for name in names)
+    minimum = None if nullable else 1  # a row that is kept out may have any price
+    return tuple(_fixed(name, f"{name} price", nullable=nullable, minimum=minimum) for name in names)
 
 
 DATE = Column("date", pl.Date(), "UTC day of the bar's opening")
@@ -234,6 +235,7 @@ _PUBLISHED = pl.col("reason").is_null()
 def _bar_rules(published: pl.Expr | None = None) -> tuple[RowRule, ...]:
     """Rules of a bar; with `published`, of those rows only."""
     rules = {
+        "prices are above zero": pl.min_horizontal(_O, _H, _L, _C) > 0,
         "high is the highest price": pl.max_horizontal(_O, _L, _C) <= _H,
         "low is the lowest price": pl.min_horizontal(_O, _H, _C) >= _L,
         "an empty bar has one price": ~pl.col("is_empty") | ((_H == _L) & (_O == _C) & (_O == _H)),

@@ -96,7 +96,7 @@ def test_a_bar_that_breaks_a_rule_is_found(values: dict[str, object], words: str
 
 def test_columns_that_differ_are_all_named() -> None:
     wrong = levels().drop("side").with_columns(pl.col("low").cast(pl.Float64), extra=pl.lit(1))
-    with pytest.raises(SchemaError, match="side is missing.*extra is not declared.*low is Float64, wanted Int64"):
+    with pytest.raises(SchemaError, match=r"side is missing.*extra is not declared.*low is Float64, wanted Int64"):
         LEVELS.conform(wrong)
 
 
@@ -116,5 +116,5 @@ def test_declared_tables_are_consistent() -> None:
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SchemaError, match="clean_barz.*clean_bars, quarantined_bars"):
+    with pytest.raises(SchemaError, match=r"clean_barz.*clean_bars, quarantined_bars"):
         table_named("clean_barz")

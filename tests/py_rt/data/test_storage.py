@@ -100,9 +100,9 @@ def test_a_missing_partition_column_is_refused(uri: str) -> None:
 
 def test_other_columns_are_refused_and_nothing_changes(uri: str) -> None:
     storage.write_window(uri, rows(0, 2), window(0, 2))
-    with pytest.raises(TableError, match="x: table Int64, rows String.*nothing changed"):
+    with pytest.raises(TableError, match=r"x: table Int64, rows String.*nothing changed"):
         storage.write_window(uri, rows(0, 0).with_columns(pl.col("x").cast(pl.String)), window(0, 0))
-    with pytest.raises(TableError, match="y: table None, rows Int32.*nothing changed"):
+    with pytest.raises(TableError, match=r"y: table None, rows Int32.*nothing changed"):
         storage.write_window(uri, rows(0, 0).with_columns(y=1), window(0, 0))
     assert len(values(uri, 0, 2)) == 9
 
