@@ -41,6 +41,9 @@ const TIME_QUESTIONS: u32 = 3;
 /// Wall time between the two samples a rate is estimated from.
 const RATE_BASELINE: Duration = Duration::from_millis(400);
 
+/// How long an unused connection is kept.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
 /// The venue's words in a refusal are cut here, characters.
 const REFUSAL_TEXT_MAX: usize = 200;
 
@@ -146,6 +149,8 @@ impl RestClient {
             .timeout(settings.request_timeout)
             .connect_timeout(settings.connect_timeout)
             .tcp_nodelay(true)
+            // Sooner than the venue would close it: a request on a dying connection has an unknown outcome.
+            .pool_idle_timeout(POOL_IDLE)
             // A signed request goes where it was meant to, directly, once.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

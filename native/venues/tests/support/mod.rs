@@ -316,3 +316,19 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
         .await
         .unwrap_or_else(|_| panic!("never happened: {what}"));
 }
+
+/// Posts JSON to a server's own switches.
+pub(crate) async fn post(address: SocketAddr, path: &str, body: &str) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

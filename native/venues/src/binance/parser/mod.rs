@@ -1,8 +1,8 @@
 //! From Binance's bytes to numbers, without a float.
 //!
-//! Two readers of the same messages. [`scan`] verifies the literal skeleton the venue sends and reads the
+//! Two readers of the same messages. `scan` verifies the literal skeleton the venue sends and reads the
 //! fields in between; it never allocates in steady state. Whatever deviates by one byte (another field
-//! order, white space, an escape, a new field) goes to [`slow`], which is `serde_json` over borrowed text,
+//! order, white space, an escape, a new field) goes to `slow`, which is `serde_json` over borrowed text,
 //! and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree.
 
 mod account;
