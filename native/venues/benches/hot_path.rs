@@ -139,7 +139,7 @@ fn encoding(criterion: &mut Criterion) {
             let ts = Timestamp::from_millis(1_723_161_255_208);
             encoder
                 .encode_new_order(black_box(&order), &instrument, ts, &mut out)
-                .expect("an order")
+                .expect("an order");
         });
     });
     criterion.bench_function("anchor: HMAC-SHA256 of the same bytes", |bencher| {

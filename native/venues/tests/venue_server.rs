@@ -80,7 +80,7 @@ impl Seen {
     fn market(&mut self, event: &MarketEvent<'_>) {
         match event {
             MarketEvent::Book(update) if update.kind == domain::BookUpdateKind::Snapshot => {
-                self.snapshots += 1
+                self.snapshots += 1;
             }
             MarketEvent::Book(_) => self.deltas += 1,
             MarketEvent::BookInvalid(invalid) => self.invalid.push(invalid.reason),
