@@ -1,3 +1,185 @@
 //! The command that serves a simulated venue on one loopback port.
 
-fn main() {}
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use domain::{Decimal, Nanos, Price, Timestamp};
+use simulation::FlowConfig;
+use tracing_subscriber::EnvFilter;
+use venue_server::{Server, ServerConfig, ServerError, load_keys, read_bars};
+
+/// Serves a simulated Binance spot venue on 127.0.0.1 from recorded bars.
+///
+/// API keys come from the environment (PY_RT_VENUE_KEYS, `api_key:secret` separated by commas) or from a file of
+/// mode 0400, one `api_key:secret` a line. When it is ready it prints one line of JSON with its addresses.
+///
+/// Example: py_rt_venue_server --bars bars.csv --symbol BTCUSDT --seed 7 --bar-ms 50 --port 8701
+#[derive(Debug, Parser)]
+#[command(name = "py_rt_venue_server", version)]
+struct Options {
+    /// CSV: ts_open (ns since the epoch, UTC), open, high, low, close, volume (decimal text).
+    #[arg(long)]
+    bars: PathBuf,
+    /// The venue's name of the instrument.
+    #[arg(long, default_value = "BTCUSDT")]
+    symbol: String,
+    /// Seed of the order flow.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Wall milliseconds of one bar: the compression of venue time follows from it.
+    #[arg(long)]
+    bar_ms: u32,
+    /// Port on 127.0.0.1; 0 takes any free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Opening time (ns) of the first bar that is played; bars before it are history.
+    #[arg(long)]
+    from: Option<i64>,
+    /// Most bars of history to serve before --from.
+    #[arg(long)]
+    warmup_bars: Option<usize>,
+    /// File with API keys, mode 0400.
+    #[arg(long)]
+    keys_file: Option<PathBuf>,
+    /// Price step; without it, the largest that fits all prices of the bars.
+    #[arg(long)]
+    tick_size: Option<String>,
+    /// Commission of resting orders in basis points.
+    #[arg(long, default_value = "10")]
+    maker_bps: String,
+    /// Commission of orders that take, in basis points.
+    #[arg(long, default_value = "10")]
+    taker_bps: String,
+    /// Opening balance of every account, ASSET=AMOUNT; may be given several times.
+    #[arg(long = "balance")]
+    balances: Vec<String>,
+    /// Fewest public trades in a bar.
+    #[arg(long, default_value_t = 24)]
+    trades_min: u16,
+    /// Most public trades in a bar.
+    #[arg(long, default_value_t = 64)]
+    trades_max: u16,
+    /// Request weight that one minute allows.
+    #[arg(long, default_value_t = 6_000)]
+    weight_per_minute: u64,
+    /// Wait for POST /admin/resume before time runs.
+    #[arg(long)]
+    start_paused: bool,
+    /// Stop when the bars are over, instead of serving the end state.
+    #[arg(long)]
+    exit_when_done: bool,
+}
+
+impl Options {
+    fn config(&self) -> Result<ServerConfig, ServerError> {
+        let mut config = ServerConfig::new(read_bars(&self.bars)?, &self.symbol);
+        if self.bar_ms == 0 {
+            return Err(refused("--bar-ms", "0", "1 or more milliseconds"));
+        }
+        config.from = self.from.map(Timestamp::from_nanos);
+        config.warmup_bars = self.warmup_bars;
+        config.wall_span = Nanos::from_millis(self.bar_ms.into());
+        config.flow = FlowConfig {
+            trades_min: self.trades_min,
+            trades_max: self.trades_max,
+            ..FlowConfig::with_seed(self.seed)
+        };
+        if let Some(text) = &self.tick_size {
+            let tick = Price::parse(text.as_bytes())
+                .ok()
+                .filter(|tick| *tick > Price::ZERO);
+            let tick =
+                tick.ok_or_else(|| refused("--tick-size", text, "a positive decimal, at most 8 decimals"))?;
+            config.tick_size = Some(tick);
+        }
+        config.maker_bps = basis_points("--maker-bps", &self.maker_bps)?;
+        config.taker_bps = basis_points("--taker-bps", &self.taker_bps)?;
+        for entry in &self.balances {
+            let malformed = || refused("--balance", entry, "ASSET=AMOUNT, such as USDT=1000000");
+            let (asset, amount) = entry.split_once('=').ok_or_else(malformed)?;
+            let amount = Decimal::parse(amount.as_bytes()).map_err(|_| malformed())?;
+            config.balances.insert(asset.to_owned(), amount.units());
+        }
+        config.weight_per_minute = self.weight_per_minute;
+        config.port = self.port;
+        config.start_paused = self.start_paused;
+        config.exit_when_done = self.exit_when_done;
+        Ok(config)
+    }
+}
+
+fn basis_points(option: &'static str, text: &str) -> Result<Decimal, ServerError> {
+    let parsed = Decimal::parse(text.as_bytes()).ok();
+    let limit = Decimal::from_units(1_000 * domain::SCALE);
+    let allowed = parsed.filter(|bps| (Decimal::ZERO..=limit).contains(bps));
+    allowed.ok_or_else(|| refused(option, text, "basis points from 0 to 1000, at most 8 decimals"))
+}
+
+fn refused(option: &'static str, value: &str, allowed: &'static str) -> ServerError {
+    ServerError::Option {
+        option,
+        value: value.to_owned(),
+        allowed,
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), ServerError> {
+    let keys = load_keys(options.keys_file.as_deref())?;
+    let server = Server::start(options.config()?, keys).await?;
+    let port = server.address().port();
+    let ready = format!(
+        r#"{{"rest":"http://127.0.0.1:{port}","ws":"ws://127.0.0.1:{port}","ws_api":"ws://127.0.0.1:{port}/ws-api/v3"}}"#
+    );
+    // Whoever started it may have gone; the server is of use all the same.
+    let _ = writeln!(io::stdout(), "{ready}");
+    let _ = io::stdout().flush();
+    let stopper = server.stopper();
+    tokio::spawn(async move {
+        stop_signal().await;
+        stopper.stop();
+    });
+    server.wait().await
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(serve(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "py_rt_venue_server: {error}");
+    ExitCode::from(2)
+}

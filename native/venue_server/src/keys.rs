@@ -1,0 +1,132 @@
+//! API keys and their secrets: from the environment or a 0400 file, never from the command line.
+
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::ServerError;
+
+/// The environment variable: entries `api_key:secret`, separated by commas or line ends.
+pub const KEYS_VARIABLE: &str = "PY_RT_VENUE_KEYS";
+
+/// Most accounts of one server.
+pub const ACCOUNTS_MAX: usize = 256;
+
+/// One account's key. The secret never shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// What stands in the `X-MBX-APIKEY` header.
+    pub key: String,
+    pub(crate) secret: String,
+}
+
+impl ApiKey {
+    /// A key with its secret.
+    #[must_use]
+    pub fn new(key: &str, secret: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            secret: secret.to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ApiKey({}, secret not shown)", self.key)
+    }
+}
+
+/// The keys of the file, or else of the environment; none when neither is there.
+///
+/// # Errors
+/// [`ServerError`] when the file is readable by others, or an entry is not `api_key:secret`.
+pub fn load_keys(file: Option<&Path>) -> Result<Vec<ApiKey>, ServerError> {
+    match file {
+        Some(path) => {
+            let problem = |source| ServerError::File {
+                path: path.to_owned(),
+                source,
+            };
+            let mode = std::fs::metadata(path).map_err(problem)?.permissions().mode() & 0o777;
+            if mode != 0o400 {
+                return Err(ServerError::KeyFileMode {
+                    path: path.to_owned(),
+                    mode,
+                });
+            }
+            let text = std::fs::read_to_string(path).map_err(problem)?;
+            parse_keys(&text, &path.display().to_string())
+        }
+        None => parse_keys(&std::env::var(KEYS_VARIABLE).unwrap_or_default(), KEYS_VARIABLE),
+    }
+}
+
+fn parse_keys(text: &str, origin: &str) -> Result<Vec<ApiKey>, ServerError> {
+    let mut keys: Vec<ApiKey> = Vec::new();
+    let entries = text.split(['\n', ',']).map(str::trim);
+    for (index, entry) in entries
+        .filter(|entry| !entry.is_empty() && !entry.starts_with('#'))
+        .enumerate()
+    {
+        let refused = || ServerError::Key {
+            origin: origin.to_owned(),
+            entry: index + 1,
+        };
+        let (key, secret) = entry.split_once(':').ok_or_else(refused)?;
+        let known = keys.iter().any(|known| known.key == key);
+        if !is_plain(key) || !is_plain(secret) || known || keys.len() >= ACCOUNTS_MAX {
+            return Err(refused());
+        }
+        keys.push(ApiKey::new(key, secret));
+    }
+    Ok(keys)
+}
+
+fn is_plain(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (8..=128).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_and_secrets_do_not_show() {
+        let keys = parse_keys("# demo\nkey_alpha:secret_one\nkey_beta1:secret_two,", "test").unwrap();
+        assert_eq!(
+            keys,
+            [
+                ApiKey::new("key_alpha", "secret_one"),
+                ApiKey::new("key_beta1", "secret_two")
+            ]
+        );
+        assert!(!format!("{keys:?}").contains("secret_one"));
+        for wrong in [
+            "key_alpha",
+            "short:secret_one",
+            "key_alpha:s p a c e",
+            "key_alpha:secret_a,key_alpha:secret_b",
+        ] {
+            let message = parse_keys(wrong, "test").unwrap_err().to_string();
+            assert!(message.contains("test, entry"), "{message}");
+            assert!(!message.contains("secret_a"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_for_its_owner_only() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "key_alpha:secret_one\n").unwrap();
+        let set =
+            |mode| std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        set(0o644);
+        assert!(matches!(
+            load_keys(Some(file.path())),
+            Err(ServerError::KeyFileMode { mode: 0o644, .. })
+        ));
+        set(0o400);
+        assert_eq!(load_keys(Some(file.path())).unwrap().len(), 1);
+    }
+}

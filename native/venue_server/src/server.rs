@@ -1,0 +1,146 @@
+//! The server: one port, one pacer, one lock.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get, post};
+use tokio::task::JoinHandle;
+
+use crate::config::ServerConfig;
+use crate::error::ServerError;
+use crate::keys::ApiKey;
+use crate::listener::LoopbackListener;
+use crate::shared::Shared;
+use crate::venue::Venue;
+use crate::{admin, rest, streams, ws_api};
+
+/// A venue that is being served.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    serving: JoinHandle<std::io::Result<()>>,
+    pacing: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds 127.0.0.1 and serves. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the record cannot be played, an option is wrong, or the port is taken.
+    pub async fn start(config: ServerConfig, keys: Vec<ApiKey>) -> Result<Self, ServerError> {
+        let mut venue = Venue::new(&config, keys)?;
+        // The book stands before the first request.
+        venue.catch_up();
+        if !config.start_paused {
+            venue.clock.resume();
+        }
+        let shared = Arc::new(Shared::new(venue));
+        let bind = |source| ServerError::Bind {
+            port: config.port,
+            source,
+        };
+        let outage = Arc::clone(&shared.outage);
+        let listener = LoopbackListener::bind(config.port, outage).await.map_err(bind)?;
+        let address = axum::serve::Listener::local_addr(&listener).map_err(bind)?;
+        let mut stop = shared.stop.subscribe();
+        let serving = axum::serve(listener, router(Arc::clone(&shared))).with_graceful_shutdown(async move {
+            // An error means that nobody can ask for more.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        let serving = tokio::spawn(serving.into_future());
+        let pacing = tokio::spawn(pace(Arc::clone(&shared), config.exit_when_done));
+        Ok(Self {
+            address,
+            shared,
+            serving,
+            pacing,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks it to stop; [`Server::wait`] returns once it has.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
+    /// Waits until it stops: because it was asked to, or because the record is over and that was asked for.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`] when the listening socket failed.
+    pub async fn wait(self) -> Result<(), ServerError> {
+        let port = self.address.port();
+        let served = self.serving.await;
+        self.pacing.abort();
+        match served {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(source)) => Err(ServerError::Bind { port, source }),
+            Err(ended) => Err(ServerError::Bind {
+                port,
+                source: std::io::Error::other(ended),
+            }),
+        }
+    }
+
+    /// A handle that stops it from elsewhere, such as a signal's handler.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.shared))
+    }
+}
+
+/// Stops a server.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Shared>);
+
+impl Stopper {
+    /// As [`Server::stop`].
+    pub fn stop(&self) {
+        self.0.stop.send_replace(true);
+    }
+}
+
+/// Plays the record as it comes due.
+async fn pace(shared: Arc<Shared>, exit_when_done: bool) {
+    loop {
+        let (next, done) = {
+            let mut venue = shared.venue();
+            venue.catch_up();
+            (venue.next_wake(), venue.is_done())
+        };
+        if done && exit_when_done {
+            shared.stop.send_replace(true);
+            return;
+        }
+        match next {
+            Some(wall) => {
+                tokio::select! {
+                    () = tokio::time::sleep(wall) => {}
+                    () = shared.wake.notified() => {}
+                }
+            }
+            None => shared.wake.notified().await,
+        }
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/api/v3/{*path}", any(rest::api))
+        .route("/ws", get(streams::raw))
+        .route("/ws/{*names}", get(streams::raw_of))
+        .route("/stream", get(streams::combined))
+        .route("/ws-api/v3", get(ws_api::api))
+        .route("/admin/state", get(admin::state))
+        .route("/admin/pause", post(admin::pause))
+        .route("/admin/resume", post(admin::resume))
+        .route("/admin/advance", post(admin::advance))
+        .route("/admin/faults", post(admin::faults))
+        .with_state(shared)
+}
