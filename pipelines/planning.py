@@ -13,7 +13,7 @@ from pipelines.jobs import CHAIN_GROUPS, MAIN_JOB
 from py_rt.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
@@ -95,7 +95,7 @@ def select(graph: AssetGraph, *, expression: str | None = None, job: str | None 
 
     Args:
         graph: of the definitions.
-        expression: asset keys separated by commas, or Dagster's selection syntax (`group:cleaned`, `raw_bars*`).
+        expression: asset keys separated by commas, or Dagster's selection syntax (`group:cleaned`, `raw_bars+`).
         job: `main_job` for the whole chain.
 
     Raises:
@@ -118,13 +118,13 @@ def select(graph: AssetGraph, *, expression: str | None = None, job: str | None 
 def _resolve(graph: AssetGraph, part: str, known: Collection[str]) -> set[dg.AssetKey]:
     if part in known:
         return {dg.AssetKey.from_user_string(part)}
+    near = difflib.get_close_matches(part, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
     try:
         found = set(dg.AssetSelection.from_string(part).resolve(graph)) if part else set()
-    except Exception as error:  # the parser and the resolver have no common base class
-        raise RunError(f"selection {part!r} cannot be read: {error}") from error
+    except dg.DagsterError as error:
+        raise RunError(f"selection {part!r} cannot be read: {hint}{error}") from error
     if not found:
-        near = difflib.get_close_matches(part, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise RunError(f"nothing is selected by {part!r}: {hint}known assets are {', '.join(sorted(known))}")
     return found
 
@@ -153,7 +153,7 @@ def plan(graph: AssetGraph, keys: Collection[dg.AssetKey], days: Days | None) ->
         wanted = _keys_in(partitions, days)
         if not wanted:
             continue
-        together = all(_is_single_run(graph, key) for key in group if graph.get(key).partitions_def)
+        together = any(_is_single_run(graph, key) for key in group)
         spans = [(wanted[0], wanted[-1])] if together else [(key, key) for key in wanted]
         runs += [PlannedRun(group, first, last) for first, last in spans]
     if not runs:
@@ -162,23 +162,32 @@ def plan(graph: AssetGraph, keys: Collection[dg.AssetKey], days: Days | None) ->
 
 
 def _stages(graph: AssetGraph, keys: Collection[dg.AssetKey]) -> list[tuple[dg.AssetKey, ...]]:
-    """Cut the selection into stages; each holds as much of one partitioning as its upstream allows."""
+    """Cut the selection into stages; each holds as much of one kind as its upstream allows."""
     order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in keys]
     done: set[dg.AssetKey] = set()
     stages: list[tuple[dg.AssetKey, ...]] = []
     while len(done) < len(order):
         stage: list[dg.AssetKey] = []
-        partitions: dg.PartitionsDefinition | None = None
         for key in order:
-            node = graph.get(key)
-            ready = {parent for parent in node.parent_keys if parent in keys} <= done | set(stage)
-            fits = node.partitions_def is None or partitions is None or node.partitions_def == partitions
-            if key not in done and ready and fits:
+            ready = {parent for parent in graph.get(key).parent_keys if parent in keys} <= done | set(stage)
+            if key not in done and ready and _fits(graph, [*stage, key]):
                 stage.append(key)
-                partitions = partitions or node.partitions_def
         done |= set(stage)
         stages.append(tuple(stage))
     return stages
+
+
+def _fits(graph: AssetGraph, stage: Sequence[dg.AssetKey]) -> bool:
+    """Whether assets can share their runs.
+
+    Partitioned ones need the same partitions, made in one run or in many by all of them. One without partitions joins
+    only what is made in one run: of many runs each would make it again, the first before the others' partitions exist.
+    """
+    kinds = {
+        (node.partitions_def, _is_single_run(graph, node.key)) for node in map(graph.get, stage) if node.partitions_def
+    }
+    whole = any(graph.get(key).partitions_def is None for key in stage)
+    return len(kinds) == 0 or (len(kinds) == 1 and (not whole or next(iter(kinds))[1]))
 
 
 def _keys_in(partitions: dg.PartitionsDefinition, days: Days) -> list[str]:

@@ -97,6 +97,7 @@ class Table:
         key: columns that name a row; unique where none of them is null.
         partition_column: the Delta partition column (a `pl.Date`), or `None` for a table that is not partitioned.
         rules: what holds inside each row.
+        order: columns by which readers get the rows sorted; empty is the key.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Table:
     key: tuple[str, ...]
     partition_column: str | None = "date"
     rules: tuple[RowRule, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pl.Schema:
@@ -288,6 +290,7 @@ STAGED_BARS = Table(
         ),
         RowRule("a row that is kept out came from the source", _PUBLISHED | pl.col("source_row").is_not_null()),
     ),
+    order=("date", "ts_open", "source_sha256", "source_row"),
 )
 
 CLEAN_BARS = Table(

@@ -340,7 +340,7 @@ def read_table(
     end: date | None = None,
     version: int | None = None,
 ) -> pl.DataFrame:
-    """Read a declared table, sorted by its key.
+    """Read a declared table, sorted in its declared order.
 
     Args:
         name: as declared in `py_rt.data.schemas`, for example `clean_bars`.
@@ -360,7 +360,7 @@ def read_table(
         rows = rows.filter(pl.col(column) >= start)
     if end is not None:
         rows = rows.filter(pl.col(column) < end)
-    return rows.sort(table.key, maintain_order=True).collect()
+    return rows.sort(table.order or table.key, maintain_order=True).collect()
 
 
 def table_versions(names: Iterable[str], *, root: str | Path) -> dict[str, int]:
