@@ -1,0 +1,308 @@
+//! An L2 order book that is either right or known to be wrong.
+//!
+//! Each side is a vector sorted so that the best level is last: nearly every change is near the best
+//! price, where a short search from the end and a short move suffice.
+
+use domain::{BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, Price, Quote, Timestamp};
+
+use crate::limits::BOOK_LEVELS_MAX;
+use crate::strategy::TopOfBook;
+
+/// Levels for which room is made at once; a deeper book grows once and then stays.
+const LEVELS_AT_START: usize = 4_096;
+
+/// Levels compared one by one from the best before the search halves the rest.
+const NEAR_LEVELS: usize = 8;
+
+/// One instrument's book.
+#[derive(Debug, Clone)]
+pub struct Book {
+    instrument: InstrumentId,
+    /// Ascending: the best bid is last.
+    bids: Vec<Level>,
+    /// Descending: the best ask is last.
+    asks: Vec<Level>,
+    state: State,
+    quote: Option<TopOfBook>,
+    last_update: Timestamp,
+    update_id: u64,
+}
+
+/// Whether the levels may be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No snapshot yet, ever: quotes alone may serve.
+    Empty,
+    /// Levels are right.
+    Valid,
+    /// Levels are wrong until the next snapshot.
+    Invalid(BookInvalidReason),
+}
+
+impl Book {
+    /// An empty book.
+    #[must_use]
+    pub fn new(instrument: InstrumentId) -> Self {
+        Self {
+            instrument,
+            bids: Vec::with_capacity(LEVELS_AT_START),
+            asks: Vec::with_capacity(LEVELS_AT_START),
+            state: State::Empty,
+            quote: None,
+            last_update: Timestamp::EPOCH,
+            update_id: 0,
+        }
+    }
+
+    /// Whose book this is.
+    #[must_use]
+    pub const fn instrument(&self) -> InstrumentId {
+        self.instrument
+    }
+
+    /// Applies an update received at engine time `now`.
+    ///
+    /// # Errors
+    /// The reason for which the book has become, or still is, invalid.
+    pub fn apply(&mut self, update: &BookUpdate<'_>, now: Timestamp) -> Result<(), BookInvalidReason> {
+        match (update.kind, self.state) {
+            (BookUpdateKind::Snapshot, _) => {
+                self.bids.clear();
+                self.asks.clear();
+            }
+            (BookUpdateKind::Delta, State::Valid) => {}
+            (BookUpdateKind::Delta, State::Empty) => return Err(BookInvalidReason::Gap),
+            (BookUpdateKind::Delta, State::Invalid(reason)) => return Err(reason),
+        }
+        for level in update.bids {
+            set_level(&mut self.bids, *level, |a, b| a < b);
+        }
+        for level in update.asks {
+            set_level(&mut self.asks, *level, |a, b| a > b);
+        }
+        self.state = State::Valid;
+        self.last_update = now;
+        self.update_id = update.update_id;
+        if self.is_crossed() {
+            self.invalidate(BookInvalidReason::Crossed);
+            return Err(BookInvalidReason::Crossed);
+        }
+        Ok(())
+    }
+
+    /// Takes a quote received at engine time `now`; it is the top of an instrument that has no book stream.
+    pub fn apply_quote(&mut self, quote: &Quote, now: Timestamp) {
+        let crossed = quote.bid >= quote.ask || quote.bid <= Price::ZERO;
+        self.quote = (!crossed).then_some(TopOfBook {
+            bid: quote.bid,
+            bid_quantity: quote.bid_quantity,
+            ask: quote.ask,
+            ask_quantity: quote.ask_quantity,
+        });
+        if self.state == State::Empty {
+            self.last_update = now;
+        }
+    }
+
+    /// Declares the book wrong: [`Book::top`] is `None` until the next snapshot.
+    pub fn invalidate(&mut self, reason: BookInvalidReason) {
+        self.state = State::Invalid(reason);
+        self.quote = None;
+        self.bids.clear();
+        self.asks.clear();
+    }
+
+    /// Whether the book, or for an instrument without one its quote, may be traded on.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.top().is_some()
+    }
+
+    /// Best levels; `None` when a side is empty or the book is not valid.
+    #[must_use]
+    pub fn top(&self) -> Option<TopOfBook> {
+        match self.state {
+            State::Empty => self.quote,
+            State::Invalid(_) => None,
+            State::Valid => {
+                let (bid, ask) = (self.bids.last()?, self.asks.last()?);
+                Some(TopOfBook {
+                    bid: bid.price,
+                    bid_quantity: bid.quantity,
+                    ask: ask.price,
+                    ask_quantity: ask.quantity,
+                })
+            }
+        }
+    }
+
+    /// Bids, best first.
+    pub fn bids(&self) -> impl Iterator<Item = &Level> {
+        self.bids.iter().rev()
+    }
+
+    /// Asks, best first.
+    pub fn asks(&self) -> impl Iterator<Item = &Level> {
+        self.asks.iter().rev()
+    }
+
+    /// Engine time of the last update that was taken.
+    #[must_use]
+    pub const fn last_update(&self) -> Timestamp {
+        self.last_update
+    }
+
+    /// The venue's number of the book as it stands.
+    #[must_use]
+    pub const fn update_id(&self) -> u64 {
+        self.update_id
+    }
+
+    fn is_crossed(&self) -> bool {
+        match (self.bids.last(), self.asks.last()) {
+            (Some(bid), Some(ask)) => bid.price >= ask.price,
+            _ => false,
+        }
+    }
+}
+
+/// Sets, adds or removes one level of a side sorted so that `worse(a, b)` holds from left to right.
+fn set_level(side: &mut Vec<Level>, level: Level, worse: impl Fn(Price, Price) -> bool) {
+    let at = position(side, level.price, &worse);
+    let found = side.get(at).is_some_and(|there| there.price == level.price);
+    match (found, level.quantity.is_zero()) {
+        (true, true) => {
+            side.remove(at);
+        }
+        (true, false) => side[at] = level,
+        // Removing a level that is not known is normal: it lies beyond the snapshot's depth.
+        (false, true) => {}
+        (false, false) => {
+            side.insert(at, level);
+            if side.len() > BOOK_LEVELS_MAX {
+                side.remove(0); // the farthest level: the depth horizon moves in
+            }
+        }
+    }
+}
+
+/// Index of the first level that is not worse than `price`.
+fn position(side: &[Level], price: Price, worse: &impl Fn(Price, Price) -> bool) -> usize {
+    let near = side.len().saturating_sub(NEAR_LEVELS);
+    for at in (near..side.len()).rev() {
+        if worse(side[at].price, price) {
+            return at + 1;
+        }
+    }
+    side[..near].partition_point(|there| worse(there.price, price))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::Quantity;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn level(price: i64, quantity: i64) -> Level {
+        Level {
+            price: Price::from_units(price),
+            quantity: Quantity::from_units(quantity),
+        }
+    }
+
+    fn update<'a>(kind: BookUpdateKind, bids: &'a [Level], asks: &'a [Level]) -> BookUpdate<'a> {
+        let instrument = InstrumentId(0);
+        BookUpdate {
+            instrument,
+            ts_event: Timestamp::EPOCH,
+            kind,
+            update_id: 1,
+            bids,
+            asks,
+        }
+    }
+
+    #[test]
+    fn a_delta_before_any_snapshot_is_a_gap() {
+        let mut book = Book::new(InstrumentId(0));
+        let result = book.apply(
+            &update(BookUpdateKind::Delta, &[level(9, 1)], &[]),
+            Timestamp::EPOCH,
+        );
+        assert_eq!(result, Err(BookInvalidReason::Gap));
+        assert!(!book.is_valid());
+    }
+
+    #[test]
+    fn a_crossed_book_stays_invalid_until_a_snapshot() {
+        let mut book = Book::new(InstrumentId(0));
+        let now = Timestamp::EPOCH;
+        book.apply(
+            &update(BookUpdateKind::Snapshot, &[level(9, 1)], &[level(10, 1)]),
+            now,
+        )
+        .unwrap();
+        let (added, removed) = ([level(10, 1)], [level(10, 0)]);
+        let crossed = update(BookUpdateKind::Delta, &added, &[]);
+        assert_eq!(book.apply(&crossed, now), Err(BookInvalidReason::Crossed));
+        assert_eq!(book.top(), None);
+        let repair = update(BookUpdateKind::Delta, &removed, &[]);
+        assert_eq!(book.apply(&repair, now), Err(BookInvalidReason::Crossed));
+        book.apply(
+            &update(BookUpdateKind::Snapshot, &[level(9, 1)], &[level(10, 1)]),
+            now,
+        )
+        .unwrap();
+        assert!(book.is_valid());
+    }
+
+    #[test]
+    fn a_quote_serves_only_where_there_is_no_book() {
+        let mut book = Book::new(InstrumentId(0));
+        let quote = Quote {
+            instrument: InstrumentId(0),
+            ts_event: Timestamp::EPOCH,
+            update_id: 0,
+            bid: Price::from_units(5),
+            bid_quantity: Quantity::ONE,
+            ask: Price::from_units(6),
+            ask_quantity: Quantity::ONE,
+        };
+        book.apply_quote(&quote, Timestamp::from_nanos(7));
+        assert_eq!(book.top().map(|top| top.bid), Some(Price::from_units(5)));
+        let (bids, asks) = ([level(9, 1)], [level(10, 1)]);
+        let snapshot = update(BookUpdateKind::Snapshot, &bids, &asks);
+        book.apply(&snapshot, Timestamp::from_nanos(8)).unwrap();
+        book.invalidate(BookInvalidReason::Gap);
+        book.apply_quote(&quote, Timestamp::from_nanos(9));
+        assert_eq!(book.top(), None, "a quote must not stand in for a broken book");
+    }
+
+    proptest! {
+        #[test]
+        fn equals_a_sorted_map(changes in prop::collection::vec((1i64..60, 0i64..4, any::<bool>()), 1..400)) {
+            let mut book = Book::new(InstrumentId(0));
+            book.apply(&update(BookUpdateKind::Snapshot, &[], &[]), Timestamp::EPOCH).unwrap();
+            let (mut bids, mut asks) = (BTreeMap::new(), BTreeMap::new());
+            for (offset, quantity, is_bid) in changes {
+                // Bids below 100, asks above: never crossed, so that every change is taken.
+                let price = if is_bid { 100 - offset } else { 100 + offset };
+                let one = [level(price, quantity)];
+                let (side, empty): (&mut BTreeMap<i64, i64>, &[Level]) =
+                    if is_bid { (&mut bids, &[]) } else { (&mut asks, &[]) };
+                if quantity == 0 { side.remove(&price); } else { side.insert(price, quantity); }
+                let change = if is_bid { update(BookUpdateKind::Delta, &one, empty) } else { update(BookUpdateKind::Delta, empty, &one) };
+                book.apply(&change, Timestamp::EPOCH).unwrap();
+            }
+            let ours: Vec<_> = book.bids().map(|l| (l.price.units(), l.quantity.units())).collect();
+            let theirs: Vec<_> = bids.into_iter().rev().collect();
+            prop_assert_eq!(ours, theirs);
+            let ours: Vec<_> = book.asks().map(|l| (l.price.units(), l.quantity.units())).collect();
+            let theirs: Vec<_> = asks.into_iter().collect();
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+}
