@@ -64,6 +64,37 @@ pub enum FeatureKind {
     HourCos,
 }
 
+impl FeatureKind {
+    /// Longest period of a recursive primitive; `None` for one that only looks at a window.
+    #[must_use]
+    pub const fn recursive_period(self) -> Option<u16> {
+        match self {
+            Self::Rsi { period } | Self::EmaGap { period } | Self::AtrPercent { period } => Some(period),
+            Self::Macd { slow, .. } => Some(slow),
+            _ => None,
+        }
+    }
+
+    /// Whether all lengths are positive, deviations have two values, and slow is longer than fast.
+    #[must_use]
+    pub const fn lengths_are_valid(self) -> bool {
+        match self {
+            Self::Rsi { period }
+            | Self::VolumeRatio { period }
+            | Self::EmaGap { period }
+            | Self::AtrPercent { period } => period >= 1,
+            Self::Macd { fast, slow } | Self::SmaTrend { fast, slow } => fast >= 1 && slow > fast,
+            Self::BollingerPercent {
+                period,
+                width_hundredths,
+            } => period >= 2 && width_hundredths >= 1,
+            Self::Volatility { period } => period >= 2,
+            Self::Return { lag } => lag >= 1,
+            Self::HourSin | Self::HourCos => true,
+        }
+    }
+}
+
 /// One feature: its name and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureDef {
@@ -74,6 +105,25 @@ pub struct FeatureDef {
     /// Restart window W in bars of a recursive feature, 0 for others. Its value at bar number i is the
     /// recursion started at bar number (i / W - 1) * W: a fixed grid, so that offline and online agree.
     pub restart_window: u16,
+}
+
+impl FeatureDef {
+    /// Bars after which the feature has a value, wherever the stream begins.
+    #[must_use]
+    pub fn warmup_bars(&self) -> usize {
+        if self.restart_window > 0 {
+            return 2 * usize::from(self.restart_window);
+        }
+        match self.kind {
+            FeatureKind::Return { lag } => usize::from(lag) + 1,
+            FeatureKind::Volatility { period } => usize::from(period) + 1,
+            FeatureKind::VolumeRatio { period } | FeatureKind::BollingerPercent { period, .. } => {
+                period.into()
+            }
+            FeatureKind::SmaTrend { slow, .. } => slow.into(),
+            _ => 1,
+        }
+    }
 }
 
 /// An ordered feature set.

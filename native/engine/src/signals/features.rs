@@ -1,0 +1,272 @@
+//! The features of `config/features/*.toml`: one implementation, fed one bar at a time. Offline the same
+//! code runs over columns of bars, so that both sides have the same bits.
+
+use domain::Bar;
+use thiserror::Error;
+
+use super::indicators::{
+    Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
+    WilderRsi,
+};
+use super::spec::{FeatureDef, FeatureKind, FeatureSpec};
+use crate::action::FeatureRow;
+use crate::limits::{FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
+
+/// Nanoseconds of a day.
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Why a feature set cannot be computed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SpecError {
+    /// Too many, none, or two of one name.
+    #[error("a feature set has 1 to {FEATURES_MAX} features with different names")]
+    Unbounded,
+    /// A bar of no length.
+    #[error("bar length must be positive")]
+    BarSpan,
+    /// A length of zero, or slow not longer than fast.
+    #[error("feature {0}: lengths must be positive (deviations need 2 bars) and slow longer than fast")]
+    Length(String),
+    /// A recursive feature without a usable restart window, or a window where none belongs.
+    #[error(
+        "feature {0}: restart_window must be from its longest period + 1 to {RESTART_WINDOW_MAX_BARS} bars \
+         for a recursive feature and 0 for any other"
+    )]
+    RestartWindow(String),
+}
+
+/// One primitive with its state.
+#[derive(Debug, Clone)]
+enum Primitive {
+    Rsi(Anchored<WilderRsi>),
+    Macd(Anchored<ExponentialAverage>, Anchored<ExponentialAverage>),
+    VolumeRatio(RollingSum, u16),
+    BollingerPercent(RollingMoments, f64),
+    Return(Lagged),
+    SmaTrend(RollingSum, RollingSum, u16, u16),
+    EmaGap(Anchored<ExponentialAverage>),
+    Volatility(Option<i64>, RollingWindow<f64>),
+    AtrPercent(Anchored<TrueRangeAverage>),
+    HourSin,
+    HourCos,
+}
+
+impl Primitive {
+    fn new(def: &FeatureDef) -> Self {
+        let window = def.restart_window;
+        let ema = |period| Anchored::new(window, ExponentialAverage::new(period));
+        match def.kind {
+            FeatureKind::Rsi { period } => Self::Rsi(Anchored::new(window, WilderRsi::new(period))),
+            FeatureKind::Macd { fast, slow } => Self::Macd(ema(fast), ema(slow)),
+            FeatureKind::VolumeRatio { period } => Self::VolumeRatio(RollingSum::new(period.into()), period),
+            FeatureKind::BollingerPercent {
+                period,
+                width_hundredths,
+            } => Self::BollingerPercent(
+                RollingMoments::new(period.into()),
+                f64::from(width_hundredths) / 100.0,
+            ),
+            FeatureKind::Return { lag } => Self::Return(Lagged::new(lag.into())),
+            FeatureKind::SmaTrend { fast, slow } => Self::SmaTrend(
+                RollingSum::new(fast.into()),
+                RollingSum::new(slow.into()),
+                fast,
+                slow,
+            ),
+            FeatureKind::EmaGap { period } => Self::EmaGap(ema(period)),
+            FeatureKind::Volatility { period } => Self::Volatility(None, RollingWindow::new(period.into())),
+            FeatureKind::AtrPercent { period } => {
+                Self::AtrPercent(Anchored::new(window, TrueRangeAverage::new(period)))
+            }
+            FeatureKind::HourSin => Self::HourSin,
+            FeatureKind::HourCos => Self::HourCos,
+        }
+    }
+
+    /// Takes a bar; gives the value once enough bars were seen.
+    fn push(&mut self, bar: &Bar) -> Option<f64> {
+        let (number, close) = (bar.number(), bar.close.units());
+        match self {
+            Self::Rsi(rsi) => rsi.step(number, |state| state.push(close)),
+            Self::Macd(fast, slow) => {
+                let fast = fast.step(number, |state| state.push(close));
+                let slow = slow.step(number, |state| state.push(close));
+                Some((fast? - slow?) / close as f64)
+            }
+            Self::VolumeRatio(sum, period) => {
+                let volume = bar.volume.units();
+                let sum = sum.push(volume)?;
+                // A window without any trade has no mean to compare with: the ratio is zero.
+                Some(if sum == 0 {
+                    0.0
+                } else {
+                    (i128::from(volume) * i128::from(*period)) as f64 / sum as f64
+                })
+            }
+            Self::BollingerPercent(moments, width) => {
+                let (deviation, variance) = moments.push(close)?;
+                let band = 2.0 * *width * (variance as f64).sqrt();
+                Some(if variance == 0 {
+                    0.5
+                } else {
+                    0.5 + deviation as f64 / band
+                })
+            }
+            Self::Return(lagged) => {
+                let before = lagged.push(close)?;
+                Some((close - before) as f64 / before as f64)
+            }
+            Self::SmaTrend(fast, slow, fast_bars, slow_bars) => {
+                let (fast, slow) = (fast.push(close), slow.push(close));
+                let scaled_fast = fast? * i128::from(*slow_bars);
+                let scaled_slow = slow? * i128::from(*fast_bars);
+                Some((scaled_fast - scaled_slow) as f64 / scaled_slow as f64)
+            }
+            Self::EmaGap(ema) => {
+                let ema = ema.step(number, |state| state.push(close))?;
+                Some((close as f64 - ema) / ema)
+            }
+            Self::Volatility(previous, returns) => {
+                let before = previous.replace(close)?;
+                returns.push(libm::log(close as f64 / before as f64));
+                returns.is_full().then(|| deviation(returns))
+            }
+            Self::AtrPercent(atr) => {
+                let (high, low) = (bar.high.units(), bar.low.units());
+                Some(atr.step(number, |state| state.push(high, low, close))? / close as f64)
+            }
+            Self::HourSin => Some(libm::sin(day_angle(bar))),
+            Self::HourCos => Some(libm::cos(day_angle(bar))),
+        }
+    }
+}
+
+/// Sample standard deviation (n - 1), two passes in the window's order: the same bits whatever came before.
+fn deviation(window: &RollingWindow<f64>) -> f64 {
+    let count = window.iter().count() as f64;
+    let mean = window.iter().sum::<f64>() / count;
+    let squares: f64 = window.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (squares / (count - 1.0)).sqrt()
+}
+
+/// Angle of the bar's close on the day's circle, radians.
+fn day_angle(bar: &Bar) -> f64 {
+    let into_day = bar.ts_close().nanos().rem_euclid(DAY_NS);
+    std::f64::consts::TAU * (into_day as f64 / DAY_NS as f64)
+}
+
+/// Computes a feature set, one bar at a time.
+#[derive(Debug, Clone)]
+pub struct FeatureEngine {
+    primitives: Vec<Primitive>,
+    spec: FeatureSpec,
+    /// Number of the last bar taken: the next one must follow it without a hole.
+    last_number: Option<i64>,
+}
+
+impl FeatureEngine {
+    /// A cold engine for `spec`.
+    ///
+    /// # Errors
+    /// [`SpecError`] naming the feature and what is allowed.
+    pub fn new(spec: &FeatureSpec) -> Result<Self, SpecError> {
+        check(spec)?;
+        let primitives = spec.features.iter().map(Primitive::new).collect();
+        Ok(Self {
+            primitives,
+            spec: spec.clone(),
+            last_number: None,
+        })
+    }
+
+    /// Takes a bar; gives the row of all features, or `None` while one of them is not warm.
+    ///
+    /// A bar that does not follow the last one starts over: a hole would make every window a lie.
+    /// A bar that was taken already changes nothing.
+    pub fn on_bar(&mut self, bar: &Bar) -> Option<FeatureRow> {
+        let number = bar.number();
+        match self.last_number {
+            Some(last) if number <= last => return None,
+            Some(last) if number != last + 1 => self.restart(),
+            _ => {}
+        }
+        self.last_number = Some(number);
+        let mut values = [0.0_f32; FEATURES_MAX];
+        let mut warm = true;
+        for (value, primitive) in values.iter_mut().zip(&mut self.primitives) {
+            match primitive.push(bar) {
+                Some(exact) if exact.is_finite() => *value = to_f32(exact),
+                _ => warm = false,
+            }
+        }
+        if warm {
+            FeatureRow::new(&values[..self.primitives.len()])
+        } else {
+            None
+        }
+    }
+
+    /// Starts over from `bars` (oldest first).
+    pub fn warm<'a>(&mut self, bars: impl IntoIterator<Item = &'a Bar>) {
+        self.restart();
+        for bar in bars {
+            self.on_bar(bar);
+        }
+    }
+
+    /// Number of the last bar taken.
+    #[must_use]
+    pub const fn last_number(&self) -> Option<i64> {
+        self.last_number
+    }
+
+    /// Bars after which every feature has a value, wherever the stream begins.
+    #[must_use]
+    pub fn warmup_bars(&self) -> usize {
+        self.spec
+            .features
+            .iter()
+            .map(FeatureDef::warmup_bars)
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn restart(&mut self) {
+        for (primitive, def) in self.primitives.iter_mut().zip(&self.spec.features) {
+            *primitive = Primitive::new(def);
+        }
+        self.last_number = None;
+    }
+}
+
+/// The one rounding of a feature: to the nearest float32.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the model's input is float32 by definition"
+)]
+const fn to_f32(exact: f64) -> f32 {
+    exact as f32
+}
+
+fn check(spec: &FeatureSpec) -> Result<(), SpecError> {
+    if !spec.is_bounded() {
+        return Err(SpecError::Unbounded);
+    }
+    if spec.bar_span.0 <= 0 {
+        return Err(SpecError::BarSpan);
+    }
+    for def in &spec.features {
+        if !def.kind.lengths_are_valid() {
+            return Err(SpecError::Length(def.name.clone()));
+        }
+        let window = usize::from(def.restart_window);
+        let fits = match def.kind.recursive_period() {
+            Some(period) => (usize::from(period) + 1..=RESTART_WINDOW_MAX_BARS).contains(&window),
+            None => window == 0,
+        };
+        if !fits {
+            return Err(SpecError::RestartWindow(def.name.clone()));
+        }
+    }
+    Ok(())
+}
