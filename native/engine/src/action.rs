@@ -169,6 +169,16 @@ pub enum Alert {
     CapacityReached,
     /// A report named an order that is not in the table.
     UnknownReport(ClientOrderId),
+    /// A report contradicts the order's state; the state was kept.
+    IllegalTransition(ClientOrderId),
+    /// The venue refused to cancel this order as often as it was asked.
+    CancelFailed(ClientOrderId),
+    /// A fill could not be booked: an amount does not fit, or its slot does not trade its instrument.
+    BookingFailed(ClientOrderId),
+    /// A flatten used up its attempts and a position is left.
+    FlattenIncomplete(SlotId),
+    /// An event named an instrument that this engine does not have, or changed its symbol or currencies.
+    UnknownInstrument(InstrumentId),
 }
 
 /// Why a staged bundle was not activated.
@@ -184,10 +194,6 @@ pub enum ActivationRefusal {
 
 /// One output of the engine.
 #[derive(Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "actions live in one preallocated buffer; boxing would allocate"
-)]
 pub enum Action {
     /// Send an order. Not `Clone`: it leaves once.
     Submit(Approved<OrderRequest>),
@@ -201,6 +207,15 @@ pub enum Action {
         timer: TimerId,
         /// When.
         at: Timestamp,
+    },
+    /// Fetch bars `[from, to)` from the venue's history: they were not watched whole.
+    RequestHistory {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Start of the first bar.
+        from: Timestamp,
+        /// End of the last bar.
+        to: Timestamp,
     },
     /// A bar closed.
     BarClosed(Bar),

@@ -52,8 +52,15 @@ pub enum EventBody<'a> {
     },
     /// A market moved.
     Market(MarketEvent<'a>),
-    /// A bar from the venue's history, oldest first, before live data.
+    /// A bar from the venue's history: before live data, oldest first, or later to fill a hole.
     HistoricalBar(Bar),
+    /// Every trade of the instrument from `since` (venue time) on will be seen: its trade stream is up.
+    TradesComplete {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// From when on.
+        since: Timestamp,
+    },
     /// Something happened to one of our orders.
     OrderReport(OrderReport),
     /// A balance of the account.

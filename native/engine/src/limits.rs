@@ -1,7 +1,8 @@
 //! Every bound of the engine, named, with its unit last.
 
-/// Actions that one event may cause. A kill of a full order table cancels every order in it.
-pub const ACTIONS_MAX: usize = 4 * OPEN_ORDERS_MAX;
+/// Actions that one event may cause. A kill of a full order table cancels, reports and times every order in
+/// it; the end of a gap in the trades closes that many empty bars at once, holes between them.
+pub const ACTIONS_MAX: usize = 4 * OPEN_ORDERS_MAX + 2 * EMPTY_BARS_MAX;
 
 /// Orders that are not terminal, over all slots.
 pub const OPEN_ORDERS_MAX: usize = 256;
@@ -35,3 +36,30 @@ pub const INTENTS_MAX: usize = 16;
 
 /// Longest restart window of a recursive feature, bars.
 pub const RESTART_WINDOW_MAX_BARS: usize = 1_024;
+
+/// Orders remembered for the rate limit and the duplicate check: bounds `max_order_rate_per_min`.
+pub const ORDERS_IN_WINDOW_MAX: usize = 4_096;
+
+/// Fills remembered for the repeated-execution throttle: bounds `repeated_execution_limit`.
+pub const EXECUTIONS_IN_WINDOW_MAX: usize = 4_096;
+
+/// Times the venue is asked about one order before only a person or a reconnect asks again.
+pub const ORDER_QUERIES_MAX: u8 = 8;
+
+/// Times one order's cancel is sent.
+pub const CANCEL_ATTEMPTS_MAX: u8 = 5;
+
+/// Closing orders that one flatten may send for a slot.
+pub const FLATTEN_ATTEMPTS_MAX: u8 = 20;
+
+/// Currencies of which balances and foreign fees are kept.
+pub const CURRENCIES_MAX: usize = 64;
+
+/// Times in one event that strategies are told of order changes which their own wishes caused.
+pub const STRATEGY_ROUNDS_MAX: usize = 4;
+
+/// Order changes of one event of which strategies are told.
+pub const NOTICES_MAX: usize = 2 * OPEN_ORDERS_MAX;
+
+/// Longest average of the SMA cross strategy.
+pub const SMA_LENGTH_MAX: usize = 4_096;

@@ -1,14 +1,24 @@
 //! Strategies: what to want, given what is known. They never see the venue and never place orders themselves.
 
+mod sma_cross;
+mod threshold_model;
+
 use domain::{
-    Bar, Instrument, InstrumentId, Money, Nanos, OrderType, Price, Quantity, Quote, Side, SlotId,
+    Bar, Decimal, Instrument, InstrumentId, Money, Nanos, OrderType, Price, Quantity, Quote, Side, SlotId,
     TimeInForce, Timestamp,
 };
 
 use crate::action::{Decision, OrderUpdate};
 use crate::command::ParameterId;
 use crate::limits::INTENTS_MAX;
-use crate::signals::Score;
+use crate::signals::{Model, Score};
+
+pub use sma_cross::{SmaCross, SmaCrossParameters, SmaSource};
+pub(crate) use threshold_model::is_tradable;
+pub use threshold_model::{
+    LIMIT_OFFSET_BPS_MAX, LOOKBACK_PERIOD_MAX, ParameterError, TIMEOUT_SECONDS_MAX, ThresholdModel,
+    ThresholdParameters,
+};
 
 /// The best levels of a valid book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +60,8 @@ pub struct SlotView<'a> {
     pub open_sells: Quantity,
     /// Capital plus realised and unrealised profit minus fees, quote currency.
     pub equity: Money,
+    /// Share of the full size that the bundle's approval allows, 0 to 1; sizes are multiplied by it.
+    pub size_scale: Decimal,
 }
 
 /// An order a strategy wants. Execution names it, rounds it to the venue's steps, and risk judges it.
@@ -118,6 +130,17 @@ impl Intents {
     pub fn drain(&mut self) -> impl Iterator<Item = Intent> + '_ {
         self.items.drain(..)
     }
+
+    /// The wishes so far.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Intent] {
+        &self.items
+    }
+
+    /// Forgets the wishes, keeping the memory.
+    pub fn clear(&mut self) {
+        self.items.clear();
+    }
 }
 
 /// A closed bar as a strategy sees it.
@@ -133,7 +156,13 @@ pub struct BarView<'a> {
 
 /// A strategy. Deterministic: equal calls, equal wishes. It keeps no clock and does no I/O.
 pub trait Strategy: Send {
+    /// The strategy takes its slot over, for the first time or again after a rollback.
+    fn on_activated(&mut self) {}
+
     /// A bar of the slot's instrument closed.
+    ///
+    /// After a silence several bars close in one event: the strategy sees all of them, but only the wishes
+    /// for the newest are carried out, because the others are the past.
     fn on_bar(&mut self, view: &SlotView<'_>, bar: &BarView<'_>, intents: &mut Intents) -> Decision;
 
     /// The best bid or ask changed. Called only when [`Strategy::wants_quotes`].
@@ -152,8 +181,10 @@ pub trait Strategy: Send {
     }
 
     /// Changes a running parameter; `false` when it has none of this name or the value is out of range.
-    fn set_parameter(&mut self, parameter: ParameterId, value: domain::Decimal) -> bool {
-        let _ = (parameter, value);
+    ///
+    /// `model` is the slot's model, which turns a probability into the raw score to compare with.
+    fn set_parameter(&mut self, parameter: ParameterId, value: Decimal, model: Option<&dyn Model>) -> bool {
+        let _ = (parameter, value, model);
         false
     }
 }
