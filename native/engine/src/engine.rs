@@ -1,31 +1,198 @@
 //! The engine: one event in, actions out; nothing else.
 
-use domain::{Currency, Epoch, Instrument, Nanos};
+mod commands;
+mod config;
+mod decide;
+mod deploy;
+mod facts;
+mod flatten;
+mod market_flow;
+mod orders_out;
+mod reports;
+mod state;
+mod supervision;
+mod timers;
+mod views;
+mod watch;
 
-use crate::risk::RiskLimits;
-use crate::slot::SlotConfig;
+use domain::{InstrumentId, Money, SlotId, Timestamp, Venue};
 
-/// Everything the engine is built from. Recorded as the first record of a journal, so that a replay
-/// builds the same engine.
-#[derive(Debug, Clone)]
-pub struct EngineConfig {
-    /// This life of the service.
-    pub epoch: Epoch,
-    /// Currency in which portfolio limits are counted.
-    pub portfolio_currency: Currency,
-    /// Instruments, in the order of their ids from 0.
-    pub instruments: Vec<Instrument>,
-    /// Slots.
-    pub slots: Vec<SlotConfig>,
-    /// The service's own limits: a bundle's may only be tighter.
-    pub limits: RiskLimits,
-    /// Length of a bar.
-    pub bar_span: Nanos,
-    /// How long after a bar's end a book update or quote (not a trade) may close it: trades of the
-    /// interval may still be on their way on another stream.
-    pub bar_close_grace: Nanos,
-    /// How long an order may stay without an answer before its outcome is unknown.
-    pub order_ack_timeout: Nanos,
-    /// Whether trading waits for [`crate::EventBody::Reconciled`]: true live, false in a backtest.
-    pub require_reconciliation: bool,
+use crate::action::{Action, Actions, Alert, OrderUpdate};
+use crate::event::{Event, EventBody, JournalHealth};
+use crate::execution::{FillMemory, OrderManager, carried};
+use crate::limits::{EMPTY_BARS_MAX, NOTICES_MAX};
+use crate::market::BarOutcome;
+use crate::position::{Ledger, PositionTracker, Reconciliation};
+use crate::probe::{NoProbe, Probe};
+use crate::risk::{Drawdown, ExecutionThrottle, KillSwitch, MarginWatch, OrderWindow, venue_index};
+use crate::strategy::Intents;
+use state::{Balances, InstrumentState, SlotState, VenueLink};
+
+pub use config::{
+    CarriedOrder, CarriedSlot, CarriedState, ConfigError, EngineConfig, FillKey, Latch, LatchCause,
+};
+pub use deploy::StageError;
+pub use views::SlotSnapshot;
+
+/// Decides. Equal configurations fed equal events emit equal actions, on any machine.
+///
+/// After [`Engine::new`] nothing allocates but [`Engine::stage`], features that start over after a hole in
+/// the bars, and a book that grows beyond its first depth.
+pub struct Engine<P: Probe = NoProbe> {
+    config: EngineConfig,
+    now: Timestamp,
+    instruments: Vec<InstrumentState>,
+    slots: Vec<SlotState>,
+    venues: [VenueLink; Venue::ALL.len()],
+    positions: PositionTracker,
+    orders: OrderManager,
+    fills: FillMemory,
+    switch: KillSwitch,
+    window: OrderWindow,
+    throttle: ExecutionThrottle,
+    reconciliation: Reconciliation,
+    balances: Balances,
+    drawdown: Drawdown,
+    margin: MarginWatch,
+    journal_lagging: bool,
+    /// Bars that the current event closed.
+    closed: Vec<BarOutcome>,
+    /// Wishes of the strategy that was asked last.
+    intents: Intents,
+    /// Order changes of which strategies have not been told.
+    notices: Vec<OrderUpdate>,
+    probe: P,
+}
+
+impl<P: Probe> std::fmt::Debug for Engine<P> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Engine")
+            .field("epoch", &self.orders.epoch())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine<NoProbe> {
+    /// An engine that measures nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn new(config: EngineConfig) -> Result<Self, ConfigError> {
+        Self::with_probe(config, NoProbe)
+    }
+}
+
+impl<P: Probe> Engine<P> {
+    /// An engine that tells `probe` when each stage ends.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn with_probe(mut config: EngineConfig, probe: P) -> Result<Self, ConfigError> {
+        config.check()?;
+        let carried_state = std::mem::take(&mut config.carried);
+        let slot_ids: Vec<SlotId> = config.slots.iter().map(|slot| slot.slot).collect();
+        let ready = !config.require_reconciliation;
+        let link = VenueLink {
+            online: ready,
+            reconciled: ready,
+        };
+        let instruments = config.instruments.iter();
+        let mut engine = Self {
+            now: Timestamp::EPOCH,
+            instruments: instruments
+                .map(|one| InstrumentState::new(*one, &config))
+                .collect(),
+            slots: config.slots.iter().map(|slot| SlotState::new(*slot)).collect(),
+            venues: [link; Venue::ALL.len()],
+            positions: PositionTracker::new(config.portfolio_currency, &config.slots),
+            orders: OrderManager::new(config.epoch, slot_ids.clone()),
+            fills: FillMemory::new(),
+            switch: KillSwitch::new(config.instruments.len(), slot_ids.iter().copied()),
+            window: OrderWindow::new(),
+            throttle: ExecutionThrottle::new(slot_ids.iter().copied()),
+            reconciliation: Reconciliation::new(config.instruments.len()),
+            balances: Balances::new(config.require_reconciliation),
+            drawdown: Drawdown { peak: 0 },
+            margin: MarginWatch::default(),
+            journal_lagging: false,
+            closed: Vec::with_capacity(2 * EMPTY_BARS_MAX + 2),
+            intents: Intents::new(),
+            notices: Vec::with_capacity(NOTICES_MAX),
+            config,
+            probe,
+        };
+        engine.restore(&carried_state);
+        Ok(engine)
+    }
+
+    /// Takes over what an earlier life left.
+    fn restore(&mut self, state: &CarriedState) {
+        self.positions.restore(&state.slots, &state.foreign_fees);
+        for carried_slot in &state.slots {
+            let equity = self.positions.ledger(carried_slot.slot).map_or(0, Ledger::equity);
+            if let Some(slot) = self
+                .slots
+                .iter_mut()
+                .find(|slot| slot.config.slot == carried_slot.slot)
+            {
+                let peak = carried_slot.peak_equity.map_or(equity, Money::units);
+                slot.drawdown = Drawdown { peak };
+                slot.daily_volatility = carried_slot.daily_volatility;
+            }
+        }
+        let peak = state.peak_equity.map_or(self.positions.equity(), Money::units);
+        self.drawdown = Drawdown { peak };
+        state.latches.iter().for_each(|latch| self.switch.restore(latch));
+        state.fills.iter().for_each(|key| self.fills.insert(*key));
+        for order in &state.orders {
+            let order = carried(order.request, order.filled, order.submitted_at);
+            // The configuration was checked: every carried order fits and has its slot.
+            self.orders.insert(order, domain::OrderStatus::Unknown);
+        }
+    }
+
+    /// Takes one event in and appends what follows from it to `actions`, in order.
+    pub fn on_event(&mut self, event: &Event<'_>, actions: &mut Actions) {
+        self.now = self.now.max(event.ts);
+        match &event.body {
+            EventBody::Market(market) => self.on_market(market, actions),
+            EventBody::OrderReport(report) => self.on_report(report, actions),
+            EventBody::Timer(timer) => self.on_timer(*timer, actions),
+            EventBody::HistoricalBar(bar) => self.on_historical_bar(bar, actions),
+            EventBody::TradesComplete { instrument, since } => {
+                if let Some(state) = self.state_mut(*instrument, actions) {
+                    state.bars.set_complete_since(*since);
+                }
+            }
+            EventBody::Command(command) => self.on_command(command, actions),
+            EventBody::BundleActivated(activation) => self.on_activation(activation, actions),
+            EventBody::Balance { venue, balance } => {
+                if !self.balances.set(*venue, balance) {
+                    actions.push(Action::Alert(Alert::CapacityReached));
+                }
+            }
+            EventBody::VenuePosition(position) => self.on_venue_position(position, actions),
+            EventBody::Reconciled { venue } => self.venues[venue_index(*venue)].reconciled = true,
+            EventBody::JournalHealth(health) => self.journal_lagging = *health == JournalHealth::Lagging,
+            EventBody::SlotCapital { slot, capital } => self.on_slot_capital(*slot, capital, actions),
+            EventBody::Started { epoch } => self.on_started(*epoch, actions),
+        }
+        self.tell_strategies(actions);
+    }
+
+    /// An instrument's tables; an alert when there is no such instrument.
+    fn state_mut(&mut self, instrument: InstrumentId, actions: &mut Actions) -> Option<&mut InstrumentState> {
+        let state = self.instruments.get_mut(usize::from(instrument.0));
+        if state.is_none() {
+            actions.push(Action::Alert(Alert::UnknownInstrument(instrument)));
+        }
+        state
+    }
+
+    fn slot_index(&self, slot: SlotId) -> Option<usize> {
+        self.slots
+            .binary_search_by_key(&slot, |state| state.config.slot)
+            .ok()
+    }
 }

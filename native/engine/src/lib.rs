@@ -22,6 +22,9 @@ pub use action::{
     PositionUpdate, Signal,
 };
 pub use command::{Command, CommandId, CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
-pub use engine::EngineConfig;
+pub use engine::{
+    CarriedOrder, CarriedSlot, CarriedState, ConfigError, Engine, EngineConfig, FillKey, Latch, LatchCause,
+    SlotSnapshot, StageError,
+};
 pub use event::{BundleActivated, Event, EventBody, JournalHealth, TimerId, VenuePosition};
 pub use slot::{OnSwap, SlotConfig, SlotProgram};

@@ -1,0 +1,236 @@
+//! From a wish to an order that leaves, and cancels.
+
+use domain::{
+    CancelRequest, ClientOrderId, InstrumentStatus, Nanos, OrderRequest, OrderStatus, Quantity,
+    RuleViolation, Side,
+};
+
+use super::Engine;
+use super::timers::Timer;
+use super::views::slot_view;
+use crate::action::{Action, Actions, Alert, OrderUpdate};
+use crate::execution::{Applied, Order, OrderInput, request_of};
+use crate::limits::{NOTICES_MAX, STRATEGY_ROUNDS_MAX};
+use crate::probe::{Probe, Stage};
+use crate::risk::{Approved, DenyReason, Origin, approve, value_price};
+use crate::strategy::{Intent, OrderIntent};
+
+impl<P: Probe> Engine<P> {
+    /// Carries out the wishes of the strategy that was asked last, in order.
+    pub(super) fn carry_out(&mut self, at: usize, actions: &mut Actions) {
+        if self.intents.as_slice().is_empty() {
+            return;
+        }
+        for number in 0..self.intents.as_slice().len() {
+            match self.intents.as_slice()[number] {
+                Intent::Order(intent) => drop(self.place(at, &intent, Origin::Strategy, actions)),
+                Intent::CancelWorking(side) => self.cancel_working(at, side, actions),
+            }
+        }
+        self.intents.clear();
+        self.probe.stage_ended(Stage::Risk);
+    }
+
+    /// Names, rounds and judges an order; sends it, or says why not.
+    pub(super) fn place(
+        &mut self,
+        at: usize,
+        intent: &OrderIntent,
+        origin: Origin,
+        actions: &mut Actions,
+    ) -> Result<(), DenyReason> {
+        let config = self.slots[at].config;
+        let id = self.orders.next_id(config.slot);
+        let rules = self.instruments[usize::from(config.instrument.0)]
+            .instrument
+            .rules;
+        let spent = ClientOrderId {
+            epoch: self.orders.epoch(),
+            slot: config.slot,
+            counter: u32::MAX,
+        };
+        let request = request_of(intent, &rules, id.unwrap_or(spent));
+        let judged = if id.is_none() {
+            Err(DenyReason::Overflow)
+        } else if intent.instrument == config.instrument {
+            let facts = self.facts(at, &request, origin);
+            approve(&facts, request)
+        } else {
+            // A slot trades its own instrument; any other is unknown to it.
+            Err(DenyReason::Rule(RuleViolation::NotTrading(
+                InstrumentStatus::Unknown,
+            )))
+        };
+        match judged {
+            Ok(approved) => {
+                self.send(at, approved, intent.timeout, actions);
+                Ok(())
+            }
+            Err(reason) => {
+                actions.push(Action::Denied { request, reason });
+                self.notice(denied(&request), actions);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Lets an approved order leave. The intent goes first: whatever is slow comes after it.
+    fn send(
+        &mut self,
+        at: usize,
+        approved: Approved<OrderRequest>,
+        timeout: Option<Nanos>,
+        actions: &mut Actions,
+    ) {
+        let request = *approved.get();
+        let state = &self.instruments[usize::from(request.instrument.0)];
+        // Approval needed a book.
+        let value = state
+            .book
+            .top()
+            .map(|top| value_price(&request, &top))
+            .unwrap_or_default();
+        let mut order = Order::new(request, value, self.now);
+        order.watch_at = self.now.plus(self.config.order_ack_timeout);
+        order.timeout_at = timeout.map(|span| self.now.plus(span));
+        // Approval needed a free place, and the id is new.
+        let Some(order) = self.orders.insert(order, OrderStatus::Submitted) else {
+            actions.push(Action::Alert(Alert::CapacityReached));
+            return;
+        };
+        debug_assert_eq!(self.slots[at].config.slot, request.client_order_id.slot);
+        self.window.record(&request, self.now);
+        actions.push(Action::Submit(approved));
+        actions.push(Action::SetTimer {
+            timer: Timer::OrderWatch(order.serial).id(),
+            at: order.watch_at,
+        });
+        if let Some(at) = order.timeout_at {
+            actions.push(Action::SetTimer {
+                timer: Timer::OrderTimeout(order.serial).id(),
+                at,
+            });
+        }
+        self.tell(&order, actions);
+    }
+
+    /// Cancels a slot's live orders of one side, or of both.
+    pub(super) fn cancel_working(&mut self, at: usize, side: Option<Side>, actions: &mut Actions) {
+        let slot = self.slots[at].config.slot;
+        self.cancel_matching(actions, |order| {
+            let request = &order.view.request;
+            request.client_order_id.slot == slot && side.is_none_or(|side| side == request.side)
+        });
+    }
+
+    /// Cancels every live order that `matches`.
+    pub(super) fn cancel_matching(&mut self, actions: &mut Actions, matches: impl Fn(&Order) -> bool) {
+        // A cancel request ends no order, so the table keeps its order and length.
+        for number in 0..self.orders.open().len() {
+            let order = self.orders.open()[number];
+            if matches(&order) {
+                self.cancel(order.view.request.client_order_id, actions);
+            }
+        }
+    }
+
+    /// Asks the venue to cancel a live order; an order that is being canceled is not asked twice.
+    pub(super) fn cancel(&mut self, id: ClientOrderId, actions: &mut Actions) {
+        let now = self.now;
+        match self.orders.apply(id, OrderInput::RequestCancel) {
+            Applied::Changed(order) => {
+                let watch_at = now.plus(self.config.order_ack_timeout);
+                self.orders.supervise(id, |order| {
+                    order.cancel_wanted = true;
+                    order.cancel_attempts = order.cancel_attempts.saturating_add(1);
+                    order.watch_at = watch_at;
+                });
+                actions.push(Action::Cancel(cancel_request(&order)));
+                let timer = Timer::OrderWatch(order.serial).id();
+                actions.push(Action::SetTimer { timer, at: watch_at });
+                self.tell(&order, actions);
+            }
+            Applied::Unchanged => {
+                // An order of unknown outcome may be live: asking to cancel it only lowers exposure.
+                let Some(order) = self.orders.get(id).copied() else {
+                    return;
+                };
+                if order.view.status == OrderStatus::Unknown && !order.cancel_wanted {
+                    actions.push(Action::Cancel(cancel_request(&order)));
+                }
+                self.orders.supervise(id, |order| order.cancel_wanted = true);
+            }
+            Applied::Contradiction(_) | Applied::NotFound => {}
+        }
+    }
+
+    /// Reports an order's state and remembers to tell its strategy.
+    pub(super) fn tell(&mut self, order: &Order, actions: &mut Actions) {
+        let update = order.view.update();
+        actions.push(Action::OrderUpdate(update));
+        self.notice(update, actions);
+    }
+
+    fn notice(&mut self, update: OrderUpdate, actions: &mut Actions) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(update);
+        } else {
+            actions.push(Action::Alert(Alert::CapacityReached));
+        }
+    }
+
+    /// Tells strategies what became of their orders, and carries out what they then want. Bounded: a
+    /// strategy that answers every refusal with a new order is heard so often and no more.
+    pub(super) fn tell_strategies(&mut self, actions: &mut Actions) {
+        for _ in 0..STRATEGY_ROUNDS_MAX {
+            let count = self.notices.len();
+            if count == 0 {
+                return;
+            }
+            for number in 0..count {
+                let update = self.notices[number];
+                self.tell_strategy(&update, actions);
+            }
+            self.notices.drain(..count);
+        }
+        self.notices.clear();
+    }
+
+    fn tell_strategy(&mut self, update: &OrderUpdate, actions: &mut Actions) {
+        let Some(at) = self.slot_index(update.client_order_id.slot) else {
+            return;
+        };
+        let slot = &mut self.slots[at];
+        let size_scale = slot.size_scale();
+        let instrument = slot.config.instrument;
+        let Some(running) = slot.active.as_mut() else {
+            return;
+        };
+        let state = &self.instruments[usize::from(instrument.0)];
+        let ledger = self.positions.ledgers().get(at);
+        if let Some(view) = slot_view((self.now, size_scale), state, ledger, &self.orders) {
+            running
+                .program
+                .strategy
+                .on_order(&view, update, &mut self.intents);
+            self.carry_out(at, actions);
+        }
+    }
+}
+
+pub(super) fn cancel_request(order: &Order) -> CancelRequest {
+    CancelRequest {
+        client_order_id: order.view.request.client_order_id,
+        instrument: order.view.request.instrument,
+    }
+}
+
+fn denied(request: &OrderRequest) -> OrderUpdate {
+    OrderUpdate {
+        client_order_id: request.client_order_id,
+        instrument: request.instrument,
+        status: OrderStatus::Denied,
+        filled: Quantity::ZERO,
+        quantity: request.quantity,
+    }
+}

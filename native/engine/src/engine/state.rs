@@ -1,0 +1,264 @@
+//! The tables of the engine: instruments, slots, venues, balances.
+
+use domain::{
+    Balance, Bar, BundleDigest, Currency, Decimal, Instrument, Nanos, Price, SCALE, Timestamp, Venue,
+};
+
+use super::config::EngineConfig;
+use crate::action::FeatureRow;
+use crate::limits::CURRENCIES_MAX;
+use crate::market::{BarBuilder, BarHistory, Book};
+use crate::risk::{Drawdown, RiskLimits};
+use crate::signals::{FeatureEngine, FeatureSpec, SpecError};
+use crate::slot::{SlotConfig, SlotProgram};
+
+/// One instrument: its rules, book and bars.
+#[derive(Debug)]
+pub(super) struct InstrumentState {
+    pub(super) instrument: Instrument,
+    pub(super) book: Book,
+    pub(super) bars: BarBuilder,
+    pub(super) history: BarHistory,
+    /// Counts changes of the past in `history`: features built before are rebuilt.
+    pub(super) revision: u32,
+    /// Venue time of the data that the top of the book comes from.
+    pub(super) data_ts: Timestamp,
+    /// Best bid and ask that strategies were last told.
+    pub(super) told: Option<(Price, Price)>,
+}
+
+impl InstrumentState {
+    pub(super) fn new(instrument: Instrument, config: &EngineConfig) -> Self {
+        Self {
+            instrument,
+            book: Book::new(instrument.id),
+            bars: BarBuilder::new(instrument.id, config.bar_span, config.bar_close_grace),
+            history: BarHistory::new(),
+            revision: 0,
+            data_ts: Timestamp::EPOCH,
+            told: None,
+        }
+    }
+
+    /// Age of the data behind the top of the book: since they were received, and since the venue made them.
+    pub(super) fn data_age(&self, now: Timestamp) -> Nanos {
+        now.since(self.book.last_update()).max(now.since(self.data_ts))
+    }
+
+    /// Takes a closed bar into the history.
+    pub(super) fn remember(&mut self, bar: Bar) {
+        let follows = self
+            .history
+            .last()
+            .is_none_or(|last| last.number() + 1 == bar.number());
+        if !follows {
+            if self.known(&bar) == Some(&bar) {
+                return;
+            }
+            self.revision = self.revision.wrapping_add(1);
+        }
+        self.history.insert(bar);
+    }
+
+    /// The remembered bar of the same number.
+    fn known(&self, bar: &Bar) -> Option<&Bar> {
+        let bars = self.history.contiguous();
+        let behind = bars.last()?.number().checked_sub(bar.number())?;
+        let at = bars
+            .len()
+            .checked_sub(1)?
+            .checked_sub(usize::try_from(behind).ok()?)?;
+        bars.get(at)
+    }
+}
+
+/// A program with its features, ready to run.
+pub(super) struct Running {
+    pub(super) program: SlotProgram,
+    pub(super) features: Option<Features>,
+    /// When the approval ends.
+    pub(super) expires: Timestamp,
+}
+
+impl Running {
+    /// Makes a program ready: its features see the bars that are remembered.
+    pub(super) fn new(program: SlotProgram, history: &InstrumentState) -> Result<Self, SpecError> {
+        let features = match &program.features {
+            None => None,
+            Some(spec) => Some(Features::new(spec, history)?),
+        };
+        let expires = program.expires;
+        Ok(Self {
+            program,
+            features,
+            expires,
+        })
+    }
+
+    pub(super) const fn digest(&self) -> BundleDigest {
+        self.program.digest
+    }
+}
+
+/// A program's features and what they have seen.
+pub(super) struct Features {
+    engine: FeatureEngine,
+    revision: u32,
+    last_number: Option<i64>,
+}
+
+impl Features {
+    fn new(spec: &FeatureSpec, state: &InstrumentState) -> Result<Self, SpecError> {
+        let mut engine = FeatureEngine::new(spec)?;
+        let bars = state.history.contiguous();
+        engine.warm(bars.iter());
+        Ok(Self {
+            engine,
+            revision: state.revision,
+            last_number: bars.last().map(Bar::number),
+        })
+    }
+
+    /// The row of the newest remembered bar, which must be `bar`; `None` while they are not warm.
+    ///
+    /// Features follow bar by bar. Where the past has changed or a bar is missing between, they start again
+    /// from the bars that stand without a hole.
+    pub(super) fn follow(&mut self, bar: &Bar, state: &InstrumentState) -> Option<FeatureRow> {
+        let number = bar.number();
+        let next = self.last_number.is_none_or(|last| last + 1 == number);
+        if self.revision != state.revision || !next {
+            let bars = state.history.contiguous();
+            let before = bars.len().saturating_sub(1);
+            self.engine.warm(bars[..before].iter());
+            self.revision = state.revision;
+        }
+        self.last_number = Some(number);
+        self.engine.on_bar(bar)
+    }
+}
+
+/// A position being closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flatten {
+    pub(super) max_slippage_bps: u32,
+    pub(super) attempts: u8,
+}
+
+/// One slot: its programs and its stops.
+pub(super) struct SlotState {
+    pub(super) config: SlotConfig,
+    pub(super) active: Option<Running>,
+    pub(super) staged: Option<Running>,
+    /// The program before, kept hot for a rollback.
+    pub(super) previous: Option<Running>,
+    pub(super) drawdown: Drawdown,
+    /// Only reducing until flat: a swap left the position to run off.
+    pub(super) run_off: bool,
+    pub(super) flatten: Option<Flatten>,
+    /// The end of the approval has been told.
+    pub(super) expiry_told: bool,
+    /// Of the last program; zero before the first.
+    pub(super) daily_volatility: Decimal,
+}
+
+impl SlotState {
+    pub(super) const fn new(config: SlotConfig) -> Self {
+        Self {
+            config,
+            active: None,
+            staged: None,
+            previous: None,
+            drawdown: Drawdown {
+                peak: config.capital.units(),
+            },
+            run_off: false,
+            flatten: None,
+            expiry_told: false,
+            daily_volatility: Decimal::ZERO,
+        }
+    }
+
+    /// The slot's own limits: its program's, or the service's before the first.
+    pub(super) fn limits<'a>(&'a self, service: &'a RiskLimits) -> &'a RiskLimits {
+        self.active
+            .as_ref()
+            .map_or(service, |running| &running.program.limits)
+    }
+
+    /// Whether the running approval has ended.
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        self.active.as_ref().is_some_and(|running| now >= running.expires)
+    }
+
+    /// Share of the full size that the running approval allows.
+    pub(super) fn size_scale(&self) -> Decimal {
+        self.active
+            .as_ref()
+            .map_or(Decimal::ONE, |running| running.program.size_scale)
+    }
+}
+
+/// What is known of a venue's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VenueLink {
+    pub(super) online: bool,
+    pub(super) reconciled: bool,
+}
+
+/// Totals (free and locked) by venue and currency, units of 1e-16, kept current with our own fills
+/// between two words of the venue.
+#[derive(Debug)]
+pub(super) struct Balances {
+    totals: Vec<(Venue, Currency, i128)>,
+    /// What an asset of which the venue has said nothing counts as: nothing live, unlimited in a backtest.
+    unheard: Option<i128>,
+}
+
+impl Balances {
+    pub(super) fn new(require_reconciliation: bool) -> Self {
+        Self {
+            totals: Vec::with_capacity(CURRENCIES_MAX),
+            unheard: require_reconciliation.then_some(0),
+        }
+    }
+
+    /// The venue's word; `false` when the table is full.
+    pub(super) fn set(&mut self, venue: Venue, balance: &Balance) -> bool {
+        let (free, locked) = (
+            i128::from(balance.free.units()),
+            i128::from(balance.locked.units()),
+        );
+        let total = (free + locked) * i128::from(SCALE);
+        let has_room = self.totals.len() < CURRENCIES_MAX;
+        match self.entry(venue, balance.currency) {
+            Some(known) => *known = total,
+            None if has_room => self.totals.push((venue, balance.currency, total)),
+            None => return false,
+        }
+        true
+    }
+
+    /// Our own fill moved it.
+    pub(super) fn add(&mut self, venue: Venue, currency: Currency, change: i128) {
+        if let Some(total) = self.entry(venue, currency) {
+            *total = total.saturating_add(change);
+        }
+    }
+
+    /// The total; `None` when nothing limits it.
+    pub(super) fn total(&self, venue: Venue, currency: Currency) -> Option<i128> {
+        let known = self
+            .totals
+            .iter()
+            .find(|(at, of, _)| (*at, *of) == (venue, currency));
+        known.map_or(self.unheard, |(_, _, total)| Some(*total))
+    }
+
+    fn entry(&mut self, venue: Venue, currency: Currency) -> Option<&mut i128> {
+        let known = self
+            .totals
+            .iter_mut()
+            .find(|(at, of, _)| (*at, *of) == (venue, currency));
+        known.map(|(_, _, total)| total)
+    }
+}
