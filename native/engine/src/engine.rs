@@ -146,7 +146,7 @@ impl<P: Probe> Engine<P> {
         state.latches.iter().for_each(|latch| self.switch.restore(latch));
         state.fills.iter().for_each(|key| self.fills.insert(*key));
         for order in &state.orders {
-            let order = carried(order.request, order.filled, order.submitted_at);
+            let order = carried(order);
             // The configuration was checked: every carried order fits and has its slot.
             self.orders.insert(order, domain::OrderStatus::Unknown);
         }

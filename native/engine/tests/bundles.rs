@@ -58,6 +58,15 @@ fn threshold(number: u8) -> SlotProgram {
     }
 }
 
+/// The one feature of these tests, as its definition says: computed in double, rounded once.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a feature is a float32 by definition"
+)]
+fn last_return(close: f64, before: f64) -> f32 {
+    (close / before - 1.0) as f32
+}
+
 #[test]
 fn only_what_is_staged_and_approved_takes_a_slot_over() {
     let mut rig = Rig::bare(rig::config());
@@ -286,7 +295,7 @@ fn a_bars_close_becomes_features_a_score_a_decision_and_an_order() {
     assert!(signals(&first)[0].features.as_slice().is_empty());
     let actions = rig.bar(101);
     let signal = signals(&actions)[0];
-    assert_eq!(signal.features.as_slice(), [(101.0f64 / 100.0 - 1.0) as f32]);
+    assert_eq!(signal.features.as_slice(), [last_return(101.0, 100.0)]);
     assert_eq!(
         (signal.raw_score, signal.decision),
         (signal.features.as_slice()[0] * 100.0, Decision::Enter)
@@ -390,7 +399,7 @@ fn a_hole_in_the_bars_is_fetched_and_gives_no_signal_until_it_is_filled() {
     let actions = rig.bar(104);
     assert_eq!(
         signals(&actions)[0].features.as_slice(),
-        [(104.0f64 / 103.0 - 1.0) as f32]
+        [last_return(104.0, 103.0)]
     );
 }
 
@@ -482,4 +491,62 @@ fn swapping_one_slot_leaves_the_other_as_it_is() {
         format!("{:?}", rig.bar(101))
     };
     assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn a_rollback_runs_the_hot_bundle_as_approved_whether_or_not_it_is_staged_again() {
+    let run = |staged: bool| {
+        let mut rig = Rig::bare(rig::config());
+        rig.deploy(threshold(2));
+        let changed = CommandKind::SetParameter {
+            slot: SLOT,
+            parameter: ParameterId::LimitOffsetBps,
+            value: share("0"),
+        };
+        rig.command(changed).0.unwrap();
+        rig.deploy(threshold(3));
+        rig.watch_trades();
+        rig.quote(99, 101);
+        rig.bar(100);
+        if staged {
+            rig.engine.stage(threshold(2)).unwrap();
+        }
+        let activation = format!("{:?}", rig.activate(SLOT, digest(2), i64::MAX));
+        let actions = rig.bar(101);
+        let limit = domain::Price::parse(b"99.99").unwrap();
+        assert_eq!(
+            submits(&actions)[0].price,
+            Some(limit),
+            "what was set while running is undone"
+        );
+        format!("{activation}{actions:?}")
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn a_renewed_approval_of_the_previous_bundle_counts() {
+    let mut rig = Rig::new();
+    let end = rig.now.plus(Nanos::from_secs(10));
+    rig.deploy(SlotProgram {
+        expires: end,
+        ..program(SLOT, 2, Box::new(Silent))
+    });
+    rig.deploy(program(SLOT, 3, Box::new(Silent)));
+    rig.now = end;
+    assert_eq!(
+        refusal(&rig.activate(SLOT, digest(2), i64::MAX)),
+        Some(ActivationRefusal::Expired)
+    );
+    rig.deploy(program(SLOT, 2, Box::new(Silent)));
+    let slot = rig.engine.slots().next().unwrap();
+    assert_eq!((slot.active, slot.staged), (Some(digest(2)), None));
+    assert_eq!(slot.expires, Some(Timestamp::from_nanos(i64::MAX)));
+    rig.deploy(program(SLOT, 2, Box::new(Silent)));
+    let slot = rig.engine.slots().next().unwrap();
+    assert_eq!(
+        slot.previous,
+        Some(digest(3)),
+        "renewing the running one keeps the one before"
+    );
 }

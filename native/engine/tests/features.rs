@@ -73,7 +73,7 @@ fn steps(count: usize) -> impl Strategy<Value = Vec<(i64, u16, i64)>> {
     )
 }
 
-fn bits(row: Option<engine::FeatureRow>) -> Option<Vec<u32>> {
+fn bits(row: Option<&engine::FeatureRow>) -> Option<Vec<u32>> {
     row.map(|row| row.as_slice().iter().map(|value| value.to_bits()).collect())
 }
 
@@ -87,11 +87,11 @@ proptest! {
         let (mut whole, mut late) = (FeatureEngine::new(&spec).unwrap(), FeatureEngine::new(&spec).unwrap());
         let warmup = whole.warmup_bars();
         for (at, bar) in bars.iter().enumerate() {
-            let from_start = bits(whole.on_bar(bar));
+            let from_start = bits(whole.on_bar(bar).as_ref());
             if at < skip {
                 continue;
             }
-            let from_later = bits(late.on_bar(bar));
+            let from_later = bits(late.on_bar(bar).as_ref());
             if at >= skip + warmup {
                 prop_assert!(from_later.is_some(), "warm after {warmup} bars");
             }

@@ -601,3 +601,50 @@ fn capital_that_comes_and_goes_is_neither_profit_nor_loss() {
         "another currency is no capital"
     );
 }
+
+#[test]
+fn a_kill_ends_a_flatten_for_good() {
+    let mut rig = Rig::new();
+    rig.hold(SLOT, 10);
+    let working = rig.order(Side::Sell, 110, 4).unwrap();
+    rig.command(CommandKind::Flatten {
+        scope: Scope::All,
+        max_slippage_bps: 200,
+    })
+    .0
+    .unwrap();
+    rig.command(CommandKind::Kill(Scope::All)).0.unwrap();
+    assert!(submits(&rig.report(working, OrderReportKind::Canceled)).is_empty());
+    rig.command(rearm(Scope::All)).0.unwrap();
+    assert!(submits(&rig.quote(98, 102)).is_empty());
+    assert_eq!(rig.engine.control(Scope::Slot(SLOT)), Some(ControlLevel::Running));
+}
+
+#[test]
+fn a_next_life_cancels_what_outlived_its_time() {
+    let mut rig = Rig::new();
+    let wishes = rig.script(SLOT, 2);
+    let timeout = Some(Nanos::from_secs(30));
+    let order = engine::strategy::OrderIntent {
+        timeout,
+        ..rig::wish(Side::Buy, 98, 1)
+    };
+    wishes.send(Intent::Order(order)).unwrap();
+    let id = submits(&rig.quote(98, 101))[0].client_order_id;
+    let end = rig.now.plus(Nanos::from_secs(30));
+    let carried = rig.engine.carried_state();
+    let mut next = Rig::bare(EngineConfig {
+        epoch: domain::Epoch(2),
+        carried,
+        ..config()
+    });
+    next.now = rig.now;
+    let again = next.feed(EventBody::Started {
+        epoch: domain::Epoch(2),
+    });
+    let (timer, _) = *rig::timers(&again).iter().find(|(_, at)| *at == end).unwrap();
+    next.accept(id);
+    assert_eq!(next.status(id), OrderStatus::Accepted);
+    next.now = end;
+    assert_eq!(cancels(&next.timer(timer)), [id]);
+}

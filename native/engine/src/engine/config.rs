@@ -114,6 +114,8 @@ pub struct CarriedOrder {
     pub filled: Quantity,
     /// When it was sent, engine time.
     pub submitted_at: Timestamp,
+    /// When its unfilled rest is to be canceled.
+    pub timeout_at: Option<Timestamp>,
 }
 
 /// What makes a fill unique: a self-trade has one number for both sides.

@@ -50,7 +50,9 @@ impl<P: Probe> Engine<P> {
     /// Makes a program ready to take its slot over: builds its features and warms them from the remembered
     /// bars. The last one staged for a slot counts. Decides nothing: [`BundleActivated`] does.
     ///
-    /// The previous program stays hot: activating its digest again needs no staging.
+    /// The previous program stays hot: activating its digest again needs no staging, and where it is staged
+    /// all the same, the hot one runs under the staged approval (size, end, what becomes of the position).
+    /// So a replay that stages before every activation decides as the service did.
     ///
     /// # Errors
     /// Why the program cannot run here.
@@ -97,24 +99,23 @@ impl<P: Probe> Engine<P> {
             actions.push(refused(ActivationRefusal::SlotMismatch));
             return;
         }
-        let is_staged = from_stage.is_some();
-        self.swap(at, is_staged, activation, actions);
-        // The end of time is "never": no timer waits for it.
-        if expires < Timestamp::from_nanos(i64::MAX) {
-            actions.push(Action::SetTimer {
-                timer: Timer::Expiry(slot).id(),
-                at: expires,
-            });
-        }
+        self.swap(at, activation, actions);
+        set_expiry_timer(slot, expires, actions);
     }
 
     /// Swaps programs. Peak equity, rate windows and position belong to the slot and stay.
-    fn swap(&mut self, at: usize, is_staged: bool, activation: &BundleActivated, actions: &mut Actions) {
+    fn swap(&mut self, at: usize, activation: &BundleActivated, actions: &mut Actions) {
         let slot = &mut self.slots[at];
-        let next = if is_staged {
-            slot.staged.take()
-        } else {
-            slot.previous.take()
+        let is_wanted = |running: &mut Running| running.digest() == activation.digest;
+        let (hot, staged) = (slot.previous.take_if(is_wanted), slot.staged.take_if(is_wanted));
+        let next = match (hot, staged) {
+            (Some(mut hot), Some(staged)) => {
+                hot.program.expires = staged.program.expires;
+                hot.program.size_scale = staged.program.size_scale;
+                hot.program.on_swap = staged.program.on_swap;
+                Some(hot)
+            }
+            (hot, staged) => hot.or(staged),
         };
         let Some(mut next) = next else { return };
         next.expires = activation.expires.min(next.program.expires);
@@ -125,7 +126,8 @@ impl<P: Probe> Engine<P> {
         let before = slot.active.replace(next);
         let previous = before.as_ref().map(Running::digest);
         let (slot_id, digest) = (activation.slot, activation.digest);
-        if before.is_some() {
+        // A renewed approval of the running bundle leaves the one before it where it is.
+        if before.is_some() && previous != Some(digest) {
             slot.previous = before;
         }
         actions.push(Action::BundleActivated {
@@ -161,6 +163,14 @@ impl<P: Probe> Engine<P> {
             slot.expiry_told = true;
             actions.push(Action::Alert(Alert::BundleExpired(slot.config.slot)));
         }
+    }
+}
+
+/// Wakes the engine when an approval ends. The end of time is "never": no timer waits for it.
+pub(super) fn set_expiry_timer(slot: SlotId, expires: Timestamp, actions: &mut Actions) {
+    if expires < Timestamp::from_nanos(i64::MAX) {
+        let timer = Timer::Expiry(slot).id();
+        actions.push(Action::SetTimer { timer, at: expires });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Closing a slot's position: wait for its orders to end, then marketable limits within the slippage.
 
-use domain::{OrderType, Quantity, SCALE, Side, SlotId, TimeInForce};
+use domain::{OrderType, Quantity, Side, SlotId, TimeInForce};
 
 use super::Engine;
 use super::state::Flatten;
@@ -36,7 +36,13 @@ impl<P: Probe> Engine<P> {
         let Some(flatten) = self.slots[at].flatten else {
             return;
         };
-        let slot = self.slots[at].config.slot;
+        let (slot, instrument) = (self.slots[at].config.slot, self.slots[at].config.instrument);
+        let venue = self.instruments[usize::from(instrument.0)].instrument.venue;
+        if self.switch.effective(venue, instrument, slot).killed {
+            // A kill lets nothing out, and no re-arming may set an old flatten going again.
+            self.slots[at].flatten = None;
+            return;
+        }
         if self.orders.exposure(slot).working > 0 {
             // Its orders must end first: what they may still sell cannot be sold twice.
             return;
@@ -90,7 +96,7 @@ impl<P: Probe> Engine<P> {
             .iter()
             .map(|limits| limits.max_order_size_usd.units())
             .min()?;
-        // Half a tick of room: rounding the price up must not lift the order above its limit.
+        // Valued at the tick above: rounding the price must not lift the order above its limit.
         let worst = price.round_up(state.instrument.rules.tick_size).units().max(1);
         let by_limit = Quantity::from_units(i64::try_from(largest / i128::from(worst)).unwrap_or(i64::MAX));
         let by_venue = match state.instrument.rules.max_quantity {
@@ -123,8 +129,10 @@ impl<P: Probe> Engine<P> {
         let ledger = &self.positions.ledgers()[at];
         let instrument = &self.instruments[usize::from(ledger.instrument.0)].instrument;
         let size = ledger.basis.quantity.abs();
-        // Before the first mark only the lot and the smallest quantity can tell.
-        let price = ledger.mark.unwrap_or(domain::Price::from_units(SCALE));
-        size.is_zero() || (ledger.mark.is_some() && !is_tradable(size, instrument, price))
+        // Before its first mark nothing tells what a holding is worth.
+        size.is_zero()
+            || ledger
+                .mark
+                .is_some_and(|mark| !is_tradable(size, instrument, mark))
     }
 }

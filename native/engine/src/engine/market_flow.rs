@@ -38,6 +38,7 @@ impl<P: Probe> Engine<P> {
             MarketEvent::BookInvalid(invalid) => {
                 if let Some(state) = self.state_mut(invalid.instrument, actions) {
                     state.book.invalidate(invalid.reason);
+                    state.told = None;
                 }
             }
             MarketEvent::InstrumentUpdated(instrument) => self.on_instrument(instrument, actions),
@@ -200,6 +201,7 @@ impl<P: Probe> Engine<P> {
             if state.instrument.venue == status.venue {
                 state.bars.mark_incomplete();
                 state.book.invalidate(domain::BookInvalidReason::Disconnected);
+                state.told = None;
                 self.reconciliation.forget(state.instrument.id);
             }
         }

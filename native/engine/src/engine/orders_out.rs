@@ -10,7 +10,7 @@ use super::timers::Timer;
 use super::views::slot_view;
 use crate::action::{Action, Actions, Alert, OrderUpdate};
 use crate::execution::{Applied, Order, OrderInput, request_of};
-use crate::limits::{NOTICES_MAX, STRATEGY_ROUNDS_MAX};
+use crate::limits::{CANCEL_ATTEMPTS_MAX, NOTICES_MAX, STRATEGY_ROUNDS_MAX};
 use crate::probe::{Probe, Stage};
 use crate::risk::{Approved, DenyReason, Origin, approve, value_price};
 use crate::strategy::{Intent, OrderIntent};
@@ -155,8 +155,10 @@ impl<P: Probe> Engine<P> {
                 let Some(order) = self.orders.get(id).copied() else {
                     return;
                 };
-                if order.view.status == OrderStatus::Unknown && !order.cancel_wanted {
+                let again = order.cancel_attempts < CANCEL_ATTEMPTS_MAX;
+                if order.view.status == OrderStatus::Unknown && again {
                     actions.push(Action::Cancel(cancel_request(&order)));
+                    self.orders.supervise(id, |order| order.cancel_attempts += 1);
                 }
                 self.orders.supervise(id, |order| order.cancel_wanted = true);
             }

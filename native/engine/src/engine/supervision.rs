@@ -3,6 +3,7 @@
 use domain::{Epoch, Nanos, OrderStatus, Venue};
 
 use super::Engine;
+use super::deploy::set_expiry_timer;
 use super::orders_out::cancel_request;
 use super::state::VenueLink;
 use super::timers::Timer;
@@ -61,8 +62,25 @@ impl<P: Probe> Engine<P> {
                 self.feed(id, OrderInput::LoseTrack, actions);
             }
         }
+        self.set_timers_again(actions);
+    }
+
+    /// A new life of the service has no timers: those of what goes on are asked for again.
+    fn set_timers_again(&mut self, actions: &mut Actions) {
+        for order in self.orders.open() {
+            if let Some(at) = order.timeout_at {
+                actions.push(Action::SetTimer {
+                    timer: Timer::OrderTimeout(order.serial).id(),
+                    at,
+                });
+            }
+        }
         for at in 0..self.slots.len() {
-            if self.slots[at].flatten.is_some() {
+            let slot = &self.slots[at];
+            if let Some(running) = slot.active.as_ref() {
+                set_expiry_timer(slot.config.slot, running.expires, actions);
+            }
+            if slot.flatten.is_some() {
                 self.schedule_flatten(at, actions);
             }
         }

@@ -237,6 +237,7 @@ impl<P: Probe> Engine<P> {
                     request: order.view.request,
                     filled: order.view.filled,
                     submitted_at: order.view.submitted_at,
+                    timeout_at: order.timeout_at,
                 })
                 .collect(),
             fills: self.fills.iter().copied().collect(),

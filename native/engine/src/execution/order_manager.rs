@@ -1,9 +1,10 @@
 //! The life of our orders: which are live, which have ended, and what the live ones may still do.
 
-use domain::{ClientOrderId, Epoch, OrderRequest, OrderStatus, Quantity, Side, SlotId, Timestamp};
+use domain::{ClientOrderId, Epoch, OrderRequest, OrderStatus, Quantity, Side, SlotId};
 
 use super::order::{Order, OrderView};
 use super::transition::{OrderInput, Step, step};
+use crate::engine::CarriedOrder;
 use crate::limits::{ENDED_ORDERS_KEPT, OPEN_ORDERS_MAX};
 
 /// What a slot's live orders may still do, unknown outcomes included: the worst case.
@@ -315,13 +316,14 @@ fn add(left: Quantity, right: Quantity) -> Quantity {
     left.checked_add(right).unwrap_or(Quantity::MAX)
 }
 
-/// Marks an order as lost at the start of a life: what was sent before may be live.
-pub(crate) fn carried(request: OrderRequest, filled: Quantity, submitted_at: Timestamp) -> Order {
-    let value_price = request.price.unwrap_or_default();
-    let mut order = Order::new(request, value_price, submitted_at);
-    order.view.filled = filled;
-    order.facts.partly_filled = filled > Quantity::ZERO;
+/// An order of an earlier life, for the table: what was sent before may be live.
+pub(crate) fn carried(before: &CarriedOrder) -> Order {
+    let request = before.request;
+    let mut order = Order::new(request, request.price.unwrap_or_default(), before.submitted_at);
+    order.view.filled = before.filled;
+    order.facts.partly_filled = before.filled > Quantity::ZERO;
     order.facts.acknowledged = order.facts.partly_filled;
+    order.timeout_at = before.timeout_at;
     order
 }
 

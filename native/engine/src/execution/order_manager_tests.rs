@@ -1,4 +1,4 @@
-use domain::{InstrumentId, OrderType, Price, TimeInForce};
+use domain::{InstrumentId, OrderType, Price, TimeInForce, Timestamp};
 use proptest::prelude::*;
 
 use super::*;

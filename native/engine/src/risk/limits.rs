@@ -2,7 +2,8 @@
 
 use domain::{Decimal, Money, Nanos, RuleViolation};
 
-/// What may never be exceeded. Amounts are in the portfolio's currency.
+/// What may never be exceeded: at a limit passes, one unit beyond does not. Amounts are in the portfolio's
+/// currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RiskLimits {
     /// `[position_limits] max_position_usd`: largest position in one instrument, open orders included at worst case.
@@ -13,7 +14,7 @@ pub struct RiskLimits {
     pub max_leverage: Decimal,
     /// `[risk_metrics] var_limit_1d_95`: one-day value at risk at 95 %, parametric.
     pub var_limit_1d_95: Money,
-    /// `[risk_metrics] max_drawdown_pct`: fall from peak equity at which trading stops, 0 to 1.
+    /// `[risk_metrics] max_drawdown_pct`: fall from peak equity beyond which trading stops, 0 to 1.
     pub max_drawdown_pct: Decimal,
     /// `[order_limits] max_order_size_usd`: largest order.
     pub max_order_size_usd: Money,

@@ -451,50 +451,50 @@ const LADDER: [(DenyReason, Repair); 26] = [
     (DenyReason::Killed, |facts, _| facts.effective.killed = false),
     (DenyReason::Paused, |facts, _| facts.effective.paused = false),
     (DenyReason::ReduceOnly, |facts, _| {
-        facts.effective.reduce_only = false
+        facts.effective.reduce_only = false;
     }),
     (DenyReason::NotReconciled, |facts, _| facts.reconciled = true),
     (DenyReason::VenueOffline, |facts, _| facts.online = true),
     (DenyReason::JournalLagging, |facts, _| {
-        facts.journal_lagging = false
+        facts.journal_lagging = false;
     }),
     (DenyReason::NoBook, |facts, repaired| facts.top = repaired.top),
     (DenyReason::StaleData, |facts, _| facts.data_age = Nanos(0)),
     (HALTED, |facts, repaired| facts.instrument = &repaired.instrument),
     (DenyReason::PriceCollar, |facts, repaired| {
-        facts.limits[0] = &repaired.collar
+        facts.limits[0] = &repaired.collar;
     }),
     (DenyReason::OrderSize, |facts, repaired| {
-        facts.limits[0] = &repaired.size
+        facts.limits[0] = &repaired.size;
     }),
     (DenyReason::OrderRate, |facts, _| facts.orders_in_minute = [0; 2]),
     (DenyReason::Duplicate, |facts, _| facts.since_equal = None),
     (DenyReason::RepeatedExecution, |facts, _| {
-        facts.effective.repeated = false
+        facts.effective.repeated = false;
     }),
     (DenyReason::UnknownOutcome, |facts, _| {
-        facts.unknown_outcome = false
+        facts.unknown_outcome = false;
     }),
     (DenyReason::SelfTrade, |facts, _| facts.crosses_own = false),
     (DenyReason::PositionLimit, |facts, _| {
-        measure(facts, |m| m.position = 0)
+        measure(facts, |m| m.position = 0);
     }),
     (DenyReason::Concentration, |facts, _| {
-        measure(facts, |m| m.asset = 0)
+        measure(facts, |m| m.asset = 0);
     }),
     (DenyReason::Leverage, |facts, _| {
-        measure(facts, |m| m.gross = 1_001)
+        measure(facts, |m| m.gross = 1_001);
     }),
     (DenyReason::ValueAtRisk, |facts, _| {
-        measure(facts, |m| m.volatile = 0)
+        measure(facts, |m| m.volatile = 0);
     }),
     (DenyReason::Drawdown, |facts, _| facts.effective.drawdown = false),
     (DenyReason::MarginBuffer, |facts, _| {
-        measure(facts, |m| m.gross = 0)
+        measure(facts, |m| m.gross = 0);
     }),
     (DenyReason::MarginCall, |facts, _| measure(facts, |m| m.held = 0)),
     (DenyReason::SlotCapital, |facts, _| {
-        facts.funds.slot_budget = 1_000_000_000
+        facts.funds.slot_budget = 1_000_000_000;
     }),
     (DenyReason::Balance, |facts, _| facts.funds.account_quote = None),
     (DenyReason::TooManyOrders, |facts, _| facts.table_full = false),

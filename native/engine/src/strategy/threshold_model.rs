@@ -93,11 +93,29 @@ impl ThresholdParameters {
 /// of the exit threshold; cancels opposite working orders first; never has two entries at once.
 #[derive(Debug, Clone)]
 pub struct ThresholdModel {
+    now: Thresholds,
+    /// As they were approved: an activation undoes what was changed while running.
+    approved: Thresholds,
+    bars_since_activation: u32,
+}
+
+/// Parameters with the raw scores of their thresholds: decisions compare these, never rounded probabilities.
+#[derive(Debug, Clone, Copy)]
+struct Thresholds {
     parameters: ThresholdParameters,
-    /// Raw scores of the two thresholds: decisions compare these, never rounded probabilities.
     raw_entry: f32,
     raw_exit: f32,
-    bars_since_activation: u32,
+}
+
+impl Thresholds {
+    fn new(parameters: ThresholdParameters, model: &dyn Model) -> Result<Self, ParameterError> {
+        parameters.check()?;
+        Ok(Self {
+            parameters,
+            raw_entry: model.raw_threshold(parameters.entry_threshold),
+            raw_exit: model.raw_threshold(parameters.exit_threshold),
+        })
+    }
 }
 
 impl ThresholdModel {
@@ -106,11 +124,10 @@ impl ThresholdModel {
     /// # Errors
     /// The first parameter outside its range.
     pub fn new(parameters: ThresholdParameters, model: &dyn Model) -> Result<Self, ParameterError> {
-        parameters.check()?;
+        let approved = Thresholds::new(parameters, model)?;
         Ok(Self {
-            parameters,
-            raw_entry: model.raw_threshold(parameters.entry_threshold),
-            raw_exit: model.raw_threshold(parameters.exit_threshold),
+            now: approved,
+            approved,
             bars_since_activation: 0,
         })
     }
@@ -118,11 +135,11 @@ impl ThresholdModel {
     /// Its parameters now.
     #[must_use]
     pub const fn parameters(&self) -> &ThresholdParameters {
-        &self.parameters
+        &self.now.parameters
     }
 
     fn enter(&self, view: &SlotView<'_>, top: &TopOfBook, intents: &mut Intents) -> Decision {
-        let parameters = &self.parameters;
+        let parameters = &self.now.parameters;
         if self.bars_since_activation <= parameters.lookback_period {
             return Decision::Hold;
         }
@@ -132,7 +149,7 @@ impl ThresholdModel {
         if is_tradable(view.position, view.instrument, top.bid) || !view.open_buys.is_zero() {
             return Decision::Hold;
         }
-        let value = match self.parameters.order_type {
+        let value = match self.now.parameters.order_type {
             OrderType::Market => top.ask,
             OrderType::Limit => self.limit(Side::Buy, top).unwrap_or(top.ask),
         };
@@ -174,7 +191,7 @@ impl ThresholdModel {
         top: &TopOfBook,
         intents: &mut Intents,
     ) -> bool {
-        let order_type = self.parameters.order_type;
+        let order_type = self.now.parameters.order_type;
         let price = match order_type {
             OrderType::Market => None,
             OrderType::Limit => match self.limit(side, top) {
@@ -194,14 +211,14 @@ impl ThresholdModel {
             },
             post_only: false,
             reduce_only: side == Side::Sell,
-            timeout: Some(Nanos::from_secs(i64::from(self.parameters.timeout_seconds))),
+            timeout: Some(Nanos::from_secs(i64::from(self.now.parameters.timeout_seconds))),
         }))
     }
 
     /// The limit on the passive side of the mid.
     fn limit(&self, side: Side, top: &TopOfBook) -> Option<Price> {
         top.mid()
-            .offset_bps(i64::from(self.parameters.limit_offset_bps) * -side.sign())
+            .offset_bps(i64::from(self.now.parameters.limit_offset_bps) * -side.sign())
     }
 }
 
@@ -215,6 +232,7 @@ pub(crate) fn is_tradable(quantity: Quantity, instrument: &Instrument, price: Pr
 
 impl Strategy for ThresholdModel {
     fn on_activated(&mut self) {
+        self.now = self.approved;
         self.bars_since_activation = 0;
     }
 
@@ -226,9 +244,9 @@ impl Strategy for ThresholdModel {
         let Some(top) = view.top else {
             return Decision::Hold;
         };
-        if score.raw >= self.raw_entry {
+        if score.raw >= self.now.raw_entry {
             self.enter(view, &top, intents)
-        } else if score.raw < self.raw_exit {
+        } else if score.raw < self.now.raw_exit {
             self.leave(view, &top, intents)
         } else {
             Decision::Hold
@@ -237,7 +255,7 @@ impl Strategy for ThresholdModel {
 
     fn set_parameter(&mut self, parameter: ParameterId, value: Decimal, model: Option<&dyn Model>) -> bool {
         let Some(model) = model else { return false };
-        let mut changed = self.parameters;
+        let mut changed = self.now.parameters;
         let whole = u32::try_from(value.units() / SCALE)
             .ok()
             .filter(|_| value.units() % SCALE == 0);
@@ -249,13 +267,9 @@ impl Strategy for ThresholdModel {
             (ParameterId::TimeoutSeconds, Some(whole)) => changed.timeout_seconds = whole,
             (ParameterId::LimitOffsetBps | ParameterId::TimeoutSeconds, None) => return false,
         }
-        let bars_since_activation = self.bars_since_activation;
-        match Self::new(changed, model) {
-            Ok(new) => {
-                *self = Self {
-                    bars_since_activation,
-                    ..new
-                };
+        match Thresholds::new(changed, model) {
+            Ok(changed) => {
+                self.now = changed;
                 true
             }
             Err(_) => false,
