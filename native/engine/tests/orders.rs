@@ -231,6 +231,11 @@ fn an_overfill_is_booked_and_told() {
     assert_eq!(alerts(&actions), [Alert::Overfill(id)]);
     assert_eq!(rig.position(SLOT), milli(11));
     assert_eq!(rig.status(id), OrderStatus::Filled);
+    assert_eq!(
+        rig.order(Side::Buy, 98, 1),
+        Err(DenyReason::ReduceOnly),
+        "and doubted"
+    );
 }
 
 #[test]

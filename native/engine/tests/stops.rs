@@ -262,6 +262,21 @@ fn balances_follow_our_fills_until_the_venue_speaks_again() {
 }
 
 #[test]
+fn coins_that_were_bought_may_be_sold_before_the_venue_tells_of_them() {
+    let mut rig = Rig::with(EngineConfig {
+        require_reconciliation: true,
+        ..config()
+    });
+    rig.venue(VenueState::Online);
+    rig.balance(rig::usd(), Quantity::from_units(1_000 * domain::SCALE));
+    rig.feed(EventBody::Reconciled { venue: VENUE });
+    rig.snapshot(99, 101);
+    let id = rig.order(Side::Buy, 100, 5).unwrap();
+    rig.fill(id, Side::Buy, 100, 5);
+    assert!(rig.order(Side::Sell, 102, 5).is_ok());
+}
+
+#[test]
 fn a_lagging_record_stops_new_orders_and_not_cancels() {
     let mut rig = Rig::new();
     let id = rig.order(Side::Buy, 98, 1).unwrap();

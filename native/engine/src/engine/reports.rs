@@ -160,7 +160,12 @@ impl<P: Probe> Engine<P> {
         self.report_fill(report, fill, &booked, &applied, actions);
         self.after_fill(id, instrument, fill, &booked, actions);
         match applied {
-            FillApplied::Live { order, .. } => self.on_changed(&order, actions),
+            FillApplied::Live { order, overfilled } => {
+                if overfilled {
+                    self.reconciliation.doubt(instrument);
+                }
+                self.on_changed(&order, actions);
+            }
             FillApplied::Late(_) | FillApplied::NotFound => self.reconciliation.doubt(instrument),
         }
     }

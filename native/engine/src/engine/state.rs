@@ -238,10 +238,14 @@ impl Balances {
         true
     }
 
-    /// Our own fill moved it.
+    /// Our own fill moved it. What counts as nothing until the venue speaks begins with it; what counts as
+    /// unlimited stays so.
     pub(super) fn add(&mut self, venue: Venue, currency: Currency, change: i128) {
-        if let Some(total) = self.entry(venue, currency) {
-            *total = total.saturating_add(change);
+        let begins = self.unheard.is_some() && self.totals.len() < CURRENCIES_MAX;
+        match self.entry(venue, currency) {
+            Some(total) => *total = total.saturating_add(change),
+            None if begins => self.totals.push((venue, currency, change)),
+            None => {}
         }
     }
 
