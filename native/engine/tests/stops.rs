@@ -307,6 +307,15 @@ fn a_broken_or_old_book_trades_nothing() {
 }
 
 #[test]
+fn data_that_were_old_when_they_came_are_old() {
+    let mut rig = with_limits(|limits| limits.max_data_age = Nanos::from_secs(10));
+    rig.quote_of(rig.now, 98, 101);
+    assert!(rig.order(Side::Buy, 98, 1).is_ok());
+    rig.quote_of(rig.now.plus(Nanos(-10_000_000_001)), 99, 101);
+    assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::StaleData));
+}
+
+#[test]
 fn the_rate_and_the_duplicate_window_hold_an_engine_to_its_limits() {
     let mut rig = with_limits(|limits| {
         limits.max_order_rate_per_min = 2;
@@ -370,6 +379,31 @@ fn the_drawdown_limit_itself_is_still_allowed() {
         alerts(&rig.quote_units(one_unit_below, rig::price(82))),
         [Alert::DrawdownStop]
     );
+}
+
+#[test]
+fn a_restart_stops_nothing_before_the_position_has_its_mark() {
+    let mut rig = with_limits(|limits| limits.max_drawdown_pct = share("0.01"));
+    rig.hold(SLOT, 100_000);
+    rig.quote(999, 1_001);
+    let carried = rig.engine.carried_state();
+    let limits = RiskLimits {
+        max_drawdown_pct: share("0.01"),
+        ..limits()
+    };
+    let mut next = Rig::bare(EngineConfig {
+        carried,
+        limits,
+        ..config()
+    });
+    // At its cost the position is far below the peak; nothing says yet that it fell.
+    let same = EventBody::SlotCapital {
+        slot: SLOT,
+        capital: dollars(100_000),
+    };
+    assert!(alerts(&next.feed(same)).is_empty());
+    assert!(alerts(&next.quote(999, 1_001)).is_empty());
+    assert_eq!(alerts(&next.quote(899, 901)), [Alert::DrawdownStop]);
 }
 
 #[test]
@@ -450,6 +484,7 @@ fn a_flatten_cancels_waits_and_closes_within_the_slippage() {
     });
     assert_eq!((result, cancels(&actions)), (Ok(()), vec![working]));
     assert!(submits(&actions).is_empty(), "the working order could still sell");
+    assert_eq!(denial(&actions), None, "nor is anything tried");
     let sent = submits(&rig.report(working, OrderReportKind::Canceled));
     assert_eq!(sent.len(), 1);
     assert_eq!(
@@ -468,6 +503,29 @@ fn a_flatten_cancels_waits_and_closes_within_the_slippage() {
         rig.order(Side::Buy, 98, 1),
         Err(DenyReason::ReduceOnly),
         "latched"
+    );
+}
+
+#[test]
+fn a_flatten_silences_the_strategy_whose_position_it_closes() {
+    let mut rig = Rig::new();
+    rig.hold(SLOT, 10);
+    let wishes = rig.script(SLOT, 2);
+    let working = rig.order(Side::Sell, 110, 4).unwrap();
+    let kind = CommandKind::Flatten {
+        scope: Scope::Slot(SLOT),
+        max_slippage_bps: 100,
+    };
+    rig.command(kind).0.unwrap();
+    wishes.send(Intent::Order(rig::wish(Side::Sell, 105, 1))).unwrap();
+    assert_eq!(denial(&rig.quote(98, 102)), Some(DenyReason::Paused));
+    let closing = submits(&rig.report(working, OrderReportKind::Canceled))[0];
+    rig.fill(closing.client_order_id, Side::Sell, 99, 10);
+    wishes.send(Intent::Order(rig::wish(Side::Sell, 105, 1))).unwrap();
+    assert_eq!(
+        denial(&rig.quote(99, 102)),
+        Some(DenyReason::ReduceOnly),
+        "closed: the latch is what is left"
     );
 }
 

@@ -293,9 +293,18 @@ impl Rig {
     }
 
     pub fn quote_units(&mut self, bid: Price, ask: Price) -> Vec<Action> {
+        self.quote_at(self.now, bid, ask)
+    }
+
+    /// A quote that the venue made at another time.
+    pub fn quote_of(&mut self, ts_event: Timestamp, bid: i64, ask: i64) -> Vec<Action> {
+        self.quote_at(ts_event, price(bid), price(ask))
+    }
+
+    fn quote_at(&mut self, ts_event: Timestamp, bid: Price, ask: Price) -> Vec<Action> {
         let quote = Quote {
             instrument: BTC,
-            ts_event: self.now,
+            ts_event,
             update_id: 1,
             bid,
             bid_quantity: Quantity::ONE,
