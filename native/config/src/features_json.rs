@@ -1,0 +1,231 @@
+//! `features.json`: the canonical text of a feature set, whose SHA-256 is its identity.
+
+use std::collections::BTreeMap;
+
+use domain::Nanos;
+use engine::limits::FEATURES_MAX;
+use engine::signals::{FeatureDef, FeatureKind, FeatureSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::FILE_BYTES_MAX;
+use crate::fault::{ConfigErrors, Fault, FaultKind};
+use crate::features::{definition_fault, kind_from, kind_name, params_of, unit_of};
+
+/// The version of the layout below.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Fields in the order of their names: serde writes them as they stand, and the text is canonical.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpecText {
+    bar_ns: i64,
+    features: Vec<FeatureText>,
+    schema_version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeatureText {
+    kind: String,
+    name: String,
+    params: BTreeMap<String, u16>,
+    restart_window: u16,
+    unit: String,
+    warmup_bars: usize,
+}
+
+/// The canonical JSON of a feature set: sorted keys, no spaces, UTF-8.
+#[must_use]
+pub fn feature_spec_canonical_json(spec: &FeatureSpec) -> String {
+    let features = spec.features.iter().map(|def| FeatureText {
+        kind: kind_name(def.kind).to_owned(),
+        name: def.name.clone(),
+        params: params(def.kind)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        restart_window: def.restart_window,
+        unit: unit_of(def.kind).to_owned(),
+        warmup_bars: def.warmup_bars(),
+    });
+    let text = SpecText {
+        bar_ns: spec.bar_span.0,
+        features: features.collect(),
+        schema_version: SCHEMA_VERSION,
+    };
+    serde_json::to_string(&text).expect("plain numbers and texts are JSON")
+}
+
+fn params(kind: FeatureKind) -> Vec<(&'static str, u16)> {
+    match kind {
+        FeatureKind::Rsi { period }
+        | FeatureKind::VolumeRatio { period }
+        | FeatureKind::EmaGap { period }
+        | FeatureKind::Volatility { period }
+        | FeatureKind::AtrPercent { period } => vec![("period", period)],
+        FeatureKind::BollingerPercent {
+            period,
+            width_hundredths,
+        } => {
+            vec![("period", period), ("width_hundredths", width_hundredths)]
+        }
+        FeatureKind::Return { lag } => vec![("lag", lag)],
+        FeatureKind::Macd { fast, slow } | FeatureKind::SmaTrend { fast, slow } => {
+            vec![("fast", fast), ("slow", slow)]
+        }
+        FeatureKind::HourSin | FeatureKind::HourCos => Vec::new(),
+    }
+}
+
+/// Reads what [`feature_spec_canonical_json`] wrote, and nothing else: another order of keys, a space, or a
+/// derived number that does not follow from the definition is refused.
+///
+/// # Errors
+/// Every fault of the text (JSON that cannot be read has one).
+pub fn parse_feature_spec_json(file_name: &str, text: &str) -> Result<FeatureSpec, ConfigErrors> {
+    let mut faults = Faults {
+        file: file_name,
+        list: Vec::new(),
+    };
+    if text.len() > FILE_BYTES_MAX {
+        let found = format!("{} bytes", text.len());
+        faults.note(
+            "",
+            FaultKind::Syntax,
+            found,
+            format!("at most {FILE_BYTES_MAX} bytes"),
+        );
+        return Err(ConfigErrors(faults.list));
+    }
+    let read: SpecText = match serde_json::from_str(text) {
+        Ok(read) => read,
+        Err(error) => {
+            faults.note(
+                "",
+                FaultKind::Syntax,
+                error.to_string(),
+                "canonical JSON of a feature set".to_owned(),
+            );
+            let place = faults.list.last_mut().expect("just noted");
+            (place.line, place.column) = (error.line().max(1), error.column().max(1));
+            return Err(ConfigErrors(faults.list));
+        }
+    };
+    let spec = faults.spec(&read);
+    if faults.list.is_empty() && feature_spec_canonical_json(&spec) != text {
+        let allowed = "sorted keys, no spaces, unit and warmup_bars as the kind has them".to_owned();
+        faults.note(
+            "",
+            FaultKind::Conflict,
+            "JSON that is not canonical".to_owned(),
+            allowed,
+        );
+    }
+    if faults.list.is_empty() {
+        Ok(spec)
+    } else {
+        Err(ConfigErrors(faults.list))
+    }
+}
+
+struct Faults<'f> {
+    file: &'f str,
+    list: Vec<Fault>,
+}
+
+impl Faults<'_> {
+    fn note(&mut self, key: &str, kind: FaultKind, found: String, allowed: String) {
+        let (file, key) = (self.file.to_owned(), key.to_owned());
+        self.list.push(Fault {
+            file,
+            line: 1,
+            column: 1,
+            key,
+            kind,
+            found,
+            allowed,
+            nearest: None,
+        });
+    }
+
+    fn spec(&mut self, read: &SpecText) -> FeatureSpec {
+        if read.schema_version != SCHEMA_VERSION {
+            let found = format!("integer {}", read.schema_version);
+            self.note(
+                "schema_version",
+                FaultKind::OutOfRange,
+                found,
+                SCHEMA_VERSION.to_string(),
+            );
+        }
+        if read.bar_ns <= 0 {
+            self.note(
+                "bar_ns",
+                FaultKind::OutOfRange,
+                format!("integer {}", read.bar_ns),
+                "above 0".to_owned(),
+            );
+        }
+        if !(1..=FEATURES_MAX).contains(&read.features.len()) {
+            let found = format!("{} features", read.features.len());
+            self.note(
+                "features",
+                FaultKind::OutOfRange,
+                found,
+                format!("1 to {FEATURES_MAX}"),
+            );
+        }
+        let mut features: Vec<FeatureDef> = Vec::new();
+        for (at, feature) in read.features.iter().enumerate() {
+            let Some(def) = self.feature(at, feature) else {
+                continue;
+            };
+            if features.iter().any(|other| other.name == def.name) {
+                let key = format!("features[{at}].name");
+                self.note(
+                    &key,
+                    FaultKind::Duplicate,
+                    format!("{:?}", def.name),
+                    "each name once".to_owned(),
+                );
+            }
+            features.push(def);
+        }
+        FeatureSpec {
+            bar_span: Nanos(read.bar_ns),
+            features,
+        }
+    }
+
+    fn feature(&mut self, at: usize, read: &FeatureText) -> Option<FeatureDef> {
+        let Some(taken) = params_of(&read.kind) else {
+            let key = format!("features[{at}].kind");
+            self.note(
+                &key,
+                FaultKind::OutOfRange,
+                format!("{:?}", read.kind),
+                "a known kind".to_owned(),
+            );
+            return None;
+        };
+        let Some(kind) = kind_from(&read.kind, |name| read.params.get(name).copied()) else {
+            let key = format!("features[{at}].params");
+            self.note(&key, FaultKind::MissingKey, String::new(), taken.join(", "));
+            return None;
+        };
+        let def = FeatureDef {
+            name: read.name.clone(),
+            kind,
+            restart_window: read.restart_window,
+        };
+        if let Some((key, found, allowed)) = definition_fault(&def) {
+            self.note(
+                &format!("features[{at}].{key}"),
+                FaultKind::OutOfRange,
+                found,
+                allowed,
+            );
+        }
+        Some(def)
+    }
+}

@@ -1,0 +1,403 @@
+//! The service's own file.
+
+use domain::{Currency, Decimal, Money, Nanos, SlotId, Venue};
+
+use crate::document::Document;
+use crate::fault::{ConfigErrors, FaultKind};
+use crate::load::SourceText;
+use crate::service_schema::KEYS;
+use crate::strategy::check_bar;
+
+/// What is at stake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// A developer's machine.
+    Dev,
+    /// Fills are simulated.
+    Paper,
+    /// Real money.
+    Prod,
+}
+
+impl Stage {
+    /// Its name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Paper => "paper",
+            Self::Prod => "prod",
+        }
+    }
+}
+
+/// `[venue]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VenueConfig {
+    /// Which venue.
+    pub venue: Venue,
+    /// REST address.
+    pub rest_url: String,
+    /// Address of market data streams.
+    pub ws_url: String,
+    /// Address of the WebSocket API.
+    pub ws_api_url: String,
+    /// Environment variable of the key.
+    pub api_key_env: String,
+    /// Environment variable of the secret.
+    pub api_secret_env: String,
+    /// How late a signed request may arrive.
+    pub recv_window: Nanos,
+}
+
+/// One `[[instrument]]`; its id is its place in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstrumentChoice {
+    /// The venue's symbol.
+    pub symbol: String,
+}
+
+/// One `[[slot]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotChoice {
+    /// Its identity.
+    pub slot: SlotId,
+    /// Index of its instrument in [`ServiceConfig::instruments`].
+    pub instrument: usize,
+    /// What it may use, portfolio currency.
+    pub capital: Money,
+}
+
+/// `[engine]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Length of a bar.
+    pub bar_span: Nanos,
+    /// How long after a bar's end a quote or book update may close it.
+    pub bar_close_grace: Nanos,
+    /// How long an order may stay unanswered.
+    pub order_ack_timeout: Nanos,
+}
+
+/// `[clock]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockConfig {
+    /// Fixed rate of simulated venue time; `None`: measured. Never given in stage prod.
+    pub compression: Option<Decimal>,
+    /// Largest distance to the venue's clock in stage prod.
+    pub offset_max: Nanos,
+}
+
+/// `[journal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Size at which a segment is closed, bytes.
+    pub segment_bytes_max: u64,
+    /// How often it is forced to disk.
+    pub sync_interval: Nanos,
+    /// Lag above which no new order leaves.
+    pub sync_lag_max: Nanos,
+}
+
+/// What the service runs on. Paths stand as in the file: relative to where the service was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// `[service] name`.
+    pub name: String,
+    /// `[service] stage`.
+    pub stage: Stage,
+    /// `[service] run_folder`.
+    pub run_folder: String,
+    /// `[service] bundle_store`.
+    pub bundle_store: String,
+    /// `[service] trusted_keys_file`.
+    pub trusted_keys_file: String,
+    /// `[service] risk_limits_file`.
+    pub risk_limits_file: String,
+    /// `[service] portfolio_currency`.
+    pub portfolio_currency: Currency,
+    /// The venue.
+    pub venue: VenueConfig,
+    /// Instruments, ids from 0.
+    pub instruments: Vec<InstrumentChoice>,
+    /// Slots, ids ascending.
+    pub slots: Vec<SlotChoice>,
+    /// Engine settings.
+    pub engine: EngineSettings,
+    /// Clock settings.
+    pub clock: ClockConfig,
+    /// Journal bounds.
+    pub journal: JournalConfig,
+    /// Port of `/metrics` on 127.0.0.1; 0 takes a free one.
+    pub metrics_port: u16,
+    /// How often late subscribers get a whole picture.
+    pub snapshot_interval: Nanos,
+    /// Capacity of each ring, a power of two.
+    pub ring_records: u32,
+}
+
+/// Reads a service file that stands alone: what `extends` names is not read (see
+/// [`crate::load_service`] and [`parse_service_layers`]).
+///
+/// # Errors
+/// Every fault of the file.
+pub fn parse_service(file_name: &str, text: &str) -> Result<ServiceConfig, ConfigErrors> {
+    parse_service_layers(&[SourceText {
+        name: file_name.to_owned(),
+        text: text.to_owned(),
+    }])
+}
+
+/// Reads a service file over the ones it extends, lowest first: a key of a later layer wins, and its
+/// `[[instrument]]` or `[[slot]]` lists replace the ones below.
+///
+/// # Errors
+/// Every fault of every layer.
+pub fn parse_service_layers(layers: &[SourceText]) -> Result<ServiceConfig, ConfigErrors> {
+    let mut read = layers
+        .iter()
+        .map(|layer| Document::read(KEYS, &layer.name, &layer.text));
+    let first = read.next().unwrap_or_else(|| Document::read(KEYS, "", ""));
+    let mut document = read.fold(first, Document::overlay);
+    document.require_all();
+    check_bar(&mut document, "engine.bar_seconds");
+    check_stage(&mut document);
+    check_bounds(&mut document);
+    let currency = check_currency(&mut document);
+    let places = check_lists(&mut document);
+    let document = document.finish()?;
+    let currency = currency.expect("a checked currency");
+    Ok(Taken { document }.config(currency, &places))
+}
+
+fn check_currency(document: &mut Document) -> Option<Currency> {
+    let code = document.text("service.portfolio_currency")?;
+    let currency = Currency::new(&code);
+    if currency.is_none() {
+        let allowed = "a currency code of letters and digits, such as USDT".to_owned();
+        document.fault(
+            "service.portfolio_currency",
+            FaultKind::OutOfRange,
+            format!("text {code:?}"),
+            allowed,
+        );
+    }
+    currency
+}
+
+/// Clear text goes to this machine only, and never in prod; time is compressed only outside prod.
+fn check_stage(document: &mut Document) {
+    let Some(stage) = document.text("service.stage") else {
+        return;
+    };
+    let is_prod = stage == "prod";
+    for path in ["venue.rest_url", "venue.ws_url", "venue.ws_api_url"] {
+        let Some(url) = document.text(path) else {
+            continue;
+        };
+        if url.starts_with("https://") || url.starts_with("wss://") {
+            continue;
+        }
+        if is_prod {
+            let allowed = "https:// or wss:// in stage prod".to_owned();
+            document.fault(path, FaultKind::Conflict, format!("text {url:?}"), allowed);
+        } else if !is_loopback(&url) {
+            let allowed = "https:// or wss://; clear text to 127.0.0.1, [::1] or localhost only".to_owned();
+            document.fault(path, FaultKind::OutOfRange, format!("text {url:?}"), allowed);
+        }
+    }
+    if is_prod && let Some(rate) = document.decimal("clock.compression") {
+        let allowed = "no compression in stage prod".to_owned();
+        document.fault(
+            "clock.compression",
+            FaultKind::Conflict,
+            rate.to_string(),
+            allowed,
+        );
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or("");
+    let host = match authority.rsplit_once(':') {
+        Some((host, _)) if !authority.ends_with(']') => host,
+        _ => authority,
+    };
+    matches!(host, "127.0.0.1" | "[::1]" | "localhost")
+}
+
+fn check_bounds(document: &mut Document) {
+    let (interval, lag) = (
+        document.integer("journal.sync_interval_ms"),
+        document.integer("journal.sync_lag_max_ms"),
+    );
+    if let (Some(interval), Some(lag)) = (interval, lag)
+        && lag < interval
+    {
+        let allowed = format!("at least sync_interval_ms, which is {interval}");
+        document.fault(
+            "journal.sync_lag_max_ms",
+            FaultKind::Conflict,
+            format!("integer {lag}"),
+            allowed,
+        );
+    }
+    if let Some(records) = document.integer("telemetry.ring_records")
+        && records & (records - 1) != 0
+    {
+        let found = format!("integer {records}");
+        document.fault(
+            "telemetry.ring_records",
+            FaultKind::OutOfRange,
+            found,
+            "a power of two".to_owned(),
+        );
+    }
+}
+
+/// Checks that symbols and slot ids are unique and that slots name what is there; returns for each slot the
+/// place of its instrument.
+fn check_lists(document: &mut Document) -> Vec<usize> {
+    let mut symbols: Vec<String> = Vec::new();
+    for at in 0..document.length("instrument") {
+        let path = format!("instrument[{at}].symbol");
+        let Some(symbol) = document.text(&path) else {
+            continue;
+        };
+        if !symbol
+            .chars()
+            .all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit())
+        {
+            let allowed = "upper-case letters and digits, such as BTCUSDT".to_owned();
+            document.fault(&path, FaultKind::OutOfRange, format!("text {symbol:?}"), allowed);
+        }
+        if symbols.contains(&symbol) {
+            document.fault(
+                &path,
+                FaultKind::Duplicate,
+                format!("text {symbol:?}"),
+                "each symbol once".to_owned(),
+            );
+        }
+        symbols.push(symbol);
+    }
+    let mut places = Vec::new();
+    let mut highest = 0;
+    for at in 0..document.length("slot") {
+        let path = format!("slot[{at}].id");
+        if let Some(id) = document.integer(&path) {
+            if id <= highest {
+                let allowed = format!("above {highest}, the id before it");
+                document.fault(&path, FaultKind::Duplicate, format!("integer {id}"), allowed);
+            }
+            highest = highest.max(id);
+        }
+        let path = format!("slot[{at}].symbol");
+        let Some(symbol) = document.text(&path) else {
+            continue;
+        };
+        match symbols.iter().position(|known| *known == symbol) {
+            Some(place) => places.push(place),
+            None => {
+                let allowed = format!("a symbol of [[instrument]]: {}", symbols.join(", "));
+                document.fault(&path, FaultKind::Conflict, format!("text {symbol:?}"), allowed);
+            }
+        }
+    }
+    places
+}
+
+/// A document without faults.
+struct Taken {
+    document: Document,
+}
+
+impl Taken {
+    fn config(&self, currency: Currency, places: &[usize]) -> ServiceConfig {
+        ServiceConfig {
+            name: self.text("service.name"),
+            stage: match self.text("service.stage").as_str() {
+                "prod" => Stage::Prod,
+                "paper" => Stage::Paper,
+                _ => Stage::Dev,
+            },
+            run_folder: self.text("service.run_folder"),
+            bundle_store: self.text("service.bundle_store"),
+            trusted_keys_file: self.text("service.trusted_keys_file"),
+            risk_limits_file: self.text("service.risk_limits_file"),
+            portfolio_currency: currency,
+            venue: self.venue(),
+            instruments: (0..self.document.length("instrument"))
+                .map(|at| InstrumentChoice {
+                    symbol: self.text(&format!("instrument[{at}].symbol")),
+                })
+                .collect(),
+            slots: places
+                .iter()
+                .enumerate()
+                .map(|(at, place)| self.slot(at, *place, currency))
+                .collect(),
+            engine: EngineSettings {
+                bar_span: Nanos::from_secs(self.integer("engine.bar_seconds")),
+                bar_close_grace: self.millis("engine.bar_close_grace_ms"),
+                order_ack_timeout: self.millis("engine.order_ack_timeout_ms"),
+            },
+            clock: ClockConfig {
+                compression: self.document.decimal("clock.compression"),
+                offset_max: self.millis("clock.offset_max_ms"),
+            },
+            journal: JournalConfig {
+                segment_bytes_max: self.number("journal.segment_bytes_max"),
+                sync_interval: self.millis("journal.sync_interval_ms"),
+                sync_lag_max: self.millis("journal.sync_lag_max_ms"),
+            },
+            metrics_port: self.number("telemetry.metrics_port"),
+            snapshot_interval: self.millis("telemetry.snapshot_interval_ms"),
+            ring_records: self.number("telemetry.ring_records"),
+        }
+    }
+
+    fn venue(&self) -> VenueConfig {
+        VenueConfig {
+            venue: Venue::from_name(&self.text("venue.name")).expect("a checked venue"),
+            rest_url: self.text("venue.rest_url"),
+            ws_url: self.text("venue.ws_url"),
+            ws_api_url: self.text("venue.ws_api_url"),
+            api_key_env: self.text("venue.api_key_env"),
+            api_secret_env: self.text("venue.api_secret_env"),
+            recv_window: self.millis("venue.recv_window_ms"),
+        }
+    }
+
+    fn slot(&self, at: usize, instrument: usize, currency: Currency) -> SlotChoice {
+        let capital = self
+            .document
+            .decimal(&format!("slot[{at}].capital"))
+            .expect("a checked decimal");
+        SlotChoice {
+            slot: SlotId(self.number(&format!("slot[{at}].id"))),
+            instrument,
+            capital: Money::from_decimal_units(capital.units(), currency),
+        }
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.document.text(path).expect("a checked text")
+    }
+
+    fn integer(&self, path: &str) -> i64 {
+        self.document.integer(path).expect("a checked number")
+    }
+
+    fn millis(&self, path: &str) -> Nanos {
+        Nanos::from_millis(self.integer(path))
+    }
+
+    fn number<N: TryFrom<i64>>(&self, path: &str) -> N {
+        let Ok(number) = N::try_from(self.integer(path)) else {
+            unreachable!("{path} is within its range");
+        };
+        number
+    }
+}
