@@ -16,6 +16,7 @@ const LENGTH: Kind = Kind::Integer {
     max: LENGTH_MAX,
 };
 
+#[expect(clippy::cast_possible_wrap, reason = "a bound of a few thousand")]
 pub(crate) static KEYS: &[Key] = &[
     Key::required(
         "bar_seconds",

@@ -19,6 +19,7 @@ mod schema;
 mod service;
 mod service_schema;
 mod strategy;
+mod values;
 
 pub use fault::{ConfigErrors, Fault, FaultKind};
 pub use features::{parse_feature_spec, unit_of};

@@ -297,12 +297,11 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         let Some(symbol) = document.text(&path) else {
             continue;
         };
-        match symbols.iter().position(|known| *known == symbol) {
-            Some(place) => places.push(place),
-            None => {
-                let allowed = format!("a symbol of [[instrument]]: {}", symbols.join(", "));
-                document.fault(&path, FaultKind::Conflict, format!("text {symbol:?}"), allowed);
-            }
+        if let Some(place) = symbols.iter().position(|known| *known == symbol) {
+            places.push(place);
+        } else {
+            let allowed = format!("a symbol of [[instrument]]: {}", symbols.join(", "));
+            document.fault(&path, FaultKind::Conflict, format!("text {symbol:?}"), allowed);
         }
     }
     places

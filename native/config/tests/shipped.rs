@@ -164,82 +164,85 @@ fn files_that_extend_each_other_in_a_circle_are_refused() {
     ));
 }
 
+/// A key, its shipped text and a looser one.
+const LOOSER: [(&str, &str, &str); 14] = [
+    (
+        "max_position_usd = 100000.0",
+        "max_position_usd = 100000.00000001",
+        "position_limits.max_position_usd",
+    ),
+    (
+        "concentration = 0.25",
+        "concentration = 0.26",
+        "position_limits.max_portfolio_concentration",
+    ),
+    (
+        "max_leverage = 3.0",
+        "max_leverage = 3.1",
+        "position_limits.max_leverage",
+    ),
+    (
+        "var_limit_1d_95 = 5000.0",
+        "var_limit_1d_95 = 5001",
+        "risk_metrics.var_limit_1d_95",
+    ),
+    (
+        "max_drawdown_pct = 0.15",
+        "max_drawdown_pct = 0.16",
+        "risk_metrics.max_drawdown_pct",
+    ),
+    (
+        "max_data_age_ms = 5000",
+        "max_data_age_ms = 5001",
+        "risk_metrics.max_data_age_ms",
+    ),
+    (
+        "max_order_size_usd = 10000.0",
+        "max_order_size_usd = 10001",
+        "order_limits.max_order_size_usd",
+    ),
+    (
+        "rate_per_min = 60 ",
+        "rate_per_min = 61 ",
+        "order_limits.max_order_rate_per_min",
+    ),
+    (
+        "collar_bps = 200",
+        "collar_bps = 201",
+        "order_limits.price_collar_bps",
+    ),
+    (
+        "duplicate_window_ms = 1000",
+        "duplicate_window_ms = 999",
+        "order_limits.duplicate_window_ms",
+    ),
+    (
+        "execution_limit = 200",
+        "execution_limit = 201",
+        "order_limits.repeated_execution_limit",
+    ),
+    (
+        "window_ms = 60000",
+        "window_ms = 59999",
+        "order_limits.repeated_execution_window_ms",
+    ),
+    (
+        "margin_buffer = 0.20",
+        "margin_buffer = 0.19",
+        "margin.margin_buffer",
+    ),
+    (
+        "call_threshold = 0.05",
+        "call_threshold = 0.04",
+        "margin.margin_call_threshold",
+    ),
+];
+
 #[test]
 fn a_looser_limit_is_named_and_a_tighter_one_is_not() {
     let policy = limits();
     assert_eq!(not_looser_than(&policy, &policy), []);
-    for (from, to, key) in [
-        (
-            "max_position_usd = 100000.0",
-            "max_position_usd = 100000.00000001",
-            "position_limits.max_position_usd",
-        ),
-        (
-            "concentration = 0.25",
-            "concentration = 0.26",
-            "position_limits.max_portfolio_concentration",
-        ),
-        (
-            "max_leverage = 3.0",
-            "max_leverage = 3.1",
-            "position_limits.max_leverage",
-        ),
-        (
-            "var_limit_1d_95 = 5000.0",
-            "var_limit_1d_95 = 5001",
-            "risk_metrics.var_limit_1d_95",
-        ),
-        (
-            "max_drawdown_pct = 0.15",
-            "max_drawdown_pct = 0.16",
-            "risk_metrics.max_drawdown_pct",
-        ),
-        (
-            "max_data_age_ms = 5000",
-            "max_data_age_ms = 5001",
-            "risk_metrics.max_data_age_ms",
-        ),
-        (
-            "max_order_size_usd = 10000.0",
-            "max_order_size_usd = 10001",
-            "order_limits.max_order_size_usd",
-        ),
-        (
-            "rate_per_min = 60 ",
-            "rate_per_min = 61 ",
-            "order_limits.max_order_rate_per_min",
-        ),
-        (
-            "collar_bps = 200",
-            "collar_bps = 201",
-            "order_limits.price_collar_bps",
-        ),
-        (
-            "duplicate_window_ms = 1000",
-            "duplicate_window_ms = 999",
-            "order_limits.duplicate_window_ms",
-        ),
-        (
-            "execution_limit = 200",
-            "execution_limit = 201",
-            "order_limits.repeated_execution_limit",
-        ),
-        (
-            "window_ms = 60000",
-            "window_ms = 59999",
-            "order_limits.repeated_execution_window_ms",
-        ),
-        (
-            "margin_buffer = 0.20",
-            "margin_buffer = 0.19",
-            "margin.margin_buffer",
-        ),
-        (
-            "call_threshold = 0.05",
-            "call_threshold = 0.04",
-            "margin.margin_call_threshold",
-        ),
-    ] {
+    for (from, to, key) in LOOSER {
         let changed = text("risk_limits.toml").replacen(from, to, 1);
         let bundle = parse_risk_limits("bundle", &changed).unwrap_or_else(|errors| panic!("{errors}"));
         let looser = not_looser_than(&bundle, &policy);
