@@ -375,7 +375,9 @@ impl Layer<'_> {
                 return;
             }
         };
-        self.document.lists.insert(path.to_owned(), list.len());
+        // What is beyond the bound is reported as a whole, not element by element.
+        let walked = list.len().min(*allowed.end());
+        self.document.lists.insert(path.to_owned(), walked);
         if !allowed.contains(&list.len()) {
             let words = format!("{} to {} tables", allowed.start(), allowed.end());
             self.push(

@@ -35,7 +35,7 @@ pub use service::{
 pub use strategy::{StrategyConfig, parse_strategy};
 
 /// Largest file that is read, bytes.
-pub const FILE_BYTES_MAX: usize = 1 << 20;
+pub const FILE_BYTES_MAX: usize = 1 << 16;
 
 /// Checks a file of any kind and drops what it says: the verdict alone.
 ///

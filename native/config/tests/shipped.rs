@@ -261,3 +261,17 @@ fn amounts_of_another_currency_count_as_looser() {
     let bundle = parse_risk_limits("bundle", &other).expect("valid limits");
     assert_eq!(not_looser_than(&bundle, &limits()).len(), 3);
 }
+
+#[test]
+fn a_list_beyond_its_bound_and_a_file_beyond_its_size_are_one_fault() {
+    let one = "\n[[feature]]\nname = \"f\"\nkind = \"hour_sin\"\nunit = \"cycle\"\n";
+    let many: String = (0..65)
+        .map(|at| one.replace("\"f\"", &format!("\"f{at}\"")))
+        .collect();
+    let errors =
+        parse_feature_spec("many.toml", &format!("bar_seconds = 900\n{many}")).expect_err("65 features");
+    assert_eq!(errors.faults().len(), 1, "{errors}");
+    let errors =
+        parse_feature_spec("large.toml", &"#".repeat(config::FILE_BYTES_MAX + 1)).expect_err("too large");
+    assert_eq!(errors.faults().len(), 1, "{errors}");
+}
