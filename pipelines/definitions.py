@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import checks, cleaned, raw
+from assets import checks, cleaned, features, models, raw
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, cleaned)
+CHAIN = (raw, cleaned, features, models)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
-CHECKS = (checks,)
+CHECKS = (checks, features)
 """Modules of asset checks."""
 
 SCHEDULES: tuple[dg.ScheduleDefinition, ...] = ()

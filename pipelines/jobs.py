@@ -11,12 +11,12 @@ CHAIN_GROUPS = ("raw", "cleaned", "features", "models", "backtests", "bundles")
 
 MAIN_JOB = "main_job"
 
-DAILY_GROUPS = ("raw", "cleaned")
+DAILY_GROUPS = ("raw", "cleaned", "features")
 
 ingest_daily = dg.define_asset_job(
     "ingest_daily",
     selection=dg.AssetSelection.groups(*DAILY_GROUPS),
-    description="Raw and cleaned bars of one day or a range of days.",
+    description="Raw and cleaned bars, features and labels of one day or a range of days.",
 )
 
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pipelines.artifact_io_manager import ArtifactIOManager
 from pipelines.expectation_process import expectation_runner
 from pipelines.io_managers import DeltaIOManager
+from py_rt.backtesting.ledger import TrialLedger
 from py_rt.data.cleaning import BarRules
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.storage import Lake
@@ -56,6 +58,8 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
     }
     return {
         "io_manager": DeltaIOManager(lake),
+        "artifacts": ArtifactIOManager(home_folder(environ) / "artifacts"),
+        "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
         "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),

@@ -319,9 +319,38 @@ QUARANTINED_BARS = Table(
     key=("source_sha256", "source_row"),
 )
 
+LABELS = Table(
+    "labels",
+    "features",
+    "What happened after each bar's close, for every bar whose future is complete",
+    (
+        Column("instrument", pl.String(), "our name of the instrument"),
+        Column("ts_close", pl.Int64(), "end of the bar at which a decision is made, UTC ns"),
+        Column("label", pl.Int8(), "1 where the price rose over the horizon, else 0", minimum=0),
+        Column("label_end_ts", pl.Int64(), "when the label becomes known, UTC ns"),
+        Column("ret", pl.Float64(), "return over the horizon, a ratio"),
+        DATE,
+    ),
+    key=("instrument", "ts_close"),
+    rules=(RowRule("a label is known after its bar", pl.col("label_end_ts") > pl.col("ts_close")),),
+)
 
-TABLES = {table.name: table for table in (RAW_BARS, RAW_DAILY_BARS, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS)}
-"""Every declared table by name."""
+FEATURES_BAR = Table(
+    "features_bar",
+    "features",
+    "Features at each bar's close: beside these columns, one Float32 column per feature of the specification",
+    (
+        Column("instrument", pl.String(), "our name of the instrument"),
+        Column("ts_close", pl.Int64(), "end of the bar, UTC ns"),
+        Column("is_warm", pl.Boolean(), "whether every feature has enough bars behind it"),
+        DATE,
+    ),
+    key=("instrument", "ts_close"),
+)
+"""Not among `TABLES`: the specification of the features, not this page, says which further columns there are."""
+
+TABLES = {table.name: table for table in (RAW_BARS, RAW_DAILY_BARS, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS, LABELS)}
+"""Every table that is declared whole, by name."""
 
 
 def table_named(name: str, tables: Iterable[Table] | None = None) -> Table:

@@ -1,1 +1,19 @@
 //! The only crate that knows Python; a few lines per function.
+
+mod arrow;
+mod error;
+mod features;
+mod indicators;
+
+use pyo3::prelude::*;
+
+/// The Rust half of py_rt, as Python calls it.
+#[pymodule]
+mod py_rt_core {
+    #[pymodule_export]
+    use crate::error::CoreError;
+    #[pymodule_export]
+    use crate::features::{FeatureStream, compute_features, feature_spec_json, warmup_bars};
+    #[pymodule_export]
+    use crate::indicators::calculate_sma;
+}

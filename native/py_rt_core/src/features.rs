@@ -1,0 +1,150 @@
+//! Features over columns of bars: the engine's own incremental code, run along the rows.
+
+use arrow_array::RecordBatch;
+use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
+use engine::FeatureRow;
+use engine::signals::{FeatureEngine, FeatureSpec};
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+
+use crate::arrow;
+use crate::error::refused;
+
+/// Columns of features and the mask of rows in which all of them are warm.
+type Columns<'py> = (Vec<Bound<'py, PyArray1<f32>>>, Bound<'py, PyArray1<bool>>);
+
+/// The canonical JSON of a feature file: the bytes whose SHA-256 is the specification's identity.
+///
+/// `text` is TOML; `file_name` only names it in errors. Raises `CoreError` with every fault, file:line each.
+#[pyfunction]
+pub(crate) fn feature_spec_json(text: &str, file_name: &str) -> PyResult<String> {
+    let spec = config::parse_feature_spec(file_name, text).map_err(refused)?;
+    Ok(config::feature_spec_canonical_json(&spec))
+}
+
+/// Bars after which every feature of the specification has a value, wherever the stream begins.
+#[pyfunction]
+pub(crate) fn warmup_bars(spec_json: &str) -> PyResult<usize> {
+    Ok(engine_of(spec_json)?.1.warmup_bars())
+}
+
+/// Features of every bar of a frame.
+///
+/// `frame`: Int64 columns ts_open (ns, UTC), open, high, low, close (units of 1e-8), volume (units of 1e-8), rows in
+/// order of time; anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
+/// specification's order and a bool array: which rows are warm. A row that is not warm holds zeros.
+/// Raises `CoreError` for a wrong specification, column or bar, naming the row.
+#[pyfunction]
+pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) -> PyResult<Columns<'py>> {
+    let py = frame.py();
+    let (spec, mut engine) = engine_of(spec_json)?;
+    let batches = arrow::batches(frame)?;
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut columns: Vec<Vec<f32>> = spec.features.iter().map(|_| Vec::with_capacity(rows)).collect();
+    let mut warm = Vec::with_capacity(rows);
+    py.detach(|| {
+        for batch in &batches {
+            each_bar(batch, spec.bar_span, |bar| {
+                let row = engine.on_bar(bar);
+                warm.push(row.is_some());
+                let values = row.as_ref().map(FeatureRow::as_slice);
+                for (at, column) in columns.iter_mut().enumerate() {
+                    column.push(values.map_or(0.0, |values| values[at]));
+                }
+            })?;
+        }
+        Ok::<_, PyErr>(())
+    })?;
+    let columns = columns
+        .into_iter()
+        .map(|column| column.into_pyarray(py))
+        .collect();
+    Ok((columns, warm.into_pyarray(py)))
+}
+
+/// The same features, one bar at a time: what the service does.
+#[pyclass(module = "py_rt_core")]
+pub(crate) struct FeatureStream {
+    engine: FeatureEngine,
+    span: Nanos,
+}
+
+#[pymethods]
+impl FeatureStream {
+    /// A cold stream for a specification's canonical JSON.
+    #[new]
+    fn new(spec_json: &str) -> PyResult<Self> {
+        let (spec, engine) = engine_of(spec_json)?;
+        Ok(Self {
+            engine,
+            span: spec.bar_span,
+        })
+    }
+
+    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8); gives its row as a list of floats that
+    /// hold float32 values, or `None` while a feature is not warm.
+    #[pyo3(signature = (ts_open, open, high, low, close, volume))]
+    fn push(
+        &mut self,
+        ts_open: i64,
+        open: i64,
+        high: i64,
+        low: i64,
+        close: i64,
+        volume: i64,
+    ) -> PyResult<Option<Vec<f32>>> {
+        let bar = bar(self.span, [ts_open, open, high, low, close, volume]).map_err(refused)?;
+        Ok(self.engine.on_bar(&bar).map(|row| row.as_slice().to_vec()))
+    }
+}
+
+fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
+    let spec = config::parse_feature_spec_json("features.json", spec_json).map_err(refused)?;
+    let engine = FeatureEngine::new(&spec).map_err(refused)?;
+    Ok((spec, engine))
+}
+
+fn each_bar(batch: &RecordBatch, span: Nanos, mut take: impl FnMut(&Bar)) -> PyResult<()> {
+    let names = ["ts_open", "open", "high", "low", "close", "volume"];
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        columns.push(arrow::int64(batch, name)?.values().iter());
+    }
+    for row in 0..batch.num_rows() {
+        // The columns of a batch have one length, so none of them ends before the others.
+        let values: [i64; 6] =
+            std::array::from_fn(|column| columns[column].next().copied().unwrap_or_default());
+        take(&bar(span, values).map_err(|fault| refused(format!("row {row}: {fault}")))?);
+    }
+    Ok(())
+}
+
+/// A bar of the grid; the fault in words otherwise.
+fn bar(span: Nanos, [ts_open, open, high, low, close, volume]: [i64; 6]) -> Result<Bar, String> {
+    let [open, high, low, close] = [open, high, low, close].map(Price::from_units);
+    let ts_open = Timestamp::from_nanos(ts_open);
+    let volume = Quantity::from_units(volume);
+    let bar = Bar {
+        instrument: InstrumentId(0),
+        ts_open,
+        span,
+        open,
+        high,
+        low,
+        close,
+        volume,
+    };
+    if ts_open.floor_to(span) != ts_open {
+        return Err(format!(
+            "ts_open {} is not on the grid of {} ns",
+            ts_open.nanos(),
+            span.0
+        ));
+    }
+    if !bar.is_consistent() {
+        return Err(format!(
+            "needs 0 < low <= open, close <= high and volume >= 0; found {open} {high} {low} {close} {volume}"
+        ));
+    }
+    Ok(bar)
+}

@@ -1,0 +1,1 @@
+"""Features: named columns over bars, computed by the same Rust code that trades."""

@@ -1,0 +1,150 @@
+"""Technical features, as a file of `config/features/` names them.
+
+The formulas live in Rust (`engine::signals`), once: here a table of bars goes in as Arrow columns and comes back with
+one Float32 column per feature. The service runs the same code one bar at a time, so both have the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import py_rt_core
+
+from py_rt.errors import PyRtError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BAR_COLUMNS = ("ts_open", "open", "high", "low", "close", "volume")
+"""What a bar is made of: Int64, nanoseconds and units of 1e-8."""
+
+WARM = "is_warm"
+
+
+class FeatureError(PyRtError):
+    """A feature file that is refused, or bars of which no features can be made."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """An ordered set of features.
+
+    Attributes:
+        canonical: the specification as canonical JSON; what a bundle carries as `features.json`.
+        names: column names, in the model's order.
+        bar_ns: length of a bar, nanoseconds.
+    """
+
+    canonical: str
+    names: tuple[str, ...]
+    bar_ns: int
+
+    @classmethod
+    def from_toml(cls, path: Path) -> FeatureSet:
+        """Read a feature file.
+
+        Raises:
+            FeatureError: every fault of the file, each with its line.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise FeatureError(f"cannot read feature file {path}: {error.strerror}") from error
+        try:
+            return cls.from_canonical(py_rt_core.feature_spec_json(text, str(path)))
+        except py_rt_core.CoreError as error:
+            raise FeatureError(str(error)) from error
+
+    @classmethod
+    def from_canonical(cls, canonical: str) -> FeatureSet:
+        """Take a specification's canonical JSON."""
+        parsed = json.loads(canonical)
+        return cls(canonical, tuple(item["name"] for item in parsed["features"]), int(parsed["bar_ns"]))
+
+    @property
+    def sha256(self) -> str:
+        """The specification's identity: SHA-256 of the canonical JSON, hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @property
+    def warmup_bars(self) -> int:
+        """Bars after which every feature has a value, wherever the table begins."""
+        return py_rt_core.warmup_bars(self.canonical)
+
+    def compute(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Features of every bar.
+
+        Args:
+            bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64. A hole in the grid makes the
+                features cold again.
+
+        Returns:
+            One Float32 column per name, and `is_warm` (Boolean). Rows that are not warm hold nulls.
+
+        Raises:
+            FeatureError: a column or bar that is refused, with its row.
+        """
+        absent = [name for name in BAR_COLUMNS if name not in bars.columns]
+        if absent:
+            raise FeatureError(f"bars lack {', '.join(absent)}; they have {', '.join(bars.columns)}")
+        try:
+            columns, warm = py_rt_core.compute_features(self.canonical, bars.select(BAR_COLUMNS))
+        except py_rt_core.CoreError as error:
+            raise FeatureError(str(error)) from error
+        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
+        frame = frame.with_columns(pl.Series(WARM, warm))
+        return frame.with_columns(pl.when(pl.col(WARM)).then(pl.col(name)).alias(name) for name in self.names)
+
+
+def rows_that_look_ahead(features: FeatureSet, bars: pl.DataFrame, cuts: list[int]) -> list[int]:
+    """Rows whose features change when the bars after them are taken away: there must be none.
+
+    Args:
+        features: what to compute.
+        bars: as for :meth:`FeatureSet.compute`.
+        cuts: row numbers to try; each recomputes on the rows up to and including it.
+
+    Returns:
+        The row numbers of `cuts` whose bits differ.
+    """
+    whole = features.compute(bars)
+    found = []
+    for row in cuts:
+        cut = features.compute(bars.head(row + 1)).tail(1)
+        if not _same_bits(whole.slice(row, 1), cut, features.names):
+            found.append(row)
+    return found
+
+
+def rows_that_differ_online(features: FeatureSet, bars: pl.DataFrame, start: int) -> list[int]:
+    """Rows that the incremental path, started at row `start`, computes with other bits than the table: none must.
+
+    Args:
+        features: what to compute.
+        bars: as for :meth:`FeatureSet.compute`.
+        start: row of the first bar that the incremental path sees.
+
+    Returns:
+        Row numbers that are warm on both sides and differ, or that are cold after the warm-up.
+    """
+    whole = features.compute(bars)
+    stream = py_rt_core.FeatureStream(features.canonical)
+    table = whole.select(features.names).to_numpy()
+    found = []
+    for row, bar in enumerate(bars.select(BAR_COLUMNS).iter_rows()):
+        online = stream.push(*bar) if row >= start else None
+        if online is None:
+            if row >= start + features.warmup_bars and whole[WARM][row]:
+                found.append(row)
+        elif np.asarray(online, dtype=np.float32).tobytes() != table[row].astype(np.float32).tobytes():
+            found.append(row)
+    return found
+
+
+def _same_bits(left: pl.DataFrame, right: pl.DataFrame, names: tuple[str, ...]) -> bool:
+    return left.select(WARM, *names).equals(right.select(WARM, *names), null_equal=True)
