@@ -1,0 +1,87 @@
+"""The feature layer as the graph runs it: bodies, checks that pass, and checks that find what is planted."""
+
+from datetime import date
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from assets import features
+from py_rt.ml.features.technical import FeatureSet
+
+BAR_NS = 900 * 10**9
+BARS_A_DAY = 96
+FIRST_DAY = date(2021, 10, 1)
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict[str, bytes]:
+    made = features.feature_spec()
+    assert isinstance(made, dg.Output)
+    value: dict[str, bytes] = made.value
+    return value
+
+
+@pytest.fixture(scope="module")
+def bars() -> pl.DataFrame:
+    random = np.random.default_rng(5)
+    rows = 6 * BARS_A_DAY
+    close = 4_300_000_000_000 + np.cumsum(random.integers(-900, 901, rows)) * 1_000_000
+    opened = np.concatenate([close[:1], close[:-1]])
+    first = (FIRST_DAY.toordinal() - date(1970, 1, 1).toordinal()) * BARS_A_DAY * BAR_NS
+    frame = pl.DataFrame(
+        {
+            "ts_open": first + np.arange(rows) * BAR_NS,
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
+            "volume": random.integers(4, 10**10, rows),
+        }
+    )
+    return frame.with_columns(
+        pl.lit("BTCUSDT").alias("instrument"),
+        (pl.col("ts_open") + BAR_NS).alias("ts_close"),
+        pl.from_epoch("ts_open", time_unit="ns").dt.date().alias("date"),
+    )
+
+
+def outcome(result: object) -> dg.AssetCheckResult:
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def table(spec: dict[str, bytes], bars: pl.DataFrame) -> pl.DataFrame:
+    made = FeatureSet.from_canonical(spec["features.json"].decode()).compute(bars)
+    return bars.select("instrument", "ts_close", "date").hstack(made)
+
+
+def test_the_specification_is_the_shipped_file(spec: dict[str, bytes]) -> None:
+    assert list(spec) == ["features.json"]
+    assert spec["features.json"].startswith(b'{"bar_ns":900000000000,"features":[')
+
+
+def test_honest_bars_pass_every_check(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
+    assert outcome(features.no_look_ahead(feature_spec=spec, clean_bars=bars)).passed
+    assert outcome(features.batch_equals_incremental(feature_spec=spec, clean_bars=bars)).passed
+    assert outcome(features.missing_rate(features_bar=table(spec, bars))).passed
+
+
+def test_a_hole_in_the_bars_is_missing_features(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
+    holed = bars.filter(pl.int_range(pl.len()) != 400)
+    result = outcome(features.missing_rate(features_bar=table(spec, holed)))
+    assert not result.passed
+    assert result.metadata["missing_share"].value != 0.0
+
+
+def test_a_single_null_is_missing(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
+    rows = table(spec, bars)
+    last = rows["ts_close"].max()
+    nulled = rows.with_columns(pl.when(pl.col("ts_close") != last).then(pl.col("rsi_14")).alias("rsi_14"))
+    assert not outcome(features.missing_rate(features_bar=nulled)).passed
+
+
+def test_the_lookback_covers_the_warm_up(spec: dict[str, bytes]) -> None:
+    warmup = FeatureSet.from_canonical(spec["features.json"].decode()).warmup_bars
+    assert warmup <= features.LOOKBACK_DAYS * BARS_A_DAY
