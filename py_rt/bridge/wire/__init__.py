@@ -1,0 +1,1 @@
+"""Generated messages; everything else speaks in `py_rt.bridge`'s own types."""
