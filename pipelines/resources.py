@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pipelines.artifact_io_manager import ArtifactIOManager
+from pipelines.artifacts import ArtifactIOManager
 from pipelines.expectation_process import expectation_runner
 from pipelines.io_managers import DeltaIOManager
 from py_rt.backtesting.ledger import TrialLedger

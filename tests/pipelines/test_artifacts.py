@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.artifact_io_manager import ArtifactIOManager
+from pipelines.artifacts import ArtifactIOManager
 from py_rt.errors import TableError
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2021-11-01")
