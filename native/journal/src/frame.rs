@@ -1,0 +1,167 @@
+//! One record's bytes: `len u32 | kind u8 | 0 0 0 | seq u64 | ts i64 | payload | chain [16] | crc32c u32`,
+//! little endian. The CRC covers everything before it; the chain covers every record so far.
+
+/// Bytes before the payload.
+pub const HEADER_BYTES: usize = 24;
+/// Bytes after the payload.
+pub const TRAILER_BYTES: usize = 20;
+/// Longest payload, bytes.
+pub const PAYLOAD_MAX_BYTES: usize = 4 << 20;
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// The run's header, record 0.
+    Header = 1,
+    /// An input of the engine.
+    Event = 2,
+    /// An output of the engine, for comparison.
+    Action = 3,
+    /// A checkpoint.
+    Checkpoint = 4,
+}
+
+/// The running hash over all records: the first 16 bytes of a BLAKE3.
+pub type Chain = [u8; 16];
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Fewer bytes than the record needs.
+    #[error("the record is cut short")]
+    Short,
+    /// The payload exceeds [`PAYLOAD_MAX_BYTES`].
+    #[error("the payload exceeds {PAYLOAD_MAX_BYTES} bytes")]
+    TooLong,
+    /// The checksum differs.
+    #[error("the record's checksum differs")]
+    Checksum,
+    /// The chain differs: a record before it was changed, lost or added.
+    #[error("the record does not continue the chain")]
+    Chain,
+    /// An unknown kind, or reserved bytes that are not zero.
+    #[error("the record's kind is unknown to this version")]
+    Kind,
+}
+
+/// A record read in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// What it holds.
+    pub kind: Kind,
+    /// Its position in the journal.
+    pub seq: u64,
+    /// Engine time, UTC nanoseconds.
+    pub ts: i64,
+    /// Its content.
+    pub payload: &'a [u8],
+    /// The chain after it.
+    pub chain: Chain,
+    /// Its length in the segment, bytes.
+    pub bytes: usize,
+}
+
+fn next_chain(previous: &Chain, body: &[u8]) -> Chain {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous).update(body);
+    let mut chain = [0; 16];
+    chain.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    chain
+}
+
+/// Appends a record to `out` and returns the chain after it.
+///
+/// # Errors
+/// [`FrameError::TooLong`]; `out` is then unchanged.
+pub fn encode(
+    out: &mut Vec<u8>,
+    previous: &Chain,
+    (kind, seq, ts): (Kind, u64, i64),
+    payload: &[u8],
+) -> Result<Chain, FrameError> {
+    let len = u32::try_from(payload.len()).map_err(|_| FrameError::TooLong)?;
+    if payload.len() > PAYLOAD_MAX_BYTES {
+        return Err(FrameError::TooLong);
+    }
+    let start = out.len();
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&[kind as u8, 0, 0, 0]);
+    out.extend_from_slice(&seq.to_le_bytes());
+    out.extend_from_slice(&ts.to_le_bytes());
+    out.extend_from_slice(payload);
+    let chain = next_chain(previous, &out[start..]);
+    out.extend_from_slice(&chain);
+    let crc = crc32c::crc32c(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+    Ok(chain)
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], FrameError> {
+    let part = bytes.get(at..at + N).ok_or(FrameError::Short)?;
+    part.try_into().map_err(|_| FrameError::Short)
+}
+
+/// Reads the record at the start of `bytes`.
+///
+/// # Errors
+/// Every [`FrameError`]; nothing is guessed.
+pub fn decode<'a>(bytes: &'a [u8], previous: &Chain) -> Result<Frame<'a>, FrameError> {
+    let len = usize::try_from(u32::from_le_bytes(array(bytes, 0)?)).map_err(|_| FrameError::TooLong)?;
+    if len > PAYLOAD_MAX_BYTES {
+        return Err(FrameError::TooLong);
+    }
+    let end = HEADER_BYTES + len;
+    let chain: Chain = array(bytes, end)?;
+    if u32::from_le_bytes(array(bytes, end + 16)?) != crc32c::crc32c(&bytes[..end + 16]) {
+        return Err(FrameError::Checksum);
+    }
+    let kind = match array::<4>(bytes, 4)? {
+        [1, 0, 0, 0] => Kind::Header,
+        [2, 0, 0, 0] => Kind::Event,
+        [3, 0, 0, 0] => Kind::Action,
+        [4, 0, 0, 0] => Kind::Checkpoint,
+        _ => return Err(FrameError::Kind),
+    };
+    if next_chain(previous, &bytes[..end]) != chain {
+        return Err(FrameError::Chain);
+    }
+    Ok(Frame {
+        kind,
+        seq: u64::from_le_bytes(array(bytes, 8)?),
+        ts: i64::from_le_bytes(array(bytes, 16)?),
+        payload: &bytes[HEADER_BYTES..end],
+        chain,
+        bytes: end + TRAILER_BYTES,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_refused() {
+        let mut bytes = Vec::new();
+        let chain = encode(&mut bytes, &[0; 16], (Kind::Event, 7, -9), b"payload").expect("fits");
+        let frame = decode(&bytes, &[0; 16]).expect("whole");
+        assert_eq!(
+            (frame.kind, frame.seq, frame.ts, frame.payload),
+            (Kind::Event, 7, -9, &b"payload"[..])
+        );
+        assert_eq!((frame.chain, frame.bytes), (chain, bytes.len()));
+        for cut in 0..bytes.len() {
+            assert_eq!(
+                decode(&bytes[..cut], &[0; 16]),
+                Err(FrameError::Short),
+                "cut at {cut}"
+            );
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&bad, &[0; 16]).is_err(), "bit {bit}");
+        }
+        assert_eq!(decode(&bytes, &[1; 16]), Err(FrameError::Chain));
+    }
+}
