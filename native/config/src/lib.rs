@@ -1,6 +1,6 @@
 //! `config`: the one validator of files; reports every fault with file:line.
 //!
-//! Each kind of file is closed: its keys are a table ([`schema`]), and whatever is not in the table is a
+//! Each kind of file is closed: its keys are a table ([`schema()`]), and whatever is not in the table is a
 //! fault. All faults of a file come back at once ([`ConfigErrors`]), each with its place, what was found
 //! and what is allowed. Decimal values are read from their source text, never through a float.
 //!
