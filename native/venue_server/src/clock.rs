@@ -14,6 +14,7 @@ pub(crate) struct VenueClock {
     venue: Timestamp,
     /// Wall time at which venue time was `venue`; `None` while paused.
     running_since: Option<Instant>,
+    has_moved: bool,
 }
 
 impl VenueClock {
@@ -23,6 +24,7 @@ impl VenueClock {
             wall_span: Nanos(wall_span.0.max(1)),
             venue: start,
             running_since: None,
+            has_moved: false,
         }
     }
 
@@ -32,6 +34,11 @@ impl VenueClock {
             Some(since) => self.venue.plus(self.to_venue(since.elapsed())),
             None => self.venue,
         }
+    }
+
+    /// Whether something that is due at `ts` has come. Before time first runs, only what came before the start has.
+    pub(crate) fn has_reached(&self, ts: Timestamp, now: Timestamp) -> bool {
+        if self.has_moved { ts <= now } else { ts < now }
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -44,6 +51,7 @@ impl VenueClock {
     }
 
     pub(crate) fn resume(&mut self) {
+        self.has_moved = true;
         if self.is_paused() {
             self.running_since = Some(Instant::now());
         }
@@ -51,6 +59,7 @@ impl VenueClock {
 
     /// Moves venue time forward.
     pub(crate) fn advance(&mut self, by: Nanos) {
+        self.has_moved = true;
         self.venue = self.venue.plus(Nanos(by.0.max(0)));
     }
 

@@ -55,6 +55,12 @@ pub(crate) async fn run<F, R>(
                 }
             }
             _ = stop.changed() => {
+                // What was published before the end still arrives.
+                if let Ok(text) = queue.try_recv()
+                    && !send_queued(&mut socket, text, &mut queue).await
+                {
+                    return;
+                }
                 close(&mut socket, "Server is shutting down").await;
                 return;
             }

@@ -9,8 +9,7 @@ use domain::{
     TradeId,
 };
 use simulation::{
-    DepthFeed, FeeAsset, FeeSchedule, Market, NewOrder, OPENING_LEAD, OrderId, OrderOutcome, Outbox, Output,
-    Owner,
+    DepthFeed, FeeAsset, FeeSchedule, Market, NewOrder, OrderId, OrderOutcome, Outbox, Output, Owner,
 };
 
 use crate::account::Account;
@@ -52,13 +51,12 @@ pub(crate) struct Venue {
 }
 
 impl Venue {
-    /// The venue of a configuration, its clock paused at the opening of the book.
+    /// The venue of a configuration, its clock paused at the opening of the first bar.
     pub(crate) fn new(config: &ServerConfig, keys: Vec<ApiKey>) -> Result<Self, ServerError> {
         let (warmup, played) = config.split_bars()?;
         let bps = (config.maker_bps, config.taker_bps);
         let listing = Listing::new(&config.symbol, config.tick_size(), bps, config.weight_per_minute)?;
         let start = played.first().map_or(Timestamp::EPOCH, |bar| bar.ts_open);
-        let start = Timestamp::from_nanos(start.nanos() - OPENING_LEAD.0);
         let span = played.first().map_or(Nanos(1), |bar| bar.span);
         let market = Market::new(&listing.instrument, config.flow, played.to_vec())?;
         let opening = config.opening_balances(&listing.instrument)?;
@@ -93,7 +91,7 @@ impl Venue {
     /// Plays all that is due; returns venue time.
     pub(crate) fn catch_up(&mut self) -> Timestamp {
         let now = self.clock.now();
-        while let Some(ts) = self.next_due().filter(|ts| *ts <= now) {
+        while let Some(ts) = self.next_due().filter(|ts| self.clock.has_reached(*ts, now)) {
             if self.depth100.due() == Some(ts) {
                 self.publish_depth(Stream::Depth100);
             } else if self.depth1000.due() == Some(ts) {
