@@ -1,13 +1,4 @@
 //! The light venue: own orders against a stream of recorded quotes and trades.
-//!
-//! **Taking**: at the quoted best of the other side, up to what it shows and own orders have not taken; what is
-//! taken stays taken while the price stays. The rest of a limit order rests, any other rest expires: nothing
-//! is known of the levels behind the best.
-//!
-//! **Resting**: behind all that the level shows; an order behind the best price is placed when its price becomes
-//! the best. It fills by trades at its price after what is ahead, by trades that pass it, and when the other
-//! side's quote reaches it, each unit of trade or quote once. What is ahead shrinks by trades and by its share of
-//! cancellations.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -52,7 +43,16 @@ pub struct QuoteVenueConfig {
     pub fees: FeeSchedule,
 }
 
-/// A venue over recorded public events. See the module's text for how it fills.
+/// A venue over recorded public events.
+///
+/// **Taking**: at the quoted best of the other side, up to what it shows and own orders have not taken; what is
+/// taken stays taken while the price stays. The rest of a limit order rests, any other rest expires: nothing
+/// is known of the levels behind the best.
+///
+/// **Resting**: behind all that the level shows; an order behind the best price is placed when its price becomes
+/// the best. It fills by trades at its price after what is ahead, by trades that pass it, and when the other
+/// side's quote reaches it, each unit of trade or quote once. What is ahead shrinks by trades and by its share of
+/// cancellations.
 #[derive(Debug)]
 pub struct QuoteVenue<I: Iterator<Item = PublicEvent>> {
     events: Peekable<I>,

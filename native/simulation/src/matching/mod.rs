@@ -1,15 +1,4 @@
 //! Price-time priority matching of own orders among the crowd's liquidity.
-//!
-//! **Queue position** is pessimistic: an own order joins the back of all that its level shows, and what is
-//! ahead of it shrinks only by trades and by its proportional share of cancellations, rounded against it.
-//! One unit of liquidity fills one order: what an own order takes is gone for every other, and a public
-//! trade's quantity is shared out along the queue once.
-//!
-//! **The record stays exact.** While a bar is played, own trades stand in the place of recorded ones: an own
-//! taker's volume is given up by later trades of the same bar, and where the bar's range or remaining volume
-//! does not cover it, the crowd's liquidity is withdrawn before the order reaches it. A resting own order
-//! that the market trades or quotes through fills whole, at its own price; the part that the bar does not
-//! cover is reported to its owner only, with a number from [`OFF_TAPE_ID_BASE`].
 
 mod book;
 mod outbox;
@@ -79,6 +68,17 @@ struct Taker {
 }
 
 /// The matching engine of one instrument.
+///
+/// **Queue position** is pessimistic: an own order joins the back of all that its level shows, and what is
+/// ahead of it shrinks only by trades and by its proportional share of cancellations, rounded against it.
+/// One unit of liquidity fills one order: what an own order takes is gone for every other, and a public
+/// trade's quantity is shared out along the queue once.
+///
+/// **The record stays exact.** While a bar is played, own trades stand in the place of recorded ones: an own
+/// taker's volume is given up by later trades of the same bar, and where the bar's range or remaining volume
+/// does not cover it, the crowd's liquidity is withdrawn before the order reaches it. A resting own order
+/// that the market trades or quotes through fills whole, at its own price; the part that the bar does not
+/// cover is reported to its owner only, with a number from [`OFF_TAPE_ID_BASE`].
 #[derive(Debug)]
 pub struct MatchingEngine {
     lot: i64,
