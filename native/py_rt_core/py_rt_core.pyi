@@ -30,6 +30,15 @@ class FeatureStream:
 def calculate_sma(prices: Sequence[float] | npt.NDArray[Any] | object, window: int) -> npt.NDArray[np.float64]:
     """Simple moving average of the last `window` prices; the first `window - 1` values are NaN."""
 
+def check_config(kind: str, path: str) -> None:
+    """Check a configuration file; raise CoreError with every fault, one a line."""
+
+def config_keys(kind: str) -> list[tuple[str, str, str, str | None, str, str]]:
+    """Every key of a kind of file: path, type and range, presence, default, unit, meaning."""
+
+def config_kinds() -> list[str]:
+    """Names of the kinds of files."""
+
 def compute_features(
     spec_json: str, frame: _ArrowStream
 ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.bool_]]:

@@ -1,10 +1,47 @@
-"""The entry point of the command `py_rt`."""
+"""The command `py_rt`: one file per noun, each a thin door to a room of the library or to a child process.
+
+Exit status: 0 done; 1 it failed; 2 the command line or a file was wrong; 3 a check of the data failed.
+"""
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
+
+import typer
 
 import py_rt
+from py_rt.cli import config, run, ui
+
+OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
+
+_EPILOG = "Exit status: 0 done; 1 failed; 2 wrong command line or file; 3 a check of the data failed."
+
+app = typer.Typer(
+    name="py_rt",
+    help="Research in Python, execution in Rust.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("ui")(ui.ui)
+app.add_typer(config.app, name="config")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"py_rt {py_rt.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Research in Python, execution in Rust."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,8 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: what follows the command's name; `None` reads the process's own.
     """
-    parser = argparse.ArgumentParser(prog="py_rt", description="Research in Python, execution in Rust.")
-    parser.add_argument("--version", action="version", version=f"py_rt {py_rt.__version__}")
-    parser.parse_args(arguments)
-    parser.print_help()
-    return 0
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except typer.Abort:
+        return FAILED
+    except Exception as error:
+        # click's usage errors know how to show themselves; anything else is a defect and keeps its traceback.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return WRONG
+    return status if isinstance(status, int) else OK

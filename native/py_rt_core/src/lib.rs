@@ -1,6 +1,7 @@
 //! The only crate that knows Python; a few lines per function.
 
 mod arrow;
+mod config_files;
 mod error;
 mod features;
 mod indicators;
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 /// The Rust half of py_rt, as Python calls it.
 #[pymodule]
 mod py_rt_core {
+    #[pymodule_export]
+    use crate::config_files::{check_config, config_keys, config_kinds};
     #[pymodule_export]
     use crate::error::CoreError;
     #[pymodule_export]

@@ -1,0 +1,28 @@
+"""`py_rt run`: make assets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+
+def run(
+    select: Annotated[str, typer.Option(help="Asset keys by commas, or Dagster's selection; default: all.")] = "",
+    partition: Annotated[str, typer.Option(help="One day, such as 2021-10-27.")] = "",
+    partition_range: Annotated[str, typer.Option(help="Days A...B, both included.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Make the offline chain: raw, cleaned, features, models.
+
+    Example: py_rt run --select features_bar --partition 2021-10-27
+    """
+    line = [sys.executable, "-m", "pipelines.run"]
+    line += ["--select", select] if select else ["--job", "main_job"]
+    line += ["--partition", partition] if partition else []
+    line += ["--partition-range", partition_range] if partition_range else []
+    line += ["--json"] if json else []
+    # A child: it imports Dagster, which this package does not know.
+    raise typer.Exit(subprocess.run(line, check=False).returncode)
