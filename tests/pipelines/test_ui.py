@@ -7,8 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from typing import IO, TYPE_CHECKING
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from pipelines.ui import command
 
@@ -49,9 +52,12 @@ def test_it_serves_the_project(tmp_path: Path) -> None:
     assert served.stdout is not None
     try:
         wait_until_serving(served.stdout)
-        query = "%7BrepositoriesOrError%7B...on%20RepositoryConnection%7Bnodes%7Blocation%7Bname%7D%7D%7D%7D%7D"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/graphql?query={query}", timeout=60) as response:
-            assert '"py_rt"' in response.read().decode()
+        # It says so a moment before its port opens: the connection is tried again with growing pauses.
+        session = requests.Session()
+        session.mount("http://", HTTPAdapter(max_retries=Retry(connect=8, backoff_factor=0.1)))
+        query = "{repositoriesOrError{...on RepositoryConnection{nodes{location{name}}}}}"
+        response = session.get(f"http://127.0.0.1:{port}/graphql", params={"query": query}, timeout=60)
+        assert '"py_rt"' in response.text
     finally:
         os.killpg(served.pid, signal.SIGTERM)
         served.wait(timeout=60)
