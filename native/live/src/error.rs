@@ -1,0 +1,73 @@
+//! What can end the service, and the exit status that says so.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Exit status after a drain, and of a check that found nothing.
+pub const EXIT_OK: u8 = 0;
+/// Exit status of a defect: a thread of the service ended on its own.
+pub const EXIT_DEFECT: u8 = 1;
+/// Exit status of a refused command line, configuration or environment.
+pub const EXIT_CONFIG: u8 = 2;
+/// Exit status when another instance holds the run folder.
+pub const EXIT_HELD: u8 = 3;
+/// Exit status when the venue could not be used at the start.
+pub const EXIT_VENUE: u8 = 4;
+/// Exit status when the record is damaged or cannot be written.
+pub const EXIT_RECORD: u8 = 5;
+/// Exit status of a drain that could not prove that no order is left at the venue.
+pub const EXIT_ORDERS_LEFT: u8 = 6;
+
+/// Why the service did not start, or ended.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// The service's file, or one that it extends, was refused.
+    #[error("{0}")]
+    Config(#[from] config::LoadError),
+    /// Other files that the service's file names were refused; one fault per line.
+    #[error("{}", .0.join("\n"))]
+    Files(Vec<String>),
+    /// A file or folder of the run could not be used.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the run does not hold what it should.
+    #[error("{path}: {problem}")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The run folder, a socket or a segment in it was refused.
+    #[error(transparent)]
+    Ipc(#[from] ipc::IpcError),
+    /// Another process holds the run folder.
+    #[error("{path} is held by {holder}: stop that instance first, or give this one a run_folder of its own")]
+    Held {
+        /// The run folder.
+        path: PathBuf,
+        /// Who holds it, as far as it says.
+        holder: String,
+    },
+}
+
+impl LiveError {
+    /// The exit status that tells this error from others.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Files(_) | Self::File { .. } | Self::Content { .. } | Self::Ipc(_) => {
+                EXIT_CONFIG
+            }
+            Self::Held { .. } => EXIT_HELD,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Everything that is read before anything is touched: the service's file and the files it names.
+
+use std::path::{Path, PathBuf};
+
+use config::{LoadedService, SourceText};
+use engine::risk::RiskLimits;
+
+use crate::error::LiveError;
+
+/// Largest file that the service's file may name, bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A service's configuration, whole and checked.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The service's file with the texts it was read from.
+    pub service: LoadedService,
+    /// The policy that no bundle may loosen.
+    pub limits: RiskLimits,
+    /// The text of the policy, for the record of the run.
+    pub limits_source: SourceText,
+}
+
+impl Setup {
+    /// Reads the service's file and every file it names. Relative paths are relative to where the service was
+    /// started.
+    ///
+    /// # Errors
+    /// [`LiveError::Config`] for faults of the service's file, [`LiveError::Files`] for those of the others, all at
+    /// once.
+    pub fn load(path: &Path) -> Result<Self, LiveError> {
+        let service = config::load_service(path)?;
+        let limits_source = read(Path::new(&service.config.risk_limits_file)).map_err(one)?;
+        let limits = config::parse_risk_limits(&limits_source.name, &limits_source.text)
+            .map_err(|errors| one(errors.to_string()))?;
+        let (found, wanted) = (
+            limits.max_position_usd.currency(),
+            service.config.portfolio_currency,
+        );
+        if found != wanted {
+            return Err(one(format!(
+                "{}: currency: found {found}; allowed: {wanted}, the service's portfolio_currency",
+                limits_source.name
+            )));
+        }
+        Ok(Self {
+            service,
+            limits,
+            limits_source,
+        })
+    }
+
+    /// Where the run keeps its files.
+    #[must_use]
+    pub fn run_folder(&self) -> PathBuf {
+        PathBuf::from(&self.service.config.run_folder)
+    }
+}
+
+fn one(fault: String) -> LiveError {
+    LiveError::Files(vec![fault])
+}
+
+fn read(path: &Path) -> Result<SourceText, String> {
+    let name = path.display().to_string();
+    let fault = |problem: &dyn std::fmt::Display| format!("{name}: cannot be read: {problem}");
+    let size = std::fs::metadata(path).map_err(|error| fault(&error))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(fault(&format_args!(
+            "{size} bytes; allowed: at most {FILE_BYTES_MAX}"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
+    Ok(SourceText { name, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: &str = include_str!("../../../config/risk_limits.toml");
+
+    fn write(folder: &Path, limits: &str) -> PathBuf {
+        let limits_path = folder.join("risk_limits.toml");
+        std::fs::write(&limits_path, limits).unwrap();
+        let base = include_str!("../../../config/base.toml");
+        std::fs::write(
+            folder.join("base.toml"),
+            base.replace("config/risk_limits.toml", &limits_path.display().to_string()),
+        )
+        .unwrap();
+        let paper = folder.join("paper.toml");
+        std::fs::write(&paper, include_str!("../../../config/paper.toml")).unwrap();
+        paper
+    }
+
+    #[test]
+    fn the_shipped_configuration_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::load(&write(folder.path(), LIMITS)).unwrap();
+        assert_eq!(setup.service.config.name, "paper");
+        assert_eq!(setup.limits.max_order_rate_per_min, 60);
+        assert_eq!(setup.run_folder(), Path::new(".py_rt/runs/paper"));
+    }
+
+    #[test]
+    fn every_fault_of_a_named_file_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let typo = LIMITS
+            .replace("max_leverage", "max_levrage")
+            .replace("= 0.25", "= 2.5");
+        let message = Setup::load(&write(folder.path(), &typo)).unwrap_err().to_string();
+        for part in [
+            "risk_limits.toml:7:1: position_limits.max_levrage: unknown key",
+            "did you mean position_limits.max_leverage?",
+            "max_portfolio_concentration: not allowed: found float 2.5",
+        ] {
+            assert!(message.contains(part), "{part:?} not in:\n{message}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_and_a_foreign_currency_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paper = write(
+            folder.path(),
+            &LIMITS.replace("currency = \"USDT\"", "currency = \"EUR\""),
+        );
+        let message = Setup::load(&paper).unwrap_err().to_string();
+        assert!(message.contains("found EUR; allowed: USDT"), "{message}");
+        std::fs::remove_file(folder.path().join("risk_limits.toml")).unwrap();
+        let message = Setup::load(&paper).unwrap_err().to_string();
+        assert!(message.contains("risk_limits.toml: cannot be read"), "{message}");
+    }
+}
