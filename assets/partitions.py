@@ -26,7 +26,8 @@ def first_month(first_day: date) -> date:
 
 
 daily = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat())
-monthly = dg.MonthlyPartitionsDefinition(start_date=first_month(FIRST_DAY).isoformat())
+monthly = dg.MonthlyPartitionsDefinition(start_date=first_month(FIRST_DAY).isoformat(), end_offset=1)
+"""Month M is for use *in* M and made from what was known before it, so the current month exists already."""
 
 single_run = dg.BackfillPolicy.single_run()
 """Every daily asset: one run makes any number of days."""

@@ -9,6 +9,7 @@ import dagster as dg
 from assets import checks, cleaned, features, models, raw
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
+from pipelines.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ CHAIN = (raw, cleaned, features, models)
 CHECKS = (checks, features)
 """Modules of asset checks."""
 
-SCHEDULES: tuple[dg.ScheduleDefinition, ...] = ()
 SENSORS: tuple[dg.SensorDefinition, ...] = ()
 
 

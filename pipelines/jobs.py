@@ -19,6 +19,14 @@ ingest_daily = dg.define_asset_job(
     description="Raw and cleaned bars, features and labels of one day or a range of days.",
 )
 
+MONTHLY_GROUPS = ("models", "backtests", "bundles")
+
+train_monthly = dg.define_asset_job(
+    "train_monthly",
+    selection=dg.AssetSelection.groups(*MONTHLY_GROUPS),
+    description="Model, backtests and bundle of one month.",
+)
+
 
 class ChainConfig(dg.Config):
     """What to make."""
@@ -48,4 +56,4 @@ def main_job() -> None:
     run_chain()
 
 
-JOBS = (ingest_daily, main_job)
+JOBS = (ingest_daily, train_monthly, main_job)

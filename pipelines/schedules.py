@@ -1,0 +1,30 @@
+"""When things happen by themselves: ingestion every day, retraining every month. Times are UTC."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from pipelines.jobs import ingest_daily, train_monthly
+
+DAILY_AT = "15 0 * * *"
+"""A quarter past midnight: a day is read when it is over and its last bar has closed."""
+
+MONTHLY_AT = "0 3 2 * *"
+"""The second day of a month, after the first day's ingestion had a day to be repeated."""
+
+
+@dg.schedule(job=ingest_daily, cron_schedule=DAILY_AT, execution_timezone="UTC")
+def daily_ingestion(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Make yesterday: raw and cleaned bars, features, labels."""
+    day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
+    return dg.RunRequest(run_key=f"day-{day}", partition_key=day)
+
+
+@dg.schedule(job=train_monthly, cron_schedule=MONTHLY_AT, execution_timezone="UTC")
+def monthly_retraining(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Make this month's model, from what was known before the month began."""
+    month = context.scheduled_execution_time.date().replace(day=1).isoformat()
+    return dg.RunRequest(run_key=f"month-{month}", partition_key=month)
+
+
+SCHEDULES = (daily_ingestion, monthly_retraining)
