@@ -5,6 +5,8 @@ mod indicators;
 mod model;
 mod spec;
 
+// A word of the model port: who implements it knows this crate only.
+pub use domain::Decimal;
 pub use features::{FeatureEngine, SpecError};
 pub use model::{Model, Score};
 pub use spec::{FeatureDef, FeatureKind, FeatureSpec};
