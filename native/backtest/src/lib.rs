@@ -3,10 +3,19 @@
 //! The same engine as live: events in, actions out. The loop gives it the simulated venue's events and its own timers
 //! in order of time, and hands the venue what the engine sends. A decision taken at a bar's close therefore meets the
 //! market as it is one entry latency later, never the close it was taken on.
+//!
+//! [`over_bars`] and [`over_quotes`] put engine, program and venue together from [`Settings`]; [`run`] takes them as
+//! they are.
 
+mod data;
+mod error;
 mod report;
 mod run;
+mod settings;
 mod timers;
 
-pub use report::{BacktestReport, EquityPoint};
-pub use run::{BacktestError, Start, run};
+pub use data::{over_bars, over_quotes, tick_of};
+pub use error::BacktestError;
+pub use report::{BacktestReport, EquityPoint, Holding, OrderEnds};
+pub use run::{EQUITY_POINTS_MAX, Start, run};
+pub use settings::{BACKTEST_EPOCH, BACKTEST_SLOT, Program, Settings};
