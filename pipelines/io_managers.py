@@ -52,6 +52,7 @@ class DeltaIOManager(dg.IOManager):
                 "dagster/uri": written.uri,
                 "dagster/row_count": written.rows,
                 "delta_version": written.version,
+                "changed": written.changed,
             }
         )
 

@@ -6,6 +6,7 @@ credentials from the environment as delta-rs reads them). Rules that keep a tabl
 * the partition column is a `pl.Date`; any other type is refused, because Delta compares strings as strings;
 * a write names its days as a half-open window `[start, end)`; rows outside of it, or without a day, are refused,
   and exactly those days are replaced, also when a run covers many of them or is repeated;
+* a write of the very rows that are there commits nothing, so that a table's version says when it changed;
 * a read filters by the same half-open window, never by equality with its first day;
 * raw tables are append-once: a day that has rows is never written again.
 """
@@ -65,11 +66,19 @@ class DayWindow:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write left behind: rows written, the table's version after it, and where it lies."""
+    """What a write left behind.
+
+    Attributes:
+        rows: rows given.
+        version: of the table afterwards.
+        uri: where it lies.
+        changed: whether there was anything to commit; the same rows again leave the version as it is.
+    """
 
     rows: int
     version: int
     uri: str
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ def write_window(
             other columns or another partition column. Nothing is written then.
     """
     _check_days(uri, frame, column, window)
-    return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), predicate=window.sql(column)))
+    return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), window=window))
 
 
 def append_days(
@@ -187,14 +196,14 @@ def _check_days(uri: str, frame: pl.DataFrame, column: str, window: DayWindow | 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `predicate`."""
+    """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `window`."""
 
     uri: str
     frame: pl.DataFrame
     partitioned_by: str | None
     scales: dict[str, int]
     commit: dict[str, str]
-    predicate: str | None = None
+    window: DayWindow | None = None
     absent_days_of: str | None = None
 
 
@@ -211,8 +220,10 @@ def _write(write: _Write) -> Written:
         _check_form(uri, table, write.frame, write.partitioned_by)
         if write.absent_days_of is not None:
             if write.frame.is_empty():
-                return Written(0, int(table.version()), uri)
+                return Written(0, int(table.version()), uri, changed=False)
             _check_absent(uri, table, write.frame, write.absent_days_of)
+        elif _holds_already(table, write):
+            return Written(write.frame.height, int(table.version()), uri, changed=False)
         try:
             _commit(table, write)
         except CommitFailedError:
@@ -243,7 +254,24 @@ def _commit(table: DeltaTable, write: _Write) -> None:
     if write.absent_days_of is not None:
         write_deltalake(table, rows, mode="append", commit_properties=properties)
     else:
-        write_deltalake(table, rows, mode="overwrite", predicate=write.predicate, commit_properties=properties)
+        by, window = write.partitioned_by, write.window
+        predicate = window.sql(by) if window is not None and by is not None else None
+        write_deltalake(table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
+
+
+def _holds_already(table: DeltaTable, write: _Write) -> bool:
+    """Whether the rows to write are the rows that are there, in any order."""
+    held = pl.scan_delta(table)
+    if write.window is not None and write.partitioned_by is not None:
+        held = held.filter(write.window.holds(write.partitioned_by))
+    there = held.select(write.frame.columns).collect()
+    if there.height != write.frame.height:
+        return False
+    return _in_any_order(there).equals(_in_any_order(write.frame))
+
+
+def _in_any_order(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(frame.hash_rows().alias("__row")).sort("__row", *frame.columns) if frame.width else frame
 
 
 def _check_absent(uri: str, table: DeltaTable, frame: pl.DataFrame, column: str) -> None:

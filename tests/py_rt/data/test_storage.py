@@ -56,6 +56,28 @@ def test_a_rerun_leaves_the_same_rows(uri: str) -> None:
     assert len(values(uri, 0, 4)) == 15
 
 
+def numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("n"))
+
+
+def test_the_same_rows_again_leave_the_version(uri: str) -> None:
+    first = storage.write_window(uri, numbered(rows(0, 4)), window(0, 4))
+    again = storage.write_window(uri, numbered(rows(0, 4)).reverse(), window(0, 4))
+    part = storage.write_window(uri, numbered(rows(0, 4)).slice(3, 6), window(1, 2))
+    assert (first.changed, again.changed, part.changed) == (True, False, False)
+    assert first.version == again.version == part.version
+    other = storage.write_window(uri, numbered(rows(0, 4, value=2)), window(0, 4))
+    assert (other.changed, other.version) == (True, first.version + 1)
+    doubled = storage.write_window(uri, pl.concat([numbered(rows(0, 0, value=2)).head(1)] * 3), window(0, 0))
+    assert doubled.changed
+
+
+def test_a_whole_table_with_the_same_rows_leaves_the_version(uri: str) -> None:
+    assert storage.write_whole(uri, rows(0, 1)).changed
+    assert not storage.write_whole(uri, rows(0, 1)).changed
+    assert storage.write_whole(uri, rows(0, 2)).changed
+
+
 def test_a_day_without_rows_becomes_empty(uri: str) -> None:
     storage.write_window(uri, rows(0, 2), window(0, 2))
     storage.write_window(uri, rows(0, 0).clear(), window(1, 1))
