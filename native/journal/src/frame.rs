@@ -12,14 +12,12 @@ pub const PAYLOAD_MAX_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// The run's header, record 0.
+    /// A life of the service begins: record 0, and later lives.
     Header = 1,
     /// An input of the engine.
     Event = 2,
     /// An output of the engine, for comparison.
     Action = 3,
-    /// A checkpoint.
-    Checkpoint = 4,
 }
 
 /// The running hash over all records: the first 16 bytes of a BLAKE3.
@@ -120,7 +118,6 @@ pub fn decode<'a>(bytes: &'a [u8], previous: &Chain) -> Result<Frame<'a>, FrameE
         [1, 0, 0, 0] => Kind::Header,
         [2, 0, 0, 0] => Kind::Event,
         [3, 0, 0, 0] => Kind::Action,
-        [4, 0, 0, 0] => Kind::Checkpoint,
         _ => return Err(FrameError::Kind),
     };
     if next_chain(previous, &bytes[..end]) != chain {

@@ -1,0 +1,711 @@
+//! One value of every variant, each with its name in the golden file. `..._name` matches without a wildcard, so a new
+//! variant does not compile before it has a name here, and is missed by a test before it has a sample.
+
+use domain::{
+    Balance, Bar, BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, BundleDigest,
+    CancelRejectReason, CancelRequest, ClientOrderId, Currency, Decimal, Epoch, Fill, Instrument,
+    InstrumentId, InstrumentRules, InstrumentStatus, Level, Liquidity, MarketEvent, Money, Nanos,
+    OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderType, Price, Quantity,
+    Quote, RejectReason, RuleViolation, Side, SlotId, Text, TimeInForce, Timestamp, Trade, TradeId, Venue,
+    VenueOrderId, VenueState, VenueStatus,
+};
+use engine::risk::{DenyReason, RiskLimits};
+use engine::{
+    Action, ActivationRefusal, Alert, BookedFill, BundleActivated, CarriedOrder, CarriedSlot, CarriedState,
+    Command, CommandId, CommandKind, CommandRefusal, ControlLevel, Decision, EngineConfig, EventBody,
+    FeatureRow, FillKey, JournalHealth, Latch, LatchCause, ManualOrder, OrderUpdate, ParameterId,
+    PositionUpdate, Scope, Signal, SlotConfig, TimerId, VenuePosition,
+};
+use journal::codec::RecordedAction;
+use journal::{ConfigText, RunHeader};
+
+const BTC: InstrumentId = InstrumentId(0x0102);
+const SLOT: SlotId = SlotId(0x0304);
+const AT: Timestamp = Timestamp::from_nanos(0x0102_0304_0506_0708);
+
+pub const BIDS: [Level; 2] = [level(100, 5), level(99, 0)];
+pub const ASKS: [Level; 1] = [level(101, i64::MAX)];
+
+const fn level(price: i64, quantity: i64) -> Level {
+    Level {
+        price: Price::from_units(price),
+        quantity: Quantity::from_units(quantity),
+    }
+}
+
+fn price(units: i64) -> Price {
+    Price::from_units(units)
+}
+
+fn quantity(units: i64) -> Quantity {
+    Quantity::from_units(units)
+}
+
+fn currency(code: &str) -> Currency {
+    Currency::new(code).unwrap()
+}
+
+fn money(units: i128) -> Money {
+    Money::from_units(units, currency("USDT"))
+}
+
+fn order_id() -> ClientOrderId {
+    ClientOrderId {
+        epoch: Epoch(3),
+        slot: SLOT,
+        counter: 42,
+    }
+}
+
+fn request() -> OrderRequest {
+    OrderRequest {
+        client_order_id: order_id(),
+        instrument: BTC,
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        price: Some(price(-2)),
+        quantity: quantity(7),
+        time_in_force: TimeInForce::Gtc,
+        post_only: true,
+        reduce_only: false,
+    }
+}
+
+fn market_request() -> OrderRequest {
+    OrderRequest {
+        side: Side::Sell,
+        order_type: OrderType::Market,
+        price: None,
+        time_in_force: TimeInForce::Ioc,
+        post_only: false,
+        reduce_only: true,
+        ..request()
+    }
+}
+
+fn cancel() -> CancelRequest {
+    CancelRequest {
+        client_order_id: order_id(),
+        instrument: BTC,
+    }
+}
+
+fn fill() -> Fill {
+    Fill {
+        trade_id: TradeId(9),
+        price: price(11),
+        quantity: quantity(12),
+        side: Side::Sell,
+        fee: money(-13),
+        liquidity: Liquidity::Taker,
+    }
+}
+
+fn bar() -> Bar {
+    Bar {
+        instrument: BTC,
+        ts_open: AT,
+        span: Nanos(900),
+        open: price(1),
+        high: price(2),
+        low: price(3),
+        close: price(4),
+        volume: quantity(5),
+    }
+}
+
+fn instrument(status: InstrumentStatus) -> Instrument {
+    Instrument {
+        id: BTC,
+        venue: Venue::Binance,
+        symbol: Text::new("BTCUSDT").unwrap(),
+        base: currency("BTC"),
+        quote: currency("USDT"),
+        rules: InstrumentRules {
+            tick_size: price(1),
+            lot_size: quantity(2),
+            min_price: price(3),
+            max_price: price(4),
+            min_quantity: quantity(5),
+            max_quantity: quantity(6),
+            min_notional: money(i128::MAX),
+        },
+        status,
+    }
+}
+
+fn report(kind: OrderReportKind) -> EventBody<'static> {
+    EventBody::OrderReport(OrderReport {
+        client_order_id: order_id(),
+        instrument: BTC,
+        ts_event: AT,
+        kind,
+    })
+}
+
+fn command(kind: CommandKind) -> EventBody<'static> {
+    EventBody::Command(Command {
+        id: CommandId(77),
+        kind,
+    })
+}
+
+fn digest(fill: u8) -> BundleDigest {
+    BundleDigest([fill; 32])
+}
+
+fn market_events() -> Vec<MarketEvent<'static>> {
+    let update = BookUpdate {
+        instrument: BTC,
+        ts_event: AT,
+        kind: BookUpdateKind::Snapshot,
+        update_id: 8,
+        bids: &BIDS,
+        asks: &ASKS,
+    };
+    let delta = BookUpdate {
+        kind: BookUpdateKind::Delta,
+        bids: &[],
+        asks: &[],
+        ..update
+    };
+    let mut events = vec![MarketEvent::Book(update), MarketEvent::Book(delta)];
+    events.extend(
+        [
+            BookInvalidReason::Gap,
+            BookInvalidReason::Disconnected,
+            BookInvalidReason::Crossed,
+            BookInvalidReason::BestLevelMismatch,
+            BookInvalidReason::Stale,
+            BookInvalidReason::Malformed,
+        ]
+        .map(|reason| {
+            MarketEvent::BookInvalid(BookInvalid {
+                instrument: BTC,
+                reason,
+            })
+        }),
+    );
+    events.push(MarketEvent::Trade(Trade {
+        instrument: BTC,
+        ts_event: AT,
+        trade_id: TradeId(u64::MAX),
+        price: price(i64::MIN),
+        quantity: quantity(1),
+        aggressor: Side::Sell,
+    }));
+    events.push(MarketEvent::Quote(Quote {
+        instrument: BTC,
+        ts_event: AT,
+        update_id: 1,
+        bid: price(2),
+        bid_quantity: quantity(3),
+        ask: price(4),
+        ask_quantity: quantity(5),
+    }));
+    events.extend(
+        [
+            InstrumentStatus::Trading,
+            InstrumentStatus::CancelOnly,
+            InstrumentStatus::Halted,
+            InstrumentStatus::Unknown,
+        ]
+        .map(|status| MarketEvent::InstrumentUpdated(instrument(status))),
+    );
+    events.extend([VenueState::Online, VenueState::Offline].map(|state| {
+        MarketEvent::VenueStatus(VenueStatus {
+            venue: Venue::Binance,
+            state,
+        })
+    }));
+    events
+}
+
+fn reports() -> Vec<EventBody<'static>> {
+    let venue_order = VenueOrderId(Text::new("1234567890").unwrap());
+    let mut kinds = vec![
+        OrderReportKind::Accepted(venue_order),
+        OrderReportKind::NotSent,
+        OrderReportKind::OutcomeUnknown,
+        OrderReportKind::Filled(fill()),
+        OrderReportKind::Canceled,
+        OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder),
+        OrderReportKind::CancelRejected(CancelRejectReason::Other),
+        OrderReportKind::Expired,
+        OrderReportKind::NotFound,
+    ];
+    kinds.extend(
+        [
+            RejectReason::Filter,
+            RejectReason::InsufficientBalance,
+            RejectReason::WouldTake,
+            RejectReason::RateLimit,
+            RejectReason::DuplicateId,
+            RejectReason::Authentication,
+            RejectReason::NotTrading,
+            RejectReason::Other,
+        ]
+        .map(OrderReportKind::Rejected),
+    );
+    kinds.extend(statuses().map(|status| {
+        OrderReportKind::Found(OrderSnapshot {
+            status,
+            filled: quantity(3),
+        })
+    }));
+    kinds.into_iter().map(report).collect()
+}
+
+fn statuses() -> [OrderStatus; 11] {
+    [
+        OrderStatus::Initialized,
+        OrderStatus::Submitted,
+        OrderStatus::Accepted,
+        OrderStatus::PartiallyFilled,
+        OrderStatus::Filled,
+        OrderStatus::PendingCancel,
+        OrderStatus::Canceled,
+        OrderStatus::Rejected,
+        OrderStatus::Denied,
+        OrderStatus::Expired,
+        OrderStatus::Unknown,
+    ]
+}
+
+fn scopes() -> [Scope; 5] {
+    [
+        Scope::All,
+        Scope::Venue(Venue::Binance),
+        Scope::Instrument(BTC),
+        Scope::Slot(SLOT),
+        Scope::Order(order_id()),
+    ]
+}
+
+fn commands() -> Vec<EventBody<'static>> {
+    let scope = Scope::All;
+    let mut kinds: Vec<CommandKind> = scopes().map(CommandKind::Kill).to_vec();
+    kinds.extend([
+        CommandKind::Start(scope),
+        CommandKind::Pause(scope),
+        CommandKind::CancelOrders(scope),
+        CommandKind::ReduceOnly(scope),
+        CommandKind::Flatten {
+            scope,
+            max_slippage_bps: 50,
+        },
+        CommandKind::Rearm {
+            scope,
+            reason: Text::new("looked at it").unwrap(),
+        },
+        CommandKind::ManualOrder(ManualOrder {
+            slot: SLOT,
+            instrument: BTC,
+            side: Side::Buy,
+            order_type: OrderType::Market,
+            price: None,
+            quantity: quantity(1),
+        }),
+    ]);
+    kinds.extend(ParameterId::ALL.map(|parameter| CommandKind::SetParameter {
+        slot: SLOT,
+        parameter,
+        value: Decimal::from_units(-1),
+    }));
+    kinds.into_iter().map(command).collect()
+}
+
+/// Every event there is.
+pub fn events() -> Vec<EventBody<'static>> {
+    let mut all = vec![
+        EventBody::Started { epoch: Epoch(4) },
+        EventBody::HistoricalBar(bar()),
+        EventBody::TradesComplete {
+            instrument: BTC,
+            since: AT,
+        },
+        EventBody::Balance {
+            venue: Venue::Binance,
+            balance: Balance {
+                currency: currency("BTC"),
+                free: quantity(1),
+                locked: quantity(2),
+            },
+        },
+        EventBody::VenuePosition(VenuePosition {
+            instrument: BTC,
+            quantity: quantity(-3),
+        }),
+        EventBody::Reconciled {
+            venue: Venue::Binance,
+        },
+        EventBody::Timer(TimerId(u64::MAX)),
+        EventBody::BundleActivated(BundleActivated {
+            slot: SLOT,
+            digest: digest(0xab),
+            serial: 6,
+            expires: AT,
+        }),
+        EventBody::JournalHealth(JournalHealth::Healthy),
+        EventBody::JournalHealth(JournalHealth::Lagging),
+        EventBody::SlotCapital {
+            slot: SLOT,
+            capital: money(i128::MIN),
+        },
+    ];
+    all.extend(market_events().into_iter().map(EventBody::Market));
+    all.extend(reports());
+    all.extend(commands());
+    all
+}
+
+fn deny_reasons() -> Vec<DenyReason> {
+    let mut reasons = vec![
+        DenyReason::Killed,
+        DenyReason::Paused,
+        DenyReason::ReduceOnly,
+        DenyReason::NotReconciled,
+        DenyReason::VenueOffline,
+        DenyReason::JournalLagging,
+        DenyReason::NoBook,
+        DenyReason::StaleData,
+        DenyReason::PriceCollar,
+        DenyReason::OrderSize,
+        DenyReason::OrderRate,
+        DenyReason::Duplicate,
+        DenyReason::RepeatedExecution,
+        DenyReason::UnknownOutcome,
+        DenyReason::SelfTrade,
+        DenyReason::PositionLimit,
+        DenyReason::Concentration,
+        DenyReason::Leverage,
+        DenyReason::ValueAtRisk,
+        DenyReason::Drawdown,
+        DenyReason::MarginBuffer,
+        DenyReason::MarginCall,
+        DenyReason::SlotCapital,
+        DenyReason::Balance,
+        DenyReason::TooManyOrders,
+        DenyReason::Overflow,
+    ];
+    reasons.extend(
+        [
+            RuleViolation::NotTrading(InstrumentStatus::Halted),
+            RuleViolation::TickSize(price(1), price(2)),
+            RuleViolation::PriceRange(price(1), price(2), price(3)),
+            RuleViolation::LotSize(quantity(1), quantity(2)),
+            RuleViolation::QuantityRange(quantity(1), quantity(2), quantity(3)),
+            RuleViolation::MinNotional(money(1), money(2)),
+            RuleViolation::PriceMissing,
+        ]
+        .map(DenyReason::Rule),
+    );
+    reasons
+}
+
+fn alerts() -> [Alert; 17] {
+    [
+        Alert::DrawdownStop,
+        Alert::MarginCall,
+        Alert::RepeatedExecution,
+        Alert::UnknownOrder(order_id()),
+        Alert::LateFill(order_id()),
+        Alert::Overfill(order_id()),
+        Alert::PositionMismatch {
+            instrument: BTC,
+            difference: quantity(-1),
+        },
+        Alert::FeeAsset(currency("BNB")),
+        Alert::BundleExpired(SLOT),
+        Alert::ModelNotFinite(SLOT),
+        Alert::CapacityReached,
+        Alert::UnknownReport(order_id()),
+        Alert::IllegalTransition(order_id()),
+        Alert::CancelFailed(order_id()),
+        Alert::BookingFailed(order_id()),
+        Alert::FlattenIncomplete(SLOT),
+        Alert::UnknownInstrument(BTC),
+    ]
+}
+
+fn signal(decision: Decision) -> Action {
+    Action::Signal(Signal {
+        slot: SLOT,
+        instrument: BTC,
+        ts_close: AT,
+        features: FeatureRow::new(&[1.5, f32::NAN, -0.0]).unwrap(),
+        raw_score: f32::from_bits(0x7fc0_1234),
+        probability: 0.25,
+        decision,
+    })
+}
+
+fn facts() -> Vec<Action> {
+    vec![
+        Action::Cancel(cancel()),
+        Action::QueryOrder(cancel()),
+        Action::SetTimer {
+            timer: TimerId(1),
+            at: AT,
+        },
+        Action::RequestHistory {
+            instrument: BTC,
+            from: AT,
+            to: Timestamp::from_nanos(-1),
+        },
+        Action::BarClosed(bar()),
+        Action::Fill(BookedFill {
+            client_order_id: Some(order_id()),
+            slot: SLOT,
+            instrument: BTC,
+            ts_event: AT,
+            fill: fill(),
+            realized: money(-5),
+        }),
+        Action::Fill(BookedFill {
+            client_order_id: None,
+            slot: SLOT,
+            instrument: BTC,
+            ts_event: AT,
+            fill: Fill {
+                liquidity: Liquidity::Maker,
+                ..fill()
+            },
+            realized: money(0),
+        }),
+        Action::Position(PositionUpdate {
+            slot: SLOT,
+            instrument: BTC,
+            quantity: quantity(-1),
+            cost: money(2),
+            realized: money(3),
+            unrealized: money(4),
+            fees: money(5),
+            mark: price(6),
+        }),
+        Action::BundleActivated {
+            slot: SLOT,
+            digest: digest(1),
+            previous: None,
+        },
+        Action::BundleActivated {
+            slot: SLOT,
+            digest: digest(1),
+            previous: Some(digest(2)),
+        },
+    ]
+}
+
+/// Every action there is.
+pub fn actions() -> Vec<RecordedAction> {
+    let mut all = facts();
+    all.extend(
+        [
+            Decision::NoSignal,
+            Decision::Hold,
+            Decision::Enter,
+            Decision::Exit,
+        ]
+        .map(signal),
+    );
+    all.extend(deny_reasons().into_iter().map(|reason| Action::Denied {
+        request: request(),
+        reason,
+    }));
+    all.extend(statuses().map(|status| {
+        Action::OrderUpdate(OrderUpdate {
+            client_order_id: order_id(),
+            instrument: BTC,
+            status,
+            filled: quantity(1),
+            quantity: quantity(2),
+        })
+    }));
+    all.extend(scopes().map(|scope| Action::Control {
+        scope,
+        level: ControlLevel::Killed,
+    }));
+    all.extend(
+        [
+            ControlLevel::Running,
+            ControlLevel::Paused,
+            ControlLevel::ReduceOnly,
+        ]
+        .map(|level| Action::Control {
+            scope: Scope::All,
+            level,
+        }),
+    );
+    let results = [
+        Ok(()),
+        Err(CommandRefusal::UnknownTarget),
+        Err(CommandRefusal::OutOfRange),
+        Err(CommandRefusal::Latched),
+        Err(CommandRefusal::Denied),
+        Err(CommandRefusal::NoProgram),
+    ];
+    all.extend(results.map(|result| Action::CommandResult {
+        id: CommandId(5),
+        result,
+    }));
+    let refusals = [
+        ActivationRefusal::NotStaged,
+        ActivationRefusal::Expired,
+        ActivationRefusal::SlotMismatch,
+    ];
+    all.extend(refusals.map(|reason| Action::BundleRefused {
+        slot: SLOT,
+        digest: digest(3),
+        reason,
+    }));
+    all.extend(alerts().map(Action::Alert));
+    let mut recorded: Vec<RecordedAction> = all.into_iter().map(RecordedAction::Other).collect();
+    let fill_or_kill = OrderRequest {
+        time_in_force: TimeInForce::Fok,
+        ..request()
+    };
+    recorded.extend([request(), market_request(), fill_or_kill].map(RecordedAction::Submitted));
+    recorded
+}
+
+pub fn limits() -> RiskLimits {
+    let share = Decimal::from_units;
+    RiskLimits {
+        max_position_usd: money(1),
+        max_portfolio_concentration: share(2),
+        max_leverage: share(3),
+        var_limit_1d_95: money(4),
+        max_drawdown_pct: share(5),
+        max_order_size_usd: money(6),
+        max_order_rate_per_min: 7,
+        margin_buffer: share(8),
+        margin_call_threshold: share(9),
+        price_collar_bps: 10,
+        duplicate_window: Nanos(11),
+        repeated_execution_limit: 12,
+        repeated_execution_window: Nanos(13),
+        max_data_age: Nanos(14),
+    }
+}
+
+fn carried() -> CarriedState {
+    let causes = [
+        LatchCause::Operator,
+        LatchCause::Drawdown,
+        LatchCause::RepeatedExecution,
+    ];
+    CarriedState {
+        latches: causes
+            .map(|cause| Latch {
+                scope: Scope::All,
+                level: ControlLevel::Killed,
+                cause,
+            })
+            .to_vec(),
+        slots: vec![CarriedSlot {
+            slot: SLOT,
+            quantity: quantity(-1),
+            cost: money(2),
+            realized: money(3),
+            fees: money(4),
+            peak_equity: Some(money(5)),
+            daily_volatility: Decimal::from_units(6),
+        }],
+        orders: vec![CarriedOrder {
+            request: request(),
+            filled: quantity(1),
+            submitted_at: AT,
+            timeout_at: Some(AT),
+        }],
+        fills: vec![FillKey {
+            instrument: BTC,
+            trade_id: TradeId(1),
+            side: Side::Buy,
+        }],
+        foreign_fees: vec![Money::from_units(1, currency("BNB"))],
+        peak_equity: Some(money(7)),
+    }
+}
+
+/// A header with something in every list.
+pub fn header() -> RunHeader {
+    RunHeader {
+        binary_version: "0.1.0".to_owned(),
+        run_id: "sample".to_owned(),
+        config: EngineConfig {
+            epoch: Epoch(2),
+            portfolio_currency: currency("USDT"),
+            instruments: vec![instrument(InstrumentStatus::Trading)],
+            slots: vec![SlotConfig {
+                slot: SLOT,
+                instrument: BTC,
+                capital: money(1),
+            }],
+            limits: limits(),
+            bar_span: Nanos(1),
+            bar_close_grace: Nanos(2),
+            order_ack_timeout: Nanos(3),
+            require_reconciliation: true,
+            carried: carried(),
+        },
+        texts: vec![ConfigText {
+            name: "paper.toml".to_owned(),
+            text: "stage = \"paper\"\n".to_owned(),
+        }],
+    }
+}
+
+/// The variants of [`EventBody`], as many as there are.
+pub const EVENT_NAMES: usize = 18;
+
+pub fn event_name(body: &EventBody<'_>) -> &'static str {
+    match body {
+        EventBody::Started { .. } => "started",
+        EventBody::Market(market) => match market {
+            MarketEvent::Book(_) => "book",
+            MarketEvent::BookInvalid(_) => "book_invalid",
+            MarketEvent::Trade(_) => "trade",
+            MarketEvent::Quote(_) => "quote",
+            MarketEvent::InstrumentUpdated(_) => "instrument_updated",
+            MarketEvent::VenueStatus(_) => "venue_status",
+        },
+        EventBody::HistoricalBar(_) => "historical_bar",
+        EventBody::TradesComplete { .. } => "trades_complete",
+        EventBody::OrderReport(_) => "order_report",
+        EventBody::Balance { .. } => "balance",
+        EventBody::VenuePosition(_) => "venue_position",
+        EventBody::Reconciled { .. } => "reconciled",
+        EventBody::Timer(_) => "timer",
+        EventBody::Command(_) => "command",
+        EventBody::BundleActivated(_) => "bundle_activated",
+        EventBody::JournalHealth(_) => "journal_health",
+        EventBody::SlotCapital { .. } => "slot_capital",
+    }
+}
+
+/// The variants of [`Action`], as many as there are.
+pub const ACTION_NAMES: usize = 16;
+
+pub fn action_name(action: &RecordedAction) -> &'static str {
+    match action {
+        RecordedAction::Submitted(_) | RecordedAction::Other(Action::Submit(_)) => "submit",
+        RecordedAction::Other(action) => match action {
+            Action::Submit(_) => "submit",
+            Action::Cancel(_) => "cancel",
+            Action::QueryOrder(_) => "query_order",
+            Action::SetTimer { .. } => "set_timer",
+            Action::RequestHistory { .. } => "request_history",
+            Action::BarClosed(_) => "bar_closed",
+            Action::Signal(_) => "signal",
+            Action::Denied { .. } => "denied",
+            Action::OrderUpdate(_) => "order_update",
+            Action::Fill(_) => "fill",
+            Action::Position(_) => "position",
+            Action::Control { .. } => "control",
+            Action::CommandResult { .. } => "command_result",
+            Action::BundleActivated { .. } => "bundle_activated",
+            Action::BundleRefused { .. } => "bundle_refused",
+            Action::Alert(_) => "alert",
+        },
+    }
+}
