@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, Int64Array, RecordBatch};
+use arrow_array::{Array, Int64Array, RecordBatch, RecordBatchIterator};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -32,11 +32,23 @@ pub(crate) fn batches(frame: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
     reader.collect::<Result<_, _>>().map_err(refused)
 }
 
+/// A batch as a stream of the same interface: its buffers are shared, not copied.
+pub(crate) fn stream(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyCapsule>> {
+    let schema = batch.schema();
+    let reader = RecordBatchIterator::new([Ok(batch)], schema);
+    let stream = FFI_ArrowArrayStream::new(Box::new(reader));
+    // A consumer moves the structure out and leaves a released one; the capsule drops what nobody took.
+    PyCapsule::new_with_value(py, stream, STREAM_NAME)
+}
+
 /// A column of 64-bit integers without nulls.
 pub(crate) fn int64<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Int64Array> {
     let column = batch.column_by_name(name).ok_or_else(|| {
+        let found: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
         refused(format!(
-            "column {name} is missing; bars have ts_open, open, high, low, close, volume"
+            "column {name} is missing among {}; bars have ts_open, open, high, low, close, volume, and quotes \
+             ts_event, bid, bid_quantity, ask, ask_quantity",
+            found.join(", ")
         ))
     })?;
     let values = column.as_primitive_opt::<Int64Type>().ok_or_else(|| {

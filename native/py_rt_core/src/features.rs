@@ -104,7 +104,8 @@ fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
     Ok((spec, engine))
 }
 
-fn each_bar(batch: &RecordBatch, span: Nanos, mut take: impl FnMut(&Bar)) -> PyResult<()> {
+/// Hands every row of a batch to `take` as a bar; the fault of the first that is none, with its row.
+pub(crate) fn each_bar(batch: &RecordBatch, span: Nanos, mut take: impl FnMut(&Bar)) -> PyResult<()> {
     let names = ["ts_open", "open", "high", "low", "close", "volume"];
     let mut columns = Vec::with_capacity(names.len());
     for name in names {

@@ -1,6 +1,7 @@
 //! The only crate that knows Python; a few lines per function.
 
 mod arrow;
+mod backtesting;
 mod config_files;
 mod error;
 mod features;
@@ -11,6 +12,11 @@ use pyo3::prelude::*;
 /// The Rust half of py_rt, as Python calls it.
 #[pymodule]
 mod py_rt_core {
+    #[pymodule_export]
+    use crate::backtesting::{
+        BacktestResults, BarView, CancelWorking, Order, OrderUpdate, QuoteView, SlotView, Table,
+        backtest_strategy,
+    };
     #[pymodule_export]
     use crate::config_files::{check_config, config_keys, config_kinds};
     #[pymodule_export]

@@ -1,0 +1,163 @@
+//! The data of a backtest: bars or quotes, checked.
+
+use arrow_array::{Int64Array, RecordBatch};
+use backtest::tick_of;
+use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Quote, Timestamp};
+use pyo3::prelude::*;
+use simulation::PublicEvent;
+
+use super::columns::{QUOTE_COLUMNS, batches};
+use super::options::Options;
+use crate::arrow;
+use crate::error::refused;
+use crate::features::each_bar;
+
+/// Distance between points of equity over quotes, where none is given.
+const QUOTES_SPAN_SECONDS: i64 = 900;
+
+/// What a backtest runs over.
+pub(super) enum Market {
+    /// Bars of one span, ascending.
+    Bars {
+        /// The bars.
+        bars: Vec<Bar>,
+        /// Their length.
+        span: Nanos,
+    },
+    /// Quotes, ascending.
+    Quotes(Quotes),
+}
+
+impl Market {
+    /// Reads `data`; takes `bar_seconds` from the options.
+    pub(super) fn read(data: &Bound<'_, PyAny>, options: &mut Options<'_>) -> PyResult<Self> {
+        let batches = batches(data)?;
+        let given: Option<i64> = options.number("bar_seconds")?;
+        if given.is_some_and(|seconds| seconds <= 0) {
+            return Err(refused("config: bar_seconds must be above 0"));
+        }
+        let given = given.map(Nanos::from_secs);
+        let is_quotes = batches
+            .first()
+            .is_some_and(|batch| batch.column_by_name("bid").is_some());
+        if is_quotes {
+            let span = given.unwrap_or(Nanos::from_secs(QUOTES_SPAN_SECONDS));
+            return Quotes::check(&batches, span).map(Self::Quotes);
+        }
+        let span = match given {
+            Some(span) => span,
+            None => span_of(&batches)?,
+        };
+        let mut bars: Vec<Bar> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        let mut fault = None;
+        for batch in &batches {
+            each_bar(batch, span, |bar| {
+                if bars.last().is_some_and(|last| last.ts_open >= bar.ts_open) {
+                    fault.get_or_insert(bars.len());
+                }
+                bars.push(*bar);
+            })?;
+        }
+        match fault {
+            Some(row) => Err(refused(format!("row {row}: ts_open does not ascend"))),
+            None => Ok(Self::Bars { bars, span }),
+        }
+    }
+
+    /// Length of a bar, or the distance between points of equity.
+    pub(super) const fn span(&self) -> Nanos {
+        match self {
+            Self::Bars { span, .. } => *span,
+            Self::Quotes(quotes) => quotes.span,
+        }
+    }
+
+    /// The coarsest tick size that fits all prices.
+    pub(super) fn tick(&self) -> Price {
+        match self {
+            Self::Bars { bars, .. } => tick_of(
+                bars.iter()
+                    .flat_map(|bar| [bar.open, bar.high, bar.low, bar.close]),
+            ),
+            Self::Quotes(quotes) => tick_of(quotes.quotes().flat_map(|quote| [quote.bid, quote.ask])),
+        }
+    }
+}
+
+/// The smallest distance between two bars: their length.
+fn span_of(batches: &[RecordBatch]) -> PyResult<Nanos> {
+    let (mut before, mut smallest) = (None, i64::MAX);
+    for batch in batches {
+        for &ts_open in arrow::int64(batch, "ts_open")?.values() {
+            let step = before
+                .replace(ts_open)
+                .map(|before: i64| ts_open.saturating_sub(before));
+            smallest = smallest.min(step.filter(|step| *step > 0).unwrap_or(i64::MAX));
+        }
+    }
+    if smallest == i64::MAX {
+        return Err(refused(
+            "the length of a bar cannot be told from fewer than two rows: give bar_seconds",
+        ));
+    }
+    Ok(Nanos(smallest))
+}
+
+/// Quotes in Arrow columns, read where they lie.
+pub(super) struct Quotes {
+    batches: Vec<[Int64Array; 5]>,
+    span: Nanos,
+}
+
+impl Quotes {
+    fn check(batches: &[RecordBatch], span: Nanos) -> PyResult<Self> {
+        let batches = batches
+            .iter()
+            .map(|batch| {
+                let mut columns = QUOTE_COLUMNS.map(|_| Int64Array::from(Vec::<i64>::new()));
+                for (column, name) in columns.iter_mut().zip(QUOTE_COLUMNS) {
+                    // The buffers are shared, not copied.
+                    *column = arrow::int64(batch, name)?.clone();
+                }
+                Ok(columns)
+            })
+            .collect::<PyResult<_>>()?;
+        let quotes = Self { batches, span };
+        let mut before = Timestamp::from_nanos(i64::MIN);
+        for (row, quote) in quotes.quotes().enumerate() {
+            let sizes = quote.bid_quantity.min(quote.ask_quantity);
+            if quote.ts_event < before {
+                return Err(refused(format!("row {row}: ts_event does not ascend")));
+            }
+            if quote.bid <= Price::ZERO || quote.ask <= quote.bid || sizes < Quantity::ZERO {
+                return Err(refused(format!(
+                    "row {row}: needs 0 < bid < ask and no negative quantity; found bid {} ask {}",
+                    quote.bid, quote.ask
+                )));
+            }
+            before = quote.ts_event;
+        }
+        Ok(quotes)
+    }
+
+    fn quotes(&self) -> impl Iterator<Item = Quote> + '_ {
+        self.batches
+            .iter()
+            .flat_map(|[times, bids, bid_sizes, asks, ask_sizes]| {
+                (0..times.len()).map(move |row| Quote {
+                    instrument: InstrumentId(0),
+                    ts_event: Timestamp::from_nanos(times.value(row)),
+                    update_id: 0,
+                    bid: Price::from_units(bids.value(row)),
+                    bid_quantity: Quantity::from_units(bid_sizes.value(row)),
+                    ask: Price::from_units(asks.value(row)),
+                    ask_quantity: Quantity::from_units(ask_sizes.value(row)),
+                })
+            })
+    }
+
+    /// The quotes as the venue plays them.
+    pub(super) fn events(&self) -> impl Iterator<Item = PublicEvent> + '_ {
+        self.quotes().map(PublicEvent::Quote)
+    }
+}
