@@ -4,7 +4,7 @@
 //! in order of time, and hands the venue what the engine sends. A decision taken at a bar's close therefore meets the
 //! market as it is one entry latency later, never the close it was taken on.
 //!
-//! [`over_bars`] and [`over_quotes`] put engine, program and venue together from [`Settings`]; [`run`] takes them as
+//! [`over_bars`] and [`over_quotes`] put engine, program and venue together from [`Settings`]; [`run()`] takes them as
 //! they are.
 
 mod data;
