@@ -8,6 +8,7 @@ The tree; a room adds its own leaves below the branch that fits, in the file tha
     │   │   └── ChangedSourceError   what was landed before is now offered with other content
     │   ├── TableError       a table that does not hold what was asked of it, or a write that would damage it
     │   └── SchemaError      rows that do not fit their declared table
+    ├── BridgeError          a running service that cannot be reached, or that says no
     └── RunError             a materialisation that was asked for wrongly or that failed
 
 A message says what was wrong, where (file:line, key), what is allowed and what to do next.
@@ -60,6 +61,10 @@ class TableError(DataError):
 
 class SchemaError(DataError):
     """Rows that do not fit their declared table."""
+
+
+class BridgeError(PyRtError):
+    """A running service that cannot be reached, or that says no."""
 
 
 class RunError(PyRtError):

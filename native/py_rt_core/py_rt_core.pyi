@@ -1,7 +1,9 @@
 """The Rust half of py_rt, as Python calls it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +115,22 @@ class FeatureStream:
     ) -> list[float] | None:
         """Take one bar; give its row (float32 values), or None while a feature is not warm."""
 
+class FlagsReader:
+    """The stopping ladder of a running service. Entry 0 is the whole service, the others are its slots."""
+
+    def __new__(cls, socket_path: str | PathLike[str], name: str) -> FlagsReader: ...
+    def get(self, entry: int) -> tuple[str, ...]:
+        """The rungs that are raised: "paused", "canceling", "reduce-only", "flattening", "killed"."""
+    @property
+    def entries(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def writer_alive(self) -> bool:
+        """When it is not, the flags are those of its last moment; make a new reader."""
+    @property
+    def name(self) -> str: ...
+
 class Order:
     """An order that a strategy wants: at the market without a price, else at its limit or better."""
 
@@ -142,6 +160,47 @@ class OrderUpdate:
     @property
     def quantity(self) -> int: ...
 
+class ParameterAnswer:
+    """The service's latest answer to a request for parameters."""
+
+    @property
+    def answered_version(self) -> int:
+        """The request this answers."""
+    @property
+    def applied_version(self) -> int:
+        """The last request that took effect, 0 when none did."""
+    @property
+    def status(self) -> Literal["applied", "refused", "malformed"]: ...
+    @property
+    def reason(self) -> str:
+        """Why it was not applied; empty when it was."""
+    @property
+    def answered_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+
+class ParameterWriter:
+    """Changes parameters of a running service; one process at a time."""
+
+    def __new__(cls, socket_path: str | PathLike[str], name: str) -> ParameterWriter: ...
+    def request(self, slot: int, changes: dict[str, str], ts_requested: int | None = None) -> int:
+        """Ask for changes (decimal text) that take effect together or not at all; give the request's version."""
+    def answer(self) -> ParameterAnswer | None:
+        """The service's latest answer; None before its first."""
+    def wait(self, version: int, timeout_ms: int) -> ParameterAnswer | None:
+        """Wait for the answer to a request; None when there is none by then, or the service ended."""
+    @property
+    def service_alive(self) -> bool: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    def close(self) -> None:
+        """Let others write; a second time does nothing."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
 class QuoteView:
     """The best bid and ask after a change, units of 1e-8."""
 
@@ -155,6 +214,62 @@ class QuoteView:
     def ask(self) -> int: ...
     @property
     def ask_quantity(self) -> int: ...
+
+class RingPoll:
+    """What one poll found."""
+
+    @property
+    def records(self) -> int:
+        """Records delivered."""
+    @property
+    def missed(self) -> int:
+        """Records lost since the last poll because the writer overtook this reader; exact."""
+    @property
+    def writer_alive(self) -> bool:
+        """When it is not and `records` is 0, nothing more will come: reattach."""
+    @property
+    def epoch(self) -> int:
+        """The writer's life."""
+
+class RingReader:
+    """Reads a ring of a running service; each record goes to one of the threads that ask."""
+
+    def __new__(
+        cls, socket_path: str | PathLike[str], name: str, start: Literal["oldest", "newest", "first"] = "oldest"
+    ) -> RingReader: ...
+    def poll(self, max_records: int = 4096, timeout_ms: int = 0) -> tuple[dict[str, npt.NDArray[np.void]], RingPoll]:
+        """Take records as one structured array per kind; wait at most `timeout_ms` for the first."""
+    def poll_into(self, rows: npt.NDArray[np.uint8], timeout_ms: int = 0) -> RingPoll:
+        """`poll` into the caller's own rows of 128 bytes, in the ring's order, without an allocation."""
+    def reattach(self) -> Literal["newer", "same", "absent"]:
+        """Ask the service again, after a restart of it; what is left in the old ring is given up."""
+    @property
+    def epoch(self) -> int:
+        """The writer's life; grows with every restart of the service."""
+    @property
+    def writer_alive(self) -> bool: ...
+    @property
+    def writer_pid(self) -> int: ...
+    @property
+    def position(self) -> int:
+        """Index of the next record this reader wants."""
+    @property
+    def backlog(self) -> int:
+        """Records that wait, by the writer's own count; more than the capacity means that some are lost."""
+    @property
+    def missed(self) -> int:
+        """All records lost so far, in every life of the writer."""
+    @property
+    def capacity(self) -> int:
+        """Slots of the ring."""
+    @property
+    def name(self) -> str: ...
+    def close(self) -> None:
+        """Let the ring go; a second time does nothing."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 class SlotView:
     """What a strategy may know of its slot: ns UTC, units of 1e-8; bid and ask are None without a valid book."""
@@ -194,6 +309,24 @@ class Table:
         """A column: numbers as a numpy array, texts as a list, money as a list of whole numbers of 1e-16."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+class TableReader:
+    """The latest record of each entry of a running service's table; a row's `index` is the entry's version."""
+
+    def __new__(cls, socket_path: str | PathLike[str], name: str) -> TableReader: ...
+    def read(self, entry: int) -> npt.NDArray[np.void] | None:
+        """An entry as a structured array of shape (1,); None when it was never written."""
+    def snapshot(self) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]]:
+        """All written entries by kind: their numbers, and their rows in the same order."""
+    @property
+    def entries(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def writer_alive(self) -> bool:
+        """When it is not, make a new reader."""
+    @property
+    def name(self) -> str: ...
+
 def backtest_strategy(
     data: _ArrowStream | Mapping[str, object] | Sequence[Sequence[int]] | npt.NDArray[Any],
     strategy: object,
@@ -220,6 +353,12 @@ def compute_features(
 
 def feature_spec_json(text: str, file_name: str) -> str:
     """Canonical JSON of a feature file: the bytes whose SHA-256 is the specification's identity."""
+
+def record_dtype(kind: str) -> np.dtype[np.void]:
+    """The structured numpy type of a kind's rows, 128 bytes each."""
+
+def record_kinds() -> list[tuple[str, int, list[tuple[str, int, str, str]]]]:
+    """The kinds of records: name, code, and each field's name, byte offset, numpy type and unit."""
 
 def warmup_bars(spec_json: str) -> int:
     """Bars after which every feature has a value, wherever the stream begins."""

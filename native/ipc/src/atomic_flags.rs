@@ -24,6 +24,7 @@ use crate::atomics::{Access, AtomicU64, Ordering, Words, WritableWords, load_acq
 /// let flags = StopFlags::PAUSED | StopFlags::REDUCE_ONLY;
 /// assert!(flags.contains(StopFlags::PAUSED) && !flags.contains(StopFlags::KILLED));
 /// assert_eq!(flags.to_string(), "paused|reduce-only");
+/// assert!(flags.names().eq(["paused", "reduce-only"]));
 /// assert_eq!(StopFlags::from_bits(1 << 40), None);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -72,6 +73,12 @@ impl StopFlags {
         self.0 & other.0 == other.0
     }
 
+    /// Names of the rungs in this set, in the ladder's order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let inside = move |(flag, name)| self.contains(flag).then_some(name);
+        Self::NAMES.into_iter().filter_map(inside)
+    }
+
     /// Whether no rung is in this set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -92,7 +99,7 @@ impl fmt::Display for StopFlags {
             return out.write_str("none");
         }
         let mut separator = "";
-        for (_, name) in Self::NAMES.iter().filter(|(flag, _)| self.contains(*flag)) {
+        for name in self.names() {
             write!(out, "{separator}{name}")?;
             separator = "|";
         }

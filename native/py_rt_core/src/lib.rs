@@ -6,6 +6,7 @@ mod config_files;
 mod error;
 mod features;
 mod indicators;
+mod ipc;
 
 use pyo3::prelude::*;
 
@@ -25,4 +26,9 @@ mod py_rt_core {
     use crate::features::{FeatureStream, compute_features, feature_spec_json, warmup_bars};
     #[pymodule_export]
     use crate::indicators::calculate_sma;
+    #[pymodule_export]
+    use crate::ipc::{
+        FlagsReader, ParameterAnswer, ParameterWriter, RingPoll, RingReader, TableReader, record_dtype,
+        record_kinds,
+    };
 }

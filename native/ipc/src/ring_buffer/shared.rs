@@ -110,7 +110,8 @@ pub struct PollResult {
     /// Records lost since the last poll because the writer overtook this reader; exact. The gap also shows in the
     /// rows' indexes.
     pub missed: u64,
-    /// Whether the writer is at work. When it is not and `records` is 0, nothing more will come: reattach.
+    /// Whether the writer was at work when the poll began. When it was not and `records` is 0, nothing more will come:
+    /// reattach.
     pub writer_alive: bool,
     /// The writer's life.
     pub epoch: u64,
@@ -176,6 +177,8 @@ impl RingReader {
             return Err(IpcError::Buffer { len, row: ROW_BYTES });
         }
         self.check_epoch()?;
+        // Asked before the first step: a writer that was gone by then has nothing left to write after the last one.
+        let writer_alive = self.writer_alive();
         let mut missed = std::mem::take(&mut self.unreported);
         let (mut records, mut laps) = (0, 0);
         let mut payload = [0; PAYLOAD_WORDS];
@@ -201,13 +204,17 @@ impl RingReader {
                 }
             }
         }
-        let writer_alive = self.segment.liveness.writer_alive(&self.segment.words);
         Ok(PollResult {
             records,
             missed,
             writer_alive,
             epoch: self.segment.header.epoch,
         })
+    }
+
+    /// Whether the writer is at work.
+    pub fn writer_alive(&self) -> bool {
+        self.segment.liveness.writer_alive(&self.segment.words)
     }
 
     /// Asks the service again: after a restart it offers a newer ring. Drain this one first; whatever is left in it
