@@ -68,26 +68,27 @@ fn next_chain(previous: &Chain, body: &[u8]) -> Chain {
     chain
 }
 
-/// Appends a record to `out` and returns the chain after it.
+/// Appends a record to `out`, its payload written in place by `payload`, and returns the chain after it.
 ///
 /// # Errors
-/// [`FrameError::TooLong`]; `out` is then unchanged.
+/// [`FrameError::TooLong`]; `out` is then as it was.
 pub fn encode(
     out: &mut Vec<u8>,
     previous: &Chain,
     (kind, seq, ts): (Kind, u64, i64),
-    payload: &[u8],
+    payload: impl FnOnce(&mut Vec<u8>),
 ) -> Result<Chain, FrameError> {
-    let len = u32::try_from(payload.len()).map_err(|_| FrameError::TooLong)?;
-    if payload.len() > PAYLOAD_MAX_BYTES {
-        return Err(FrameError::TooLong);
-    }
     let start = out.len();
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(&[kind as u8, 0, 0, 0]);
+    out.extend_from_slice(&[0, 0, 0, 0, kind as u8, 0, 0, 0]);
     out.extend_from_slice(&seq.to_le_bytes());
     out.extend_from_slice(&ts.to_le_bytes());
-    out.extend_from_slice(payload);
+    payload(out);
+    let len = out.len() - start - HEADER_BYTES;
+    let Some(len) = u32::try_from(len).ok().filter(|_| len <= PAYLOAD_MAX_BYTES) else {
+        out.truncate(start);
+        return Err(FrameError::TooLong);
+    };
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
     let chain = next_chain(previous, &out[start..]);
     out.extend_from_slice(&chain);
     let crc = crc32c::crc32c(&out[start..]);
@@ -98,6 +99,24 @@ pub fn encode(
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], FrameError> {
     let part = bytes.get(at..at + N).ok_or(FrameError::Short)?;
     part.try_into().map_err(|_| FrameError::Short)
+}
+
+/// The length of the record that begins with `head`, and its number; `None` for a head that no record has.
+pub(crate) fn plausible(head: &[u8; HEADER_BYTES]) -> Option<(usize, u64)> {
+    if !matches!(head[4..8], [1..=3, 0, 0, 0]) {
+        return None;
+    }
+    let len = usize::try_from(u32::from_le_bytes(array(head, 0).ok()?)).ok()?;
+    let seq = u64::from_le_bytes(array(head, 8).ok()?);
+    (len <= PAYLOAD_MAX_BYTES).then_some((HEADER_BYTES + len + TRAILER_BYTES, seq))
+}
+
+/// Whether `bytes` end with their own checksum, whatever chain they continue.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    bytes.len() >= HEADER_BYTES + TRAILER_BYTES
+        && bytes
+            .split_last_chunk::<4>()
+            .is_some_and(|(body, crc)| crc32c::crc32c(body).to_le_bytes() == *crc)
 }
 
 /// Reads the record at the start of `bytes`.
@@ -140,7 +159,8 @@ mod tests {
     #[test]
     fn every_cut_and_every_flipped_bit_is_refused() {
         let mut bytes = Vec::new();
-        let chain = encode(&mut bytes, &[0; 16], (Kind::Event, 7, -9), b"payload").expect("fits");
+        let put = |out: &mut Vec<u8>| out.extend_from_slice(b"payload");
+        let chain = encode(&mut bytes, &[0; 16], (Kind::Event, 7, -9), put).expect("fits");
         let frame = decode(&bytes, &[0; 16]).expect("whole");
         assert_eq!(
             (frame.kind, frame.seq, frame.ts, frame.payload),
@@ -160,5 +180,17 @@ mod tests {
             assert!(decode(&bad, &[0; 16]).is_err(), "bit {bit}");
         }
         assert_eq!(decode(&bytes, &[1; 16]), Err(FrameError::Chain));
+    }
+
+    #[test]
+    fn a_payload_beyond_the_bound_leaves_nothing_behind() {
+        let mut bytes = vec![1];
+        let put = |len: usize| move |out: &mut Vec<u8>| out.resize(out.len() + len, 7);
+        let frame = (Kind::Event, 1, 1);
+        let refused = encode(&mut bytes, &[0; 16], frame, put(PAYLOAD_MAX_BYTES + 1));
+        assert_eq!((refused, bytes), (Err(FrameError::TooLong), vec![1]));
+        let mut longest = Vec::new();
+        encode(&mut longest, &[0; 16], frame, put(PAYLOAD_MAX_BYTES)).expect("fits");
+        assert!(decode(&longest, &[0; 16]).is_ok());
     }
 }
