@@ -54,7 +54,6 @@ class BacktestConfig:
         min_notional: smallest value of an order.
         bar_seconds: length of a bar, told from the data where None; over quotes the distance between points of equity
             (900).
-        bar_close_grace_ms: how long after a bar's end a quote may close it.
         keep_signals: keep features and scores of every bar.
     """
 
@@ -71,7 +70,6 @@ class BacktestConfig:
     min_quantity: Number = "0"
     min_notional: Number = "0"
     bar_seconds: int | None = None
-    bar_close_grace_ms: int = 1_000
     keep_signals: bool = True
 
     def to_mapping(self) -> dict[str, JsonValue]:

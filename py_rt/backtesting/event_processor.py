@@ -67,6 +67,8 @@ class RandomSignal:
         self.tosses += 1
         if self._stream.integers(2) == 0:
             return None
+        if view.open_buys or view.open_sells:
+            return None
         if view.position > 0:
             return Order("Sell", view.position, reduce_only=True)
         quantity = view.quantity_for(view.equity * self._share_percent // 100)

@@ -23,6 +23,9 @@ const NEVER: Timestamp = Timestamp::from_nanos(i64::MAX);
 /// How long an order may stay without an answer; the simulated venue always answers.
 const ORDER_ACK_TIMEOUT: Nanos = Nanos::from_secs(60);
 
+/// The simulated feed is one queue: no quote overtakes a trade, so a quote closes a bar as well as a trade does.
+const BAR_CLOSE_GRACE: Nanos = Nanos(0);
+
 /// What is assumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -36,8 +39,6 @@ pub struct Settings {
     pub daily_volatility: Decimal,
     /// Length of a bar, and the distance between points of equity.
     pub bar_span: Nanos,
-    /// How long after a bar's end a quote (not a trade) may close it.
-    pub bar_close_grace: Nanos,
     /// Delays between us and the venue.
     pub latency: LatencyModel,
     /// What the venue takes.
@@ -81,7 +82,7 @@ impl Settings {
             }],
             limits,
             bar_span: self.bar_span,
-            bar_close_grace: self.bar_close_grace,
+            bar_close_grace: BAR_CLOSE_GRACE,
             order_ack_timeout: ORDER_ACK_TIMEOUT,
             require_reconciliation: false,
             carried: CarriedState::default(),

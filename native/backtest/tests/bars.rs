@@ -191,3 +191,27 @@ fn what_cannot_be_run_says_why() {
         Err(BacktestError::Stage(StageError::OutOfRange { .. }))
     ));
 }
+
+#[test]
+fn a_bar_closes_in_time_before_an_interval_without_trades() {
+    struct OnTime;
+    impl Strategy for OnTime {
+        fn on_bar(&mut self, view: &SlotView<'_>, bar: &BarView<'_>, _: &mut Intents) -> Decision {
+            let late = view.now.since(bar.bar.ts_close());
+            assert!(late < Nanos::from_secs(60), "decided {late:?} after the close");
+            Decision::Hold
+        }
+    }
+    let mut bars = bars(3, 60);
+    for at in (5..55).step_by(7) {
+        let before = bars[at - 1].close;
+        let empty = &mut bars[at];
+        (empty.open, empty.high, empty.low, empty.close) = (before, before, before, before);
+        empty.volume = Quantity::ZERO;
+        bars[at + 1].open = before;
+        bars[at + 1].high = bars[at + 1].high.max(before);
+        bars[at + 1].low = bars[at + 1].low.min(before);
+    }
+    let report = over_bars(&settings(3), program(OnTime), &bars, FIRST_OPEN, None).expect("a run to the end");
+    assert_eq!(report.equity.len(), 61);
+}

@@ -57,7 +57,7 @@ fn strategy_names_the_shipped_features() {
     assert_eq!(strategy.parameters.check(), Ok(()));
     assert_eq!(
         strategy.parameters.entry_threshold,
-        Decimal::from_units(65_000_000)
+        Decimal::from_units(50_000_000)
     );
 }
 

@@ -74,7 +74,6 @@ pub(crate) fn settings(seed: u64) -> Settings {
         limits: limits(),
         daily_volatility: decimal("0.03"),
         bar_span: SPAN,
-        bar_close_grace: Nanos::from_secs(2),
         latency: LatencyModel {
             feed: leg,
             entry: leg,

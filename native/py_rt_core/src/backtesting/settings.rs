@@ -20,8 +20,6 @@ const FEE_BPS: Decimal = Decimal::from_units(10 * SCALE);
 const CAPITAL: Decimal = Decimal::from_units(100_000 * SCALE);
 const LATENCY_MS: Decimal = Decimal::from_units(50 * SCALE);
 const JITTER_MS: Decimal = Decimal::from_units(10 * SCALE);
-/// As the service's default.
-const GRACE_MS: Decimal = Decimal::from_units(1_000 * SCALE);
 const SEED: u64 = 7;
 /// Without limits nothing is measured by it; the engine only needs it above zero.
 const DAILY_VOLATILITY: Decimal = Decimal::from_units(SCALE / 25);
@@ -57,7 +55,6 @@ fn read(options: &mut Options<'_>, market: &Market, loaded: &Loaded) -> PyResult
         limits: limits.unwrap_or_else(|| unlimited(instrument.quote)),
         daily_volatility: volatility.unwrap_or(DAILY_VOLATILITY),
         bar_span: market.span(),
-        bar_close_grace: millis(options.number_or("bar_close_grace_ms", GRACE_MS)?),
         latency: latency(options, seed)?,
         fees: fees(options, &instrument)?,
         flow: flow(options, seed)?,
