@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use domain::Nanos;
 use thiserror::Error;
+
+use crate::record::RecordFault;
 
 /// Exit status after a drain, and of a check that found nothing.
 pub const EXIT_OK: u8 = 0;
@@ -49,6 +52,26 @@ pub enum LiveError {
     /// The run folder, a socket or a segment in it was refused.
     #[error(transparent)]
     Ipc(#[from] ipc::IpcError),
+    /// The venue refused, or did not answer, what the start needs.
+    #[error("the venue could not be used: {0}")]
+    Venue(#[from] venues::VenueError),
+    /// This machine's clock and the venue's are too far apart.
+    #[error(
+        "this machine's clock is {} ms from the venue's, at most {} ms are allowed in stage prod: set the clock (NTP)",
+        .offset.0 / -1_000_000, .max.0 / 1_000_000
+    )]
+    Clock {
+        /// The venue's time minus this machine's.
+        offset: Nanos,
+        /// `[clock] offset_max_ms`.
+        max: Nanos,
+    },
+    /// The record is damaged, or cannot be written.
+    #[error("the record: {0}")]
+    Record(#[from] RecordFault),
+    /// Something in the service itself is wrong.
+    #[error("{0}")]
+    Defect(String),
     /// Another process holds the run folder.
     #[error("{path} is held by {holder}: stop that instance first, or give this one a run_folder of its own")]
     Held {
@@ -67,7 +90,10 @@ impl LiveError {
             Self::Config(_) | Self::Files(_) | Self::File { .. } | Self::Content { .. } | Self::Ipc(_) => {
                 EXIT_CONFIG
             }
+            Self::Venue(_) | Self::Clock { .. } => EXIT_VENUE,
             Self::Held { .. } => EXIT_HELD,
+            Self::Record(_) => EXIT_RECORD,
+            Self::Defect(_) => EXIT_DEFECT,
         }
     }
 }

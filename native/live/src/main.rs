@@ -55,6 +55,8 @@ fn run(options: &Options) -> Result<(), LiveError> {
     let folder = RunFolder::open(&setup.run_folder())?;
     Err(LiveError::Content {
         path: folder.path().to_owned(),
-        problem: "this build has no trading service yet; only --check and --version do something".to_owned(),
+        problem: "this build has no durable record yet, and without one nothing is traded: only --check and --version \
+                  do something"
+            .to_owned(),
     })
 }

@@ -1,0 +1,119 @@
+//! The one clock of the service, anchored to the venue's, and the engine's time made of it.
+//!
+//! Signing, receiving and deciding are on one axis: [`venues::clock::ServerClock`]. How fast it runs is decided here:
+//! in stage prod as the wall does and near the wall's own time; elsewhere at the configured compression, or as
+//! measured. All spans in the service's files but `recv_window_ms` and those of the journal and telemetry are on this
+//! axis: where time is compressed, an acknowledgement that may take 5 s may take 5 s of venue time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config::{ClockConfig, Stage};
+use domain::{Nanos, Timestamp};
+use tracing::{info, warn};
+use venues::binance::RestClient;
+use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
+
+use crate::error::LiveError;
+
+/// Wall time between two corrections of the clock.
+pub const RESYNC_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A measured rate this near to the wall's is the wall's: parts per billion.
+const REAL_TIME_TOLERANCE_PPB: i64 = REAL_TIME_PPB / 50;
+
+/// Parts per billion in one unit (1e-8) of a configured compression.
+const PPB_PER_UNIT: i64 = 10;
+
+/// Anchors the clock to the venue's.
+///
+/// # Errors
+/// [`LiveError::Venue`] when the venue does not tell its time; [`LiveError::Clock`] when in stage prod this machine
+/// and the venue are too far apart.
+pub async fn anchor(
+    rest: &RestClient,
+    clock: &ServerClock,
+    stage: Stage,
+    settings: &ClockConfig,
+) -> Result<(), LiveError> {
+    let rate = match (settings.compression, stage) {
+        (Some(compression), _) => Rate::Fixed(compression.units().saturating_mul(PPB_PER_UNIT)),
+        (None, Stage::Prod) => Rate::RealTime,
+        (None, Stage::Dev | Stage::Paper) => Rate::Estimated,
+    };
+    rest.anchor_clock(clock, rate).await?;
+    let measured = clock.rate_ppb();
+    if rate == Rate::Estimated && (measured - REAL_TIME_PPB).abs() <= REAL_TIME_TOLERANCE_PPB {
+        rest.anchor_clock(clock, Rate::RealTime).await?;
+    }
+    let offset = clock.now().since(wall_now());
+    if stage == Stage::Prod && offset.0.saturating_abs() > settings.offset_max.0 {
+        return Err(LiveError::Clock {
+            offset,
+            max: settings.offset_max,
+        });
+    }
+    info!(
+        rate_ppb = clock.rate_ppb(),
+        uncertainty_ns = clock.uncertainty().0,
+        offset_ms = offset.0 / 1_000_000,
+        "clock anchored to the venue's"
+    );
+    Ok(())
+}
+
+/// Keeps the clock near the venue's, for ever: the service aborts the task at its end.
+pub async fn keep_in_step(rest: Arc<RestClient>, clock: Arc<ServerClock>) {
+    loop {
+        tokio::time::sleep(RESYNC_INTERVAL).await;
+        match rest.resync_clock(&clock).await {
+            Ok(Nanos(0)) => {}
+            Ok(correction) => info!(correction_ns = correction.0, "clock corrected"),
+            // It goes on at its rate; what follows from a venue that is gone is the feeds' to say.
+            Err(error) => warn!(%error, "the venue's clock could not be asked"),
+        }
+    }
+}
+
+/// This machine's own time.
+#[must_use]
+pub fn wall_now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Engine time: the receive time of events, made monotone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EngineTime(Timestamp);
+
+impl EngineTime {
+    pub(crate) const fn starting_at(start: Timestamp) -> Self {
+        Self(start)
+    }
+
+    pub(crate) const fn now(self) -> Timestamp {
+        self.0
+    }
+
+    /// The time of an event received at `received`: never before that of an earlier event.
+    pub(crate) fn advance(&mut self, received: Timestamp) -> Timestamp {
+        self.0 = self.0.max(received);
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_time_never_goes_back() {
+        let at = Timestamp::from_nanos;
+        let mut time = EngineTime::starting_at(at(10));
+        assert_eq!(
+            [5, 11, 7, 12].map(|ns| time.advance(at(ns))),
+            [10, 11, 11, 12].map(at)
+        );
+        assert_eq!(time.now(), at(12));
+    }
+}

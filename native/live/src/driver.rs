@@ -1,0 +1,197 @@
+//! One event after the other through the engine: recorded, decided, recorded, carried out.
+
+use domain::{Epoch, Timestamp};
+use engine::{
+    Actions, BundleActivated, Command, CommandId, CommandKind, CommandRefusal, Engine, Event, EventBody,
+    SlotProgram,
+};
+use tracing::error;
+
+use crate::clock::EngineTime;
+use crate::egress::Halt;
+use crate::monitoring::latency::{Stage, StageClock};
+use crate::outputs::Outputs;
+use crate::recording::Recording;
+use crate::timers::TIMERS_MAX;
+
+/// The engine with everything that an event passes. Lives on the thread that decides.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    engine: Engine<StageClock>,
+    actions: Actions,
+    recording: Recording,
+    out: Outputs,
+    time: EngineTime,
+    seq: u64,
+    commands: u64,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        engine: Engine<StageClock>,
+        recording: Recording,
+        out: Outputs,
+        start: Timestamp,
+    ) -> Self {
+        Self {
+            engine,
+            actions: Actions::new(),
+            recording,
+            out,
+            time: EngineTime::starting_at(start),
+            seq: 0,
+            commands: 0,
+        }
+    }
+
+    /// A life begins.
+    pub(crate) fn begin(&mut self, epoch: Epoch) {
+        self.take_in_hand();
+        self.give(self.time.now(), EventBody::Started { epoch });
+    }
+
+    /// A frame, an answer or a timer is taken in hand: what follows from it is measured from here.
+    pub(crate) fn take_in_hand(&mut self) {
+        self.engine.probe_mut().begin();
+    }
+
+    /// A frame became an event.
+    pub(crate) fn parsed(&mut self) {
+        self.engine.probe_mut().ended(Stage::Parse);
+    }
+
+    /// Gives the engine one event and carries out what follows.
+    pub(crate) fn give(&mut self, received: Timestamp, body: EventBody<'_>) {
+        self.seq += 1;
+        let (seq, ts) = (self.seq, self.time.advance(received));
+        let event = Event { seq, ts, body };
+        self.recording.event(&event);
+        self.engine.probe_mut().ended(Stage::Record);
+        self.engine.on_event(&event, &mut self.actions);
+        self.engine.probe_mut().skip();
+        self.recording.actions(seq, ts, self.actions.as_slice());
+        self.engine.probe_mut().ended(Stage::Record);
+        if self.recording.fault().is_some() {
+            self.out.egress.halt(Halt::Record);
+        }
+        if self.actions.overflowed() {
+            error!(
+                seq,
+                "the engine's buffer of actions overflowed: no new order leaves"
+            );
+            self.out.egress.halt(Halt::Defect);
+        }
+        self.out.counters.events.add_one();
+        self.out
+            .counters
+            .actions
+            .add(self.actions.as_slice().len() as u64);
+        for action in self.actions.drain() {
+            self.out.carry_out(action, ts, &mut self.engine);
+        }
+    }
+
+    /// Gives the engine a command and returns how it went.
+    pub(crate) fn command(&mut self, received: Timestamp, kind: CommandKind) -> Result<(), CommandRefusal> {
+        self.commands += 1;
+        self.out.counters.commands.add_one();
+        let id = CommandId(self.commands);
+        self.out.command_result = None;
+        self.give(received, EventBody::Command(Command { id, kind }));
+        // The engine answers every command in the same event.
+        self.out.command_result.take().unwrap_or(Ok(()))
+    }
+
+    /// Makes a program ready and activates it.
+    pub(crate) fn deploy(
+        &mut self,
+        received: Timestamp,
+        program: SlotProgram,
+        activation: BundleActivated,
+    ) -> Result<(), String> {
+        self.engine.stage(program).map_err(|error| error.to_string())?;
+        self.activate(received, activation)
+    }
+
+    /// Activates what is staged, or what ran before.
+    pub(crate) fn activate(
+        &mut self,
+        received: Timestamp,
+        activation: BundleActivated,
+    ) -> Result<(), String> {
+        self.out.activation_result = None;
+        self.give(received, EventBody::BundleActivated(activation));
+        let silent = || Err("the engine said nothing of the activation".to_owned());
+        self.out.activation_result.take().unwrap_or_else(silent)
+    }
+
+    /// Fires the timers that are due at `until`, each at its time; at most [`TIMERS_MAX`].
+    pub(crate) fn fire_timers(&mut self, until: Timestamp) -> bool {
+        for fired in 0..TIMERS_MAX {
+            let Some((at, timer)) = self.out.timers.take_due(until) else {
+                return fired > 0;
+            };
+            self.take_in_hand();
+            self.give(at, EventBody::Timer(timer));
+        }
+        true
+    }
+
+    /// Tells the engine what never reached a socket. One round: what follows from it waits for the next.
+    pub(crate) fn take_back(&mut self) -> bool {
+        let count = self.out.returned.len();
+        for _ in 0..count {
+            if let Some(report) = self.out.returned.pop_front() {
+                self.take_in_hand();
+                self.give(self.time.now(), EventBody::OrderReport(report));
+            }
+        }
+        count > 0
+    }
+
+    /// Tells the engine when the record falls behind or catches up.
+    pub(crate) fn watch_record(&mut self, now: Timestamp) {
+        if let Some(health) = self.recording.changed_health() {
+            let lagging = health == engine::JournalHealth::Lagging;
+            self.out.counters.record_lagging.set(u64::from(lagging));
+            self.take_in_hand();
+            self.give(now, EventBody::JournalHealth(health));
+        }
+    }
+
+    /// Orders that may still trade.
+    pub(crate) fn open_orders(&self) -> u64 {
+        let working = |slot: engine::SlotSnapshot| u64::from(slot.working_orders);
+        self.engine.slots().map(working).sum()
+    }
+
+    pub(crate) const fn engine(&self) -> &Engine<StageClock> {
+        &self.engine
+    }
+
+    pub(crate) const fn out(&self) -> &Outputs {
+        &self.out
+    }
+
+    pub(crate) const fn out_mut(&mut self) -> &mut Outputs {
+        &mut self.out
+    }
+
+    pub(crate) const fn recording_mut(&mut self) -> &mut Recording {
+        &mut self.recording
+    }
+
+    /// Engine time.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
+    pub(crate) const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Lets the latencies so far be read by others.
+    pub(crate) fn pass_latencies_on(&mut self) {
+        self.engine.probe_mut().pass_on();
+    }
+}

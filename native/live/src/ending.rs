@@ -1,0 +1,124 @@
+//! The end of a life, in order: no new orders, cancels, a last comparison, the record closed.
+
+use domain::Nanos;
+use engine::{CommandKind, Scope};
+use tracing::{info, warn};
+
+use crate::comparison::Comparison;
+use crate::driver::Driver;
+use crate::egress::Halt;
+use crate::record::RecordFault;
+
+/// Longest wait for orders to end, wall time.
+pub(crate) const CANCEL_PATIENCE: Nanos = Nanos::from_secs(10);
+
+/// Longest wait for the last comparison, wall time.
+pub(crate) const COMPARE_PATIENCE: Nanos = Nanos::from_secs(5);
+
+/// How a life ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why it sent no new orders any more.
+    pub halt: Halt,
+    /// Orders that may still trade.
+    pub orders_left: u64,
+    /// Whether the account was compared with the venue's after the last order had ended.
+    pub compared: bool,
+    /// Events taken in.
+    pub events: u64,
+    /// Why the record is not whole, if it is not.
+    pub fault: Option<RecordFault>,
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Running,
+    Canceling { until: Nanos },
+    Comparing { until: Nanos, taken: u64 },
+    Done,
+}
+
+/// The way from running to ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    step: Step,
+    compared: bool,
+}
+
+impl Ending {
+    pub(crate) const fn new() -> Self {
+        Self {
+            step: Step::Running,
+            compared: false,
+        }
+    }
+
+    pub(crate) const fn has_begun(&self) -> bool {
+        !matches!(self.step, Step::Running)
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.step, Step::Done)
+    }
+
+    /// Begins the end; a second time changes nothing. `wall` is monotonic wall time.
+    pub(crate) fn begin(&mut self, reason: Halt, driver: &mut Driver, wall: Nanos) {
+        if self.has_begun() {
+            return;
+        }
+        info!(%reason, "draining: strategies are silent, working orders are canceled");
+        driver.out_mut().egress.halt(reason);
+        for kind in [
+            CommandKind::Pause(Scope::All),
+            CommandKind::CancelOrders(Scope::All),
+        ] {
+            driver.take_in_hand();
+            if let Err(refusal) = driver.command(driver.now(), kind) {
+                warn!(?kind, ?refusal, "refused while draining");
+            }
+        }
+        self.step = Step::Canceling {
+            until: Nanos(wall.0 + CANCEL_PATIENCE.0),
+        };
+    }
+
+    /// Goes on as far as possible.
+    pub(crate) fn advance(&mut self, driver: &Driver, comparison: &mut Comparison, wall: Nanos) {
+        match self.step {
+            Step::Canceling { until } => {
+                let left = driver.open_orders();
+                if left > 0 && wall < until {
+                    return;
+                }
+                if left > 0 {
+                    warn!(left, "orders did not end in time: look at the venue");
+                }
+                comparison.ask_soon(wall);
+                self.step = Step::Comparing {
+                    until: Nanos(wall.0 + COMPARE_PATIENCE.0),
+                    taken: comparison.taken(),
+                };
+            }
+            Step::Comparing { until, taken } => {
+                self.compared = comparison.taken() > taken;
+                if self.compared || wall >= until {
+                    self.step = Step::Done;
+                }
+            }
+            Step::Running | Step::Done => {}
+        }
+    }
+
+    /// Closes the record and sums up.
+    pub(crate) fn finish(&self, driver: &mut Driver) -> Ended {
+        let fault = driver.recording_mut().finish().err();
+        Ended {
+            halt: driver.out().egress.halted().unwrap_or(Halt::Draining),
+            orders_left: driver.open_orders(),
+            compared: self.compared,
+            events: driver.seq(),
+            fault,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The thread that decides: messages, facts and timers in, one after the other, run to completion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Bar, Epoch, MarketEvent, Nanos, Timestamp};
+use engine::EventBody;
+use tracing::info;
+use venues::clock::{Clock, ServerClock};
+
+use crate::comparison::Comparison;
+use crate::driver::Driver;
+use crate::egress::Halt;
+use crate::ending::{Ended, Ending};
+use crate::fact::Fact;
+use crate::inputs::{Inputs, Stream};
+use crate::link::Link;
+use crate::view::{ServiceState, View};
+use crate::wake::Wake;
+
+/// Messages taken in one turn before facts and timers are looked at.
+const MESSAGES_PER_TURN: usize = 256;
+
+/// Facts taken in one turn.
+const FACTS_PER_TURN: usize = 64;
+
+/// Wall time between two looks at what is not urgent.
+const CHORES_INTERVAL: Nanos = Nanos::from_millis(10);
+
+/// Wall time between two passings-on of latencies.
+const LATENCIES_INTERVAL: Nanos = Nanos::from_millis(1_000);
+
+/// Longest sleep.
+const REST_MAX: Duration = Duration::from_millis(10);
+
+/// Everything the thread owns.
+#[derive(Debug)]
+pub(crate) struct EngineLoop {
+    pub(crate) driver: Driver,
+    pub(crate) link: Link,
+    pub(crate) comparison: Comparison,
+    pub(crate) inputs: Inputs,
+    pub(crate) wake: Wake,
+    pub(crate) clock: Arc<ServerClock>,
+    pub(crate) instruments: usize,
+    pub(crate) ending: Ending,
+    pub(crate) next_chores: Nanos,
+    pub(crate) next_latencies: Nanos,
+}
+
+impl EngineLoop {
+    /// Begins the life and runs it to its end.
+    pub(crate) fn run(mut self, epoch: Epoch, history: &[Bar]) -> Ended {
+        self.driver.begin(epoch);
+        self.remember(history);
+        info!(epoch = epoch.0, bars = history.len(), "a life begins");
+        while !self.ending.is_done() {
+            let mut worked = self.take_messages();
+            worked |= self.take_facts();
+            worked |= self.fire_timers();
+            worked |= self.driver.take_back();
+            self.do_chores();
+            if !worked {
+                self.rest();
+            }
+        }
+        self.ending.finish(&mut self.driver)
+    }
+
+    fn take_messages(&mut self) -> bool {
+        for taken in 0..MESSAGES_PER_TURN {
+            // What is due before the next message comes before it.
+            if let Some(received) = self.inputs.next_received() {
+                self.driver.fire_timers(received);
+            }
+            let Some((stream, message)) = self.inputs.take_message() else {
+                return taken > 0;
+            };
+            let (driver, comparison) = (&mut self.driver, &mut self.comparison);
+            match stream {
+                Stream::Market => self.link.on_market(&message, driver, comparison),
+                Stream::Account => self.link.on_account(&message, driver, comparison),
+            }
+            driver.take_back();
+        }
+        true
+    }
+
+    fn take_facts(&mut self) -> bool {
+        for taken in 0..FACTS_PER_TURN {
+            let Some(fact) = self.inputs.take_fact() else {
+                return taken > 0;
+            };
+            self.driver.take_in_hand();
+            self.take_fact(fact);
+        }
+        true
+    }
+
+    fn take_fact(&mut self, fact: Fact) {
+        let (received, wall) = (self.clock.now(), self.clock.monotonic());
+        // Whoever asked may have gone; what was done is done.
+        match fact {
+            Fact::Reports(reports) => {
+                for report in reports {
+                    self.driver.give(received, EventBody::OrderReport(report));
+                }
+            }
+            Fact::History(bars) => self.remember(&bars),
+            Fact::Truth(truth) => self.comparison.on_truth(&truth, &mut self.driver, received, wall),
+            Fact::NoTruth { generation } => self.comparison.on_no_truth(generation, &self.driver, wall),
+            Fact::Rules(instrument) => {
+                let event = MarketEvent::InstrumentUpdated(*instrument);
+                self.driver.give(received, EventBody::Market(event));
+            }
+            Fact::Command { kind, reply } => {
+                let _ = reply.send(self.driver.command(received, kind));
+            }
+            Fact::Deploy(deploy) => {
+                let done = self.driver.deploy(received, deploy.program, deploy.activation);
+                let _ = deploy.reply.send(done);
+            }
+            Fact::Look(reply) => {
+                let _ = reply.send(Box::new(self.view()));
+            }
+            Fact::Drain => self.ending.begin(Halt::Draining, &mut self.driver, wall),
+        }
+    }
+
+    fn remember(&mut self, bars: &[Bar]) {
+        let received = self.clock.now();
+        for bar in bars {
+            self.driver.give(received, EventBody::HistoricalBar(*bar));
+        }
+    }
+
+    /// While messages wait, their receive times are the time; only then is the clock's.
+    fn fire_timers(&mut self) -> bool {
+        let now: Timestamp = self.clock.now();
+        self.inputs.next_received().is_none() && self.driver.fire_timers(now)
+    }
+
+    fn do_chores(&mut self) {
+        let wall = self.clock.monotonic();
+        if wall < self.next_chores && !self.ending.has_begun() {
+            return;
+        }
+        self.next_chores = Nanos(wall.0 + CHORES_INTERVAL.0);
+        self.driver.watch_record(self.clock.now());
+        self.comparison.tick(&mut self.driver, wall);
+        if let Some(reason) = self.driver.out().egress.halted() {
+            self.ending.begin(reason, &mut self.driver, wall);
+        }
+        self.ending.advance(&self.driver, &mut self.comparison, wall);
+        self.count();
+        if wall >= self.next_latencies {
+            self.next_latencies = Nanos(wall.0 + LATENCIES_INTERVAL.0);
+            self.driver.pass_latencies_on();
+        }
+    }
+
+    fn count(&self) {
+        let out = self.driver.out();
+        let (market, account) = self.inputs.waiting();
+        out.counters.market_queue.set(market as u64);
+        out.counters.account_queue.set(account as u64);
+        out.counters.orders_open.set(self.driver.open_orders());
+        out.counters.timers.set(out.timers.waiting() as u64);
+        let reconciled = self.comparison.is_reconciled();
+        out.counters.reconciled.set(u64::from(reconciled));
+        out.latch.heartbeat();
+    }
+
+    fn view(&self) -> View {
+        View::of(
+            self.driver.engine(),
+            self.driver.seq(),
+            self.instruments,
+            self.state(),
+        )
+    }
+
+    fn state(&self) -> ServiceState {
+        if self.ending.has_begun() {
+            ServiceState::Draining
+        } else if !self.comparison.is_online() {
+            ServiceState::Connecting
+        } else if !self.comparison.is_reconciled() {
+            ServiceState::Reconciling
+        } else if self.driver.engine().slots().any(|slot| slot.active.is_some()) {
+            ServiceState::Trading
+        } else {
+            ServiceState::Waiting
+        }
+    }
+
+    fn rest(&self) {
+        let next_timer = self.driver.out().timers.next_at();
+        let longest = REST_MAX.min(self.clock.wall_until(next_timer));
+        self.wake.rest(longest, || self.inputs.has_work());
+    }
+}

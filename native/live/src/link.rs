@@ -1,0 +1,174 @@
+//! The streams of one venue, as the deciding thread hears them.
+
+use std::sync::Arc;
+
+use domain::{MarketEvent, Timestamp, Venue, VenueState, VenueStatus};
+use engine::EventBody;
+use tracing::{info, warn};
+use venues::binance::{AccountData, AccountEvent, MarketData, SnapshotRequester};
+use venues::clock::{Clock, ServerClock};
+use venues::{Instruments, StreamMessage, StreamMessageKind, VenueHealth};
+
+use crate::comparison::Comparison;
+use crate::driver::Driver;
+
+/// Reads and sequences both streams, and keeps what follows from their going up and down.
+#[derive(Debug)]
+pub(crate) struct Link {
+    venue: Venue,
+    instruments: Arc<Instruments>,
+    clock: Arc<ServerClock>,
+    market: MarketData,
+    account: AccountData,
+    requester: SnapshotRequester,
+    health: VenueHealth,
+    is_market_up: bool,
+    /// The engine gave the books up while the market's stream stayed: they must be snapshots again.
+    books_are_stale: bool,
+}
+
+impl Link {
+    pub(crate) fn new(
+        venue: Venue,
+        instruments: Arc<Instruments>,
+        clock: Arc<ServerClock>,
+        requester: SnapshotRequester,
+    ) -> Self {
+        Self {
+            venue,
+            market: MarketData::new(Arc::clone(&instruments)),
+            account: AccountData::new(Arc::clone(&instruments)),
+            instruments,
+            clock,
+            requester,
+            health: VenueHealth::new(venue),
+            is_market_up: false,
+            books_are_stale: false,
+        }
+    }
+
+    /// A message of the market's stream.
+    pub(crate) fn on_market(
+        &mut self,
+        message: &StreamMessage,
+        driver: &mut Driver,
+        comparison: &mut Comparison,
+    ) {
+        driver.take_in_hand();
+        let received = message.ts_received;
+        let read = self.market.on_message(message, &mut |event| {
+            driver.parsed();
+            driver.give(received, EventBody::Market(event));
+        });
+        if let Err(error) = read {
+            driver.out().counters.market_malformed.add_one();
+            warn!(%error, "market message");
+        }
+        match &message.kind {
+            StreamMessageKind::Connected => {
+                self.is_market_up = true;
+                self.tell_complete(received, driver);
+                let change = self.health.market(true);
+                self.tell_status(change, received, driver, comparison);
+            }
+            StreamMessageKind::Disconnected(reason) => {
+                warn!(?reason, "the market's stream is down");
+                self.is_market_up = false;
+                self.books_are_stale = false;
+                let change = self.health.market(false);
+                self.tell_status(change, received, driver, comparison);
+            }
+            StreamMessageKind::Frame(_) | StreamMessageKind::Snapshot { .. } => {}
+        }
+        self.request_snapshots();
+    }
+
+    /// A message of the account's stream.
+    pub(crate) fn on_account(
+        &mut self,
+        message: &StreamMessage,
+        driver: &mut Driver,
+        comparison: &mut Comparison,
+    ) {
+        driver.take_in_hand();
+        let received = message.ts_received;
+        // At most an up or a down is in one message, and it comes alone.
+        let mut change = None;
+        let Self {
+            account,
+            health,
+            clock,
+            venue,
+            ..
+        } = self;
+        let venue = *venue;
+        let read = account.on_message(message, &mut |event| match event {
+            AccountEvent::Up => change = health.account(true),
+            AccountEvent::Down => change = health.account(false),
+            AccountEvent::Order(report) => {
+                driver.parsed();
+                driver.give(received, EventBody::OrderReport(report));
+            }
+            AccountEvent::Balance { balance, .. } => {
+                driver.parsed();
+                driver.give(received, EventBody::Balance { venue, balance });
+            }
+            AccountEvent::ForeignOrder {
+                venue_order_id, fill, ..
+            } => {
+                warn!(venue_order = %venue_order_id.0, ?fill, "somebody else trades on our account");
+                comparison.ask_soon(clock.monotonic());
+            }
+        });
+        if let Err(error) = read {
+            driver.out().counters.account_malformed.add_one();
+            warn!(%error, "account message: asking the venue what it was");
+            comparison.ask_soon(self.clock.monotonic());
+        }
+        self.tell_status(change, received, driver, comparison);
+        self.request_snapshots();
+    }
+
+    /// Every trade from now on is seen, as far as our clock can say.
+    fn tell_complete(&self, received: Timestamp, driver: &mut Driver) {
+        let since = received.plus(self.clock.uncertainty());
+        for instrument in self.instruments.iter() {
+            let instrument = instrument.id;
+            driver.give(received, EventBody::TradesComplete { instrument, since });
+        }
+    }
+
+    fn tell_status(
+        &mut self,
+        change: Option<VenueStatus>,
+        received: Timestamp,
+        driver: &mut Driver,
+        comparison: &mut Comparison,
+    ) {
+        let Some(status) = change else { return };
+        let online = status.state == VenueState::Online;
+        info!(venue = %status.venue, online, "venue");
+        driver.out().counters.venue_online.set(u64::from(online));
+        driver.give(received, EventBody::Market(MarketEvent::VenueStatus(status)));
+        comparison.set_online(online, self.clock.monotonic());
+        if !online {
+            self.books_are_stale = self.is_market_up;
+        } else if std::mem::take(&mut self.books_are_stale) {
+            self.begin_books_again(received, driver);
+        }
+    }
+
+    /// Synchronizes the books as if the stream had just come up.
+    fn begin_books_again(&mut self, received: Timestamp, driver: &mut Driver) {
+        self.market
+            .on_disconnected(&mut |event| driver.give(received, EventBody::Market(event)));
+        self.market.on_connected();
+        self.tell_complete(received, driver);
+    }
+
+    fn request_snapshots(&mut self) {
+        while let Some(instrument) = self.market.take_snapshot_request() {
+            self.requester.request(instrument);
+        }
+    }
+}

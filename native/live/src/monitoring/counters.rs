@@ -1,0 +1,121 @@
+//! Counters that the service's threads raise and `/metrics` reads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only rises, or a level that is set. Relaxed: no other memory hangs on it.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Sets a level.
+    pub fn set(&self, level: u64) {
+        self.0.store(level, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident,)+) => {
+        /// Everything that is counted.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+        }
+
+        /// What a number of [`Counters`] is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind {
+            /// Only rises.
+            Total,
+            /// Goes up and down.
+            Level,
+        }
+
+        impl Counters {
+            /// Name, what it says, its kind, and its value, of every counter.
+            pub fn read(&self) -> Vec<(&'static str, &'static str, Kind, u64)> {
+                vec![$((stringify!($name), concat!($($doc),+), Kind::$kind, self.$name.get()),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Events the engine took in.
+    events: Total,
+    /// Actions the engine put out.
+    actions: Total,
+    /// Market messages that could not be read.
+    market_malformed: Total,
+    /// Account messages that could not be read.
+    account_malformed: Total,
+    /// Bars that closed.
+    bars: Total,
+    /// Signals of models.
+    signals: Total,
+    /// Orders handed to the venue's side.
+    orders_sent: Total,
+    /// Orders that the last look before the socket refused.
+    orders_refused: Total,
+    /// Orders that risk denied.
+    orders_denied: Total,
+    /// Cancels handed to the venue's side.
+    cancels_sent: Total,
+    /// Fills booked.
+    fills: Total,
+    /// Alerts of the engine.
+    alerts: Total,
+    /// Commands taken in.
+    commands: Total,
+    /// Times our account was compared with the venue's.
+    reconciliations: Total,
+    /// Times that failed or was overtaken by a fill.
+    reconciliations_failed: Total,
+    /// 1 while the venue's streams are up, else 0.
+    venue_online: Level,
+    /// 1 once the account agrees with the venue's, else 0.
+    reconciled: Level,
+    /// 1 while the record's lag exceeds its bound, else 0.
+    record_lagging: Level,
+    /// Orders that may still trade.
+    orders_open: Level,
+    /// Market messages waiting for the deciding thread.
+    market_queue: Level,
+    /// Account messages waiting for the deciding thread.
+    account_queue: Level,
+    /// Timers waiting.
+    timers: Level,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_its_words() {
+        let counters = Counters::default();
+        counters.fills.add(3);
+        counters.venue_online.set(1);
+        let read = counters.read();
+        assert!(read.contains(&("fills", " Fills booked.", Kind::Total, 3)));
+        assert!(
+            read.iter()
+                .any(|(name, _, kind, value)| { (*name, *kind, *value) == ("venue_online", Kind::Level, 1) })
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What the service tells about itself: counters, latencies, `/metrics`.
+
+pub mod counters;
+pub mod latency;
+
+pub use counters::Counters;
+pub use latency::{LatencyBoard, Stage, StageSummary};

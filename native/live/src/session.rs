@@ -1,0 +1,94 @@
+//! What is needed to speak to the venue, before anything is decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{ServiceConfig, VenueConfig};
+use domain::{Bar, Nanos};
+use engine::limits::BARS_KEPT;
+use venues::binance::{Credentials, Endpoints, RestClient, Settings};
+use venues::clock::{Clock, ServerClock};
+use venues::{Instruments, Secret, VenueError};
+
+use crate::clock;
+use crate::error::LiveError;
+
+/// How far the answers of a venue on this machine may lag behind its engine, wall time: it has one copy of its books.
+const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
+
+/// Reads the venue's keys from the environment variables that the configuration names.
+///
+/// # Errors
+/// [`VenueError::Secret`] when one is not set, or holds no key.
+pub fn credentials(venue: &VenueConfig) -> Result<Credentials, VenueError> {
+    let api_key = Secret::from_env(&venue.api_key_env)?;
+    let secret = Secret::from_env(&venue.api_secret_env)?;
+    Ok(Credentials::new(api_key, secret))
+}
+
+/// How long a venue elsewhere may take to complete a bar that has closed, wall time.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The clock, the client and the instruments of a life.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) clock: Arc<ServerClock>,
+    pub(crate) rest: Arc<RestClient>,
+    pub(crate) instruments: Arc<Instruments>,
+    /// How long after a bar's end it is asked for, wall time.
+    pub(crate) settle: Duration,
+}
+
+impl Session {
+    /// Anchors the clock and asks for the rules of the configured instruments.
+    pub(crate) async fn open(config: &ServiceConfig, credentials: Credentials) -> Result<Self, LiveError> {
+        let clock = Arc::new(ServerClock::local());
+        let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let rest = RestClient::new(settings(&config.venue), Some(credentials), as_clock)?;
+        clock::anchor(&rest, &clock, config.stage, &config.clock).await?;
+        let choices = config.instruments.iter();
+        let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
+        let instruments = Instruments::new(rest.instruments(&symbols).await?)?;
+        Ok(Self {
+            clock,
+            rest: Arc::new(rest),
+            instruments: Arc::new(instruments),
+            settle: if is_loopback(&config.venue) {
+                Duration::ZERO
+            } else {
+                SETTLE
+            },
+        })
+    }
+
+    /// The bars before now, as many as the engine keeps, oldest first for each instrument.
+    pub(crate) async fn history(&self, span: Nanos) -> Result<Vec<Bar>, LiveError> {
+        let mut history = Vec::new();
+        for instrument in self.instruments.iter() {
+            // A clock that is ahead of the venue's would take the running bar for a complete one.
+            let error = Nanos(2 * self.clock.uncertainty().0);
+            let before = self.clock.now().plus(Nanos(-error.0));
+            history.extend(self.rest.bars(instrument, span, BARS_KEPT, before).await?);
+        }
+        Ok(history)
+    }
+}
+
+fn settings(venue: &VenueConfig) -> Settings {
+    let mut settings = Settings::new(Endpoints {
+        rest: venue.rest_url.clone(),
+        stream: venue.ws_url.clone(),
+        ws_api: venue.ws_api_url.clone(),
+    });
+    settings.recv_window = venue.recv_window;
+    if is_loopback(venue) {
+        settings.read_staleness = LOOPBACK_STALENESS;
+    }
+    settings
+}
+
+/// Whether the venue is simulated on this machine. Clear text goes nowhere else: the configuration and
+/// `Settings::check` see to that.
+fn is_loopback(venue: &VenueConfig) -> bool {
+    venue.rest_url.starts_with("http://")
+}

@@ -1,0 +1,191 @@
+//! Puts the service together: sockets, queues, threads.
+
+use std::sync::Arc;
+use std::thread;
+
+use domain::{Bar, Epoch, InstrumentId, Nanos};
+use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use venues::Instruments;
+use venues::binance::{AccountFeed, Credentials, Gateway, MarketFeed, SnapshotRequester};
+use venues::clock::Clock;
+use venues::retry::Jitter;
+
+use crate::clock;
+use crate::comparison::Comparison;
+use crate::desk::{Desk, ERRANDS_MAX};
+use crate::driver::Driver;
+use crate::egress::Egress;
+use crate::ending::{Ended, Ending};
+use crate::engine_loop::EngineLoop;
+use crate::error::LiveError;
+use crate::fact::FactSender;
+use crate::holdings::ForeignHoldings;
+use crate::inputs::Inputs;
+use crate::link::Link;
+use crate::monitoring::{Counters, LatencyBoard};
+use crate::outputs::Outputs;
+use crate::record::{Begun, Recorder};
+use crate::recording::Recording;
+use crate::rules;
+use crate::run_folder::RunFolder;
+use crate::service::Service;
+use crate::session::Session;
+use crate::setup::Setup;
+use crate::stop_latch::StopLatch;
+use crate::wake::Wake;
+
+/// What the service is given beside its configuration.
+#[derive(Debug)]
+pub struct Ports {
+    /// The venue's API key and its secret.
+    pub credentials: Credentials,
+    /// Where the life is recorded.
+    pub recorder: Box<dyn Recorder>,
+}
+
+/// Connects, recovers, fetches history and starts to decide. Call it inside a tokio runtime.
+///
+/// # Errors
+/// [`LiveError`]: nothing was started then, and nothing has left for the venue but questions.
+pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Service, LiveError> {
+    let config = &setup.service.config;
+    let epoch = folder.epoch();
+    let session = Session::open(config, ports.credentials).await?;
+    let begun = begin(ports.recorder, engine_config(setup, epoch, &session.instruments)).await?;
+    let foreign = ForeignHoldings::load(folder.path())?;
+    let history = session.history(config.engine.bar_span).await?;
+
+    let slots = begun.config.slots.iter().map(|slot| slot.slot).collect();
+    let latch = StopLatch::create(slots, u64::from(epoch.0))?;
+    let counters = Arc::new(Counters::default());
+    let wake = Wake::default();
+    let (facts, taken_facts) = FactSender::new(wake.clone());
+    let (inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
+    let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
+    let mut jitter = Jitter::seeded(u64::from(std::process::id()) ^ u64::from(epoch.0) << 32);
+    let gateway = Gateway::new(Arc::clone(&session.rest), Arc::clone(&session.instruments))?;
+    let gateway = Arc::new(gateway);
+    let egress = Egress::new(epoch, latch.clone(), gateway.encoder(), &session, errands);
+    let out = Outputs::new(egress, latch.clone(), Arc::clone(&counters));
+    let (driver, latencies) = driver(begun, out, &session)?;
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(desk(&session, &gateway, config.engine.bar_span, &facts).run(taken_errands, jitter.split()));
+    tasks.spawn(clock::keep_in_step(
+        Arc::clone(&session.rest),
+        Arc::clone(&session.clock),
+    ));
+    tasks.spawn(rules::keep_up(
+        Arc::clone(&session.rest),
+        Arc::clone(&session.instruments),
+        facts.clone(),
+    ));
+    let rest = Arc::clone(&session.rest);
+    let market = MarketFeed::spawn(rest, &session.instruments, jitter.split(), market_sink)?;
+    let account = AccountFeed::spawn(Arc::clone(&session.rest), jitter.split(), account_sink)?;
+
+    let venue = config.venue.venue;
+    let folder_path = folder.path().to_owned();
+    let instruments = Arc::clone(&session.instruments);
+    let comparison = Comparison::new(venue, instruments, folder_path, foreign);
+    let decide = EngineLoop {
+        driver,
+        link: link(venue, &session, market.requester()),
+        comparison,
+        inputs,
+        wake,
+        clock: Arc::clone(&session.clock),
+        instruments: session.instruments.len(),
+        ending: Ending::new(),
+        next_chores: Nanos(0),
+        next_latencies: Nanos(0),
+    };
+    Ok(Service {
+        ended: spawn_decider(decide, epoch, history)?,
+        instruments: session.instruments,
+        latencies: Arc::new(latencies),
+        folder,
+        gateway,
+        market,
+        account,
+        tasks,
+        facts,
+        latch,
+        counters,
+    })
+}
+
+fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, LatencyBoard), LiveError> {
+    let (stage_clock, latencies) = LatencyBoard::new();
+    let engine = Engine::with_probe(begun.config, stage_clock)
+        .map_err(|error| LiveError::Files(vec![error.to_string()]))?;
+    let start = session.clock.now().max(begun.last);
+    let recording = Recording::new(begun.record);
+    Ok((Driver::new(engine, recording, out, start), latencies))
+}
+
+fn desk(session: &Session, gateway: &Arc<Gateway>, bar_span: Nanos, facts: &FactSender) -> Desk {
+    Desk {
+        gateway: Arc::clone(gateway),
+        rest: Arc::clone(&session.rest),
+        instruments: Arc::clone(&session.instruments),
+        bar_span,
+        settle: session.settle,
+        facts: facts.clone(),
+        resolving: Arc::default(),
+    }
+}
+
+fn link(venue: domain::Venue, session: &Session, requester: SnapshotRequester) -> Link {
+    let (instruments, clock) = (Arc::clone(&session.instruments), Arc::clone(&session.clock));
+    Link::new(venue, instruments, clock, requester)
+}
+
+fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> EngineConfig {
+    let config = &setup.service.config;
+    let slots = config.slots.iter().map(|slot| SlotConfig {
+        slot: slot.slot,
+        // The configuration holds far fewer instruments than an id has numbers.
+        instrument: InstrumentId(u16::try_from(slot.instrument).unwrap_or(u16::MAX)),
+        capital: slot.capital,
+    });
+    EngineConfig {
+        epoch,
+        portfolio_currency: config.portfolio_currency,
+        instruments: instruments.iter().copied().collect(),
+        slots: slots.collect(),
+        limits: setup.limits,
+        bar_span: config.engine.bar_span,
+        bar_close_grace: config.engine.bar_close_grace,
+        order_ack_timeout: config.engine.order_ack_timeout,
+        require_reconciliation: true,
+        carried: CarriedState::default(),
+    }
+}
+
+/// Recovery reads files for as long as it takes: not on a thread that serves sockets.
+async fn begin(recorder: Box<dyn Recorder>, config: EngineConfig) -> Result<Begun, LiveError> {
+    let begun = tokio::task::spawn_blocking(move || recorder.begin(config)).await;
+    match begun {
+        Ok(begun) => Ok(begun?),
+        Err(ended) => Err(LiveError::Defect(format!("recovery ended: {ended}"))),
+    }
+}
+
+fn spawn_decider(
+    decide: EngineLoop,
+    epoch: Epoch,
+    history: Vec<Bar>,
+) -> Result<oneshot::Receiver<Ended>, LiveError> {
+    let (tell, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("decide".to_owned())
+        .spawn(move || {
+            // A panic drops the sender, and whoever waits learns of it that way.
+            let _ = tell.send(decide.run(epoch, &history));
+        })
+        .map_err(|source| LiveError::Defect(format!("no thread to decide on: {source}")))?;
+    Ok(ended)
+}

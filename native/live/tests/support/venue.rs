@@ -1,0 +1,94 @@
+//! The simulated venue of a test, in this process, and the other side of its admin door.
+
+use std::net::SocketAddr;
+
+use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use venue_server::{ApiKey, Server, ServerConfig};
+
+pub(crate) const API_KEY: &str = "live_bench_key";
+pub(crate) const API_SECRET: &str = "live_bench_secret";
+
+/// Venue seconds in one second.
+pub(crate) const COMPRESSION: i64 = 300;
+
+pub(crate) const BAR: Nanos = Nanos::from_secs(60);
+pub(crate) const FIRST_BAR_MS: i64 = 1_632_700_800_000;
+/// Bars before the first that is played.
+pub(crate) const HISTORY: usize = 50;
+
+/// A market that swings gently around 100.
+pub(crate) fn bars() -> Vec<Bar> {
+    let cents = |cents: i64| Price::from_units(cents * 1_000_000);
+    (0..900)
+        .map(|number| {
+            let swing = |at: i64| 10_000 + 20 * ((at % 12) - 6).abs();
+            let (open, close) = (swing(number), swing(number + 1));
+            Bar {
+                instrument: InstrumentId(0),
+                ts_open: Timestamp::from_millis(FIRST_BAR_MS + number * 60_000),
+                span: BAR,
+                open: cents(open),
+                high: cents(open.max(close) + 7),
+                low: cents(open.min(close) - 7),
+                close: cents(close),
+                volume: Quantity::from_units(4_000 * 100_000_000),
+            }
+        })
+        .collect()
+}
+
+pub(crate) struct SimulatedVenue {
+    server: Server,
+}
+
+impl SimulatedVenue {
+    pub(crate) async fn start() -> Self {
+        let mut config = ServerConfig::new(bars(), "BTCUSDT");
+        config.from = Some(bars()[HISTORY].ts_open);
+        config.wall_span = Nanos(BAR.0 / COMPRESSION);
+        let keys = vec![ApiKey::new(API_KEY, API_SECRET)];
+        Self {
+            server: Server::start(config, keys).await.unwrap(),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.server.address().port()
+    }
+
+    pub(crate) async fn state(&self) -> Value {
+        request(self.server.address(), "GET", "/admin/state", "").await
+    }
+
+    pub(crate) async fn pause(&self) -> Value {
+        request(self.server.address(), "POST", "/admin/pause", "").await
+    }
+
+    pub(crate) async fn fault(&self, fault: &str) {
+        request(self.server.address(), "POST", "/admin/faults", fault).await;
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        request(self.server.address(), "GET", path, "").await
+    }
+}
+
+/// One request on a connection of its own.
+async fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Value {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nhost: venue\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+    serde_json::from_str(body).unwrap()
+}
