@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 class _ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+@final
 class BacktestResults:
     """What a backtest came to. Times are ns UTC; money is whole numbers of 1e-16 quote currency, exact."""
 
@@ -67,6 +68,7 @@ class BacktestResults:
     @property
     def bar_ns(self) -> int: ...
 
+@final
 class BarView:
     """A bar that closed. Times are ns UTC, prices and volume units of 1e-8."""
 
@@ -92,6 +94,7 @@ class BarView:
     @property
     def probability(self) -> float | None: ...
 
+@final
 class CancelWorking:
     """A wish to cancel the working orders of one side ("Buy" or "Sell"), or of both."""
 
@@ -100,6 +103,7 @@ class CancelWorking:
 class CoreError(ValueError):
     """Input that py_rt_core refuses; the message says what is allowed."""
 
+@final
 class FeatureStream:
     """The features of a specification, one bar at a time: what the service does."""
 
@@ -115,6 +119,7 @@ class FeatureStream:
     ) -> list[float] | None:
         """Take one bar; give its row (float32 values), or None while a feature is not warm."""
 
+@final
 class FlagsReader:
     """The stopping ladder of a running service. Entry 0 is the whole service, the others are its slots."""
 
@@ -131,6 +136,7 @@ class FlagsReader:
     @property
     def name(self) -> str: ...
 
+@final
 class Order:
     """An order that a strategy wants: at the market without a price, else at its limit or better."""
 
@@ -147,6 +153,7 @@ class Order:
     ) -> Order:
         """`side`: "Buy" or "Sell"; `quantity`, `price`: units of 1e-8; `time_in_force`: "gtc", "ioc" or "fok"."""
 
+@final
 class OrderUpdate:
     """One of the slot's orders after a change."""
 
@@ -160,6 +167,7 @@ class OrderUpdate:
     @property
     def quantity(self) -> int: ...
 
+@final
 class ParameterAnswer:
     """The service's latest answer to a request for parameters."""
 
@@ -178,6 +186,7 @@ class ParameterAnswer:
     def answered_ns(self) -> int:
         """CLOCK_MONOTONIC."""
 
+@final
 class ParameterWriter:
     """Changes parameters of a running service; one process at a time."""
 
@@ -201,6 +210,7 @@ class ParameterWriter:
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
+@final
 class QuoteView:
     """The best bid and ask after a change, units of 1e-8."""
 
@@ -215,6 +225,7 @@ class QuoteView:
     @property
     def ask_quantity(self) -> int: ...
 
+@final
 class RingPoll:
     """What one poll found."""
 
@@ -231,6 +242,7 @@ class RingPoll:
     def epoch(self) -> int:
         """The writer's life."""
 
+@final
 class RingReader:
     """Reads a ring of a running service; each record goes to one of the threads that ask."""
 
@@ -271,6 +283,7 @@ class RingReader:
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
+@final
 class SlotView:
     """What a strategy may know of its slot: ns UTC, units of 1e-8; bid and ask are None without a valid book."""
 
@@ -299,16 +312,18 @@ class SlotView:
     def quantity_for(self, value: int) -> int:
         """Base quantity that `value` (units of 1e-8 quote) buys at the ask, in whole lots; 0 without a book."""
 
+@final
 class Table:
     """A table in Arrow memory: `polars.DataFrame(table)` takes it without a copy."""
 
     @property
     def columns(self) -> list[str]: ...
     def __len__(self) -> int: ...
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # by type: array of numbers, list of texts, list of money
+    def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401  # by type: array of numbers, list of texts, list of money
         """A column: numbers as a numpy array, texts as a list, money as a list of whole numbers of 1e-16."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+@final
 class TableReader:
     """The latest record of each entry of a running service's table; a row's `index` is the entry's version."""
 
