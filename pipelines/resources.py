@@ -1,4 +1,4 @@
-"""What assets are given: the lake, the source of bars, the rules of the instrument.
+"""What assets are given: the lake, the folders, the source of bars, the rules of the instrument.
 
 Read from the environment:
 
@@ -61,6 +61,7 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "artifacts": ArtifactIOManager(home_folder(environ) / "artifacts"),
         "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
+        "reports": home_folder(environ) / "reports",
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
         "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),
         "expectation_runner": expectation_runner,
