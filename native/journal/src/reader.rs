@@ -200,11 +200,9 @@ impl Reader {
             self.enter(Some(self.position))?;
         }
         let offset = self.window.offset();
-        let path = segment::path(&self.dir, self.number);
-        let bytes = self
-            .window
-            .record()
-            .map_err(|source| JournalError::io("reading a record", &path, source))?;
+        let (dir, number) = (&self.dir, self.number);
+        let failed = |source| JournalError::io("reading a record", &segment::path(dir, number), source);
+        let bytes = self.window.record().map_err(failed)?;
         let found = frame::decode(bytes, &self.position.chain).map(|frame| {
             let (kind, seq, ts) = (frame.kind, frame.seq, frame.ts);
             (kind, seq, ts, frame.payload.len(), frame.chain, frame.bytes)

@@ -20,6 +20,7 @@ pub struct Recovered {
     dir: PathBuf,
     options: WriterOptions,
     header: RunHeader,
+    last_ts: Timestamp,
     place: Place,
     torn: Option<TornTail>,
     lock: File,
@@ -38,8 +39,9 @@ pub fn recover(dir: &Path, options: WriterOptions) -> Result<Recovered, JournalE
     }
     let lock = lock(dir)?;
     let mut reader = Reader::open(dir)?;
-    let mut header = None;
+    let (mut header, mut last_ts) = (None, Timestamp::EPOCH);
     while let Some(record) = reader.next_record()? {
+        last_ts = record.ts;
         if let RecordBody::Header(begun) = record.body {
             header = Some(begun);
         }
@@ -57,6 +59,7 @@ pub fn recover(dir: &Path, options: WriterOptions) -> Result<Recovered, JournalE
         dir: dir.to_owned(),
         options,
         header,
+        last_ts,
         place: Place {
             segment,
             number,
@@ -100,6 +103,12 @@ impl Recovered {
     #[must_use]
     pub const fn header(&self) -> &RunHeader {
         &self.header
+    }
+
+    /// Engine time of the last record: the next event's is not before it.
+    #[must_use]
+    pub const fn last_ts(&self) -> Timestamp {
+        self.last_ts
     }
 
     /// Records, all lives together.

@@ -28,7 +28,11 @@ impl Reserve {
         let held = match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes) {
             Ok(()) => true,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => false,
-            Err(error) => return Err(failed(error.into())),
+            Err(error) => {
+                // Part of the room may be taken. Whether the file goes does not matter: the next attempt empties it.
+                let _ = std::fs::remove_file(&path);
+                return Err(failed(error.into()));
+            }
         };
         Ok(Self { file, path, held })
     }

@@ -80,7 +80,10 @@ pub struct Writer {
     number: u32,
     /// Bytes of the segment.
     size: u64,
+    /// Behind what is written.
     position: Position,
+    /// Behind what waits in the buffer.
+    next: Position,
     /// Bytes of all segments before this one.
     closed_bytes: u64,
     buffer: Vec<u8>,
@@ -161,6 +164,7 @@ impl Writer {
             number: place.number,
             size: place.size,
             position: place.position,
+            next: place.position,
             closed_bytes: place.closed_bytes,
             buffer: Vec::with_capacity(BUFFER_BYTES),
             reserve: Some(Reserve::make(dir, options.reserve_bytes)?),
@@ -173,27 +177,21 @@ impl Writer {
         Ok((writer, Syncer::new(shared)))
     }
 
-    /// Records one event, with one write. It must be done before the engine sees the event.
+    /// Records one event, and what waits before it, with one write. It must be done before the engine sees the event.
     ///
     /// # Errors
     /// [`JournalError::EventOrder`] unless the event's number is [`Writer::next_event`]; [`JournalError::DiskFull`]:
     /// nothing was recorded, the number is free again; [`JournalError::TooLong`]; [`JournalError::SyncFailed`],
     /// [`JournalError::SyncStalled`], [`JournalError::Broken`] and [`JournalError::Io`] are the end: stop trading.
     pub fn append_event(&mut self, event: &Event<'_>, room: Room) -> Result<(), JournalError> {
-        if event.seq != self.position.event {
+        if event.seq != self.next.event {
             return Err(JournalError::EventOrder {
-                expected: self.position.event,
+                expected: self.next.event,
                 found: event.seq,
             });
         }
-        let mut position = self.position;
-        self.buffer.clear();
-        position
-            .put(&mut self.buffer, (Kind::Event, event.ts.nanos()), |out| {
-                encode_event(&event.body, out);
-            })
-            .map_err(too_long)?;
-        self.write(position, room)
+        self.put(Kind::Event, event.ts, |out| encode_event(&event.body, out))?;
+        self.commit(room)
     }
 
     /// Records what the engine made of the last event, all of it with one write; `ts` is that event's. It must be done
@@ -207,32 +205,62 @@ impl Writer {
         actions: &[Action],
         room: Room,
     ) -> Result<(), JournalError> {
-        if actions.is_empty() {
+        for action in actions {
+            self.put_action(ts, action)?;
+        }
+        self.commit(room)
+    }
+
+    /// Puts one action after what waits to be written, for whoever has actions one by one. It is not recorded before
+    /// [`Writer::commit`], or before the next event.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLong`]; nothing waits then.
+    pub fn put_action(&mut self, ts: Timestamp, action: &Action) -> Result<(), JournalError> {
+        self.put(Kind::Action, ts, |out| encode_action(action, out))
+    }
+
+    /// Records what waits, with one write; nothing to do when nothing waits.
+    ///
+    /// # Errors
+    /// As [`Writer::append_event`]; all or none is recorded, and nothing waits then.
+    pub fn commit(&mut self, room: Room) -> Result<(), JournalError> {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        let mut position = self.position;
-        self.buffer.clear();
-        for action in actions {
-            position
-                .put(&mut self.buffer, (Kind::Action, ts.nanos()), |out| {
-                    encode_action(action, out);
-                })
-                .map_err(too_long)?;
+        let written = self.write(room);
+        self.forget();
+        written
+    }
+
+    fn put(
+        &mut self,
+        kind: Kind,
+        ts: Timestamp,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), JournalError> {
+        let put = self.next.put(&mut self.buffer, (kind, ts.nanos()), payload);
+        if put.is_err() {
+            self.forget();
         }
-        self.write(position, room)
+        put.map_err(too_long)
+    }
+
+    /// Forgets what waits.
+    fn forget(&mut self) {
+        self.buffer.clear();
+        self.next = self.position;
     }
 
     /// Begins a life of the service in a journal that has one already: its header is the first record of a new segment.
     pub(crate) fn begin_life(&mut self, header: &RunHeader, ts: Timestamp) -> Result<(), JournalError> {
-        let mut position = self.position;
-        self.buffer.clear();
-        put_header(&mut self.buffer, &mut position, header, ts)?;
         self.rotate()?;
-        self.write(position, Room::Ordinary)
+        put_header(&mut self.buffer, &mut self.next, header, ts).inspect_err(|_| self.buffer.clear())?;
+        self.commit(Room::Ordinary)
     }
 
-    /// Writes the buffer and moves to `position`, or changes nothing.
-    fn write(&mut self, position: Position, room: Room) -> Result<(), JournalError> {
+    /// Writes the buffer and moves behind it, or changes nothing.
+    fn write(&mut self, room: Room) -> Result<(), JournalError> {
         self.shared.check()?;
         if self.broken {
             return Err(JournalError::Broken { path: self.path() });
@@ -247,8 +275,8 @@ impl Writer {
         }
         self.full = self.on_reserve;
         self.size += byte_count(self.buffer.len());
-        self.position = position;
-        self.shared.set_written(position.seq);
+        self.position = self.next;
+        self.shared.set_written(self.position.seq);
         Ok(())
     }
 

@@ -25,6 +25,11 @@ const ONE: WriterOptions = WriterOptions {
     reserve_bytes: 8_192,
 };
 
+/// In memory where there is such a place: these tests force every journal to disk.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap()
@@ -37,7 +42,7 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 
 /// A journal of three segments, and a folder for copies of it.
 fn three_segments() -> (TempDir, TempDir) {
-    let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (original, copy) = (folder(), folder());
     write(original.path(), SMALL, EVENTS);
     assert_eq!(segments(original.path()).len(), 3);
     (original, copy)
@@ -90,7 +95,7 @@ fn truncate(path: &Path, len: u64) {
 
 #[test]
 fn what_was_written_reads_back() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), SMALL, EVENTS);
     let (content, torn) = read(dir.path()).unwrap();
     assert_eq!((content.events, content.headers, torn), (EVENTS, 1, None));
@@ -103,6 +108,32 @@ fn what_was_written_reads_back() {
         (content.records, EVENTS)
     );
     assert_eq!(recovered.torn(), None);
+    assert_eq!(recovered.last_ts(), rig::event(EVENTS, &rig::levels(EVENTS)).ts);
+}
+
+#[test]
+fn actions_wait_until_they_are_committed() {
+    let dir = folder();
+    let (mut writer, mut syncer) = Writer::create(dir.path(), ONE, &header(1), START).unwrap();
+    for seq in 1..=6 {
+        let levels = rig::levels(seq);
+        let event = rig::event(seq, &levels);
+        writer.append_event(&event, Room::Ordinary).unwrap();
+        let records = writer.records();
+        for action in rig::actions(seq) {
+            writer.put_action(event.ts, &action).unwrap();
+        }
+        assert_eq!((writer.records(), syncer.lag().records), (records, records - 1));
+        if seq == 3 {
+            writer.commit(Room::Ordinary).unwrap();
+            assert_eq!(writer.records(), records + 2);
+        }
+    }
+    writer.commit(Room::Ordinary).unwrap();
+    writer.commit(Room::Ordinary).unwrap();
+    assert_eq!(syncer.sync().unwrap().records, 0);
+    let (content, _) = read(dir.path()).unwrap();
+    assert_eq!((content.events, content.actions), (6, 4));
 }
 
 #[test]
@@ -196,7 +227,7 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn damage_names_its_place() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 20);
     let path = &segments(dir.path())[0];
     let edges = edges(dir.path(), 0);
@@ -229,7 +260,7 @@ fn damage_names_its_place() {
 
 #[test]
 fn the_last_record_is_not_given_up_for_one_bad_byte() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 20);
     let path = &segments(dir.path())[0];
     let edges = edges(dir.path(), 0);
@@ -253,7 +284,7 @@ fn the_last_record_is_not_given_up_for_one_bad_byte() {
 
 #[test]
 fn a_record_of_another_time_or_place_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 20);
     let path = &segments(dir.path())[0];
     let edges = edges(dir.path(), 0);
@@ -294,7 +325,7 @@ fn a_missing_segment_is_named() {
 fn a_segment_of_another_journal_is_refused() {
     let (original, copy) = three_segments();
     copy_over(original.path(), copy.path());
-    let other = tempfile::tempdir().unwrap();
+    let other = folder();
     let (mut writer, _syncer) = Writer::create(other.path(), SMALL, &header(2), START).unwrap();
     for _ in 0..EVENTS {
         append(&mut writer, Room::Ordinary).unwrap();
@@ -306,7 +337,7 @@ fn a_segment_of_another_journal_is_refused() {
 
 #[test]
 fn a_format_of_another_build_is_refused_as_such() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 3);
     let path = &segments(dir.path())[0];
     let mut bytes = fs::read(path).unwrap();
@@ -323,7 +354,7 @@ fn a_format_of_another_build_is_refused_as_such() {
 
 #[test]
 fn blocks_that_were_never_written_are_torn() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 60);
     let path = &segments(dir.path())[0];
     let edges = edges(dir.path(), 0);
@@ -368,7 +399,7 @@ fn blocks_that_were_never_written_are_torn() {
 
 #[test]
 fn a_journal_without_its_first_record_is_no_journal() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), ONE, 0);
     let path = &segments(dir.path())[0];
     let bytes = fs::read(path).unwrap();
@@ -388,7 +419,7 @@ fn a_journal_without_its_first_record_is_no_journal() {
 
 #[test]
 fn one_process_writes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let home = dir.path().join("a/journal");
     assert!(matches!(recover(&home, ONE), Err(JournalError::Absent { .. })));
     let first = Writer::create(&home, ONE, &header(1), START).unwrap();
@@ -407,7 +438,7 @@ fn one_process_writes() {
 
 #[test]
 fn a_later_life_begins_with_its_header() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     write(dir.path(), SMALL, EVENTS);
     let later = Timestamp::from_nanos(9_000_000);
     let recovered = recover(dir.path(), SMALL).unwrap();
@@ -442,7 +473,7 @@ fn a_later_life_begins_with_its_header() {
 
 #[test]
 fn a_reader_sees_what_was_written_when_it_came() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let (mut writer, _syncer) = Writer::create(dir.path(), ONE, &header(1), START).unwrap();
     append(&mut writer, Room::Ordinary).unwrap();
     let mut early = Reader::open(dir.path()).unwrap();
@@ -456,7 +487,7 @@ fn a_reader_sees_what_was_written_when_it_came() {
 
 #[test]
 fn what_is_out_of_order_or_out_of_bounds_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let tiny = WriterOptions {
         segment_bytes_max: 100,
         ..ONE
