@@ -196,7 +196,7 @@ fn change(name: &str, value: &str) -> PyResult<ParameterChange> {
         ))
     })?;
     let value = Decimal::parse(value.as_bytes())
-        .map_err(|fault| refused(format!("parameter {name}: value {value:?} is {fault}")))?;
+        .map_err(|fault| refused(format!("parameter {name}: value {value:?}: {fault}")))?;
     Ok(ParameterChange { name: text, value })
 }
 

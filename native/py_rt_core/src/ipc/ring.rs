@@ -9,7 +9,7 @@ use ::ipc::IpcError;
 use ::ipc::layout::RING_CAPACITY;
 use ::ipc::record::ROW_BYTES;
 use ::ipc::ring_buffer::{PollResult, Reattached, RingReader as Ring, Start};
-use numpy::PyReadwriteArrayDyn;
+use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -231,8 +231,13 @@ impl RingReader {
     /// may touch it meanwhile. After `CoreError` its content means nothing.
     #[pyo3(signature = (rows, timeout_ms = 0))]
     fn poll_into(&self, py: Python<'_>, rows: &Bound<'_, PyAny>, timeout_ms: u64) -> PyResult<RingPoll> {
-        let wanted = || refused("rows must be a writable, contiguous uint8 array of rows of 128 bytes");
-        let mut rows: PyReadwriteArrayDyn<'_, u8> = rows.extract().map_err(|_| wanted())?;
+        let wanted = || {
+            refused(
+                "rows must be a writable, contiguous uint8 array of rows of 128 bytes that nobody else is filling",
+            )
+        };
+        let rows: &Bound<'_, PyArrayDyn<u8>> = rows.cast().map_err(|_| wanted())?;
+        let mut rows = rows.try_readwrite().map_err(|_| wanted())?;
         let rows = rows.as_slice_mut().map_err(|_| wanted())?;
         let result = until(py, timeout_ms, || {
             self.locked(
