@@ -7,7 +7,7 @@
 //! ```text
 //! <store>/sha256-<digest>/{manifest.json, model.onnx, features.json, strategy.toml, risk_limits.toml, golden.bin,
 //!                          provenance.json, reports/{backtest.json, gates.json, model_card.md, parity.json}}
-//! <store>/signatures/<digest>/{builder,approver}.dsse.json
+//! <store>/signatures/<digest>/{builder.dsse.json, approver.dsse.json, approvals/<slot>-<serial>.dsse.json}
 //! ```
 //!
 //! [`verify`] reads each file once, through descriptors that follow no link, and judges the bytes it read, so that
@@ -35,4 +35,4 @@ pub use manifest::{FileEntry, Manifest};
 pub use program::{ModelFacts, ProgramParts};
 pub use provenance::Provenance;
 pub use statement::Approval;
-pub use verify::{Admission, Expectation, VerifiedBundle, verify, verify_built};
+pub use verify::{Admission, Expectation, VerifiedBundle, verify, verify_built, verify_recorded};

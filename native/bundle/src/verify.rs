@@ -95,25 +95,12 @@ pub fn verify(
     let signatures = Signatures::open(&root, digest)?;
     let built = signatures.read(KeyRole::Builder, BUILDER_TYPE)?;
     let approved = signatures.read(KeyRole::Approver, APPROVAL_TYPE)?;
-    if built.key() == approved.key() {
-        return Err(BundleError::OneKey { key: built.key() });
+    let signed = Signed::judge(&built, &approved, digest, keys)?;
+    check_here_and_now(&signed.approval, expectation)?;
+    for key in [signed.builder, signed.approver] {
+        check_stage(key, signed.approval.stage)?;
     }
-    let builder = check_builder(&built, digest, keys)?;
-    let (payload, approver) = approved.verified(keys)?;
-    let approval = Approval::read(approved.name(), payload)?;
-    check_approval(&approval, digest, expectation)?;
-    for key in [builder, approver] {
-        check_stage(key, approval.stage)?;
-    }
-    // Only now: what nobody vouches for is not interpreted.
-    let content = bundle.read()?;
-    check_gates(&approval, &content)?;
-    Ok(VerifiedBundle {
-        content,
-        approval,
-        builder: builder.id(),
-        approver: approver.id(),
-    })
+    signed.with(&bundle)
 }
 
 /// Reads and judges a bundle as far as the builder vouches for it: what an approver needs before signing.
@@ -130,6 +117,81 @@ pub fn verify_built(
     let built = Signatures::open(&root, digest)?.read(KeyRole::Builder, BUILDER_TYPE)?;
     let builder = check_builder(&built, digest, keys)?;
     Ok((bundle.read()?, builder.id()))
+}
+
+/// Reads a bundle as a record shows that it ran, for a replay: both signatures and roles count, but not whether the
+/// approval still holds.
+///
+/// # Errors
+/// [`BundleError`]: the first thing that is wrong, [`BundleError::Unsigned`] when no approval of that slot and serial is
+/// kept any more.
+pub fn verify_recorded(
+    store: &Path,
+    digest: BundleDigest,
+    keys: &TrustedKeys,
+    slot: SlotId,
+    serial: u64,
+) -> Result<VerifiedBundle, BundleError> {
+    let root = Folder::root(store)?;
+    let bundle = OpenBundle::open(&root, digest)?;
+    let signatures = Signatures::open(&root, digest)?;
+    let built = signatures.read(KeyRole::Builder, BUILDER_TYPE)?;
+    let approved = signatures.kept(slot, serial)?;
+    let signed = Signed::judge(&built, &approved, digest, keys)?;
+    if signed.approval.slot != slot || signed.approval.serial != serial {
+        return Err(BundleError::Unsigned {
+            role: KeyRole::Approver,
+            name: signatures.kept_name(slot, serial),
+        });
+    }
+    signed.with(&bundle)
+}
+
+/// Two statements about one bundle, by two trusted keys.
+struct Signed<'k> {
+    approval: Approval,
+    builder: &'k TrustedKey,
+    approver: &'k TrustedKey,
+}
+
+impl<'k> Signed<'k> {
+    fn judge(
+        built: &Envelope,
+        approved: &Envelope,
+        digest: BundleDigest,
+        keys: &'k TrustedKeys,
+    ) -> Result<Self, BundleError> {
+        if built.key() == approved.key() {
+            return Err(BundleError::OneKey { key: built.key() });
+        }
+        let builder = check_builder(built, digest, keys)?;
+        let (payload, approver) = approved.verified(keys)?;
+        let approval = Approval::read(approved.name(), payload)?;
+        if approval.digest != digest {
+            return Err(BundleError::OtherDigest {
+                role: KeyRole::Approver,
+                wanted: digest,
+                found: approval.digest,
+            });
+        }
+        Ok(Self {
+            approval,
+            builder,
+            approver,
+        })
+    }
+
+    /// Reads the content: only now, because what nobody vouches for is not interpreted.
+    fn with(self, bundle: &OpenBundle) -> Result<VerifiedBundle, BundleError> {
+        let content = bundle.read()?;
+        check_gates(&self.approval, &content)?;
+        Ok(VerifiedBundle {
+            content,
+            approval: self.approval,
+            builder: self.builder.id(),
+            approver: self.approver.id(),
+        })
+    }
 }
 
 /// The folder of a bundle's signed statements.
@@ -160,6 +222,36 @@ impl Signatures {
             None => Err(BundleError::Unsigned { role, name }),
         }
     }
+
+    /// An approval that a later one may have replaced.
+    fn kept(&self, slot: SlotId, serial: u64) -> Result<Envelope, BundleError> {
+        let name = self.kept_name(slot, serial);
+        let role = KeyRole::Approver;
+        let place = format!("{}{KEPT}/", self.place);
+        let kept = match &self.folder {
+            Some(folder) => folder.folder(KEPT, &place)?,
+            None => None,
+        };
+        let bytes = match kept {
+            Some(folder) => folder.read(&kept_file(slot, serial), ENVELOPE_BYTES_MAX)?,
+            None => None,
+        };
+        match bytes {
+            Some(bytes) => Envelope::read(&name, &bytes, role, APPROVAL_TYPE),
+            None => Err(BundleError::Unsigned { role, name }),
+        }
+    }
+
+    fn kept_name(&self, slot: SlotId, serial: u64) -> String {
+        format!("{}{KEPT}/{}", self.place, kept_file(slot, serial))
+    }
+}
+
+/// The folder of all approvals, the newest included.
+const KEPT: &str = "approvals";
+
+fn kept_file(slot: SlotId, serial: u64) -> String {
+    format!("{}-{serial}.dsse.json", slot.0)
 }
 
 fn check_builder<'k>(
@@ -179,18 +271,7 @@ fn check_builder<'k>(
     Ok(builder)
 }
 
-fn check_approval(
-    approval: &Approval,
-    digest: BundleDigest,
-    expectation: &Expectation<'_>,
-) -> Result<(), BundleError> {
-    if approval.digest != digest {
-        return Err(BundleError::OtherDigest {
-            role: KeyRole::Approver,
-            wanted: digest,
-            found: approval.digest,
-        });
-    }
+fn check_here_and_now(approval: &Approval, expectation: &Expectation<'_>) -> Result<(), BundleError> {
     if approval.slot != expectation.slot {
         return Err(BundleError::OtherSlot {
             wanted: expectation.slot,
