@@ -49,7 +49,7 @@ _WIDE_BASE = 1 << 64
 
 
 class RingError(BridgeError):
-    """A ring that cannot be attached, or that holds what no service leaves in it."""
+    """A ring or table that cannot be attached, or that holds what no service leaves in it."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ KINDS: Mapping[str, Kind] = _kinds()
 """The kinds of records by name, as the compiled module describes them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Records that came together, all of one life of the service.
 
@@ -188,7 +188,8 @@ class MarketDataReader:
         """Give what has come, waiting at most `timeout_ms` for the first record; the batch may be empty.
 
         When the service is gone, its ring is read to the end first; then its successor is looked for until the time is
-        up. A batch that is empty and says `writer_alive=False` means that there was none.
+        up. A batch that is empty and says `writer_alive=False` means that there was none. A service that hangs may hold
+        the last question up for a second beyond the time.
 
         Raises:
             RingError: the ring holds what no service leaves, or the successor's is not newer than the one before.
@@ -250,3 +251,27 @@ class MarketDataReader:
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def read_table(socket_path: str | PathLike[str], name: str) -> dict[str, pl.DataFrame]:
+    """Read the latest record of each entry of a running service's table, such as the positions of its slots.
+
+    Args:
+        socket_path: the socket in the run's folder.
+        name: the table's name.
+
+    Returns:
+        A frame per kind of record; `entry` is the entry's number, `index` its version, which grows with every change.
+        Each row is whole; rows may be of different moments.
+
+    Raises:
+        RingError: nobody serves the socket, the table is not offered, or it holds what no service leaves in it.
+    """
+    try:
+        found = py_rt_core.TableReader(socket_path, name).snapshot()
+    except py_rt_core.CoreError as error:
+        raise RingError(str(error)) from error
+    return {
+        kind: KINDS[kind].frame(rows).insert_column(0, pl.Series("entry", entries))
+        for kind, (entries, rows) in found.items()
+    }

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from py_rt.bridge.market_data import KINDS, Batch, MarketDataReader, RingError
+from py_rt.bridge.market_data import KINDS, Batch, MarketDataReader, RingError, read_table
 from tests.py_rt.bridge.feed import Feed, sample
 
 if TYPE_CHECKING:
@@ -235,6 +235,17 @@ def test_what_is_not_there_is_named(feed: Feed, socket: Path, tmp_path: Path) ->
     with pytest.raises(RingError, match="allowed are oldest, newest, first"):
         MarketDataReader(socket, start="latest")  # type: ignore[arg-type]
     assert feed.process.poll() is None
+
+
+def test_a_table_is_a_frame_of_what_is_true_now(feed: Feed, socket: Path) -> None:
+    assert read_table(socket, "positions") == {}
+    for entry, number in ((2, 5), (0, 11), (2, 17)):
+        assert feed.ask(f"put {entry} {number}").startswith("version ")
+    frame = read_table(socket, "positions")["position"]
+    expected = [{"entry": 0} | sample(11)[1] | {"index": 1}, {"entry": 2} | sample(17)[1] | {"index": 2}]
+    assert frame.select(expected[0].keys()).to_dicts() == expected
+    with pytest.raises(RingError, match="kind 1, asked for was Table"):
+        read_table(socket, "market")
 
 
 def test_a_closed_reader_says_so(feed: Feed, socket: Path) -> None:
