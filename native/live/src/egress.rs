@@ -2,7 +2,7 @@
 //!
 //! Only this module takes an [`Approved`] apart. Between the engine's approval and the socket it looks once more: at
 //! the stop latch, which other threads may have raised meanwhile, at the epoch, and at whether the service still
-//! trades at all. What it refuses never reached a socket, and the engine is told so ([`Refused`]).
+//! trades at all. What it refuses never reached a socket, and the engine is told so (`Refused`).
 
 use std::sync::Arc;
 
