@@ -349,6 +349,9 @@ def backtest_strategy(
 ) -> BacktestResults:
     """Run a strategy over bars or quotes; the same engine, risk and order path as live."""
 
+def bundle_words() -> tuple[list[str], list[str]]:
+    """Names of the stages of an approval, ascending, and of the roles of keys."""
+
 def calculate_sma(prices: Sequence[float] | npt.NDArray[Any] | object, window: int) -> npt.NDArray[np.float64]:
     """Simple moving average of the last `window` prices; the first `window - 1` values are NaN."""
 
@@ -369,11 +372,36 @@ def compute_features(
 def feature_spec_json(text: str, file_name: str) -> str:
     """Canonical JSON of a feature file: the bytes whose SHA-256 is the specification's identity."""
 
+def inspect_bundle(store: str | PathLike[str], digest: str, *, risk_policy: str | None = None) -> dict[str, Any]:
+    """Judge a bundle without signatures: {"ok": True, ...} or {"ok": False, "refusal": word, "reason": text}."""
+
 def record_dtype(kind: str) -> np.dtype[np.void]:
     """The structured numpy type of a kind's rows, 128 bytes each."""
 
 def record_kinds() -> list[tuple[str, int, list[tuple[str, int, str, str]]]]:
     """The kinds of records: name, code, and each field's name, byte offset, numpy type and unit."""
+
+def trusted_keys(text: str, file_name: str = "trusted_keys.toml") -> list[dict[str, str]]:
+    """The keys of a `trusted_keys.toml`: id, role, highest_stage, public_key_pem; CoreError where it is not valid."""
+
+def verify_built_bundle(
+    store: str | PathLike[str], digest: str, trusted_keys_toml: str, *, risk_policy: str | None = None
+) -> dict[str, Any]:
+    """Judge a bundle as far as its builder vouches for it; answers as `inspect_bundle`."""
+
+def verify_bundle(
+    store: str | PathLike[str],
+    digest: str,
+    trusted_keys_toml: str,
+    slot: int,
+    stage: str,
+    now_ns: int,
+    serial_floor: int,
+    *,
+    risk_policy: str | None = None,
+    previously_active: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Judge a bundle as the service does before it takes a slot over; answers as `inspect_bundle`."""
 
 def warmup_bars(spec_json: str) -> int:
     """Bars after which every feature has a value, wherever the stream begins."""

@@ -2,6 +2,7 @@
 
 mod arrow;
 mod backtesting;
+mod bundle;
 mod config_files;
 mod error;
 mod features;
@@ -18,6 +19,8 @@ mod py_rt_core {
         BacktestResults, BarView, CancelWorking, Order, OrderUpdate, QuoteView, SlotView, Table,
         backtest_strategy,
     };
+    #[pymodule_export]
+    use crate::bundle::{bundle_words, inspect_bundle, trusted_keys, verify_built_bundle, verify_bundle};
     #[pymodule_export]
     use crate::config_files::{check_config, config_keys, config_kinds};
     #[pymodule_export]
