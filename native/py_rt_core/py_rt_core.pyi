@@ -403,5 +403,25 @@ def verify_bundle(
 ) -> dict[str, Any]:
     """Judge a bundle as the service does before it takes a slot over; answers as `inspect_bundle`."""
 
+def journal_signals(
+    journal: str | PathLike[str],
+) -> tuple[
+    npt.NDArray[np.uint16],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float32],
+    list[str],
+]:
+    """Every signal of a run whose features were warm: slot, ts_close, features, raw score, probability, decision."""
+
+def replay_journal(
+    journal: str | PathLike[str], store: str | PathLike[str], trusted_keys: str
+) -> dict[str, Any]:
+    """Replay the journal of a run from record 0 and compare every action byte for byte."""
+
+def trace_order(journal: str | PathLike[str], order: str) -> dict[str, Any] | None:
+    """Follow one of our orders through the record of a run; None when the record has no such order."""
+
 def warmup_bars(spec_json: str) -> int:
     """Bars after which every feature has a value, wherever the stream begins."""

@@ -8,6 +8,7 @@ mod error;
 mod features;
 mod indicators;
 mod ipc;
+mod journal;
 
 use pyo3::prelude::*;
 
@@ -34,4 +35,6 @@ mod py_rt_core {
         FlagsReader, ParameterAnswer, ParameterWriter, RingPoll, RingReader, TableReader, record_dtype,
         record_kinds,
     };
+    #[pymodule_export]
+    use crate::journal::{journal_signals, replay_journal, trace_order};
 }
