@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import config, run, ui
+from py_rt.cli import config, record, run, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("ui")(ui.ui)
+app.command("parity")(record.parity)
+app.command("trace")(record.trace)
 app.add_typer(config.app, name="config")
 
 

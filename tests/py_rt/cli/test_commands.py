@@ -17,7 +17,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"py_rt {py_rt.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [["run"], ["ui"], ["config", "check"], ["config", "show"]])
+@pytest.mark.parametrize("command", [["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["trace"]])
 def test_every_command_explains_itself_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     assert f"Example: py_rt {' '.join(command)}" in capsys.readouterr().out
