@@ -2,8 +2,7 @@
 //!
 //! Signing, receiving and deciding are on one axis: [`venues::clock::ServerClock`]. How fast it runs is decided here:
 //! in stage prod as the wall does and near the wall's own time; elsewhere at the configured compression, or as
-//! measured. All spans in the service's files but `recv_window_ms` and those of the journal and telemetry are on this
-//! axis: where time is compressed, an acknowledgement that may take 5 s may take 5 s of venue time.
+//! measured. Which spans of the files follow that rate stands in [`crate::scale`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -62,18 +62,20 @@ impl Driver {
 
     /// Gives the engine one event and carries out what follows.
     pub(crate) fn give(&mut self, received: Timestamp, body: EventBody<'_>) {
-        self.seq += 1;
-        let (seq, ts) = (self.seq, self.time.advance(received));
+        let (seq, ts) = (self.recording.next_event(), self.time.advance(received));
         let event = Event { seq, ts, body };
-        self.recording.event(&event);
+        if !self.recording.event(&event) {
+            self.out.egress.halt(Halt::Record);
+            return;
+        }
+        self.seq = seq;
         self.engine.probe_mut().ended(Stage::Record);
         self.engine.on_event(&event, &mut self.actions);
         self.engine.probe_mut().skip();
-        self.recording.actions(seq, ts, self.actions.as_slice());
-        self.engine.probe_mut().ended(Stage::Record);
-        if self.recording.fault().is_some() {
+        if !self.recording.actions(&event, self.actions.as_slice()) {
             self.out.egress.halt(Halt::Record);
         }
+        self.engine.probe_mut().ended(Stage::Record);
         if self.actions.overflowed() {
             error!(
                 seq,
@@ -91,15 +93,19 @@ impl Driver {
         }
     }
 
-    /// Gives the engine a command and returns how it went.
-    pub(crate) fn command(&mut self, received: Timestamp, kind: CommandKind) -> Result<(), CommandRefusal> {
+    /// Gives the engine a command and returns how it went; `None` when it could not be recorded.
+    pub(crate) fn command(
+        &mut self,
+        received: Timestamp,
+        kind: CommandKind,
+    ) -> Option<Result<(), CommandRefusal>> {
         self.commands += 1;
         self.out.counters.commands.add_one();
         let id = CommandId(self.commands);
         self.out.command_result = None;
         self.give(received, EventBody::Command(Command { id, kind }));
         // The engine answers every command in the same event.
-        self.out.command_result.take().unwrap_or(Ok(()))
+        self.out.command_result.take()
     }
 
     /// Makes a program ready and activates it.
@@ -121,7 +127,7 @@ impl Driver {
     ) -> Result<(), String> {
         self.out.activation_result = None;
         self.give(received, EventBody::BundleActivated(activation));
-        let silent = || Err("the engine said nothing of the activation".to_owned());
+        let silent = || Err("it could not be recorded".to_owned());
         self.out.activation_result.take().unwrap_or_else(silent)
     }
 
@@ -177,6 +183,10 @@ impl Driver {
         &mut self.out
     }
 
+    pub(crate) const fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
     pub(crate) const fn recording_mut(&mut self) -> &mut Recording {
         &mut self.recording
     }
@@ -186,6 +196,7 @@ impl Driver {
         self.time.now()
     }
 
+    /// Number of the last event that the engine took in.
     pub(crate) const fn seq(&self) -> u64 {
         self.seq
     }

@@ -74,8 +74,9 @@ impl Ending {
             CommandKind::CancelOrders(Scope::All),
         ] {
             driver.take_in_hand();
-            if let Err(refusal) = driver.command(driver.now(), kind) {
-                warn!(?kind, ?refusal, "refused while draining");
+            let result = driver.command(driver.now(), kind);
+            if result != Some(Ok(())) {
+                warn!(?kind, ?result, "not obeyed while draining");
             }
         }
         self.step = Step::Canceling {
@@ -85,6 +86,10 @@ impl Ending {
 
     /// Goes on as far as possible.
     pub(crate) fn advance(&mut self, driver: &Driver, comparison: &mut Comparison, wall: Nanos) {
+        if driver.recording().is_dead() {
+            // The engine takes nothing in any more: others cancel what rests at the venue.
+            self.step = Step::Done;
+        }
         match self.step {
             Step::Canceling { until } => {
                 let left = driver.open_orders();
@@ -110,9 +115,14 @@ impl Ending {
         }
     }
 
+    /// Whoever held the service has let go of it: nothing is to be done any more.
+    pub(crate) fn abandon(&mut self) {
+        self.step = Step::Done;
+    }
+
     /// Closes the record and sums up.
     pub(crate) fn finish(&self, driver: &mut Driver) -> Ended {
-        let fault = driver.recording_mut().finish().err();
+        let fault = driver.recording_mut().finish();
         Ended {
             halt: driver.out().egress.halted().unwrap_or(Halt::Draining),
             orders_left: driver.open_orders(),

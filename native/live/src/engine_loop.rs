@@ -114,7 +114,9 @@ impl EngineLoop {
                 self.driver.give(received, EventBody::Market(event));
             }
             Fact::Command { kind, reply } => {
-                let _ = reply.send(self.driver.command(received, kind));
+                if let Some(result) = self.driver.command(received, kind) {
+                    let _ = reply.send(result);
+                }
             }
             Fact::Deploy(deploy) => {
                 let done = self.driver.deploy(received, deploy.program, deploy.activation);
@@ -151,6 +153,9 @@ impl EngineLoop {
         if let Some(reason) = self.driver.out().egress.halted() {
             self.ending.begin(reason, &mut self.driver, wall);
         }
+        if self.inputs.is_abandoned() {
+            self.ending.abandon();
+        }
         self.ending.advance(&self.driver, &mut self.comparison, wall);
         self.count();
         if wall >= self.next_latencies {
@@ -166,6 +171,10 @@ impl EngineLoop {
         out.counters.account_queue.set(account as u64);
         out.counters.orders_open.set(self.driver.open_orders());
         out.counters.timers.set(out.timers.waiting() as u64);
+        let written = self.driver.recording().written();
+        out.counters.record_records.set(written.records);
+        out.counters.record_bytes.set(written.bytes);
+        out.counters.record_unsynced.set(written.unsynced);
         let reconciled = self.comparison.is_reconciled();
         out.counters.reconciled.set(u64::from(reconciled));
         out.latch.heartbeat();

@@ -86,6 +86,11 @@ impl Inputs {
         }
     }
 
+    /// Whether everybody who could say something is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.facts.is_closed() && self.facts.is_empty()
+    }
+
     /// Whether anything waits.
     pub(crate) fn has_work(&self) -> bool {
         !self.market.is_empty() || !self.account.is_empty() || !self.facts.is_empty()

@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod comparison;
+pub mod deploy;
 mod desk;
 mod driver;
 pub mod egress;
@@ -12,14 +13,18 @@ mod fact;
 mod history;
 mod holdings;
 mod inputs;
+pub mod journal_record;
 mod link;
 pub mod monitoring;
 mod outputs;
+pub mod programs;
 mod reconcile;
 pub mod record;
 mod recording;
+mod recovery;
 mod rules;
 pub mod run_folder;
+pub mod scale;
 pub mod service;
 pub mod session;
 pub mod setup;

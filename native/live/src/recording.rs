@@ -1,15 +1,18 @@
-//! The record as the driver uses it: once it breaks, it stays broken, and nothing is recorded that has a hole before it.
+//! The record as the driver uses it: what could not be recorded does not happen.
 
-use domain::Timestamp;
-use engine::{Action, Event, JournalHealth};
+use domain::{MarketEvent, Timestamp};
+use engine::{Action, Event, EventBody, JournalHealth};
+use journal::Room;
 use tracing::error;
 
-use crate::record::{Record, RecordFault};
+use crate::record::{Record, RecordFault, Written};
 
-/// A record that may have broken.
+/// A record that may have refused something.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    record: Box<dyn Record>,
+    /// `None` once it is closed.
+    record: Option<Box<dyn Record>>,
+    /// The first refusal; a final one takes its place.
     fault: Option<RecordFault>,
     health: JournalHealth,
 }
@@ -17,57 +20,94 @@ pub(crate) struct Recording {
 impl Recording {
     pub(crate) fn new(record: Box<dyn Record>) -> Self {
         Self {
-            record,
+            record: Some(record),
             fault: None,
             health: JournalHealth::Healthy,
         }
     }
 
-    /// Why it broke, if it did.
-    pub(crate) const fn fault(&self) -> Option<&RecordFault> {
-        self.fault.as_ref()
+    /// Whether nothing can be recorded any more.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.is_final)
     }
 
-    pub(crate) fn event(&mut self, event: &Event<'_>) {
-        self.attempt(|record| record.event(event));
+    /// The number of the next event.
+    pub(crate) fn next_event(&self) -> u64 {
+        self.record.as_ref().map_or(0, |record| record.next_event())
     }
 
-    /// Records the actions of one event, and everything up to them is safe from the end of this process.
-    pub(crate) fn actions(&mut self, seq: u64, ts: Timestamp, actions: &[Action]) {
-        self.attempt(|record| {
-            actions
-                .iter()
-                .try_for_each(|action| record.action(seq, ts, action))?;
-            record.commit()
-        });
+    /// Records an input; `false`: it must not reach the engine.
+    pub(crate) fn event(&mut self, event: &Event<'_>) -> bool {
+        let room = room(&event.body);
+        self.attempt(|record| record.event(event, room))
+    }
+
+    /// Records what `event` led to; `false`: no order of it may leave.
+    pub(crate) fn actions(&mut self, event: &Event<'_>, actions: &[Action]) -> bool {
+        let (ts, room): (Timestamp, _) = (event.ts, room(&event.body));
+        actions.is_empty() || self.attempt(|record| record.actions(ts, actions, room))
     }
 
     /// The health, when it changed since the last call.
     pub(crate) fn changed_health(&mut self) -> Option<JournalHealth> {
-        let health = if self.fault.is_some() {
-            JournalHealth::Lagging
-        } else {
-            self.record.health()
+        let health = match (&self.fault, &self.record) {
+            (None, Some(record)) => record.health(),
+            _ => JournalHealth::Lagging,
         };
         let changed = health != self.health;
         self.health = health;
         changed.then_some(health)
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), RecordFault> {
-        match self.fault.take() {
-            Some(fault) => Err(fault),
-            None => self.record.finish(),
-        }
+    pub(crate) fn written(&self) -> Written {
+        self.record
+            .as_ref()
+            .map_or_else(Written::default, |record| record.written())
     }
 
-    fn attempt(&mut self, write: impl FnOnce(&mut dyn Record) -> Result<(), RecordFault>) {
-        if self.fault.is_some() {
-            return;
+    /// Forces everything to disk and closes; the first fault of the life, if there was one.
+    pub(crate) fn finish(&mut self) -> Option<RecordFault> {
+        let closed = match self.record.take() {
+            Some(record) if !self.is_dead() => record.finish().err(),
+            _ => None,
+        };
+        self.fault.take().or(closed)
+    }
+
+    fn attempt(&mut self, write: impl FnOnce(&mut dyn Record) -> Result<(), RecordFault>) -> bool {
+        let dead = self.is_dead();
+        let Some(record) = self.record.as_mut().filter(|_| !dead) else {
+            return false;
+        };
+        match write(&mut **record) {
+            Ok(()) => true,
+            Err(fault) => {
+                if self.fault.is_none() || fault.is_final {
+                    error!(%fault, "not recorded: no new order leaves, and the service ends");
+                    self.fault = Some(fault);
+                }
+                false
+            }
         }
-        if let Err(fault) = write(&mut *self.record) {
-            error!(%fault, "the record cannot be written: no new order leaves, the service ends");
-            self.fault = Some(fault);
-        }
+    }
+}
+
+/// What may use the reserve when the disk is full: stops, and what the venue says of orders that are there.
+fn room(body: &EventBody<'_>) -> Room {
+    match body {
+        EventBody::OrderReport(_)
+        | EventBody::Timer(_)
+        | EventBody::Command(_)
+        | EventBody::JournalHealth(_)
+        | EventBody::Balance { .. }
+        | EventBody::VenuePosition(_)
+        | EventBody::Reconciled { .. }
+        | EventBody::Market(MarketEvent::VenueStatus(_)) => Room::Reserve,
+        EventBody::Started { .. }
+        | EventBody::Market(_)
+        | EventBody::HistoricalBar(_)
+        | EventBody::TradesComplete { .. }
+        | EventBody::BundleActivated(_)
+        | EventBody::SlotCapital { .. } => Room::Ordinary,
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use engine::{BundleActivated, CommandKind, CommandRefusal, SlotProgram};
+use engine::{CommandKind, CommandRefusal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use venues::Instruments;
 use venues::binance::{AccountFeed, Gateway, MarketFeed};
 
+use crate::deploy::Deployer;
 use crate::ending::Ended;
 use crate::error::LiveError;
-use crate::fact::{Deploy, Fact, FactSender, Gone};
+use crate::fact::{Fact, FactSender, Gone};
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::run_folder::RunFolder;
 use crate::stop_latch::StopLatch;
@@ -30,6 +31,7 @@ pub struct Service {
     pub(crate) facts: FactSender,
     pub(crate) ended: oneshot::Receiver<Ended>,
     pub(crate) latch: StopLatch,
+    pub(crate) deployer: Arc<Deployer>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) latencies: Arc<LatencyBoard>,
 }
@@ -56,6 +58,7 @@ impl From<oneshot::error::RecvError> for NotDeciding {
 pub struct Commander {
     facts: FactSender,
     latch: StopLatch,
+    deployer: Arc<Deployer>,
 }
 
 impl Commander {
@@ -80,23 +83,10 @@ impl Commander {
         Ok(heard)
     }
 
-    /// Activates a program that was verified.
-    ///
-    /// # Errors
-    /// [`NotDeciding`]; inside, why the engine refused it.
-    pub async fn deploy(
-        &self,
-        program: SlotProgram,
-        activation: BundleActivated,
-    ) -> Result<Result<(), String>, NotDeciding> {
-        let (reply, result) = oneshot::channel();
-        let deploy = Deploy {
-            program,
-            activation,
-            reply,
-        };
-        self.facts.send(Fact::Deploy(Box::new(deploy))).await?;
-        Ok(result.await?)
+    /// For those who deploy bundles.
+    #[must_use]
+    pub fn deployer(&self) -> &Deployer {
+        &self.deployer
     }
 
     /// A copy of the engine's state.
@@ -117,6 +107,7 @@ impl Service {
         Commander {
             facts: self.facts.clone(),
             latch: self.latch.clone(),
+            deployer: Arc::clone(&self.deployer),
         }
     }
 
@@ -163,7 +154,10 @@ impl Service {
     }
 
     async fn close(mut self, ended: Option<Ended>) -> Result<Ended, LiveError> {
-        if ended.is_none() {
+        let may_rest = ended
+            .as_ref()
+            .is_none_or(|ended| ended.fault.is_some() || ended.orders_left > 0);
+        if may_rest {
             self.cancel_ours().await;
         }
         self.market.stop().await;
@@ -184,7 +178,7 @@ impl Service {
 
     /// Nobody decides any more: what rests at the venue and carries an id of ours goes.
     async fn cancel_ours(&self) {
-        error!("the deciding thread is gone: canceling what rests at the venue");
+        error!("orders of ours may rest at the venue and nobody decides any more: canceling them");
         for instrument in self.instruments.iter() {
             match self.gateway.open_orders(instrument.id).await {
                 Ok(open) => {

@@ -12,6 +12,7 @@ use venues::{Instruments, Secret, VenueError};
 
 use crate::clock;
 use crate::error::LiveError;
+use crate::scale::Scale;
 
 /// How far the answers of a venue on this machine may lag behind its engine, wall time: it has one copy of its books.
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) instruments: Arc<Instruments>,
     /// How long after a bar's end it is asked for, wall time.
     pub(crate) settle: Duration,
+    /// How fast service time runs.
+    pub(crate) scale: Scale,
 }
 
 impl Session {
@@ -50,6 +53,7 @@ impl Session {
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
         let instruments = Instruments::new(rest.instruments(&symbols).await?)?;
         Ok(Self {
+            scale: Scale::new(clock.rate_ppb()),
             clock,
             rest: Arc::new(rest),
             instruments: Arc::new(instruments),

@@ -5,6 +5,7 @@ use std::thread;
 
 use domain::{Bar, Epoch, InstrumentId, Nanos};
 use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
+use journal::ConfigText;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use venues::Instruments;
@@ -14,6 +15,7 @@ use venues::retry::Jitter;
 
 use crate::clock;
 use crate::comparison::Comparison;
+use crate::deploy::Deployer;
 use crate::desk::{Desk, ERRANDS_MAX};
 use crate::driver::Driver;
 use crate::egress::Egress;
@@ -26,7 +28,8 @@ use crate::inputs::Inputs;
 use crate::link::Link;
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::outputs::Outputs;
-use crate::record::{Begun, Recorder};
+use crate::programs::Programs;
+use crate::record::{Begun, Life, Recorder};
 use crate::recording::Recording;
 use crate::rules;
 use crate::run_folder::RunFolder;
@@ -43,6 +46,8 @@ pub struct Ports {
     pub credentials: Credentials,
     /// Where the life is recorded.
     pub recorder: Box<dyn Recorder>,
+    /// Where bundles come from.
+    pub programs: Arc<dyn Programs>,
 }
 
 /// Connects, recovers, fetches history and starts to decide. Call it inside a tokio runtime.
@@ -53,7 +58,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let config = &setup.service.config;
     let epoch = folder.epoch();
     let session = Session::open(config, ports.credentials).await?;
-    let begun = begin(ports.recorder, engine_config(setup, epoch, &session.instruments)).await?;
+    let begun = begin(ports.recorder, life(setup, epoch, &session)).await?;
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
 
@@ -69,19 +74,14 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let gateway = Arc::new(gateway);
     let egress = Egress::new(epoch, latch.clone(), gateway.encoder(), &session, errands);
     let out = Outputs::new(egress, latch.clone(), Arc::clone(&counters));
+    let deployer = Deployer::new(ports.programs, facts.clone(), session.scale, &begun);
+    let deployer = Arc::new(deployer);
+    let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, &session)?;
 
-    let mut tasks = JoinSet::new();
-    tasks.spawn(desk(&session, &gateway, config.engine.bar_span, &facts).run(taken_errands, jitter.split()));
-    tasks.spawn(clock::keep_in_step(
-        Arc::clone(&session.rest),
-        Arc::clone(&session.clock),
-    ));
-    tasks.spawn(rules::keep_up(
-        Arc::clone(&session.rest),
-        Arc::clone(&session.instruments),
-        facts.clone(),
-    ));
+    let mut tasks = side_tasks(&session, &facts);
+    let desk = desk(&session, &gateway, config.engine.bar_span, &facts);
+    tasks.spawn(desk.run(taken_errands, jitter.split()));
     let rest = Arc::clone(&session.rest);
     let market = MarketFeed::spawn(rest, &session.instruments, jitter.split(), market_sink)?;
     let account = AccountFeed::spawn(Arc::clone(&session.rest), jitter.split(), account_sink)?;
@@ -102,8 +102,12 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         next_chores: Nanos(0),
         next_latencies: Nanos(0),
     };
+    let ended = spawn_decider(decide, epoch, history)?;
+    let restoring = Arc::clone(&deployer);
+    tasks.spawn(async move { restoring.restore(active).await });
     Ok(Service {
-        ended: spawn_decider(decide, epoch, history)?,
+        ended,
+        deployer,
         instruments: session.instruments,
         latencies: Arc::new(latencies),
         folder,
@@ -115,6 +119,16 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latch,
         counters,
     })
+}
+
+/// What keeps clock and rules true beside everything else.
+fn side_tasks(session: &Session, facts: &FactSender) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (rest, clock) = (Arc::clone(&session.rest), Arc::clone(&session.clock));
+    tasks.spawn(clock::keep_in_step(rest, clock));
+    let (rest, instruments) = (Arc::clone(&session.rest), Arc::clone(&session.instruments));
+    tasks.spawn(rules::keep_up(rest, instruments, facts.clone()));
+    tasks
 }
 
 fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, LatencyBoard), LiveError> {
@@ -143,6 +157,22 @@ fn link(venue: domain::Venue, session: &Session, requester: SnapshotRequester) -
     Link::new(venue, instruments, clock, requester)
 }
 
+/// What is known of this life before its record is open.
+fn life(setup: &Setup, epoch: Epoch, session: &Session) -> Life {
+    let sources = setup.service.sources.iter().chain([&setup.limits_source]);
+    let texts = sources.map(|source| ConfigText {
+        name: source.name.clone(),
+        text: source.text.clone(),
+    });
+    Life {
+        config: session
+            .scale
+            .config(engine_config(setup, epoch, &session.instruments)),
+        texts: texts.chain([session.scale.text()]).collect(),
+        now: session.clock.now(),
+    }
+}
+
 fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> EngineConfig {
     let config = &setup.service.config;
     let slots = config.slots.iter().map(|slot| SlotConfig {
@@ -166,8 +196,8 @@ fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> Engi
 }
 
 /// Recovery reads files for as long as it takes: not on a thread that serves sockets.
-async fn begin(recorder: Box<dyn Recorder>, config: EngineConfig) -> Result<Begun, LiveError> {
-    let begun = tokio::task::spawn_blocking(move || recorder.begin(config)).await;
+async fn begin(recorder: Box<dyn Recorder>, life: Life) -> Result<Begun, LiveError> {
+    let begun = tokio::task::spawn_blocking(move || recorder.begin(life)).await;
     match begun {
         Ok(begun) => Ok(begun?),
         Err(ended) => Err(LiveError::Defect(format!("recovery ended: {ended}"))),

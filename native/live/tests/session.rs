@@ -43,8 +43,8 @@ async fn connects_warms_up_and_sees_every_bar_as_the_record_has_it() {
         .collect();
     assert!(historical.len() > HISTORY);
     let recorded: BTreeMap<i64, Bar> = bars().iter().map(|bar| (bar.number(), *bar)).collect();
-    for bar in historical.values().chain(&closed) {
-        assert_eq!(Some(bar), recorded.get(&bar.number()));
+    for bar in closed.iter().chain(historical.values()) {
+        assert_eq!(Some(bar), recorded.get(&bar.number()), "of {closed:?}");
     }
     let first = closed[0].number();
     assert!(

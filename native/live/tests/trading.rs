@@ -4,12 +4,13 @@
 
 mod support;
 
-use domain::{OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
-use engine::strategy::SmaSource;
+use domain::{BundleDigest, OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
 use engine::{CommandKind, CommandRefusal, ControlLevel, ManualOrder, Scope};
+use live::deploy::DeployError;
 use live::egress::Halt;
 use live::view::ServiceState;
-use support::{BTC, Bench, SLOT, Seen, sma_cross};
+use support::programs::{CROSS, OLDER, SILENT};
+use support::{BTC, Bench, SLOT, Seen};
 
 fn fill(seen: &Seen) -> Option<engine::BookedFill> {
     match seen {
@@ -22,7 +23,7 @@ fn fill(seen: &Seen) -> Option<engine::BookedFill> {
 async fn a_strategy_trades_and_what_it_holds_agrees_with_the_venue() {
     let mut bench = Bench::start().await;
     bench.until_ready().await;
-    bench.deploy(sma_cross(&bench.setup, SmaSource::BarClose)).await;
+    bench.deploy(CROSS).await;
     assert_eq!(bench.commander.look().await.unwrap().state, ServiceState::Trading);
     let sent = bench
         .until("an order", |seen| match seen {
@@ -89,10 +90,7 @@ async fn rest_an_order(bench: &mut Bench, whole: i64) {
 async fn a_drain_cancels_what_rests_and_leaves_nothing() {
     let mut bench = Bench::start().await;
     bench.until_ready().await;
-    let mut program = sma_cross(&bench.setup, SmaSource::BarClose);
-    // It never decides: only what a person asks for is sent.
-    program.strategy = Box::new(Silent);
-    bench.deploy(program).await;
+    bench.deploy(SILENT).await;
     rest_an_order(&mut bench, 1).await;
     assert_eq!(bench.commander.look().await.unwrap().slots[0].working_orders, 1);
     let (ended, seen, venue) = bench.drain().await;
@@ -102,27 +100,11 @@ async fn a_drain_cancels_what_rests_and_leaves_nothing() {
     assert_eq!(open.as_array().map(Vec::len), Some(0));
 }
 
-/// A strategy that wants nothing.
-struct Silent;
-
-impl engine::strategy::Strategy for Silent {
-    fn on_bar(
-        &mut self,
-        _: &engine::strategy::SlotView<'_>,
-        _: &engine::strategy::BarView<'_>,
-        _: &mut engine::strategy::Intents,
-    ) -> engine::Decision {
-        engine::Decision::Hold
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_cancels_and_nothing_leaves_until_a_person_rearms() {
     let mut bench = Bench::start().await;
     bench.until_ready().await;
-    let mut program = sma_cross(&bench.setup, SmaSource::BarClose);
-    program.strategy = Box::new(Silent);
-    bench.deploy(program).await;
+    bench.deploy(SILENT).await;
     rest_an_order(&mut bench, 1).await;
     assert_eq!(bench.commander.kill().await.unwrap(), Ok(()));
     bench
@@ -149,15 +131,111 @@ async fn a_kill_cancels_and_nothing_leaves_until_a_person_rearms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_breaks_stops_orders_and_ends_the_service() {
-    let mut bench = Bench::start_with(Some(1_500)).await;
+async fn a_full_disk_stops_orders_cancels_what_rests_and_ends_the_service() {
+    let mut bench = Bench::start_with(Some(2_500)).await;
     bench.until_ready().await;
-    bench.deploy(sma_cross(&bench.setup, SmaSource::BarClose)).await;
-    let service = bench.service;
-    let ended = tokio::time::timeout(support::PATIENCE, service.run_until(std::future::pending()))
-        .await
-        .expect("it ends by itself")
-        .unwrap();
+    bench.deploy(SILENT).await;
+    rest_an_order(&mut bench, 1).await;
+    let Bench { service, venue, .. } = bench;
+    let ended = tokio::time::timeout(support::PATIENCE, service.run_until(std::future::pending()));
+    let ended = ended.await.expect("it ends by itself").unwrap();
     assert_eq!((ended.halt, ended.orders_left), (Halt::Record, 0));
     assert!(ended.fault.unwrap().to_string().contains("no space left"));
+    let open = venue.state().await["accounts"][0]["open_orders"].clone();
+    assert_eq!(
+        open.as_array().map(Vec::len),
+        Some(0),
+        "the cancel fitted into the reserve"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bundles_only_move_forward_but_for_a_rollback() {
+    let mut bench = Bench::start().await;
+    bench.until_ready().await;
+    let deployer = bench.commander.deployer();
+    let nothing = deployer.roll_back(SLOT).await;
+    assert_eq!(nothing, Err(DeployError::NothingBefore(SLOT)));
+    deployer.deploy(SLOT, CROSS).await.unwrap();
+    deployer.deploy(SLOT, CROSS).await.unwrap();
+    let older = deployer.deploy(SLOT, OLDER).await;
+    assert!(
+        matches!(
+            older,
+            Err(DeployError::Serial {
+                serial: 1,
+                highest: 2,
+                ..
+            })
+        ),
+        "{older:?}"
+    );
+    let unknown = deployer.deploy(SLOT, BundleDigest([0; 32])).await;
+    assert!(matches!(unknown, Err(DeployError::Refused(_))), "{unknown:?}");
+    deployer.deploy(SLOT, SILENT).await.unwrap();
+    let slot = bench.commander.look().await.unwrap().slots[0];
+    assert_eq!((slot.active, slot.previous), (Some(SILENT), Some(CROSS)));
+    bench.commander.deployer().roll_back(SLOT).await.unwrap();
+    let slot = bench.commander.look().await.unwrap().slots[0];
+    assert_eq!((slot.active, slot.previous), (Some(CROSS), Some(SILENT)));
+    drop(bench.drain().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_life_takes_over_position_latches_and_bundle() {
+    let mut bench = Bench::start().await;
+    bench.until_ready().await;
+    bench.deploy(SILENT).await;
+    let buy = CommandKind::ManualOrder(ManualOrder {
+        slot: SLOT,
+        instrument: BTC,
+        side: Side::Buy,
+        order_type: OrderType::Market,
+        price: None,
+        quantity: Quantity::from_units(700_000_000),
+    });
+    assert_eq!(bench.commander.command(buy).await.unwrap(), Ok(()));
+    bench
+        .until("it holds seven", |seen| match seen {
+            Seen::Update(update) => (update.status == OrderStatus::Filled).then_some(()),
+            _ => None,
+        })
+        .await;
+    let reduce = CommandKind::ReduceOnly(Scope::Slot(SLOT));
+    assert_eq!(bench.commander.command(reduce).await.unwrap(), Ok(()));
+    let before = bench.commander.look().await.unwrap();
+
+    let mut bench = bench.restart().await;
+    bench.until_ready().await;
+    let after = bench.commander.look().await.unwrap();
+    assert_eq!(after.epoch.0, before.epoch.0 + 1);
+    assert_eq!(after.seq.min(before.seq), before.seq, "events go on counting");
+    let held = |view: &live::view::View| (view.positions[0].quantity, view.positions[0].cost);
+    assert_eq!(
+        (held(&after).0, held(&after).1),
+        (held(&before).0, held(&before).1)
+    );
+    assert_eq!(after.latches, before.latches);
+    assert_eq!(after.slots[0].control, ControlLevel::ReduceOnly);
+    assert_eq!(
+        after.slots[0].active,
+        Some(SILENT),
+        "it runs again by its approval"
+    );
+    // Ten that were there before are still not ours: no difference is told.
+    let (ended, seen, _) = bench.drain().await;
+    assert!(ended.compared);
+    let alerts: Vec<_> = seen.iter().filter(|one| matches!(one, Seen::Alert(_))).collect();
+    assert!(alerts.is_empty(), "{alerts:?}");
+    let truth: Vec<_> = seen
+        .iter()
+        .filter_map(|one| match one {
+            Seen::Position(position) => Some(position.quantity),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        truth.iter().all(|quantity| *quantity == held(&before).0),
+        "{truth:?}"
+    );
 }

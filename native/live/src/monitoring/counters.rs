@@ -92,6 +92,12 @@ counters! {
     reconciled: Level,
     /// 1 while the record's lag exceeds its bound, else 0.
     record_lagging: Level,
+    /// Records written, all lives together.
+    record_records: Level,
+    /// Bytes of the record, all lives together.
+    record_bytes: Level,
+    /// Records that are not on disk yet.
+    record_unsynced: Level,
     /// Orders that may still trade.
     orders_open: Level,
     /// Market messages waiting for the deciding thread.

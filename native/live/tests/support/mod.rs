@@ -3,23 +3,28 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+pub(crate) mod programs;
 pub(crate) mod venue;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, Decimal, InstrumentId, Level, MarketEvent,
-    OrderReport, OrderRequest, SCALE, SlotId, Timestamp, VenueState,
+    Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, InstrumentId, Level, MarketEvent,
+    OrderReport, OrderRequest, SlotId, Timestamp, VenueState,
 };
 use engine::risk::DenyReason;
-use engine::strategy::{SmaCross, SmaCrossParameters, SmaSource};
 use engine::{
-    Action, Alert, BookedFill, BundleActivated, CommandKind, ControlLevel, EngineConfig, Event, EventBody,
-    JournalHealth, OnSwap, OrderUpdate, Scope, SlotProgram, VenuePosition,
+    Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Event, EventBody, JournalHealth,
+    OrderUpdate, Scope, VenuePosition,
 };
-use live::record::{Begun, Record, RecordFault, Recorder};
+use journal::Room;
+use live::journal_record::{FOLDER, JournalRecorder};
+use live::programs::Programs;
+use live::record::{Begun, Life, Record, RecordFault, Recorder, Written};
 use live::{Commander, Ports, RunFolder, Service, Setup};
+use programs::TestPrograms;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use venue::SimulatedVenue;
@@ -35,6 +40,7 @@ pub(crate) const SLOT: SlotId = SlotId(1);
 /// What passed through the engine, copied.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Seen {
+    Carried(Box<CarriedState>),
     Book {
         is_snapshot: bool,
         update_id: u64,
@@ -62,52 +68,88 @@ pub(crate) enum Seen {
     Finished,
 }
 
-/// Keeps nothing but tells the test, in order. The durable record is the crate `journal`'s.
+/// The journal, overheard: what is recorded is told to the test, in order.
 #[derive(Debug)]
-struct Tape {
+struct Overheard {
+    recorder: Box<dyn Recorder>,
     tell: UnboundedSender<Seen>,
-    /// Refuses the event after so many.
-    breaks_at: Option<u64>,
+    /// The disk is full for everything that may not use the reserve after so many events.
+    full_after: Option<u64>,
 }
 
-impl Recorder for Tape {
-    fn begin(self: Box<Self>, config: EngineConfig) -> Result<Begun, RecordFault> {
-        let last = Timestamp::EPOCH;
-        Ok(Begun {
-            config,
-            record: self,
-            last,
-        })
+#[derive(Debug)]
+struct OverheardRecord {
+    record: Box<dyn Record>,
+    tell: UnboundedSender<Seen>,
+    full_after: Option<u64>,
+}
+
+impl Recorder for Overheard {
+    fn begin(self: Box<Self>, life: Life) -> Result<Begun, RecordFault> {
+        let Self {
+            recorder,
+            tell,
+            full_after,
+        } = *self;
+        let begun = recorder.begin(life)?;
+        let _ = tell.send(Seen::Carried(Box::new(begun.config.carried.clone())));
+        let record = Box::new(OverheardRecord {
+            record: begun.record,
+            tell,
+            full_after,
+        });
+        Ok(Begun { record, ..begun })
     }
 }
 
-impl Record for Tape {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), RecordFault> {
-        if self.breaks_at.is_some_and(|last| event.seq > last) {
-            return Err(RecordFault("no space left on device".to_owned()));
+impl OverheardRecord {
+    fn check(&self, room: Room) -> Result<(), RecordFault> {
+        let full = self
+            .full_after
+            .is_some_and(|last| self.record.next_event() > last);
+        if full && room == Room::Ordinary {
+            return Err(RecordFault {
+                text: "no space left on device".to_owned(),
+                is_final: false,
+            });
         }
+        Ok(())
+    }
+}
+
+impl Record for OverheardRecord {
+    fn next_event(&self) -> u64 {
+        self.record.next_event()
+    }
+
+    fn event(&mut self, event: &Event<'_>, room: Room) -> Result<(), RecordFault> {
+        self.check(room)?;
+        self.record.event(event, room)?;
         if let Some(seen) = seen_event(event) {
             let _ = self.tell.send(seen);
         }
         Ok(())
     }
 
-    fn action(&mut self, _seq: u64, _ts: Timestamp, action: &Action) -> Result<(), RecordFault> {
-        if let Some(seen) = seen_action(action) {
+    fn actions(&mut self, ts: Timestamp, actions: &[Action], room: Room) -> Result<(), RecordFault> {
+        self.check(room)?;
+        self.record.actions(ts, actions, room)?;
+        for seen in actions.iter().filter_map(seen_action) {
             let _ = self.tell.send(seen);
         }
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), RecordFault> {
-        Ok(())
+    fn health(&self) -> JournalHealth {
+        self.record.health()
     }
 
-    fn health(&mut self) -> JournalHealth {
-        JournalHealth::Healthy
+    fn written(&self) -> Written {
+        self.record.written()
     }
 
-    fn finish(&mut self) -> Result<(), RecordFault> {
+    fn finish(self: Box<Self>) -> Result<(), RecordFault> {
+        self.record.finish()?;
         let _ = self.tell.send(Seen::Finished);
         Ok(())
     }
@@ -170,11 +212,11 @@ impl Bench {
         Self::start_with(None).await
     }
 
-    pub(crate) async fn start_with(breaks_at: Option<u64>) -> Self {
+    pub(crate) async fn start_with(full_after: Option<u64>) -> Self {
         let venue = SimulatedVenue::start().await;
         let home = tempfile::tempdir().unwrap();
         let setup = Setup::load(&write_config(home.path(), venue.port())).unwrap();
-        let (service, tape) = start_service(&setup, breaks_at).await;
+        let (service, tape) = start_service(&setup, full_after).await;
         let commander = service.commander();
         Self {
             venue,
@@ -235,16 +277,36 @@ impl Bench {
         }
     }
 
-    /// Runs a strategy in the slot.
-    pub(crate) async fn deploy(&self, program: SlotProgram) {
-        let activation = BundleActivated {
-            slot: SLOT,
-            digest: program.digest,
-            serial: 1,
-            expires: program.expires,
-        };
-        let deployed = self.commander.deploy(program, activation).await.unwrap();
-        assert_eq!(deployed, Ok(()));
+    /// Runs a program in the slot.
+    pub(crate) async fn deploy(&self, digest: BundleDigest) {
+        self.commander.deployer().deploy(SLOT, digest).await.unwrap();
+    }
+
+    /// Ends this life and starts another in the same run folder, at the same venue.
+    pub(crate) async fn restart(self) -> Self {
+        let Self {
+            venue,
+            setup,
+            home,
+            service,
+            ..
+        } = self;
+        let ended = timeout(PATIENCE, service.drain())
+            .await
+            .expect("it ends")
+            .unwrap();
+        assert!(ended.fault.is_none() && ended.orders_left == 0, "{ended:?}");
+        let (service, tape) = start_service(&setup, None).await;
+        let commander = service.commander();
+        Self {
+            venue,
+            setup,
+            home,
+            seen: Vec::new(),
+            tape,
+            service,
+            commander,
+        }
     }
 
     /// Ends the service in order; what passed until then is in `seen`.
@@ -264,26 +326,34 @@ impl Bench {
     }
 }
 
-async fn start_service(setup: &Setup, breaks_at: Option<u64>) -> (Service, UnboundedReceiver<Seen>) {
+async fn start_service(setup: &Setup, full_after: Option<u64>) -> (Service, UnboundedReceiver<Seen>) {
     let (tell, tape) = unbounded_channel();
+    let folder = RunFolder::open(&setup.run_folder()).unwrap();
+    let programs = Arc::new(TestPrograms { limits: setup.limits });
     let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     let ports = Ports {
         credentials: Credentials::new(secret(venue::API_KEY), secret(venue::API_SECRET)),
-        recorder: Box::new(Tape { tell, breaks_at }),
+        recorder: Box::new(Overheard {
+            recorder: Box::new(JournalRecorder {
+                dir: folder.file(FOLDER),
+                settings: setup.service.config.journal,
+                run_id: folder.run_id(),
+                programs: Arc::clone(&programs) as Arc<dyn Programs>,
+            }),
+            tell,
+            full_after,
+        }),
+        programs,
     };
-    let folder = RunFolder::open(&setup.run_folder()).unwrap();
     let service = live::start(setup, folder, ports).await.unwrap();
     (service, tape)
 }
 
-/// Spans in venue time: three hundred seconds of it pass in one.
 fn write_config(home: &Path, port: u16) -> PathBuf {
-    let limits = include_str!("../../../../config/risk_limits.toml")
-        .replace("max_data_age_ms = 5000 ", "max_data_age_ms = 3600000 ")
-        .replace(
-            "max_portfolio_concentration = 0.25",
-            "max_portfolio_concentration = 1.0",
-        );
+    let limits = include_str!("../../../../config/risk_limits.toml").replace(
+        "max_portfolio_concentration = 0.25",
+        "max_portfolio_concentration = 1.0",
+    );
     std::fs::write(home.join("risk_limits.toml"), limits).unwrap();
     let text = format!(
         r#"
@@ -308,7 +378,6 @@ symbol = "BTCUSDT"
 capital = 100000.0
 [engine]
 bar_seconds = 60
-order_ack_timeout_ms = 600000
 [clock]
 compression = {compression}.0
 [telemetry]
@@ -320,27 +389,4 @@ metrics_port = 0
     let path = home.join("service.toml");
     std::fs::write(&path, text).unwrap();
     path
-}
-
-/// A tenth of the slot's money on every cross of two short averages.
-pub(crate) fn sma_cross(setup: &Setup, source: SmaSource) -> SlotProgram {
-    let parameters = SmaCrossParameters {
-        source,
-        fast: 1,
-        slow: 3,
-        position_size_pct: Decimal::from_units(SCALE / 20),
-    };
-    SlotProgram {
-        slot: SLOT,
-        digest: BundleDigest([7; 32]),
-        instrument: BTC,
-        features: None,
-        model: None,
-        strategy: Box::new(SmaCross::new(parameters).unwrap()),
-        limits: setup.limits,
-        daily_volatility: Decimal::from_units(SCALE / 50),
-        size_scale: Decimal::from_units(SCALE),
-        expires: Timestamp::from_nanos(i64::MAX),
-        on_swap: OnSwap::Adopt,
-    }
 }

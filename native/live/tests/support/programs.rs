@@ -1,0 +1,80 @@
+//! Programs without a bundle behind them.
+
+use domain::{BundleDigest, Decimal, SCALE, SlotId, Timestamp};
+use engine::risk::RiskLimits;
+use engine::strategy::{BarView, Intents, SlotView, SmaCross, SmaCrossParameters, SmaSource, Strategy};
+use engine::{Decision, OnSwap, SlotProgram};
+use live::programs::{Approved, ProgramRefused, Programs};
+
+use super::BTC;
+
+/// Buys and sells on every cross of two short averages of closes.
+pub(crate) const CROSS: BundleDigest = BundleDigest([7; 32]);
+
+/// Wants nothing: only what a person asks for is sent.
+pub(crate) const SILENT: BundleDigest = BundleDigest([8; 32]);
+
+/// As [`SILENT`], by an older approval.
+pub(crate) const OLDER: BundleDigest = BundleDigest([9; 32]);
+
+#[derive(Debug)]
+pub(crate) struct TestPrograms {
+    pub(crate) limits: RiskLimits,
+}
+
+impl TestPrograms {
+    fn find(&self, slot: SlotId, digest: BundleDigest) -> Result<Approved, ProgramRefused> {
+        let (strategy, serial): (Box<dyn Strategy>, _) = match digest {
+            CROSS => (Box::new(cross()), 2),
+            SILENT => (Box::new(Silent), 3),
+            OLDER => (Box::new(Silent), 1),
+            _ => return Err(ProgramRefused("no such bundle".to_owned())),
+        };
+        let program = SlotProgram {
+            slot,
+            digest,
+            instrument: BTC,
+            features: None,
+            model: None,
+            strategy,
+            limits: self.limits,
+            daily_volatility: Decimal::from_units(SCALE / 50),
+            size_scale: Decimal::from_units(SCALE),
+            expires: Timestamp::from_nanos(i64::MAX),
+            on_swap: OnSwap::Adopt,
+        };
+        Ok(Approved {
+            program,
+            serial,
+            name: "test".to_owned(),
+        })
+    }
+}
+
+impl Programs for TestPrograms {
+    fn approved(&self, slot: SlotId, digest: BundleDigest) -> Result<Approved, ProgramRefused> {
+        self.find(slot, digest)
+    }
+
+    fn recorded(&self, slot: SlotId, digest: BundleDigest, _: u64) -> Result<SlotProgram, ProgramRefused> {
+        self.find(slot, digest).map(|approved| approved.program)
+    }
+}
+
+fn cross() -> SmaCross {
+    SmaCross::new(SmaCrossParameters {
+        source: SmaSource::BarClose,
+        fast: 1,
+        slow: 3,
+        position_size_pct: Decimal::from_units(SCALE / 20),
+    })
+    .unwrap()
+}
+
+struct Silent;
+
+impl Strategy for Silent {
+    fn on_bar(&mut self, _: &SlotView<'_>, _: &BarView<'_>, _: &mut Intents) -> Decision {
+        Decision::Hold
+    }
+}
