@@ -48,6 +48,13 @@ LUCK = (
 
 Files = dict[str, bytes]
 
+
+def _version() -> str:
+    """The code that makes a backtest, and the two files that it reads."""
+    parts = [code_version(engine, evaluation, books).encode(), STRATEGY_FILE.read_bytes(), LIMITS_FILE.read_bytes()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
 # The whole month before warms the features and says how volatile the market is.
 _with_month_before = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
 
@@ -85,7 +92,7 @@ def _study_data(study: Files) -> str:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(engine, evaluation, books),
+    code_version=_version(),
     kinds={"rust", "plotly"},
     io_manager_key="artifacts",
     ins={"clean_bars": dg.AssetIn(partition_mapping=_with_month_before)},
