@@ -54,7 +54,7 @@ class OnnxConfig(dg.Config):
     """The name written into the file, and the probabilities at which no decision may change."""
 
     name: str = "btc_momentum"
-    thresholds: list[float] = Field(default=[0.45, 0.5, 0.55, 0.65])
+    thresholds: list[float] = Field(default=[0.45, 0.48, 0.5, 0.55, 0.65])
 
 
 def _sources(*modules: str) -> str:
