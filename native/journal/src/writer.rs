@@ -69,7 +69,8 @@ pub enum Room {
     Reserve,
 }
 
-/// The only writer of a journal. One thread owns it; [`Syncer`] is its companion on another.
+/// The only writer of a journal. One thread owns it; [`Syncer`] is its companion on another. Dropping it forces nothing to
+/// disk: a last [`Syncer::sync`] after the last record does.
 ///
 /// A record that `append` refused is not in the journal, not even in part: the event must then not reach the engine.
 #[derive(Debug)]
