@@ -186,14 +186,17 @@ mod tests {
             number: 0,
             position: Position::START,
         };
-        let mut bytes = head.encode();
-        bytes[8] = 2;
-        let crc = crc32c::crc32c(&bytes[..48]);
-        bytes[48..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(
-            Head::decode(&bytes),
-            Err(HeadError::Format(CodecError::Format(2)))
-        );
+        let changed = |at: usize| {
+            let mut bytes = head.encode();
+            bytes[at] = 2;
+            let crc = crc32c::crc32c(&bytes[..48]);
+            bytes[48..].copy_from_slice(&crc.to_le_bytes());
+            Head::decode(&bytes)
+        };
+        assert_eq!(changed(8), Err(HeadError::Format(CodecError::Format(2))));
+        for reserved in [10, 11] {
+            assert_eq!(changed(reserved), Err(HeadError::Damaged));
+        }
     }
 
     #[test]

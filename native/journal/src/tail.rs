@@ -170,3 +170,119 @@ impl Tail<'_> {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Kind, decode, encode};
+
+    /// The record with this number, its payload so long and without a zero in it.
+    fn record(seq: u64, payload: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let put = |out: &mut Vec<u8>| out.resize(out.len() + payload, 0xa5);
+        encode(&mut bytes, &[3; 16], (Kind::Event, seq, 1), put).expect("fits");
+        bytes
+    }
+
+    /// What is thought of `bytes`, which stand where record 9 should.
+    fn judge(bytes: &[u8]) -> Option<Fault> {
+        let before = [0xee; 100];
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&[&before, bytes].concat(), 0).expect("written");
+        let tail = Tail {
+            file: &file,
+            offset: 100,
+            end: 100 + bytes.len() as u64,
+            seq: 9,
+        };
+        let error = decode(bytes, &[3; 16]).expect_err("no record");
+        tail.judge(error).expect("readable")
+    }
+
+    const SHORT: Fault = Fault::Frame(FrameError::Short);
+    const CHECKSUM: Fault = Fault::Frame(FrameError::Checksum);
+
+    #[test]
+    fn the_front_of_the_next_record_is_torn_and_of_another_is_not() {
+        let whole = record(9, 200);
+        for cut in 1..whole.len() {
+            assert_eq!(judge(&whole[..cut]), None, "cut at {cut}");
+        }
+        let other = record(10, 200);
+        for cut in HEADER_BYTES..other.len() {
+            assert_eq!(judge(&other[..cut]), Some(SHORT), "cut at {cut}");
+        }
+        let mut unknown = whole;
+        unknown[4] = 9;
+        assert_eq!(judge(&unknown[..100]), Some(SHORT));
+    }
+
+    #[test]
+    fn zeros_are_unwritten_only_from_the_edge_of_a_block() {
+        let whole = record(9, 2_000);
+        let zeroed = |from: usize, len: usize| {
+            let mut bytes = whole[..len].to_vec();
+            bytes[from..].fill(0);
+            judge(&bytes)
+        };
+        let edge = 512 - 100;
+        assert_eq!(zeroed(edge, whole.len()), None);
+        assert_eq!(zeroed(edge + 512, whole.len()), None);
+        // Within a block: a disk writes all of it or nothing.
+        let small = record(9, 300);
+        let mut bytes = small.clone();
+        bytes[small.len() - 30..].fill(0);
+        assert_eq!(judge(&bytes), Some(CHECKSUM));
+        // From an edge, but so few that a whole record may end like this.
+        for (payload, fault) in [(412 + 19 - 44, Some(CHECKSUM)), (412 + 20 - 44, None)] {
+            let mut bytes = record(9, payload);
+            bytes[edge..].fill(0);
+            assert_eq!(judge(&bytes), fault, "payload of {payload}");
+        }
+    }
+
+    #[test]
+    fn whole_records_are_found_wherever_they_stand() {
+        let later = record(11, 40);
+        for before in [
+            1,
+            2,
+            43,
+            READ_BYTES - 10,
+            READ_BYTES,
+            READ_BYTES + 1,
+            2 * READ_BYTES - 30,
+        ] {
+            let mut bytes = record(9, 3 << 20);
+            bytes.truncate(before);
+            bytes.extend_from_slice(&later);
+            bytes.extend_from_slice(&[0xee; 50]);
+            let found = judge(&bytes);
+            let Some(Fault::BeforeRecords { later, .. }) = found else {
+                panic!("after {before} bytes: {found:?}")
+            };
+            assert_eq!(later, 100 + before as u64);
+        }
+        // Records of before, and of a number that no later record can have, are payload.
+        for seq in [8, 9 + 10_000] {
+            let mut bytes = record(9, 1_000);
+            bytes.truncate(500);
+            bytes.extend_from_slice(&record(seq, 40));
+            assert_eq!(judge(&bytes), None, "record {seq}");
+        }
+    }
+
+    #[test]
+    fn a_changed_length_is_not_torn() {
+        let whole = record(9, 200);
+        for length in [201_u32, 2_000, 3 << 20] {
+            let mut bytes = whole.clone();
+            bytes[..4].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(judge(&bytes), Some(Fault::Length), "length {length}");
+        }
+        // One bit of it, with the front of another record behind.
+        let mut bytes = [&whole[..], &record(10, 90)[..60]].concat();
+        bytes[2] ^= 1;
+        assert_eq!(judge(&bytes), Some(Fault::Length));
+    }
+}

@@ -120,3 +120,38 @@ pub(crate) fn read_at_most(file: &File, buffer: &mut [u8], at: u64) -> io::Resul
     }
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_to_where_the_file_ended_when_it_was_opened() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file");
+        let bytes: Vec<u8> = (0..=250).cycle().take(READ_BYTES + 1_000).collect();
+        std::fs::write(&path, &bytes).expect("written");
+        let mut window = Window::open(&path).expect("opened");
+        std::fs::write(&path, [&bytes[..], &[9; 100]].concat()).expect("longer");
+        let mut read = Vec::new();
+        while window.left() > 0 {
+            let some = window.fill(700).expect("read").len().min(700);
+            let start = window.consume(some);
+            read.extend_from_slice(window.consumed(start, some));
+        }
+        assert_eq!(read, bytes);
+        assert_eq!(window.fill(1).expect("read"), &[] as &[u8]);
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_ends_earlier() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file");
+        std::fs::write(&path, [1; 100]).expect("written");
+        let mut window = Window::open(&path).expect("opened");
+        std::fs::write(&path, [1; 40]).expect("shorter");
+        assert_eq!(window.fill(60).expect("read"), [1; 40]);
+        window.consume(40);
+        assert_eq!((window.left(), window.len()), (0, 40));
+    }
+}

@@ -497,3 +497,63 @@ const fn byte_count(len: usize) -> u64 {
     // Lossless: no target of Rust has pointers of more than 64 bits.
     len as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{EventBody, TimerId};
+
+    /// The header of the format's golden file.
+    fn header() -> RunHeader {
+        let golden = include_str!("../tests/format/golden_v1.txt");
+        let line = golden.lines().find_map(|line| line.strip_prefix("header.1 "));
+        let digits = line.expect("a header").as_bytes().chunks_exact(2);
+        let bytes: Vec<u8> = digits
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
+            .collect();
+        decode_header(&bytes).expect("a header")
+    }
+
+    fn timer(seq: u64) -> Event<'static> {
+        Event {
+            seq,
+            ts: Timestamp::EPOCH,
+            body: EventBody::Timer(TimerId(seq)),
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_after_a_failed_sync() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = WriterOptions::default();
+        let (mut writer, mut syncer) =
+            Writer::create(dir.path(), options, &header(), Timestamp::EPOCH).expect("begun");
+        writer.append_event(&timer(1), Room::Ordinary).expect("written");
+        // A device that cannot be forced to disk.
+        let device = File::open("/dev/null").expect("a device");
+        writer.shared.begin_segment(device);
+        assert!(matches!(syncer.sync(), Err(JournalError::SyncFailed { .. })));
+        let bytes = writer.bytes();
+        let refused = writer.append_event(&timer(2), Room::Reserve);
+        assert!(matches!(refused, Err(JournalError::SyncFailed { .. })));
+        assert!(matches!(
+            writer.leave_reserve(),
+            Err(JournalError::SyncFailed { .. })
+        ));
+        assert_eq!((writer.next_event(), writer.bytes()), (2, bytes));
+    }
+
+    #[test]
+    fn a_write_that_cannot_be_undone_is_the_last() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = WriterOptions::default();
+        let (mut writer, _syncer) =
+            Writer::create(dir.path(), options, &header(), Timestamp::EPOCH).expect("begun");
+        // A handle that can be neither written nor cut.
+        writer.segment = File::open(writer.path()).expect("a segment");
+        let failed = writer.append_event(&timer(1), Room::Ordinary);
+        assert!(matches!(failed, Err(JournalError::Io { .. })), "{failed:?}");
+        let refused = writer.append_event(&timer(1), Room::Reserve);
+        assert!(matches!(refused, Err(JournalError::Broken { .. })), "{refused:?}");
+    }
+}

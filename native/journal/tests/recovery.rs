@@ -9,9 +9,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::Timestamp;
-use journal::frame::FrameError;
+use journal::codec::encode_header;
+use journal::frame::{FrameError, Kind, encode};
 use journal::{
-    CodecError, Fault, JournalError, Reader, RecordBody, Room, TornTail, Writer, WriterOptions, recover,
+    CodecError, Fault, JournalError, Reader, RecordBody, Room, SEGMENTS_UNSYNCED_MAX, TornTail, Writer,
+    WriterOptions, recover,
 };
 use rig::{Content, SMALL, START, append, header, read, write};
 use tempfile::TempDir;
@@ -350,6 +352,86 @@ fn a_format_of_another_build_is_refused_as_such() {
         panic!("{error}")
     };
     assert_eq!(source, CodecError::Format(9));
+}
+
+/// The front of a journal that was written by hand: records as they should not be, with all checksums right.
+fn forge(dir: &Path, records: &[(Kind, u64)]) {
+    let path = dir.join("00000000.segment");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(52);
+    let mut chain = [0; 16];
+    let mut payload = Vec::new();
+    encode_header(&header(1), &mut payload);
+    for (kind, seq) in records {
+        let put = |out: &mut Vec<u8>| match kind {
+            Kind::Header => out.extend_from_slice(&payload),
+            _ => out.extend_from_slice(&[1, 0, 0, 0, 0]),
+        };
+        chain = encode(&mut bytes, &chain, (*kind, *seq, 1), put).unwrap();
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn right_checksums_do_not_make_a_record_right() {
+    let dir = folder();
+    write(dir.path(), ONE, 1);
+    forge(dir.path(), &[(Kind::Header, 0), (Kind::Event, 1)]);
+    assert_eq!(recover(dir.path(), ONE).unwrap().events(), 1);
+    forge(dir.path(), &[(Kind::Event, 0)]);
+    assert_eq!(damage(recover(dir.path(), ONE).unwrap_err()).3, Fault::NoHeader);
+    forge(dir.path(), &[(Kind::Header, 0), (Kind::Event, 2)]);
+    let found = damage(recover(dir.path(), ONE).unwrap_err());
+    assert_eq!((found.2, found.3), (1, Fault::Sequence(2)));
+    forge(dir.path(), &[(Kind::Header, 0), (Kind::Action, 1)]);
+    let mut reader = Reader::open(dir.path()).unwrap();
+    reader.next_record().unwrap();
+    // An action's payload is compared, not read.
+    assert_eq!(reader.next_record().unwrap().unwrap().payload, [1, 0, 0, 0, 0]);
+    // A head that says another number.
+    let path = dir.path().join("00000000.segment");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[12] = 1;
+    let crc = crc32c::crc32c(&bytes[..48]);
+    bytes[48..52].copy_from_slice(&crc.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+    assert_eq!(
+        damage(recover(dir.path(), ONE).unwrap_err()).3,
+        Fault::SegmentHead
+    );
+}
+
+#[test]
+fn a_writer_whose_disk_does_not_follow_is_stopped() {
+    let dir = folder();
+    let (mut writer, mut syncer) = Writer::create(dir.path(), SMALL, &header(1), START).unwrap();
+    let stalled = loop {
+        if let Err(error) = append(&mut writer, Room::Reserve) {
+            break error;
+        }
+    };
+    let most = SEGMENTS_UNSYNCED_MAX;
+    let JournalError::SyncStalled { segments: found, .. } = stalled else {
+        panic!("{stalled}")
+    };
+    assert_eq!(
+        (found, segments(dir.path()).len()),
+        (most, most),
+        "none is half begun"
+    );
+    let stopped_at = writer.next_event();
+    syncer.sync().unwrap();
+    // The event may have been recorded, and only its actions refused.
+    append(&mut writer, Room::Ordinary).unwrap();
+    let sizes = segments(dir.path())
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum::<u64>();
+    assert_eq!(writer.bytes(), sizes);
+    assert_eq!(read(dir.path()).unwrap().0.events, stopped_at);
+    drop(writer);
+    let (writer, _syncer) = recover(dir.path(), SMALL).unwrap().resume().unwrap();
+    assert_eq!((writer.bytes(), writer.next_event()), (sizes, stopped_at + 1));
 }
 
 #[test]
