@@ -9,6 +9,7 @@ The tree; a room adds its own leaves below the branch that fits, in the file tha
     │   ├── TableError       a table that does not hold what was asked of it, or a write that would damage it
     │   └── SchemaError      rows that do not fit their declared table
     ├── BridgeError          a running service that cannot be reached, or that says no
+    ├── BundleError          a bundle, a key or an approval that cannot be made or is refused
     └── RunError             a materialisation that was asked for wrongly or that failed
 
 A message says what was wrong, where (file:line, key), what is allowed and what to do next.
@@ -65,6 +66,10 @@ class SchemaError(DataError):
 
 class BridgeError(PyRtError):
     """A running service that cannot be reached, or that says no."""
+
+
+class BundleError(PyRtError):
+    """A bundle, a key or an approval that cannot be made or is refused."""
 
 
 class RunError(PyRtError):

@@ -375,6 +375,9 @@ def feature_spec_json(text: str, file_name: str) -> str:
 def inspect_bundle(store: str | PathLike[str], digest: str, *, risk_policy: str | None = None) -> dict[str, Any]:
     """Judge a bundle without signatures: {"ok": True, ...} or {"ok": False, "refusal": word, "reason": text}."""
 
+def looser_limits(limits: str, policy: str) -> list[str]:
+    """Every limit of one `risk_limits.toml` that is looser than another's, a sentence each."""
+
 def record_dtype(kind: str) -> np.dtype[np.void]:
     """The structured numpy type of a kind's rows, 128 bytes each."""
 
@@ -415,9 +418,7 @@ def journal_signals(
 ]:
     """Every signal of a run whose features were warm: slot, ts_close, features, raw score, probability, decision."""
 
-def replay_journal(
-    journal: str | PathLike[str], store: str | PathLike[str], trusted_keys: str
-) -> dict[str, Any]:
+def replay_journal(journal: str | PathLike[str], store: str | PathLike[str], trusted_keys: str) -> dict[str, Any]:
     """Replay the journal of a run from record 0 and compare every action byte for byte."""
 
 def trace_order(journal: str | PathLike[str], order: str) -> dict[str, Any] | None:

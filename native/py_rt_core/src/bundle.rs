@@ -170,6 +170,16 @@ pub(crate) fn trusted_keys<'py>(
         .collect()
 }
 
+/// Every limit of one `risk_limits.toml` that is looser than another's, a sentence each; raises `CoreError` for a text
+/// that is not valid.
+#[pyfunction]
+pub(crate) fn looser_limits(limits: &str, policy: &str) -> PyResult<Vec<String>> {
+    let limits = config::parse_risk_limits("risk_limits.toml", limits).map_err(refused)?;
+    let policy = config::parse_risk_limits("the risk policy", policy).map_err(refused)?;
+    let looser = config::not_looser_than(&limits, &policy);
+    Ok(looser.iter().map(ToString::to_string).collect())
+}
+
 /// Names of the stages, ascending, and of the roles of keys.
 #[pyfunction]
 pub(crate) fn bundle_words() -> (Vec<&'static str>, Vec<&'static str>) {
@@ -184,12 +194,9 @@ pub(crate) fn bundle_words() -> (Vec<&'static str>, Vec<&'static str>) {
 
 /// Loads the model and lets it show that it is the one of the golden rows and of this bundle.
 fn prove(content: &Content, policy: Option<&RiskLimits>) -> Result<Proof, Refusal> {
-    let refusal = |code, file: &str, error: &dyn std::fmt::Display| Refusal {
-        code,
-        reason: format!("{file}: {error}"),
-    };
-    let mut model =
-        TreeModel::load(content.model_bytes()).map_err(|error| refusal("model", "model.onnx", &error))?;
+    let refusal = |code, reason| Refusal { code, reason };
+    let mut model = TreeModel::load(content.model_bytes())
+        .map_err(|error| refusal("model", format!("model.onnx: {error}")))?;
     let metadata = model.metadata();
     content.check_model(&ModelFacts {
         name: metadata.name(),
@@ -197,8 +204,9 @@ fn prove(content: &Content, policy: Option<&RiskLimits>) -> Result<Proof, Refusa
         feature_spec_sha256: metadata.feature_spec_sha256(),
     })?;
     let rows =
-        GoldenRows::read(content.golden_bytes()).map_err(|error| refusal("golden", "golden.bin", &error))?;
-    let golden = verify_golden(&mut model, &rows).map_err(|error| refusal("golden", "golden.bin", &error))?;
+        GoldenRows::read(content.golden_bytes()).map_err(|error| refusal("golden", error.to_string()))?;
+    let golden = verify_golden(&mut model, &rows)
+        .map_err(|error| refusal("golden", format!("golden.bin: {error}")))?;
     if let Some(policy) = policy {
         content.check_limits(policy)?;
     }

@@ -21,7 +21,9 @@ mod py_rt_core {
         backtest_strategy,
     };
     #[pymodule_export]
-    use crate::bundle::{bundle_words, inspect_bundle, trusted_keys, verify_built_bundle, verify_bundle};
+    use crate::bundle::{
+        bundle_words, inspect_bundle, looser_limits, trusted_keys, verify_built_bundle, verify_bundle,
+    };
     #[pymodule_export]
     use crate::config_files::{check_config, config_keys, config_kinds};
     #[pymodule_export]
