@@ -19,10 +19,11 @@ pub(super) struct Ladder {
 }
 
 impl Ladder {
-    pub(super) const fn new(side: SideOfBook) -> Self {
+    /// Empty, with room for all it may ever hold: no message grows it. Memory is touched only as deep as levels come.
+    pub(super) fn new(side: SideOfBook) -> Self {
         Self {
             side,
-            levels: Vec::new(),
+            levels: Vec::with_capacity(LADDER_LEVELS_MAX),
         }
     }
 

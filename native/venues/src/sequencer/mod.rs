@@ -126,7 +126,7 @@ impl Sequencer {
             bids: Ladder::new(SideOfBook::Bids),
             asks: Ladder::new(SideOfBook::Asks),
             kept: DiffBuffer::default(),
-            best: VecDeque::new(),
+            best: VecDeque::with_capacity(BEST_LEVELS_KEPT_MAX),
             statistics: SequencerStatistics::default(),
         }
     }
