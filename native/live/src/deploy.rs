@@ -157,6 +157,7 @@ impl Deployer {
         let Approved {
             program,
             serial,
+            parameters,
             name,
         } = approved;
         let activation = BundleActivated {
@@ -169,6 +170,7 @@ impl Deployer {
         let deploy = Deploy {
             program: self.scaled(program),
             activation,
+            parameters,
             reply,
         };
         let gone = |_| NotDeciding;

@@ -2,13 +2,13 @@
 
 use domain::{Epoch, Timestamp};
 use engine::{
-    Actions, BundleActivated, Command, CommandId, CommandKind, CommandRefusal, Engine, Event, EventBody,
-    SlotProgram,
+    Actions, BundleActivated, Command, CommandId, CommandKind, Engine, Event, EventBody, SlotProgram,
 };
 use tracing::error;
 
 use crate::clock::EngineTime;
 use crate::egress::Halt;
+use crate::fact::CommandOutcome;
 use crate::monitoring::latency::{Stage, StageClock};
 use crate::outputs::Outputs;
 use crate::recording::Recording;
@@ -83,6 +83,7 @@ impl Driver {
             );
             self.out.egress.halt(Halt::Defect);
         }
+        self.out.rings.show_event(ts, &event.body);
         self.out.counters.events.add_one();
         self.out
             .counters
@@ -94,11 +95,7 @@ impl Driver {
     }
 
     /// Gives the engine a command and returns how it went; `None` when it could not be recorded.
-    pub(crate) fn command(
-        &mut self,
-        received: Timestamp,
-        kind: CommandKind,
-    ) -> Option<Result<(), CommandRefusal>> {
+    pub(crate) fn command(&mut self, received: Timestamp, kind: CommandKind) -> CommandOutcome {
         self.commands += 1;
         self.out.counters.commands.add_one();
         let id = CommandId(self.commands);

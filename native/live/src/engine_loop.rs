@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Bar, Epoch, MarketEvent, Nanos, Timestamp};
-use engine::EventBody;
+use engine::{CommandKind, EventBody, Scope};
 use tracing::info;
 use venues::clock::{Clock, ServerClock};
 
@@ -12,9 +12,10 @@ use crate::comparison::Comparison;
 use crate::driver::Driver;
 use crate::egress::Halt;
 use crate::ending::{Ended, Ending};
-use crate::fact::Fact;
+use crate::fact::{CommandOutcome, Deploy, Fact};
 use crate::inputs::{Inputs, Stream};
 use crate::link::Link;
+use crate::parameters::Parameters;
 use crate::view::{ServiceState, View};
 use crate::wake::Wake;
 
@@ -40,6 +41,7 @@ pub(crate) struct EngineLoop {
     pub(crate) link: Link,
     pub(crate) comparison: Comparison,
     pub(crate) inputs: Inputs,
+    pub(crate) parameters: Parameters,
     pub(crate) wake: Wake,
     pub(crate) clock: Arc<ServerClock>,
     pub(crate) instruments: usize,
@@ -114,19 +116,49 @@ impl EngineLoop {
                 self.driver.give(received, EventBody::Market(event));
             }
             Fact::Command { kind, reply } => {
-                if let Some(result) = self.driver.command(received, kind) {
+                if let Some(result) = self.command(received, kind) {
                     let _ = reply.send(result);
                 }
             }
-            Fact::Deploy(deploy) => {
-                let done = self.driver.deploy(received, deploy.program, deploy.activation);
-                let _ = deploy.reply.send(done);
+            Fact::Kill(answer) => {
+                let result = self.driver.command(received, CommandKind::Kill(Scope::All));
+                self.driver.out().latch.heard();
+                answer.give(result);
             }
+            Fact::Deploy(deploy) => self.deploy(received, *deploy),
             Fact::Look(reply) => {
                 let _ = reply.send(Box::new(self.view()));
             }
             Fact::Drain => self.ending.begin(Halt::Draining, &mut self.driver, wall),
         }
+    }
+
+    fn command(&mut self, received: Timestamp, kind: CommandKind) -> CommandOutcome {
+        let result = self.driver.command(received, kind);
+        if let CommandKind::SetParameter {
+            slot,
+            parameter,
+            value,
+        } = kind
+            && result == Some(Ok(()))
+        {
+            self.parameters.changed(slot, parameter, value);
+        }
+        result
+    }
+
+    fn deploy(&mut self, received: Timestamp, deploy: Deploy) {
+        let Deploy {
+            program,
+            activation,
+            parameters,
+            reply,
+        } = deploy;
+        let done = self.driver.deploy(received, program, activation);
+        if done.is_ok() {
+            self.parameters.begin(activation.slot, &parameters);
+        }
+        let _ = reply.send(done);
     }
 
     fn remember(&mut self, bars: &[Bar]) {
@@ -149,6 +181,7 @@ impl EngineLoop {
         }
         self.next_chores = Nanos(wall.0 + CHORES_INTERVAL.0);
         self.driver.watch_record(self.clock.now());
+        self.parameters.poll(&mut self.driver, self.clock.now());
         self.comparison.tick(&mut self.driver, wall);
         if let Some(reason) = self.driver.out().egress.halted() {
             self.ending.begin(reason, &mut self.driver, wall);
@@ -178,6 +211,8 @@ impl EngineLoop {
         let reconciled = self.comparison.is_reconciled();
         out.counters.reconciled.set(u64::from(reconciled));
         out.latch.heartbeat();
+        out.rings.heartbeat();
+        self.parameters.heartbeat();
     }
 
     fn view(&self) -> View {

@@ -1,7 +1,7 @@
 //! What other threads have to say to the one that decides, beside the frames of the streams.
 
-use domain::{Bar, Instrument, OrderReport};
-use engine::{BundleActivated, CommandKind, CommandRefusal, SlotProgram};
+use domain::{Bar, Decimal, Instrument, OrderReport};
+use engine::{BundleActivated, CommandKind, CommandRefusal, ParameterId, SlotProgram};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::reconcile::Truth;
@@ -34,6 +34,8 @@ pub(crate) enum Fact {
         /// Where the result goes.
         reply: oneshot::Sender<Result<(), CommandRefusal>>,
     },
+    /// A kill whose flag stands already: see [`crate::stop_latch`].
+    Kill(Answer),
     /// A verified bundle is ready to take its slot over.
     Deploy(Box<Deploy>),
     /// Somebody wants to see the engine's state.
@@ -47,6 +49,8 @@ pub(crate) enum Fact {
 pub(crate) struct Deploy {
     pub(crate) program: SlotProgram,
     pub(crate) activation: BundleActivated,
+    /// The strategy's parameters as its file has them.
+    pub(crate) parameters: Vec<(ParameterId, Decimal)>,
     pub(crate) reply: oneshot::Sender<Result<(), String>>,
 }
 
@@ -56,6 +60,32 @@ pub(crate) struct FactSender {
     queue: mpsc::Sender<Fact>,
     wake: Wake,
 }
+
+/// How the engine took a command; `None` when it could not be recorded.
+pub(crate) type CommandOutcome = Option<Result<(), CommandRefusal>>;
+
+/// Where the outcome of a kill goes.
+pub(crate) struct Answer(Box<dyn FnOnce(CommandOutcome) + Send>);
+
+impl Answer {
+    pub(crate) fn new(tell: impl FnOnce(CommandOutcome) + Send + 'static) -> Self {
+        Self(Box::new(tell))
+    }
+
+    pub(crate) fn give(self, outcome: CommandOutcome) {
+        (self.0)(outcome);
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Answer")
+    }
+}
+
+/// There is no room, or nobody who decides; the fact comes back.
+#[derive(Debug)]
+pub(crate) struct Full(pub(crate) Fact);
 
 /// The thread that decides is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,5 +102,18 @@ impl FactSender {
         self.queue.send(fact).await.map_err(|_| Gone)?;
         self.wake.wake();
         Ok(())
+    }
+
+    /// Does not wait.
+    #[expect(clippy::result_large_err, reason = "what could not be sent comes back whole")]
+    pub(crate) fn try_send(&self, fact: Fact) -> Result<(), Full> {
+        use mpsc::error::TrySendError::{Closed, Full as NoRoom};
+        match self.queue.try_send(fact) {
+            Ok(()) => {
+                self.wake.wake();
+                Ok(())
+            }
+            Err(NoRoom(fact) | Closed(fact)) => Err(Full(fact)),
+        }
     }
 }

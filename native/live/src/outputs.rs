@@ -12,6 +12,7 @@ use tracing::{debug, error, info, warn};
 use crate::egress::{Egress, Halt};
 use crate::monitoring::Counters;
 use crate::monitoring::latency::StageClock;
+use crate::rings::Rings;
 use crate::stop_latch::StopLatch;
 use crate::timers::Timers;
 
@@ -24,6 +25,7 @@ pub(crate) struct Outputs {
     pub(crate) egress: Egress,
     pub(crate) timers: Timers,
     pub(crate) latch: StopLatch,
+    pub(crate) rings: Rings,
     pub(crate) counters: Arc<Counters>,
     /// Reports about what never reached a socket; each becomes an event.
     pub(crate) returned: VecDeque<OrderReport>,
@@ -36,11 +38,12 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(crate) fn new(egress: Egress, latch: StopLatch, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(egress: Egress, latch: StopLatch, rings: Rings, counters: Arc<Counters>) -> Self {
         Self {
             egress,
             timers: Timers::new(),
             latch,
+            rings,
             counters,
             returned: VecDeque::with_capacity(OPEN_ORDERS_MAX),
             command_result: None,
@@ -67,7 +70,10 @@ impl Outputs {
                     error!(?instrument, %from, %to, %refused, "history was not asked for");
                 }
             }
-            other => self.note(&other),
+            other => {
+                self.note(&other);
+                self.rings.show_action(now, &other, engine);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where programs come from. The crate `bundle` reads them; tests bring their own.
 
-use domain::{BundleDigest, SlotId};
-use engine::SlotProgram;
+use domain::{BundleDigest, Decimal, SlotId};
+use engine::{ParameterId, SlotProgram};
 use thiserror::Error;
 
 /// Why a bundle was not taken.
@@ -16,6 +16,8 @@ pub struct Approved {
     pub program: SlotProgram,
     /// The approval's serial number.
     pub serial: u64,
+    /// The strategy's parameters as its file has them, those that may be changed while running.
+    pub parameters: Vec<(ParameterId, Decimal)>,
     /// Name and version, for people.
     pub name: String,
 }

@@ -10,9 +10,10 @@ use venues::Instruments;
 use venues::binance::{AccountFeed, Gateway, MarketFeed};
 
 use crate::deploy::Deployer;
+use crate::doors::{self, Doors};
 use crate::ending::Ended;
 use crate::error::LiveError;
-use crate::fact::{Fact, FactSender, Gone};
+use crate::fact::{Answer, Fact, FactSender, Gone};
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::run_folder::RunFolder;
 use crate::stop_latch::StopLatch;
@@ -21,6 +22,7 @@ use crate::view::View;
 /// A service at work. Dropping it ends it without a word; [`Service::drain`] ends it in order.
 #[derive(Debug)]
 pub struct Service {
+    pub(crate) doors: Doors,
     pub(crate) folder: RunFolder,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gateway: Arc<Gateway>,
@@ -78,9 +80,13 @@ impl Commander {
     /// [`NotDeciding`]: nothing leaves any more all the same.
     pub async fn kill(&self) -> Result<Result<(), CommandRefusal>, NotDeciding> {
         self.latch.kill_before_the_engine_hears();
-        let heard = self.command(CommandKind::Kill(engine::Scope::All)).await?;
-        self.latch.heard();
-        Ok(heard)
+        let (reply, result) = oneshot::channel();
+        let answer = Answer::new(move |result| {
+            // Whoever waited may have given up.
+            let _ = reply.send(result);
+        });
+        self.facts.send(Fact::Kill(answer)).await?;
+        result.await?.ok_or(NotDeciding)
     }
 
     /// For those who deploy bundles.
@@ -160,6 +166,8 @@ impl Service {
         if may_rest {
             self.cancel_ours().await;
         }
+        drop(self.doors);
+        doors::forget(&self.folder);
         self.market.stop().await;
         self.account.stop().await;
         self.tasks.shutdown().await;

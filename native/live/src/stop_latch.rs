@@ -10,6 +10,7 @@ use domain::SlotId;
 use engine::{ControlLevel, Scope};
 use ipc::IpcError;
 use ipc::atomic_flags::{FlagsWriter, StopFlags};
+use ipc::shared_memory::SegmentRegistry;
 use tracing::error;
 
 /// Name of the segment.
@@ -40,6 +41,10 @@ impl StopLatch {
         })))
     }
 
+    pub(crate) fn offer(&self, registry: &SegmentRegistry) -> Result<(), IpcError> {
+        self.0.flags.offer(registry)
+    }
+
     pub(crate) fn heartbeat(&self) {
         self.0.flags.heartbeat();
     }
@@ -56,6 +61,11 @@ impl StopLatch {
             .0
             .unheard
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1));
+    }
+
+    /// Whether orders of some slot may leave.
+    pub(crate) fn lets_anything_out(&self) -> bool {
+        self.0.slots.iter().any(|slot| self.lets_out(*slot))
     }
 
     /// Whether an order of the slot may leave. Unknown bits and unknown slots stop.

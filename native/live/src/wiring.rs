@@ -15,8 +15,10 @@ use venues::retry::Jitter;
 
 use crate::clock;
 use crate::comparison::Comparison;
+use crate::control::Control;
 use crate::deploy::Deployer;
 use crate::desk::{Desk, ERRANDS_MAX};
+use crate::doors;
 use crate::driver::Driver;
 use crate::egress::Egress;
 use crate::ending::{Ended, Ending};
@@ -26,6 +28,7 @@ use crate::fact::FactSender;
 use crate::holdings::ForeignHoldings;
 use crate::inputs::Inputs;
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
@@ -56,32 +59,35 @@ pub struct Ports {
 /// [`LiveError`]: nothing was started then, and nothing has left for the venue but questions.
 pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Service, LiveError> {
     let config = &setup.service.config;
-    let epoch = folder.epoch();
     let session = Session::open(config, ports.credentials).await?;
-    let begun = begin(ports.recorder, life(setup, epoch, &session)).await?;
+    let begun = begin(ports.recorder, life(setup, folder.epoch(), &session)).await?;
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
+    let memory = Memory::create(config, &folder)?;
 
-    let slots = begun.config.slots.iter().map(|slot| slot.slot).collect();
-    let latch = StopLatch::create(slots, u64::from(epoch.0))?;
     let counters = Arc::new(Counters::default());
     let wake = Wake::default();
     let (facts, taken_facts) = FactSender::new(wake.clone());
     let (inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
     let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
-    let mut jitter = Jitter::seeded(u64::from(std::process::id()) ^ u64::from(epoch.0) << 32);
-    let gateway = Gateway::new(Arc::clone(&session.rest), Arc::clone(&session.instruments))?;
-    let gateway = Arc::new(gateway);
-    let egress = Egress::new(epoch, latch.clone(), gateway.encoder(), &session, errands);
-    let out = Outputs::new(egress, latch.clone(), Arc::clone(&counters));
+    let mut jitter = jitter(folder.epoch());
+    let gateway = gateway(&session)?;
+    let latch = memory.latch.clone();
+    let encoder = gateway.encoder();
+    let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
+    let out = Outputs::new(egress, latch.clone(), memory.rings, Arc::clone(&counters));
     let deployer = Deployer::new(ports.programs, facts.clone(), session.scale, &begun);
     let deployer = Arc::new(deployer);
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, &session)?;
+    let latencies = Arc::new(latencies);
 
     let mut tasks = side_tasks(&session, &facts);
     let desk = desk(&session, &gateway, config.engine.bar_span, &facts);
     tasks.spawn(desk.run(taken_errands, jitter.split()));
+    let control = control(&latch, &facts, &counters);
+    let metrics = (config.metrics_port, Arc::clone(&latencies));
+    let doors = doors::open(&folder, config, memory.server, control, metrics, &mut tasks).await?;
     let rest = Arc::clone(&session.rest);
     let market = MarketFeed::spawn(rest, &session.instruments, jitter.split(), market_sink)?;
     let account = AccountFeed::spawn(Arc::clone(&session.rest), jitter.split(), account_sink)?;
@@ -89,12 +95,12 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let venue = config.venue.venue;
     let folder_path = folder.path().to_owned();
     let instruments = Arc::clone(&session.instruments);
-    let comparison = Comparison::new(venue, instruments, folder_path, foreign);
     let decide = EngineLoop {
         driver,
         link: link(venue, &session, market.requester()),
-        comparison,
+        comparison: Comparison::new(venue, instruments, folder_path, foreign),
         inputs,
+        parameters: memory.parameters,
         wake,
         clock: Arc::clone(&session.clock),
         instruments: session.instruments.len(),
@@ -102,14 +108,15 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         next_chores: Nanos(0),
         next_latencies: Nanos(0),
     };
-    let ended = spawn_decider(decide, epoch, history)?;
+    let ended = spawn_decider(decide, folder.epoch(), history)?;
     let restoring = Arc::clone(&deployer);
     tasks.spawn(async move { restoring.restore(active).await });
     Ok(Service {
         ended,
         deployer,
         instruments: session.instruments,
-        latencies: Arc::new(latencies),
+        doors,
+        latencies,
         folder,
         gateway,
         market,
@@ -119,6 +126,24 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latch,
         counters,
     })
+}
+
+fn gateway(session: &Session) -> Result<Arc<Gateway>, LiveError> {
+    let (rest, instruments) = (Arc::clone(&session.rest), Arc::clone(&session.instruments));
+    Ok(Arc::new(Gateway::new(rest, instruments)?))
+}
+
+/// No two services, and no two lives, pause in step.
+fn jitter(epoch: Epoch) -> Jitter {
+    Jitter::seeded(u64::from(std::process::id()) ^ u64::from(epoch.0) << 32)
+}
+
+fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>) -> Control {
+    Control {
+        latch: latch.clone(),
+        facts: facts.clone(),
+        counters: Arc::clone(counters),
+    }
 }
 
 /// What keeps clock and rules true beside everything else.

@@ -2,6 +2,7 @@
 
 pub mod counters;
 pub mod latency;
+pub(crate) mod metrics;
 
 pub use counters::Counters;
 pub use latency::{LatencyBoard, Stage, StageSummary};

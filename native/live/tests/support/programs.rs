@@ -46,6 +46,7 @@ impl TestPrograms {
         Ok(Approved {
             program,
             serial,
+            parameters: Vec::new(),
             name: "test".to_owned(),
         })
     }

@@ -76,8 +76,17 @@ impl SimulatedVenue {
     }
 }
 
-/// One request on a connection of its own.
+/// A page of another server of the test.
+pub(crate) async fn get_text(address: SocketAddr, path: &str) -> String {
+    exchange(address, "GET", path, "").await
+}
+
 async fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Value {
+    serde_json::from_str(&exchange(address, method, path, body).await).unwrap()
+}
+
+/// One request on a connection of its own.
+async fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let text = format!(
         "{method} {path} HTTP/1.1\r\nhost: venue\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -90,5 +99,5 @@ async fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> V
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
-    serde_json::from_str(body).unwrap()
+    body.to_owned()
 }

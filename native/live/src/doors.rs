@@ -1,0 +1,95 @@
+//! The service's doors for others on this machine, and `live.json`, which says where they are.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::ServiceConfig;
+use domain::Timestamp;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::clock::wall_now;
+use crate::control::{self, Control, ControlDoor};
+use crate::error::LiveError;
+use crate::monitoring::{Counters, LatencyBoard, metrics};
+use crate::run_folder::{RunFolder, write_durably};
+use crate::segments::{self, SegmentDoor};
+
+/// The file in the run folder. It is there while the service runs, and stays when it was killed: its `pid` tells.
+pub const LIVE_FILE: &str = "live.json";
+
+/// Open doors; they close when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    _segments: SegmentDoor,
+    _control: ControlDoor,
+}
+
+/// Opens the doors and writes `live.json`.
+pub(crate) async fn open(
+    folder: &RunFolder,
+    config: &ServiceConfig,
+    segments: ipc::shared_memory::SegmentServer,
+    control: Control,
+    (metrics_port, latencies): (u16, Arc<LatencyBoard>),
+    tasks: &mut JoinSet<()>,
+) -> Result<Doors, LiveError> {
+    let counters: Arc<Counters> = Arc::clone(&control.counters);
+    let failed = |action: &'static str, path: String| {
+        move |source: io::Error| LiveError::File {
+            action,
+            path: path.into(),
+            source,
+        }
+    };
+    let port = format!("127.0.0.1:{metrics_port}");
+    let bound = metrics::bind(metrics_port).await;
+    let (listener, address) = bound.map_err(failed("listen for /metrics on", port))?;
+    tasks.spawn(metrics::serve(listener, counters, latencies));
+    let doors = Doors {
+        _segments: SegmentDoor::open(segments).map_err(failed("serve", segments::SOCKET.to_owned()))?,
+        _control: ControlDoor::open(folder.path(), control)?,
+    };
+    let absolute =
+        std::fs::canonicalize(folder.path()).map_err(failed("find", folder.path().display().to_string()))?;
+    let text = describe(
+        folder,
+        config,
+        &absolute,
+        &format!("http://{address}/metrics"),
+        wall_now(),
+    );
+    write_durably(folder.path(), LIVE_FILE, format!("{text:#}\n").as_bytes())?;
+    Ok(doors)
+}
+
+fn describe(
+    folder: &RunFolder,
+    config: &ServiceConfig,
+    absolute: &Path,
+    metrics: &str,
+    started: Timestamp,
+) -> Value {
+    let socket = |name: &str| absolute.join(name).display().to_string();
+    json!({
+        "pid": std::process::id(),
+        "instance": config.name,
+        "stage": config.stage.as_str(),
+        "run_id": folder.run_id(),
+        "epoch": folder.epoch().0,
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_ns": started.nanos(),
+        "endpoints": {
+            "metrics": metrics,
+            "control": socket(control::SOCKET),
+            "segments": socket(segments::SOCKET),
+        },
+    })
+}
+
+/// The service has ended in order: its doors are closed.
+pub(crate) fn forget(folder: &RunFolder) {
+    // A file that stays names a process that is gone.
+    let _ = std::fs::remove_file(folder.file(LIVE_FILE));
+}

@@ -1,0 +1,171 @@
+//! `/metrics` for Prometheus, on loopback only. No keys, no positions: only counts, levels and times.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::counters::{Counters, Kind};
+use super::latency::{LatencyBoard, StageSummary};
+
+/// What every name begins with.
+const PREFIX: &str = "py_rt";
+
+/// The format that the encoder writes.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Binds the door; port 0 takes a free one.
+///
+/// # Errors
+/// The system's, such as a port that is taken.
+pub(crate) async fn bind(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Serves until aborted.
+pub(crate) async fn serve(listener: TcpListener, counters: Arc<Counters>, latencies: Arc<LatencyBoard>) {
+    let registry = Arc::new(registry(counters, latencies));
+    let router = Router::new().route("/metrics", get(page)).with_state(registry);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "no metrics any more");
+    }
+}
+
+fn registry(counters: Arc<Counters>, latencies: Arc<LatencyBoard>) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Counted(counters)));
+    registry.register_collector(Box::new(Timed(latencies)));
+    registry
+}
+
+async fn page(State(registry): State<Arc<Registry>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[derive(Debug)]
+struct Counted(Arc<Counters>);
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, says, kind, value) in self.0.read() {
+            let help = says.trim();
+            match kind {
+                Kind::Total => {
+                    let metric = ConstCounter::new(value);
+                    let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+                    metric.encode(encoder)?;
+                }
+                Kind::Level => {
+                    let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+                    let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+                    metric.encode(encoder)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Timed(Arc<LatencyBoard>);
+
+impl Collector for Timed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stages = self.0.read();
+        let mut family = encoder.encode_descriptor(
+            "stage_nanoseconds",
+            "Time of one stage of a decision.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for summary in &stages {
+            for (quantile, nanos) in quantiles(summary) {
+                let labels = [("stage", summary.stage.as_str()), ("quantile", quantile)];
+                let metric = ConstGauge::new(i64::try_from(nanos).unwrap_or(i64::MAX));
+                metric.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let mut family = encoder.encode_descriptor(
+            "stage_measurements",
+            "Measurements of one stage.",
+            None,
+            MetricType::Counter,
+        )?;
+        for summary in &stages {
+            let labels = [("stage", summary.stage.as_str())];
+            ConstCounter::new(summary.count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "stage_nanoseconds_sum",
+            "Time spent in one stage.",
+            None,
+            MetricType::Counter,
+        )?;
+        for summary in &stages {
+            let labels = [("stage", summary.stage.as_str())];
+            ConstCounter::new(summary.sum_ns).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn quantiles(summary: &StageSummary) -> [(&'static str, u64); 4] {
+    [
+        ("0.5", summary.p50_ns),
+        ("0.99", summary.p99_ns),
+        ("0.999", summary.p999_ns),
+        ("1", summary.max_ns),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_every_counter_and_every_stage() {
+        let counters = Arc::new(Counters::default());
+        counters.fills.add(7);
+        counters.venue_online.set(1);
+        let (mut clock, board) = LatencyBoard::new();
+        clock.begin();
+        clock.decided();
+        clock.pass_on();
+        let mut text = String::new();
+        encode(&mut text, &registry(counters, Arc::new(board))).unwrap();
+        for line in [
+            "# HELP py_rt_fills Fills booked.",
+            "# TYPE py_rt_fills counter",
+            "py_rt_fills_total 7",
+            "py_rt_venue_online 1",
+            "py_rt_stage_measurements_total{stage=\"decision\"} 1",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line:?} not in:\n{text}"
+            );
+        }
+        assert!(text.contains("py_rt_stage_nanoseconds{stage=\"decision\",quantile=\"0.99\"}"));
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
