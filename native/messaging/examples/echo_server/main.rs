@@ -5,7 +5,7 @@
 //! ```
 //! It says on standard output, one JSON object a line, where its sockets are and what came in, and takes lines on
 //! standard input: `trades N` publishes so many, `hold` leaves commands unanswered, `release` answers them, `quit`
-//! (or the end of the input) ends it.
+//! (or the end of the input) ends it. Each line is answered when it is done.
 
 mod arguments;
 mod service;
@@ -30,7 +30,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     loop {
         match requests.try_recv() {
             Ok(line) if line == "quit" => return Ok(()),
-            Ok(line) => service.obey(&line, now())?,
+            Ok(line) => {
+                service.obey(&line, now())?;
+                say(&serde_json::json!({"done": line}))?;
+            }
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
