@@ -10,7 +10,7 @@
 //! <store>/signatures/<digest>/{builder.dsse.json, approver.dsse.json, approvals/<slot>-<serial>.dsse.json}
 //! ```
 //!
-//! [`verify`] reads each file once, through descriptors that follow no link, and judges the bytes it read, so that
+//! [`verify()`] reads each file once, through descriptors that follow no link, and judges the bytes it read, so that
 //! nothing can change between the check and the use. [`VerifiedBundle::into_program_parts`] turns the content into the
 //! engine's types. The model itself is loaded by the caller; this crate only compares what the model says of itself
 //! ([`ModelFacts`]) with the features of the bundle.
