@@ -116,7 +116,7 @@ def _read_private(path: Path) -> bytes:
     except OSError as error:
         hint = "; make it with `py_rt keys create`" if isinstance(error, FileNotFoundError) else ""
         raise SignerError(f"{path}: {error.strerror}{hint}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         facts = os.fstat(descriptor)
         mode = stat.S_IMODE(facts.st_mode)
         if not stat.S_ISREG(facts.st_mode):
@@ -125,4 +125,6 @@ def _read_private(path: Path) -> bytes:
             raise SignerError(f"{path} belongs to user {facts.st_uid}, not to you: use a key of your own")
         if mode != KEY_MODE:
             raise SignerError(f"{path} has mode {mode:04o}; allowed is {KEY_MODE:04o}: run `chmod 0400 {path}`")
-        return file.read(KEY_BYTES_MAX)
+        return os.read(descriptor, KEY_BYTES_MAX)
+    finally:
+        os.close(descriptor)
