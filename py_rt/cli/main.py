@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import config, record, run, ui
+from py_rt.cli import bundle, config, keys, record, run, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -29,6 +29,8 @@ app.command("ui")(ui.ui)
 app.command("parity")(record.parity)
 app.command("trace")(record.trace)
 app.add_typer(config.app, name="config")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(keys.app, name="keys")
 
 
 def _version(asked: bool) -> None:

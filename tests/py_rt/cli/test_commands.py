@@ -17,7 +17,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"py_rt {py_rt.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["trace"]])
+COMMANDS = [
+    *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["trace"]),
+    *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
+    *(["keys", "create"], ["keys", "list"]),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     assert f"Example: py_rt {' '.join(command)}" in capsys.readouterr().out

@@ -1,0 +1,56 @@
+"""How a command says no: one sentence on standard error, or one JSON object, and an exit status."""
+
+from __future__ import annotations
+
+import json as json_text
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from py_rt.errors import BundleError, PyRtError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAILED, WRONG, REFUSED = 1, 2, 3
+
+
+@contextmanager
+def told(*, json: bool) -> Iterator[None]:
+    """Turn an error of the library into its message and exit status.
+
+    Status 2 for what was asked for wrongly (a file, a key, a name); 3 for a bundle, gate or approval that is refused.
+
+    Args:
+        json: as one JSON object on standard output.
+    """
+    try:
+        yield
+    except PyRtError as error:
+        status = exit_status(error)
+        if json:
+            facts = {name: getattr(error, name) for name in ("refusal", "stage") if hasattr(error, name)}
+            typer.echo(json_text.dumps({"ok": False, "error": str(error), **facts}))
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(status) from error
+
+
+def exit_status(error: PyRtError) -> int:
+    """The exit status of an error.
+
+    >>> exit_status(PyRtError()), exit_status(BundleError())
+    (1, 2)
+    """
+    from py_rt.bundle.gates import GatesError
+    from py_rt.bundle.verdict import RefusedBundleError
+
+    if isinstance(error, GatesError | RefusedBundleError):
+        return REFUSED
+    return WRONG if isinstance(error, BundleError) else FAILED
+
+
+def shown(facts: dict[str, Any], *, json: bool, text: str) -> None:
+    """Say what was done: facts for programs, a text for people."""
+    typer.echo(json_text.dumps(facts) if json else text)
