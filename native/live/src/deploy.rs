@@ -1,19 +1,22 @@
 //! Bundles into slots: verified beside the deciding thread, swapped in between two events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{BundleDigest, SlotId};
-use engine::{BundleActivated, SlotProgram};
+use domain::{BundleDigest, Instrument, SlotId, Timestamp};
+use engine::{BundleActivated, SlotConfig, SlotProgram};
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::{error, info};
+use venues::clock::{Clock, ServerClock};
 
+use crate::clock::wall_now;
 use crate::fact::{Deploy, Fact, FactSender};
-use crate::programs::{Approved, ProgramRefused, Programs};
+use crate::programs::{About, Approved, ProgramRefused, Programs};
 use crate::record::Begun;
 use crate::scale::Scale;
 use crate::service::NotDeciding;
+use crate::session::Session;
 
 /// Why a slot runs what it ran before.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -31,6 +34,9 @@ pub enum DeployError {
         /// The highest so far.
         highest: u64,
     },
+    /// No such slot.
+    #[error("slot {} is not configured", .0.0)]
+    UnknownSlot(SlotId),
     /// The slot has nothing to go back to.
     #[error("slot {} has no bundle before this one in the record", .0.0)]
     NothingBefore(SlotId),
@@ -46,19 +52,20 @@ pub enum DeployError {
 #[derive(Debug, Default)]
 struct Ledger {
     serials: BTreeMap<SlotId, u64>,
-    known: BTreeSet<(SlotId, BundleDigest)>,
+    /// What the bundles of this life say of themselves.
+    about: BTreeMap<BundleDigest, About>,
     active: BTreeMap<SlotId, (BundleDigest, u64)>,
     previous: BTreeMap<SlotId, BundleDigest>,
 }
 
 impl Ledger {
-    fn activated(&mut self, activation: &BundleActivated) {
+    fn activated(&mut self, activation: &BundleActivated, about: About) {
         let BundleActivated {
             slot, digest, serial, ..
         } = *activation;
         let highest = self.serials.entry(slot).or_insert(0);
         *highest = serial.max(*highest);
-        self.known.insert((slot, digest));
+        self.about.insert(digest, about);
         if let Some((before, _)) = self.active.insert(slot, (digest, serial))
             && before != digest
         {
@@ -71,7 +78,9 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Deployer {
     programs: Arc<dyn Programs>,
+    instruments: BTreeMap<SlotId, Instrument>,
     facts: FactSender,
+    clock: Arc<ServerClock>,
     scale: Scale,
     ledger: Mutex<Ledger>,
     /// One deployment at a time: verifying takes a while, and its serial must still be the highest after.
@@ -79,16 +88,26 @@ pub struct Deployer {
 }
 
 impl Deployer {
-    pub(crate) fn new(programs: Arc<dyn Programs>, facts: FactSender, scale: Scale, begun: &Begun) -> Self {
+    pub(crate) fn new(
+        programs: Arc<dyn Programs>,
+        facts: FactSender,
+        session: &Session,
+        begun: &Begun,
+    ) -> Self {
+        let instrument = |slot: &SlotConfig| {
+            let instrument = session.instruments.get(slot.instrument)?;
+            Some((slot.slot, *instrument))
+        };
         let ledger = Ledger {
             serials: begun.serials.iter().copied().collect(),
-            known: begun.known.iter().copied().collect(),
             ..Ledger::default()
         };
         Self {
             programs,
+            instruments: begun.config.slots.iter().filter_map(instrument).collect(),
             facts,
-            scale,
+            clock: Arc::clone(&session.clock),
+            scale: session.scale,
             ledger: Mutex::new(ledger),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -102,7 +121,7 @@ impl Deployer {
     pub async fn deploy(&self, slot: SlotId, digest: BundleDigest) -> Result<(), DeployError> {
         let _turn = self.turn.lock().await;
         let approved = self.verify(slot, digest).await?;
-        let serial = approved.serial;
+        let serial = approved.about.serial;
         {
             let ledger = self.ledger();
             if ledger.active.get(&slot) == Some(&(digest, serial)) {
@@ -148,7 +167,10 @@ impl Deployer {
 
     async fn verify(&self, slot: SlotId, digest: BundleDigest) -> Result<Approved, DeployError> {
         let programs = Arc::clone(&self.programs);
-        let verified = tokio::task::spawn_blocking(move || programs.approved(slot, digest)).await;
+        let instrument = self.instruments.get(&slot).copied();
+        let instrument = instrument.ok_or(DeployError::UnknownSlot(slot))?;
+        let verified =
+            tokio::task::spawn_blocking(move || programs.approved(slot, &instrument, digest)).await;
         let refused = |_| ProgramRefused("verifying it ended in a defect".to_owned());
         Ok(verified.map_err(refused)??)
     }
@@ -156,15 +178,14 @@ impl Deployer {
     async fn activate(&self, slot: SlotId, approved: Approved) -> Result<(), DeployError> {
         let Approved {
             program,
-            serial,
+            about,
             parameters,
-            name,
         } = approved;
         let activation = BundleActivated {
             slot,
             digest: program.digest,
-            serial,
-            expires: program.expires,
+            serial: about.serial,
+            expires: self.in_service_time(about.expires),
         };
         let (reply, result) = oneshot::channel();
         let deploy = Deploy {
@@ -180,9 +201,21 @@ impl Deployer {
             .map_err(gone)?;
         let activated = result.await.map_err(|_| NotDeciding)?;
         activated.map_err(DeployError::NotActivated)?;
-        info!(slot = slot.0, bundle = name, serial, "deployed");
-        self.ledger().activated(&activation);
+        let About {
+            name,
+            version,
+            serial,
+            ..
+        } = &about;
+        info!(slot = slot.0, name, version, serial, "deployed");
+        self.ledger().activated(&activation, about);
         Ok(())
+    }
+
+    /// Approvals end by the clocks that people approve by; the engine counts in service time.
+    fn in_service_time(&self, expires: Timestamp) -> Timestamp {
+        let left = expires.since(wall_now());
+        self.clock.now().plus(self.clock.service_span(left))
     }
 
     fn scaled(&self, program: SlotProgram) -> SlotProgram {
@@ -190,6 +223,12 @@ impl Deployer {
             limits: self.scale.limits(program.limits),
             ..program
         }
+    }
+
+    /// What a bundle that ran in this life says of itself.
+    #[must_use]
+    pub fn about(&self, digest: BundleDigest) -> Option<About> {
+        self.ledger().about.get(&digest).cloned()
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -72,7 +72,7 @@ impl Driver {
         self.engine.probe_mut().ended(Stage::Record);
         self.engine.on_event(&event, &mut self.actions);
         self.engine.probe_mut().skip();
-        if !self.recording.actions(&event, self.actions.as_slice()) {
+        if !self.recording.actions(ts, self.actions.as_slice()) {
             self.out.egress.halt(Halt::Record);
         }
         self.engine.probe_mut().ended(Stage::Record);

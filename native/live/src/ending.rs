@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use crate::comparison::Comparison;
 use crate::driver::Driver;
 use crate::egress::Halt;
+use crate::error::{EXIT_DEFECT, EXIT_OK, EXIT_ORDERS_LEFT, EXIT_RECORD};
 use crate::record::RecordFault;
 
 /// Longest wait for orders to end, wall time.
@@ -28,6 +29,19 @@ pub struct Ended {
     pub events: u64,
     /// Why the record is not whole, if it is not.
     pub fault: Option<RecordFault>,
+}
+
+impl Ended {
+    /// The exit status that says it.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match (&self.fault, self.halt) {
+            (Some(_), _) | (None, Halt::Record) => EXIT_RECORD,
+            (None, Halt::Defect) => EXIT_DEFECT,
+            (None, Halt::Draining) if self.orders_left > 0 => EXIT_ORDERS_LEFT,
+            (None, Halt::Draining) => EXIT_OK,
+        }
+    }
 }
 
 /// How far the end has come.

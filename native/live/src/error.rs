@@ -52,6 +52,9 @@ pub enum LiveError {
     /// The run folder, a socket or a segment in it was refused.
     #[error(transparent)]
     Ipc(#[from] ipc::IpcError),
+    /// The venue's keys are not there.
+    #[error("{0}")]
+    Credentials(#[source] venues::VenueError),
     /// The venue refused, or did not answer, what the start needs.
     #[error("the venue could not be used: {0}")]
     Venue(#[from] venues::VenueError),
@@ -87,9 +90,12 @@ impl LiveError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Files(_) | Self::File { .. } | Self::Content { .. } | Self::Ipc(_) => {
-                EXIT_CONFIG
-            }
+            Self::Config(_)
+            | Self::Files(_)
+            | Self::File { .. }
+            | Self::Content { .. }
+            | Self::Ipc(_)
+            | Self::Credentials(_) => EXIT_CONFIG,
             Self::Venue(_) | Self::Clock { .. } => EXIT_VENUE,
             Self::Held { .. } => EXIT_HELD,
             Self::Record(_) => EXIT_RECORD,

@@ -75,7 +75,6 @@ impl Recorder for JournalRecorder {
             last,
             active: left.active,
             serials: left.serials,
-            known: left.known,
         })
     }
 }

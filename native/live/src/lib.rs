@@ -1,5 +1,6 @@
 //! The only service: clock, environment, threads, sockets.
 
+pub mod bundles;
 pub mod clock;
 mod comparison;
 pub mod control;

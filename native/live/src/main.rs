@@ -3,10 +3,20 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use live::{LiveError, RunFolder, Setup};
+use live::bundles::StoredBundles;
+use live::error::EXIT_OK;
+use live::journal_record::{FOLDER, JournalRecorder};
+use live::programs::Programs;
+use live::{Ended, LiveError, Ports, RunFolder, Setup};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use venues::binance::Credentials;
+
+/// Threads that serve sockets; the deciding thread is beside them.
+const WORKERS: usize = 2;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 drained, or nothing wrong found with --check; 1 a defect; 2 command line, configuration or environment \
@@ -32,7 +42,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             // The exit status says it even when nobody reads.
             let _ = writeln!(io::stderr(), "{error}");
@@ -41,22 +51,67 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), LiveError> {
+fn run(options: &Options) -> Result<u8, LiveError> {
     let setup = Setup::load(&options.config)?;
     if options.check {
         let _ = writeln!(io::stdout(), "{}: nothing wrong found", options.config.display());
-        return Ok(());
+        return Ok(EXIT_OK);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .init();
+    let credentials = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| LiveError::Defect(format!("no threads for sockets: {error}")))?;
+    let ended = runtime.block_on(serve(&setup, credentials))?;
+    Ok(ended.exit_code())
+}
+
+/// Runs the service until it is told to stop, or ends by itself.
+async fn serve(setup: &Setup, credentials: Credentials) -> Result<Ended, LiveError> {
+    // Before anything else: a signal that comes while the service starts must not kill it halfway.
+    let stop = StopSignal::listen()?;
     let folder = RunFolder::open(&setup.run_folder())?;
-    Err(LiveError::Content {
-        path: folder.path().to_owned(),
-        problem: "this build has no durable record yet, and without one nothing is traded: only --check and --version \
-                  do something"
-            .to_owned(),
-    })
+    let programs: Arc<dyn Programs> = Arc::new(StoredBundles::of(setup));
+    let recorder = JournalRecorder {
+        dir: folder.file(FOLDER),
+        settings: setup.service.config.journal,
+        run_id: folder.run_id(),
+        programs: Arc::clone(&programs),
+    };
+    let ports = Ports {
+        credentials,
+        recorder: Box::new(recorder),
+        programs,
+    };
+    let service = live::start(setup, folder, ports).await?;
+    service.run_until(stop.received()).await
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> Result<Self, LiveError> {
+        let listen = |kind| signal(kind).map_err(|error| LiveError::Defect(format!("no signals: {error}")));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -39,8 +39,6 @@ pub struct Begun {
     pub active: Vec<BundleActivated>,
     /// The highest serial that was ever active, by slot.
     pub serials: Vec<(domain::SlotId, u64)>,
-    /// Every bundle that was ever active, by slot.
-    pub known: Vec<(domain::SlotId, domain::BundleDigest)>,
 }
 
 /// A place where lives are recorded, before this one has begun.

@@ -42,10 +42,10 @@ impl Recording {
         self.attempt(|record| record.event(event, room))
     }
 
-    /// Records what `event` led to; `false`: no order of it may leave.
-    pub(crate) fn actions(&mut self, event: &Event<'_>, actions: &[Action]) -> bool {
-        let (ts, room): (Timestamp, _) = (event.ts, room(&event.body));
-        actions.is_empty() || self.attempt(|record| record.actions(ts, actions, room))
+    /// Records what the last event, at `ts`, led to; `false`: no order of it may leave. The event is recorded, so a
+    /// replay will ask for its actions: they may use the reserve.
+    pub(crate) fn actions(&mut self, ts: Timestamp, actions: &[Action]) -> bool {
+        actions.is_empty() || self.attempt(|record| record.actions(ts, actions, Room::Reserve))
     }
 
     /// The health, when it changed since the last call.

@@ -1,10 +1,10 @@
 //! What an earlier life left, found by replaying its record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::{BundleDigest, SlotId};
-use engine::{Actions, BundleActivated, CarriedState, Engine, EventBody};
+use domain::SlotId;
+use engine::{Actions, BundleActivated, CarriedState, Engine, EngineConfig, EventBody};
 use journal::{JournalError, Reader, RecordBody};
 use thiserror::Error;
 
@@ -40,39 +40,40 @@ pub(crate) struct Left {
     pub(crate) active: Vec<BundleActivated>,
     /// The highest serial that was ever active, by slot.
     pub(crate) serials: Vec<(SlotId, u64)>,
-    /// Every bundle that was ever activated, by slot.
-    pub(crate) known: Vec<(SlotId, BundleDigest)>,
 }
 
 /// Replays the last life of a journal, and looks through all of them for the bundles that ran.
 pub(crate) fn replay(dir: &Path, programs: &dyn Programs) -> Result<Left, RecoveryError> {
-    let (serials, known) = activations(dir)?;
+    let serials = serials(dir)?;
     let mut reader = Reader::open_last_life(dir)?;
     let mut actions = Actions::new();
-    let mut life: Option<(Engine, Scale)> = None;
+    let mut life: Option<Life> = None;
     let mut last_active: BTreeMap<SlotId, BundleActivated> = BTreeMap::new();
     while let Some(record) = reader.next_record()? {
         match record.body {
             RecordBody::Header(header) => {
-                let scale = Scale::from_texts(&header.texts);
-                life = Some((Engine::new(header.config)?, scale));
+                life = Some(Life {
+                    scale: Scale::from_texts(&header.texts),
+                    engine: Engine::new(header.config.clone())?,
+                    config: header.config,
+                });
             }
             RecordBody::Event(event) => {
                 // A journal begins with a header; the reader sees to that.
-                let Some((engine, scale)) = life.as_mut() else {
+                let Some(life) = life.as_mut() else {
                     continue;
                 };
                 if let EventBody::BundleActivated(activation) = event.body {
-                    stage(engine, *scale, &activation, event.seq, programs)?;
+                    life.stage(&activation, event.seq, programs)?;
                     last_active.insert(activation.slot, activation);
                 }
-                engine.on_event(&event, &mut actions);
+                life.engine.on_event(&event, &mut actions);
                 actions.clear();
             }
             RecordBody::Action => {}
         }
     }
-    let Some((engine, _)) = life else {
+    let Some(Life { engine, .. }) = life else {
         return Ok(Left::default());
     };
     let runs = |activation: &BundleActivated| {
@@ -83,31 +84,36 @@ pub(crate) fn replay(dir: &Path, programs: &dyn Programs) -> Result<Left, Recove
         carried: engine.carried_state(),
         active: last_active.into_values().filter(runs).collect(),
         serials: serials.into_iter().collect(),
-        known: known.into_iter().collect(),
     })
 }
 
-fn stage(
-    engine: &mut Engine,
+/// A life being replayed.
+struct Life {
+    engine: Engine,
+    config: EngineConfig,
     scale: Scale,
-    activation: &BundleActivated,
-    event: u64,
-    programs: &dyn Programs,
-) -> Result<(), RecoveryError> {
-    let slot = activation.slot;
-    let program = programs.recorded(slot, activation.digest, activation.serial);
-    let mut program = program.map_err(|reason| RecoveryError::Program { event, slot, reason })?;
-    program.limits = scale.limits(program.limits);
-    engine
-        .stage(program)
-        .map_err(|reason| RecoveryError::Stage { event, slot, reason })
 }
 
-type Activations = (BTreeMap<SlotId, u64>, BTreeSet<(SlotId, BundleDigest)>);
+impl Life {
+    fn stage(
+        &mut self,
+        activation: &BundleActivated,
+        event: u64,
+        programs: &dyn Programs,
+    ) -> Result<(), RecoveryError> {
+        let slot = activation.slot;
+        let program = programs.recorded(activation, &self.config);
+        let mut program = program.map_err(|reason| RecoveryError::Program { event, slot, reason })?;
+        program.limits = self.scale.limits(program.limits);
+        self.engine
+            .stage(program)
+            .map_err(|reason| RecoveryError::Stage { event, slot, reason })
+    }
+}
 
-/// The highest serial of each slot, and every bundle that was activated, over all lives.
-fn activations(dir: &Path) -> Result<Activations, JournalError> {
-    let (mut serials, mut known) = Activations::default();
+/// The highest serial of each slot over all lives.
+fn serials(dir: &Path) -> Result<BTreeMap<SlotId, u64>, JournalError> {
+    let mut serials = BTreeMap::new();
     let mut reader = Reader::open(dir)?;
     while let Some(record) = reader.next_record()? {
         if let RecordBody::Event(event) = record.body
@@ -115,8 +121,7 @@ fn activations(dir: &Path) -> Result<Activations, JournalError> {
         {
             let highest = serials.entry(activation.slot).or_insert(0);
             *highest = activation.serial.max(*highest);
-            known.insert((activation.slot, activation.digest));
         }
     }
-    Ok((serials, known))
+    Ok(serials)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bundle::TrustedKeys;
 use config::{LoadedService, SourceText};
 use engine::risk::RiskLimits;
 
@@ -19,6 +20,8 @@ pub struct Setup {
     pub limits: RiskLimits,
     /// The text of the policy, for the record of the run.
     pub limits_source: SourceText,
+    /// Whose signatures count, and for what.
+    pub keys: TrustedKeys,
 }
 
 impl Setup {
@@ -30,24 +33,20 @@ impl Setup {
     /// once.
     pub fn load(path: &Path) -> Result<Self, LiveError> {
         let service = config::load_service(path)?;
-        let limits_source = read(Path::new(&service.config.risk_limits_file)).map_err(one)?;
-        let limits = config::parse_risk_limits(&limits_source.name, &limits_source.text)
-            .map_err(|errors| one(errors.to_string()))?;
-        let (found, wanted) = (
-            limits.max_position_usd.currency(),
-            service.config.portfolio_currency,
-        );
-        if found != wanted {
-            return Err(one(format!(
-                "{}: currency: found {found}; allowed: {wanted}, the service's portfolio_currency",
-                limits_source.name
-            )));
+        let limits = limits(&service);
+        let keys = trusted_keys(&service);
+        match (limits, keys) {
+            (Ok((limits, limits_source)), Ok(keys)) => Ok(Self {
+                service,
+                limits,
+                limits_source,
+                keys,
+            }),
+            (limits, keys) => {
+                let faults = limits.err().into_iter().chain(keys.err());
+                Err(LiveError::Files(faults.collect()))
+            }
         }
-        Ok(Self {
-            service,
-            limits,
-            limits_source,
-        })
     }
 
     /// Where the run keeps its files.
@@ -57,8 +56,25 @@ impl Setup {
     }
 }
 
-fn one(fault: String) -> LiveError {
-    LiveError::Files(vec![fault])
+fn limits(service: &LoadedService) -> Result<(RiskLimits, SourceText), String> {
+    let source = read(Path::new(&service.config.risk_limits_file))?;
+    let limits =
+        config::parse_risk_limits(&source.name, &source.text).map_err(|errors| errors.to_string())?;
+    let found = limits.max_position_usd.currency();
+    let wanted = service.config.portfolio_currency;
+    if found != wanted {
+        return Err(format!(
+            "{}: currency: found {found}; allowed: {wanted}, the service's portfolio_currency",
+            source.name
+        ));
+    }
+    Ok((limits, source))
+}
+
+fn trusted_keys(service: &LoadedService) -> Result<TrustedKeys, String> {
+    let source = read(Path::new(&service.config.trusted_keys_file))
+        .map_err(|fault| format!("{fault}; `py_rt keys create` makes keys and this file"))?;
+    TrustedKeys::parse(&source.name, &source.text).map_err(|error| error.to_string())
 }
 
 fn read(path: &Path) -> Result<SourceText, String> {
@@ -83,12 +99,13 @@ mod tests {
     fn write(folder: &Path, limits: &str) -> PathBuf {
         let limits_path = folder.join("risk_limits.toml");
         std::fs::write(&limits_path, limits).unwrap();
-        let base = include_str!("../../../config/base.toml");
-        std::fs::write(
-            folder.join("base.toml"),
-            base.replace("config/risk_limits.toml", &limits_path.display().to_string()),
-        )
-        .unwrap();
+        let keys_path = folder.join("trusted_keys.toml");
+        let keys = include_str!("../../../tests/contract/bundle/trusted_keys.toml");
+        std::fs::write(&keys_path, keys).unwrap();
+        let base = include_str!("../../../config/base.toml")
+            .replace("config/risk_limits.toml", &limits_path.display().to_string())
+            .replace(".py_rt/keys/trusted_keys.toml", &keys_path.display().to_string());
+        std::fs::write(folder.join("base.toml"), base).unwrap();
         let paper = folder.join("paper.toml");
         std::fs::write(&paper, include_str!("../../../config/paper.toml")).unwrap();
         paper

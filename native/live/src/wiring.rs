@@ -76,7 +76,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let encoder = gateway.encoder();
     let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
     let out = Outputs::new(egress, latch.clone(), memory.rings, Arc::clone(&counters));
-    let deployer = Deployer::new(ports.programs, facts.clone(), session.scale, &begun);
+    let deployer = Deployer::new(ports.programs, facts.clone(), &session, &begun);
     let deployer = Arc::new(deployer);
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, &session)?;

@@ -355,6 +355,8 @@ fn write_config(home: &Path, port: u16) -> PathBuf {
         "max_portfolio_concentration = 1.0",
     );
     std::fs::write(home.join("risk_limits.toml"), limits).unwrap();
+    let keys = include_str!("../../../../tests/contract/bundle/trusted_keys.toml");
+    std::fs::write(home.join("trusted_keys.toml"), keys).unwrap();
     let text = format!(
         r#"
 [service]

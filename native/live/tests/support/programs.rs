@@ -1,10 +1,10 @@
 //! Programs without a bundle behind them.
 
-use domain::{BundleDigest, Decimal, SCALE, SlotId, Timestamp};
+use domain::{BundleDigest, Decimal, Instrument, SCALE, SlotId, Timestamp};
 use engine::risk::RiskLimits;
 use engine::strategy::{BarView, Intents, SlotView, SmaCross, SmaCrossParameters, SmaSource, Strategy};
-use engine::{Decision, OnSwap, SlotProgram};
-use live::programs::{Approved, ProgramRefused, Programs};
+use engine::{BundleActivated, Decision, EngineConfig, OnSwap, SlotProgram};
+use live::programs::{About, Approved, ProgramRefused, Programs};
 
 use super::BTC;
 
@@ -45,20 +45,35 @@ impl TestPrograms {
         };
         Ok(Approved {
             program,
-            serial,
+            about: About {
+                name: "test".to_owned(),
+                version: "1.0.0".to_owned(),
+                stage: "paper",
+                serial,
+                expires: Timestamp::from_nanos(i64::MAX),
+            },
             parameters: Vec::new(),
-            name: "test".to_owned(),
         })
     }
 }
 
 impl Programs for TestPrograms {
-    fn approved(&self, slot: SlotId, digest: BundleDigest) -> Result<Approved, ProgramRefused> {
+    fn approved(
+        &self,
+        slot: SlotId,
+        _: &Instrument,
+        digest: BundleDigest,
+    ) -> Result<Approved, ProgramRefused> {
         self.find(slot, digest)
     }
 
-    fn recorded(&self, slot: SlotId, digest: BundleDigest, _: u64) -> Result<SlotProgram, ProgramRefused> {
-        self.find(slot, digest).map(|approved| approved.program)
+    fn recorded(
+        &self,
+        activation: &BundleActivated,
+        _: &EngineConfig,
+    ) -> Result<SlotProgram, ProgramRefused> {
+        self.find(activation.slot, activation.digest)
+            .map(|approved| approved.program)
     }
 }
 
