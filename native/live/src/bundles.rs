@@ -231,10 +231,8 @@ mod tests {
         let bundles = golden(in_time);
         assert!(refusal(&bundles, 2, "BTCUSDT").contains("slot"));
         assert!(refusal(&bundles, 1, "ETHUSDT").contains("BTCUSDT"));
-        assert!(
-            refusal(&golden(wall_now), 1, "BTCUSDT").contains("end"),
-            "its month is over"
-        );
+        let late = refusal(&golden(wall_now), 1, "BTCUSDT");
+        assert!(late.contains("expired"), "its month is over: {late}");
         let live = StoredBundles {
             stages: &LIVE,
             ..golden(in_time)
