@@ -266,6 +266,11 @@ class TelemetrySubscriber:
             if (news := self.poll(self._silence_s)) is not None:
                 yield news
 
+    @property
+    def joined(self) -> bool:
+        """Whether a heartbeat was heard: from then on whatever is published comes, or is told as missing."""
+        return self._tracker.joined
+
     def close(self) -> None:
         """Disconnect."""
         self._socket.close(linger=0)
