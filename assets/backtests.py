@@ -240,7 +240,8 @@ def overfit_report(
     datasets = [_study_data(hyperparameter_study), str(run["dataset_id"])]
     numbers = _luck(equity, ledger.sharpes(datasets, period_ns=run["base"]["bar_ns"]), run["base"]["bar_ns"])
     head = ledger.head()
-    body = {**numbers, "datasets": datasets, "ledger": {"count": head.count, "sha256": head.sha256}}
+    anchor = ledger.anchor(datasets)
+    body = {**numbers, "datasets": datasets, "ledger": {"count": anchor.count, "sha256": anchor.sha256}}
     yield dg.Output(
         {"overfit.json": json.dumps(body, sort_keys=True, allow_nan=False).encode()},
         metadata={key: value for key, value in numbers.items() if value is not None},

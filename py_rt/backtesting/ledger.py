@@ -155,8 +155,29 @@ class TrialLedger:
         return head
 
     def head(self) -> LedgerHead:
-        """Length and last hash of a verified chain; what a bundle's gate results should carry."""
+        """Length and last hash of a verified chain."""
         return self.verify()
+
+    def anchor(self, dataset_ids: Iterable[str]) -> LedgerHead:
+        """The head of the shortest chain that holds every distinct trial of the data sets.
+
+        A repetition of what was tried before does not move it, so that the same work gives the same bytes, while
+        whoever cuts off one of the trials behind a number is still found by ``verify(contains=...)``.
+
+        >>> import pathlib, tempfile
+        >>> ledger = TrialLedger(pathlib.Path(tempfile.mkdtemp()) / "trials.jsonl")
+        >>> trial = Trial("ab" * 32, "sma_cross", "backtest", {"fast": 5}, 7, 0.02, 400, 900 * 10**9, 0)
+        >>> head = ledger.append([trial])
+        >>> ledger.append([trial]).count, ledger.anchor(["ab" * 32]) == head
+        (2, True)
+        """
+        wanted = set(dataset_ids)
+        anchor, known = LedgerHead(0, GENESIS), set[str]()
+        for head, trial in self._read():
+            if trial.dataset_id in wanted and trial.trial_id not in known:
+                known.add(trial.trial_id)
+                anchor = head
+        return anchor
 
     def trials(self, dataset_ids: Iterable[str] | None = None) -> list[Trial]:
         """Recorded trials in order, repetitions included; of the given data sets, or of all.

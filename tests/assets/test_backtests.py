@@ -195,6 +195,7 @@ def test_a_repetition_is_the_same_and_counts_once(run: Run, upstream: dict[str, 
     again = Run(run.ledger.path.parent, upstream)
     assert again.result.success
     assert again.memory.values["backtest_threshold"] == run.memory.values["backtest_threshold"]
+    assert again.memory.values["overfit_report"] == run.memory.values["overfit_report"]
     assert run.ledger.head().count == lines + 2
     assert run.ledger.count(run.numbers()["dataset_id"]) == 2
     assert again.metadata("backtest_threshold")["trials"] == 7

@@ -109,6 +109,17 @@ def test_a_cut_off_end_is_found_by_a_head_noted_earlier(ledger: TrialLedger) -> 
         ledger.verify(contains=late)
 
 
+def test_the_anchor_moves_with_new_trials_of_its_data_only(ledger: TrialLedger) -> None:
+    own, other = trial(1), trial(2, dataset_id="ef" * 32)
+    first = ledger.append([own])
+    ledger.append([other, own])
+    assert ledger.anchor([own.dataset_id]) == first
+    assert ledger.anchor(["00" * 32]) == LedgerHead(0, GENESIS)
+    third = ledger.append([trial(3)])
+    assert ledger.anchor([own.dataset_id]) == third
+    ledger.verify(contains=first)
+
+
 def test_a_rebuilt_ledger_is_found_by_a_head_noted_earlier(ledger: TrialLedger) -> None:
     head = ledger.append([trial(1), trial(2)])
     ledger.path.unlink()
