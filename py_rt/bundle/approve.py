@@ -68,7 +68,9 @@ def approve(
         KeyFileError: the key is not trusted as approver, or not up to this stage.
         BundleError: the request contradicts itself or an earlier approval.
     """
-    _check_key(key, request.stage, trusted_keys)
+    highest = _highest_stage(key, trusted_keys)
+    if request.stage not in STAGES:
+        raise BundleError(f"no stage is called {request.stage!r}; there are {', '.join(STAGES)}")
     _check_time(request)
     built = verdict.verify_built(store.root, request.digest, trusted_keys, risk_policy=risk_policy).required()
     if built["builder"] == key.key_id:
@@ -76,22 +78,23 @@ def approve(
     content = store.read_file(request.digest, GATES)
     if sha256_hex(content) != built["gates_sha256"]:
         raise BundleError(f"{GATES} changed while it was read: nothing was approved")
+    # The gates first: whoever asks for real money is told what is missing, whatever the key is trusted for.
     Gates.from_bytes(content).require(request.stage)
+    if STAGES.index(request.stage) > STAGES.index(highest):
+        raise KeyFileError(f"key {key.key_id} is trusted up to stage {highest}, not for {request.stage}")
     with store.locked():
         approval = _approval(store, request, str(built["gates_sha256"]))
         return approval, _put(store, approval, key=key, trusted_keys=trusted_keys, risk_policy=risk_policy)
 
 
-def _check_key(key: SigningKey, stage: str, trusted_keys: str) -> None:
-    if stage not in STAGES:
-        raise BundleError(f"no stage is called {stage!r}; there are {', '.join(STAGES)}")
+def _highest_stage(key: SigningKey, trusted_keys: str) -> str:
+    """Up to which stage the key may approve."""
     known = {trusted.key_id: trusted for trusted in parse_trusted_keys(trusted_keys, "trusted_keys.toml")}
     own = known.get(key.key_id)
     if own is None or own.role != "approver":
         trusted_as = f"trusted as {own.role} only" if own else "not trusted"
         raise KeyFileError(f"key {key.key_id} is {trusted_as}: approving takes a key with the role approver")
-    if STAGES.index(stage) > STAGES.index(own.highest_stage):
-        raise KeyFileError(f"key {key.key_id} is trusted up to stage {own.highest_stage}, not for {stage}")
+    return own.highest_stage
 
 
 def _check_time(request: Request) -> None:
