@@ -402,6 +402,26 @@ fn right_checksums_do_not_make_a_record_right() {
 }
 
 #[test]
+fn what_exceeds_a_segment_gets_one_of_its_own() {
+    let dir = folder();
+    let (mut writer, _syncer) = Writer::create(dir.path(), SMALL, &header(1), START).unwrap();
+    let levels = rig::levels(98);
+    for seq in 1..=2 {
+        let mut deep = rig::event(98, &levels);
+        deep.seq = seq;
+        writer.append_event(&deep, Room::Ordinary).unwrap();
+    }
+    let sizes: Vec<u64> = segments(dir.path())
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .collect();
+    assert!(sizes.len() == 3 && sizes[0] <= 4_096, "{sizes:?}");
+    assert!(sizes[1] == sizes[2] && sizes[1] > 4_096, "{sizes:?}");
+    drop(writer);
+    assert_eq!(recover(dir.path(), SMALL).unwrap().events(), 2);
+}
+
+#[test]
 fn a_writer_whose_disk_does_not_follow_is_stopped() {
     let dir = folder();
     let (mut writer, mut syncer) = Writer::create(dir.path(), SMALL, &header(1), START).unwrap();
