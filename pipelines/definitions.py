@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import backtests, checks, cleaned, features, models, raw
+from assets import backtests, bundles, checks, cleaned, features, models, raw
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 from pipelines.schedules import SCHEDULES
@@ -14,7 +14,7 @@ from pipelines.schedules import SCHEDULES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, cleaned, features, models, backtests)
+CHAIN = (raw, cleaned, features, models, backtests, bundles)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
 CHECKS = (checks, features)

@@ -1,7 +1,8 @@
 """Jobs: named parts of the chain.
 
 An asset job holds assets of one partitioning. `main_job` is the whole chain from raw to bundles, which has days and
-months: it runs the parts one after the other, each as a run of its own.
+months: it runs the parts one after the other, each as a run of its own. It ends with the candidate: what waits for a
+person's approval has a job of its own.
 """
 
 import dagster as dg
@@ -10,6 +11,9 @@ CHAIN_GROUPS = ("raw", "cleaned", "features", "models", "backtests", "bundles")
 """Groups of assets, in the order of the chain."""
 
 MAIN_JOB = "main_job"
+
+BY_HAND = dg.AssetSelection.tag("py_rt/waits_for", "approval")
+"""What no job makes by itself: a person comes first."""
 
 DAILY_GROUPS = ("raw", "cleaned", "features")
 
@@ -23,8 +27,14 @@ MONTHLY_GROUPS = ("models", "backtests", "bundles")
 
 train_monthly = dg.define_asset_job(
     "train_monthly",
-    selection=dg.AssetSelection.groups(*MONTHLY_GROUPS),
-    description="Model, backtests and bundle of one month.",
+    selection=dg.AssetSelection.groups(*MONTHLY_GROUPS) - BY_HAND,
+    description="Model, backtests and candidate bundle of one month.",
+)
+
+publish_approved = dg.define_asset_job(
+    "publish_approved",
+    selection=BY_HAND,
+    description="The month's bundle once a person has approved it: `py_rt bundle approve` comes first.",
 )
 
 
@@ -56,4 +66,4 @@ def main_job() -> None:
     run_chain()
 
 
-JOBS = (ingest_daily, train_monthly, main_job)
+JOBS = (ingest_daily, train_monthly, publish_approved, main_job)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pipelines.jobs import CHAIN_GROUPS, MAIN_JOB
+from pipelines.jobs import BY_HAND, CHAIN_GROUPS, MAIN_JOB
 from py_rt.errors import RunError
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def select(graph: AssetGraph, *, expression: str | None = None, job: str | None 
     if job is not None:
         if job != MAIN_JOB:
             raise RunError(f"no job is called {job!r}; this command knows {MAIN_JOB}")
-        groups = dg.AssetSelection.groups(*CHAIN_GROUPS)
-        return set(groups.resolve(graph))
+        return set((dg.AssetSelection.groups(*CHAIN_GROUPS) - BY_HAND).resolve(graph))
     known = {key.to_user_string() for key in graph.materializable_asset_keys}
     found: set[dg.AssetKey] = set()
     for part in str(expression).split(","):

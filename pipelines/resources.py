@@ -20,6 +20,7 @@ from pipelines.artifacts import ArtifactIOManager
 from pipelines.expectation_process import expectation_runner
 from pipelines.io_managers import DeltaIOManager
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.storage import Lake
@@ -58,6 +59,8 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
     }
     return {
         "io_manager": DeltaIOManager(lake),
+        "bundle_store": BundleStore(home_folder(environ) / "bundles"),
+        "key_folder": home_folder(environ) / "keys",
         "artifacts": ArtifactIOManager(home_folder(environ) / "artifacts"),
         "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
