@@ -152,7 +152,7 @@ impl Deployer {
     }
 
     /// Lets what ran when the last life ended run again, where its approval still holds.
-    pub(crate) async fn restore(&self, active: Vec<BundleActivated>) {
+    pub(crate) async fn restore(self: Arc<Self>, active: Vec<BundleActivated>) {
         let _turn = self.turn.lock().await;
         for BundleActivated { slot, digest, .. } in active {
             let restored = match self.verify(slot, digest).await {

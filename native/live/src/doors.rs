@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use config::ServiceConfig;
 use domain::Timestamp;
+use ipc::shared_memory::SegmentServer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::clock::wall_now;
 use crate::control::{self, Control, ControlDoor};
 use crate::error::LiveError;
-use crate::monitoring::{Counters, LatencyBoard, metrics};
+use crate::messenger::{self, MessageDoor};
+use crate::monitoring::{Counters, metrics};
 use crate::run_folder::{RunFolder, write_durably};
 use crate::segments::{self, SegmentDoor};
+use crate::setup::Setup;
 
 /// The file in the run folder. It is there while the service runs, and stays when it was killed: its `pid` tells.
 pub const LIVE_FILE: &str = "live.json";
@@ -22,20 +25,33 @@ pub const LIVE_FILE: &str = "live.json";
 /// Open doors; they close when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Doors {
+    _messages: MessageDoor,
     _segments: SegmentDoor,
     _control: ControlDoor,
+}
+
+/// What the doors lead to.
+pub(crate) struct Parts {
+    pub(crate) segments: SegmentServer,
+    pub(crate) control: Control,
+    pub(crate) messages: messenger::Parts,
 }
 
 /// Opens the doors and writes `live.json`.
 pub(crate) async fn open(
     folder: &RunFolder,
-    config: &ServiceConfig,
-    segments: ipc::shared_memory::SegmentServer,
-    control: Control,
-    (metrics_port, latencies): (u16, Arc<LatencyBoard>),
+    setup: &Setup,
+    parts: Parts,
     tasks: &mut JoinSet<()>,
 ) -> Result<Doors, LiveError> {
+    let config = &setup.service.config;
+    let Parts {
+        segments,
+        control,
+        messages,
+    } = parts;
     let counters: Arc<Counters> = Arc::clone(&control.counters);
+    let latencies = Arc::clone(&messages.service.latencies);
     let failed = |action: &'static str, path: String| {
         move |source: io::Error| LiveError::File {
             action,
@@ -43,16 +59,17 @@ pub(crate) async fn open(
             source,
         }
     };
-    let port = format!("127.0.0.1:{metrics_port}");
-    let bound = metrics::bind(metrics_port).await;
+    let port = format!("127.0.0.1:{}", config.metrics_port);
+    let bound = metrics::bind(config.metrics_port).await;
     let (listener, address) = bound.map_err(failed("listen for /metrics on", port))?;
     tasks.spawn(metrics::serve(listener, counters, latencies));
+    let absolute =
+        std::fs::canonicalize(folder.path()).map_err(failed("find", folder.path().display().to_string()))?;
     let doors = Doors {
+        _messages: MessageDoor::open(&absolute, setup, messages)?,
         _segments: SegmentDoor::open(segments).map_err(failed("serve", segments::SOCKET.to_owned()))?,
         _control: ControlDoor::open(folder.path(), control)?,
     };
-    let absolute =
-        std::fs::canonicalize(folder.path()).map_err(failed("find", folder.path().display().to_string()))?;
     let text = describe(
         folder,
         config,
@@ -81,6 +98,8 @@ fn describe(
         "version": env!("CARGO_PKG_VERSION"),
         "started_ns": started.nanos(),
         "endpoints": {
+            "command": format!("ipc://{}", socket(messenger::COMMAND_SOCKET)),
+            "telemetry": format!("ipc://{}", socket(messenger::TELEMETRY_SOCKET)),
             "metrics": metrics,
             "control": socket(control::SOCKET),
             "segments": socket(segments::SOCKET),

@@ -84,6 +84,7 @@ impl Driver {
             self.out.egress.halt(Halt::Defect);
         }
         self.out.rings.show_event(ts, &event.body);
+        self.out.teller.tell_event(ts, &event.body);
         self.out.counters.events.add_one();
         self.out
             .counters
@@ -100,7 +101,9 @@ impl Driver {
         self.out.counters.commands.add_one();
         let id = CommandId(self.commands);
         self.out.command_result = None;
+        self.out.by_hand = matches!(kind, CommandKind::ManualOrder(_));
         self.give(received, EventBody::Command(Command { id, kind }));
+        self.out.by_hand = false;
         // The engine answers every command in the same event.
         self.out.command_result.take()
     }

@@ -16,7 +16,7 @@ use crate::fact::{CommandOutcome, Deploy, Fact};
 use crate::inputs::{Inputs, Stream};
 use crate::link::Link;
 use crate::parameters::Parameters;
-use crate::view::{ServiceState, View};
+use crate::view::{ORDERS_SHOWN_MAX, ServiceState, View};
 use crate::wake::Wake;
 
 /// Messages taken in one turn before facts and timers are looked at.
@@ -127,7 +127,13 @@ impl EngineLoop {
             }
             Fact::Deploy(deploy) => self.deploy(received, *deploy),
             Fact::Look(reply) => {
-                let _ = reply.send(Box::new(self.view()));
+                let _ = reply.send(Box::new(self.view(ORDERS_SHOWN_MAX)));
+            }
+            Fact::Picture(number) => {
+                // Ended orders were told as they went; live ones matter to whoever has just come.
+                let live = usize::try_from(self.driver.open_orders()).unwrap_or(ORDERS_SHOWN_MAX);
+                let view = Box::new(self.view(live));
+                self.driver.out_mut().teller.tell_picture(number, view);
             }
             Fact::Drain => self.ending.begin(Halt::Draining, &mut self.driver, wall),
         }
@@ -215,12 +221,13 @@ impl EngineLoop {
         self.parameters.heartbeat();
     }
 
-    fn view(&self) -> View {
+    fn view(&self, orders_max: usize) -> View {
         View::of(
             self.driver.engine(),
             self.driver.seq(),
             self.instruments,
             self.state(),
+            orders_max,
         )
     }
 

@@ -75,6 +75,9 @@ pub enum LiveError {
     /// Something in the service itself is wrong.
     #[error("{0}")]
     Defect(String),
+    /// The sockets for commands and telemetry were refused.
+    #[error(transparent)]
+    Messaging(#[from] messaging::MessagingError),
     /// Another process holds the run folder.
     #[error("{path} is held by {holder}: stop that instance first, or give this one a run_folder of its own")]
     Held {
@@ -95,6 +98,7 @@ impl LiveError {
             | Self::File { .. }
             | Self::Content { .. }
             | Self::Ipc(_)
+            | Self::Messaging(_)
             | Self::Credentials(_) => EXIT_CONFIG,
             Self::Venue(_) | Self::Clock { .. } => EXIT_VENUE,
             Self::Held { .. } => EXIT_HELD,

@@ -40,6 +40,8 @@ pub(crate) enum Fact {
     Deploy(Box<Deploy>),
     /// Somebody wants to see the engine's state.
     Look(oneshot::Sender<Box<View>>),
+    /// Somebody wants the engine's state told in the order of what happens, under this number.
+    Picture(u64),
     /// Cancel, reconcile, finish.
     Drain,
 }

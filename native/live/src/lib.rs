@@ -1,7 +1,10 @@
 //! The only service: clock, environment, threads, sockets.
 
+mod alerts;
 pub mod bundles;
+mod chronicle;
 pub mod clock;
+mod command_floors;
 mod comparison;
 pub mod control;
 pub mod deploy;
@@ -19,6 +22,7 @@ mod inputs;
 pub mod journal_record;
 mod link;
 mod memory;
+pub mod messenger;
 pub mod monitoring;
 mod outputs;
 pub mod parameters;
@@ -36,10 +40,13 @@ pub mod service;
 pub mod session;
 pub mod setup;
 pub mod stop_latch;
+mod telemetry;
 mod timers;
+mod told;
 pub mod view;
 mod wake;
 pub mod wiring;
+mod wishes;
 
 pub use ending::Ended;
 pub use error::LiveError;

@@ -15,6 +15,7 @@ use crate::monitoring::latency::StageClock;
 use crate::rings::Rings;
 use crate::stop_latch::StopLatch;
 use crate::timers::Timers;
+use crate::told::Teller;
 
 /// Timers that an order needs at most.
 const TIMERS_PER_ORDER: usize = 2;
@@ -26,6 +27,9 @@ pub(crate) struct Outputs {
     pub(crate) timers: Timers,
     pub(crate) latch: StopLatch,
     pub(crate) rings: Rings,
+    pub(crate) teller: Teller,
+    /// The event being carried out is an order that a person asked for.
+    pub(crate) by_hand: bool,
     pub(crate) counters: Arc<Counters>,
     /// Reports about what never reached a socket; each becomes an event.
     pub(crate) returned: VecDeque<OrderReport>,
@@ -38,12 +42,20 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(crate) fn new(egress: Egress, latch: StopLatch, rings: Rings, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        egress: Egress,
+        latch: StopLatch,
+        rings: Rings,
+        teller: Teller,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             egress,
             timers: Timers::new(),
             latch,
             rings,
+            teller,
+            by_hand: false,
             counters,
             returned: VecDeque::with_capacity(OPEN_ORDERS_MAX),
             command_result: None,
@@ -54,6 +66,7 @@ impl Outputs {
 
     /// Carries one action of the event at `now` out.
     pub(crate) fn carry_out(&mut self, action: Action, now: Timestamp, engine: &mut Engine<StageClock>) {
+        self.teller.tell_action(now, &action, engine, self.by_hand);
         match action {
             Action::Submit(order) => self.submit(order, now, engine),
             Action::Cancel(cancel) => self.cancel(cancel, now),

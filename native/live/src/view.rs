@@ -76,6 +76,7 @@ impl View {
         seq: u64,
         instruments: usize,
         state: ServiceState,
+        orders_max: usize,
     ) -> Self {
         let ids = (0..instruments).filter_map(|id| u16::try_from(id).ok());
         Self {
@@ -85,7 +86,7 @@ impl View {
             epoch: engine.epoch(),
             slots: engine.slots().collect(),
             positions: engine.positions().collect(),
-            orders: engine.orders().take(ORDERS_SHOWN_MAX).collect(),
+            orders: engine.orders().take(orders_max).collect(),
             tops: ids.map(|id| engine.book_top(InstrumentId(id))).collect(),
             latches: engine.latches().collect(),
             control: engine.control(Scope::All).unwrap_or(ControlLevel::Killed),

@@ -6,12 +6,13 @@ use std::thread;
 use domain::{Bar, Epoch, InstrumentId, Nanos};
 use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
 use journal::ConfigText;
+use messaging::InstrumentName;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use venues::Instruments;
 use venues::binance::{AccountFeed, Credentials, Gateway, MarketFeed, SnapshotRequester};
 use venues::clock::Clock;
 use venues::retry::Jitter;
+use venues::{FrameSink, Instruments};
 
 use crate::clock;
 use crate::comparison::Comparison;
@@ -29,6 +30,7 @@ use crate::holdings::ForeignHoldings;
 use crate::inputs::Inputs;
 use crate::link::Link;
 use crate::memory::Memory;
+use crate::messenger;
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
@@ -40,6 +42,8 @@ use crate::service::Service;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::stop_latch::StopLatch;
+use crate::telemetry;
+use crate::told::Teller;
 use crate::wake::Wake;
 
 /// What the service is given beside its configuration.
@@ -75,9 +79,9 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let latch = memory.latch.clone();
     let encoder = gateway.encoder();
     let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
-    let out = Outputs::new(egress, latch.clone(), memory.rings, Arc::clone(&counters));
-    let deployer = Deployer::new(ports.programs, facts.clone(), &session, &begun);
-    let deployer = Arc::new(deployer);
+    let (teller, told) = Teller::new(Arc::clone(&counters));
+    let out = Outputs::new(egress, latch.clone(), memory.rings, teller, Arc::clone(&counters));
+    let deployer = Arc::new(Deployer::new(ports.programs, facts.clone(), &session, &begun));
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, &session)?;
     let latencies = Arc::new(latencies);
@@ -85,20 +89,24 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let mut tasks = side_tasks(&session, &facts);
     let desk = desk(&session, &gateway, config.engine.bar_span, &facts);
     tasks.spawn(desk.run(taken_errands, jitter.split()));
-    let control = control(&latch, &facts, &counters);
-    let metrics = (config.metrics_port, Arc::clone(&latencies));
-    let doors = doors::open(&folder, config, memory.server, control, metrics, &mut tasks).await?;
-    let rest = Arc::clone(&session.rest);
-    let market = MarketFeed::spawn(rest, &session.instruments, jitter.split(), market_sink)?;
-    let account = AccountFeed::spawn(Arc::clone(&session.rest), jitter.split(), account_sink)?;
+    let messages = messenger::Parts {
+        service: about(setup, &folder, &session, &deployer, &counters, &latencies)?,
+        told,
+        facts: facts.clone(),
+        latch: latch.clone(),
+    };
+    let parts = doors::Parts {
+        segments: memory.server,
+        control: control(&latch, &facts, &counters),
+        messages,
+    };
+    let doors = doors::open(&folder, setup, parts, &mut tasks).await?;
+    let (market, account) = feeds(&session, jitter, market_sink, account_sink)?;
 
-    let venue = config.venue.venue;
-    let folder_path = folder.path().to_owned();
-    let instruments = Arc::clone(&session.instruments);
     let decide = EngineLoop {
         driver,
-        link: link(venue, &session, market.requester()),
-        comparison: Comparison::new(venue, instruments, folder_path, foreign),
+        link: link(config.venue.venue, &session, market.requester()),
+        comparison: comparison(config.venue.venue, &session, &folder, foreign),
         inputs,
         parameters: memory.parameters,
         wake,
@@ -109,8 +117,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         next_latencies: Nanos(0),
     };
     let ended = spawn_decider(decide, folder.epoch(), history)?;
-    let restoring = Arc::clone(&deployer);
-    tasks.spawn(async move { restoring.restore(active).await });
+    tasks.spawn(Arc::clone(&deployer).restore(active));
     Ok(Service {
         ended,
         deployer,
@@ -131,6 +138,34 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
 fn gateway(session: &Session) -> Result<Arc<Gateway>, LiveError> {
     let (rest, instruments) = (Arc::clone(&session.rest), Arc::clone(&session.instruments));
     Ok(Arc::new(Gateway::new(rest, instruments)?))
+}
+
+/// What the service says of itself.
+fn about(
+    setup: &Setup,
+    folder: &RunFolder,
+    session: &Session,
+    deployer: &Arc<Deployer>,
+    counters: &Arc<Counters>,
+    latencies: &Arc<LatencyBoard>,
+) -> Result<telemetry::Service, LiveError> {
+    let names = session.instruments.iter().map(|instrument| {
+        let name = InstrumentName {
+            venue: instrument.venue,
+            symbol: instrument.symbol,
+        };
+        (instrument.id, name)
+    });
+    Ok(telemetry::Service {
+        instance: setup.service.config.name.clone(),
+        run_id: folder.run_id(),
+        epoch: folder.epoch(),
+        ts_started: session.clock.now(),
+        instruments: messaging::Instruments::new(names)?,
+        deployer: Arc::clone(deployer),
+        counters: Arc::clone(counters),
+        latencies: Arc::clone(latencies),
+    })
 }
 
 /// No two services, and no two lives, pause in step.
@@ -175,6 +210,27 @@ fn desk(session: &Session, gateway: &Arc<Gateway>, bar_span: Nanos, facts: &Fact
         facts: facts.clone(),
         resolving: Arc::default(),
     }
+}
+
+fn feeds(
+    session: &Session,
+    mut jitter: Jitter,
+    market: impl FrameSink,
+    account: impl FrameSink,
+) -> Result<(MarketFeed, AccountFeed), LiveError> {
+    let rest = || Arc::clone(&session.rest);
+    let market = MarketFeed::spawn(rest(), &session.instruments, jitter.split(), market)?;
+    Ok((market, AccountFeed::spawn(rest(), jitter.split(), account)?))
+}
+
+fn comparison(
+    venue: domain::Venue,
+    session: &Session,
+    folder: &RunFolder,
+    foreign: Option<ForeignHoldings>,
+) -> Comparison {
+    let instruments = Arc::clone(&session.instruments);
+    Comparison::new(venue, instruments, folder.path().to_owned(), foreign)
 }
 
 fn link(venue: domain::Venue, session: &Session, requester: SnapshotRequester) -> Link {

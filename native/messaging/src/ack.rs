@@ -82,6 +82,69 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// Every reason, in the order of its declaration.
+    pub const ALL: [Self; 26] = [
+        Self::TooLarge,
+        Self::Malformed,
+        Self::UnknownKey,
+        Self::BadSignature,
+        Self::MalformedBody,
+        Self::InvalidValue,
+        Self::RoleNotAllowed,
+        Self::WrongInstance,
+        Self::Expired,
+        Self::ExpiryTooFar,
+        Self::CounterReplayed,
+        Self::UnknownSlot,
+        Self::UnknownInstrument,
+        Self::UnknownVenue,
+        Self::UnknownOrder,
+        Self::UnknownBundle,
+        Self::BundleRefused,
+        Self::NothingToRollBack,
+        Self::UnknownParameter,
+        Self::ParameterOutOfRange,
+        Self::RiskDenied,
+        Self::Stopped,
+        Self::WrongState,
+        Self::Busy,
+        Self::ShuttingDown,
+        Self::Unsupported,
+    ];
+
+    /// The name that logs, counters and both languages use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::MalformedBody => "malformed_body",
+            Self::InvalidValue => "invalid_value",
+            Self::RoleNotAllowed => "role_not_allowed",
+            Self::WrongInstance => "wrong_instance",
+            Self::Expired => "expired",
+            Self::ExpiryTooFar => "expiry_too_far",
+            Self::CounterReplayed => "counter_replayed",
+            Self::UnknownSlot => "unknown_slot",
+            Self::UnknownInstrument => "unknown_instrument",
+            Self::UnknownVenue => "unknown_venue",
+            Self::UnknownOrder => "unknown_order",
+            Self::UnknownBundle => "unknown_bundle",
+            Self::BundleRefused => "bundle_refused",
+            Self::NothingToRollBack => "nothing_to_roll_back",
+            Self::UnknownParameter => "unknown_parameter",
+            Self::ParameterOutOfRange => "parameter_out_of_range",
+            Self::RiskDenied => "risk_denied",
+            Self::Stopped => "stopped",
+            Self::WrongState => "wrong_state",
+            Self::Busy => "busy",
+            Self::ShuttingDown => "shutting_down",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
     /// Whether the receiver found it before the service saw the command: the message was not let through.
     #[must_use]
     pub const fn is_found_by_receiver(self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use messaging::RefusalReason;
+
 /// A number that only rises, or a level that is set. Relaxed: no other memory hangs on it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -29,12 +31,35 @@ impl Counter {
     }
 }
 
+/// How often each reason for a refusal was given.
+#[derive(Debug, Default)]
+pub struct Refusals([Counter; RefusalReason::ALL.len()]);
+
+impl Refusals {
+    /// One more for this reason.
+    pub fn add_one(&self, reason: RefusalReason) {
+        let at = RefusalReason::ALL.iter().position(|&known| known == reason);
+        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
+            counter.add_one();
+        }
+    }
+
+    /// Every reason and its number, those never given included.
+    pub fn read(&self) -> impl Iterator<Item = (RefusalReason, u64)> + '_ {
+        RefusalReason::ALL
+            .into_iter()
+            .zip(self.0.iter().map(Counter::get))
+    }
+}
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident,)+) => {
         /// Everything that is counted.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: Counter,)+
+            /// Commands and questions that were refused, by reason.
+            pub commands_refused: Refusals,
         }
 
         /// What a number of [`Counters`] is.
@@ -80,6 +105,8 @@ counters! {
     fills: Total,
     /// Alerts of the engine.
     alerts: Total,
+    /// Things that were not told because nobody took what waited.
+    untold: Total,
     /// Commands taken in.
     commands: Total,
     /// Times our account was compared with the venue's.

@@ -82,6 +82,16 @@ impl Collector for Counted {
                 }
             }
         }
+        let mut family = encoder.encode_descriptor(
+            "commands_refused",
+            "Commands and questions refused, by reason.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, count) in self.0.commands_refused.read() {
+            let labels = [("reason", reason.as_str())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
         Ok(())
     }
 }
@@ -146,6 +156,9 @@ mod tests {
     fn the_page_says_every_counter_and_every_stage() {
         let counters = Arc::new(Counters::default());
         counters.fills.add(7);
+        counters
+            .commands_refused
+            .add_one(messaging::RefusalReason::Malformed);
         counters.venue_online.set(1);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
@@ -158,6 +171,8 @@ mod tests {
             "# TYPE py_rt_fills counter",
             "py_rt_fills_total 7",
             "py_rt_venue_online 1",
+            "py_rt_commands_refused_total{reason=\"malformed\"} 1",
+            "py_rt_commands_refused_total{reason=\"bad_signature\"} 0",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

@@ -294,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_has_the_name_that_the_wire_gives_it() {
+        for reason in RefusalReason::ALL {
+            let wire = wire::RefusalReason::try_from(reason.number()).expect("a number of the wire");
+            let name = wire
+                .as_str_name()
+                .trim_start_matches("REFUSAL_REASON_")
+                .to_lowercase();
+            assert_eq!(reason.as_str(), name);
+        }
+        assert_eq!(RefusalReason::ALL.len(), RefusalReason::NUMBERS.len());
+    }
+
+    #[test]
     fn money_is_rounded_toward_zero_and_never_wraps() {
         let usdt = Currency::new("USDT").expect("a code");
         for (units, expected) in [(199_999_999, 1), (-199_999_999, -1), (0, 0)] {

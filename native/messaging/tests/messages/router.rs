@@ -245,6 +245,8 @@ fn after_a_restart_the_floors_refuse_what_was_obeyed() {
     drop(server);
 
     let mut server = place.server(vec![(reference.key_id, reference.counter)]);
+    // A connection to the life before may swallow what is sent before ZeroMQ notices its end.
+    let client = place.client(zmq::DEALER);
     client.send(&message);
     assert_eq!(reason(&next(&mut server)), RefusalReason::CounterReplayed);
     client.send(&signed(9, &KILL));
@@ -382,4 +384,11 @@ fn commands_of_many_senders_are_told_apart() {
     for (client, role) in clients.iter().zip(Role::ALL) {
         assert_eq!(client.ack().origin.command_id, Some(id(role.as_str())));
     }
+}
+
+#[test]
+fn both_sockets_may_be_handed_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<messaging::CommandServer>();
+    is_send::<messaging::TelemetryPublisher>();
 }

@@ -1,0 +1,228 @@
+"""The built service beside the built venue server, with keys of every role and a bundle that may be deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from py_rt.bridge.commands import CommandClient, Signer
+from py_rt.bundle.approve import Request, approve
+from py_rt.bundle.build import build_bundle, sign_as_builder
+from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path
+from py_rt.bundle.manifest import LAYOUT
+from py_rt.bundle.statement import PAPER
+from py_rt.bundle.store import BundleStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).parent / "bundle"
+INSTANCE = "contract"
+SLOT = 1
+ROLES = ("viewer", "operator", "deployer", "killer")
+API_KEY = "key_of_the_contract_test"
+SECRET = "secret_of_the_contract_test"
+SPAN_NS = 900 * 10**9
+FIRST_OPEN_NS = 1_632_700_800 * 10**9
+HISTORY = 300
+BARS = 900
+# One bar in three seconds: 300 times as fast as it was.
+BAR_MS = 3_000
+PATIENCE_S = 60.0
+# How often a state is asked for while it is waited for.
+INTERVAL_S = 0.05
+DAY_NS = 86_400 * 10**9
+
+CONFIG = """
+[service]
+name = "{instance}"
+stage = "paper"
+run_folder = "{home}/run"
+bundle_store = "{home}/bundles"
+trusted_keys_file = "{home}/keys/{trusted}"
+risk_limits_file = "{home}/risk_limits.toml"
+portfolio_currency = "USDT"
+[venue]
+name = "binance"
+rest_url = "{rest}"
+ws_url = "{ws}"
+ws_api_url = "{ws_api}"
+[[instrument]]
+symbol = "BTCUSDT"
+[[slot]]
+id = {slot}
+symbol = "BTCUSDT"
+capital = 100000.0
+[engine]
+bar_seconds = 900
+[telemetry]
+metrics_port = 0
+"""
+
+
+def find_command(name: str) -> Path:
+    """A built command: named by the environment, installed, or in a target folder."""
+    if named := os.environ.get(f"{name.upper()}_BINARY"):
+        return Path(named)
+    targets = [Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")), ROOT / "target"]
+    places = [*(target / kind for target in targets for kind in ("debug", "release")), Path(sys.executable).parent]
+    found = next((place / name for place in places if (place / name).is_file()), None)
+    found = found or (Path(on_path) if (on_path := shutil.which(name)) else None)
+    if found is None:
+        pytest.skip(f"{name} is not built: run `cargo build -p live -p venue_server --bins`")
+    return found
+
+
+def bars_csv() -> str:
+    """A market that swings gently around 100."""
+    lines = ["ts_open,open,high,low,close,volume"]
+    for number in range(BARS):
+        open_, close = (100 + 0.2 * abs(at % 12 - 6) for at in (number, number + 1))
+        high, low = max(open_, close) + 0.07, min(open_, close) - 0.07
+        lines.append(f"{FIRST_OPEN_NS + number * SPAN_NS},{open_:.2f},{high:.2f},{low:.2f},{close:.2f},4000")
+    return "\n".join(lines) + "\n"
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Asks again until it is so."""
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come in {PATIENCE_S:g} s"
+        time.sleep(INTERVAL_S)
+
+
+class LiveService:
+    """One venue, and one life after the other of the service beside it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.run = home / "run"
+        for role in (*ROLES, "builder", "approver"):
+            create_key(home / "keys", role)
+        # Trusted by nobody: its list lies elsewhere.
+        create_key(home / "stranger", "operator")
+        policy = (ROOT / "config" / "risk_limits.toml").read_text(encoding="utf-8")
+        (home / "risk_limits.toml").write_text(policy, encoding="utf-8")
+        self.policy = policy
+        self.venue, addresses = self._venue()
+        text = CONFIG.format(
+            instance=INSTANCE,
+            home=home,
+            slot=SLOT,
+            trusted=TRUSTED_KEYS,
+            rest=addresses["rest"],
+            ws=addresses["ws"],
+            ws_api=addresses["ws_api"],
+        )
+        (home / "service.toml").write_text(text, encoding="utf-8")
+        self.service: subprocess.Popen[bytes] | None = None
+
+    def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
+        bars = self.home / "bars.csv"
+        bars.write_text(bars_csv(), encoding="utf-8")
+        first = FIRST_OPEN_NS + HISTORY * SPAN_NS
+        command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7"]
+        command += ["--bar-ms", str(BAR_MS), "--from", str(first), "--warmup-bars", str(HISTORY)]
+        environment = {**os.environ, "PY_RT_VENUE_KEYS": f"{API_KEY}:{SECRET}"}
+        venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert venue.stdout is not None
+        ready: dict[str, str] = json.loads(venue.stdout.readline())
+        return venue, ready
+
+    def start(self) -> None:
+        """A new life; returns when its doors are open."""
+        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
+        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
+        with (self.home / "service.log").open("ab") as log:
+            service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        self.service = service
+
+        def is_open() -> bool:
+            assert service.poll() is None, f"the service has ended:\n{self.log[-4_000:]}"
+            file = self.run / "live.json"
+            return file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == service.pid
+
+        until(is_open, "an open service")
+
+    def stop(self) -> int:
+        """Ends the life in order."""
+        assert self.service is not None
+        self.service.terminate()
+        return self.service.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        """Ends the life at once."""
+        assert self.service is not None
+        self.service.kill()
+        self.service.wait(PATIENCE_S)
+
+    @property
+    def log(self) -> str:
+        """What all lives wrote."""
+        return (self.home / "service.log").read_text(encoding="utf-8")
+
+    @property
+    def live(self) -> dict[str, Any]:
+        """What the service says of itself in its folder."""
+        read: dict[str, Any] = json.loads((self.run / "live.json").read_text(encoding="utf-8"))
+        return read
+
+    def endpoint(self, name: str) -> str:
+        """One of its doors."""
+        return str(self.live["endpoints"][name])
+
+    def signer(self, role: str) -> Signer:
+        """The key of a role, or of `stranger`."""
+        path = (
+            key_path(self.home / "stranger", "operator") if role == "stranger" else key_path(self.home / "keys", role)
+        )
+        return Signer.load(path)
+
+    def client(self, role: str = "operator", *, timeout_s: float = 20.0, instance: str = INSTANCE) -> CommandClient:
+        """A client with the key of a role."""
+        return CommandClient(self.endpoint("command"), self.signer(role), instance, timeout_s=timeout_s)
+
+    def metrics(self) -> dict[str, float]:
+        """Its counters, by name and labels."""
+        with urllib.request.urlopen(self.endpoint("metrics"), timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+    def approved_bundle(self) -> str:
+        """The digest of the golden files as a bundle that both keys of this home have signed."""
+        store = BundleStore(self.home / "bundles")
+        folder = next((GOLDEN / "store").glob("sha256-*"))
+        files = {path: (folder / path).read_bytes() for path in LAYOUT}
+        built = build_bundle(store, files, name="golden", version="1.0.0", instrument="BTCUSDT")
+        keys = self.home / "keys"
+        sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
+        now = time.time_ns()
+        request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + DAY_NS)
+        approver = SigningKey.load(key_path(keys, "approver"))
+        trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
+        approve(store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
+        return built.digest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in (self.service, self.venue):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait(PATIENCE_S)
+        if self.venue.stdout is not None:
+            self.venue.stdout.close()
