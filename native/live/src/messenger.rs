@@ -1,6 +1,6 @@
 //! The thread that owns ZeroMQ: takes signed commands, answers, and publishes what happens.
 //!
-//! It decides nothing. A command is kept ([`crate::command_floors`]), handed to the deciding thread or to the deployer,
+//! It decides nothing. A command is kept (`command_floors`), handed to the deciding thread or to the deployer,
 //! and acknowledged twice: taken, then how it went. A question is answered from what the deciding thread told; one
 //! about the whole engine through the same queue as everything else, so that the answer stands at one place in it.
 
