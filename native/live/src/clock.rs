@@ -2,7 +2,7 @@
 //!
 //! Signing, receiving and deciding are on one axis: [`venues::clock::ServerClock`]. How fast it runs is decided here:
 //! in stage prod as the wall does and near the wall's own time; elsewhere at the configured compression, or as
-//! measured. Which spans of the files follow that rate stands in [`crate::scale`].
+//! measured. Which spans of the files follow that rate stands in [`journal::scale`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

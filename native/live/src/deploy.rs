@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{BundleDigest, Instrument, SlotId, Timestamp};
 use engine::{BundleActivated, SlotConfig, SlotProgram};
+use journal::Scale;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -14,7 +15,6 @@ use crate::clock::wall_now;
 use crate::fact::{Deploy, Fact, FactSender};
 use crate::programs::{About, Approved, ProgramRefused, Programs};
 use crate::record::Begun;
-use crate::scale::Scale;
 use crate::service::NotDeciding;
 use crate::session::Session;
 

@@ -34,7 +34,6 @@ mod recovery;
 pub mod rings;
 mod rules;
 pub mod run_folder;
-pub mod scale;
 pub mod segments;
 pub mod service;
 pub mod session;

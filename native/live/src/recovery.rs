@@ -5,11 +5,10 @@ use std::path::Path;
 
 use domain::SlotId;
 use engine::{Actions, BundleActivated, CarriedState, Engine, EngineConfig, EventBody};
-use journal::{JournalError, Reader, RecordBody};
+use journal::{JournalError, Reader, RecordBody, Scale};
 use thiserror::Error;
 
 use crate::programs::{ProgramRefused, Programs};
-use crate::scale::Scale;
 
 /// Why the record cannot be replayed.
 #[derive(Debug, Error)]

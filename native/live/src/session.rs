@@ -6,13 +6,13 @@ use std::time::Duration;
 use config::{ServiceConfig, VenueConfig};
 use domain::{Bar, Nanos};
 use engine::limits::BARS_KEPT;
+use journal::Scale;
 use venues::binance::{Credentials, Endpoints, RestClient, Settings};
 use venues::clock::{Clock, ServerClock};
 use venues::{Instruments, Secret, VenueError};
 
 use crate::clock;
 use crate::error::LiveError;
-use crate::scale::Scale;
 
 /// How far the answers of a venue on this machine may lag behind its engine, wall time: it has one copy of its books.
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);

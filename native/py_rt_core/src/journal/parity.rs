@@ -8,7 +8,7 @@ use engine::{BundleActivated, EngineConfig, SlotProgram};
 use inference::TreeModel;
 use journal::codec::{describe, encode_action};
 use journal::frame::Kind;
-use journal::{Reader, RecordBody};
+use journal::{Reader, RecordBody, Scale};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -73,19 +73,22 @@ fn difference<'py>(py: Python<'py>, found: &Divergence) -> PyResult<Bound<'py, P
 fn replay(dir: &Path, store: &Path, keys: &TrustedKeys) -> Result<Verdict, String> {
     let mut reader = Reader::open(dir).map_err(|error| error.to_string())?;
     let mut replay = Replay::new(encode_action);
-    let mut config: Option<EngineConfig> = None;
+    let mut life: Option<Life> = None;
     let (mut binary_version, mut run_id) = (String::new(), String::new());
     while let Some(record) = reader.next_record().map_err(|error| error.to_string())? {
         let recorded = match record.body {
             RecordBody::Header(header) => {
-                config = Some(header.config.clone());
+                life = Some(Life {
+                    scale: Scale::from_texts(&header.texts),
+                    config: header.config.clone(),
+                });
                 (binary_version, run_id) = (header.binary_version, header.run_id);
                 Recorded::Life(Box::new(header.config))
             }
             RecordBody::Event(event) => Recorded::Event(event),
             RecordBody::Action => Recorded::Action(record.payload),
         };
-        let mut load = |activation: &BundleActivated| program(store, keys, config.as_ref(), activation);
+        let mut load = |activation: &BundleActivated| program(store, keys, life.as_ref(), activation);
         match replay.take(recorded, &mut load) {
             Ok(()) => {}
             Err(ReplayError::Diverged(found)) => {
@@ -108,21 +111,28 @@ fn replay(dir: &Path, store: &Path, keys: &TrustedKeys) -> Result<Verdict, Strin
     })
 }
 
+/// What the header of a life says of it.
+struct Life {
+    config: EngineConfig,
+    scale: Scale,
+}
+
 /// The program of a bundle that the record says ran.
 fn program(
     store: &Path,
     keys: &TrustedKeys,
-    config: Option<&EngineConfig>,
+    life: Option<&Life>,
     activation: &BundleActivated,
 ) -> Result<SlotProgram, String> {
-    let config = config.ok_or("the record has no header before it")?;
+    let Life { config, scale } = life.ok_or("the record has no header before it")?;
     let words = |error: bundle::BundleError| error.to_string();
     let slot = config
         .slots
         .iter()
         .find(|slot| slot.slot == activation.slot)
         .ok_or("the record has no such slot")?;
-    let instrument = &config.instruments[usize::from(slot.instrument.0)];
+    let instrument = config.instruments.get(usize::from(slot.instrument.0));
+    let instrument = instrument.ok_or("the record has no such instrument")?;
     let found = bundle::verify_recorded(store, activation.digest, keys, activation.slot, activation.serial);
     let found = found.map_err(words)?;
     let model = TreeModel::load(found.content().model_bytes()).map_err(|error| error.to_string())?;
@@ -135,5 +145,9 @@ fn program(
     let parts = found
         .into_program_parts(&config.limits, instrument, &facts)
         .map_err(words)?;
-    parts.into_program(Box::new(model)).map_err(words)
+    let program = parts.into_program(Box::new(model)).map_err(words)?;
+    Ok(SlotProgram {
+        limits: scale.limits(program.limits),
+        ..program
+    })
 }

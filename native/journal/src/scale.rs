@@ -3,13 +3,16 @@
 //! How late market data may be, how long an answer may take, how far one stream may overtake another: the files mean
 //! the network's time, which no simulated venue compresses. The engine counts in venue time. So these spans are
 //! stretched by the clock's rate before the engine sees them, in its own configuration (which the record keeps) and in
-//! every program's limits. The rate stands in the record's header, so that a replay can do the same.
+//! every program's limits. The rate stands in the record's header, so that recovery and replay do the same.
 
 use domain::Nanos;
 use engine::EngineConfig;
 use engine::risk::RiskLimits;
-use journal::ConfigText;
-use venues::clock::REAL_TIME_PPB;
+
+use crate::codec::ConfigText;
+
+/// The rate of a clock that runs as the wall does, in parts per billion.
+const REAL_TIME_PPB: i64 = 1_000_000_000;
 
 /// Name of the header's text that holds the rate: service nanoseconds in a wall second, decimal.
 pub const RATE_TEXT: &str = "clock.rate_ppb";
