@@ -1,4 +1,4 @@
-"""The one Definitions object: assets in the order of the chain, their checks, jobs and resources."""
+"""The one Definitions object: assets in the order of the chain, checks, jobs, schedules, sensors, resources."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import backtests, bundles, checks, cleaned, features, models, raw
+from assets import backtests, bundles, checks, cleaned, deployments, features, models, raw
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 from pipelines.schedules import SCHEDULES
+from pipelines.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, cleaned, features, models, backtests, bundles)
+CHAIN = (raw, cleaned, features, models, backtests, bundles, deployments)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
 CHECKS = (checks, features)
 """Modules of asset checks."""
-
-SENSORS: tuple[dg.SensorDefinition, ...] = ()
 
 
 def build(resources: Mapping[str, object]) -> dg.Definitions:

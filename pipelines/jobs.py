@@ -2,7 +2,7 @@
 
 An asset job holds assets of one partitioning. `main_job` is the whole chain from raw to bundles, which has days and
 months: it runs the parts one after the other, each as a run of its own. It ends with the candidate: what waits for a
-person's approval has a job of its own.
+person's approval, or for a running service, has a job of its own.
 """
 
 import dagster as dg
@@ -12,8 +12,14 @@ CHAIN_GROUPS = ("raw", "cleaned", "features", "models", "backtests", "bundles")
 
 MAIN_JOB = "main_job"
 
-BY_HAND = dg.AssetSelection.tag("py_rt/waits_for", "approval")
-"""What no job makes by itself: a person comes first."""
+APPROVED = dg.AssetSelection.tag("py_rt/waits_for", "approval")
+"""What a person's approval comes before."""
+
+DEPLOYED = dg.AssetSelection.tag("py_rt/waits_for", "service")
+"""What a running service comes before."""
+
+BY_HAND = APPROVED | DEPLOYED
+"""What the chain does not make along the way."""
 
 DAILY_GROUPS = ("raw", "cleaned", "features")
 
@@ -33,8 +39,14 @@ train_monthly = dg.define_asset_job(
 
 publish_approved = dg.define_asset_job(
     "publish_approved",
-    selection=BY_HAND,
+    selection=APPROVED,
     description="The month's bundle once a person has approved it: `py_rt bundle approve` comes first.",
+)
+
+deploy = dg.define_asset_job(
+    "deploy",
+    selection=DEPLOYED,
+    description="The newest approved bundle into its slot of the running service. A sensor asks for it.",
 )
 
 
@@ -66,4 +78,4 @@ def main_job() -> None:
     run_chain()
 
 
-JOBS = (ingest_daily, train_monthly, publish_approved, main_job)
+JOBS = (ingest_daily, train_monthly, publish_approved, deploy, main_job)

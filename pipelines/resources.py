@@ -8,18 +8,22 @@ Read from the environment:
 `PY_RT_SOURCE`                source of bars: `bundled` (default), `local`, or one of an installed entry point
 `PY_RT_SOURCE_<OPTION>`       an option of that source, for example `PY_RT_SOURCE_FOLDER` for `local`
 `PY_RT_INSTRUMENT`            our name of the instrument; default `BTCUSDT`
+`PY_RT_RUN_FOLDER`            run folder of the service that bundles are deployed to; default: whichever runs in a
+                              folder of `<home>/runs`
 ============================  ================================================================================
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.artifacts import ArtifactIOManager
 from pipelines.expectation_process import expectation_runner
 from pipelines.io_managers import DeltaIOManager
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.bridge.services import RunFolders
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
 from py_rt.data.ingestion.market_data import open_source
@@ -43,6 +47,16 @@ def lake_root(environ: Mapping[str, str]) -> str:
     return environ.get("PY_RT_LAKE") or str(home_folder(environ) / "lake")
 
 
+def run_folders(environ: Mapping[str, str]) -> RunFolders:
+    """Return where the service runs that bundles are deployed to.
+
+    >>> str(run_folders({"PY_RT_HOME": "/srv/py_rt"}))
+    '/srv/py_rt/runs/*/live.json'
+    """
+    only = environ.get("PY_RT_RUN_FOLDER")
+    return RunFolders(home_folder(environ) / "runs", Path(only).expanduser().absolute() if only else None)
+
+
 def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object]:
     """Make every resource by name.
 
@@ -61,6 +75,8 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "io_manager": DeltaIOManager(lake),
         "bundle_store": BundleStore(home_folder(environ) / "bundles"),
         "key_folder": home_folder(environ) / "keys",
+        "run_folders": run_folders(environ),
+        "failure_file": home_folder(environ) / "failures.jsonl",
         "artifacts": ArtifactIOManager(home_folder(environ) / "artifacts"),
         "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
