@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use domain::{Decimal, Nanos, Price, Timestamp};
+use domain::{Decimal, Nanos, Price, Quantity, Timestamp};
 use simulation::FlowConfig;
 use tracing_subscriber::EnvFilter;
 use venue_server::{Server, ServerConfig, ServerError, load_keys, read_bars};
@@ -61,6 +61,12 @@ struct Options {
     /// Most public trades in a bar.
     #[arg(long, default_value_t = 64)]
     trades_max: u16,
+    /// Smallest size of a new price level in the base asset, such as 0.01.
+    #[arg(long)]
+    level_min: Option<String>,
+    /// Largest size of a new price level in the base asset; deeper levels are smaller.
+    #[arg(long)]
+    level_max: Option<String>,
     /// Request weight that one minute allows.
     #[arg(long, default_value_t = 6_000)]
     weight_per_minute: u64,
@@ -73,6 +79,24 @@ struct Options {
 }
 
 impl Options {
+    fn flow(&self) -> Result<FlowConfig, ServerError> {
+        let default = FlowConfig::with_seed(self.seed);
+        let size = |option, text: &Option<String>, default| match text {
+            None => Ok(default),
+            Some(text) => Quantity::parse(text.as_bytes())
+                .ok()
+                .filter(|size| *size > Quantity::ZERO)
+                .ok_or_else(|| refused(option, text, "a positive decimal, at most 8 decimals")),
+        };
+        Ok(FlowConfig {
+            trades_min: self.trades_min,
+            trades_max: self.trades_max,
+            quantity_min: size("--level-min", &self.level_min, default.quantity_min)?,
+            quantity_max: size("--level-max", &self.level_max, default.quantity_max)?,
+            ..default
+        })
+    }
+
     fn config(&self) -> Result<ServerConfig, ServerError> {
         let mut config = ServerConfig::new(read_bars(&self.bars)?, &self.symbol);
         if self.bar_ms == 0 {
@@ -81,11 +105,7 @@ impl Options {
         config.from = self.from.map(Timestamp::from_nanos);
         config.warmup_bars = self.warmup_bars;
         config.wall_span = Nanos::from_millis(self.bar_ms.into());
-        config.flow = FlowConfig {
-            trades_min: self.trades_min,
-            trades_max: self.trades_max,
-            ..FlowConfig::with_seed(self.seed)
-        };
+        config.flow = self.flow()?;
         if let Some(text) = &self.tick_size {
             let tick = Price::parse(text.as_bytes())
                 .ok()
