@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 pub struct Quote {
     /// Which instrument.
     pub instrument: InstrumentId,
-    /// Venue time, or the receive time where the venue sends none.
+    /// Venue time; where the venue sends none, the newest it has said before.
     pub ts_event: Timestamp,
     /// The venue's update number of the book, zero where it sends none.
     pub update_id: u64,

@@ -176,7 +176,7 @@ impl Pipeline {
         let taken = if frame.is_snapshot {
             market.on_snapshot(frame.received, BTC, &frame.bytes, &mut give)
         } else {
-            market.on_frame(frame.received, &frame.bytes, &mut give)
+            market.on_frame(&frame.bytes, &mut give)
         };
         taken.expect("a frame that can be read");
         decider.order.map_or(Outcome::Nothing, Outcome::Order)

@@ -35,6 +35,8 @@ pub struct MarketStatistics {
     pub quotes: u64,
     /// Best prices with an empty side, not passed on.
     pub quotes_one_sided: u64,
+    /// Best prices before the first message that bears a time, not passed on.
+    pub quotes_untimed: u64,
 }
 
 /// One instrument's state.
@@ -42,6 +44,9 @@ pub struct MarketStatistics {
 struct Market {
     sequencer: Sequencer,
     last_trade: Option<TradeId>,
+    /// The newest time that the venue has said. What comes without one is no older, and closes no bar before its time:
+    /// our own clock may be ahead of the venue's.
+    newest: Option<Timestamp>,
 }
 
 /// Parses and sequences all instruments of one connection.
@@ -63,6 +68,7 @@ impl MarketData {
             .map(|instrument| Market {
                 sequencer: Sequencer::new(instrument.id),
                 last_trade: None,
+                newest: None,
             })
             .collect();
         Self {
@@ -82,7 +88,7 @@ impl MarketData {
     pub fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
         match &message.kind {
             StreamMessageKind::Connected => self.on_connected(),
-            StreamMessageKind::Frame(frame) => self.on_frame(message.ts_received, frame, emit)?,
+            StreamMessageKind::Frame(frame) => self.on_frame(frame, emit)?,
             StreamMessageKind::Snapshot { instrument, body } => {
                 self.on_snapshot(message.ts_received, *instrument, body, emit)?;
             }
@@ -97,6 +103,7 @@ impl MarketData {
             market.sequencer.on_connected();
             // What traded in between is lost to this stream, and a restarted venue counts anew.
             market.last_trade = None;
+            market.newest = None;
         }
         self.collect_requests();
     }
@@ -113,12 +120,7 @@ impl MarketData {
     ///
     /// # Errors
     /// As [`Self::on_message`].
-    pub fn on_frame(
-        &mut self,
-        ts_received: Timestamp,
-        frame: &[u8],
-        emit: &mut Emit<'_>,
-    ) -> Result<(), VenueError> {
+    pub fn on_frame(&mut self, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
         self.statistics.messages += 1;
         let Self {
             instruments,
@@ -151,11 +153,12 @@ impl MarketData {
             return Ok(());
         };
         match body {
-            StreamMessageBody::Depth(depth) => market.sequencer.on_diff(&diff(&depth), emit),
-            StreamMessageBody::Trade(trade) => market.on_trade(instrument, &trade, statistics, emit),
-            StreamMessageBody::Ticker(ticker) => {
-                market.on_ticker(instrument, ts_received, &ticker, statistics, emit);
+            StreamMessageBody::Depth(depth) => {
+                market.newest = market.newest.max(Some(depth.ts_event));
+                market.sequencer.on_diff(&diff(&depth), emit);
             }
+            StreamMessageBody::Trade(trade) => market.on_trade(instrument, &trade, statistics, emit),
+            StreamMessageBody::Ticker(ticker) => market.on_ticker(instrument, &ticker, statistics, emit),
             StreamMessageBody::ServerShutdown | StreamMessageBody::Other => {}
         }
         if market.sequencer.take_snapshot_request() {
@@ -182,9 +185,10 @@ impl MarketData {
         let result = match self.parser.snapshot(body) {
             Ok(snapshot) => {
                 let (bids, asks) = (snapshot.bids, snapshot.asks);
+                let ts_event = market.newest.unwrap_or(ts_received);
                 market
                     .sequencer
-                    .on_snapshot(ts_received, snapshot.last_update_id, bids, asks, emit);
+                    .on_snapshot(ts_event, snapshot.last_update_id, bids, asks, emit);
                 Ok(())
             }
             Err(source) => {
@@ -278,6 +282,7 @@ impl Market {
         statistics: &mut MarketStatistics,
         emit: &mut Emit<'_>,
     ) {
+        self.newest = self.newest.max(Some(trade.ts_event));
         if let Some(last) = self.last_trade {
             if trade.trade_id <= last {
                 statistics.trade_duplicates += 1;
@@ -302,7 +307,6 @@ impl Market {
     fn on_ticker(
         &mut self,
         instrument: InstrumentId,
-        ts_received: Timestamp,
         ticker: &TickerMessage,
         statistics: &mut MarketStatistics,
         emit: &mut Emit<'_>,
@@ -318,11 +322,14 @@ impl Market {
             statistics.quotes_one_sided += 1;
             return;
         }
+        let Some(ts_event) = self.newest else {
+            statistics.quotes_untimed += 1;
+            return;
+        };
         statistics.quotes += 1;
         emit(MarketEvent::Quote(Quote {
             instrument,
-            // The venue sends no time with it.
-            ts_event: ts_received,
+            ts_event,
             update_id: ticker.update_id,
             bid: ticker.bid.price,
             bid_quantity: ticker.bid.quantity,
@@ -415,7 +422,7 @@ mod tests {
                 data.on_snapshot(ts, BTC, body, &mut |event| seen.take(&event))
                     .unwrap();
             } else {
-                data.on_frame(ts, body, &mut |event| seen.take(&event)).unwrap();
+                data.on_frame(body, &mut |event| seen.take(&event)).unwrap();
             }
             let at = seen
                 .quotes
@@ -507,7 +514,7 @@ mod tests {
             if is_depth && depths == 50 {
                 continue;
             }
-            data.on_frame(ts, body, &mut |event| seen.take(&event)).unwrap();
+            data.on_frame(body, &mut |event| seen.take(&event)).unwrap();
             if is_depth && depths == 51 {
                 assert_eq!(seen.invalid, [BookInvalidReason::Gap]);
                 assert_eq!(data.take_snapshot_request(), Some(BTC));
@@ -526,7 +533,7 @@ mod tests {
             .unwrap();
         assert!(data.is_synchronized(BTC));
         let frame = b"{\"e\":\"depthUpd";
-        let error = data.on_frame(Timestamp::EPOCH, frame, &mut |event| seen.take(&event));
+        let error = data.on_frame(frame, &mut |event| seen.take(&event));
         assert!(matches!(error, Err(VenueError::Malformed { .. })));
         assert_eq!(seen.invalid, [BookInvalidReason::Malformed]);
         assert!(!data.is_synchronized(BTC));
@@ -578,13 +585,30 @@ mod tests {
             let frame = format!(
                 r#"{{"e":"trade","E":1,"s":"BTCUSDT","t":{id},"p":"1.00000000","q":"1.00000000","T":1,"m":false,"M":true}}"#
             );
-            data.on_frame(Timestamp::EPOCH, frame.as_bytes(), &mut |event| seen.take(&event))
+            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
                 .unwrap();
         }
         let ids: Vec<_> = seen.trades.iter().map(|trade| trade.trade_id.0).collect();
         assert_eq!(ids, [5, 6, 9]);
         let statistics = data.statistics();
         assert_eq!((statistics.trade_duplicates, statistics.trade_gaps), (2, 1));
+    }
+
+    #[test]
+    fn a_quote_bears_the_newest_time_of_the_venue() {
+        let mut data = market_data();
+        let mut seen = Consumer::default();
+        let quote = |id: u64| {
+            format!(
+                r#"{{"u":{id},"s":"BTCUSDT","b":"1.00000000","B":"1.00000000","a":"2.00000000","A":"1.00000000"}}"#
+            )
+        };
+        for frame in [quote(1), depth(1, 1, "1.00000000"), quote(2)] {
+            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
+                .unwrap();
+        }
+        assert_eq!((data.statistics().quotes_untimed, seen.quotes.len()), (1, 1));
+        assert_eq!(seen.quotes[0].ts_event, Timestamp::from_millis(1));
     }
 
     #[test]
@@ -598,7 +622,7 @@ mod tests {
                 .to_owned(),
         ];
         for frame in frames {
-            data.on_frame(Timestamp::EPOCH, frame.as_bytes(), &mut |event| seen.take(&event))
+            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
                 .unwrap();
         }
         let statistics = data.statistics();
