@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import bundle, config, keys, record, run, ui
+from py_rt.cli import bundle, config, demo, keys, record, run, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("ui")(ui.ui)
 app.command("parity")(record.parity)
