@@ -58,7 +58,7 @@ def deployed_bundle(
     except CommandError as error:
         if not deploy.is_final(error):
             raise
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: REFUSED})
+        context.instance.add_run_tags(context.run.run_id, {OUTCOME_TAG: REFUSED})
         raise dg.Failure(f"service {service.instance}: {error}", allow_retries=False) from error
     except (BundleError, SignerError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error

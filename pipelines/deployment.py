@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.deployments import OUTCOME_TAG, REFUSED
-from pipelines.failures import innermost
+from pipelines.failures import reason_of
 from pipelines.jobs import deploy
-from py_rt.bridge.services import ServiceSearchError
+from py_rt.bridge.services import NotOneServiceError
 from py_rt.bundle import keys, verdict
 from py_rt.bundle.deploy import ROLE, Deployed, active, newest_begun, stages_of
 from py_rt.defaults import HOME_VARIABLE
@@ -88,7 +88,7 @@ def tick(scene: Scene, cursor: str | None) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=_nothing_approved(scene), cursor=cursor)
     try:
         service = scene.run_folders.one()
-    except ServiceSearchError as error:
+    except NotOneServiceError as error:
         names = ", ".join(_name(approval) for approval in waiting.values())
         return dg.SensorResult(skip_reason=f"{error}. Approved: {names}", cursor=cursor)
     key = keys.key_path(scene.key_folder, ROLE)
@@ -269,5 +269,5 @@ def _executed(defs: dg.Definitions, instance: dg.DagsterInstance, request: dg.Ru
     if result.success:
         return result.run_id, None
     errors = [event.step_failure_data.error for event in result.filter_events(lambda event: event.is_step_failure)]
-    told = [innermost(error) for error in errors if error is not None]
+    told = [reason_of(error) for error in errors if error is not None]
     return result.run_id, f"run {result.run_id}: {told[-1] if told else 'failed before its step began'}"

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.jobs import deploy
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import dagster as dg
+    from dagster_shared.error import SerializableErrorInfo
 
 ERROR_CHARS_MAX = 2_000
 PARTITION_TAG = "dagster/partition"
 FILE_MODE = 0o600
+_AROUND = ("Dagster", "RetryRequested")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Failure:
         run_id: Dagster's.
         step: the step that failed; `None` when the run failed outside of one.
         partition: the run's partition, where it has one.
-        error: the innermost message.
+        error: what was said.
         what_to_do: next.
     """
 
@@ -62,10 +64,10 @@ def lines_of(run: dg.DagsterRun, failed: dg.DagsterEvent, steps: Sequence[dg.Dag
         failed: the event that ended it.
         steps: the events of steps that failed.
     """
-    found = [(step.step_key, innermost(step.step_failure_data.error)) for step in steps]
+    found = [(step.step_key, reason_of(step.step_failure_data.error)) for step in steps]
     if not found:
         data = failed.event_specific_data
-        found = [(None, innermost(getattr(data, "error", None)) or failed.message or "no message")]
+        found = [(None, reason_of(getattr(data, "error", None)) or failed.message or "no message")]
     ts = datetime.now(UTC).isoformat(timespec="milliseconds")
     partition = run.tags.get(PARTITION_TAG)
     return [
@@ -87,11 +89,15 @@ def _next(run: dg.DagsterRun, step: str | None, partition: str | None) -> str:
     return f"When the cause is gone: `py_rt run --select {step}{of}`. {look}."
 
 
-def innermost(error: Any) -> str:  # noqa: ANN401  # Dagster's own record of an error, or nothing
-    """The message that began it."""
-    while error is not None and error.cause is not None:
+def reason_of(error: SerializableErrorInfo | None) -> str:
+    """What our code or a library said, without Dagster's own words around it."""
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith(_AROUND):
         error = error.cause
-    return str(error.message).strip() if error is not None else ""
+    if error is None:
+        return ""
+    said = error.message.strip()
+    before, found, message = said.partition(f"{error.cls_name}: ")
+    return message if found and " " not in before else said
 
 
 def write_down(path: Path, line: Failure) -> None:

@@ -16,7 +16,11 @@ LIVE_FILE = "live.json"
 
 
 class ServiceSearchError(BridgeError):
-    """Not exactly one running service was found, or its `live.json` cannot be read."""
+    """A `live.json` that cannot be read."""
+
+
+class NotOneServiceError(ServiceSearchError):
+    """No service runs, or several do and nobody said which one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,16 @@ class RunFolders:
         """The service that runs.
 
         Raises:
-            ServiceSearchError: none runs, or several do and nobody said which one counts.
+            NotOneServiceError: none runs, or several do and nobody said which one counts.
+            ServiceSearchError: a `live.json` is there and cannot be read.
         """
         found = self.running()
         if len(found) == 1:
             return found[0]
         if not found:
-            raise ServiceSearchError(f"no service runs by {self}: start one, `py_rt_live --config config/paper.toml`")
+            raise NotOneServiceError(f"no service runs by {self}: start one, `py_rt_live --config config/paper.toml`")
         names = ", ".join(f"{service.instance} in {service.folder}" for service in found)
-        raise ServiceSearchError(f"{len(found)} services run ({names}): say which by its run folder")
+        raise NotOneServiceError(f"{len(found)} services run ({names}): set PY_RT_RUN_FOLDER to the folder of one")
 
 
 def running_in(folder: Path) -> Service | None:

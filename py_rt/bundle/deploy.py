@@ -108,7 +108,7 @@ def newest_begun(
     begun = [
         approval
         for digest in store.digests()
-        for approval in store.approvals(digest)
+        for approval in _approvals(store, digest)
         if approval.stage in wanted and approval.not_before_ns <= now_ns
     ]
     return {approval.slot: approval for approval in sorted(begun, key=lambda approval: approval.serial)}
@@ -183,6 +183,13 @@ def is_final(error: CommandError) -> bool:
     if isinstance(error, CommandRefusedError):
         return error.ack.refusal not in _PASSING
     return isinstance(error, CommandFailedError)
+
+
+def _approvals(store: BundleStore, digest: str) -> list[Approval]:
+    try:
+        return store.approvals(digest)
+    except BundleError as error:
+        raise BundleError(f"beside bundle {digest[:12]} in {store.root / 'signatures'}: {error}") from error
 
 
 def _wanted(store: BundleStore, service: Service, *, slot: int, digest: str, serial: int) -> Approval:

@@ -1,0 +1,102 @@
+"""A home with keys, bundles that a person has approved, and services that seem to run in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pipelines.deployment import DEPLOYED_KEY
+from py_rt.bridge.services import RunFolders
+from py_rt.bundle.approve import Request, approve
+from py_rt.bundle.build import build_bundle, sign_as_builder
+from py_rt.bundle.deploy import Deployed
+from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path
+from py_rt.bundle.manifest import LAYOUT
+from py_rt.bundle.statement import PAPER
+from py_rt.bundle.store import BundleStore
+from py_rt.defaults import default_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GOLDEN = Path(__file__).parents[1] / "contract" / "bundle" / "store"
+DAY_NS = 86_400 * 10**9
+SLOT = 1
+NOBODY = 2**22 + 1
+"""Above every process number that Linux gives."""
+
+
+class Approvals:
+    """What `py_rt keys`, `py_rt bundle` and a service leave behind in a home."""
+
+    def __init__(self, home: Path, roles: tuple[str, ...] = ("builder", "approver", "deployer")) -> None:
+        self.home = home
+        self.keys = home / "keys"
+        self.store = BundleStore(home / "bundles")
+        self.run_folders = RunFolders(home / "runs")
+        self.policy = (default_root() / "config" / "risk_limits.toml").read_text(encoding="utf-8")
+        for role in roles:
+            create_key(self.keys, role)
+
+    @property
+    def resources(self) -> Mapping[str, object]:
+        """What the sensor asks for."""
+        return {"bundle_store": self.store, "key_folder": self.keys, "run_folders": self.run_folders}
+
+    def built(self, version: str = "1.0.0", *, signed: bool = True) -> str:
+        """A bundle of the golden files, named by its version; its digest."""
+        folder = next(GOLDEN.glob("sha256-*"))
+        files = {path: (folder / path).read_bytes() for path in LAYOUT}
+        files["strategy.toml"] = files["strategy.toml"].replace(b'"1.0.0"', f'"{version}"'.encode())
+        built = build_bundle(self.store, files, name="golden", version=version, instrument="BTCUSDT")
+        if signed:
+            sign_as_builder(self.store, built.digest, SigningKey.load(key_path(self.keys, "builder")))
+        return built.digest
+
+    def approved(
+        self, digest: str, *, slot: int = SLOT, begins_in_days: float = -1, days: float = 2, serial: int | None = None
+    ) -> None:
+        """Approve it, as a person would."""
+        begins = time.time_ns() + int(begins_in_days * DAY_NS)
+        request = Request(
+            digest, slot, PAPER, not_before_ns=begins, expires_ns=begins + int(days * DAY_NS), serial=serial
+        )
+        trusted = (self.keys / TRUSTED_KEYS).read_text(encoding="utf-8")
+        approver = SigningKey.load(key_path(self.keys, "approver"))
+        approve(self.store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
+
+    def seems_to_run(self, instance: str = "paper", *, stage: str = "paper", life: int = 1, pid: int = 0) -> int:
+        """Leave a `live.json` as a service does, by default of a process that is there; when that life began."""
+        folder = self.home / "runs" / instance
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        started = time.time_ns()
+        doors = {name: f"ipc://{folder}/{name}.sock" for name in ("command", "telemetry")}
+        facts = {"pid": pid or os.getpid(), "instance": instance, "stage": stage, "run_id": instance, "epoch": life}
+        (folder / "live.json").write_text(json.dumps({**facts, "started_ns": started, "endpoints": doors}))
+        return started
+
+
+def recorded_as_deployed(instance: dg.DagsterInstance, digest: str, serial: int, acknowledged_ns: int) -> None:
+    """The deploy job's record in slot 1 of the service `paper`."""
+    done = Deployed(
+        digest=digest,
+        name="golden",
+        version="1.0.0",
+        slot=SLOT,
+        stage=PAPER,
+        serial=serial,
+        expires_ns=acknowledged_ns + DAY_NS,
+        instance="paper",
+        run_id="paper",
+        epoch=1,
+        command_id="c",
+        acknowledged_ns=acknowledged_ns,
+    )
+    instance.report_runless_asset_event(dg.AssetMaterialization(DEPLOYED_KEY, metadata=asdict(done)))
