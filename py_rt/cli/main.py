@@ -1,6 +1,7 @@
 """The command `py_rt`: one file per noun, each a thin door to a room of the library or to a child process.
 
-Exit status: 0 done; 1 it failed; 2 the command line or a file was wrong; 3 a check of the data failed.
+Exit status: 0 done; 1 it failed; 2 the command line or a file was wrong; 3 a check of the data failed, or the service
+refused; 4 a service did not answer, so that what became of the command is not known; 5 no service runs there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import bundle, config, demo, keys, record, run, ui
+from py_rt.cli import bundle, config, demo, keys, record, run, service, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
-_EPILOG = "Exit status: 0 done; 1 failed; 2 wrong command line or file; 3 a check of the data failed."
+_EPILOG = (
+    "Exit status: 0 done; 1 failed; 2 wrong command line or file; 3 a check of the data failed, or the service "
+    "refused; 4 a service did not answer: what became of the command is not known; 5 no service runs there."
+)
 
 app = typer.Typer(
     name="py_rt",
@@ -29,6 +33,7 @@ app.command("run")(run.run)
 app.command("ui")(ui.ui)
 app.command("parity")(record.parity)
 app.command("trace")(record.trace)
+service.add_to(app)
 app.add_typer(config.app, name="config")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(keys.app, name="keys")
