@@ -1,5 +1,6 @@
 //! Everything that is read before anything is touched: the service's file and the files it names.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bundle::TrustedKeys;
@@ -10,6 +11,9 @@ use crate::error::LiveError;
 
 /// Largest file that the service's file may name, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Bits of a mode by which group and others may write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A service's configuration, whole and checked.
 #[derive(Debug, Clone)]
@@ -72,9 +76,24 @@ fn limits(service: &LoadedService) -> Result<(RiskLimits, SourceText), String> {
 }
 
 fn trusted_keys(service: &LoadedService) -> Result<TrustedKeys, String> {
-    let source = read(Path::new(&service.config.trusted_keys_file))
-        .map_err(|fault| format!("{fault}; `py_rt keys create` makes keys and this file"))?;
+    let path = Path::new(&service.config.trusted_keys_file);
+    let source =
+        read(path).map_err(|fault| format!("{fault}; `py_rt keys create` makes keys and this file"))?;
+    only_ours_to_write(path)?;
     TrustedKeys::parse(&source.name, &source.text).map_err(|error| error.to_string())
+}
+
+/// Whoever can write the list of keys can make a key of his own count.
+fn only_ours_to_write(path: &Path) -> Result<(), String> {
+    let name = path.display();
+    let found = std::fs::metadata(path).map_err(|error| format!("{name}: cannot be read: {error}"))?;
+    let mode = found.mode() & 0o7777;
+    if mode & WRITABLE_BY_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "{name}: mode {mode:04o} lets others write it, and so say whose signatures count: chmod go-w {name}"
+    ))
 }
 
 fn read(path: &Path) -> Result<SourceText, String> {
@@ -134,6 +153,17 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part:?} not in:\n{message}");
         }
+    }
+
+    #[test]
+    fn a_list_of_keys_that_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paper = write(folder.path(), LIMITS);
+        let keys = folder.path().join("trusted_keys.toml");
+        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o664);
+        std::fs::set_permissions(&keys, writable).unwrap();
+        let message = Setup::load(&paper).unwrap_err().to_string();
+        assert!(message.contains("mode 0664 lets others write it"), "{message}");
     }
 
     #[test]
