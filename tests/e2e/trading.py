@@ -1,0 +1,290 @@
+"""A service whose strategy trades every few bars beside a venue that keeps its own record of what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import py_rt_core
+
+from py_rt.bridge.vocabulary import OrderStatus, ServiceState
+from py_rt.bundle.approve import Request, approve
+from py_rt.bundle.build import build_bundle, sign_as_builder
+from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
+from py_rt.bundle.manifest import LAYOUT
+from py_rt.bundle.statement import PAPER
+from py_rt.bundle.store import BundleStore
+from tests.contract.live_service import (
+    API_KEY,
+    DAY_NS,
+    FIRST_OPEN_NS,
+    GOLDEN,
+    SECRET,
+    SLOT,
+    SPAN_NS,
+    LiveService,
+    find_command,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from py_rt.bridge.records import Position, ServiceStatus, Snapshot
+    from tests.e2e.proxy import CutProxy
+
+SYMBOL = "BTCUSDT"
+INSTRUMENT = f"binance/{SYMBOL}"
+HISTORY = 300
+BARS = 1_500
+BAR_MS = 500
+"""Wall time of a quarter of an hour: 1,800 times as fast as it was."""
+
+PRICE = 100.0
+SWING = 0.4
+"""Two bars up and two bars down, by so much each: the golden model changes its mind at every turn."""
+
+VENUE_GRACE_S = 10.0
+UNDER_WAY = (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Behavior:
+    """What of the golden strategy is changed.
+
+    Attributes:
+        order_type: `market` or `limit`.
+        offset_bps: of a limit order from the mid.
+        timeout_seconds: life of an unfilled order, venue time.
+        size: share of the slot's equity.
+    """
+
+    order_type: str = "market"
+    offset_bps: int = 5
+    timeout_seconds: int = 1_800
+    size: str = "0.05"
+
+    def text(self, golden: str) -> str:
+        """The strategy file."""
+        changes = {
+            "lookback_period": "0",
+            "exit_threshold": "0.50",
+            "position_size_pct": self.size,
+            "order_type": f'"{self.order_type}"',
+            "limit_offset_bps": str(self.offset_bps),
+            "timeout_seconds": str(self.timeout_seconds),
+        }
+        lines = []
+        for line in golden.splitlines():
+            key = line.split("=")[0].strip()
+            lines.append(f"{key} = {changes[key]}" if key in changes else line)
+        return "\n".join(lines) + "\n"
+
+
+def swinging_bars() -> str:
+    """A market that turns every second bar."""
+    lines = ["ts_open,open,high,low,close,volume"]
+    levels = [PRICE + SWING * step for step in (0, 1, 2, 1)]
+    for number in range(BARS):
+        open_, close = levels[number % 4], levels[(number + 1) % 4]
+        high, low = max(open_, close) + 0.07, min(open_, close) - 0.07
+        lines.append(f"{FIRST_OPEN_NS + number * SPAN_NS},{open_:.2f},{high:.2f},{low:.2f},{close:.2f},4000")
+    return "\n".join(lines) + "\n"
+
+
+class Venue:
+    """What the venue itself says, asked on its own port."""
+
+    def __init__(self, rest: str) -> None:
+        self.rest = rest
+
+    def signed(self, path: str, **params: object) -> Any:  # noqa: ANN401 - a value of JSON
+        """An answer about the account."""
+        params = {**params, "timestamp": self.state()["server_time_ms"], "recvWindow": 60_000}
+        query = urllib.parse.urlencode(params)
+        signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
+        request = urllib.request.Request(f"{self.rest}{path}?{query}&signature={signature}")
+        request.add_header("X-MBX-APIKEY", API_KEY)
+        with urllib.request.urlopen(request, timeout=VENUE_GRACE_S) as answer:
+            return json.loads(answer.read())
+
+    def state(self) -> dict[str, Any]:
+        """The venue from inside."""
+        with urllib.request.urlopen(f"{self.rest}/admin/state", timeout=VENUE_GRACE_S) as answer:
+            read: dict[str, Any] = json.loads(answer.read())
+        return read
+
+    def admin(self, path: str, **body: object) -> None:
+        """Does something to the venue."""
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.rest}/admin/{path}", data=data, method="POST")
+        with urllib.request.urlopen(request, timeout=VENUE_GRACE_S) as answer:
+            answer.read()
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Makes it fail."""
+        self.admin("faults", kind=kind, **fields)
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Every order that ever came, oldest first."""
+        return self._pages("/api/v3/allOrders", "orderId")
+
+    def trades(self) -> list[dict[str, Any]]:
+        """Every trade of the account, oldest first."""
+        return self._pages("/api/v3/myTrades", "id", "fromId")
+
+    def _pages(self, path: str, key: str, start: str | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        at = 0
+        while page := self.signed(path, symbol=SYMBOL, limit=1_000, **{start or key: at}):
+            found += page
+            at = page[-1][key] + 1
+        return found
+
+    def open_orders(self) -> list[dict[str, Any]]:
+        """What rests."""
+        found: list[dict[str, Any]] = self.signed("/api/v3/openOrders", symbol=SYMBOL)
+        return found
+
+    def base(self) -> Decimal:
+        """All of the base asset, locked included."""
+        balances = {one["asset"]: one for one in self.signed("/api/v3/account")["balances"]}
+        held = balances.get("BTC", {"free": "0", "locked": "0"})
+        return Decimal(held["free"]) + Decimal(held["locked"])
+
+
+class Trading(LiveService):
+    """A `LiveService` with a livelier market, bundles of every kind, and questions to the venue."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        bar_ms: int = BAR_MS,
+        venue_options: Sequence[str] = (),
+        config: str = "",
+        proxy: CutProxy | None = None,
+    ) -> None:
+        self.bar_ms = bar_ms
+        self.venue_options = venue_options
+        self.proxy = proxy
+        super().__init__(home)
+        with (home / "service.toml").open("a", encoding="utf-8") as file:
+            file.write(config)
+        self.opening_base = self.market.base()
+
+    def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
+        bars = self.home / "bars.csv"
+        bars.write_text(swinging_bars(), encoding="utf-8")
+        first = FIRST_OPEN_NS + HISTORY * SPAN_NS
+        command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7"]
+        command += ["--bar-ms", str(self.bar_ms), "--from", str(first), "--warmup-bars", str(HISTORY)]
+        environment = {**os.environ, "PY_RT_VENUE_KEYS": f"{API_KEY}:{SECRET}"}
+        venue = subprocess.Popen([*command, *self.venue_options], stdout=subprocess.PIPE, text=True, env=environment)
+        assert venue.stdout is not None
+        ready: dict[str, str] = json.loads(venue.stdout.readline())
+        self.market = Venue(ready["rest"])
+        if self.proxy is not None:
+            port = urllib.parse.urlsplit(ready["rest"]).port
+            assert port is not None
+            self.proxy.begin(port)
+            ready = {name: url.replace(f":{port}", f":{self.proxy.port}") for name, url in ready.items()}
+        return venue, ready
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """A new life, not waited for."""
+        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
+        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
+        with (self.home / "service.log").open("ab") as log:
+            self.service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        return self.service
+
+    def bundle(self, behavior: Behavior = Behavior(), *, valid_ns: int = DAY_NS, **asked: Any) -> str:  # noqa: ANN401
+        """The digest of the golden bundle with another strategy, built, signed and approved for this slot."""
+        store = BundleStore(self.home / "bundles")
+        folder = next((GOLDEN / "store").glob("sha256-*"))
+        files = {path: (folder / path).read_bytes() for path in LAYOUT}
+        files["strategy.toml"] = behavior.text(files["strategy.toml"].decode()).encode()
+        built = build_bundle(store, files, name="golden", version="1.0.0", instrument=SYMBOL)
+        keys = self.home / "keys"
+        sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
+        now = time.time_ns()
+        request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + valid_ns, **asked)
+        trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
+        approver = SigningKey.load(key_path(keys, "approver"))
+        approve(store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
+        return built.digest
+
+    def deploy(self, digest: str) -> None:
+        """Lets a bundle take the slot over."""
+        with self.client("deployer") as deployer:
+            deployer.deploy(SLOT, digest)
+
+    def status(self) -> ServiceStatus:
+        """What the service says."""
+        with self.client("viewer") as viewer:
+            return viewer.status()
+
+    def until_state(self, *states: ServiceState) -> None:
+        """Waits until the service is in one of these states."""
+        with self.client("viewer") as viewer:
+            until(lambda: viewer.status().state in states, f"a service that is {' or '.join(states)}")
+
+    def position(self) -> Position:
+        """What the slot holds."""
+        with self.client("viewer") as viewer:
+            (position,) = (one for one in viewer.positions() if one.slot == SLOT)
+        return position
+
+    def held_at_venue(self) -> Decimal:
+        """What the venue says that we have gained since the beginning."""
+        return self.market.base() - self.opening_base
+
+    def until_metric(self, name: str, at_least: float) -> None:
+        """Waits for a counter."""
+        until(lambda: self.metrics()[name] >= at_least, f"{name} of at least {at_least:g}")
+
+    def halt(self) -> Snapshot:
+        """Stops the venue's time; everything as it stands when all that was under way has come."""
+        self.market.admin("pause")
+        with self.client("viewer") as viewer:
+
+            def is_still() -> bool:
+                snapshot = viewer.snapshot()
+                waiting = [one for one in snapshot.orders if one.status in UNDER_WAY]
+                return slot_position(snapshot).quantity == self.held_at_venue() and not waiting
+
+            until(is_still, "a service that holds what the venue says")
+            return viewer.snapshot()
+
+    def parity(self) -> dict[str, Any]:
+        """The record of all lives, replayed in this process."""
+        keys = (self.home / "keys" / TRUSTED_KEYS).read_text(encoding="utf-8")
+        verdict: dict[str, Any] = py_rt_core.replay_journal(self.run / "journal", self.home / "bundles", keys)
+        return verdict
+
+
+def slot_position(snapshot: Snapshot) -> Position:
+    """The slot's own, of a snapshot."""
+    (position,) = (one for one in snapshot.positions if one.slot == SLOT)
+    return position
+
+
+def booked(service: Trading) -> dict[int, tuple[str | None, Decimal]]:
+    """Fills of this life by the venue's trade number."""
+    with service.client("viewer") as viewer:
+        fills = viewer.fills(SLOT, limit=1_000)
+    assert not fills.more
+    found = {fill.trade_id: (fill.client_order_id, fill.quantity) for fill in fills.fills}
+    assert len(found) == len(fills.fills), "a trade was booked twice"
+    return found
