@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from py_rt.cli.service_door import Answer, AskedWronglyError, Connection, Reach, add_command, asked
-from py_rt.cli.service_queries import SLOT_MAX, order_facts
+from py_rt.cli.service_queries import NOT_ANSWERED, SLOT_MAX, if_answered, order_facts
 from py_rt.cli.service_stops import OPERATORS, done, instrument_name, scope_of
 from py_rt.cli.service_text import bundle_text, currencies, exact, moment, slot_of
 from py_rt.cli.service_verdict import EndedError, acknowledged, verdict_of
+from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
     from py_rt.bridge.commands import CommandFailedError
@@ -47,6 +48,8 @@ def deploy(
 ) -> Answer:
     """Let an approved bundle take a slot over, and wait until it runs there.
 
+    Signed by a deployer.
+
     Example: py_rt deploy latest --slot 1
     """
     from py_rt.bridge.commands import NoAnswerError
@@ -56,7 +59,7 @@ def deploy(
     digest = None if bundle == LATEST else store.resolve(bundle)
     with reach.opened(DEPLOYERS) as service:
         digest = digest or _latest(store, service, slot)
-        before = _active(service, slot)
+        before = active(service, slot)
         try:
             ack = service.client.deploy(slot, digest)
         except NoAnswerError as unheard:
@@ -68,12 +71,14 @@ def deploy(
 def rollback(reach: Reach, slot: SlotOption = SLOT) -> Answer:
     """Let the bundle that ran before take its slot over again, if its approval still holds.
 
+    Signed by a deployer or operator.
+
     Example: py_rt rollback --slot 1
     """
     from py_rt.bundle.store import BundleStore
 
     with reach.opened(ROLLERS) as service:
-        before = _active(service, slot)
+        before = active(service, slot)
         ack = service.client.rollback(slot)
         return _swapped(service, "rollback", slot, ack, before, BundleStore(reach.home / "bundles"))
 
@@ -85,6 +90,8 @@ def set_parameter(
     slot: SlotOption = SLOT,
 ) -> Answer:
     """Change a parameter of a running strategy, until its bundle is swapped.
+
+    Signed by an operator.
 
     Example: py_rt set entry_threshold 0.62 --slot 1
     """
@@ -106,6 +113,8 @@ def order_new(
     slot: SlotOption = SLOT,
 ) -> Answer:
     """Send an order by hand, booked in a slot; risk judges it like any other. Without a price it takes what is there.
+
+    Signed by an operator.
 
     Example: py_rt order new buy 0.5 --instrument binance:BTCUSDT --price 43000.5
     """
@@ -130,6 +139,8 @@ def order_cancel(
 ) -> Answer:
     """Cancel one order by hand.
 
+    Signed by an operator.
+
     Example: py_rt order cancel e1-s1-42
     """
     with reach.opened(OPERATORS) as service:
@@ -149,7 +160,8 @@ def _latest(store: BundleStore, service: Connection, slot: int) -> str:
     return newest.digest
 
 
-def _active(service: Connection, slot: int) -> BundleStatus | None:
+def active(service: Connection, slot: int) -> BundleStatus | None:
+    """What runs in a slot."""
     return next((each.active for each in service.client.status().slots if each.slot == slot), None)
 
 
@@ -159,14 +171,24 @@ def _swapped(
     """Bundle before and after; the slot's alias follows what runs."""
     from py_rt.bridge.records import plain
 
-    now = _active(service, slot)
-    if now is not None and store.folder(now.digest).is_dir():
-        store.promote(slot, now.digest)
+    now = if_answered(lambda: active(service, slot))
     digests = {"digest_before": before.digest if before else None, "digest": now.digest if now else None}
     facts = {**service.facts, "slot": slot, **digests, **acknowledged(ack)}
     head = f"{command} slot {slot}: {ack.outcome} by {service.service.instance} at {moment(ack.ts)} UTC"
-    lines = [head, f"  before: {_whole(before)}", f"  now:    {_whole(now)}"]
+    lines = [head, f"  before: {_whole(before)}", f"  now:    {_whole(now)}" if now else NOT_ANSWERED]
+    lines += _promoted(store, slot, now.digest) if now else []
     return Answer({**facts, "before": plain(before), "now": plain(now)}, "\n".join(lines))
+
+
+def _promoted(store: BundleStore, slot: int, digest: str) -> list[str]:
+    """Let the slot's aliases follow what runs; a store that cannot be written makes the swap no less done."""
+    if not store.folder(digest).is_dir():
+        return [f"  {store.root} does not hold it: the slot's aliases stay as they are"]
+    try:
+        store.promote(slot, digest)
+    except (OSError, BundleError) as error:
+        return [f"  the slot's aliases in {store.root} stay as they are: {error}"]
+    return []
 
 
 def _whole(bundle: BundleStatus | None) -> str:
@@ -183,7 +205,8 @@ def _made(service: Connection, known: set[str], slot: int) -> list[Order]:
 
     A snapshot stands behind everything that was decided before it, so that what a command made is in it.
     """
-    fresh = [one for one in service.client.snapshot().orders if one.client_order_id not in known]
+    found = if_answered(service.client.snapshot)
+    fresh = [one for one in found.orders if one.client_order_id not in known] if found else []
     return [one for one in fresh if one.bundle_digest is None and slot_of(one.client_order_id) == slot]
 
 
@@ -196,7 +219,7 @@ def _explained(service: Connection, failed: CommandFailedError, made: list[Order
 
 
 def _order_rows(service: Connection, made: list[Order]) -> tuple[list[dict[str, Any]], list[str]]:
-    prices = currencies(service.client.positions())
+    prices = currencies(if_answered(service.client.positions) or ())
     lines = []
     for one in made:
         unit = prices.get(str(one.instrument), "")
@@ -210,5 +233,6 @@ def _sent(service: Connection, ack: Acknowledgement, slot: int, made: list[Order
     rows, lines = _order_rows(service, made)
     head = f"order new: {ack.outcome} by {service.service.instance} at {moment(ack.ts)} UTC, booked in slot {slot}"
     name = made[0].client_order_id if len(made) == 1 else None
+    lines = lines or ["  its id was not answered: `py_rt orders` shows it"]
     facts = {**service.facts, "slot": slot, "client_order_id": name, "orders": rows, **acknowledged(ack)}
     return Answer(facts, "\n".join([head, *lines]))

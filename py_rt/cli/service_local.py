@@ -7,7 +7,9 @@ The service hears one line from the user that it runs as, and answers with one l
 from __future__ import annotations
 
 import json
+import os
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,9 +98,14 @@ def _connected(path: Path) -> socket.socket | None:
     connection.settimeout(PATIENCE_S)
     try:
         connection.connect(str(path))
+        pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     except OSError:  # a socket that a dead service left behind
         connection.close()
         return None
+    if user != os.geteuid():
+        connection.close()
+        message = f"{path}: process {pid} of user {user} listens there, not one of yours: it is not asked"
+        raise EndedError(message, Verdict(WRONG, "wrong", "run this as the user that the service runs as"))
     return connection
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -21,8 +21,14 @@ from py_rt.cli.service_text import (
 )
 from py_rt.errors import BridgeError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
 EVERYBODY = ("viewer", "operator", "deployer", "killer")
 LOOKERS = ("viewer", "operator")
+NOT_ANSWERED = "  what is in force since then was not answered: ask `py_rt status`"
 LIMIT = 100
 LIMIT_MAX = 1_000
 SLOT_MAX = 65_535
@@ -46,6 +52,8 @@ def add_to(app: typer.Typer) -> None:
 def status(reach: Reach, local: LocalOption = False) -> Answer:
     """Show what a service is doing: state, slots and their bundles, venues, stops, record, latencies.
 
+    Signed by any key.
+
     Example: py_rt status --json
     """
     if local:
@@ -68,6 +76,8 @@ def orders(
 ) -> Answer:
     """Show orders as they stand, newest first.
 
+    Signed by a viewer or operator.
+
     Example: py_rt orders --open
     """
     with reach.opened(LOOKERS) as service:
@@ -86,6 +96,8 @@ def order_facts(order: Any, prices: dict[str, str]) -> dict[str, Any]:  # noqa: 
 def fills(reach: Reach, slot: OnlySlot = None, limit: LimitOption = LIMIT) -> Answer:
     """Show fills, newest first.
 
+    Signed by a viewer or operator.
+
     Example: py_rt fills --slot 1 --limit 20
     """
     with reach.opened(LOOKERS) as service:
@@ -95,6 +107,8 @@ def fills(reach: Reach, slot: OnlySlot = None, limit: LimitOption = LIMIT) -> An
 
 def positions(reach: Reach) -> Answer:
     """Show positions of slots and account, with marks in the quote currency.
+
+    Signed by a viewer or operator.
 
     Example: py_rt positions
     """
@@ -106,6 +120,8 @@ def positions(reach: Reach) -> Answer:
 def pnl(reach: Reach) -> Answer:
     """Show profit and loss of slots and account.
 
+    Signed by a viewer or operator.
+
     Example: py_rt pnl --json
     """
     with reach.opened(LOOKERS) as service:
@@ -114,15 +130,22 @@ def pnl(reach: Reach) -> Answer:
 
 
 def after(service: Connection) -> tuple[dict[str, Any], list[str]]:
-    """What is in force after a command, for programs and for people; nothing when that is not answered."""
-    try:
-        found = service.client.status()
-    except BridgeError as error:
-        return {"after": None}, [f"  what is in force now was not answered: {error}"]
+    """What is in force after a command, for programs and for people."""
+    found = if_answered(service.client.status)
+    if found is None:
+        return {"after": None}, [NOT_ANSWERED]
     lines = [f"  {slot_text(slot)}" for slot in found.slots]
     lines += [f"  stop in force: {control_text(control)}" for control in found.controls] or ["  no stop in force"]
     facts = {"state": found.state.value, "slots": _plain(found.slots), "controls": _plain(found.controls)}
     return {"after": facts}, lines
+
+
+def if_answered(question: Callable[[], T]) -> T | None:
+    """The answer to a question that follows a command; its silence makes the command no less done."""
+    try:
+        return question()
+    except BridgeError:
+        return None
 
 
 def _plain(found: object) -> Any:  # noqa: ANN401  # JSON

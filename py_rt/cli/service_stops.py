@@ -81,6 +81,8 @@ def done(service: Connection, command: str, scope: Scope, ack: Acknowledgement, 
 def start(reach: Reach, slot: SlotScope = None, instrument: InstrumentScope = "", venue: VenueScope = "") -> Answer:
     """Let strategies trade again after a pause. A latched stop needs rearm.
 
+    Signed by an operator.
+
     Example: py_rt start --slot 1
     """
     scope = scope_of(slot, instrument, venue)
@@ -90,6 +92,8 @@ def start(reach: Reach, slot: SlotScope = None, instrument: InstrumentScope = ""
 
 def pause(reach: Reach, slot: SlotScope = None, instrument: InstrumentScope = "", venue: VenueScope = "") -> Answer:
     """Let strategies send no new orders; working orders stay.
+
+    Signed by an operator or killer.
 
     Example: py_rt pause
     """
@@ -107,6 +111,8 @@ def cancel(
 ) -> Answer:
     """Cancel working orders; strategies go on.
 
+    Signed by an operator or killer.
+
     Example: py_rt cancel --instrument binance:BTCUSDT
     """
     scope = scope_of(slot, instrument, venue, order)
@@ -118,6 +124,8 @@ def reduce_only(
     reach: Reach, slot: SlotScope = None, instrument: InstrumentScope = "", venue: VenueScope = ""
 ) -> Answer:
     """From now on only orders that bring a position closer to zero; latched until rearm.
+
+    Signed by an operator or killer.
 
     Example: py_rt reduce-only --slot 1
     """
@@ -138,6 +146,8 @@ def flatten(
 ) -> Answer:
     """Cancel working orders, then close positions; reduce-only is latched from then on, until rearm.
 
+    Signed by an operator or killer.
+
     Example: py_rt flatten --slot 1 --max-slippage-bps 30
     """
     scope = scope_of(slot, instrument, venue)
@@ -157,6 +167,8 @@ def kill(
     ] = False,
 ) -> Answer:
     """Cancel everything and let nothing leave but cancels; latched across restarts, until rearm.
+
+    Signed by a killer or operator.
 
     Example: py_rt kill
 
@@ -189,6 +201,8 @@ def rearm(
     venue: VenueScope = "",
 ) -> Answer:
     """Lift a latched stop of exactly this scope. A person says why; it is recorded.
+
+    Signed by an operator.
 
     Example: py_rt rearm --reason "venue is back, positions compared"
     """

@@ -17,11 +17,12 @@ _ASK_STATUS = "`py_rt status` shows what is in force"
 _KEY = "`py_rt keys list` shows your keys; a service trusts those of its trusted_keys_file, read when it starts"
 _CLOCK = "compare the clocks of both machines, then try again"
 _AGAIN = "try again"
+_OTHER_WAY = "when nothing answers, `py_rt status --local` looks and `py_rt kill --local` stops by another way"
 
 NEXT_STEPS = {
     "unknown_key": _KEY,
     "bad_signature": _KEY,
-    "role_not_allowed": "name another key with --key FILE: who may do what stands in docs/guides/command_line.md",
+    "role_not_allowed": "name another key with --key FILE; the command's --help says whose may",
     "wrong_instance": "the folder's live.json names another service: say which with --instance or --service",
     "expired": _CLOCK,
     "expiry_too_far": _CLOCK,
@@ -83,7 +84,7 @@ def verdict_of(error: PyRtError) -> Verdict:
     if isinstance(error, BundleError):
         return Verdict(WRONG, "wrong")
     if isinstance(error, ServiceSearchError):
-        return Verdict(NO_SERVICE, "no_service", "`py_rt kill --local` needs no live.json")
+        return Verdict(NO_SERVICE, "no_service", _OTHER_WAY)
     return _of_command(error)
 
 
@@ -98,10 +99,10 @@ def _of_command(error: PyRtError) -> Verdict:
         found = Verdict(FAILED, "failed", _after_failure(error.ack.text), acknowledged(error.ack))
     elif isinstance(error, commands.NoAnswerError):
         sent = {"command_id": error.pending.command_id, "counter": error.pending.counter}
-        todo = f"{_ASK_STATUS}; when nothing answers, `py_rt kill --local` stops its orders by another way"
+        todo = f"{_ASK_STATUS}; {_OTHER_WAY}"
         found = Verdict(UNKNOWN, "unknown", todo, sent)
     elif isinstance(error, commands.UnreachableError):
-        found = Verdict(NO_SERVICE, "no_service", "`py_rt kill --local` stops its orders by another way")
+        found = Verdict(NO_SERVICE, "no_service", _OTHER_WAY)
     elif isinstance(error, commands.SignerError):
         found = Verdict(WRONG, "wrong")
     elif isinstance(error, MessageError):
@@ -123,14 +124,23 @@ def acknowledged(ack: Acknowledgement) -> dict[str, Any]:
     }
 
 
+_AFTER_WORDS = {
+    "re-arm first": NEXT_STEPS["stopped"],
+    "runs no bundle": "`py_rt deploy latest` puts the newest approved bundle into the slot",
+    "out of the parameter's range": NEXT_STEPS["parameter_out_of_range"],
+    "risk denied": NEXT_STEPS["risk_denied"],
+    "no such slot, instrument or order": "`py_rt orders --open` and `py_rt status` show what there is",
+    "a later approval is needed": "`py_rt bundle approve DIGEST` signs the next serial",
+    "no bundle before": NEXT_STEPS["nothing_to_roll_back"],
+    "refused: ": NEXT_STEPS["bundle_refused"],
+}
+"""What to do next, by the service's own words for a failure."""
+
+
 def _after_failure(text: str) -> str:
-    """What to do after a failure, by the service's own words for it."""
-    if "re-arm first" in text:
-        return NEXT_STEPS["stopped"]
-    if "runs no bundle" in text:
-        return "`py_rt deploy latest` puts the newest approved bundle into the slot"
-    if "out of the parameter's range" in text:
-        return NEXT_STEPS["parameter_out_of_range"]
-    if "risk denied" in text:
-        return NEXT_STEPS["risk_denied"]
-    return _ASK_STATUS
+    """What to do next after a failure.
+
+    >>> _after_failure("slot 1 has no bundle before this one in the record")
+    '`py_rt status` shows what ran before'
+    """
+    return next((step for words, step in _AFTER_WORDS.items() if words in text), _ASK_STATUS)
