@@ -54,6 +54,12 @@ async fn says_where_its_doors_are_and_what_it_counts() {
     bench
         .until("a bar", |seen| matches!(seen, Seen::Bar(_)).then_some(()))
         .await;
+    // The bar is told while its event is still being carried out; it is counted by the end of that event.
+    bench
+        .until("the bar after it", |seen| {
+            matches!(seen, Seen::Bar(_)).then_some(())
+        })
+        .await;
     let url = live["endpoints"]["metrics"].as_str().unwrap().to_owned();
     let address = url
         .trim_start_matches("http://")
