@@ -113,6 +113,7 @@ class Reach:
         instance: name of the service or of its run; empty is any.
         key: file of the key; `None` is the role's in the home.
         timeout_s: wait for an answer, per attempt.
+        json: whether what is said is for programs.
     """
 
     home: Path = field(default_factory=home_folder)
@@ -120,6 +121,7 @@ class Reach:
     instance: str = ""
     key: Path | None = None
     timeout_s: float = TIMEOUT_S
+    json: bool = False
 
     def folders(self) -> list[Path]:
         """Run folders that may hold the service."""
@@ -238,7 +240,7 @@ def add_command(
         home = given["home"].expanduser().absolute() if given["home"] else home_folder()
         json = given["json"]
         with _told(f"{path} {name}".strip(), json=json):
-            reach = Reach(home, given["service"], given["instance"], given["key"], given["timeout_s"])
+            reach = Reach(home, given["service"], given["instance"], given["key"], given["timeout_s"], json)
             answer = act(reach, **own)  # type: ignore[call-arg]
         facts = {"ok": answer.status == 0, "command": f"{path} {name}".strip(), **answer.facts}
         typer.echo(json_text.dumps(facts) if json else answer.text)

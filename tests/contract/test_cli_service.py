@@ -213,6 +213,25 @@ def test_an_order_by_hand_is_named_filled_and_listed(shell: Shell, digest: str) 
     assert held[SLOT] == held[None] != "0"
 
 
+def test_watching_begins_with_the_state_and_tells_what_happens(service: LiveService, shell: Shell, digest: str) -> None:
+    assert digest
+    command = [str(find_command("py_rt")), "watch", "command", "--json", "--count", "3", "--home", str(service.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        lines = [json.loads(watching.stdout.readline())]
+        shell.json("cancel")
+        lines += [json.loads(line) for line in watching.stdout]
+    assert watching.returncode == 0
+    assert [line.get("news") for line in lines] == ["resync", "update", "update", None]
+    assert lines[0]["snapshot"]["status"]["instance"] == INSTANCE
+    assert [(line["body"]["command"], line["body"]["ack"]["outcome"]) for line in lines[1:3]] == [
+        ("cancel", "accepted"),
+        ("cancel", "applied"),
+    ]
+    assert (lines[3]["ok"], lines[3]["lines"]) == (True, 3)
+    assert shell("watch", "weather").status == WRONG
+
+
 def test_an_order_that_risk_denies_says_why(shell: Shell, digest: str) -> None:
     assert digest
     denied = shell.json("order", "new", "buy", "400", "--instrument", SYMBOL, "--price", "50", status=FAILED)
@@ -226,10 +245,15 @@ def test_a_resting_order_is_cancelled_by_its_name(shell: Shell, digest: str) -> 
     def is_open(name: str) -> bool:
         return name in {row["client_order_id"] for row in shell.json("orders", "--open")["orders"]}
 
-    mark = Decimal(shell.json("positions")["positions"][0]["mark_price"])
-    below = f"{mark * Decimal('0.985'):.2f}"
+    def is_low() -> bool:
+        return Decimal(shell.json("positions")["positions"][0]["mark_price"]) <= Decimal("100.5")
+
+    # Else the strategy would cancel the slot's buys itself, whenever its model says exit.
+    shell.json("set", "exit_threshold", "0.01")
     for line in (["cancel", "--order"], ["order", "cancel"]):
-        sent = shell.json("order", "new", "buy", "0.5", "--instrument", SYMBOL, "--price", below)
+        # The market swings between 100 and 101.2, and no price may be farther than 2 % from it.
+        until(is_low, "a market from which a price that it never reaches is near enough")
+        sent = shell.json("order", "new", "buy", "0.5", "--instrument", SYMBOL, "--price", "98.6")
         name = sent["client_order_id"]
         assert is_open(name)
         assert shell.json(*line, name)["scope"] == f"order:{name}"

@@ -14,7 +14,9 @@ import pytest
 from py_rt.bridge import commands
 from py_rt.bridge.records import (
     Acknowledgement,
+    Alert,
     BundleStatus,
+    CommandEvent,
     Control,
     Fill,
     Fills,
@@ -29,6 +31,7 @@ from py_rt.bridge.records import (
     VenueStatus,
 )
 from py_rt.bridge.services import ServiceSearchError
+from py_rt.bridge.subscriber import Gap, Restart, Silence, Unreadable, Update
 from py_rt.bridge.vocabulary import (
     BundleState,
     ControlLevel,
@@ -53,14 +56,27 @@ from py_rt.cli.main import main
 from py_rt.cli.service_door import AskedWronglyError, NoServiceError, Reach
 from py_rt.cli.service_stops import scope_of
 from py_rt.cli.service_verdict import NEXT_STEPS, verdict_of
+from py_rt.cli.service_watch import body_text, news_facts, news_text
 from py_rt.errors import BridgeError, BundleError, PyRtError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from py_rt.bridge.subscriber import News
+
 COMMANDS = [
     *(["status"], ["orders"], ["positions"], ["fills"], ["pnl"], ["deploy"], ["rollback"], ["start"], ["pause"]),
-    *(["cancel"], ["reduce-only"], ["flatten"], ["kill"], ["rearm"], ["set"], ["order", "new"], ["order", "cancel"]),
+    *(
+        ["cancel"],
+        ["reduce-only"],
+        ["flatten"],
+        ["kill"],
+        ["rearm"],
+        ["set"],
+        ["watch"],
+        ["order", "new"],
+        ["order", "cancel"],
+    ),
 ]
 BTC = InstrumentName("binance", "BTCUSDT")
 DIGEST = "ab" * 32
@@ -411,3 +427,31 @@ def test_the_status_shows_slots_venues_stops_record_and_latencies() -> None:
         "1,234.6",
     ):
         assert part in said
+
+
+def test_news_is_told_in_one_line_each() -> None:
+    fee = Money(Decimal("0.0005"), "BTC")
+    fill = Fill(None, 1, BTC, NOON, 9, Side.SELL, Decimal(43000), Decimal("0.5"), fee, Liquidity.TAKER, usdt("-3"))
+    bundle = BundleStatus(1, DIGEST, BundleState.REFUSED, NOON, None, None, None, None, None, "not signed")
+    said = {
+        "e1-s1-2 buy 100 binance/BTCUSDT at 43000.5: denied, 0 filled (PriceCollar)": order(),
+        "not ours sell 0.5 binance/BTCUSDT at 43000, fee 0.0005 BTC, taker": fill,
+        "slot 1: refused: sha256-abababababab, refused (not signed)": bundle,
+        "slot:1: paused": Control(Scope.slot(1), ControlLevel.PAUSED, 0, None),
+        "pause refused, key ab (no)": CommandEvent("pause", ack(Outcome.REFUSED, RefusalReason.BUSY, "no")),
+        "stale: no trade for a minute": Alert("stale", None, None, None, "no trade for a minute"),
+        "venue binance, state online": VenueStatus("binance", VenueState.ONLINE),
+    }
+    assert {body_text(body) for body in said.values()} == set(said)
+    assert "equity 9 USDT" in body_text(Pnl(None, NOON, usdt("1"), None, (fee,), usdt("9"), usdt("10")))
+    online = Update("venue", 1, 5, NOON, VenueStatus("binance", VenueState.ONLINE))
+    lines: dict[News, str] = {
+        online: "2021-10-01 12:00:00.000  venue: venue binance",
+        Gap("fill", 1, 7, 2): "LOST: 2 messages of fill from number 7 on",
+        Restart(1, 2): "life 2 of the service begins",
+        Unreadable("fill", "odd"): "NOT READABLE: fill: odd",
+        Silence(5.2): "silent for 5 s",
+    }
+    for news, words in lines.items():
+        assert news_text(news).startswith(words)
+    assert news_facts(Gap("fill", 1, 7, 2)) == {"news": "gap", "topic": "fill", "epoch": 1, "first": 7, "missed": 2}
