@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 import typer
 
 from py_rt.bridge.services import LIVE_FILE, ServiceSearchError, running_in
-from py_rt.cli.service_verdict import NO_SERVICE, WRONG, EndedError, Verdict, verdict_of
+from py_rt.cli.service_verdict import NO_SERVICE, UNKNOWN, WRONG, EndedError, Verdict, verdict_of
 from py_rt.defaults import home_folder
 from py_rt.errors import PyRtError
 
@@ -278,12 +278,21 @@ def _told(command: str, *, json: bool) -> Iterator[None]:
     """Turn what went wrong into its message, the next step, and an exit status."""
     try:
         yield
+    except KeyboardInterrupt as interrupted:
+        message = f"{command}: interrupted; if it was sent, it may have been carried out"
+        verdict = Verdict(UNKNOWN, "unknown", "`py_rt status` and `py_rt orders` show whether it was")
+        _say(command, message, verdict, json=json)
+        raise typer.Exit(verdict.status) from interrupted
     except PyRtError as error:
         verdict = verdict_of(error)
-        if json:
-            facts = {"ok": False, "command": command, "outcome": verdict.outcome, "error": str(error)}
-            typer.echo(json_text.dumps({**facts, "next": verdict.next_step, **verdict.facts}))
-        else:
-            lines = [str(error), *([f"next: {verdict.next_step}"] if verdict.next_step else [])]
-            typer.echo("\n".join(lines), err=True)
+        _say(command, str(error), verdict, json=json)
         raise typer.Exit(verdict.status) from error
+
+
+def _say(command: str, message: str, verdict: Verdict, *, json: bool) -> None:
+    if json:
+        facts = {"ok": False, "command": command, "outcome": verdict.outcome, "error": message}
+        typer.echo(json_text.dumps({**facts, "next": verdict.next_step, **verdict.facts}))
+    else:
+        lines = [message, *([f"next: {verdict.next_step}"] if verdict.next_step else [])]
+        typer.echo("\n".join(lines), err=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_text
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,6 +59,9 @@ def watch(
         try:
             while not count or told < count:
                 told += _next(reach, service, telemetry)
+        except BrokenPipeError:
+            # Whoever read has gone, `head` for one; what Python flushes on its way out has nowhere to go either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             return Answer({**service.facts, "lines": told}, f"interrupted after {told} lines")
     return Answer({**service.facts, "lines": told}, f"ended after {told} lines")

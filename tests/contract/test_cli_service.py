@@ -230,6 +230,11 @@ def test_watching_begins_with_the_state_and_tells_what_happens(service: LiveServ
     ]
     assert (lines[3]["ok"], lines[3]["lines"]) == (True, 3)
     assert shell("watch", "weather").status == WRONG
+    with subprocess.Popen([*command[:2], "service", *command[3:4], *command[6:]], stdout=subprocess.PIPE) as unread:
+        assert unread.stdout is not None
+        unread.stdout.readline()
+        unread.stdout.close()
+    assert unread.returncode == 0, "a reader that has gone is no fault"
 
 
 def test_an_order_that_risk_denies_says_why(shell: Shell, digest: str) -> None:

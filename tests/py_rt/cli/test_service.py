@@ -336,6 +336,19 @@ def test_a_kill_that_finds_nobody_is_status_5_and_says_what_is_left(
     assert main(["kill", "--slot", "1", "--home", str(home)]) == 2, "no key, and less than everything"
 
 
+def test_an_interrupted_command_is_of_unknown_outcome(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Reach) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reach, "found", interrupt)
+    assert main(["pause", "--home", str(home), "--json"]) == 4
+    said = json.loads(capsys.readouterr().out)
+    assert said["outcome"] == "unknown"
+    assert "may have been carried out" in said["error"]
+
+
 def order(**changes: object) -> Order:
     facts: dict[str, object] = {
         "client_order_id": "e1-s1-2",
