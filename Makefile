@@ -52,7 +52,7 @@ test: setup lint proto-check test-rust test-python ## All tests of both language
 .PHONY: test-rust
 test-rust: $(UV)
 	$(call say,test: Rust)
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run $(CARGO_CRATES); else cargo test $(CARGO_CRATES) --all-targets; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(CARGO_CRATES); else cargo test --no-fail-fast $(CARGO_CRATES) --all-targets; fi
 	@cargo test $(CARGO_CRATES) --doc
 
 .PHONY: test-python

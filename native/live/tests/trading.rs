@@ -210,7 +210,16 @@ async fn the_next_life_takes_over_position_latches_and_bundle() {
 
     let mut bench = bench.restart().await;
     bench.until_ready().await;
-    let after = bench.commander.look().await.unwrap();
+    // Its bundle is verified beside the deciding thread, and comes when that is done.
+    let restored = async {
+        loop {
+            let view = bench.commander.look().await.unwrap();
+            if view.slots[0].active.is_some() {
+                break view;
+            }
+        }
+    };
+    let after = tokio::time::timeout(support::PATIENCE, restored).await.unwrap();
     assert_eq!(after.epoch.0, before.epoch.0 + 1);
     assert_eq!(after.seq.min(before.seq), before.seq, "events go on counting");
     let held = |view: &live::view::View| (view.positions[0].quantity, view.positions[0].cost);
