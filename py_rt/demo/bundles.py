@@ -51,6 +51,11 @@ def store_of(home: Path) -> BundleStore:
     return BundleStore(home / "bundles")
 
 
+def risk_policy() -> str:
+    """The limits that no bundle may loosen."""
+    return (default_root() / "config" / "risk_limits.toml").read_text(encoding="utf-8")
+
+
 def approve_for_paper(home: Path, digest: str, slot: int) -> Approval:
     """Sign as approver, from now on, for paper.
 
@@ -65,7 +70,7 @@ def approve_for_paper(home: Path, digest: str, slot: int) -> Approval:
         request,
         key=SigningKey.load(key_path(keys, "approver")),
         trusted_keys=read_trusted_keys(keys / TRUSTED_KEYS)[0],
-        risk_policy=(default_root() / "config" / "risk_limits.toml").read_text(encoding="utf-8"),
+        risk_policy=risk_policy(),
     )
     return approval
 
@@ -74,13 +79,6 @@ def order_timeout_s(home: Path, digest: str) -> int:
     """Life of an unfilled order by the bundle's strategy, s of venue time."""
     strategy = tomllib.loads(store_of(home).read_file(digest, "strategy.toml").decode())
     return int(strategy["execution"]["timeout_seconds"])
-
-
-def signers(home: Path) -> tuple[str, str]:
-    """Ids of the builder's and the approver's key."""
-    keys = home / "keys"
-    builder, approver = (SigningKey.load(key_path(keys, role)).key_id for role in ("builder", "approver"))
-    return builder, approver
 
 
 def newest_two(home: Path) -> tuple[Candidate, Candidate]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,16 +20,28 @@ from py_rt.defaults import HOME_VARIABLE
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
+
+    from py_rt.demo.place import Place
+
+COMMANDS = ("py_rt", "py_rt_live", "py_rt_venue_server")
+"""What must be installed."""
 
 POLL_S = 0.02
 """Pause between two looks at something that is about to be there."""
 
 START_PATIENCE_S = 30.0
-STOP_PATIENCE_S = 30.0
+STOP_PATIENCE_S = 20.0
+"""Longest wait for a process to end in order; the service takes up to 15 s to cancel and to compare."""
+
+SILENCE_PATIENCE_S = 300.0
+"""Longest silence of a module that tells its progress; training a model on a busy machine is one line."""
+
 TAIL_CHARS = 2_000
 """Of a log that is shown when its process failed."""
+
+READ_BYTES = 1 << 16
 
 
 class DemoError(PyRtError):
@@ -48,44 +61,194 @@ def find_command(name: str) -> str:
     return found
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Of a child that works in a home."""
-    return {**os.environ, HOME_VARIABLE: str(home)}
+def environment(place: Place) -> dict[str, str]:
+    """Of a child that works in a home and speaks to the service of this run, whatever else runs there."""
+    return {**os.environ, HOME_VARIABLE: str(place.home), "PY_RT_RUN_FOLDER": str(place.work)}
 
 
-def run_module(
-    module: str,
-    arguments: Sequence[str],
-    *,
-    home: Path,
-    on_line: Callable[[dict[str, Any]], None],
-) -> int:
-    """Run a Python module as a child that prints one JSON object per line; what else it says goes to a log.
+class Child:
+    """A process that ends with the `with` block, whatever happens, and all that it started with it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path) -> None:
+        """Watch over it.
+
+        Args:
+            process: as started, at the head of a process group of its own.
+            name: for messages.
+            log: where it writes what it has to say to people.
+        """
+        self.process = process
+        self.name = name
+        self.log = log
+
+    def __enter__(self) -> Self:
+        """Go on."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it when it still runs."""
+        try:
+            self.end()
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+    def end(self) -> None:
+        """Ask it to end in order, and make it end when it does not, or when a signal comes meanwhile."""
+        if self.process.poll() is not None:
+            return
+        try:
+            self._signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_PATIENCE_S)
+        finally:
+            if self.process.poll() is None:
+                self._signal(signal.SIGKILL)
+                self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end in order; its exit status.
+
+        Raises:
+            DemoError: it does not end.
+        """
+        if self.process.poll() is None:
+            self._signal(signal.SIGTERM)
+        return self.wait(STOP_PATIENCE_S)
+
+    def wait(self, patience_s: float) -> int:
+        """Wait for its end; its exit status.
+
+        Raises:
+            DemoError: it does not end.
+        """
+        try:
+            return self.process.wait(patience_s)
+        except subprocess.TimeoutExpired as error:
+            raise self.failure(f"did not end in {patience_s:g} s") from error
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(self.process.pid, number)
+
+    def failure(self, what: str) -> DemoError:
+        """An error that says what it did, with the end of its log and where the whole lies.
+
+        Args:
+            what: follows its name.
+        """
+        return DemoError("\n".join(part for part in (f"{self.name} {what}", self.tail(), f"log: {self.log}") if part))
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARS:].strip() if self.log.exists() else ""
+
+    def wait_for(self, condition: Callable[[], bool], what: str, *, patience_s: float = START_PATIENCE_S) -> None:
+        """Ask again until it is so.
+
+        Raises:
+            DemoError: the process ended, or it took too long.
+        """
+        ends = time.monotonic() + patience_s
+        while not condition():
+            if self.process.poll() is not None:
+                raise self.failure(f"ended with {self.process.returncode} before {what}")
+            if time.monotonic() > ends:
+                raise self.failure(f"runs, but {what} did not come in {patience_s:g} s")
+            time.sleep(POLL_S)
+
+    def lines(self, patience_s: float) -> Iterator[str]:
+        """What it writes to standard output, until it ends.
+
+        Args:
+            patience_s: longest silence, s.
+
+        Raises:
+            DemoError: it says nothing for longer.
+        """
+        assert self.process.stdout is not None
+        source, rest = self.process.stdout.fileno(), b""
+        while True:
+            if not select.select([source], [], [], patience_s)[0]:
+                raise self.failure(f"has said nothing for {patience_s:g} s")
+            read = os.read(source, READ_BYTES)
+            if not read:
+                break
+            *whole, rest = (rest + read).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+        if rest:
+            yield rest.decode(errors="replace")
+
+
+def start(command: Sequence[str], name: str, log: Path, environ: Mapping[str, str], *, is_read: bool = False) -> Child:
+    """Start a process at the head of a group of its own: Ctrl-C in a terminal reaches the demo, which ends the others.
+
+    Where `setpriv` is at hand, the process is also told to end when the demo is killed and can end nothing any more.
+
+    Args:
+        command: what to run.
+        name: for messages.
+        log: what it writes is added there.
+        environ: its whole environment.
+        is_read: its standard output is read by us instead.
+    """
+    guard = [setpriv, "--pdeathsig", "TERM", "--"] if (setpriv := shutil.which("setpriv")) else []
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [*guard, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if is_read else sink,
+            stderr=sink,
+            env=environ,
+            process_group=0,
+        )
+    return Child(process, name, log)
+
+
+def start_module(module: str, arguments: Sequence[str], place: Place, log: Path, *, is_read: bool = False) -> Child:
+    """Start a Python module.
 
     Args:
         module: such as `pipelines.run`.
         arguments: its own.
-        home: the folder of everything that is made.
+        place: where it works.
+        log: as for :func:`start`.
+        is_read: as for :func:`start`.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    return start(command, f"python -m {module}", log, environment(place), is_read=is_read)
+
+
+def hear_module(
+    module: str, arguments: Sequence[str], place: Place, log: Path, on_line: Callable[[dict[str, Any]], None]
+) -> int:
+    """Run a Python module that prints one JSON object per line; what else it says goes to its log.
+
+    Args:
+        module: such as `pipelines.run`.
+        arguments: its own.
+        place: where it works.
+        log: what it says to people is added there.
         on_line: called with every object.
 
     Returns:
         Its exit status.
 
     Raises:
-        DemoError: the child ended by a signal, or said nothing that can be read.
+        DemoError: it said nothing for too long.
     """
-    line = [sys.executable, "-m", module, *arguments]
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(home)) as child:
-            assert child.stdout is not None
-            for text in child.stdout:
-                if text.startswith("{"):
-                    on_line(json.loads(text))
-        errors.seek(0)
-        said = errors.read()[-TAIL_CHARS:]
-    if child.returncode != 0 and said.strip():
-        on_line({"event": "stderr", "text": said})
-    return child.returncode
+    with start_module(module, arguments, place, log, is_read=True) as child:
+        return hear(child, on_line)
+
+
+def hear(child: Child, on_line: Callable[[dict[str, Any]], None]) -> int:
+    """Call with every JSON object that a child prints on a line, until it ends; its exit status."""
+    for text in child.lines(SILENCE_PATIENCE_S):
+        if text.startswith("{"):
+            on_line(json.loads(text))
+    return child.wait(STOP_PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -109,64 +272,6 @@ class VenueOptions:
     seed: int
     balance: int
     level_sizes: tuple[str, str]
-
-
-class Child:
-    """A process that ends with the `with` block, whatever happens."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        """Watch over it.
-
-        Args:
-            process: as started.
-            log: where it writes.
-        """
-        self.process = process
-        self.log = log
-
-    def __enter__(self) -> Self:
-        """Go on."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it at once when it still runs."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(STOP_PATIENCE_S)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARS:] if self.log.exists() else ""
-
-    def wait_for(self, condition: Callable[[], bool], what: str, *, patience_s: float = START_PATIENCE_S) -> None:
-        """Ask again until it is so.
-
-        Raises:
-            DemoError: the process ended, or it took too long.
-        """
-        ends = time.monotonic() + patience_s
-        while not condition():
-            if self.process.poll() is not None:
-                raise DemoError(f"{what} did not come: the process ended with {self.process.returncode}\n{self.tail()}")
-            if time.monotonic() > ends:
-                raise DemoError(f"{what} did not come in {patience_s:g} s\n{self.tail()}")
-            time.sleep(POLL_S)
-
-    def stop(self) -> int:
-        """Ask it to end in order; its exit status.
-
-        Raises:
-            DemoError: it does not end.
-        """
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired as error:
-            raise DemoError(f"it did not end in {STOP_PATIENCE_S:g} s after SIGTERM\n{self.tail()}") from error
 
 
 @dataclass(frozen=True)
@@ -194,18 +299,6 @@ class ApiKey:
         return {"PY_RT_BINANCE_API_KEY": self.key, "PY_RT_BINANCE_API_SECRET": self.secret}
 
 
-def _start(command: Sequence[str], extra: Mapping[str, str], log: Path, *, reads: bool) -> Child:
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE if reads else sink,
-            stderr=sink,
-            text=True,
-            env={**os.environ, **extra},
-        )
-    return Child(process, log)
-
-
 def start_venue(options: VenueOptions, key: ApiKey, log: Path) -> tuple[Child, dict[str, str]]:
     """Start the venue server.
 
@@ -219,18 +312,33 @@ def start_venue(options: VenueOptions, key: ApiKey, log: Path) -> tuple[Child, d
     command += ["--bar-ms", str(options.bar_ms), "--from", str(options.first_ns)]
     command += ["--warmup-bars", str(options.history), "--balance", f"USDT={options.balance}", "--balance", "BTC=0"]
     command += ["--level-min", options.level_sizes[0], "--level-max", options.level_sizes[1]]
-    venue = _start(command, key.for_venue(), log, reads=True)
-    assert venue.process.stdout is not None
-    ready = venue.process.stdout.readline()
-    if not ready:
-        venue.process.wait(STOP_PATIENCE_S)
-        raise DemoError(f"the venue server did not start\n{venue.tail()}")
-    addresses: dict[str, str] = json.loads(ready)
-    return venue, addresses
+    venue = start(command, "the venue server", log, {**os.environ, **key.for_venue()}, is_read=True)
+    try:
+        return venue, _addresses(venue)
+    except BaseException:
+        venue.__exit__(None, None, None)
+        raise
 
 
-def start_service(config: Path, run: Path, key: ApiKey, log: Path) -> tuple[Child, dict[str, Any]]:
+def _addresses(venue: Child) -> dict[str, str]:
+    ready = next(venue.lines(START_PATIENCE_S), None)
+    if ready is None:
+        raise venue.failure(f"ended with {venue.wait(STOP_PATIENCE_S)} before it was ready")
+    try:
+        found: dict[str, str] = json.loads(ready)
+    except ValueError as error:
+        raise venue.failure(f"said {ready!r} where its addresses were expected") from error
+    return found
+
+
+def start_service(config: Path, work: Path, key: ApiKey, log: Path) -> tuple[Child, dict[str, Any]]:
     """Start the service and wait until its doors are open.
+
+    Args:
+        config: its file.
+        work: the run folder that the file names.
+        key: of the venue.
+        log: where it writes.
 
     Returns:
         The process, and what `live.json` in its folder says.
@@ -238,8 +346,13 @@ def start_service(config: Path, run: Path, key: ApiKey, log: Path) -> tuple[Chil
     Raises:
         DemoError: it did not start.
     """
-    service = _start([find_command("py_rt_live"), "--config", str(config)], key.for_service(), log, reads=False)
-    file = run / "live.json"
-    service.wait_for(file.exists, "the service's live.json")
+    command = [find_command("py_rt_live"), "--config", str(config)]
+    service = start(command, "the service", log, {**os.environ, **key.for_service()})
+    file = work / "live.json"
+    try:
+        service.wait_for(file.exists, "its doors were open (live.json)")
+    except BaseException:
+        service.end()
+        raise
     live: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return service, live

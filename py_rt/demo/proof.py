@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,20 @@ import numpy as np
 import polars as pl
 import py_rt_core
 
+from py_rt.bundle import verdict
+from py_rt.bundle.keys import TRUSTED_KEYS, read_trusted_keys
 from py_rt.data.storage import scan
-from py_rt.demo.children import DemoError, environment, find_command
+from py_rt.demo import children
+from py_rt.demo.bundles import risk_policy, store_of
+from py_rt.demo.children import environment, find_command
 from py_rt.demo.market import lake_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from py_rt.bundle.statement import Approval
+    from py_rt.demo.place import Place
 
 
 @dataclass(frozen=True)
@@ -75,16 +82,57 @@ def match_rows(closes: np.ndarray[Any, Any], online: np.ndarray[Any, Any], table
     return FeatureMatch(len(closes), int(equal.sum()), int((~known).sum()), first)
 
 
-def parity(run: Path, home: Path) -> dict[str, Any]:
+def parity(place: Place) -> dict[str, Any]:
     """Replay a run from record 0 in a fresh process; its verdict.
 
     Raises:
         DemoError: the process gave none.
     """
-    line = [find_command("py_rt"), "parity", str(run), "--json"]
-    child = subprocess.run(line, capture_output=True, text=True, check=False, env=environment(home))
-    try:
-        verdict: dict[str, Any] = json.loads(child.stdout)
-    except ValueError as error:
-        raise DemoError(f"py_rt parity {run} gave no verdict: {child.stderr or child.stdout}") from error
-    return verdict
+    command = [find_command("py_rt"), "parity", str(place.run), "--json"]
+    verdicts: list[dict[str, Any]] = []
+    with children.start(command, "py_rt parity", place.log("parity"), environment(place), is_read=True) as child:
+        status = children.hear(child, verdicts.append)
+        if not verdicts:
+            raise child.failure(f"ended with {status} and gave no verdict")
+    return verdicts[-1]
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """What the service's own reader says of the two signatures of the bundles that traded.
+
+    Attributes:
+        builder: id of the key that built them all.
+        approver: id of the key that approved them all.
+        refused: by the digest's first digits, why a bundle is refused.
+    """
+
+    builder: str
+    approver: str
+    refused: Mapping[str, str]
+
+
+def signatures(home: Path, approvals: Sequence[Approval]) -> Signatures:
+    """Verify what was deployed once more.
+
+    Args:
+        home: the folder of everything that is made.
+        approvals: of the bundles, newest last.
+
+    Raises:
+        BundleError: the list of trusted keys or the store cannot be read.
+    """
+    trusted = read_trusted_keys(home / "keys" / TRUSTED_KEYS)[0]
+    store, policy = store_of(home), risk_policy()
+    signers: dict[str, set[str]] = {"builder": set(), "approver": set()}
+    refused: dict[str, str] = {}
+    for approval in approvals:
+        expected = verdict.Expectation(approval.slot, approval.stage, time.time_ns(), approval.serial - 1)
+        found = verdict.verify(store.root, approval.digest, trusted, expected, risk_policy=policy).facts
+        if not found["ok"]:
+            refused[approval.digest[:12]] = str(found["reason"])
+            continue
+        for role, keys in signers.items():
+            keys.add(str(found[role]))
+    builder, approver = (", ".join(sorted(signers[role])) for role in ("builder", "approver"))
+    return Signatures(builder, approver, refused)

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from py_rt.demo.next_steps import NextStep, next_steps
+from py_rt.demo.service_file import CAPITAL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -13,11 +16,11 @@ if TYPE_CHECKING:
     from py_rt.bridge.records import Pnl
     from py_rt.bundle.statement import Approval
     from py_rt.demo.bundles import Candidate
-    from py_rt.demo.proof import FeatureMatch
+    from py_rt.demo.place import Place
+    from py_rt.demo.proof import FeatureMatch, Signatures
     from py_rt.demo.trading import Goals, Session
 
-SHORT = 12
-NAME_WIDTH = 14
+NAME_WIDTH = 12
 
 
 @dataclass(frozen=True)
@@ -27,31 +30,27 @@ class Outcome:
     Attributes:
         assets: the summary of the Dagster run.
         candidates: the two bundles, the one that ended trading last.
-        approvals: of both.
-        builder: id of the key that built them.
-        approver: id of the key that approved them.
+        approvals: of those that were approved, in the same order.
+        signatures: what the reader says of them.
         session: trading, as it ended.
         goals: what it had to contain.
         exit_status: of the service after SIGTERM.
         features: online against offline.
         parity: verdict of the replay.
-        home: the folder of everything that is made.
-        run: folder of the run.
+        place: where everything lies.
         seconds: the whole demo took.
     """
 
     assets: Mapping[str, Any]
     candidates: tuple[Candidate, Candidate]
-    approvals: tuple[Approval, Approval]
-    builder: str
-    approver: str
+    approvals: tuple[Approval, ...]
+    signatures: Signatures
     session: Session
     goals: Goals
     exit_status: int
     features: FeatureMatch
     parity: Mapping[str, Any]
-    home: Path
-    run: Path
+    place: Place
     seconds: float
 
     def failures(self) -> list[str]:
@@ -59,28 +58,31 @@ class Outcome:
         found = [f"{name}: {text}" for name, text in self.session.missing(self.goals).items()]
         if not self.assets.get("success"):
             found.append("assets: the run or one of its checks failed")
+        if len(self.approvals) < len(self.candidates):
+            found.append(f"bundles: {len(self.approvals)} of {len(self.candidates)} were approved")
+        found += [f"signatures: sha256-{digest}: {why}" for digest, why in self.signatures.refused.items()]
         if self.exit_status != 0:
             found.append(f"service: it ended with {self.exit_status} after SIGTERM, not 0")
         if self.features.equal != self.features.rows or not self.features.rows:
             found.append(f"features: {self.features.equal} of {self.features.rows} rows equal the offline table")
         if not self.parity.get("identical"):
-            found.append(f"replay: {self.parity.get('error') or 'it differs'}")
-        return found
+            found.append(f"replay: {self.parity.get('error') or self.parity.get('difference') or 'it differs'}")
+        return found + [f"{path} is not there" for path in (self.html, self.bundle) if not path.exists()]
 
     def facts(self) -> dict[str, Any]:
         """As one JSON object; money as decimal text."""
-        counts = vars(self.session.counts())
-        total = self.session.pnl[-1] if self.session.pnl else None
+        total = self.total()
         return {
             "ok": not self.failures(),
             "failures": self.failures(),
             "assets": dict(self.assets),
             "bundles": [
                 {"month": one.month, "digest": one.digest, "serial": approval.serial, "stage": approval.stage}
-                for one, approval in zip(self.candidates, self.approvals, strict=True)
+                for one, approval in zip(self.candidates, self.approvals, strict=False)
             ],
+            "signatures": {**vars(self.signatures), "refused": dict(self.signatures.refused)},
             "model": self.model(),
-            "trading": counts,
+            "trading": vars(self.session.counts()),
             "pnl": total and _pnl(total),
             "positions": [
                 {"instrument": str(one.instrument), "quantity": str(one.quantity)}
@@ -93,33 +95,47 @@ class Outcome:
             },
             "features": vars(self.features),
             "parity": dict(self.parity),
-            "run": str(self.run),
+            "home": str(self.place.home),
+            "run": str(self.place.run),
             "report": str(self.html),
+            "bundle": str(self.bundle),
+            "next": [step.command for step in self.next_steps()],
             "seconds": round(self.seconds, 1),
         }
 
     @property
     def html(self) -> Path:
         """The report of the newer bundle's backtest."""
-        return self.home / "reports" / f"backtest_threshold-{self.candidates[1].month[:7]}.html"
+        return self.place.home / "reports" / f"backtest_threshold-{self.candidates[1].month[:7]}.html"
+
+    @property
+    def bundle(self) -> Path:
+        """The newer bundle."""
+        return self.place.home / "bundles" / f"sha256-{self.candidates[1].digest}"
+
+    def total(self) -> Pnl | None:
+        """Profit and loss of the account; `None` when the service told none."""
+        return next((one for one in self.session.pnl if one.slot is None), None)
+
+    def next_steps(self) -> list[NextStep]:
+        """What to type now."""
+        order = self.session.orders[0].client_order_id if self.session.orders else None
+        return next_steps(self.place, order, self.candidates[1].digest)
 
     def model(self) -> dict[str, Any]:
         """Out-of-sample numbers of the newer bundle's model and backtest."""
         month = self.candidates[1].month
-        artifacts = self.home / "artifacts"
+        artifacts = self.place.home / "artifacts"
         scores = _read(artifacts / "models" / "model_lgbm" / month / "scores.json")
         backtest = _read(artifacts / "backtests" / "backtest_threshold" / month / "backtest.json")
         base = backtest.get("base", {})
         return {
             "month": month,
-            "auc": scores.get("auc"),
-            "log_loss": scores.get("log_loss"),
-            "base_log_loss": scores.get("base_log_loss"),
-            "total_return": base.get("total_return"),
-            "annual_sharpe": base.get("annual_sharpe"),
-            "deflated_sharpe": base.get("deflated_sharpe"),
-            "max_drawdown": base.get("max_drawdown"),
-            "trials": base.get("trials"),
+            **{name: scores.get(name) for name in ("auc", "log_loss", "base_log_loss")},
+            **{
+                name: base.get(name)
+                for name in ("total_return", "annual_sharpe", "deflated_sharpe", "max_drawdown", "trials")
+            },
         }
 
 
@@ -129,7 +145,7 @@ def _pnl(total: Pnl) -> dict[str, Any]:
         "realized": str(total.realized.amount),
         "unrealized": total.unrealized and str(total.unrealized.amount),
         "fees": [f"{fee.amount} {fee.currency}" for fee in total.fees],
-        "equity": total.equity and str(total.equity.amount),
+        "equity": str(total.equity.amount),
         "currency": total.realized.currency,
     }
 
@@ -144,70 +160,78 @@ def _read(path: Path) -> dict[str, Any]:
 
 def text(outcome: Outcome) -> str:
     """The summary for people."""
-    lines = [
-        *_offline(outcome),
-        *_trading(outcome),
-        *_latencies(outcome),
-        *_proof(outcome),
-        "",
-        *_what_next(outcome),
-    ]
+    parts = (_offline, _bundles, _trading, _latencies, _proof, _paths, _what_next)
+    lines = [line for part in parts for line in part(outcome)]
     failures = outcome.failures()
     verdict = "NOT everything held:" if failures else f"Everything held, in {outcome.seconds:.0f} s."
     return "\n".join(["", *lines, "", verdict, *(f"  - {one}" for one in failures)])
 
 
-def _row(name: str, value: str) -> str:
-    return f"{name:<{NAME_WIDTH}}{value}"
+def _rows(name: str, *values: str) -> list[str]:
+    """A name, and what belongs to it, below each other.
+
+    >>> _rows("fees", "1 USDT", "2 BTC")
+    ['fees        1 USDT', '            2 BTC']
+    """
+    return [f"{'' if place else name:<{NAME_WIDTH}}{value}" for place, value in enumerate(values)]
 
 
 def _offline(outcome: Outcome) -> list[str]:
     assets, model = outcome.assets, outcome.model()
     failed = len(assets.get("checks_failed", []))
     made = f"{assets.get('materializations', 0)} materialisations of {assets.get('assets', 0)} assets"
-    reused = f", {assets['reused']} reused" if assets.get("reused") else ""
     checks = f"{assets.get('checks_passed', 0)} checks passed, {assets.get('checks_warned', 0)} warned, {failed} failed"
-    lines = [_row("assets", f"{made}{reused}; {checks}")]
+    lines = _rows("assets", made, checks)
+    month = f"out of sample, {model['month'][:7]}:"
     if model["auc"] is not None:
         scores = f"AUC {model['auc']:.4f}, log loss {model['log_loss']:.5f} (a constant: {model['base_log_loss']:.5f})"
-        lines.append(_row("model", f"out of sample in {model['month'][:7]}: {scores}"))
+        lines += _rows("model", f"{month} {scores}")
     if model["total_return"] is not None:
-        lines.append(
-            _row(
-                "backtest",
-                f"return {model['total_return']:+.2%}, Sharpe {model['annual_sharpe']:.2f} a year, drawdown "
-                f"{model['max_drawdown']:.2%}, deflated Sharpe {model['deflated_sharpe']:.4f} "
-                f"({model['trials']} trials)",
-            )
-        )
-    for one, approval in zip(outcome.candidates, outcome.approvals, strict=True):
-        said = f"sha256-{one.digest[:SHORT]} ({one.month[:7]}), stage {approval.stage}, serial {approval.serial}"
-        lines.append(_row("bundle", said))
-    signed = f"builder {outcome.builder[:SHORT]}, approver {outcome.approver[:SHORT]}: two keys, both verified"
-    return [*lines, _row("signatures", signed)]
+        gained = f"return {model['total_return']:+.2%}, drawdown {model['max_drawdown']:.2%}"
+        sharpe = f"Sharpe {model['annual_sharpe']:.2f} a year; deflated for {model['trials']} trials: "
+        lines += _rows("backtest", f"{month} {gained}", f"{sharpe}{model['deflated_sharpe']:.4f}")
+    return lines
+
+
+def _bundles(outcome: Outcome) -> list[str]:
+    pairs = zip(outcome.candidates, outcome.approvals, strict=False)
+    values = [f"sha256-{one.digest}" for one in outcome.candidates]
+    said = [f"  {one.month[:7]}: stage {approval.stage}, serial {approval.serial}" for one, approval in pairs]
+    signed = outcome.signatures
+    judged = "REFUSED by the service's reader" if signed.refused else "both verified by the service's own reader"
+    bundle_rows = [line for pair in zip(values, said, strict=False) for line in pair]
+    return [
+        *_rows("bundles", *bundle_rows),
+        *_rows("signatures", f"builder  {signed.builder}", f"approver {signed.approver}", judged),
+    ]
 
 
 def _trading(outcome: Outcome) -> list[str]:
-    counts = outcome.session.counts()
-    did = f"{counts.orders} orders, {counts.fills} fills, {counts.partial} partly filled, {counts.timeouts} timed out"
-    lines = [_row("trading", f"{did}, {counts.swaps} bundle swap{'s' if counts.swaps != 1 else ''}")]
-    for total in outcome.session.pnl:
-        if total.slot is None:
-            fees = ", ".join(f"{fee.amount} {fee.currency}" for fee in total.fees) or "none"
-            unrealized = f"{total.unrealized.amount:+}" if total.unrealized else "unknown"
-            equity = total.equity.amount if total.equity else "unknown"
-            money = f"realized {total.realized.amount:+}, unrealized {unrealized} {total.realized.currency}"
-            lines.append(_row("P&L", f"{money}; fees {fees}; equity {equity}"))
-    whole = (one for one in outcome.session.positions if one.slot is None)
-    return [*lines, *(_row("position", f"{one.quantity} of {one.instrument}") for one in whole)]
+    lines = _rows("trading", str(outcome.session.counts()))
+    total = outcome.total()
+    if total is None:
+        lines += _rows("P&L", "unknown")
+    else:
+        currency = total.realized.currency
+        unrealized = "unknown" if total.unrealized is None else f"{total.unrealized.amount:+,.2f}"
+        fees = ", ".join(f"{fee.amount.normalize():,f} {fee.currency}" for fee in total.fees) or "none"
+        lines += _rows(
+            "P&L",
+            f"{total.equity.amount - CAPITAL:+,.2f} {currency} of paper money: no order left this machine",
+            f"realized {total.realized.amount:+,.2f}, unrealized {unrealized}, fees {fees}",
+            f"equity {total.equity.amount:,.2f} of {CAPITAL:,.2f} {currency}",
+        )
+    whole = [f"{one.quantity} of {one.instrument}" for one in outcome.session.positions if one.slot is None]
+    return lines + _rows("position", *(whole or ["none"]))
 
 
 def _latencies(outcome: Outcome) -> list[str]:
-    lines = [_row("latency", f"{'stage':<12}{'p50 us':>10}{'p99 us':>10}{'count':>10}")]
-    for one in outcome.session.status.latencies:
-        numbers = f"{one.p50_ns / 1_000:>10.1f}{one.p99_ns / 1_000:>10.1f}{one.count:>10}"
-        lines.append(_row("", f"{one.stage:<12}{numbers}"))
-    return lines
+    heads = f"{'stage':<12}{'p50 us':>10}{'p99 us':>10}{'count':>10}"
+    rows = [
+        f"{one.stage:<12}{one.p50_ns / 1_000:>10.1f}{one.p99_ns / 1_000:>10.1f}{one.count:>10,}"
+        for one in outcome.session.status.latencies
+    ]
+    return _rows("latency", heads, *rows)
 
 
 def _proof(outcome: Outcome) -> list[str]:
@@ -215,18 +239,19 @@ def _proof(outcome: Outcome) -> list[str]:
     counted = f"{parity.get('events', 0)} events, {parity.get('actions', 0)} actions"
     verdict = "identical" if parity.get("identical") else "NOT identical"
     rows = f"{features.equal} of {features.rows} online feature rows equal the offline table bit for bit"
-    return [_row("features", rows), _row("replay", f"{counted}: {verdict}")]
+    return [*_rows("features", rows), *_rows("replay", f"{counted}: {verdict}")]
+
+
+def _paths(outcome: Outcome) -> list[str]:
+    return [
+        *_rows("report", str(outcome.html)),
+        *_rows("bundle", str(outcome.bundle)),
+        *_rows("run", str(outcome.place.run)),
+    ]
 
 
 def _what_next(outcome: Outcome) -> list[str]:
-    newest = outcome.candidates[1].digest
-    last = outcome.session.orders[0].client_order_id if outcome.session.orders else "e1-s1-1"
-    return [
-        _row("report", str(outcome.html)),
-        _row("bundle", str(outcome.home / "bundles" / f"sha256-{newest}")),
-        _row("run", str(outcome.run)),
-        _row("what next", f"py_rt trace {last}      an order, back to its raw files"),
-        _row("", f"py_rt parity {outcome.run.name}      the replay again"),
-        _row("", "py_rt ui      the graph of assets, in a browser"),
-        _row("", "py_rt --help      everything else"),
-    ]
+    lines = [""]
+    for step in outcome.next_steps():
+        lines += [f"# {step.what}", step.command]
+    return lines

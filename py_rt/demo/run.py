@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from py_rt.demo import bundles, children, market, proof
@@ -16,13 +13,15 @@ from py_rt.demo.service_file import MS_PER_BAR, write_service_file
 from py_rt.demo.trading import LOOK_S, SLOT, SYMBOL, Desk, Goals, Session
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from py_rt.bundle.statement import Approval
     from py_rt.demo.bundles import Candidate
     from py_rt.demo.children import Child
+    from py_rt.demo.place import Place
     from py_rt.demo.show import Show, Step
 
+INSTANCE = "demo"
 BAR_MS = 40
 """Wall milliseconds of a 15-minute bar: the venue's time runs 22,500 times as fast as ours."""
 
@@ -36,138 +35,144 @@ LEVEL_MIN, LEVEL_MAX = "0.005", "0.12"
 """Sizes of the venue's price levels: a book so thin that orders of the demo's size meet several."""
 
 READY_PATIENCE_S = 30.0
+RECORD_PATIENCE_S = 120.0
 TRADING_MAX_S = 60.0
-BEFORE_SWAP_S = 3.0
+BEFORE_SWAP_S = 2.0
 NS_PER_S = 1_000_000_000
-FASTER_FILLS = {"timeout_seconds": 120, "limit_offset_bps": 1}
+TIMEOUT_AFTER_SWAP_S = 120
+FASTER_FILLS = {"timeout_seconds": TIMEOUT_AFTER_SWAP_S, "limit_offset_bps": 1}
 """What the operator sets after the swap: orders nearer to the market that wait longer."""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where one run lies.
-
-    Attributes:
-        home: the folder of everything that is made.
-        run: folder of the run.
-    """
-
-    home: Path
-    run: Path
-
-    @classmethod
-    def fresh(cls, home: Path) -> Place:
-        """A new run, named by the time."""
-        run = home / "runs" / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run.mkdir(parents=True, mode=0o700)
-        return cls(home, run)
+SHORT = 12
 
 
-def run_demo(home: Path, show: Show, *, goals: Goals | None = None) -> Outcome:
+def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome:
     """Make assets, approve two bundles, trade on paper with a swap, replay.
 
     Args:
-        home: the folder of everything that is made.
+        place: where.
         show: where progress is told.
         goals: what the run must contain.
 
     Raises:
-        DemoError: a step failed; the message says which and why.
+        DemoError: a step failed; the message says why, `show.at` which.
         PyRtError: of the part that failed.
     """
     began = time.monotonic()
     goals = goals or Goals()
-    with show.step("keys") as step:
-        made = bundles.make_keys(home)
+    with show.step("keys", "one key for each role of a house") as step:
+        made = bundles.make_keys(place.home)
         step.result(f"{len(made)} keys made, trusted for paper only" if made else "those of an earlier run")
-    with show.step("assets") as step:
-        assets, candidates = make_assets(home, step)
-    place = Place.fresh(home)
-    approvals: list[Approval] = []
+    with show.step("assets", "tables, features, models, backtests and signed candidates, by Dagster") as step:
+        assets, candidates = make_assets(place, step)
     with ExitStack() as stack:
-        with show.step("venue") as step:
+        with show.step("venue", "a simulated venue, and the service beside it") as step:
             service, desk = open_market(place, stack, step)
-        with show.step("deploy") as step:
-            approvals.append(deploy(place.home, candidates[0], step))
-        with show.step("trading") as step:
-            session = trade(desk, place.home, candidates, goals, approvals, step)
-        with show.step("stop") as step:
+        with show.step("deploy", "approve the first bundle; the sensor finds it and commands the service") as step:
+            approvals = [deploy(place, candidates[0], step)]
+        with show.step("trading", f"on paper, until there are {goals}") as step:
+            session = trade(desk, place, candidates, goals, approvals, step)
+        with show.step("stop", "pause, cancel what works, then SIGTERM") as step:
+            session = desk.settle(session)
             status = service.stop()
-            step.result(f"SIGTERM: orders cancelled, reconciled, record on disk, exit status {status}")
-    with show.step("replay") as step:
-        verdict = proof.parity(place.run, home)
+            step.result(f"orders cancelled, account reconciled, record on disk: exit status {status}")
+    with show.step("replay", "the record again, from its first event, in a fresh process") as step:
+        verdict = proof.parity(place)
         step.result("identical" if verdict.get("identical") else "NOT identical")
-    with show.step("features") as step:
-        matched = proof.match_features(home, place.run)
+    with show.step("features", "what decided, against the table of research") as step:
+        matched = proof.match_features(place.home, place.run)
         step.result(f"{matched.equal} of {matched.rows} rows equal the offline table")
-    builder, approver = bundles.signers(home)
     return Outcome(
         assets=assets,
         candidates=candidates,
-        approvals=(approvals[0], approvals[1]),
-        builder=builder,
-        approver=approver,
+        approvals=tuple(approvals),
+        signatures=proof.signatures(place.home, approvals),
         session=session,
         goals=goals,
         exit_status=status,
         features=matched,
         parity=verdict,
-        home=home,
-        run=place.run,
+        place=place,
         seconds=time.monotonic() - began,
     )
 
 
-def make_assets(home: Path, step: Step) -> tuple[dict[str, Any], tuple[Candidate, Candidate]]:
+def make_assets(place: Place, step: Step) -> tuple[dict[str, Any], tuple[Candidate, Candidate]]:
     """Run the main job; its summary, and the two newest candidates.
 
     Raises:
         DemoError: it failed.
     """
-    summary: dict[str, Any] = {}
-    failed: list[str] = []
-    done = 0
-
-    def hear(line: dict[str, Any]) -> None:
-        nonlocal done
-        match line["event"]:
-            case "step_started":
-                step.progress(line["step"])
-            case "step_finished":
-                done += 1
-                many = f", {line['partitions']} partitions" if line.get("partitions", 1) > 1 else ""
-                step.note(f"{line['step']}{many}  {line['seconds']:.1f} s")
-            case "check" if not line["passed"] and line["severity"] == "ERROR":
-                failed.append(f"check {line['check']} of {line['asset']} failed")
-            case "step_failed" | "error":
-                failed.append(f"{line.get('step', 'run')}: {line['error']}")
-            case "stderr":
-                failed.append(line["text"])
-            case "summary":
-                summary.update(line)
-
-    status = children.run_module("pipelines.run", ["--job", "main_job", "--json"], home=home, on_line=hear)
-    if status != 0 or not summary:
-        raise DemoError("\n".join(["the assets could not be made", *failed]))
+    heard = Heard(step)
+    log = place.log("assets")
+    status = children.hear_module("pipelines.run", ["--job", "main_job", "--json"], place, log, heard.hear)
+    if status != 0 or not heard.summary:
+        said = heard.failed or [f"python -m pipelines.run ended with {status} and said nothing about it"]
+        raise DemoError("\n".join([*said, f"log: {log}"]))
+    summary = heard.summary
     made = f"{summary['materializations']} materialisations of {summary['assets']} assets"
     step.result(f"{made}, {summary['checks_passed']} checks passed")
-    return summary, bundles.newest_two(home)
+    return summary, bundles.newest_two(place.home)
+
+
+class Heard:
+    """What the run of assets has said.
+
+    Attributes:
+        summary: its last line.
+        failed: what went wrong, a line each.
+    """
+
+    def __init__(self, step: Step) -> None:
+        """Nothing yet.
+
+        Args:
+            step: where it is told.
+        """
+        self._step = step
+        self._done = 0
+        self.summary: dict[str, Any] = {}
+        self.failed: list[str] = []
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        """Take one line."""
+        match line["event"]:
+            case "step_started":
+                self._step.progress(f"{line['step']}, {self._done} done before")
+            case "step_finished":
+                self._done += 1
+                many = f", {line['partitions']} partitions" if line.get("partitions", 1) > 1 else ""
+                self._step.note(f"{line['step']}{many}  {line['seconds']:.1f} s")
+            case "check" if not line["passed"]:
+                failed = f"check {line['check']} of {line['asset']}"
+                if line["severity"] == "ERROR":
+                    self.failed.append(f"{failed} failed: {line['metadata']}")
+                else:
+                    self._step.note(f"{failed} warns")
+            case "step_failed" | "error":
+                self.failed.append(f"{line.get('step', 'run')}: {line['error']}")
+            case "summary":
+                self.summary = dict(line)
 
 
 def open_market(place: Place, stack: ExitStack, step: Step) -> tuple[Child, Desk]:
-    """Start venue and service."""
-    bars = place.run / "bars.csv"
+    """Start venue and service; they end with the stack, the service first.
+
+    Raises:
+        DemoError: one of them did not start.
+    """
+    bars = place.work / "bars.csv"
     market.write_bars(place.home, bars)
     key = children.ApiKey.fresh()
     first = market.day_ns(FIRST_DAY)
     options = VenueOptions(bars, first, HISTORY, BAR_MS, SEED, BALANCE, (LEVEL_MIN, LEVEL_MAX))
-    venue, addresses = children.start_venue(options, key, place.run / "venue.log")
+    venue, addresses = children.start_venue(options, key, place.log("venue"))
     stack.enter_context(venue)
-    config = place.run / "service.toml"
-    write_service_file(config, home=place.home, name="demo", slot=SLOT, symbol=SYMBOL, bar_ms=BAR_MS, venue=addresses)
-    service, live = children.start_service(config, place.run, key, place.run / "service.log")
+    config = place.work / "service.toml"
+    write_service_file(config, home=place.home, name=INSTANCE, slot=SLOT, symbol=SYMBOL, bar_ms=BAR_MS, venue=addresses)
+    service, live = children.start_service(config, place.work, key, place.log("service"))
     stack.enter_context(service)
-    desk = Desk(live["endpoints"]["command"], place.home / "keys", "demo")
+    desk = Desk(live["endpoints"]["command"], place.home / "keys", INSTANCE)
     stack.callback(desk.close)
     desk.wait_until_ready(READY_PATIENCE_S)
     faster = MS_PER_BAR // BAR_MS
@@ -175,57 +180,57 @@ def open_market(place: Place, stack: ExitStack, step: Step) -> tuple[Child, Desk
     return service, desk
 
 
-def deploy(home: Path, candidate: Candidate, step: Step) -> Approval:
+def deploy(place: Place, candidate: Candidate, step: Step) -> Approval:
     """Approve a bundle, make its asset `approved_bundle`, and let the sensor bring it to the service.
 
     Raises:
         DemoError: it was not deployed, or not recorded.
     """
-    approval = bundles.approve_for_paper(home, candidate.digest, SLOT)
+    approval = bundles.approve_for_paper(place.home, candidate.digest, SLOT)
     record = ["--select", "approved_bundle", "--partition", candidate.month, "--json"]
-    recorded: list[dict[str, Any]] = []
     replies: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        recording = beside.submit(children.run_module, "pipelines.run", record, home=home, on_line=recorded.append)
-        status = children.run_module("pipelines.deploy", ["--json"], home=home, on_line=replies.append)
-    reply = replies[0] if replies else {}
-    if status != 0 or [done["digest"] for done in reply.get("deployed", ())] != [candidate.digest]:
-        raise DemoError(f"{candidate.digest} was not deployed: {reply}")
-    if recording.result() != 0:
-        raise DemoError(f"approved_bundle of {candidate.month} was not made: {recorded[-1:]}")
+    recording_log, log = place.log("approved_bundle"), place.log("deploy")
+    with children.start_module("pipelines.run", record, place, recording_log) as recording:
+        status = children.hear_module("pipelines.deploy", ["--json"], place, log, replies.append)
+        reply = replies[-1] if replies else {}
+        if status != 0 or [done["digest"] for done in reply.get("deployed", ())] != [candidate.digest]:
+            said = "; ".join(reply.get("failed", ())) or reply.get("reason") or f"it ended with {status}"
+            raise DemoError(f"the sensor did not deploy sha256-{candidate.digest[:SHORT]}: {said}\nlog: {log}")
+        if recording.wait(RECORD_PATIENCE_S) != 0:
+            raise recording.failure(f"did not make approved_bundle of {candidate.month}")
     done = reply["deployed"][0]
-    step.result(
-        f"sha256-{candidate.digest[:12]} approved; the sensor deployed serial {done['serial']} to {done['instance']}"
-    )
+    name = f"sha256-{candidate.digest[:SHORT]}"
+    step.result(f"{name} approved; the sensor deployed serial {done['serial']} to {done['instance']}")
     return approval
 
 
 def trade(  # each is a different part of the run
     desk: Desk,
-    home: Path,
+    place: Place,
     candidates: tuple[Candidate, Candidate],
     goals: Goals,
     approvals: list[Approval],
     step: Step,
 ) -> Session:
     """Trade until the goals are reached: the first bundle, a swap under way, then orders nearer to the market."""
-    timeout_ns = bundles.order_timeout_s(home, candidates[0].digest) * NS_PER_S
+    first, second = (candidate.digest for candidate in candidates)
+    timeouts_ns = {
+        first: bundles.order_timeout_s(place.home, first) * NS_PER_S,
+        second: TIMEOUT_AFTER_SWAP_S * NS_PER_S,
+    }
     ends = time.monotonic() + TRADING_MAX_S
-    session = desk.look(None, timeout_ns)
+    session = desk.look(None, timeouts_ns)
     is_swapped = False
     while session.missing(goals) and time.monotonic() < ends:
         time.sleep(LOOK_S)
-        session = desk.look(session, timeout_ns)
+        session = desk.look(session, timeouts_ns)
         counts = session.counts()
-        step.progress(f"{counts.orders} orders, {counts.fills} fills", min(1.0, step.seconds / TRADING_MAX_S))
+        step.progress(str(counts), counts.share_of(goals))
         if not is_swapped and step.seconds > BEFORE_SWAP_S:
-            approvals.append(deploy(home, candidates[1], step))
-            step.note(f"swapped to sha256-{candidates[1].digest[:12]} between two events")
+            approvals.append(deploy(place, candidates[1], step))
             for name, value in FASTER_FILLS.items():
                 desk.client.set_parameter(SLOT, name, value)
             is_swapped = True
-    counts = session.counts()
-    step.result(
-        f"{counts.orders} orders, {counts.fills} fills, {counts.partial} partly filled, {counts.timeouts} timed out"
-    )
+            step.note(f"swapped to sha256-{second[:SHORT]} between two events; orders now nearer to the market")
+    step.result(str(session.counts()))
     return session
