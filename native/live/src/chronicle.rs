@@ -120,9 +120,20 @@ impl Chronicle {
         if self.orders.insert(id, known).is_none() {
             self.made.push_back(id);
         }
-        if self.made.len() > ORDERS_KEPT
-            && let Some(oldest) = self.made.pop_front()
-        {
+        if self.made.len() > ORDERS_KEPT {
+            self.forget_one();
+        }
+    }
+
+    /// Forgets the oldest order that has ended: one that may still trade is not forgotten for any number of others.
+    fn forget_one(&mut self) {
+        let has_ended = |id: &ClientOrderId| {
+            let known = self.orders.get(id);
+            known.is_none_or(|known| known.order.status.is_terminal())
+        };
+        // More orders are kept than can be open.
+        let at = self.made.iter().position(has_ended).unwrap_or(0);
+        if let Some(oldest) = self.made.remove(at) {
             self.orders.remove(&oldest);
         }
     }
@@ -319,6 +330,27 @@ mod tests {
         assert!(order.venue_order_id.is_some());
         assert_eq!(chronicle.deeds(SlotId(1)).fills, 2);
         assert_eq!(chronicle.orders(None, true, 10).0.len(), 0);
+    }
+
+    #[test]
+    fn an_open_order_is_remembered_however_many_were_denied_since() {
+        let mut chronicle = Chronicle::default();
+        let many = u32::try_from(ORDERS_KEPT).unwrap() + 10;
+        chronicle.made(Timestamp::EPOCH, &request(0), OrderStatus::Submitted, None, None);
+        for counter in 1..many {
+            chronicle.made(
+                Timestamp::EPOCH,
+                &request(counter),
+                OrderStatus::Denied,
+                None,
+                None,
+            );
+        }
+        let (open, more) = chronicle.orders(None, true, 10);
+        let ids: Vec<_> = open.iter().map(|order| order.request.client_order_id).collect();
+        assert_eq!((ids, more), (vec![id(0)], false));
+        let (all, _) = chronicle.orders(None, false, usize::MAX - 1);
+        assert_eq!(all.len(), ORDERS_KEPT);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One event after the other through the engine: recorded, decided, recorded, carried out.
 
-use domain::{Epoch, Timestamp};
+use domain::{Epoch, MarketEvent, Timestamp};
 use engine::{
     Actions, BundleActivated, Command, CommandId, CommandKind, Engine, Event, EventBody, SlotProgram,
 };
@@ -86,6 +86,9 @@ impl Driver {
         self.out.rings.show_event(ts, &event.body);
         self.out.teller.tell_event(ts, &event.body);
         self.out.counters.events.add_one();
+        if matches!(event.body, EventBody::Market(MarketEvent::BookInvalid(_))) {
+            self.out.counters.books_given_up.add_one();
+        }
         self.out
             .counters
             .actions

@@ -87,6 +87,9 @@ counters! {
     actions: Total,
     /// Market messages that could not be read.
     market_malformed: Total,
+    /// Books given up until their next snapshot: gaps, crossed or contradicted books, messages that could not be read,
+    /// lost streams.
+    books_given_up: Total,
     /// Account messages that could not be read.
     account_malformed: Total,
     /// Bars that closed.
