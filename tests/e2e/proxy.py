@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 BACKLOG = 64
 CHUNK_BYTES = 1 << 16
 CONNECT_TIMEOUT_S = 5.0
+TEXT_FRAME = 0x81
+SHORTEST_HEAD, LONGEST_HEAD = 2, 10
 
 
 class CutProxy:
@@ -25,6 +27,7 @@ class CutProxy:
         self._venue_port = 0
         self._whole = threading.Event()
         self._whole.set()
+        self._deaf = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._alter: Callable[[bytes], bytes | None] | None = None
@@ -46,7 +49,12 @@ class CutProxy:
 
     def mend(self) -> None:
         """Lets connections through again."""
+        self._deaf.clear()
         self._whole.set()
+
+    def hush(self) -> None:
+        """Loses whatever the venue says on the connections that are open; cut them afterwards."""
+        self._deaf.set()
 
     def alter_next(self, alter: Callable[[bytes], bytes | None]) -> None:
         """Shows chunks from the venue to `alter` until it answers with what shall be passed on in its place."""
@@ -83,7 +91,8 @@ class CutProxy:
     def _forward(self, source: socket.socket, target: socket.socket, from_venue: bool) -> None:
         try:
             while chunk := source.recv(CHUNK_BYTES):
-                target.sendall(self._altered(chunk) if from_venue else chunk)
+                if not (from_venue and self._deaf.is_set()):
+                    target.sendall(self._altered(chunk) if from_venue else chunk)
         except OSError:
             pass
         finally:
@@ -116,3 +125,43 @@ def _end(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
+
+
+def frames(chunk: bytes) -> list[tuple[int, int, int]]:
+    """Whole WebSocket text frames as servers send them, not masked: first byte, first byte of the text, end.
+
+    Empty for a chunk that is anything else, or ends within a frame.
+
+    >>> frames(b"\\x81\\x02{}\\x81\\x01x")
+    [(0, 2, 4), (4, 6, 7)]
+    >>> frames(b"HTTP/1.1 200 OK")
+    []
+    """
+    found: list[tuple[int, int, int]] = []
+    at = 0
+    while at < len(chunk):
+        head = chunk[at : at + LONGEST_HEAD]
+        if len(head) < SHORTEST_HEAD or head[0] != TEXT_FRAME:
+            return []
+        more = {126: 2, 127: 8}.get(head[1], 0)
+        text = at + SHORTEST_HEAD + more
+        size = int.from_bytes(head[SHORTEST_HEAD : SHORTEST_HEAD + more]) if more else head[1]
+        found.append((at, text, text + size))
+        at = text + size
+    return found if at == len(chunk) else []
+
+
+def without_frame(chunk: bytes, mark: bytes) -> bytes | None:
+    """The chunk without its first frame that holds the mark; `None` where there is none."""
+    for begin, text, end in frames(chunk):
+        if mark in chunk[text:end]:
+            return chunk[:begin] + chunk[end:]
+    return None
+
+
+def with_broken_frame(chunk: bytes, mark: bytes) -> bytes | None:
+    """The chunk with one byte changed in its first frame that holds the mark; `None` where there is none."""
+    for _, text, end in frames(chunk):
+        if mark in chunk[text:end]:
+            return chunk[:text] + b"?" + chunk[text + 1 :]
+    return None

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import py_rt_core
 import pytest
 
 from py_rt.bridge.commands import Scope
 from py_rt.bridge.vocabulary import ControlLevel, OrderStatus, ServiceState, Side
 from tests.contract.live_service import SLOT, until
-from tests.e2e.trading import INSTRUMENT, Behavior, Trading, booked, slot_position
+from tests.e2e.trading import INSTRUMENT, Behavior, Trading, assert_all_agree, booked, slot_position
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,15 +40,6 @@ SEED = 11
 
 def ids_of(orders: list[dict[str, Any]], epoch: int) -> set[str]:
     return {order["clientOrderId"] for order in orders if order["clientOrderId"].startswith(f"e{epoch}-")}
-
-
-def assert_sent_once(service: Trading) -> None:
-    """The venue got no order twice, and none that the record does not know."""
-    orders = service.market.orders()
-    counts = Counter(order["clientOrderId"] for order in orders)
-    assert max(counts.values()) == 1
-    unknown = [one for one in counts if py_rt_core.trace_order(service.run / "journal", one) is None]
-    assert unknown == []
 
 
 def rest_by_hand(service: Trading, price: str) -> str:
@@ -137,15 +126,6 @@ def assert_the_same_goes_on(before: Snapshot, after: Snapshot, digest: str) -> N
     assert levels == {SLOT: ControlLevel.RUNNING, 2: ControlLevel.KILLED}
     active = {slot.slot: slot.active.digest for slot in after.status.slots if slot.active}
     assert active == {SLOT: digest}
-
-
-def assert_all_agree(service: Trading) -> int:
-    """Record, venue and replay tell one story; the lives that are in it."""
-    assert_sent_once(service)
-    verdict = service.parity()
-    assert verdict["identical"], verdict
-    assert "a person must look" not in service.log
-    return int(verdict["lives"])
 
 
 def test_lives_that_end_at_any_moment_leave_no_trace_but_their_record(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -67,18 +68,21 @@ class Behavior:
         offset_bps: of a limit order from the mid.
         timeout_seconds: life of an unfilled order, venue time.
         size: share of the slot's equity.
+        threshold: of both entry and exit; at `0.0` it always wants to hold a position.
     """
 
     order_type: str = "market"
     offset_bps: int = 5
     timeout_seconds: int = 1_800
     size: str = "0.05"
+    threshold: str = "0.50"
 
     def text(self, golden: str) -> str:
         """The strategy file."""
         changes = {
             "lookback_period": "0",
-            "exit_threshold": "0.50",
+            "entry_threshold": self.threshold,
+            "exit_threshold": self.threshold,
             "position_size_pct": self.size,
             "order_type": f'"{self.order_type}"',
             "limit_offset_bps": str(self.offset_bps),
@@ -201,10 +205,22 @@ class Trading(LiveService):
             ready = {name: url.replace(f":{port}", f":{self.proxy.port}") for name, url in ready.items()}
         return venue, ready
 
+    def start(self) -> None:
+        """A new life; returns when its doors are open."""
+        service = self.spawn()
+
+        def is_open() -> bool:
+            assert service.poll() is None, f"the service has ended:\n{self.log[-4_000:]}"
+            file = self.run / "live.json"
+            return file.exists() and self.live["pid"] == service.pid
+
+        until(is_open, "an open service")
+
     def spawn(self) -> subprocess.Popen[bytes]:
         """A new life, not waited for."""
         command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
-        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
+        keys = {"PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
+        environment = {**os.environ, **keys, "NO_COLOR": "1"}
         with (self.home / "service.log").open("ab") as log:
             self.service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         return self.service
@@ -288,3 +304,22 @@ def booked(service: Trading) -> dict[int, tuple[str | None, Decimal]]:
     found = {fill.trade_id: (fill.client_order_id, fill.quantity) for fill in fills.fills}
     assert len(found) == len(fills.fills), "a trade was booked twice"
     return found
+
+
+def assert_sent_once(service: Trading) -> None:
+    """The venue got no order twice, and none that the record does not know."""
+    orders = service.market.orders()
+    counts = Counter(order["clientOrderId"] for order in orders)
+    assert max(counts.values()) == 1
+    unknown = [one for one in counts if py_rt_core.trace_order(service.run / "journal", one) is None]
+    assert unknown == []
+
+
+def assert_all_agree(service: Trading) -> int:
+    """Record, venue and replay tell one story; the lives that are in it."""
+    assert_sent_once(service)
+    verdict = service.parity()
+    assert verdict["identical"], verdict
+    told = [line for line in service.log.splitlines() if "a person must look" in line]
+    assert [line for line in told if "BundleExpired" not in line] == []
+    return int(verdict["lives"])
