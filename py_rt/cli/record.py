@@ -137,7 +137,7 @@ def trace_text(found: dict[str, Any]) -> str:
     signal = found["signal"]
     if signal:
         lines.append(f"  signal of the bar closed {when(signal['ts_close'])}: probability {signal['probability']:.4f}")
-    lines += _origin_lines(found) if found["bundle"] else ["  no bundle was running: sent by hand"]
+    lines += _origin_lines(found) if found["bundle"] else ["  no bundle sent it: a person did, by hand"]
     lines.append("what became of it")
     lines += [f"  {when(ts)}  {text}" for ts, text in found["steps"]]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import py_rt_core
 import pytest
 import zmq
 
@@ -199,7 +200,7 @@ def test_a_deployment_shows_before_and_after_and_a_rollback_goes_back(
     assert store.alias(SLOT, "champion") == digest
 
 
-def test_an_order_by_hand_is_named_filled_and_listed(shell: Shell, digest: str) -> None:
+def test_an_order_by_hand_is_named_filled_and_listed(service: LiveService, shell: Shell, digest: str) -> None:
     sent = shell.json("order", "new", "buy", "0.5", "--instrument", SYMBOL)
     name = sent["client_order_id"]
     assert sent["orders"][0]["price_currency"] == "USDT"
@@ -211,6 +212,9 @@ def test_an_order_by_hand_is_named_filled_and_listed(shell: Shell, digest: str) 
     assert "price USDT" in shell("fills").out
     held = {row["slot"]: row["quantity"] for row in shell.json("positions")["positions"]}
     assert held[SLOT] == held[None] != "0"
+    traced = py_rt_core.trace_order(service.run / "journal", name)
+    assert traced is not None
+    assert (traced["bundle"], traced["signal"]) == (None, None), "no bundle sent it, though one runs"
 
 
 def test_watching_begins_with_the_state_and_tells_what_happens(service: LiveService, shell: Shell, digest: str) -> None:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::{ClientOrderId, SlotId};
-use engine::{Action, EventBody, Signal};
+use engine::{Action, CommandKind, EventBody, Signal};
 use journal::codec::{RecordedAction, decode_action, describe};
 use journal::frame::Kind;
 use journal::{Reader, RecordBody};
@@ -23,6 +23,8 @@ struct Trace {
     /// The last signal of each slot.
     signals: BTreeMap<SlotId, Signal>,
     order: Option<Origin>,
+    /// The event at hand is an order that a person asked for.
+    by_hand: bool,
     /// What became of it, in words: engine time and text.
     steps: Vec<(i64, String)>,
 }
@@ -85,6 +87,7 @@ pub(crate) fn trace_order<'py>(
 
 impl Trace {
     fn input(&mut self, body: &EventBody<'_>, wanted: ClientOrderId, ts: i64, payload: &[u8]) {
+        self.by_hand = matches!(body, EventBody::Command(command) if matches!(command.kind, CommandKind::ManualOrder(_)));
         let concerns = matches!(body, EventBody::OrderReport(report) if report.client_order_id == wanted);
         if concerns {
             self.steps.push((ts, describe(Kind::Event, payload)));
@@ -105,8 +108,9 @@ impl Trace {
                     ts,
                     event,
                     text: describe(Kind::Action, payload),
-                    bundle: self.running.get(&wanted.slot).cloned(),
-                    signal: self.signals.get(&wanted.slot).copied(),
+                    // A person's order comes from no bundle, whatever runs beside it.
+                    bundle: self.running.get(&wanted.slot).filter(|_| !self.by_hand).cloned(),
+                    signal: self.signals.get(&wanted.slot).filter(|_| !self.by_hand).copied(),
                 });
                 false
             }
