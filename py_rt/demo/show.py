@@ -94,7 +94,13 @@ class Show:
             clock: monotonic seconds.
         """
         self._console = Console(
-            file=stream, quiet=quiet, highlight=False, soft_wrap=True, markup=False, force_terminal=terminal
+            file=stream,
+            quiet=quiet,
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+            emoji=False,
+            force_terminal=terminal,
         )
         self._moves = self._console.is_terminal and not quiet
         self._bar: Progress | None = None
