@@ -7,17 +7,19 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from assets.outputs import code_version, picture
+from assets.outputs import picture
+from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
+from assets.versions import code_version
 from py_rt.analysis import visualization
-from py_rt.backtesting import books, engine, evaluation, performance
+from py_rt.backtesting import engine, evaluation, historical_replay, performance
 from py_rt.backtesting.engine import BacktestConfig, ThresholdModel
 from py_rt.backtesting.evaluation import Control, Evaluation, evaluate, history_volatility, random_control
 from py_rt.backtesting.historical_replay import Replay, bars_replay
@@ -47,12 +49,6 @@ LUCK = (
 )
 
 Files = dict[str, bytes]
-
-
-def _version() -> str:
-    """The code that makes a backtest, and the two files that it reads."""
-    parts = [code_version(engine, evaluation, books).encode(), STRATEGY_FILE.read_bytes(), LIMITS_FILE.read_bytes()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 # The whole month before warms the features and says how volatile the market is.
@@ -92,7 +88,9 @@ def _study_data(study: Files) -> str:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=_version(),
+    code_version=code_version(
+        __name__, engine, evaluation, historical_replay, visualization, files=[STRATEGY_FILE, LIMITS_FILE]
+    ),
     kinds={"rust", "plotly"},
     io_manager_key="artifacts",
     ins={"clean_bars": dg.AssetIn(partition_mapping=_with_month_before)},
@@ -138,11 +136,15 @@ def backtest_threshold(
     yield from _checks(evaluated, random_control(replay, assumed))
 
 
+def _page_name(month: str) -> str:
+    return f"backtest_threshold-{month}.html"
+
+
 def _write_page(reports: Path, month: str, replay: Replay, evaluated: Evaluation) -> Path:
     """Write the HTML page; the same page under the same name for the same month."""
     provenance = {key: str(value) for key, value in evaluated.base.strategy.record().items()}
     report = evaluated.report(replay, title=f"backtest_threshold {month}", provenance=provenance)
-    page = reports / f"backtest_threshold-{month}.html"
+    page = reports / _page_name(month)
     reports.mkdir(parents=True, exist_ok=True)
     page.write_text(visualization.html_report(report), encoding="utf-8")
     return page
@@ -163,6 +165,8 @@ def _output(evaluated: Evaluation, page: Path) -> dg.Output[Files]:
         data_version=dg.DataVersion(hashlib.sha256(content.encode()).hexdigest()),
         metadata={
             **_shown(evaluated),
+            "dataset_id": evaluated.base.dataset_id,
+            "trial_ids": list(evaluated.trial_ids),
             "equity": picture(png, page.stem),
             "report": dg.MetadataValue.path(str(page)),
             "report_url": dg.MetadataValue.url(page.absolute().as_uri()),
@@ -223,7 +227,7 @@ def _checks(evaluated: Evaluation, control: Control) -> Iterator[dg.AssetCheckRe
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(performance),
+    code_version=code_version(__name__, performance),
     kinds={"json"},
     io_manager_key="artifacts",
     check_specs=[
@@ -242,9 +246,12 @@ def overfit_report(
     head = ledger.head()
     anchor = ledger.anchor(datasets)
     body = {**numbers, "datasets": datasets, "ledger": {"count": anchor.count, "sha256": anchor.sha256}}
+    content = json.dumps(body, sort_keys=True, allow_nan=False).encode()
+    found = {key: value for key, value in numbers.items() if value is not None}
     yield dg.Output(
-        {"overfit.json": json.dumps(body, sort_keys=True, allow_nan=False).encode()},
-        metadata={key: value for key, value in numbers.items() if value is not None},
+        {"overfit.json": content},
+        data_version=dg.DataVersion(hashlib.sha256(content).hexdigest()),
+        metadata={**found, "datasets": datasets, "ledger_count": anchor.count, "ledger_sha256": anchor.sha256},
     )
     missing = set(run["trial_ids"]) - {trial.trial_id for trial in ledger.trials(datasets)}
     yield dg.AssetCheckResult(
@@ -268,3 +275,19 @@ def _luck(equity: pl.DataFrame, sharpes: list[float], bar_ns: int) -> dict[str, 
     curve = equity["equity"].to_numpy()
     numbers = performance.summarize(curve, bar_ns=bar_ns, trade_pnls=[], traded_notional=0.0, trial_sharpes=sharpes)
     return {name: value for name, value in numbers.to_dict().items() if name in LUCK}
+
+
+def _run_lost(outside: Outside, made: Made) -> str | None:
+    if not (outside.reports / _page_name((made.partition or "")[:7])).is_file():
+        return "its report page is gone"
+    kept = outside.trials.get(str(made.metadata.get("dataset_id")), frozenset())
+    return None if kept.issuperset(made.metadata.get("trial_ids", ())) else "the ledger has lost its trials"
+
+
+def _tried_since(outside: Outside, made: Made) -> str | None:
+    head = outside.anchor(made.metadata.get("datasets", ()))
+    counted = (made.metadata.get("ledger_count"), made.metadata.get("ledger_sha256"))
+    return None if counted == (head.count, head.sha256) else "the ledger holds other trials of its data"
+
+
+OUTSIDE: Mapping[str, Question] = {"backtest_threshold": _run_lost, "overfit_report": _tried_since}

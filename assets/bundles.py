@@ -14,8 +14,9 @@ import polars as pl
 from pydantic import Field
 
 from assets.backtests import LIMITS_FILE, STRATEGY_FILE
-from assets.outputs import code_version
+from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
+from assets.versions import code_version
 from py_rt.bundle import build, candidate, gates, keys, manifest, provenance, verdict
 from py_rt.bundle.build import BuiltBundle
 from py_rt.bundle.candidate import Parts
@@ -34,6 +35,8 @@ TABLES = {"raw_bars": "raw", "clean_bars": "cleaned", "features_bar": "features"
 WAITS = {"py_rt/waits_for": "approval"}
 """Tag of what no job makes by itself: a person comes first."""
 
+NOT_SIGNED = "not signed"
+
 Files = dict[str, bytes]
 
 _with_month_before = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
@@ -42,7 +45,9 @@ _with_month_before = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexi
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(build, candidate, gates, manifest, provenance),
+    code_version=code_version(
+        __name__, build, candidate, gates, manifest, provenance, verdict, files=[STRATEGY_FILE, LIMITS_FILE]
+    ),
     kinds={"rust"},
     io_manager_key="artifacts",
     ins={"clean_bars": dg.AssetIn(partition_mapping=_with_month_before)},
@@ -153,7 +158,7 @@ def _candidate(built: BuiltBundle, passed: Gates, found: Verdict, signer: str | 
             "digest": built.digest,
             "path": dg.MetadataValue.path(str(built.folder)),
             "new": built.created,
-            "builder": signer or "not signed",
+            "builder": signer or NOT_SIGNED,
             "gates": dg.MetadataValue.md(listed),
         },
     )
@@ -191,7 +196,7 @@ class ApprovalSettings(dg.Config):
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(verdict),
+    code_version=code_version(__name__, verdict, files=[LIMITS_FILE]),
     kinds={"rust"},
     io_manager_key="artifacts",
     tags=WAITS,
@@ -243,3 +248,21 @@ def _approved(store: BundleStore, found: Verdict) -> dg.Output[Files]:
             **{name: facts[name] for name in shown},
         },
     )
+
+
+def _candidate_changed(outside: Outside, made: Made) -> str | None:
+    digest, signer = str(made.metadata.get("digest")), made.metadata.get("builder")
+    if not outside.store.folder(digest).is_dir():
+        return "its bundle is gone from the store"
+    if outside.builder not in {None, signer}:
+        return "there is a builder key now" if signer == NOT_SIGNED else "the builder has another key now"
+    if signer != NOT_SIGNED and not outside.store.signature(digest, "builder").is_file():
+        return "its signature is gone"
+    return None
+
+
+def _approval_looked_at(_outside: Outside, _made: Made) -> str | None:
+    return "an approval is looked at every time: it ends by itself"
+
+
+OUTSIDE: Mapping[str, Question] = {"candidate_bundle": _candidate_changed, "approved_bundle": _approval_looked_at}

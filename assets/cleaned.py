@@ -1,15 +1,22 @@
 """Cleaned: staged, then checked, then published to `clean_bars` and `quarantined_bars`."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
-from assets.outputs import code_version, declared, picture, published
+from assets.outputs import declared, picture, published
+from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run, with_lookback
+from assets.versions import code_version
 from py_rt.data import cleaning, fixed_point, schemas, timestamps
 from py_rt.data.bar_chart import closes_png
 from py_rt.data.schemas import CLEAN_BARS, QUARANTINED_BARS, STAGED_BARS
+from py_rt.defaults import default_root
 
-_CODE = code_version(cleaning, fixed_point, schemas, timestamps)
+_SUITE = default_root() / "config" / "expectations" / "clean_bars.json"
+_CODE = code_version(__name__, "assets.checks", cleaning, fixed_point, schemas, timestamps, files=[_SUITE])
+"""Checks count too: what passed weaker ones has not passed these."""
 
 
 @dg.asset(
@@ -30,7 +37,7 @@ def staged_bars(
     reasons = staged["reason"].drop_nulls().value_counts(sort=True)
     kept_out = dict(reasons.iter_rows())
     context.log.info("staged %d rows; kept out: %s", staged.height, kept_out or "none")
-    return published(context, staged, STAGED_BARS, metadata={"kept_out": kept_out})
+    return published(context, staged, STAGED_BARS, metadata={"kept_out": kept_out, "rules": str(bar_rules)})
 
 
 @dg.asset(
@@ -69,3 +76,10 @@ def quarantined_bars(context: dg.AssetExecutionContext, staged_bars: pl.DataFram
     out = cleaning.quarantined(staged_bars)
     context.log.info("kept out %d rows", out.height)
     return published(context, out, QUARANTINED_BARS)
+
+
+def _rules_changed(outside: Outside, made: Made) -> str | None:
+    return "the instrument's rules changed" if str(outside.rules) != made.metadata.get("rules") else None
+
+
+OUTSIDE: Mapping[str, Question] = {"staged_bars": _rules_changed}

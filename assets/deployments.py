@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.bundles import GROUP
-from assets.outputs import code_version
+from assets.versions import code_version
 from py_rt.bridge.commands import CommandError, SignerError
 from py_rt.bridge.services import RunFolders
 from py_rt.bundle import deploy

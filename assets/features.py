@@ -3,8 +3,9 @@
 import dagster as dg
 import polars as pl
 
-from assets.outputs import code_version, published
+from assets.outputs import published
 from assets.partitions import daily, days_of, single_run
+from assets.versions import code_version
 from py_rt.data.schemas import FEATURES_BAR, LABELS
 from py_rt.data.storage import DayWindow
 from py_rt.defaults import default_root
@@ -27,7 +28,12 @@ _before = dg.TimeWindowPartitionMapping(start_offset=-LOOKBACK_DAYS, allow_nonex
 _after = dg.TimeWindowPartitionMapping(end_offset=1, allow_nonexistent_upstream_partitions=True)
 
 
-@dg.asset(group_name=GROUP, code_version=code_version(technical), kinds={"toml"}, io_manager_key="artifacts")
+@dg.asset(
+    group_name=GROUP,
+    code_version=code_version(__name__, technical, files=[FEATURE_FILE]),
+    kinds={"toml"},
+    io_manager_key="artifacts",
+)
 def feature_spec() -> dg.Output[Files]:
     """The feature file as canonical JSON: its hash is the identity that model and bundle carry."""
     features = FeatureSet.from_toml(FEATURE_FILE)
@@ -51,7 +57,7 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     partitions_def=daily,
     backfill_policy=single_run,
     ins={"clean_bars": dg.AssetIn(partition_mapping=_before)},
-    code_version=code_version(technical),
+    code_version=code_version(__name__, technical),
     kinds={"rust", "deltalake"},
     metadata={"partition_column": "date"},
     description=FEATURES_BAR.doc,
@@ -74,7 +80,7 @@ def features_bar(
     partitions_def=daily,
     backfill_policy=single_run,
     ins={"clean_bars": dg.AssetIn(partition_mapping=_after)},
-    code_version=code_version(label_rules),
+    code_version=code_version(__name__, label_rules),
     kinds={"polars", "deltalake"},
     metadata={"partition_column": "date", "horizon_bars": HORIZON_BARS},
     description=LABELS.doc,

@@ -5,19 +5,19 @@ Values other than tables are `dict[str, bytes]`, file name to content, stored by
 """
 
 import hashlib
-import importlib.util
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from assets.outputs import PARTITION_COLUMN
-from assets.partitions import monthly
+from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS
+from assets.outside import Made, Outside, Question
+from assets.partitions import before_month, monthly, until_month_end
+from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ DATA_NOTES = (
 
 Files = dict[str, bytes]
 
-# A month learns from every earlier day, a range that no window of fixed length describes; the body cuts by time.
-_all_days = dg.AssetIn(partition_mapping=dg.AllPartitionMapping())
+# A month learns from every earlier day; the body cuts more finely, by time.
+_days_before = dg.AssetIn(partition_mapping=before_month)
+_days_until = dg.AssetIn(partition_mapping=until_month_end)
 
 
 class StudyConfig(dg.Config):
@@ -57,18 +58,12 @@ class OnnxConfig(dg.Config):
     thresholds: list[float] = Field(default=[0.45, 0.48, 0.5, 0.55, 0.65])
 
 
-def _sources(*modules: str) -> str:
-    """A short hash of modules' source text, read without importing them: training libraries load slowly."""
-    digest = hashlib.sha256()
-    for module in modules:
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"{module} has no source file")
-        digest.update(Path(spec.origin).read_bytes())
-    return digest.hexdigest()[:16]
-
-
 _PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
+
+
+def _content(*files: bytes) -> dg.DataVersion:
+    digests = b"".join(hashlib.sha256(content).digest() for content in files)
+    return dg.DataVersion(hashlib.sha256(digests).hexdigest())
 
 
 def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
@@ -79,10 +74,10 @@ def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=_sources("py_rt.ml.pipeline"),
+    code_version=code_version(__name__, "py_rt.ml.pipeline"),
     kinds={"polars", "deltalake"},
     metadata={PARTITION_COLUMN: "month"},
-    ins={"features_bar": _all_days, "labels": _all_days},
+    ins={"features_bar": _days_before, "labels": _days_before},
     check_specs=[dg.AssetCheckSpec("labels_known_before_month", asset="training_set", blocking=True)],
 )
 def training_set(
@@ -103,7 +98,12 @@ def training_set(
     )
     yield dg.Output(
         table.with_columns(pl.lit(context.partition_time_window.start.date()).alias("month")),
-        metadata={"rows": table.height, "share_of_label_1": float(data.labels.mean()), "dataset_id": data.dataset_id},
+        metadata={
+            PARTITION_ROWS: table.height,
+            "rows": table.height,
+            "share_of_label_1": float(data.labels.mean()),
+            "dataset_id": data.dataset_id,
+        },
         data_version=dg.DataVersion(data.dataset_id),
     )
     yield check
@@ -112,7 +112,7 @@ def training_set(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=_sources("py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE),
+    code_version=code_version(__name__, "py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE),
     kinds={"optuna"},
     io_manager_key="artifacts",
 )
@@ -136,7 +136,9 @@ def hyperparameter_study(
     study = run_study(data, settings, ledger=ledger, subject="model_lgbm", recorded_at_ns=time.time_ns())
     return dg.Output(
         {"study.json": study.to_json()},
+        data_version=_content(study.to_json()),
         metadata={
+            "dataset_id": data.dataset_id,
             "trials": dg.MetadataValue.md(trial_table(study.trials)),
             "trials_on_this_data": ledger.count(data.dataset_id),
             "best_log_loss": study.winner.log_loss,
@@ -148,10 +150,10 @@ def hyperparameter_study(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=_sources("py_rt.ml.model_card", *_PIPELINE),
+    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE),
     kinds={"lightgbm"},
     io_manager_key="artifacts",
-    ins={"features_bar": _all_days, "labels": _all_days},
+    ins={"features_bar": _days_until, "labels": _days_until},
     check_specs=[dg.AssetCheckSpec("better_than_base_rate", asset="model_lgbm")],
 )
 def model_lgbm(
@@ -184,7 +186,11 @@ def model_lgbm(
         "model_card.md": card.encode(),
         "scores.json": json.dumps(scores.to_dict() if scores else None, sort_keys=True).encode(),
     }
-    yield dg.Output(files, metadata={"rows": model.rows, "card": dg.MetadataValue.md(card), **_losses(scores)})
+    yield dg.Output(
+        files,
+        data_version=_content(*files.values()),
+        metadata={"rows": model.rows, "card": dg.MetadataValue.md(card), **_losses(scores)},
+    )
     yield _better_than_base_rate(scores)
 
 
@@ -231,10 +237,10 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=_sources("py_rt.ml.export"),
+    code_version=code_version(__name__, "py_rt.ml.export"),
     kinds={"onnx"},
     io_manager_key="artifacts",
-    ins={"features_bar": _all_days},
+    ins={"features_bar": _days_until},
     check_specs=[
         dg.AssetCheckSpec("onnx_parity", asset="onnx_model", blocking=True),
         dg.AssetCheckSpec("feature_contract", asset="onnx_model", blocking=True),
@@ -258,15 +264,25 @@ def onnx_model(
     faults = export.check_contract(onnx, feature_names=contract.names, feature_spec_sha256=contract.sha256)
     golden = export.write_golden(onnx, warm_features(features_bar, model.feature_names, at_most=GOLDEN_ROWS))
     sha256 = hashlib.sha256(onnx).hexdigest()
+    files = {
+        "model.onnx": onnx,
+        "golden.bin": golden,
+        "parity.json": json.dumps(parity.to_dict(), sort_keys=True).encode(),
+        "model_card.md": model_lgbm["model_card.md"],
+    }
     yield dg.Output(
-        {
-            "model.onnx": onnx,
-            "golden.bin": golden,
-            "parity.json": json.dumps(parity.to_dict(), sort_keys=True).encode(),
-            "model_card.md": model_lgbm["model_card.md"],
-        },
-        metadata={"bytes": len(onnx), "sha256": sha256, "max_abs_diff": parity.max_abs_diff},
-        data_version=dg.DataVersion(sha256),
+        files,
+        data_version=_content(*files.values()),
+        metadata={"bytes": len(onnx), "onnx_sha256": sha256, "max_abs_diff": parity.max_abs_diff},
     )
     yield dg.AssetCheckResult(check_name="onnx_parity", passed=parity.passed, metadata=parity.to_dict())
     yield dg.AssetCheckResult(check_name="feature_contract", passed=not faults, metadata={"faults": faults})
+
+
+def _trials_lost(outside: Outside, made: Made) -> str | None:
+    """The deflated numbers behind it count on the ledger."""
+    kept = outside.trials.get(str(made.metadata.get("dataset_id")), frozenset())
+    return "the ledger has lost its trials" if len(kept) < int(made.metadata.get("trials_on_this_data", 0)) else None
+
+
+OUTSIDE: Mapping[str, Question] = {"hyperparameter_study": _trials_lost}

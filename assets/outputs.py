@@ -1,10 +1,7 @@
-"""What every table asset says about itself: columns, rows, content hash, code version."""
+"""What every table asset says about itself: columns, rows, content hash."""
 
 import base64
-import hashlib
-import inspect
 from collections.abc import Collection
-from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -18,6 +15,12 @@ APPEND_DAYS = "append_days"
 """Value of the metadata `write_mode` of an append-once table; without it, a run replaces its partitions."""
 
 PARTITION_COLUMN = "partition_column"
+
+PARTITION_ROWS = "dagster/partition_row_count"
+"""Rows of one partition, where a run makes many."""
+
+PARTITION_SHA256 = "partition_sha256"
+"""Hash of one partition's content, where a run makes many: Dagster's data version is then the whole run's."""
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -43,14 +46,6 @@ def declared(table: Table, **metadata: object) -> dict[str, object]:
         PARTITION_COLUMN: table.partition_column or "",
         **metadata,
     }
-
-
-def code_version(*modules: ModuleType) -> str:
-    """A short hash of modules' source text: the version of the code that makes an asset."""
-    digest = hashlib.sha256()
-    for module in modules:
-        digest.update(inspect.getsource(module).encode())
-    return digest.hexdigest()[:16]
 
 
 def published(
@@ -88,7 +83,7 @@ def _describe_partitions(
     parts = {day.isoformat(): part for (day,), part in days.items()}
     for key in context.partition_keys:
         part = parts.get(key, frame.clear())
-        described = {"dagster/partition_row_count": part.height, "partition_sha256": content_hash(part, not_content)}
+        described = {PARTITION_ROWS: part.height, PARTITION_SHA256: content_hash(part, not_content)}
         context.add_asset_metadata(described, asset_key=context.asset_key, partition_key=key)
 
 

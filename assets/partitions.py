@@ -35,6 +35,17 @@ single_run = dg.BackfillPolicy.single_run()
 with_lookback = dg.TimeWindowPartitionMapping(start_offset=-LOOKBACK_DAYS, allow_nonexistent_upstream_partitions=True)
 """A day reads the days before it too, as far as cleaning looks back."""
 
+MOST_MONTHS = 240
+"""How far back a month's inputs may lie; twenty years are more than any of our markets has."""
+
+before_month = dg.TimeWindowPartitionMapping(
+    start_offset=-MOST_MONTHS, end_offset=-1, allow_nonexistent_upstream_partitions=True
+)
+"""A month learns from every day before it."""
+
+until_month_end = dg.TimeWindowPartitionMapping(start_offset=-MOST_MONTHS, allow_nonexistent_upstream_partitions=True)
+"""What is said about a month needs its own days too; what comes later changes nothing any more."""
+
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> DayWindow:
     """Return the days that a run makes."""

@@ -1,20 +1,24 @@
 """Raw: rows as received, landed once and never rewritten."""
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
 import polars as pl
 
-from assets.outputs import APPEND_DAYS, WRITE_MODE, code_version, declared, published
+from assets.outputs import APPEND_DAYS, WRITE_MODE, declared, published
+from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
+from assets.versions import code_version
 from py_rt.data import schemas
 from py_rt.data.ingestion import landing, market_data, raw_files
 from py_rt.data.schemas import RAW_BARS, RAW_DAILY_BARS
 from py_rt.data.storage import Lake, read_or_empty
 
-_CODE = code_version(landing, market_data, raw_files, schemas)
+_CODE = code_version(__name__, "assets.checks", landing, market_data, raw_files, schemas)
 _NOT_CONTENT = ("ts_arrival", "source_end")
+_OFFERED = "offered_sha256"
 
 FRESH_FOR = timedelta(hours=26)
 """A day's bars are expected within the next day's first two hours."""
@@ -39,6 +43,10 @@ def raw_bars(
     window = days_of(context)
     offered = market_data.rows_of_days(market_source, window)
     landed = read_or_empty(lake, RAW_BARS, window)
+    hashes = landing.day_hashes(offered)
+    for day in context.partition_keys:
+        seen = {_OFFERED: hashes.get(day, "")}
+        context.add_asset_metadata(seen, asset_key=context.asset_key, partition_key=day)
     return _landed(context, offered, landed, RAW_BARS)
 
 
@@ -56,7 +64,9 @@ def raw_daily_bars(
     lake: dg.ResourceParam[Lake],
 ) -> dg.Output[pl.DataFrame]:
     """Daily bars, as received."""
-    return _landed(context, market_source.daily_bars(), read_or_empty(lake, RAW_DAILY_BARS), RAW_DAILY_BARS)
+    offered = market_source.daily_bars()
+    context.add_asset_metadata({_OFFERED: landing.offer_hash(offered)}, asset_key=context.asset_key)
+    return _landed(context, offered, read_or_empty(lake, RAW_DAILY_BARS), RAW_DAILY_BARS)
 
 
 def _landed(
@@ -79,3 +89,16 @@ def _landed(
     hashes = sorted(content["file_sha256"].unique().to_list())
     metadata = {"rows_added": new.height, "days_added": len(found.new_days), "file_sha256": hashes}
     return published(context, new, table, content=content, not_content=_NOT_CONTENT, metadata=metadata)
+
+
+def _days_changed(outside: Outside, made: Made) -> str | None:
+    now = outside.offered_days.get(made.partition or "")
+    # A day that is no longer offered stays as it was landed.
+    return "the source offers other rows" if now not in {None, made.metadata.get(_OFFERED)} else None
+
+
+def _daily_changed(outside: Outside, made: Made) -> str | None:
+    return "the source offers other rows" if outside.offered_daily_bars != made.metadata.get(_OFFERED) else None
+
+
+OUTSIDE: Mapping[str, Question] = {"raw_bars": _days_changed, "raw_daily_bars": _daily_changed}

@@ -12,10 +12,15 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from pipelines.stored import OUTPUT_GONE, Lookup, StoredAsset
 from py_rt.errors import TableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -60,6 +65,22 @@ class ArtifactIOManager(dg.IOManager):
             of = f" for partition {partition}" if partition else ""
             raise TableError(f"{upstream.asset_key.to_user_string()}{of} has not been made: materialise it first")
         return {file.name: file.read_bytes() for file in sorted(place.iterdir())}
+
+    def lookup(self, asset: StoredAsset) -> Lookup:
+        """Compare an asset's files with the hashes of what was stored."""
+        root = self.root / asset.group / asset.path
+
+        def gone(partition: str | None, metadata: Mapping[str, object]) -> str | None:
+            place = root / partition if partition else root
+            hashes = metadata.get("sha256")
+            if not place.is_dir():
+                return OUTPUT_GONE
+            if not isinstance(hashes, dict):
+                return "it is not recorded which files it had"
+            there = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in place.iterdir()}
+            return None if there == hashes else "its output was changed"
+
+        return gone
 
     def _place(self, context: dg.OutputContext) -> Path:
         return self._folder(context, context.asset_partition_key if context.has_asset_partitions else None)

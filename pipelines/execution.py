@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
 
 from assets.partitions import FIRST_DAY
 from pipelines import definitions
+from pipelines.history import History
 from pipelines.instance import open_instance
-from pipelines.planning import Days, PlannedRun, parse_days, plan, select
+from pipelines.planning import Days, PlannedRun, parse_days, parts_in, plan_parts, select
 from pipelines.progress import Line, RunProgress
 from pipelines.resources import make_resources
+from pipelines.reuse import Reuse
+from pipelines.staleness import Staleness
 from py_rt.data.ingestion.market_data import Source, coverage
 from py_rt.defaults import HOME_VARIABLE, home_folder
 from py_rt.errors import SourceError
@@ -23,12 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import dagster as dg
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+    from py_rt.data.expectations import ExpectationRunner
 
 OK, STEP_FAILED, WRONG_WISH, CHECK_FAILED = 0, 1, 2, 3
 """Exit statuses of the command."""
 
 # The event log keeps every message; the console would show them a second time, among our lines.
+_EXPECTED = dg.AssetKey("staged_bars")
+"""Whose check runs in a child that takes seconds to start, so it is started when its run is."""
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -46,6 +57,8 @@ class Summary:
         checks_failed: `asset:check` of those that failed with severity ERROR.
         steps_failed: names of steps that raised an error.
         not_made: selected assets that were not made.
+        reused: number of asset partitions that were as they would be made now, and so were not made.
+        reused_assets: number of assets of which nothing had to be made.
         seconds: wall time.
     """
 
@@ -58,6 +71,8 @@ class Summary:
     checks_failed: list[str]
     steps_failed: list[str]
     not_made: list[str]
+    reused: int
+    reused_assets: int
     seconds: float
 
     @property
@@ -87,6 +102,7 @@ def materialize(
     job: str | None = None,
     partition: str | None = None,
     partition_range: str | None = None,
+    reuse: bool = False,
     home: Path | None = None,
     instance: dg.DagsterInstance | None = None,
     on_event: Callable[[Line], None] | None = None,
@@ -98,6 +114,7 @@ def materialize(
         job: `main_job` instead.
         partition: one day (a month by its first day).
         partition_range: days as `FIRST...LAST`, both included; without it, everything that the source covers.
+        reuse: make only what is missing or stale; `pipelines.staleness` says what that is.
         home: folder of everything that is made; `None` is `PY_RT_HOME`, or `.py_rt` in the working folder.
         instance: record in this Dagster instance; `None` opens the one of `home`.
         on_event: called with every line of progress, the summary included.
@@ -119,18 +136,34 @@ def materialize(
     days = parse_days(partition, partition_range)
     if days is None and any(graph.get(key).partitions_def for key in keys):
         days = covered_days(resources)
-    runs = plan(graph, keys, days)
+    parts = parts_in(graph, keys, days)
     opened = nullcontext(instance) if instance is not None else open_instance(home_folder(environ))
     finished: list[tuple[str, RunProgress]] = []
+    complete, runner = True, cast("ExpectationRunner", resources["expectation_runner"])
     with opened as there:
-        for planned in runs:
-            run_id, progress, success = _execute(defs, planned, there, emit, job)
+        reusing = _reuse(graph, parts, there, resources, emit) if reuse else None
+        for planned in reusing.runs() if reusing is not None else plan_parts(graph, parts):
+            if reusing is not None and _EXPECTED in planned.assets:
+                runner.warm_up()
+            run_id, progress, complete = _execute(defs, planned, there, emit, job)
             finished.append((run_id, progress))
-            if not success:
+            if not complete:
                 break  # what comes after reads what was not made
-    summary = _summarize(keys, finished, complete=len(finished) == len(runs), seconds=time.monotonic() - started)
+    reused = Counter(key for key, _ in reusing.reused) if reusing is not None else Counter[dg.AssetKey]()
+    summary = _summarize(parts, finished, reused, complete=complete, seconds=time.monotonic() - started)
     emit({"event": "summary", **summary.to_dict()})
     return summary
+
+
+def _reuse(
+    graph: AssetGraph,
+    parts: Mapping[dg.AssetKey, Sequence[str | None]],
+    instance: dg.DagsterInstance,
+    resources: Mapping[str, object],
+    emit: Callable[[Line], None],
+) -> Reuse:
+    questions = {name: ask for module in definitions.CHAIN for name, ask in getattr(module, "OUTSIDE", {}).items()}
+    return Reuse(graph, parts, Staleness(graph, History(instance), resources, questions), emit)
 
 
 def covered_days(resources: Mapping[str, object]) -> Days:
@@ -178,12 +211,18 @@ def _execute(
 
 
 def _summarize(
-    keys: set[dg.AssetKey], finished: Sequence[tuple[str, RunProgress]], *, complete: bool, seconds: float
+    parts: Mapping[dg.AssetKey, Sequence[str | None]],
+    finished: Sequence[tuple[str, RunProgress]],
+    reused: Counter[dg.AssetKey],
+    *,
+    complete: bool,
+    seconds: float,
 ) -> Summary:
     made = {name for _, progress in finished for name in progress.made}
     checks_failed = [name for _, progress in finished for name in progress.checks_failed]
     steps_failed = [name for _, progress in finished for name in progress.steps_failed]
-    not_made = sorted(key.to_user_string() for key in keys if key.to_user_string() not in made)
+    whole = {key for key, names in parts.items() if names and reused[key] == len(names)}
+    not_made = sorted({key.to_user_string() for key in parts.keys() - whole} - made)
     return Summary(
         success=complete and not checks_failed and not steps_failed,
         runs=[run_id for run_id, _ in finished],
@@ -194,5 +233,7 @@ def _summarize(
         checks_failed=checks_failed,
         steps_failed=steps_failed,
         not_made=not_made,
+        reused=reused.total(),
+        reused_assets=len(whole),
         seconds=round(seconds, 3),
     )

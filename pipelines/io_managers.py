@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
-from assets.outputs import APPEND_DAYS, PARTITION_COLUMN, WRITE_MODE
+from assets.outputs import APPEND_DAYS, PARTITION_COLUMN, PARTITION_ROWS, WRITE_MODE
+from pipelines.stored import OUTPUT_GONE, Lookup, StoredAsset
 from py_rt.data import storage
 from py_rt.data.schemas import TABLES
 from py_rt.data.storage import DEFAULT_PARTITION_COLUMN, DayWindow, Lake, Written
@@ -85,6 +86,27 @@ class DeltaIOManager(dg.IOManager):
         window = _days(context.asset_partitions_time_window) if context.has_asset_partitions else None
         rows = storage.scan(uri, window, column=_partition_column(upstream.definition_metadata))
         return rows if context.dagster_type.typing_type is pl.LazyFrame else rows.collect()
+
+    def lookup(self, asset: StoredAsset) -> Lookup:
+        """Look once at what an asset's table holds.
+
+        Raises:
+            TableError: the table cannot be read.
+        """
+        held = storage.rows_by_partition(self.lake.uri(asset.group, asset.path))
+        rows = {None if day is None else day.isoformat(): count for day, count in held.items()}
+
+        def gone(partition: str | None, metadata: Mapping[str, object]) -> str | None:
+            wanted = metadata.get(PARTITION_ROWS if partition is not None else "rows")
+            there = rows.get(partition, 0)
+            if wanted is None:
+                return "it is not recorded how many rows it had"
+            if there == wanted:
+                # A day without rows leaves no trace in the table, a table without rows does.
+                return None if there or rows or storage.exists(self.lake.uri(asset.group, asset.path)) else OUTPUT_GONE
+            return f"its output has {there} rows, not {wanted}" if there else OUTPUT_GONE
+
+        return gone
 
 
 def _uri(lake: Lake, output: dg.OutputContext) -> str:

@@ -13,11 +13,14 @@ from pipelines.jobs import BY_HAND, CHAIN_GROUPS, MAIN_JOB
 from py_rt.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 RANGE_SEPARATOR = "..."
+
+MAX_SPANS = 4
+"""Most runs for the days of one asset that may be made in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,54 +142,116 @@ def plan(graph: AssetGraph, keys: Collection[dg.AssetKey], days: Days | None) ->
     Raises:
         RunError: days are needed and absent, or no asset has a partition in them.
     """
-    runs: list[PlannedRun] = []
-    partitioned = any(graph.get(key).partitions_def for key in keys)
-    if partitioned and days is None:
-        raise RunError("the selection is partitioned: give --partition or --partition-range")
-    for group in _stages(graph, keys):
-        partitions = next((found for key in group if (found := graph.get(key).partitions_def)), None)
+    return plan_parts(graph, parts_in(graph, keys, days))
+
+
+def parts_in(
+    graph: AssetGraph, keys: Collection[dg.AssetKey], days: Days | None
+) -> dict[dg.AssetKey, list[str | None]]:
+    """The partitions of assets that overlap some days, `None` for an asset without partitions.
+
+    Raises:
+        RunError: days are needed and absent, or no asset has a partition in them.
+    """
+    parts: dict[dg.AssetKey, list[str | None]] = {}
+    found: dict[dg.PartitionsDefinition, list[str]] = {}
+    for key in graph.toposorted_asset_keys:
+        if key not in keys:
+            continue
+        partitions = graph.get(key).partitions_def
         if partitions is None:
+            # Without a partition of what it reads there is nothing to make it from.
+            made_from = (parts.get(parent, [None]) for parent in graph.get(key).parent_keys)
+            parts[key] = [None] if all(made_from) else []
+            continue
+        if days is None:
+            raise RunError("the selection is partitioned: give --partition or --partition-range")
+        if partitions not in found:
+            found[partitions] = _keys_in(partitions, days)
+        parts[key] = [*found[partitions]]
+    if not any(parts.values()):
+        raise RunError(f"no selected asset has a partition in {days}: {_extents(graph, keys)}")
+    return parts
+
+
+def plan_parts(graph: AssetGraph, parts: Mapping[dg.AssetKey, Sequence[str | None]]) -> list[PlannedRun]:
+    """Order partitions of assets into runs.
+
+    Args:
+        graph: of the definitions.
+        parts: partitions by asset, in their order; `None` for an asset without.
+    """
+    runs: list[PlannedRun] = []
+    wanted = {key: tuple(partitions) for key, partitions in parts.items() if partitions}
+    for group in _stages(graph, wanted):
+        of_partitions = next((key for key in group if graph.get(key).partitions_def is not None), None)
+        if of_partitions is None:
             runs.append(PlannedRun(group, None, None))
             continue
-        assert days is not None
-        wanted = _keys_in(partitions, days)
-        if not wanted:
-            continue
-        together = any(_is_single_run(graph, key) for key in group)
-        spans = [(wanted[0], wanted[-1])] if together else [(key, key) for key in wanted]
-        runs += [PlannedRun(group, first, last) for first, last in spans]
-    if not runs:
-        raise RunError(f"no selected asset has a partition in {days}: {_extents(graph, keys)}")
+        runs += [PlannedRun(group, first, last) for first, last in _spans(graph, of_partitions, wanted[of_partitions])]
     return runs
 
 
-def _stages(graph: AssetGraph, keys: Collection[dg.AssetKey]) -> list[tuple[dg.AssetKey, ...]]:
+def _spans(graph: AssetGraph, key: dg.AssetKey, partitions: Sequence[str | None]) -> list[tuple[str, str]]:
+    """First and last partition of each run that makes an asset's partitions."""
+    names = [name for name in partitions if name is not None]
+    if not _is_single_run(graph, key):
+        return [(name, name) for name in names]
+    spans = joined(graph, key, names)
+    # What lies between is made again, which is cheaper than many runs.
+    return spans if len(spans) <= MAX_SPANS else [(names[0], names[-1])]
+
+
+def joined(graph: AssetGraph, key: dg.AssetKey, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Runs of neighboring partitions, each by its first and last."""
+    partitions = graph.get(key).partitions_def
+    if partitions is None or not names:
+        return []
+    place = {name: number for number, name in enumerate(partitions.get_partition_keys())}
+    spans = [(names[0], names[0])]
+    for name in names[1:]:
+        first, last = spans[-1]
+        if place[name] == place[last] + 1:
+            spans[-1] = (first, name)
+        else:
+            spans.append((name, name))
+    return spans
+
+
+def _stages(graph: AssetGraph, wanted: Mapping[dg.AssetKey, tuple[str | None, ...]]) -> list[tuple[dg.AssetKey, ...]]:
     """Cut the selection into stages; each holds as much of one kind as its upstream allows."""
-    order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in keys]
+    order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in wanted]
     done: set[dg.AssetKey] = set()
     stages: list[tuple[dg.AssetKey, ...]] = []
     while len(done) < len(order):
         stage: list[dg.AssetKey] = []
         for key in order:
-            ready = {parent for parent in graph.get(key).parent_keys if parent in keys} <= done | set(stage)
-            if key not in done and ready and _fits(graph, [*stage, key]):
+            ready = {parent for parent in graph.get(key).parent_keys if parent in wanted} <= done | set(stage)
+            if key not in done and ready and _fits(graph, [*stage, key], wanted):
                 stage.append(key)
         done |= set(stage)
         stages.append(tuple(stage))
     return stages
 
 
-def _fits(graph: AssetGraph, stage: Sequence[dg.AssetKey]) -> bool:
+def _fits(
+    graph: AssetGraph, stage: Sequence[dg.AssetKey], wanted: Mapping[dg.AssetKey, tuple[str | None, ...]]
+) -> bool:
     """Whether assets can share their runs.
 
     Partitioned ones need the same partitions, made in one run or in many by all of them. One without partitions joins
     only what is made in one run: of many runs each would make it again, the first before the others' partitions exist.
     """
-    kinds = {
-        (node.partitions_def, _is_single_run(graph, node.key)) for node in map(graph.get, stage) if node.partitions_def
-    }
-    whole = any(graph.get(key).partitions_def is None for key in stage)
-    return len(kinds) == 0 or (len(kinds) == 1 and (not whole or next(iter(kinds))[1]))
+    partitioned = [node for node in map(graph.get, stage) if node.partitions_def]
+    kinds = {(node.partitions_def, _is_single_run(graph, node.key), wanted[node.key]) for node in partitioned}
+    if len(kinds) > 1:
+        return False
+    whole = len(partitioned) < len(stage)
+    return not whole or not partitioned or _is_one_run(graph, partitioned[0].key, wanted)
+
+
+def _is_one_run(graph: AssetGraph, key: dg.AssetKey, wanted: Mapping[dg.AssetKey, tuple[str | None, ...]]) -> bool:
+    return _is_single_run(graph, key) and len(_spans(graph, key, wanted[key])) == 1
 
 
 def _keys_in(partitions: dg.PartitionsDefinition, days: Days) -> list[str]:

@@ -10,14 +10,17 @@ Every line has `event`; the others depend on it:
 `check`            `asset`, `check`, `passed`, `severity` (`ERROR`, `WARN`), `blocking`, `seconds`, `metadata`
 `step_failed`      `step`, `kind`, `seconds`, `error`
 `run_finished`     `run_id`, `success`, `seconds`
+`reused`           `asset`, `partitions` (`A...B, C`, or null), `unit` (`day`, `month`, or null), `count`
+`stale`            as `reused`, and `reason`: why these partitions are made again
 `summary`          last of all: `success`, `runs`, `assets`, `materializations`, `checks_passed`, `checks_warned`,
-                   `checks_failed`, `steps_failed`, `not_made`, `seconds`
+                   `checks_failed`, `steps_failed`, `not_made`, `reused`, `reused_assets`, `seconds`
 =================  ================================================================================================
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +177,21 @@ def _run_started(line: Line) -> str:
     return f"run {line['run_id'][:8]}: {', '.join(line['assets'])} [{line['partitions'] or 'no partitions'}]"
 
 
+def _partitions(line: Line) -> str:
+    """Partitions in words, a month without its first day."""
+    shown = line["partitions"] or ""
+    return re.sub(r"(\d{4}-\d{2})-01", r"\1", shown) if line["unit"] == "month" else shown
+
+
+def _reused(line: Line) -> str:
+    return f"reused {line['asset']} {_partitions(line)}".rstrip()
+
+
+def _stale(line: Line) -> str:
+    part = f"{line['asset']} {_partitions(line)}".rstrip()
+    return f"{part}: {line['reason']}"
+
+
 def _step_finished(line: Line) -> str:
     return f"  {line['step']:<26} {line['seconds']:6.2f} s  {_made(line)}".rstrip()
 
@@ -207,11 +225,14 @@ def _summary(line: Line) -> str:
     made = f"{line['materializations']} materializations of {line['assets']} assets in {len(line['runs'])} runs"
     end = "" if line["success"] else f"; FAILED: {', '.join(line['steps_failed'] + line['checks_failed'])}"
     missing = f"; not made: {', '.join(line['not_made'])}" if line["not_made"] else ""
-    return f"{made}, {checks}, {line['seconds']:.1f} s{end}{missing}"
+    reused = f"{line['reused']} reused, " if line["reused"] else ""
+    return f"{made}, {reused}{checks}, {line['seconds']:.1f} s{end}{missing}"
 
 
 _FORMS: Mapping[str, Callable[[Line], str | None]] = {
     "run_started": _run_started,
+    "reused": _reused,
+    "stale": _stale,
     "step_finished": _step_finished,
     "step_failed": _step_failed,
     "check": _check,

@@ -3,9 +3,11 @@
     python -m pipelines.run --job main_job --json
     python -m pipelines.run --select raw_bars,staged_bars --partition 2021-10-27
     python -m pipelines.run --select 'group:cleaned' --partition-range 2021-10-01...2021-10-31
+    python -m pipelines.run --job main_job --reuse
 
 Without days, everything that the source of bars covers is made. With `--json`, standard output is one JSON object per
-line (`pipelines.progress` lists them), the last of them the summary; else it is text for people.
+line (`pipelines.progress` lists them), the last of them the summary; else it is text for people. With `--reuse`, only
+what is missing or stale is made, and each asset says why it is made again.
 
 Exit status: 0 all made and every check passed or only warned; 1 a step failed; 2 the wish was wrong; 3 a check failed.
 """
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--partition", metavar="P", help="one day, such as 2021-10-27")
     when.add_argument("--partition-range", metavar="A...B", help="days from A to B, both included")
+    parser.add_argument("--reuse", action="store_true", help="make only what is missing or stale, and say why")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     return parser
 
@@ -58,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     wish = _parser().parse_args(arguments)
-    if wish.job or any(word in wish.select for word in ("staged_bars", "cleaned", "*", "+")):
+    if not wish.reuse and (wish.job or any(word in wish.select for word in ("staged_bars", "cleaned", "*", "+"))):
         expectation_runner.warm_up()  # takes seconds, and its check stands in the middle of the chain
 
     from pipelines import execution  # heavy, so after the child was started
@@ -76,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job=wish.job,
             partition=wish.partition,
             partition_range=wish.partition_range,
+            reuse=wish.reuse,
             on_event=show,
         )
     except PyRtError as error:

@@ -17,6 +17,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -264,7 +265,10 @@ def _holds_already(table: DeltaTable, write: _Write) -> bool:
     held = pl.scan_delta(table)
     if write.window is not None and write.partitioned_by is not None:
         held = held.filter(write.window.holds(write.partitioned_by))
-    there = held.select(write.frame.columns).collect()
+    try:
+        there = held.select(write.frame.columns).collect()
+    except FileNotFoundError:
+        return False  # a file was deleted beside the log: what it held is replaced
     if there.height != write.frame.height:
         return False
     return _in_any_order(there).equals(_in_any_order(write.frame))
@@ -347,6 +351,34 @@ def read_or_empty(lake: Lake, table: Table, window: DayWindow | None = None) -> 
     """
     uri = lake.uri(table.group, table.name)
     return table.conform(scan(uri, window).collect()) if exists(uri) else table.empty()
+
+
+def rows_by_partition(uri: str) -> dict[date | None, int]:
+    """Rows of each partition by the table's log, `None` for a table without partitions; empty without a table.
+
+    A partition of which a file has vanished from a local disk counts as absent.
+
+    Raises:
+        TableError: the log cannot be read, or does not say how many rows its files hold.
+    """
+    if not exists(uri):
+        return {}
+    try:
+        table = DeltaTable(uri)
+        files = pl.DataFrame(table.get_add_actions(flatten=True))
+        columns = table.metadata().partition_columns
+    except (DeltaError, pa.ArrowException) as error:
+        raise TableError(f"{uri} cannot be read: {error}") from error
+    if files["num_records"].null_count():
+        raise TableError(f"{uri}: its log does not count rows; materialise the table again")
+    days = files[f"partition.{columns[0]}"].to_list() if columns else [None] * files.height
+    rows: dict[date | None, int] = {}
+    vanished: set[date | None] = set()
+    for day, path, count in zip(days, files["path"].to_list(), files["num_records"].to_list(), strict=True):
+        rows[day] = rows.get(day, 0) + int(count)
+        if "://" not in uri and not (Path(uri) / unquote(path)).is_file():
+            vanished.add(day)
+    return {day: count for day, count in rows.items() if day not in vanished}
 
 
 def table_version(uri: str) -> int:

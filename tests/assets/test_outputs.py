@@ -4,14 +4,9 @@ import dagster as dg
 import polars as pl
 
 from assets import outputs, partitions
-from assets.outputs import code_version, column_schema, declared, picture
-from py_rt.data import cleaning, schemas, storage
+from assets.outputs import column_schema, declared, picture
+from py_rt.data import storage
 from py_rt.data.schemas import CLEAN_BARS, RAW_DAILY_BARS
-
-
-def test_the_code_version_follows_the_source_text() -> None:
-    assert code_version(cleaning) == code_version(cleaning)
-    assert len({code_version(cleaning), code_version(schemas), code_version(cleaning, schemas)}) == 3
 
 
 def test_columns_are_shown_with_unit_and_constraints() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from py_rt.data.schemas import RECEIVED_COLUMNS
+from py_rt.data.storage import content_hash
 from py_rt.errors import ChangedSourceError
 
 if TYPE_CHECKING:
@@ -65,6 +66,16 @@ def land(offered: pl.DataFrame, landed: pl.DataFrame, ts_arrival: int) -> Landin
     )
     absent = sorted(before.keys() - now.keys())
     return Landing(new_rows, new_days, unchanged, absent, sorted(moved))
+
+
+def offer_hash(offered: pl.DataFrame) -> str:
+    """A hash of what makes two landings of the same rows the same."""
+    return content_hash(offered.sort("file", "row_number").select(CONTENT_COLUMNS))
+
+
+def day_hashes(offered: pl.DataFrame) -> dict[str, str]:
+    """:func:`offer_hash` of each day's rows, by ISO date."""
+    return {day.isoformat(): offer_hash(rows) for day, rows in _by_day(offered).items()}
 
 
 def _by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:

@@ -1,0 +1,181 @@
+"""A second run makes only what is missing or stale: months, from bars to the signed candidate."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.run import materialize
+from py_rt.backtesting.ledger import TrialLedger
+from py_rt.bundle.keys import create_key
+from tests.pipelines.conftest import InstantRunner
+from tests.pipelines.test_reuse import reasons
+from tests.pipelines.test_run import of_kind
+
+if TYPE_CHECKING:
+    from pipelines.execution import Summary
+
+ROOT = Path(__file__).resolve().parents[2]
+RANGE = "2021-09-27...2021-11-21"
+MONTH = "2021-11-01"
+MODELS = ("training_set", "hyperparameter_study", "model_lgbm", "onnx_model")
+BACKTESTS = ("backtest_threshold", "overfit_report")
+
+pytestmark = pytest.mark.usefixtures("home", "instant_runner")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the whole chain was made once, for one month."""
+    place = tmp_path_factory.mktemp("months")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.resources.expectation_runner", InstantRunner())
+        for name in [name for name in os.environ if name.startswith("PY_RT_")]:
+            patch.delenv(name)
+        summary = materialize(job="main_job", partition_range=RANGE, home=place)
+    assert summary.success, summary
+    return place
+
+
+@pytest.fixture
+def made(template: Path, home: Path) -> Path:
+    """The home, once everything has been made."""
+    shutil.copytree(template, home)
+    return home
+
+
+def again() -> tuple[Summary, list[dict[str, Any]]]:
+    lines: list[dict[str, Any]] = []
+    summary = materialize(job="main_job", partition_range=RANGE, reuse=True, on_event=lines.append)
+    assert summary.success, lines
+    return summary, lines
+
+
+def test_a_second_run_of_the_whole_chain_executes_nothing(made: Path) -> None:
+    assert made.is_dir()
+    summary, lines = again()
+    assert (summary.runs, summary.materializations, summary.reused_assets) == ([], 0, 15)
+    assert {line["event"] for line in lines} == {"reused", "summary"}
+    months = {line["asset"]: line["partitions"] for line in of_kind(lines, "reused") if line["unit"] == "month"}
+    assert months == dict.fromkeys((*MODELS, *BACKTESTS, "candidate_bundle"), MONTH)
+
+
+def test_a_candidate_is_signed_once_there_is_a_key(made: Path) -> None:
+    create_key(made / "keys", "builder")
+    summary, lines = again()
+    assert reasons(lines) == {("candidate_bundle", MONTH): "there is a builder key now"}
+    signed = next(line for line in of_kind(lines, "check") if line["check"] == "signed_by_builder")
+    assert signed["passed"]
+    assert summary.materializations == 1
+    assert again()[0].runs == []
+    # Signed is signed: that the key moved away is no reason; that there is another one is.
+    (made / "keys" / "builder.pem").unlink()
+    assert again()[0].runs == []
+    create_key(made / "keys", "builder")
+    assert reasons(again()[1]) == {("candidate_bundle", MONTH): "the builder has another key now"}
+    for file in (made / "bundles" / "signatures").glob("*/builder.dsse.json"):
+        file.unlink()
+    assert reasons(again()[1]) == {("candidate_bundle", MONTH): "its signature is gone"}
+
+
+def test_a_deleted_model_is_made_again_and_what_reads_it_is_not(made: Path) -> None:
+    shutil.rmtree(made / "artifacts" / "models" / "model_lgbm" / MONTH)
+    summary, lines = again()
+    assert reasons(lines) == {("model_lgbm", MONTH): "its output is gone"}
+    assert summary.materializations == 1  # the same bytes as before
+
+
+def test_a_deleted_bundle_and_a_deleted_page_are_made_again(made: Path) -> None:
+    for bundle in (made / "bundles").glob("sha256-*"):
+        shutil.rmtree(bundle)
+    (made / "reports" / "backtest_threshold-2021-11.html").unlink()
+    _, lines = again()
+    assert reasons(lines) == {
+        ("backtest_threshold", MONTH): "its report page is gone",
+        ("candidate_bundle", MONTH): "its bundle is gone from the store",
+    }
+    assert (made / "reports" / "backtest_threshold-2021-11.html").is_file()
+    assert again()[0].runs == []
+
+
+def test_other_trials_on_the_data_make_the_report_anew(made: Path) -> None:
+    ledger = TrialLedger(made / "ledger" / "trials.jsonl")
+    known = ledger.trials()[-1]
+    ledger.append([known])
+    assert again()[0].runs == []  # a repetition counts once
+    ledger.append([replace(known, subject="by hand", door="notebook", sharpe=0.5)])
+    _, lines = again()
+    assert reasons(lines) == {
+        ("overfit_report", MONTH): "the ledger holds other trials of its data",
+        ("candidate_bundle", MONTH): "input overfit_report changed",
+    }
+
+
+def test_a_lost_ledger_makes_everything_that_counts_on_it_anew(made: Path) -> None:
+    (made / "ledger" / "trials.jsonl").unlink()
+    _, lines = again()
+    found = reasons(lines)
+    assert found["hyperparameter_study", MONTH] == "the ledger has lost its trials"
+    assert found["backtest_threshold", MONTH] == "the ledger has lost its trials"
+    assert ("model_lgbm", MONTH) not in found  # the study came out the same
+    assert again()[0].runs == []
+
+
+# --- files of the project: as processes, in a copy of it
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project with a history of its own to touch."""
+    place = tmp_path / "project"
+    for name in ("assets", "pipelines", "py_rt", "config"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("workspace.yaml", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, place / name)
+    return place
+
+
+def in_project(project: Path, home: Path) -> list[dict[str, Any]]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PY_RT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.run", "--job", "main_job", "--partition-range", RANGE, "--reuse", "--json"],
+        cwd=project,
+        env=environ | {"PY_RT_HOME": str(home), "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def changed(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_a_touched_strategy_makes_backtests_and_bundles_a_touched_feature_file_what_comes_of_it(
+    project: Path, made: Path
+) -> None:
+    assert in_project(project, made)[-1]["runs"] == []  # the same text elsewhere is the same code
+    changed(
+        project / "config" / "strategies" / "btc_momentum.toml", "entry_threshold = ", "# touched\nentry_threshold = "
+    )
+    touched = {asset for asset, _ in reasons(in_project(project, made))}
+    assert touched == {*BACKTESTS, "candidate_bundle"}
+    changed(project / "config" / "features" / "btc_15m.toml", "period = 14", "period = 13")
+    found = reasons(in_project(project, made))
+    assert {asset for asset, _ in found} == {"feature_spec", "features_bar", *MODELS, *BACKTESTS, "candidate_bundle"}
+    assert found["feature_spec", None] == "code changed"
+    assert found["features_bar", RANGE] == "input feature_spec changed"
+    assert in_project(project, made)[-1]["runs"] == []
