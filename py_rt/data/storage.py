@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import polars as pl
@@ -37,6 +37,19 @@ DEFAULT_PARTITION_COLUMN = "date"
 
 MAX_COMMIT_ATTEMPTS = 50
 """How often a write looks again when other writers come first."""
+
+
+class _Table(DeltaTable):
+    """A table whose files Polars finds also where the path of a local folder has a space or a letter like `é`.
+
+    The library names local files as parts of a URL, with `%20`; Polars opens them as plain paths.
+    """
+
+    def file_uris(self, *filters: Any, **named: Any) -> list[str]:  # noqa: ANN401  # passed on as they are
+        """Where its data files are."""
+        root = self.table_uri.removeprefix("file://")
+        uris = super().file_uris(*filters, **named)
+        return [uri if "://" in uri else unquote(root) + uri.removeprefix(root) for uri in uris]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +230,7 @@ def _write(write: _Write) -> Written:
     if not exists(uri):
         _create(write)
     for _ in range(MAX_COMMIT_ATTEMPTS):
-        table = DeltaTable(uri)
+        table = _Table(uri)
         _check_form(uri, table, write.frame, write.partitioned_by)
         if write.absent_days_of is not None:
             if write.frame.is_empty():
@@ -330,7 +343,7 @@ def scan(
     if not exists(uri):
         raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
     try:
-        table = pl.scan_delta(uri, version=version)
+        table = pl.scan_delta(_Table(uri, version=version))
         schema = table.collect_schema()
     except (DeltaError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{uri} cannot be read at version {version}: {error}") from error

@@ -50,6 +50,17 @@ def test_a_write_replaces_its_days_and_no_other(uri: str) -> None:
     assert values(uri, 2, 2) == [1] * 3
 
 
+@pytest.mark.parametrize("folder", ["a folder", "für uns", "10% of it", "what? #1 (it's *this*)"])
+def test_a_table_lies_in_any_folder(tmp_path: Path, folder: str) -> None:
+    uri = str(tmp_path / folder / "table")
+    storage.write_window(uri, rows(0, 4), window(0, 4))
+    storage.write_window(uri, rows(3, 4, value=2), window(3, 4))
+    assert sorted(values(uri, 0, 4)) == [1] * 9 + [2] * 6
+    assert storage.scan(uri, version=1).collect().height == 15
+    with pytest.raises(TableError, match="append-once"):
+        storage.append_days(uri, rows(4, 5))
+
+
 def test_a_rerun_leaves_the_same_rows(uri: str) -> None:
     for _ in range(3):
         storage.write_window(uri, rows(0, 4), window(0, 4))
