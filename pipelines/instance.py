@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from pipelines.event_log import batches
 from py_rt.defaults import default_root
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         instance = dg.DagsterInstance.from_ref(ref)
         instance.get_runs_count()  # makes the databases
-    with instance:
+    with instance, batches():
         yield instance
