@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from py_rt.defaults import HOME_VARIABLE
 from py_rt.demo.children import COMMANDS, DemoError, find_command
@@ -62,10 +63,18 @@ def place_in(home: Path) -> Iterator[Place]:
     """
     for command in COMMANDS:
         find_command(command)
+    _check_name(home)
     with _held(home):
         _check_space(home)
         with _run_folder(home) as (run, work):
             yield Place(home, run, work)
+
+
+def _check_name(home: Path) -> None:
+    """Refuse what the library of the tables would read as part of a URL."""
+    text = str(home)
+    if unquote(text) != text or set("[]") & set(text):
+        raise DemoError(f"{home}: tables cannot lie where the path has brackets or reads like %20: {ELSEWHERE}")
 
 
 @contextmanager

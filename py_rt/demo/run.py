@@ -44,6 +44,8 @@ FASTER_FILLS = {"timeout_seconds": TIMEOUT_AFTER_SWAP_S, "limit_offset_bps": 1}
 """What the operator sets after the swap: orders nearer to the market that wait longer."""
 
 SHORT = 12
+NOT_MADE_YET = "not made yet"
+"""The reason of an asset's first time, which needs no line."""
 
 
 def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome:
@@ -105,13 +107,14 @@ def make_assets(place: Place, step: Step) -> tuple[dict[str, Any], tuple[Candida
     """
     heard = Heard(step)
     log = place.log("assets")
-    status = children.hear_module("pipelines.run", ["--job", "main_job", "--json"], place, log, heard.hear)
+    status = children.hear_module("pipelines.run", ["--job", "main_job", "--reuse", "--json"], place, log, heard.hear)
     if status != 0 or not heard.summary:
         said = heard.failed or [f"python -m pipelines.run ended with {status} and said nothing about it"]
         raise DemoError("\n".join([*said, f"log: {log}"]))
     summary = heard.summary
     made = f"{summary['materializations']} materialisations of {summary['assets']} assets"
-    step.result(f"{made}, {summary['checks_passed']} checks passed")
+    reused = f", {summary['reused']} reused" if summary["reused"] else ""
+    step.result(f"{made}{reused}, {summary['checks_passed']} checks passed")
     return summary, bundles.newest_two(place.home)
 
 
@@ -138,7 +141,12 @@ class Heard:
         """Take one line."""
         match line["event"]:
             case "step_started":
-                self._step.progress(f"{line['step']}, {self._done} done before")
+                self._step.progress(f"step {self._done + 1}: {line['step']}")
+            case "reused":
+                many = f", {line['count']} partitions" if line["count"] > 1 else ""
+                self._step.note(f"{line['asset']}{many}  reused")
+            case "stale" if line["reason"] != NOT_MADE_YET:
+                self._step.note(f"{line['asset']}  to be made again: {line['reason']}")
             case "step_finished":
                 self._done += 1
                 many = f", {line['partitions']} partitions" if line.get("partitions", 1) > 1 else ""

@@ -97,6 +97,13 @@ def test_a_home_of_somebody_else_is_said(home: Path) -> None:
         place_in(home).__enter__()
 
 
+@pytest.mark.parametrize("name", ["50%20more", "[mine]"])
+def test_a_home_that_tables_cannot_lie_in_is_said(home: Path, name: str) -> None:
+    with pytest.raises(DemoError, match="tables cannot lie where the path has brackets or reads like %20: set"):
+        place_in(home / name).__enter__()
+    assert not (home / name).exists()
+
+
 def test_what_is_not_installed_is_said_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "COMMANDS", ("py_rt_no_such_command",))
     with pytest.raises(DemoError, match="py_rt_no_such_command is not installed"):
