@@ -297,3 +297,16 @@ def test_every_asset_of_the_chain_can_be_asked_about() -> None:
     asked = {name for module in definitions.CHAIN for name in getattr(module, "OUTSIDE", {})}
     assert asked <= {key.to_user_string() for key in graph.materializable_asset_keys}
     assert [node.key for node in graph.asset_nodes if node.is_materializable and not node.code_version] == []
+
+
+def test_a_month_hangs_on_no_day_after_it() -> None:
+    graph = definitions.defs.resolve_asset_graph()
+
+    def days_read(month: str, reader: str, table: str) -> list[str]:
+        read = graph.get_parent_partition_keys_for_child(month, dg.AssetKey(table), dg.AssetKey(reader))
+        return list(read.partitions_subset.get_partition_keys())
+
+    learned = days_read("2021-11-01", "training_set", "features_bar")
+    assert (learned[0], learned[-1]) == ("2021-09-27", "2021-10-31")
+    for reader, table in (("model_lgbm", "labels"), ("onnx_model", "features_bar")):
+        assert days_read("2021-11-01", reader, table)[-1] == "2021-11-30"
