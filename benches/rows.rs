@@ -2,7 +2,8 @@
 //!
 //! A bench program includes this file by its path. Started by `cargo test` it does one small round, which proves that
 //! it still runs; by `cargo bench` it measures and prints for people; with `PY_RT_BENCH_ROUNDS` in the environment it
-//! does that many rounds and prints one JSON line for each row.
+//! does that many rounds and prints one JSON line for each row. With `PY_RT_BENCH_COUNT` it measures nothing: it takes its
+//! work through functions that callgrind may count the instructions of, and says how much work each had.
 
 #![allow(
     dead_code,
@@ -20,6 +21,9 @@ pub const ROUNDS: usize = 51;
 /// The variable that gives the number of rounds, and asks for JSON.
 pub const ROUNDS_VARIABLE: &str = "PY_RT_BENCH_ROUNDS";
 
+/// The variable that asks for work to be counted instead of measured.
+pub const COUNT_VARIABLE: &str = "PY_RT_BENCH_COUNT";
+
 /// What is wanted of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
@@ -27,6 +31,8 @@ pub struct Wanted {
     pub rounds: usize,
     /// Whether figures are worth anything.
     pub measured: bool,
+    /// Whether callgrind counts, and no clock is read.
+    pub counted: bool,
     json: bool,
 }
 
@@ -45,6 +51,7 @@ impl Wanted {
         Some(Self {
             rounds: if measured { rounds.max(1) } else { 1 },
             measured,
+            counted: std::env::var_os(COUNT_VARIABLE).is_some(),
             json: given.is_some(),
         })
     }
@@ -238,6 +245,12 @@ impl Row<'_> {
         }
         text
     }
+}
+
+/// Says how many things `function` did, so that its instructions can be divided by them.
+pub fn print_counted(function: &str, things: usize, stream: &str) {
+    let (function, stream) = (quoted(function), quoted(stream));
+    println!(r#"{{"counted":{function},"things":{things},"stream":{stream}}}"#);
 }
 
 fn quoted(text: &str) -> String {

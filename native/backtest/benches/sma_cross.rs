@@ -1,32 +1,33 @@
 //! A moving-average cross over a million quotes, every order through execution, risk and the simulated venue.
 //!
-//! `cargo bench -p backtest` reports CPU time (not wall time: others may use the machine) of the whole backtest and, in
-//! the same run, of two anchors over the same quotes: the venue without an engine, and the two averages alone, which
-//! is what a backtest without orders, risk or books would do. The last line is the most memory the process held.
-#![allow(clippy::print_stdout, reason = "a benchmark reports on standard output")]
+//! What is measured is CPU time, not wall time: others may use the machine. In the same run stand two anchors over the
+//! same quotes: the venue without an engine, and the two averages alone, which is what a backtest without orders, risk
+//! or books would do. The memory is the most that the process held once the whole backtest had run.
 
 #[path = "../tests/market/mod.rs"]
 mod market;
+#[path = "../../../benches/rows.rs"]
+mod rows;
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use backtest::{BacktestReport, over_quotes};
-use criterion::{Criterion, Throughput, criterion_group};
 use domain::{Quantity, SCALE, Timestamp};
 use engine::strategy::{SmaCross, SmaCrossParameters, SmaSource};
 use market::{decimal, program, quotes, settings};
+use rows::{Figures, Row, Wanted, interleaved};
 use rustix::time::{ClockId, clock_gettime};
 use simulation::{PublicEvent, QuoteVenue, QuoteVenueConfig, Venue};
 
 const QUOTES: u32 = 1_000_000;
+/// Quotes of a run that only has to show that it runs.
+const QUOTES_TO_RUN: u32 = 20_000;
 const FAST: u32 = 20;
 const SLOW: u32 = 100;
-/// Runs of each kind in the summary, interleaved; their median is reported.
-const RUNS: usize = 7;
 
-fn events() -> Vec<PublicEvent> {
-    quotes(11, i64::from(QUOTES), Quantity::from_units(5 * SCALE))
+fn events(count: u32) -> Vec<PublicEvent> {
+    quotes(11, i64::from(count), Quantity::from_units(5 * SCALE))
 }
 
 /// CPU time of this thread.
@@ -37,10 +38,11 @@ fn cpu_time() -> Duration {
         + Duration::from_nanos(u64::try_from(now.tv_nsec).expect("a time above zero"))
 }
 
-fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+/// CPU nanoseconds for each quote.
+fn each<T>(events: &[PublicEvent], work: impl FnOnce(&[PublicEvent]) -> T) -> f64 {
     let start = cpu_time();
-    black_box(work());
-    cpu_time().saturating_sub(start)
+    black_box(work(black_box(events)));
+    cpu_time().saturating_sub(start).as_nanos() as f64 / events.len() as f64
 }
 
 fn whole(events: &[PublicEvent]) -> BacktestReport {
@@ -97,64 +99,7 @@ fn averages_alone(events: &[PublicEvent]) -> u64 {
     crosses
 }
 
-fn sma_cross(criterion: &mut Criterion) {
-    let events = events();
-    let mut group = criterion.benchmark_group("backtest_1m_quotes");
-    group
-        .throughput(Throughput::Elements(QUOTES.into()))
-        .sample_size(10);
-    group.bench_function("whole", |bencher| {
-        bencher.iter_custom(|runs| (0..runs).map(|_| timed(|| whole(&events))).sum());
-    });
-    group.bench_function("anchor_venue_alone", |bencher| {
-        bencher.iter_custom(|runs| (0..runs).map(|_| timed(|| venue_alone(&events))).sum());
-    });
-    group.bench_function("anchor_averages_alone", |bencher| {
-        bencher.iter_custom(|runs| (0..runs).map(|_| timed(|| averages_alone(&events))).sum());
-    });
-    group.finish();
-}
-
-criterion_group!(benches, sma_cross);
-
-/// The three side by side in one run, and the memory.
-fn summary() {
-    let events = events();
-    let report = whole(&events);
-    let mut times = [const { Vec::new() }; 3];
-    for _ in 0..RUNS {
-        times[0].push(timed(|| whole(&events)));
-        times[1].push(timed(|| venue_alone(&events)));
-        times[2].push(timed(|| averages_alone(&events)));
-    }
-    let [whole, venue, averages] = times.map(|mut runs| {
-        runs.sort_unstable();
-        runs[RUNS / 2].as_secs_f64()
-    });
-    let millions = f64::from(QUOTES) / 1e6;
-    println!(
-        "{} quotes, {} events, {} orders, {} fills, {} denied",
-        QUOTES,
-        report.events,
-        report.orders,
-        report.fills.len(),
-        report.denied()
-    );
-    println!(
-        "whole backtest         {:6.2} M quotes per CPU second",
-        millions / whole
-    );
-    for (name, anchor) in [("venue alone", venue), ("averages alone", averages)] {
-        println!(
-            "anchor, {name:<14} {:6.2} M quotes per CPU second; the whole costs {:.1} x",
-            millions / anchor,
-            whole / anchor
-        );
-    }
-    println!("most memory held       {} MB", peak_memory_kb() / 1_000);
-}
-
-/// `VmHWM` of this process, thousands of bytes; the quotes in it are 64 MB.
+/// `VmHWM` of this process, thousands of bytes; the quotes are in it.
 fn peak_memory_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("a Linux process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -162,11 +107,47 @@ fn peak_memory_kb() -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
+/// What callgrind counts.
+#[inline(never)]
+fn whole_counted(events: &[PublicEvent]) -> BacktestReport {
+    black_box("whole");
+    whole(events)
+}
+
 fn main() {
-    // `cargo test` runs benchmarks once, without this argument.
-    if std::env::args().any(|argument| argument == "--bench") {
-        summary();
+    let Some(wanted) = Wanted::read() else { return };
+    if wanted.counted {
+        let events = events(QUOTES_TO_RUN);
+        let report = black_box(whole_counted(&events));
+        assert!(!report.fills.is_empty(), "no order crossed the averages");
+        return rows::print_counted("whole_counted", events.len(), "made");
     }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    let events = events(if wanted.measured { QUOTES } else { QUOTES_TO_RUN });
+    let report = whole(&events);
+    let peak_memory_mb = peak_memory_kb() as f64 / 1_000.0;
+    let [all, venue, averages] = interleaved(
+        wanted.rounds,
+        &mut [
+            &mut || each(&events, whole),
+            &mut || each(&events, venue_alone),
+            &mut || each(&events, averages_alone),
+        ],
+    );
+    Row {
+        name: "backtest",
+        unit: "CPU ns per quote",
+        subject: ("SMA cross, every order through risk and venue", &all),
+        anchor: Some(("the simulated venue alone", &venue)),
+        facts: &[
+            ("quotes", events.len().into()),
+            ("orders", (report.orders as f64).into()),
+            ("fills", report.fills.len().into()),
+            ("denied", (report.denied() as f64).into()),
+            ("events", (report.events as f64).into()),
+            ("peak_memory_mb", peak_memory_mb.into()),
+            ("quotes_mb", (size_of_val(events.as_slice()) as f64 / 1e6).into()),
+            ("averages_alone_ns", Figures::of(&averages).p50.into()),
+        ],
+    }
+    .print(wanted);
 }

@@ -266,14 +266,38 @@ fn assert_equal_ends(stream: &Stream, is_recorded: bool) {
     }
 }
 
+/// What callgrind counts.
+#[inline(never)]
+fn apply_counted(book: &mut Book, message: &Message) {
+    black_box("book");
+    let update = message.update(BookUpdateKind::Delta);
+    book.apply(&update, Timestamp::EPOCH)
+        .expect("a book that never crosses");
+    black_box(book.top());
+}
+
+fn count(stream: &Stream) {
+    let mut book = Book::new(BTC);
+    let snapshot = stream.snapshot.update(BookUpdateKind::Snapshot);
+    book.apply(&snapshot, Timestamp::EPOCH).expect("a snapshot");
+    for message in &stream.changes {
+        apply_counted(&mut book, message);
+    }
+    let updates = stream.changes.iter().map(Message::levels).sum();
+    rows::print_counted("apply_counted", updates, stream.name);
+}
+
 fn main() {
     let Some(wanted) = Wanted::read() else { return };
     let found = recording::lines();
     let is_recorded = found.is_ok() && wanted.measured;
     let stream = match &found {
-        Ok(lines) if wanted.measured => recorded(lines),
+        Ok(lines) if wanted.measured || wanted.counted => recorded(lines),
         _ => made(),
     };
+    if wanted.counted {
+        return count(&stream);
+    }
     assert_equal_ends(&stream, is_recorded);
     let [book, maps] = interleaved(
         wanted.rounds,

@@ -87,9 +87,28 @@ fn floor(bar: &Bar, before: f64) -> f64 {
     libm::log(close / before) + libm::sin(angle) + libm::cos(angle) + close.sqrt() + before.sqrt()
 }
 
+/// What callgrind counts.
+#[inline(never)]
+fn bar_counted(engine: &mut FeatureEngine, bar: &Bar) -> bool {
+    black_box("bar");
+    black_box(engine.on_bar(bar)).is_some()
+}
+
+fn count(bars: &[Bar]) {
+    let mut engine = FeatureEngine::new(&specification()).expect("the sample specification");
+    for (bar, number) in bars.iter().zip(1..) {
+        let ts_open = Timestamp::from_nanos(number * SPAN.0);
+        bar_counted(&mut engine, &Bar { ts_open, ..*bar });
+    }
+    rows::print_counted("bar_counted", bars.len(), "made");
+}
+
 fn main() {
     let Some(wanted) = Wanted::read() else { return };
     let bars = bars();
+    if wanted.counted {
+        return count(&bars);
+    }
     let mut engine = FeatureEngine::new(&specification()).expect("the sample specification");
     let mut next = 0;
     let mut warm = 0;

@@ -65,6 +65,20 @@ fn serve(model_path: &str, golden_path: &str) {
     }
 }
 
+/// What callgrind counts.
+#[inline(never)]
+fn score_counted(model: &mut TreeModel, row: &[f32]) {
+    black_box("score");
+    black_box(model.score(row));
+}
+
+fn count(model: &mut TreeModel, golden: &GoldenRows) {
+    for (row, _) in golden.iter() {
+        score_counted(model, row);
+    }
+    rows::print_counted("score_counted", golden.len(), "committed");
+}
+
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--serve") {
@@ -74,6 +88,9 @@ fn main() {
     let Some(wanted) = Wanted::read() else { return };
     let mut model = TreeModel::load(MODEL).expect("the committed model");
     let golden = GoldenRows::read(GOLDEN).expect("the committed rows");
+    if wanted.counted {
+        return count(&mut model, &golden);
+    }
     let [mut calls, mut clock] = [Vec::new(), Vec::new()];
     let mut nanos = Vec::with_capacity(golden.len());
     for _ in 0..wanted.rounds {

@@ -1,17 +1,24 @@
 //! What stands between a frame in memory and an order's signed bytes, each step beside an anchor of its own:
 //! a plain scan of the same bytes for reading, HMAC alone for signing.
 
+#[path = "../../../benches/rows.rs"]
+mod rows;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use domain::{
     ClientOrderId, Currency, Epoch, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money,
     OrderRequest, OrderType, Price, Quantity, Side, SlotId, Text, TimeInForce, Timestamp, Venue,
 };
+use rows::{Figures, Row, Wanted, interleaved, nanos_each};
 use venues::binance::parser::Parser;
 use venues::binance::{Endpoints, MarketData, NEW_ORDER_BYTES_MAX, OrderEncoder, Settings, Signer};
 use venues::{Instruments, Secret};
+
+/// Things of one sample.
+const FRAMES: usize = 1_000;
+const ORDERS: usize = 1_000;
 
 fn instrument() -> Instrument {
     let quote = Currency::new("USDT").expect("a code");
@@ -78,73 +85,126 @@ fn order() -> OrderRequest {
     }
 }
 
-fn reading(criterion: &mut Criterion) {
+/// A plain look at every byte, as a count of quotation marks.
+fn scan(frame: &[u8]) -> u32 {
+    frame.iter().fold(0, |sum, &byte| sum + u32::from(byte == b'"'))
+}
+
+/// Nanoseconds for one of `count` times `work`.
+fn times<T>(count: usize, mut work: impl FnMut() -> T) -> f64 {
+    nanos_each(count, || {
+        for _ in 0..count {
+            black_box(work());
+        }
+    })
+}
+
+fn reading(wanted: Wanted) {
     let frame = depth(1);
     // The same message with one space: only the slow reader takes it.
     let mut spaced = frame.clone();
     spaced.insert(1, b' ');
-    criterion.bench_function("anchor: scan of a depth frame's bytes", |bencher| {
-        bencher.iter(|| {
-            black_box(&frame)
-                .iter()
-                .fold(0_u32, |sum, &byte| sum + u32::from(byte == b'"'))
-        });
-    });
-    let mut parser = Parser::new();
-    criterion.bench_function("read a depth frame of 10 + 10 levels", |bencher| {
-        bencher.iter(|| parser.stream_message(black_box(&frame)).is_ok());
-    });
-    criterion.bench_function("read the same through serde_json", |bencher| {
-        bencher.iter(|| parser.stream_message(black_box(&spaced)).is_ok());
-    });
-    criterion.bench_function("read a best price frame", |bencher| {
-        bencher.iter(|| parser.stream_message(black_box(TICKER)).is_ok());
-    });
+    let (mut parser, mut slow, mut ticker) = (Parser::new(), Parser::new(), Parser::new());
+    let read = |parser: &mut Parser, frame: &[u8]| {
+        times(FRAMES, || {
+            assert!(parser.stream_message(black_box(frame)).is_ok());
+        })
+    };
+    let [reads, slow_reads, ticker_reads, scans] = interleaved(
+        wanted.rounds,
+        &mut [
+            &mut || read(&mut parser, &frame),
+            &mut || read(&mut slow, &spaced),
+            &mut || read(&mut ticker, TICKER),
+            &mut || times(FRAMES, || scan(black_box(&frame))),
+        ],
+    );
+    Row {
+        name: "parse_depth",
+        unit: "ns per frame",
+        subject: ("binance::Parser, 10 + 10 levels", &reads),
+        anchor: Some(("scan of the same bytes", &scans)),
+        facts: &[
+            ("bytes", frame.len().into()),
+            ("through_serde_json_ns", Figures::of(&slow_reads).p50.into()),
+            ("best_price_frame_ns", Figures::of(&ticker_reads).p50.into()),
+        ],
+    }
+    .print(wanted);
 }
 
-fn sequencing(criterion: &mut Criterion) {
-    let table = Arc::new(Instruments::new(vec![instrument()]).expect("a table"));
+fn sequenced(table: &Arc<Instruments>, frames: &[Vec<u8>]) -> f64 {
     let snapshot = br#"{"lastUpdateId":0,"bids":[["61600.00000000","1.00000000"]],"asks":[["61900.00000000","1.00000000"]]}"#;
-    let frames: Vec<_> = (1..=1_000).map(depth).collect();
-    criterion.bench_function("read and sequence 1,000 depth frames", |bencher| {
-        bencher.iter_batched(
-            || {
-                let mut data = MarketData::new(Arc::clone(&table));
-                data.on_connected();
-                data.on_snapshot(Timestamp::EPOCH, InstrumentId(0), snapshot, &mut |_| {})
-                    .expect("a snapshot");
-                data
-            },
-            |mut data| {
-                let mut events = 0;
-                for frame in &frames {
-                    data.on_frame(frame, &mut |_| events += 1).expect("a frame");
-                }
-                assert_eq!(events, frames.len());
-                data
-            },
-            BatchSize::SmallInput,
-        );
+    let mut data = MarketData::new(Arc::clone(table));
+    data.on_connected();
+    data.on_snapshot(Timestamp::EPOCH, InstrumentId(0), snapshot, &mut |_| {})
+        .expect("a snapshot");
+    let mut events = 0;
+    let nanos = nanos_each(frames.len(), || {
+        for frame in frames {
+            data.on_frame(frame, &mut |_| events += 1).expect("a frame");
+        }
     });
+    assert_eq!(events, frames.len());
+    nanos
 }
 
-fn encoding(criterion: &mut Criterion) {
+fn sequencing(wanted: Wanted) {
+    let table = Arc::new(Instruments::new(vec![instrument()]).expect("a table"));
+    let frames: Vec<_> = (1..=FRAMES as u64).map(depth).collect();
+    let scanned = || {
+        nanos_each(frames.len(), || {
+            for frame in &frames {
+                black_box(scan(black_box(frame)));
+            }
+        })
+    };
+    let [sequences, scans] = interleaved(
+        wanted.rounds,
+        &mut [&mut || sequenced(&table, &frames), &mut || scanned()],
+    );
+    Row {
+        name: "parse_and_sequence",
+        unit: "ns per frame",
+        subject: ("binance::MarketData, 10 + 10 levels", &sequences),
+        anchor: Some(("scan of the same bytes", &scans)),
+        facts: &[],
+    }
+    .print(wanted);
+}
+
+fn encoding(wanted: Wanted) {
     let signer = Signer::new(&Secret::new("s".repeat(64)).expect("a secret"));
     let encoder = OrderEncoder::new(signer.clone(), &Settings::new(Endpoints::production()));
     let (order, instrument) = (order(), instrument());
     let mut out = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
-    criterion.bench_function("encode and sign a limit order", |bencher| {
-        bencher.iter(|| {
-            let ts = Timestamp::from_millis(1_723_161_255_208);
-            encoder
-                .encode_new_order(black_box(&order), &instrument, ts, &mut out)
-                .expect("an order");
-        });
-    });
-    criterion.bench_function("anchor: HMAC-SHA256 of the same bytes", |bencher| {
-        bencher.iter(|| signer.hex(black_box(&out)));
-    });
+    let ts = Timestamp::from_millis(1_723_161_255_208);
+    let encode = |out: &mut Vec<u8>| {
+        encoder
+            .encode_new_order(black_box(&order), &instrument, ts, out)
+            .expect("an order");
+    };
+    encode(&mut out);
+    let body = out.clone();
+    let [encodes, signatures] = interleaved(
+        wanted.rounds,
+        &mut [&mut || times(ORDERS, || encode(&mut out)), &mut || {
+            times(ORDERS, || signer.hex(black_box(&body)))
+        }],
+    );
+    Row {
+        name: "encode_and_sign",
+        unit: "ns per order",
+        subject: ("binance::OrderEncoder, a limit order", &encodes),
+        anchor: Some(("HMAC-SHA256 of the same bytes", &signatures)),
+        facts: &[("bytes", body.len().into())],
+    }
+    .print(wanted);
 }
 
-criterion_group!(benches, reading, sequencing, encoding);
-criterion_main!(benches);
+fn main() {
+    let Some(wanted) = Wanted::read() else { return };
+    reading(wanted);
+    sequencing(wanted);
+    encoding(wanted);
+}

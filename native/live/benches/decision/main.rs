@@ -6,8 +6,8 @@
 //! beside.
 //!
 //! Frames are recorded ones where the recording is there; bars are one second long, so that there are many of them.
-//! `PY_RT_BENCH_MODEL` names another model than the committed one. `PY_RT_BENCH_COUNT=orders|others` runs one pass
-//! without a clock, in which callgrind may count the instructions of [`ordering_frame`] or [`other_frame`].
+//! `PY_RT_BENCH_MODEL` names another model than the committed one. Callgrind may count the instructions of
+//! [`ordering_frame`] and [`other_frame`].
 
 #![allow(clippy::print_stdout, reason = "a bench reports on standard output")]
 
@@ -17,6 +17,7 @@ mod pipeline;
 mod recording;
 #[path = "../../../../benches/rows.rs"]
 mod rows;
+mod stages;
 
 use std::alloc::System;
 use std::hint::black_box;
@@ -29,6 +30,7 @@ use frames::{Frame, Session};
 use journal::{Writer, WriterOptions};
 use pipeline::{Floor, Outcome, Pipeline, run_header};
 use rows::{Fact, Row, Wanted};
+use stages::{Stage, Watch};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -170,7 +172,7 @@ fn other_frame(pipeline: &mut Pipeline, frame: &Frame) -> Outcome {
 }
 
 /// Two passes: the first finds the frames that lead to orders, the second takes those through one function and the
-/// others through another. Prints how many each took.
+/// others through another.
 fn count(session: &Session, model: &[u8], threshold: Decimal) {
     let mut pipeline = Pipeline::new(model, threshold, &session.frames[0], None);
     let mut ordering = Vec::with_capacity(session.frames.len());
@@ -196,7 +198,8 @@ fn count(session: &Session, model: &[u8], threshold: Decimal) {
     drop(pipeline);
     record.end();
     let orders = ordering.iter().filter(|&&is_ordering| is_ordering).count();
-    println!(r#"{{"orders":{orders},"others":{}}}"#, ordering.len() - orders);
+    rows::print_counted("ordering_frame", orders, session.name);
+    rows::print_counted("other_frame", ordering.len() - orders, session.name);
 }
 
 /// Runs all passes of one kind and prints its rows.
@@ -249,6 +252,45 @@ fn measure(
     .print(wanted);
 }
 
+/// The same decisions with a clock between the stages, which adds one reading of it to each; medians of a pass each.
+fn measure_stages(wanted: Wanted, session: &Session, model: &[u8], threshold: Decimal) {
+    let mut passes: [Vec<f64>; Stage::ALL.len()] = Default::default();
+    for round in 0..=wanted.rounds {
+        let mut spans: [Vec<f64>; Stage::ALL.len()] = Default::default();
+        let (record, writer) = Record::begin(&session.frames[0]);
+        let mut pipeline =
+            Pipeline::with_stages(model, threshold, &session.frames[0], Some(writer), Watch::new());
+        for (at, frame) in session.frames.iter().enumerate() {
+            let Outcome::Order(order) = pipeline.take(frame) else {
+                continue;
+            };
+            if at >= session.frames.len() / WARM_UP_SHARE {
+                for (list, nanos) in spans.iter_mut().zip(pipeline.stages().nanos()) {
+                    list.push(nanos);
+                }
+            }
+            pipeline.answer(&order);
+        }
+        drop(pipeline);
+        record.end();
+        if round > 0 {
+            for (list, spans) in passes.iter_mut().zip(&spans) {
+                list.push(rows::Figures::of(spans).p50);
+            }
+        }
+    }
+    for (stage, samples) in Stage::ALL.iter().zip(&passes) {
+        Row {
+            name: stage.row(),
+            unit: "ns per order",
+            subject: (stage.subject(), samples),
+            anchor: None,
+            facts: &[],
+        }
+        .print(wanted);
+    }
+}
+
 fn main() {
     let Some(wanted) = Wanted::read() else { return };
     let given = std::env::var("PY_RT_BENCH_MODEL").ok();
@@ -257,14 +299,13 @@ fn main() {
         |path| std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}")),
     );
     let name = if given.is_some() {
-        "200x31"
+        "given"
     } else {
         "61x15, committed"
     };
-    let counting = std::env::var("PY_RT_BENCH_COUNT").is_ok();
-    let (session, absent) = Session::find(wanted.measured || counting);
+    let (session, absent) = Session::find(wanted.measured || wanted.counted);
     let threshold = middle(&session, &model);
-    if counting {
+    if wanted.counted {
         return count(&session, &model, threshold);
     }
     for with_record in [true, false] {
@@ -277,4 +318,5 @@ fn main() {
             with_record,
         );
     }
+    measure_stages(wanted, &session, &model, threshold);
 }

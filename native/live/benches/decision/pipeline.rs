@@ -8,6 +8,7 @@ use domain::{
     BundleDigest, Currency, Decimal, Epoch, Fill, Liquidity, Money, Nanos, OrderReport, OrderReportKind,
     OrderRequest, OrderType, SlotId, Text, Timestamp, TradeId, VenueOrderId,
 };
+use engine::probe::NoProbe;
 use engine::risk::RiskLimits;
 use engine::strategy::{ThresholdModel, ThresholdParameters};
 use engine::{
@@ -20,6 +21,7 @@ use venues::binance::{Endpoints, MarketData, NEW_ORDER_BYTES_MAX, OrderEncoder, 
 use venues::{Instruments, Secret};
 
 use crate::frames::{BAR, BTC, Frame, history, instrument};
+use crate::stages::{Stage, Stages};
 
 const SLOT: SlotId = SlotId(1);
 const DIGEST: BundleDigest = BundleDigest([7; 32]);
@@ -98,14 +100,14 @@ pub(crate) enum Outcome {
 }
 
 /// Everything on the thread that decides.
-pub(crate) struct Pipeline {
+pub(crate) struct Pipeline<S: Stages = NoProbe> {
     market: MarketData,
-    decider: Decider,
+    decider: Decider<S>,
     trade_id: u64,
 }
 
-struct Decider {
-    engine: Engine,
+struct Decider<S: Stages> {
+    engine: Engine<S>,
     actions: Actions,
     record: Option<Writer>,
     encoder: OrderEncoder,
@@ -120,10 +122,23 @@ struct Decider {
 impl Pipeline {
     /// Warm and running. `threshold` is the probability from which to hold a position.
     pub(crate) fn new(model: &[u8], threshold: Decimal, first: &Frame, record: Option<Writer>) -> Self {
+        Self::with_stages(model, threshold, first, record, NoProbe)
+    }
+}
+
+impl<S: Stages> Pipeline<S> {
+    /// The same, watched stage by stage.
+    pub(crate) fn with_stages(
+        model: &[u8],
+        threshold: Decimal,
+        first: &Frame,
+        record: Option<Writer>,
+        stages: S,
+    ) -> Self {
         let table = Arc::new(Instruments::new(vec![instrument()]).expect("a table"));
         let mut market = MarketData::new(table);
         market.on_connected();
-        let mut engine = Engine::new(engine_config()).expect("a configuration");
+        let mut engine = Engine::with_probe(engine_config(), stages).expect("a configuration");
         engine.stage(program(model, threshold)).expect("a program");
         let mut pipeline = Self {
             market,
@@ -171,8 +186,11 @@ impl Pipeline {
     pub(crate) fn take(&mut self, frame: &Frame) -> Outcome {
         let Self { market, decider, .. } = self;
         decider.order = None;
-        let mut give =
-            |event: domain::MarketEvent<'_>| decider.give(frame.received, EventBody::Market(event));
+        decider.engine.probe_mut().begin();
+        let mut give = |event: domain::MarketEvent<'_>| {
+            decider.engine.probe_mut().ended(Stage::Parse);
+            decider.give(frame.received, EventBody::Market(event));
+        };
         let taken = if frame.is_snapshot {
             market.on_snapshot(frame.received, BTC, &frame.bytes, &mut give)
         } else {
@@ -223,6 +241,11 @@ impl Pipeline {
         self.decider.record.as_ref().map_or(0, Writer::bytes)
     }
 
+    /// What watches.
+    pub(crate) fn stages(&self) -> &S {
+        self.decider.engine.probe()
+    }
+
     /// What a run must not have: frames for the slow reader, a book in doubt, orders refused.
     pub(crate) fn assert_clean(&self) {
         let statistics = self.market.statistics();
@@ -236,7 +259,7 @@ impl Pipeline {
     }
 }
 
-impl Decider {
+impl<S: Stages> Decider<S> {
     #[inline]
     fn give(&mut self, received: Timestamp, body: EventBody<'_>) {
         self.seq += 1;
@@ -249,14 +272,17 @@ impl Decider {
         if let Some(record) = &mut self.record {
             record.append_event(&event, Room::Ordinary).expect("a record");
         }
+        self.engine.probe_mut().ended(Stage::Record);
         self.engine.on_event(&event, &mut self.actions);
         assert!(!self.actions.overflowed());
+        self.engine.probe_mut().ended(Stage::Rest);
         if let Some(record) = &mut self.record {
             let actions = self.actions.as_slice();
             record
                 .append_actions(self.now, actions, Room::Ordinary)
                 .expect("a record");
         }
+        self.engine.probe_mut().ended(Stage::Record);
         for action in self.actions.drain() {
             match action {
                 Action::Submit(approved) => {
@@ -264,6 +290,7 @@ impl Decider {
                     self.encoder
                         .encode_new_order(&request, &instrument(), self.now, &mut self.body)
                         .expect("an order");
+                    self.engine.probe_mut().ended(Stage::Encode);
                     self.order = Some(request);
                 }
                 Action::Signal(signal) if !signal.features.as_slice().is_empty() => {

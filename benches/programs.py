@@ -1,0 +1,171 @@
+"""The bench programs: which there are, how they are built once, how one is run for one round."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benches.figures import Line, LineError, read_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS_VARIABLE = "PY_RT_BENCH_ROUNDS"
+
+# A program that takes longer hangs.
+LONGEST_SECONDS = 600
+
+
+class BenchError(Exception):
+    """A program that was not built, or that did not end as it should."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One bench target of one crate.
+
+    `samples` is how often it measures within one round; `counted` names its functions of which callgrind may count the
+    instructions.
+    """
+
+    crate: str
+    name: str
+    samples: int
+    rows: tuple[str, ...]
+    counted: tuple[str, ...] = ()
+
+    def wanted(self, words: Sequence[str]) -> bool:
+        """Whether a word is in the program's name or in one of its rows; without words, always.
+
+        >>> Program("engine", "book", 1, ("book_update",)).wanted(["book"])
+        True
+        """
+        return not words or any(word in name for word in words for name in (self.name, *self.rows))
+
+
+STAGES = ("parse", "record", "book", "features", "model", "strategy", "risk", "rest", "encode")
+
+PROGRAMS = (
+    Program(
+        "live",
+        "decision",
+        11,
+        (
+            "decision",
+            "frame",
+            "decision_without_journal",
+            "frame_without_journal",
+            *(f"stage_{stage}" for stage in STAGES),
+        ),
+        ("ordering_frame", "other_frame"),
+    ),
+    Program("engine", "book", 31, ("book_update",), ("apply_counted",)),
+    Program("engine", "features", 31, ("features_per_bar",), ("bar_counted",)),
+    Program("inference", "rotating", 31, ("inference",), ("score_counted",)),
+    Program("backtest", "sma_cross", 5, ("backtest",), ("whole_counted",)),
+    Program("venues", "hot_path", 51, ("parse_depth", "parse_and_sequence", "encode_and_sign")),
+    Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
+)
+
+
+def target_folder() -> Path:
+    """Where cargo builds."""
+    given = os.environ.get("CARGO_TARGET_DIR")
+    return Path(given).resolve() if given else ROOT / "target"
+
+
+def build_command(programs: Iterable[Program]) -> list[str]:
+    """What builds them, and goes on after one that fails.
+
+    >>> " ".join(build_command([Program("engine", "book", 1, ())]))
+    'cargo bench --no-run --locked --no-fail-fast --message-format=json-render-diagnostics -p engine --bench book'
+    """
+    command = ["cargo", "bench", "--no-run", "--locked", "--no-fail-fast", "--message-format=json-render-diagnostics"]
+    chosen = list(programs)
+    for crate in dict.fromkeys(program.crate for program in chosen):
+        command += ["-p", crate]
+    for program in chosen:
+        command += ["--bench", program.name]
+    return command
+
+
+def executables(messages: str) -> dict[str, Path]:
+    """The bench executables that cargo's messages name, by target.
+
+    >>> executables('{"reason":"compiler-artifact","target":{"kind":["bench"],"name":"a"},"executable":"/t/a-1"}')
+    {'a': PosixPath('/t/a-1')}
+    """
+    found: dict[str, Path] = {}
+    for text in messages.splitlines():
+        message = json.loads(text) if text.startswith("{") else {}
+        if message.get("reason") == "compiler-artifact" and message.get("executable"):
+            target = message["target"]
+            if "bench" in target["kind"]:
+                found[target["name"]] = Path(message["executable"])
+    return found
+
+
+def build(programs: Sequence[Program]) -> dict[str, Path]:
+    """Builds all of them; those that fail are missing from the answer. Cargo's progress goes to standard error."""
+    environment = {**os.environ, "PYO3_NO_PYTHON": "1"}
+    done = subprocess.run(
+        build_command(programs), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, env=environment
+    )
+    return executables(done.stdout)
+
+
+def built(programs: Sequence[Program]) -> dict[str, Path]:
+    """The newest executables that were built before."""
+    folder = target_folder() / "release" / "deps"
+    found = {}
+    for program in programs:
+        files = [path for path in folder.glob(f"{program.name}-*") if path.suffix == "" and os.access(path, os.X_OK)]
+        if files:
+            found[program.name] = max(files, key=lambda path: path.stat().st_mtime)
+    return found
+
+
+def run(program: Program, executable: Path, samples: int) -> list[Line]:
+    """One round: the rows that the program prints.
+
+    Raises:
+        BenchError: it did not end well, or printed something else.
+    """
+    text = output([str(executable), "--bench"], {ROUNDS_VARIABLE: str(samples)})
+    try:
+        lines = [read_line(line) for line in text.splitlines() if line.strip()]
+    except LineError as error:
+        raise BenchError(str(error)) from error
+    missing = [row for row in program.rows if row not in {line.row for line in lines}]
+    if missing:
+        raise BenchError(f"printed no row {', '.join(missing)}")
+    return lines
+
+
+def output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What a command prints.
+
+    Raises:
+        BenchError: it failed or hung.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+            timeout=LONGEST_SECONDS,
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise BenchError(str(error)) from error
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["nothing on standard error"]
+        raise BenchError(f"ended with {done.returncode}: {last[0]}")
+    return done.stdout
