@@ -82,6 +82,25 @@ def match_rows(closes: np.ndarray[Any, Any], online: np.ndarray[Any, Any], table
     return FeatureMatch(len(closes), int(equal.sum()), int((~known).sum()), first)
 
 
+def cancelled_early(run: Path, timeouts_ns: Mapping[str, int]) -> frozenset[str]:
+    """Orders of which the record says that they were to be cancelled before their time.
+
+    The service tells when an order ended. On a busy machine that may be long after its strategy let go of it.
+
+    Args:
+        run: folder of the run.
+        timeouts_ns: by order, its time, ns.
+    """
+    traces = ((order, py_rt_core.trace_order(run / "journal", order)) for order in timeouts_ns)
+    return frozenset(order for order, trace in traces if trace is None or _lived_ns(trace) < timeouts_ns[order])
+
+
+def _lived_ns(trace: Mapping[str, Any]) -> int:
+    """From sending to the wish to cancel; 0 where nothing wished it."""
+    asked = [int(ts) for ts, text in trace["steps"] if text.startswith("cancel ")]
+    return asked[0] - int(trace["ts_ns"]) if asked else 0
+
+
 def parity(place: Place) -> dict[str, Any]:
     """Replay a run from record 0 in a fresh process; its verdict.
 

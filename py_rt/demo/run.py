@@ -80,6 +80,7 @@ def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome
             step.result(f"orders cancelled, account reconciled, record on disk: exit status {status}")
     with show.step("replay", "the record again, from its first event, in a fresh process") as step:
         verdict = proof.parity(place)
+        session.ended_otherwise |= proof.cancelled_early(place.run, session.timed_out())
         step.result("identical" if verdict.get("identical") else "NOT identical")
     with show.step("features", "what decided, against the table of research") as step:
         matched = proof.match_features(place.home, place.run)

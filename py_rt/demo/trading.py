@@ -79,7 +79,8 @@ class Session:
         fills: newest first.
         positions: of slots and account.
         pnl: of slots and account.
-        ended_by_hand: orders that still worked when an operator cancelled everything.
+        ended_otherwise: orders that look as if they had timed out, and did not: an operator cancelled them, or the
+            record shows that their strategy did, before their time.
     """
 
     status: ServiceStatus
@@ -89,7 +90,7 @@ class Session:
     fills: tuple[Fill, ...] = ()
     positions: tuple[Position, ...] = ()
     pnl: tuple[Pnl, ...] = ()
-    ended_by_hand: frozenset[str] = frozenset()
+    ended_otherwise: frozenset[str] = frozenset()
 
     def counts(self) -> Goals:
         """How much of the goals is there."""
@@ -97,13 +98,19 @@ class Session:
             orders=sum(slot.orders_sent for slot in self.status.slots),
             fills=sum(slot.fills for slot in self.status.slots),
             partial=partly_filled(self.orders, self.fills),
-            timeouts=sum(
-                timed_out(order, self.timeouts_ns)
-                for order in self.orders
-                if order.client_order_id not in self.ended_by_hand
-            ),
+            timeouts=len(self.timed_out()),
             swaps=max(0, len(self.digests) - 1),
         )
+
+    def timed_out(self) -> dict[str, int]:
+        """Orders that were given up after their time, and what that time was, ns."""
+        return {
+            order.client_order_id: self.timeouts_ns[order.bundle_digest]
+            for order in self.orders
+            if order.client_order_id not in self.ended_otherwise
+            and order.bundle_digest is not None
+            and timed_out(order, self.timeouts_ns)
+        }
 
     def missing(self, goals: Goals) -> dict[str, str]:
         """What is not there yet, as `have of wanted`."""
@@ -195,7 +202,7 @@ class Desk:
                 raise DemoError(f"cancelled {SETTLE_PATIENCE_S:g} s ago, and still working: {names}")
             time.sleep(LOOK_S)
         settled = self.look(before, before.timeouts_ns)
-        settled.ended_by_hand = working
+        settled.ended_otherwise = working
         return settled
 
     def close(self) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 import pytest
 
-from py_rt.demo.proof import FeatureMatch, match_rows
+from py_rt.demo.proof import FeatureMatch, cancelled_early, match_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS, COLUMNS = 5, 3
 CLOSES = np.arange(1, ROWS + 1, dtype=np.int64) * 900
@@ -53,3 +58,16 @@ def test_a_row_that_the_table_lacks_is_counted_and_differs() -> None:
 def test_no_rows_are_no_proof() -> None:
     nothing = match_rows(CLOSES[:0], online()[:0], table(online()))
     assert nothing == FeatureMatch(0, 0, 0, None)
+
+
+def test_an_order_that_was_let_go_before_its_time_did_not_time_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {
+        "e1-s1-1": {"ts_ns": 100, "steps": [(100, "order e1-s1-1 is Submitted"), (129, "cancel e1-s1-1")]},
+        "e1-s1-2": {"ts_ns": 100, "steps": [(130, "cancel e1-s1-2"), (131, "cancel e1-s1-2")]},
+        "e1-s1-3": {"ts_ns": 100, "steps": [(900, "order e1-s1-3 is Canceled")]},
+    }
+    monkeypatch.setattr("py_rt_core.trace_order", lambda _journal, order: record.get(order))
+    asked = dict.fromkeys([*record, "e1-s1-4"], 30)
+    assert cancelled_early(tmp_path, asked) == {"e1-s1-1", "e1-s1-3", "e1-s1-4"}

@@ -38,7 +38,7 @@ def test_only_a_cancelled_order_timed_out(state: OrderStatus) -> None:
 
 def test_what_an_operator_cancelled_did_not_time_out() -> None:
     by_itself, by_hand = timed_out_order(1), timed_out_order(2)
-    ended = session(orders=(by_hand, by_itself), ended_by_hand=frozenset({by_hand.client_order_id}))
+    ended = session(orders=(by_hand, by_itself), ended_otherwise=frozenset({by_hand.client_order_id}))
     assert ended.counts().timeouts == 1
 
 
