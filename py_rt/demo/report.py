@@ -181,7 +181,7 @@ def _offline(outcome: Outcome) -> list[str]:
     failed = len(assets.get("checks_failed", []))
     made = f"{assets.get('materializations', 0)} materialisations of {assets.get('assets', 0)} assets"
     if assets.get("reused"):
-        made += f"; {assets['reused']} more were unchanged and reused, {assets['reused_assets']} assets whole"
+        made += f", {assets['reused']} reused unchanged"
     checks = f"{assets.get('checks_passed', 0)} checks passed, {assets.get('checks_warned', 0)} warned, {failed} failed"
     lines = _rows("assets", made, checks)
     month = f"out of sample, {model['month'][:7]}:"

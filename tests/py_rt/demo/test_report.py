@@ -121,10 +121,10 @@ def test_no_line_is_wider_than_a_terminal_but_for_paths(tmp_path: Path) -> None:
 
 def test_what_stayed_as_it_was_is_told(tmp_path: Path) -> None:
     fresh = outcome(tmp_path)
-    assert "and reused" not in text(fresh)
+    assert "reused unchanged" not in text(fresh)
     again = {**fresh.assets, "materializations": 99, "assets": 4, "reused": 481, "reused_assets": 11}
     said = text(outcome(tmp_path, assets=again))
-    assert "99 materialisations of 4 assets; 481 more were unchanged and reused, 11 assets whole" in said
+    assert "99 materialisations of 4 assets, 481 reused unchanged" in said
 
 
 def test_scores_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
