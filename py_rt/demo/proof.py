@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from py_rt.bundle.statement import Approval
+    from py_rt.demo.children import Child
     from py_rt.demo.place import Place
 
 
@@ -101,18 +102,22 @@ def _lived_ns(trace: Mapping[str, Any]) -> int:
     return asked[0] - int(trace["ts_ns"]) if asked else 0
 
 
-def parity(place: Place) -> dict[str, Any]:
-    """Replay a run from record 0 in a fresh process; its verdict.
+def start_parity(place: Place) -> Child:
+    """Start to replay a run from record 0 in a fresh process."""
+    command = [find_command("py_rt"), "parity", str(place.run), "--json"]
+    return children.start(command, "py_rt parity", place.log("parity"), environment(place), is_read=True)
+
+
+def verdict_of(replay: Child) -> dict[str, Any]:
+    """Wait for the replay; its verdict.
 
     Raises:
         DemoError: the process gave none.
     """
-    command = [find_command("py_rt"), "parity", str(place.run), "--json"]
     verdicts: list[dict[str, Any]] = []
-    with children.start(command, "py_rt parity", place.log("parity"), environment(place), is_read=True) as child:
-        status = children.hear(child, verdicts.append)
-        if not verdicts:
-            raise child.failure(f"ended with {status} and gave no verdict")
+    status = children.hear(replay, verdicts.append)
+    if not verdicts:
+        raise replay.failure(f"ended with {status} and gave no verdict")
     return verdicts[-1]
 
 

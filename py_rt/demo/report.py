@@ -182,7 +182,10 @@ def _offline(outcome: Outcome) -> list[str]:
     made = f"{assets.get('materializations', 0)} materialisations of {assets.get('assets', 0)} assets"
     if assets.get("reused"):
         made += f", {assets['reused']} reused unchanged"
-    checks = f"{assets.get('checks_passed', 0)} checks passed, {assets.get('checks_warned', 0)} warned, {failed} failed"
+    passed, warned = assets.get("checks_passed", 0), assets.get("checks_warned", 0)
+    checks = f"{passed} checks passed, {warned} warned, {failed} failed"
+    if not passed + warned + failed:
+        checks = "no check had to run again"
     lines = _rows("assets", made, checks)
     month = f"out of sample, {model['month'][:7]}:"
     if model["auc"] is not None:

@@ -79,8 +79,9 @@ def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome
             status = service.stop()
             step.result(f"orders cancelled, account reconciled, record on disk: exit status {status}")
     with show.step("replay", "the record again, from its first event, in a fresh process") as step:
-        verdict = proof.parity(place)
-        session.ended_otherwise |= proof.cancelled_early(place.run, session.timed_out())
+        with proof.start_parity(place) as replay:
+            session.ended_otherwise |= proof.cancelled_early(place.run, session.timed_out())
+            verdict = proof.verdict_of(replay)
         step.result("identical" if verdict.get("identical") else "NOT identical")
     with show.step("features", "what decided, against the table of research") as step:
         matched = proof.match_features(place.home, place.run)
@@ -115,7 +116,8 @@ def make_assets(place: Place, step: Step) -> tuple[dict[str, Any], tuple[Candida
     summary = heard.summary
     made = f"{summary['materializations']} materialisations of {summary['assets']} assets"
     reused = f", {summary['reused']} reused" if summary["reused"] else ""
-    step.result(f"{made}{reused}, {summary['checks_passed']} checks passed")
+    passed = f", {summary['checks_passed']} checks passed" if summary["checks_passed"] else ""
+    step.result(f"{made}{reused}{passed}")
     return summary, bundles.newest_two(place.home)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,8 +153,9 @@ class Show:
 
     def _move(self, step: Step, text: str, share: float | None) -> None:
         if self._bar is None:
-            spinner, words, time_ = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-            bar = BarColumn(bar_width=BAR_WIDTH)
+            one_line = Column(no_wrap=True, overflow="ellipsis")
+            words = TextColumn("{task.description}", table_column=one_line)
+            spinner, bar, time_ = SpinnerColumn(), BarColumn(bar_width=BAR_WIDTH), TimeElapsedColumn()
             self._bar = Progress(spinner, bar, time_, words, console=self._console, transient=True)
             self._task = self._bar.add_task("", total=None)
             self._bar.start()

@@ -124,7 +124,12 @@ def test_what_stayed_as_it_was_is_told(tmp_path: Path) -> None:
     assert "reused unchanged" not in text(fresh)
     again = {**fresh.assets, "materializations": 99, "assets": 4, "reused": 481, "reused_assets": 11}
     said = text(outcome(tmp_path, assets=again))
-    assert "99 materialisations of 4 assets, 481 reused unchanged" in said
+    assert (
+        "99 materialisations of 4 assets, 481 reused unchanged\n            42 checks passed, 4 warned, 0 failed"
+        in said
+    )
+    nothing = {**again, "materializations": 0, "assets": 0, "checks_passed": 0, "checks_warned": 0}
+    assert "no check had to run again" in text(outcome(tmp_path, assets=nothing))
 
 
 def test_scores_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
