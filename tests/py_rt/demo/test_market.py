@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.data.storage import write_whole
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAMES = ("open", "high", "low", "close", "volume")
 
 
+@settings(deadline=None)  # the first example pays for the library's start
 @given(st.integers(min_value=0, max_value=(1 << 63) - 1))
 def test_decimal_text_is_exact(units: int) -> None:
     told = pl.DataFrame({"open": [units]}, schema={"open": pl.Int64}).select(decimal_text("open")).item()
