@@ -85,9 +85,10 @@ fn order() -> OrderRequest {
     }
 }
 
-/// A plain look at every byte, as a count of quotation marks.
+/// A plain look at every byte, as a count of quotation marks. It wraps, because a checked sum is not vectorised.
 fn scan(frame: &[u8]) -> u32 {
-    frame.iter().fold(0, |sum, &byte| sum + u32::from(byte == b'"'))
+    let quote = |&byte: &u8| u32::from(byte == b'"');
+    frame.iter().map(quote).fold(0, u32::wrapping_add)
 }
 
 /// Nanoseconds for one of `count` times `work`.

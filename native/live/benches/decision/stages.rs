@@ -11,9 +11,7 @@ pub(crate) enum Stage {
     Parse,
     /// Event and actions into the record.
     Record,
-    /// The book.
-    Book,
-    /// Bars and features.
+    /// Book, bar and features.
     Features,
     /// The model.
     Model,
@@ -28,10 +26,9 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Parse,
         Self::Record,
-        Self::Book,
         Self::Features,
         Self::Model,
         Self::Strategy,
@@ -45,7 +42,6 @@ impl Stage {
         match self {
             Self::Parse => "stage_parse",
             Self::Record => "stage_record",
-            Self::Book => "stage_book",
             Self::Features => "stage_features",
             Self::Model => "stage_model",
             Self::Strategy => "stage_strategy",
@@ -60,8 +56,7 @@ impl Stage {
         match self {
             Self::Parse => "frame bytes to event, in sequence",
             Self::Record => "event and actions into the record",
-            Self::Book => "the book",
-            Self::Features => "bar closed, 12 features",
+            Self::Features => "book, bar closed, 12 features",
             Self::Model => "the model",
             Self::Strategy => "the strategy",
             Self::Risk => "risk and order table",
@@ -74,8 +69,7 @@ impl Stage {
 impl From<EngineStage> for Stage {
     fn from(stage: EngineStage) -> Self {
         match stage {
-            EngineStage::Book => Self::Book,
-            EngineStage::Features => Self::Features,
+            EngineStage::Book | EngineStage::Features => Self::Features,
             EngineStage::Model => Self::Model,
             EngineStage::Strategy => Self::Strategy,
             EngineStage::Risk => Self::Risk,
