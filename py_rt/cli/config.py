@@ -10,6 +10,7 @@ from typing import Annotated
 import py_rt_core
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(help="Check configuration files, and show what they may say.", no_args_is_help=True)
@@ -74,5 +75,5 @@ def show(
         return
     table = Table(*names, show_lines=False)
     for row in rows:
-        table.add_row(*(cell or "" for cell in row))
+        table.add_row(*(escape(cell or "") for cell in row))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)

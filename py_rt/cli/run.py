@@ -16,7 +16,7 @@ def run(
     reuse: Annotated[bool, typer.Option("--reuse", help="Make only what is missing or stale, and say why.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Make the offline chain: raw, cleaned, features, models.
+    """Make the offline chain: raw, cleaned, features, models, backtests, candidate bundles.
 
     Example: py_rt run --select features_bar --partition 2021-10-27
     """

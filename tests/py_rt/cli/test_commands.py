@@ -49,6 +49,11 @@ def test_keys_are_shown_with_what_is_allowed(capsys: pytest.CaptureFixture[str])
     assert "margin.margin_buffer" in capsys.readouterr().out
 
 
+def test_brackets_in_a_meaning_are_shown_and_not_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "service"]) == 0
+    assert "a symbol of [[instrument]]" in capsys.readouterr().out
+
+
 def test_a_wrong_wish_reaches_the_shell_as_status_2() -> None:
     line = [sys.executable, "-c", "import sys; from py_rt.cli.main import main; sys.exit(main(sys.argv[1:]))"]
     done = subprocess.run(
