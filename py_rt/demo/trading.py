@@ -51,7 +51,7 @@ class Goals:
 
     def __str__(self) -> str:
         """In words."""
-        filled = f"{self.fills} fills, {self.partial} partly filled"
+        filled = f"{self.fills} fill{'' if self.fills == 1 else 's'}, {self.partial} partly filled"
         swaps = f"{self.swaps} bundle swap{'s' if self.swaps != 1 else ''}"
         return f"{self.orders} orders, {filled}, {self.timeouts} timed out, {swaps}"
 
