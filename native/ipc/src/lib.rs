@@ -14,6 +14,7 @@
 //! | [`parameters`] | Python writes, the service reads and answers |
 //! | [`atomic_flags`] | the stopping ladder, visible from outside |
 //! | [`shared_memory`] | segments, sockets, who may have what |
+//! | [`scheduling`] | which of our threads a core runs first |
 //!
 //! # Model checking
 //! The algorithms are generic over their memory, and under `--cfg loom` over the model checker's atomics. The models
@@ -62,6 +63,7 @@ pub mod atomics;
 pub mod layout;
 pub mod record;
 pub mod ring_buffer;
+pub mod scheduling;
 pub mod seqlock;
 
 #[cfg(not(loom))]

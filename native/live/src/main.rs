@@ -65,6 +65,12 @@ fn run(options: &Options) -> Result<u8, LiveError> {
     let credentials = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .on_thread_start(|| {
+            // The deciding thread wakes these with each order, and must not wait for them.
+            if let Err(error) = ipc::scheduling::wait_for_the_waker() {
+                tracing::warn!(%error, "orders are handed over more slowly: the threads for sockets run as usual");
+            }
+        })
         .enable_all()
         .build()
         .map_err(|error| LiveError::Defect(format!("no threads for sockets: {error}")))?;
