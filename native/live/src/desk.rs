@@ -13,13 +13,14 @@ use engine::limits::OPEN_ORDERS_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
-use venues::Instruments;
 use venues::binance::{Gateway, RestClient, UnknownOrder};
 use venues::retry::Jitter;
+use venues::{Instruments, LastLook};
 
 use crate::fact::{Fact, FactSender};
 use crate::history;
 use crate::reconcile::{self, Question};
+use crate::stop_latch::StopLatch;
 
 /// Errands that may wait for the desk.
 pub(crate) const ERRANDS_MAX: usize = 2 * OPEN_ORDERS_MAX;
@@ -64,6 +65,7 @@ pub(crate) struct Desk {
     /// How long after a bar's end it is asked for, wall time.
     pub(crate) settle: Duration,
     pub(crate) facts: FactSender,
+    pub(crate) latch: StopLatch,
     /// Orders that are being asked about: one at a time for each.
     pub(crate) resolving: Arc<Mutex<BTreeSet<ClientOrderId>>>,
 }
@@ -94,7 +96,12 @@ impl Desk {
     async fn carry_out(self, errand: Errand, jitter: Jitter) {
         let fact = match errand {
             Errand::Submit { request, body } => {
-                Some(Fact::Reports(self.gateway.submit_encoded(&request, body).await))
+                // A stop may come while the connection is made.
+                let (latch, slot) = (self.latch.clone(), request.client_order_id.slot);
+                let look = LastLook::new(move || latch.lets_out(slot));
+                Some(Fact::Reports(
+                    self.gateway.submit_encoded(&request, body, look).await,
+                ))
             }
             Errand::Cancel(cancel) => Some(Fact::Reports(self.gateway.cancel(&cancel).await)),
             Errand::Resolve(unknown) => self.resolve(unknown).await,

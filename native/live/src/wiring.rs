@@ -87,7 +87,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let latencies = Arc::new(latencies);
 
     let mut tasks = side_tasks(&session, &facts);
-    let desk = desk(&session, &gateway, config.engine.bar_span, &facts);
+    let desk = desk(&session, &gateway, config.engine.bar_span, (&facts, &latch));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
         service: about(setup, &folder, &session, &deployer, &counters, &latencies)?,
@@ -200,7 +200,12 @@ fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, Late
     Ok((Driver::new(engine, recording, out, start), latencies))
 }
 
-fn desk(session: &Session, gateway: &Arc<Gateway>, bar_span: Nanos, facts: &FactSender) -> Desk {
+fn desk(
+    session: &Session,
+    gateway: &Arc<Gateway>,
+    bar_span: Nanos,
+    (facts, latch): (&FactSender, &StopLatch),
+) -> Desk {
     Desk {
         gateway: Arc::clone(gateway),
         rest: Arc::clone(&session.rest),
@@ -208,6 +213,7 @@ fn desk(session: &Session, gateway: &Arc<Gateway>, bar_span: Nanos, facts: &Fact
         bar_span,
         settle: session.settle,
         facts: facts.clone(),
+        latch: latch.clone(),
         resolving: Arc::default(),
     }
 }

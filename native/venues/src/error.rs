@@ -133,6 +133,12 @@ pub enum VenueError {
         /// What the transport said.
         detail: String,
     },
+    /// A stop came before the request went onto the connection.
+    #[error("{request} not sent: a stop came before it left")]
+    Stopped {
+        /// Which request.
+        request: &'static str,
+    },
     /// The connection broke or timed out after the request may have left.
     #[error("{request}: no answer: {detail}")]
     NoAnswer {

@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use domain::{
     CancelRejectReason, CancelRequest, ClientOrderId, Epoch, InstrumentId, Nanos, OrderReportKind,
     OrderRequest, OrderStatus, OrderType, Price, Quantity, RejectReason, Side, SlotId, TimeInForce,
@@ -15,9 +17,9 @@ use domain::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use support::{API_KEY, API_SECRET, Http, Reply, Request, client, instruments};
-use venues::VenueError;
 use venues::binance::{Gateway, RestClient, UnknownOrder};
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
+use venues::{LastLook, VenueError};
 
 const BTC: InstrumentId = InstrumentId(0);
 
@@ -102,6 +104,42 @@ async fn an_order_leaves_once_signed_as_a_form() {
     let digits: Vec<_> = digits.iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = digits.concat();
     assert_eq!(signature, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_comes_while_the_connection_is_made_keeps_the_order_back() {
+    let server = Http::serve(|_: &Request| Reply::Json(200, placed("NEW"))).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = server.settings();
+    settings.endpoints.rest = format!("http://{}", listener.local_addr().unwrap());
+    let received = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        connection.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let gateway = Gateway::new(client(settings), instruments()).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let look = LastLook::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        false
+    });
+    let reports = gateway
+        .submit_encoded(&order(), Bytes::from_static(b"symbol=BTCUSDT&signature=00"), look)
+        .await;
+    let kinds: Vec<_> = reports.iter().map(|report| report.kind).collect();
+    assert_eq!(kinds, [OrderReportKind::NotSent]);
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        1,
+        "asked once, on a connection that stood"
+    );
+    let received = String::from_utf8(received.join().unwrap()).unwrap();
+    assert!(
+        !received.contains("symbol="),
+        "nothing of the order went out: {received}"
+    );
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use super::rest::{Call, RestClient, malformed};
 use super::sign::{NEW_ORDER_BYTES_MAX, OrderEncoder};
 use crate::error::VenueError;
 use crate::instruments::Instruments;
+use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{Answer, FIRST_PAUSE, LONGEST_PAUSE, Margins, Resolution, Source, Step};
 use crate::retry::Backoff;
@@ -132,7 +133,7 @@ impl Gateway {
             warn!(order = %order.client_order_id, %error, "order not sent");
             return vec![report(order, now, OrderReportKind::NotSent)];
         }
-        self.submit_encoded(order, body.into()).await
+        self.submit_encoded(order, body.into(), LastLook::always()).await
     }
 
     /// Sends what [`OrderEncoder::encode_new_order`] made of `order`, once, and reports what came of it.
@@ -140,14 +141,20 @@ impl Gateway {
     /// - `Accepted`, then each `Filled` the answer names (the user stream names them again, with the same
     ///   trade ids), then `Expired` where nothing rests; or
     /// - `Rejected`: the venue's own, definite no; or
-    /// - `NotSent`: refused before the socket (no budget, no connection); orders do not wait for budget; or
+    /// - `NotSent`: refused before the socket (no budget, no connection, `look` said no when the connection stood);
+    ///   orders do not wait for budget; or
     /// - `OutcomeUnknown`: everything else. Do not send it again; see [`Self::resolve`].
     ///
     /// A refusal as a duplicate is proof that the first attempt is open: the order is asked for, and reported
     /// as `Accepted` and `Found`.
-    pub async fn submit_encoded(&self, order: &OrderRequest, body: Bytes) -> Vec<OrderReport> {
+    pub async fn submit_encoded(
+        &self,
+        order: &OrderRequest,
+        body: Bytes,
+        look: LastLook,
+    ) -> Vec<OrderReport> {
         let exchanged = match self.rest.take_order() {
-            Ok(()) => self.rest.exchange(&NEW_ORDER, "", Some(body)).await,
+            Ok(()) => self.rest.exchange_order(&NEW_ORDER, body, look).await,
             Err(error) => Err(error),
         };
         let now = self.rest.clock().now();

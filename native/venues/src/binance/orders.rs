@@ -174,9 +174,9 @@ pub(super) fn submitted(order: &OrderRequest, exchanged: &Exchanged, now: Timest
     let one = |kind| Submitted::Reports(vec![report(order.client_order_id, order.instrument, now, kind)]);
     match exchanged {
         // It never left.
-        Err(VenueError::RateLimited { .. } | VenueError::NotConnected { .. }) => {
-            one(OrderReportKind::NotSent)
-        }
+        Err(
+            VenueError::RateLimited { .. } | VenueError::NotConnected { .. } | VenueError::Stopped { .. },
+        ) => one(OrderReportKind::NotSent),
         Err(_) => one(OrderReportKind::OutcomeUnknown),
         Ok(answer) if answer.is_success() => match placed(order, &answer.body) {
             Ok(reports) => Submitted::Reports(reports),

@@ -1,12 +1,13 @@
 //! REST: one client per address, which owns that address's rate budget.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::{Bar, Instrument, Nanos, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response};
+use reqwest::{Body, Method, Response};
 use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::time::sleep;
@@ -17,6 +18,7 @@ use super::settings::{Credentials, Settings};
 use super::sign::{OrderEncoder, Signer};
 use crate::clock::{Clock, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
+use crate::last_look::{Guarded, LastLook};
 use crate::rate_limit::{OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
 use crate::retry::{Backoff, Jitter};
 
@@ -379,6 +381,30 @@ impl RestClient {
         call: &Call,
         query: &str,
         form: Option<Bytes>,
+    ) -> Result<Answer, VenueError> {
+        self.exchange_body(call, query, form.map(Body::from)).await
+    }
+
+    /// Sends a form that may be stopped until it goes onto the connection.
+    pub(super) async fn exchange_order(
+        &self,
+        call: &Call,
+        form: Bytes,
+        look: LastLook,
+    ) -> Result<Answer, VenueError> {
+        let (guarded, stopped) = Guarded::new(form, look);
+        let exchanged = self.exchange_body(call, "", Some(Body::wrap(guarded))).await;
+        if stopped.load(Ordering::SeqCst) {
+            return Err(VenueError::Stopped { request: call.name });
+        }
+        exchanged
+    }
+
+    async fn exchange_body(
+        &self,
+        call: &Call,
+        query: &str,
+        form: Option<Body>,
     ) -> Result<Answer, VenueError> {
         let now = self.clock.monotonic();
         let taken = lock(&self.budget).try_take(call.weight, call.urgency, now);
