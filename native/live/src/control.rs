@@ -10,14 +10,15 @@
 //! The socket stands in the run folder, which only its owner may enter, and the kernel says who is at the other end:
 //! only the same user is heard.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
 use ipc::shared_memory::check_user;
@@ -41,7 +42,10 @@ const LOOK_EVERY: Timespec = Timespec {
 };
 
 /// Longest line, bytes.
-const LINE_BYTES_MAX: u64 = 64;
+const LINE_BYTES_MAX: usize = 64;
+
+/// Clients that are heard side by side; one more is heard by the listener itself.
+const CLIENTS_MAX: usize = 128;
 
 /// Longest wait for a client's line, and for it to take the answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
@@ -111,6 +115,19 @@ impl Drop for ControlDoor {
 
 impl Control {
     fn listen(&self, listener: &UnixListener, asked_to_stop: &AtomicBool) {
+        let busy = AtomicUsize::new(0);
+        // Every client is let go within its patience, so the end waits no longer than that.
+        thread::scope(|scope| self.let_in(scope, &busy, listener, asked_to_stop));
+    }
+
+    fn let_in<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        busy: &'scope AtomicUsize,
+        listener: &UnixListener,
+        asked_to_stop: &AtomicBool,
+    ) {
+        let mut spare = spare_descriptor();
         while !asked_to_stop.load(Ordering::Acquire) {
             let mut watched = [PollFd::new(listener, PollFlags::IN)];
             match poll(&mut watched, Some(&LOOK_EVERY)) {
@@ -121,11 +138,43 @@ impl Control {
                     return;
                 }
             }
-            if let Ok((stream, _)) = listener.accept()
-                && let Err(error) = self.serve(&stream)
-            {
-                warn!(%error, "a client of the local control socket");
+            match listener.accept() {
+                Ok((stream, _)) => self.hand_on(scope, busy, stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    // Descriptors have run out; a stop must be heard all the same.
+                    error!(%error, "a client of the local control socket was not let in at once");
+                    drop(spare.take());
+                    if let Ok((stream, _)) = listener.accept() {
+                        self.answer(&stream);
+                    }
+                    spare = spare_descriptor();
+                }
             }
+        }
+    }
+
+    /// Hears a client on a thread of its own: one who says nothing keeps nobody waiting.
+    fn hand_on<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        busy: &'scope AtomicUsize,
+        stream: UnixStream,
+    ) {
+        if busy.fetch_add(1, Ordering::SeqCst) >= CLIENTS_MAX {
+            self.answer(&stream);
+            busy.fetch_sub(1, Ordering::SeqCst);
+            return;
+        }
+        scope.spawn(move || {
+            self.answer(&stream);
+            busy.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    fn answer(&self, stream: &UnixStream) {
+        if let Err(error) = self.serve(stream) {
+            warn!(%error, "a client of the local control socket");
         }
     }
 
@@ -134,10 +183,8 @@ impl Control {
         let own = rustix::process::geteuid().as_raw();
         check_user(peer.uid.as_raw(), own).map_err(io::Error::other)?;
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(CLIENT_PATIENCE))?;
         stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
-        let mut line = String::new();
-        BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line)?;
+        let line = read_line(stream, Instant::now() + CLIENT_PATIENCE)?;
         let answer = match line.trim() {
             "kill" => {
                 warn!(
@@ -200,4 +247,27 @@ impl Control {
             "orders_open": self.counters.orders_open.get(),
         })
     }
+}
+
+/// A descriptor to let go of when none is left.
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// A client's line, whole by the deadline however slowly it comes.
+fn read_line(mut stream: &UnixStream, deadline: Instant) -> io::Result<String> {
+    let mut line = Vec::with_capacity(LINE_BYTES_MAX);
+    let mut byte = [0];
+    while line.len() < LINE_BYTES_MAX && byte[0] != b'\n' {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut byte)? == 0 {
+            break;
+        }
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).map_err(io::Error::other)
 }

@@ -11,6 +11,7 @@ use live::error::EXIT_OK;
 use live::journal_record::{FOLDER, JournalRecorder};
 use live::programs::Programs;
 use live::{Ended, LiveError, Ports, RunFolder, Setup};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use venues::binance::Credentials;
@@ -51,7 +52,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// The memory of this process holds the venue's secret: a crash must not write it to disk.
+fn write_no_core() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        // The exit status says it even when nobody reads.
+        let _ = writeln!(io::stderr(), "core dumps could not be switched off: {error}");
+    }
+}
+
 fn run(options: &Options) -> Result<u8, LiveError> {
+    write_no_core();
     let setup = Setup::load(&options.config)?;
     if options.check {
         let _ = writeln!(io::stdout(), "{}: nothing wrong found", options.config.display());

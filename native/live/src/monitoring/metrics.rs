@@ -4,12 +4,16 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -17,7 +21,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::counters::{Counters, Kind};
 use super::latency::{LatencyBoard, StageSummary};
@@ -27,6 +32,15 @@ const PREFIX: &str = "py_rt";
 
 /// The format that the encoder writes.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Readers that are answered side by side.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Longest time for one request and its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause after a connection could not be taken, which takes a descriptor to be free again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds the door; port 0 takes a free one.
 ///
@@ -42,9 +56,28 @@ pub(crate) async fn bind(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
 pub(crate) async fn serve(listener: TcpListener, counters: Arc<Counters>, latencies: Arc<LatencyBoard>) {
     let registry = Arc::new(registry(counters, latencies));
     let router = Router::new().route("/metrics", get(page)).with_state(registry);
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "no metrics any more");
+    let service = TowerToHyperService::new(router);
+    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Whoever is one too many waits in the kernel, and takes no descriptor of ours.
+    while let Ok(permit) = Arc::clone(&free).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(answer(stream, service.clone(), permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a reader of /metrics was not let in");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
+}
+
+/// Answers one request, and lets go of whoever asks or reads too slowly.
+async fn answer(stream: TcpStream, service: TowerToHyperService<Router>, _permit: OwnedSemaphorePermit) {
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
 fn registry(counters: Arc<Counters>, latencies: Arc<LatencyBoard>) -> Registry {
@@ -151,6 +184,33 @@ fn quantiles(summary: &StageSummary) -> [(&'static str, u64); 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn readers_who_say_nothing_are_bounded_and_let_go() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let (listener, address) = bind(0).await.unwrap();
+        let (_clock, board) = LatencyBoard::new();
+        let serving = tokio::spawn(serve(listener, Arc::default(), Arc::new(board)));
+        let mut silent = Vec::new();
+        for _ in 0..4 * CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // The first ones are let go; then there is room for who asks, behind all the others.
+        let mut first = Vec::new();
+        silent[0].read_to_end(&mut first).await.unwrap();
+        assert!(first.is_empty(), "it asked nothing");
+        drop(silent);
+        let mut asking = TcpStream::connect(address).await.unwrap();
+        asking
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n")
+            .await
+            .unwrap();
+        let mut page = String::new();
+        asking.read_to_string(&mut page).await.unwrap();
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        serving.abort();
+    }
 
     #[test]
     fn the_page_says_every_counter_and_every_stage() {
