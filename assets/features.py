@@ -1,5 +1,7 @@
 """Features and labels: what is known at each bar's close, and what happens after it."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -11,13 +13,26 @@ from py_rt.data.storage import DayWindow
 from py_rt.defaults import default_root
 from py_rt.ml import labels as label_rules
 from py_rt.ml.features import technical
-from py_rt.ml.features.technical import BAR_COLUMNS, FeatureSet, rows_that_differ_online, rows_that_look_ahead
+from py_rt.ml.features.technical import (
+    WARM,
+    FeatureSet,
+    rows_that_differ_online,
+    rows_that_look_ahead,
+    rows_to_cut,
+)
 
 GROUP = "features"
 FEATURE_FILE = default_root() / "config" / "features" / "btc_15m.toml"
 HORIZON_BARS = 4
 LOOKBACK_DAYS = 4
 """Days before a day that its features may depend on; at least the warm-up of the feature file."""
+
+LOOK_AHEAD_CUTS = 24
+"""How many rows of a run are recomputed on bars cut off behind them."""
+
+NOTHING_WARM = (
+    f"no row is warm, so nothing was looked at; the first {LOOKBACK_DAYS} days of bars are made with a later day"
+)
 
 MAX_MISSING_SHARE = 0.0
 """Share of rows that may lack a feature once the warm-up is over."""
@@ -61,18 +76,51 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     kinds={"rust", "deltalake"},
     metadata={"partition_column": "date"},
     description=FEATURES_BAR.doc,
+    # Here, because only the asset's own input has the days before: a check's own inputs know no partition mapping.
+    check_specs=[
+        dg.AssetCheckSpec("no_look_ahead", asset="features_bar", blocking=True),
+        dg.AssetCheckSpec("batch_equals_incremental", asset="features_bar", blocking=True),
+    ],
 )
 def features_bar(
     context: dg.AssetExecutionContext, feature_spec: Files, clean_bars: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
+) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
     """Every feature at every bar's close, by the engine's own code."""
     features = _features(feature_spec)
     bars = clean_bars.sort("ts_open")
     frame = bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
     frame = _of_days(frame, days_of(context))
-    warm = int(frame["is_warm"].sum())
+    warm = int(frame[WARM].sum())
     context.log.info("computed %d features of %d bars, %d of them warm", len(features.names), frame.height, warm)
-    return published(context, frame, FEATURES_BAR, metadata={"warm_rows": warm, "spec_sha256": features.sha256})
+    yield published(context, frame, FEATURES_BAR, metadata={"warm_rows": warm, "spec_sha256": features.sha256})
+    yield no_look_ahead(features, bars)
+    yield batch_equals_incremental(features, bars)
+
+
+def no_look_ahead(features: FeatureSet, bars: pl.DataFrame) -> dg.AssetCheckResult:
+    """Features recomputed on bars cut off at t have the same bits at t, for rows spread over the run's warm ones."""
+    cuts = rows_to_cut(features, bars, LOOK_AHEAD_CUTS)
+    changed = rows_that_look_ahead(features, bars, cuts)
+    return dg.AssetCheckResult(
+        check_name="no_look_ahead",
+        passed=bool(cuts) and not changed,
+        description="Features recomputed on bars cut off at t have the same bits at t." if cuts else NOTHING_WARM,
+        metadata={"cuts": len(cuts), "changed_rows": str(changed)},
+    )
+
+
+def batch_equals_incremental(features: FeatureSet, bars: pl.DataFrame) -> dg.AssetCheckResult:
+    """The bars fed one by one, from the first and from later rows, give the table's bits."""
+    starts = [start for start in (0, 17, bars.height // 3) if start < bars.height]
+    differing = {start: rows_that_differ_online(features, bars, start) for start in starts}
+    wrong = {str(start): len(rows) for start, rows in differing.items() if rows}
+    warm = int(features.compute(bars)[WARM].sum())
+    return dg.AssetCheckResult(
+        check_name="batch_equals_incremental",
+        passed=warm > 0 and not wrong,
+        description="The incremental path, started later, gives the table's bits." if warm else NOTHING_WARM,
+        metadata={"bars": bars.height, "warm_rows": warm, "starts": starts, "wrong": str(wrong)},
+    )
 
 
 @dg.asset(
@@ -97,43 +145,6 @@ def labels(context: dg.AssetExecutionContext, clean_bars: pl.DataFrame) -> dg.Ou
     return published(context, frame, LABELS, metadata={"share_of_label_1": share})
 
 
-def _sample(rows: int, first: int, count: int = 24) -> list[int]:
-    """Row numbers spread evenly from `first` to the last row."""
-    return sorted({first + (rows - 1 - first) * step // (count - 1) for step in range(count)}) if rows > first else []
-
-
-@dg.asset_check(
-    asset=features_bar,
-    blocking=True,
-    partitions_def=daily,
-    additional_ins={"feature_spec": dg.AssetIn(), "clean_bars": dg.AssetIn(partition_mapping=_before)},
-    description="Features recomputed on bars cut off at t have the same bits at t.",
-)
-def no_look_ahead(feature_spec: Files, clean_bars: pl.DataFrame) -> dg.AssetCheckResult:
-    """Cut the run's bars at rows spread over it and compare bits."""
-    bars = clean_bars.sort("ts_open").select(BAR_COLUMNS)
-    cuts = _sample(bars.height, 0)
-    changed = rows_that_look_ahead(_features(feature_spec), bars, cuts)
-    return dg.AssetCheckResult(passed=not changed, metadata={"cuts": len(cuts), "changed_rows": str(changed)})
-
-
-@dg.asset_check(
-    asset=features_bar,
-    blocking=True,
-    partitions_def=daily,
-    additional_ins={"feature_spec": dg.AssetIn(), "clean_bars": dg.AssetIn(partition_mapping=_before)},
-    description="The incremental path, started later, gives the table's bits.",
-)
-def batch_equals_incremental(feature_spec: Files, clean_bars: pl.DataFrame) -> dg.AssetCheckResult:
-    """Feed the run's bars one by one, from the first and from later rows."""
-    bars = clean_bars.sort("ts_open").select(BAR_COLUMNS)
-    features = _features(feature_spec)
-    starts = [start for start in (0, 17, bars.height // 3) if start < bars.height]
-    differing = {start: rows_that_differ_online(features, bars, start) for start in starts}
-    wrong = {str(start): len(rows) for start, rows in differing.items() if rows}
-    return dg.AssetCheckResult(passed=not wrong, metadata={"bars": bars.height, "starts": starts, "wrong": str(wrong)})
-
-
 @dg.asset_check(
     asset=features_bar,
     blocking=True,
@@ -141,14 +152,15 @@ def batch_equals_incremental(feature_spec: Files, clean_bars: pl.DataFrame) -> d
     description="Once the warm-up is over, every row has every feature.",
 )
 def missing_rate(features_bar: pl.DataFrame) -> dg.AssetCheckResult:
-    """Count rows that are not warm after the first warm one."""
+    """Count rows that are not warm after the first warm one; where none is warm, every row is missing."""
     names = [name for name, dtype in features_bar.schema.items() if dtype == pl.Float32]
     rows = features_bar.sort("ts_close")
-    first = rows["is_warm"].arg_max() if rows.height and rows["is_warm"].any() else None
-    after = rows.slice(first) if first is not None else rows.clear()
-    missing = after.filter(~pl.col("is_warm") | pl.any_horizontal(pl.col(names).is_null())).height
-    share = missing / after.height if after.height else 0.0
+    any_warm = bool(rows[WARM].any())
+    after = rows.slice(rows[WARM].arg_max() or 0) if any_warm else rows.clear()
+    missing = after.filter(~pl.col(WARM) | pl.any_horizontal(pl.col(names).is_null())).height
+    share = missing / after.height if after.height else 1.0
     return dg.AssetCheckResult(
-        passed=share <= MAX_MISSING_SHARE,
+        passed=any_warm and share <= MAX_MISSING_SHARE,
+        description=None if any_warm else NOTHING_WARM,
         metadata={"rows": rows.height, "rows_after_warm_up": after.height, "missing_share": share},
     )

@@ -12,7 +12,7 @@ from py_rt.bundle.build import strategy_with_volatility
 from py_rt.bundle.gates import Gates, backtest_gates, limits_gate, look_ahead_gate, luck_gate, parity_gate
 from py_rt.bundle.manifest import sha256_hex
 from py_rt.errors import BundleError
-from py_rt.ml.features.technical import BAR_COLUMNS, FeatureSet, rows_that_look_ahead
+from py_rt.ml.features.technical import BAR_COLUMNS, FeatureSet, rows_that_look_ahead, rows_to_cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,18 +54,20 @@ class Parts:
 
 
 def look_ahead(features: bytes, bars: pl.DataFrame, cuts: int = LOOK_AHEAD_CUTS) -> Gate:
-    """Recompute features on bars cut off at rows spread over the table, and compare bits.
+    """Recompute features on bars cut off at rows spread over the warm part of the table, and compare bits.
 
     Args:
         features: canonical JSON of the specification.
         bars: as `FeatureSet.compute` takes them.
-        cuts: how many rows.
+        cuts: how many rows, at least 2.
+
+    Returns:
+        The gate; not passed where no bar is warm, because there is nothing to compare.
     """
     table = bars.sort("ts_open").select(BAR_COLUMNS)
-    last = table.height - 1
-    rows = sorted({last * step // max(cuts - 1, 1) for step in range(cuts)}) if table.height else []
-    changed = rows_that_look_ahead(FeatureSet.from_canonical(features.decode()), table, rows)
-    return look_ahead_gate(len(rows), len(changed))
+    made = FeatureSet.from_canonical(features.decode())
+    rows = rows_to_cut(made, table, cuts)
+    return look_ahead_gate(len(rows), len(rows_that_look_ahead(made, table, rows)))
 
 
 def candidate_files(

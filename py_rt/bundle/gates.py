@@ -175,9 +175,10 @@ def parity_gate(parity: Mapping[str, Any]) -> Gate:
 
 
 def look_ahead_gate(cuts: int, changed: int) -> Gate:
-    """Features recomputed on bars cut off at t have the same bits at t."""
+    """Features recomputed on bars cut off at t have the same bits at t; without a warm row there is nothing to see."""
     title = f"No feature looks ahead (rows of {cuts} that change)"
-    return Gate("no_look_ahead", title, "0 of at least 1", changed, cuts > 0 and changed == 0)
+    found = changed if cuts else "no row is warm"
+    return Gate("no_look_ahead", title, "0 of at least 1", found, cuts > 0 and changed == 0)
 
 
 def limits_gate(looser: int) -> Gate:

@@ -268,6 +268,13 @@ def test_a_gate_that_fails_blocks(desk: Desk) -> None:
     assert {name for name, check in found.items() if not check.passed} == {"onnx_parity"}
 
 
+def test_bars_that_are_too_few_to_be_warm_prove_nothing(desk: Desk) -> None:
+    desk.memory.values["clean_bars"] = desk.memory.values["clean_bars"].head(50)
+    found = checks(desk.make(bundles.candidate_bundle))
+    assert {name for name, check in found.items() if not check.passed} == {"no_look_ahead"}
+    assert "no row is warm" in str(found["no_look_ahead"].description)
+
+
 def test_a_backtest_of_another_model_is_refused(desk: Desk) -> None:
     backtest = json.loads(desk.memory.values["backtest_threshold"]["backtest.json"])
     backtest["strategy"]["model_sha256"] = "00" * 32

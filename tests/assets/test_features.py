@@ -63,9 +63,24 @@ def test_the_specification_is_the_shipped_file(spec: dict[str, bytes]) -> None:
 
 
 def test_honest_bars_pass_every_check(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
-    assert outcome(features.no_look_ahead(feature_spec=spec, clean_bars=bars)).passed
-    assert outcome(features.batch_equals_incremental(feature_spec=spec, clean_bars=bars)).passed
+    made = FeatureSet.from_canonical(spec["features.json"].decode())
+    assert outcome(features.no_look_ahead(made, bars)).passed
+    assert outcome(features.batch_equals_incremental(made, bars)).passed
     assert outcome(features.missing_rate(features_bar=table(spec, bars))).passed
+
+
+def test_checks_that_had_no_warm_row_to_look_at_fail_and_say_so(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
+    made = FeatureSet.from_canonical(spec["features.json"].decode())
+    cold = bars.head(table(spec, bars)["is_warm"].arg_max() or 0)
+    results = (
+        features.no_look_ahead(made, cold),
+        features.batch_equals_incremental(made, cold),
+        features.missing_rate(features_bar=table(spec, cold)),
+        features.missing_rate(features_bar=table(spec, bars).clear()),
+    )
+    for result in map(outcome, results):
+        assert not result.passed
+        assert str(result.description).startswith("no row is warm")
 
 
 def test_a_hole_in_the_bars_is_missing_features(spec: dict[str, bytes], bars: pl.DataFrame) -> None:

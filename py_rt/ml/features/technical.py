@@ -101,6 +101,26 @@ class FeatureSet:
         return frame.with_columns(pl.when(pl.col(WARM)).then(pl.col(name)).alias(name) for name in self.names)
 
 
+def rows_to_cut(features: FeatureSet, bars: pl.DataFrame, count: int) -> list[int]:
+    """Rows to try in :func:`rows_that_look_ahead`: spread evenly from the first warm row to the last row.
+
+    Rows before the first warm one hold nulls, which look the same whatever comes after them.
+
+    Args:
+        features: what to compute.
+        bars: as for :meth:`FeatureSet.compute`.
+        count: of rows, at least 2.
+
+    Returns:
+        Row numbers, in order; fewer where there are fewer rows, none where no row is warm.
+    """
+    warm = features.compute(bars)[WARM]
+    if not warm.any():
+        return []
+    first, last = int(warm.arg_max() or 0), warm.len() - 1
+    return sorted({first + (last - first) * step // (count - 1) for step in range(count)})
+
+
 def rows_that_look_ahead(features: FeatureSet, bars: pl.DataFrame, cuts: list[int]) -> list[int]:
     """Rows whose features change when the bars after them are taken away: there must be none.
 

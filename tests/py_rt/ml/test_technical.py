@@ -18,6 +18,7 @@ from py_rt.ml.features.technical import (
     FeatureSet,
     rows_that_differ_online,
     rows_that_look_ahead,
+    rows_to_cut,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ def test_incremental_equals_batch(features: FeatureSet, bars: pl.DataFrame, star
 
 def test_no_row_looks_ahead(features: FeatureSet, bars: pl.DataFrame) -> None:
     assert rows_that_look_ahead(features, bars, [0, 300, 301, 512, 699]) == []
+
+
+def test_rows_to_cut_are_warm_ones_from_the_first_to_the_last(features: FeatureSet, bars: pl.DataFrame) -> None:
+    first = int(features.compute(bars)["is_warm"].arg_max() or 0)
+    rows = rows_to_cut(features, bars, 24)
+    assert (len(rows), rows[0], rows[-1]) == (24, first, bars.height - 1)
+    assert rows_to_cut(features, bars.head(first + 1), 24) == [first]
+    assert rows_to_cut(features, bars.head(first), 24) == []
 
 
 def test_a_planted_look_ahead_is_found(features: FeatureSet, bars: pl.DataFrame) -> None:
