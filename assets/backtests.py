@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.models import STRATEGY_FILE
 from assets.outputs import picture
 from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
@@ -29,7 +30,6 @@ from py_rt.data.storage import content_hash
 from py_rt.defaults import default_root
 
 GROUP = "backtests"
-STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
 LIMITS_FILE = default_root() / "config" / "risk_limits.toml"
 WANTED_DEFLATED_SHARPE = 0.95
 LUCK = (

@@ -13,7 +13,8 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from assets.backtests import LIMITS_FILE, STRATEGY_FILE
+from assets.backtests import LIMITS_FILE
+from assets.models import STRATEGY_FILE
 from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
 from assets.versions import code_version

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
-from pydantic import Field
 
 from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS
 from assets.outside import Made, Outside, Question
 from assets.partitions import before_month, monthly, until_month_end
 from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.defaults import default_root
+from py_rt.ml import strategy_file
 
 if TYPE_CHECKING:
     from py_rt.ml.pipeline import TrainedModel
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from py_rt.optimization.bayesian import StudyResult
 
 GROUP = "models"
+STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9
 # Four hours: a label looks one hour ahead, and volatile hours come in runs.
@@ -52,10 +54,9 @@ class StudyConfig(dg.Config):
 
 
 class OnnxConfig(dg.Config):
-    """The name written into the file, and the probabilities at which no decision may change."""
+    """The name written into the file."""
 
     name: str = "btc_momentum"
-    thresholds: list[float] = Field(default=[0.45, 0.48, 0.5, 0.55, 0.65])
 
 
 _PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
@@ -237,7 +238,7 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.export"),
+    code_version=code_version(__name__, "py_rt.ml.export", strategy_file, files=[STRATEGY_FILE]),
     kinds={"onnx"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until},
@@ -249,7 +250,7 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 def onnx_model(
     config: OnnxConfig, feature_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
-    """The ONNX file, its golden rows and the proof that it answers as the booster does."""
+    """The ONNX file, its golden rows and the proof that at the strategy's thresholds it answers as the booster does."""
     from py_rt.ml import export
     from py_rt.ml.pipeline import FeatureContract, TrainedModel, warm_features
 
@@ -260,7 +261,8 @@ def onnx_model(
         booster, feature_names=model.feature_names, feature_spec_sha256=model.feature_spec_sha256, name=config.name
     )
     rows = warm_features(features_bar, model.feature_names)
-    parity = export.check_parity(booster, onnx, rows, thresholds=config.thresholds)
+    thresholds = strategy_file.decided_at(STRATEGY_FILE.read_text(encoding="utf-8"))
+    parity = export.check_parity(booster, onnx, rows, thresholds=thresholds)
     faults = export.check_contract(onnx, feature_names=contract.names, feature_spec_sha256=contract.sha256)
     golden = export.write_golden(onnx, warm_features(features_bar, model.feature_names, at_most=GOLDEN_ROWS))
     sha256 = hashlib.sha256(onnx).hexdigest()

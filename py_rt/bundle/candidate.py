@@ -13,6 +13,7 @@ from py_rt.bundle.gates import Gates, backtest_gates, limits_gate, look_ahead_ga
 from py_rt.bundle.manifest import sha256_hex
 from py_rt.errors import BundleError
 from py_rt.ml.features.technical import BAR_COLUMNS, FeatureSet, rows_that_look_ahead, rows_to_cut
+from py_rt.ml.strategy_file import decided_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ def candidate_files(
 
     Raises:
         BundleError: the backtest is not about this model and strategy, or a text cannot be read.
+        StrategyFileError: the strategy file does not say at which probabilities it decides.
     """
     backtest = _parsed("backtest.json", parts.backtest)
     _check_backtest(backtest, parts)
@@ -128,7 +130,7 @@ def _gates(parts: Parts, backtest: Mapping[str, Any], no_look_ahead: Gate, polic
     except py_rt_core.CoreError as error:
         raise BundleError(str(error)) from error
     measured = [
-        parity_gate(_parsed("parity.json", parts.parity)),
+        parity_gate(_parsed("parity.json", parts.parity), decided_at(parts.strategy)),
         no_look_ahead,
         limits_gate(len(looser)),
         luck_gate(overfit["deflated_sharpe"]),

@@ -167,10 +167,13 @@ class Gates:
             raise GatesError(stage, demanded)
 
 
-def parity_gate(parity: Mapping[str, Any]) -> Gate:
-    """The ONNX file answers as the booster does."""
+def parity_gate(parity: Mapping[str, Any], thresholds: Iterable[float]) -> Gate:
+    """The ONNX file answers as the booster does, also at the probabilities at which the strategy decides."""
     wanted = f"at most {parity['max_allowed_diff']:g} over {parity['min_rows']} rows or more, no changed decision"
     title = "ONNX Runtime and LightGBM agree (largest difference)"
+    unseen = [f"{threshold:g}" for threshold in thresholds if threshold not in parity["thresholds"]]
+    if unseen:
+        return Gate("onnx_parity", title, wanted, f"not compared at {' and '.join(unseen)}", passed=False)
     return Gate("onnx_parity", title, wanted, float(parity["max_abs_diff"]), bool(parity["passed"]))
 
 

@@ -416,14 +416,14 @@ def check_parity(
 
     Args:
         features: float32 [N, F], real rows; fewer than ``min_rows`` fail the report.
-        thresholds: probabilities at which the strategy decides, each inside (0, 1).
+        thresholds: probabilities at which the strategy decides, each from 0 to 1.
 
     Raises:
         ExportError: unfit features or thresholds.
     """
     _check_features(features)
-    if not thresholds or not all(0.0 < item < 1.0 for item in thresholds):
-        raise ExportError(f"thresholds are {list(thresholds)}; expected at least one, each inside (0, 1)")
+    if not thresholds or not all(0.0 <= item <= 1.0 for item in thresholds):
+        raise ExportError(f"thresholds are {list(thresholds)}; expected at least one, each from 0 to 1")
     if len(features) == 0:
         return ParityReport(0, 0.0, 0.0, tuple(thresholds), 0, max_abs_diff, min_rows)
     wanted: Float64Array = np.asarray(booster.predict(features, num_threads=1), dtype=np.float64)

@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 
 from assets import bundles
-from assets.backtests import LIMITS_FILE, STRATEGY_FILE
+from assets.backtests import LIMITS_FILE
+from assets.models import STRATEGY_FILE
 from py_rt.bundle.approve import Request, approve
 from py_rt.bundle.gates import FOR_PAPER
 from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path, read_trusted_keys
@@ -26,6 +27,7 @@ from py_rt.data.storage import Lake, write_whole
 from py_rt.defaults import default_root
 from py_rt.ml.export import export_onnx, write_golden
 from py_rt.ml.features.technical import FeatureSet
+from py_rt.ml.strategy_file import decided_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +70,14 @@ def model_of(bars: pl.DataFrame, features: FeatureSet) -> dict[str, bytes]:
     params = {"objective": "binary", "num_leaves": 5, "verbose": -1, "seed": 1, "num_threads": 1, "deterministic": True}
     booster = lgb.train(params, data, num_boost_round=10)
     onnx = export_onnx(booster, feature_names=features.names, feature_spec_sha256=features.sha256, name="walk")
-    parity = {"passed": True, "max_abs_diff": 1e-7, "max_allowed_diff": 1e-5, "min_rows": 5_000, "rows": 6_000}
+    parity = {
+        "passed": True,
+        "max_abs_diff": 1e-7,
+        "max_allowed_diff": 1e-5,
+        "min_rows": 5_000,
+        "rows": 6_000,
+        "thresholds": decided_at(STRATEGY_FILE.read_text(encoding="utf-8")),
+    }
     return {
         "model.onnx": onnx,
         "golden.bin": write_golden(onnx, rows[:1_000]),
@@ -266,6 +275,15 @@ def test_a_gate_that_fails_blocks(desk: Desk) -> None:
     desk.memory.values["onnx_model"] = {**desk.memory.values["onnx_model"], "parity.json": changed}
     found = checks(desk.make(bundles.candidate_bundle))
     assert {name for name, check in found.items() if not check.passed} == {"onnx_parity"}
+
+
+def test_parity_at_other_thresholds_than_the_strategys_says_nothing(desk: Desk) -> None:
+    onnx = desk.memory.values["onnx_model"]
+    elsewhere = {**json.loads(onnx["parity.json"]), "thresholds": [0.48, 0.55]}
+    desk.memory.values["onnx_model"] = {**onnx, "parity.json": json.dumps(elsewhere).encode()}
+    found = checks(desk.make(bundles.candidate_bundle))
+    assert {name for name, check in found.items() if not check.passed} == {"onnx_parity"}
+    assert "not compared at 0.5;" in str(found["onnx_parity"].description)
 
 
 def test_bars_that_are_too_few_to_be_warm_prove_nothing(desk: Desk) -> None:

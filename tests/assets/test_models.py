@@ -14,7 +14,7 @@ import pytest
 from assets import models
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.ml import export
-from py_rt.ml.pipeline import TrainedModel
+from py_rt.ml.pipeline import TrainedModel, warm_features
 from py_rt.ml.synthetic import FEATURE_NAMES, SyntheticTables, synthetic_tables
 from py_rt.optimization.bayesian import StudyResult
 
@@ -174,9 +174,27 @@ def test_a_specification_changed_after_training_blocks_the_model(run: Run, table
     assert "feature_spec_sha256" in spec_hash
 
 
-def test_thresholds_outside_zero_and_one_fail_the_run(tables: SyntheticTables, tmp_path: Path) -> None:
-    bad = Run(tmp_path, Memory(tables, spec()), {"onnx_model": {"config": {"thresholds": [1.5]}}})
-    assert not bad.result.success
+def test_a_decision_that_flips_at_the_strategys_own_threshold_blocks_the_model(
+    run: Run, tables: SyntheticTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booster = TrainedModel.from_json(run.files("model_lgbm")["model.json"]).booster()
+    rows = warm_features(tables.features, FEATURE_NAMES)
+    exact = booster.predict(rows)
+    below = exact > export.score(run.files("onnx_model")["model.onnx"], rows)
+    at = float(exact[below][0])  # the rounded answer of the ONNX file is just below it
+    strategy = tmp_path / "strategy.toml"
+    strategy.write_text(f"[parameters]\nentry_threshold = {at!r}\nexit_threshold = 0.01\n")
+    monkeypatch.setattr(models, "STRATEGY_FILE", strategy)
+    results: Any = models.onnx_model(
+        config=models.OnnxConfig(),
+        feature_spec=spec(),
+        model_lgbm=run.files("model_lgbm"),
+        features_bar=tables.features,
+    )
+    checks: dict[str | None, Any] = {item.check_name: item for item in results if isinstance(item, dg.AssetCheckResult)}
+    assert checks["onnx_parity"].passed is False
+    assert checks["onnx_parity"].metadata["changed_decisions"].value >= 1
+    assert checks["onnx_parity"].metadata["thresholds"].value == [0.01, at]
 
 
 def test_a_month_whose_data_has_not_come_still_gets_a_model(tables: SyntheticTables, tmp_path: Path) -> None:

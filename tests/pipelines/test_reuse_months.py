@@ -164,7 +164,7 @@ def changed(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after, 1))
 
 
-def test_a_touched_strategy_makes_backtests_and_bundles_a_touched_feature_file_what_comes_of_it(
+def test_a_touched_strategy_makes_what_trades_with_it_a_touched_feature_file_what_comes_of_it(
     project: Path, made: Path
 ) -> None:
     assert in_project(project, made)[-1]["runs"] == []  # the same text elsewhere is the same code
@@ -172,7 +172,8 @@ def test_a_touched_strategy_makes_backtests_and_bundles_a_touched_feature_file_w
         project / "config" / "strategies" / "btc_momentum.toml", "entry_threshold = ", "# touched\nentry_threshold = "
     )
     touched = {asset for asset, _ in reasons(in_project(project, made))}
-    assert touched == {*BACKTESTS, "candidate_bundle"}
+    # The model file as well: at the strategy's thresholds it must decide as the booster does.
+    assert touched == {"onnx_model", *BACKTESTS, "candidate_bundle"}
     changed(project / "config" / "features" / "btc_15m.toml", "period = 14", "period = 13")
     found = reasons(in_project(project, made))
     assert {asset for asset, _ in found} == {"feature_spec", "features_bar", *MODELS, *BACKTESTS, "candidate_bundle"}

@@ -106,7 +106,15 @@ def gates() -> Gates:
     return Gates.of(
         [
             parity_gate(
-                {"max_allowed_diff": 1e-5, "min_rows": 5_000, "max_abs_diff": 2e-7, "rows": 6_000, "passed": True}
+                {
+                    "max_allowed_diff": 1e-5,
+                    "min_rows": 5_000,
+                    "max_abs_diff": 2e-7,
+                    "rows": 6_000,
+                    "thresholds": [0.48, 0.5],
+                    "passed": True,
+                },
+                [0.48, 0.5],
             ),
             look_ahead_gate(24, 0),
             limits_gate(0),
