@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{MarketEvent, Timestamp, Venue, VenueState, VenueStatus};
+use domain::{MarketEvent, Nanos, Timestamp, Venue, VenueState, VenueStatus};
 use engine::EventBody;
 use tracing::{info, warn};
 use venues::binance::{AccountData, AccountEvent, MarketData, SnapshotRequester};
@@ -27,6 +27,9 @@ pub(crate) struct Link {
     books_are_stale: bool,
 }
 
+/// How far the time of a market message may be ahead of the venue's clock as we know it, wall time.
+const AHEAD_MAX: Nanos = Nanos::from_secs(5);
+
 impl Link {
     pub(crate) fn new(
         venue: Venue,
@@ -36,7 +39,7 @@ impl Link {
     ) -> Self {
         Self {
             venue,
-            market: MarketData::new(Arc::clone(&instruments)),
+            market: MarketData::new(Arc::clone(&instruments), clock.service_span(AHEAD_MAX)),
             account: AccountData::new(Arc::clone(&instruments)),
             instruments,
             clock,
