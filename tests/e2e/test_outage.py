@@ -6,15 +6,16 @@ import signal
 import time
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from py_rt.bridge.commands import CommandFailedError
-from py_rt.bridge.records import BookInvalid
+from py_rt.bridge.records import Bar, BookInvalid
 from py_rt.bridge.subscriber import Resync, TelemetrySubscriber, Update
 from py_rt.bridge.vocabulary import BookInvalidReason, OrderStatus, ServiceState, Side, VenueState
-from tests.contract.live_service import SLOT, until
+from tests.contract.live_service import SLOT, SPAN_NS, until
 from tests.e2e.proxy import CutProxy, with_broken_frame, without_frame
 from tests.e2e.trading import INSTRUMENT, Trading, assert_all_agree
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.e2e
 GONE_S = 5.0
 QUIET_S = 0.2
 """After so long without news, all that happened has been told."""
-DEPTH = b'"depthUpdate"'
+DEPTH, TRADE = b'"depthUpdate"', b'"e":"trade"'
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +177,38 @@ def test_a_malformed_frame_is_counted_and_the_book_synchronized_again(service: T
         service.until_metric("py_rt_books_given_up_total", before["py_rt_books_given_up_total"] + 1)
         trades_on(service)
     assert BookInvalidReason.MALFORMED in reasons
+
+
+def test_a_lost_trade_makes_no_wrong_bar(service: Trading) -> None:
+    proxy = service.proxy
+    assert proxy is not None
+    recorded = {bar.ts_open: bar for bar in service.recorded_bars()}
+    with (
+        service.client("viewer") as viewer,
+        TelemetrySubscriber(service.endpoint("telemetry"), ["bar"], snapshot=viewer.snapshot) as telemetry,
+    ):
+        bars: list[Bar] = []
+
+        def closes(count: int) -> None:
+            wanted = len(bars) + count
+
+            def has_closed() -> bool:
+                news = telemetry.poll(GONE_S)
+                if isinstance(news, Update) and isinstance(news.body, Bar):
+                    bars.append(news.body)
+                return len(bars) >= wanted
+
+            until(has_closed, f"{count} more bars")
+
+        closes(2)
+        proxy.alter_next(lambda chunk: without_frame(chunk, TRADE))
+        until(lambda: proxy.is_altered, "a trade that is lost")
+        closes(3)
+    wrong = [bar for bar in bars if as_recorded(bar) != as_recorded(recorded[bar.ts_open])]
+    assert wrong == []
+    assert service.metrics()["py_rt_trade_holes_total"] >= 1
+    assert any(later.ts_open - bar.ts_open > SPAN_NS for bar, later in pairwise(bars)), "one was not watched whole"
+
+
+def as_recorded(bar: Bar) -> tuple[Decimal, ...]:
+    return bar.open, bar.high, bar.low, bar.close, bar.volume

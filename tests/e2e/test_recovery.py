@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from py_rt.bridge.commands import Scope
+from py_rt.bridge.commands import CommandFailedError, Scope
 from py_rt.bridge.vocabulary import ControlLevel, OrderStatus, ServiceState, Side
 from tests.contract.live_service import SLOT, until
 from tests.e2e.trading import INSTRUMENT, Behavior, Trading, assert_all_agree, booked, slot_position
@@ -36,6 +37,16 @@ ROUNDING = Decimal("1e-8")
 
 LIVES = 8
 SEED = 11
+EARLY = 0.25
+RECORDS_MAX = 400
+
+ON_ITS_WAY: tuple[dict[str, Any], ...] = (
+    {},
+    {"kind": "delay", "request": "place", "ms": 500},
+    {"kind": "unknown_outcome", "request": "place", "executed": True, "answer": "http503"},
+    {"kind": "unknown_outcome", "request": "place", "executed": False, "answer": "timeout1007"},
+)
+"""What becomes of an order that leaves just before the end."""
 
 
 def ids_of(orders: list[dict[str, Any]], epoch: int) -> set[str]:
@@ -151,12 +162,17 @@ def test_lives_that_end_at_any_moment_leave_no_trace_but_their_record(tmp_path: 
 
 
 def die_at(service: Trading, moments: random.Random) -> None:
-    """Begins a life and returns at a moment of it: some while it starts, most while it trades."""
-    if moments.random() < 0.25:
+    """Begins a life and returns at a moment of it: while it starts, while it trades, or with an order on its way."""
+    if moments.random() < EARLY:
         epoch = int((service.run / "epoch").read_text())
         service.spawn()
         until(lambda: int((service.run / "epoch").read_text()) > epoch, "a life that has just begun")
         return
     service.start()
     records = "py_rt_record_records"
-    service.until_metric(records, service.metrics()[records] + moments.randrange(400))
+    service.until_metric(records, service.metrics()[records] + moments.randrange(RECORDS_MAX))
+    if fault := moments.choice(ON_ITS_WAY):
+        service.market.fault(**fault)
+        with service.client() as operator, suppress(CommandFailedError):
+            # Before it is reconciled, or beside an order of unknown outcome, it is denied.
+            operator.manual_order(SLOT, INSTRUMENT, Side.BUY, "0.3")

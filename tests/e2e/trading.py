@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import py_rt_core
 
-from py_rt.bridge.vocabulary import OrderStatus, ServiceState
+from py_rt.bridge.records import Bar
+from py_rt.bridge.vocabulary import InstrumentName, OrderStatus, ServiceState
 from py_rt.bundle.approve import Request, approve
 from py_rt.bundle.build import build_bundle, sign_as_builder
 from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
@@ -215,6 +216,12 @@ class Trading(LiveService):
             return file.exists() and self.live["pid"] == service.pid
 
         until(is_open, "an open service")
+
+    def recorded_bars(self) -> list[Bar]:
+        """What the venue plays."""
+        rows = [line.split(",") for line in (self.home / "bars.csv").read_text(encoding="utf-8").splitlines()[1:]]
+        name = InstrumentName.parse(INSTRUMENT)
+        return [Bar(name, int(row[0]), SPAN_NS, *(Decimal(text) for text in row[1:])) for row in rows]
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """A new life, not waited for."""

@@ -175,7 +175,7 @@ pub enum Alert {
     CancelFailed(ClientOrderId),
     /// A fill could not be booked: an amount does not fit, or its slot does not trade its instrument.
     BookingFailed(ClientOrderId),
-    /// A flatten used up its attempts and a position is left.
+    /// A flatten used up its attempts, or met a kill, and a position is left.
     FlattenIncomplete(SlotId),
     /// An event named an instrument that this engine does not have, or changed its symbol or currencies.
     UnknownInstrument(InstrumentId),

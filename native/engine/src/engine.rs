@@ -29,7 +29,8 @@ use crate::strategy::Intents;
 use state::{Balances, InstrumentState, SlotState, VenueLink};
 
 pub use config::{
-    CarriedOrder, CarriedSlot, CarriedState, ConfigError, EngineConfig, FillKey, Latch, LatchCause,
+    CarriedOrder, CarriedSlot, CarriedState, ConfigError, CountedExecution, EngineConfig, FillKey, Flatten,
+    Latch, LatchCause, SentOrder,
 };
 pub use deploy::StageError;
 pub use views::SlotSnapshot;
@@ -55,6 +56,8 @@ pub struct Engine<P: Probe = NoProbe> {
     drawdown: Drawdown,
     margin: MarginWatch,
     journal_lagging: bool,
+    /// This life ends in order.
+    ending: bool,
     /// Bars that the current event closed.
     closed: Vec<BarOutcome>,
     /// Wishes of the strategy that was asked last.
@@ -116,6 +119,7 @@ impl<P: Probe> Engine<P> {
             drawdown: Drawdown { peak: 0 },
             margin: MarginWatch::default(),
             journal_lagging: false,
+            ending: false,
             closed: Vec::with_capacity(2 * EMPTY_BARS_MAX + 2),
             intents: Intents::new(),
             notices: Vec::with_capacity(NOTICES_MAX),
@@ -139,12 +143,17 @@ impl<P: Probe> Engine<P> {
                 let peak = carried_slot.peak_equity.map_or(equity, Money::units);
                 slot.drawdown = Drawdown { peak };
                 slot.daily_volatility = carried_slot.daily_volatility;
+                slot.run_off = carried_slot.run_off;
+                slot.flatten = carried_slot.flatten;
             }
         }
         let peak = state.peak_equity.map_or(self.positions.equity(), Money::units);
         self.drawdown = Drawdown { peak };
         state.latches.iter().for_each(|latch| self.switch.restore(latch));
         state.fills.iter().for_each(|key| self.fills.insert(*key));
+        state.sent.iter().for_each(|sent| self.window.restore(*sent));
+        let executions = state.executions.iter();
+        executions.for_each(|execution| self.throttle.restore(execution));
         for order in &state.orders {
             let order = carried(order);
             // The configuration was checked: every carried order fits and has its slot.
@@ -177,6 +186,7 @@ impl<P: Probe> Engine<P> {
             EventBody::JournalHealth(health) => self.journal_lagging = *health == JournalHealth::Lagging,
             EventBody::SlotCapital { slot, capital } => self.on_slot_capital(*slot, capital, actions),
             EventBody::Started { epoch } => self.on_started(*epoch, actions),
+            EventBody::Ending => self.ending = true,
         }
         self.tell_strategies(actions);
     }

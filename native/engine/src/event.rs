@@ -50,6 +50,9 @@ pub enum EventBody<'a> {
         /// The life's number.
         epoch: Epoch,
     },
+    /// The life ends in order: its strategies send nothing any more. Unlike a pause, the next life does not
+    /// take it over.
+    Ending,
     /// A market moved.
     Market(MarketEvent<'a>),
     /// A bar from the venue's history: before live data, oldest first, or later to fill a hole.

@@ -23,8 +23,8 @@ pub use action::{
 };
 pub use command::{Command, CommandId, CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
 pub use engine::{
-    CarriedOrder, CarriedSlot, CarriedState, ConfigError, Engine, EngineConfig, FillKey, Latch, LatchCause,
-    SlotSnapshot, StageError,
+    CarriedOrder, CarriedSlot, CarriedState, ConfigError, CountedExecution, Engine, EngineConfig, FillKey,
+    Flatten, Latch, LatchCause, SentOrder, SlotSnapshot, StageError,
 };
 pub use event::{BundleActivated, Event, EventBody, JournalHealth, TimerId, VenuePosition};
 pub use slot::{OnSwap, SlotConfig, SlotProgram};

@@ -43,6 +43,9 @@ pub const ORDERS_IN_WINDOW_MAX: usize = 4_096;
 /// Fills remembered for the repeated-execution throttle: bounds `repeated_execution_limit`.
 pub const EXECUTIONS_IN_WINDOW_MAX: usize = 4_096;
 
+/// Fills that the throttle remembers over everything and every slot.
+pub const COUNTED_EXECUTIONS_MAX: usize = (1 + SLOTS_MAX) * EXECUTIONS_IN_WINDOW_MAX;
+
 /// Times the venue is asked about one order before only a person or a reconnect asks again.
 pub const ORDER_QUERIES_MAX: u8 = 8;
 

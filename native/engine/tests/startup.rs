@@ -37,6 +37,7 @@ mod refusals {
             filled: milli(0),
             submitted_at: Timestamp::EPOCH,
             timeout_at: None,
+            cancel_wanted: false,
         }
     }
 
@@ -125,6 +126,8 @@ mod refusals {
             fees: dollars(0),
             peak_equity: None,
             daily_volatility: rig::share("0.02"),
+            run_off: false,
+            flatten: None,
         };
         for error in [
             refused(|config| config.slots[0].capital = foreign),

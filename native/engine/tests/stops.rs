@@ -112,7 +112,7 @@ fn a_pause_silences_the_strategy_until_it_is_started() {
 }
 
 #[test]
-fn latches_survive_a_restart_and_pauses_do_not() {
+fn every_stop_survives_a_restart() {
     let mut rig = Rig::new();
     rig.hold(SLOT, 10);
     rig.command(CommandKind::Kill(Scope::Slot(OTHER))).0.unwrap();
@@ -130,11 +130,12 @@ fn latches_survive_a_restart_and_pauses_do_not() {
     assert_eq!(
         scopes,
         [
+            (Scope::All, ControlLevel::Paused, operator),
             (Scope::Instrument(BTC), ControlLevel::ReduceOnly, operator),
             (Scope::Slot(OTHER), ControlLevel::Killed, operator),
         ]
     );
-    assert_eq!(next.engine.control(Scope::All), Some(ControlLevel::Running));
+    assert_eq!(next.engine.control(Scope::All), Some(ControlLevel::Paused));
     assert_eq!(next.position(SLOT), milli(10));
     assert_eq!(
         next.engine.equity(),

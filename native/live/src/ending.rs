@@ -1,7 +1,7 @@
 //! The end of a life, in order: no new orders, cancels, a last comparison, the record closed.
 
 use domain::Nanos;
-use engine::{CommandKind, Scope};
+use engine::{CommandKind, EventBody, Scope};
 use tracing::{info, warn};
 
 use crate::comparison::Comparison;
@@ -83,15 +83,12 @@ impl Ending {
         }
         info!(%reason, "draining: strategies are silent, working orders are canceled");
         driver.out_mut().egress.halt(reason);
-        for kind in [
-            CommandKind::Pause(Scope::All),
-            CommandKind::CancelOrders(Scope::All),
-        ] {
-            driver.take_in_hand();
-            let result = driver.command(driver.now(), kind);
-            if result != Some(Ok(())) {
-                warn!(?kind, ?result, "not obeyed while draining");
-            }
+        driver.take_in_hand();
+        driver.give(driver.now(), EventBody::Ending);
+        driver.take_in_hand();
+        let canceled = driver.command(driver.now(), CommandKind::CancelOrders(Scope::All));
+        if canceled != Some(Ok(())) {
+            warn!(?canceled, "orders were not canceled while draining");
         }
         self.step = Step::Canceling {
             until: Nanos(wall.0 + CANCEL_PATIENCE.0),

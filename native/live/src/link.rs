@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{MarketEvent, Timestamp, Venue, VenueState, VenueStatus};
+use domain::{MarketEvent, Nanos, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus};
 use engine::EventBody;
 use tracing::{info, warn};
 use venues::binance::{AccountData, AccountEvent, MarketData, SnapshotRequester};
@@ -19,6 +19,7 @@ pub(crate) struct Link {
     instruments: Arc<Instruments>,
     clock: Arc<ServerClock>,
     market: MarketData,
+    tape: Tape,
     account: AccountData,
     requester: SnapshotRequester,
     health: VenueHealth,
@@ -26,6 +27,9 @@ pub(crate) struct Link {
     /// The engine gave the books up while the market's stream stayed: they must be snapshots again.
     books_are_stale: bool,
 }
+
+/// How far the time of a market message may be ahead of the venue's clock as we know it, wall time.
+const AHEAD_MAX: Nanos = Nanos::from_secs(5);
 
 impl Link {
     pub(crate) fn new(
@@ -36,7 +40,8 @@ impl Link {
     ) -> Self {
         Self {
             venue,
-            market: MarketData::new(Arc::clone(&instruments)),
+            market: MarketData::new(Arc::clone(&instruments), clock.service_span(AHEAD_MAX)),
+            tape: Tape::new(instruments.len()),
             account: AccountData::new(Arc::clone(&instruments)),
             instruments,
             clock,
@@ -56,17 +61,26 @@ impl Link {
     ) {
         driver.take_in_hand();
         let received = message.ts_received;
-        let read = self.market.on_message(message, &mut |event| {
+        let Self { market, tape, .. } = self;
+        let read = market.on_message(message, &mut |event| {
             driver.parsed();
+            if let MarketEvent::Trade(trade) = event
+                && tape.follows_a_hole(&trade)
+            {
+                tell_hole(&trade, received, driver);
+            }
             driver.give(received, EventBody::Market(event));
         });
         if let Err(error) = read {
             driver.out().counters.market_malformed.add_one();
             warn!(%error, "market message");
+            // It may have been a trade.
+            self.tell_complete(received, driver);
         }
         match &message.kind {
             StreamMessageKind::Connected => {
                 self.is_market_up = true;
+                self.tape.begin();
                 self.tell_complete(received, driver);
                 let change = self.health.market(true);
                 self.tell_status(change, received, driver, comparison);
@@ -163,6 +177,7 @@ impl Link {
         self.market
             .on_disconnected(&mut |event| driver.give(received, EventBody::Market(event)));
         self.market.on_connected();
+        self.tape.begin();
         self.tell_complete(received, driver);
     }
 
@@ -170,5 +185,72 @@ impl Link {
         while let Some(instrument) = self.market.take_snapshot_request() {
             self.requester.request(instrument);
         }
+    }
+}
+
+/// The numbers of public trades, which have no holes while every trade is seen.
+#[derive(Debug)]
+struct Tape(Vec<Option<TradeId>>);
+
+impl Tape {
+    fn new(instruments: usize) -> Self {
+        Self(vec![None; instruments])
+    }
+
+    /// A stream begins: what traded before it is nobody's hole.
+    fn begin(&mut self) {
+        self.0.fill(None);
+    }
+
+    /// Whether trades are missing between the last one of its instrument and this one.
+    fn follows_a_hole(&mut self, trade: &Trade) -> bool {
+        let Some(last) = self.0.get_mut(usize::from(trade.instrument.0)) else {
+            return false;
+        };
+        let before = last.replace(trade.trade_id);
+        before.is_some_and(|before| trade.trade_id.0 > before.0.saturating_add(1))
+    }
+}
+
+/// Bars that a hole before this trade reaches into are short of what traded there: they are fetched, not built.
+fn tell_hole(trade: &Trade, received: Timestamp, driver: &mut Driver) {
+    driver.out().counters.trade_holes.add_one();
+    warn!(
+        trade = trade.trade_id.0,
+        "public trades are missing before this one"
+    );
+    let (instrument, since) = (trade.instrument, trade.ts_event.plus(Nanos(1)));
+    driver.give(received, EventBody::TradesComplete { instrument, since });
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{InstrumentId, Price, Quantity, Side};
+
+    use super::*;
+
+    fn trade(instrument: u16, number: u64) -> Trade {
+        Trade {
+            instrument: InstrumentId(instrument),
+            ts_event: Timestamp::EPOCH,
+            trade_id: TradeId(number),
+            price: Price::from_units(1),
+            quantity: Quantity::from_units(1),
+            aggressor: Side::Buy,
+        }
+    }
+
+    #[test]
+    fn a_hole_is_seen_once_in_its_own_instrument_and_not_across_streams() {
+        let mut tape = Tape::new(2);
+        let mut seen = |instrument, number| tape.follows_a_hole(&trade(instrument, number));
+        assert!(!seen(0, 7), "the first one has nothing before it");
+        assert!(!seen(0, 8));
+        assert!(!seen(1, 100));
+        assert!(seen(0, 10));
+        assert!(!seen(0, 11));
+        assert!(!seen(2, 5), "an instrument that nobody listed");
+        tape.begin();
+        assert!(!tape.follows_a_hole(&trade(0, 500)));
     }
 }

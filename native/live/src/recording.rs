@@ -102,6 +102,7 @@ fn room(body: &EventBody<'_>) -> Room {
         | EventBody::Balance { .. }
         | EventBody::VenuePosition(_)
         | EventBody::Reconciled { .. }
+        | EventBody::Ending
         | EventBody::Market(MarketEvent::VenueStatus(_)) => Room::Reserve,
         EventBody::Started { .. }
         | EventBody::Market(_)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use domain::{
     ClientOrderId, Currency, Epoch, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money,
-    OrderRequest, OrderType, Price, Quantity, Side, SlotId, Text, TimeInForce, Timestamp, Venue,
+    Nanos, OrderRequest, OrderType, Price, Quantity, Side, SlotId, Text, TimeInForce, Timestamp, Venue,
 };
 use rows::{Figures, Row, Wanted, interleaved, nanos_each};
 use venues::binance::parser::Parser;
@@ -19,6 +19,9 @@ use venues::{Instruments, Secret};
 /// Things of one sample.
 const FRAMES: usize = 1_000;
 const ORDERS: usize = 1_000;
+
+/// No time is later.
+const LATEST: Timestamp = Timestamp::from_nanos(i64::MAX);
 
 fn instrument() -> Instrument {
     let quote = Currency::new("USDT").expect("a code");
@@ -136,14 +139,15 @@ fn reading(wanted: Wanted) {
 
 fn sequenced(table: &Arc<Instruments>, frames: &[Vec<u8>]) -> f64 {
     let snapshot = br#"{"lastUpdateId":0,"bids":[["61600.00000000","1.00000000"]],"asks":[["61900.00000000","1.00000000"]]}"#;
-    let mut data = MarketData::new(Arc::clone(table));
+    let mut data = MarketData::new(Arc::clone(table), Nanos(0));
     data.on_connected();
     data.on_snapshot(Timestamp::EPOCH, InstrumentId(0), snapshot, &mut |_| {})
         .expect("a snapshot");
     let mut events = 0;
     let nanos = nanos_each(frames.len(), || {
         for frame in frames {
-            data.on_frame(frame, &mut |_| events += 1).expect("a frame");
+            data.on_frame(LATEST, frame, &mut |_| events += 1)
+                .expect("a frame");
         }
     });
     assert_eq!(events, frames.len());

@@ -375,7 +375,7 @@ async fn the_recorded_session_over_a_socket_ends_in_the_recorded_state() {
     let (sink, mut inbox) = queue(4_096);
     let feed = market(settings, sink);
     let table = instruments();
-    let mut data = MarketData::new(Arc::clone(&table));
+    let mut data = MarketData::new(Arc::clone(&table), domain::Nanos(i64::MAX));
     let requester = feed.requester();
     let mut last = 0;
     while usize::try_from(data.statistics().messages).unwrap() < total {

@@ -133,7 +133,7 @@ impl Session {
             market: MarketFeed::spawn(Arc::clone(&rest), &table, Jitter::seeded(1), market_sink).unwrap(),
             account: AccountFeed::spawn(Arc::clone(&rest), Jitter::seeded(2), account_sink).unwrap(),
             gateway: Gateway::new(Arc::clone(&rest), Arc::clone(&table)).unwrap(),
-            data: MarketData::new(Arc::clone(&table)),
+            data: MarketData::new(Arc::clone(&table), clock.service_span(Nanos::from_secs(5))),
             account_data: AccountData::new(table),
             seen: Seen::default(),
             server,

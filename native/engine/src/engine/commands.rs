@@ -153,27 +153,32 @@ impl<P: Probe> Engine<P> {
         max_slippage_bps: u32,
         actions: &mut Actions,
     ) -> Result<(), CommandRefusal> {
-        if self.switch.own_level(scope) == Some(ControlLevel::Killed) {
+        let level = self.switch.own_level(scope);
+        let level = level.ok_or(CommandRefusal::UnknownTarget)?;
+        let mut slots = (0..self.slots.len()).filter(|at| self.is_slot_within(*at, scope));
+        // A kill lets nothing out: what it holds is not closed, and saying so would be a lie.
+        let all_killed = slots.all(|at| self.is_slot_killed(at));
+        if level == ControlLevel::Killed || all_killed {
             return Err(CommandRefusal::Latched);
         }
         self.raise(scope, ControlLevel::ReduceOnly, actions)?;
         for at in 0..self.slots.len() {
-            let config = self.slots[at].config;
-            let venue = self.instruments[usize::from(config.instrument.0)]
-                .instrument
-                .venue;
-            let within = match scope {
-                Scope::All => true,
-                Scope::Venue(one) => one == venue,
-                Scope::Instrument(one) => one == config.instrument,
-                Scope::Slot(one) => one == config.slot,
-                Scope::Order(_) => false,
-            };
-            if within {
+            if self.is_slot_within(at, scope) {
                 self.begin_flatten(at, max_slippage_bps, actions);
             }
         }
         Ok(())
+    }
+
+    fn is_slot_within(&self, at: usize, scope: Scope) -> bool {
+        let config = &self.slots[at].config;
+        match scope {
+            Scope::All => true,
+            Scope::Venue(one) => one == self.slot_venue(at),
+            Scope::Instrument(one) => one == config.instrument,
+            Scope::Slot(one) => one == config.slot,
+            Scope::Order(_) => false,
+        }
     }
 
     fn is_within(&self, order: &Order, scope: Scope) -> bool {

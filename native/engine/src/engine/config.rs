@@ -1,16 +1,16 @@
 //! What an engine is built from, and the check that it can be.
 
 use domain::{
-    ClientOrderId, Currency, Decimal, Epoch, Instrument, InstrumentId, Money, Nanos, OrderRequest, Quantity,
-    Side, SlotId, Timestamp, TradeId,
+    ClientOrderId, Currency, Decimal, Epoch, Instrument, InstrumentId, Money, Nanos, OrderRequest, Price,
+    Quantity, Side, SlotId, Timestamp, TradeId,
 };
 use thiserror::Error;
 
 use crate::action::ControlLevel;
 use crate::command::Scope;
 use crate::limits::{
-    CURRENCIES_MAX, ENDED_ORDERS_KEPT, EXECUTIONS_IN_WINDOW_MAX, FILLS_REMEMBERED, INSTRUMENTS_MAX,
-    OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
+    COUNTED_EXECUTIONS_MAX, CURRENCIES_MAX, ENDED_ORDERS_KEPT, EXECUTIONS_IN_WINDOW_MAX, FILLS_REMEMBERED,
+    INSTRUMENTS_MAX, OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
 };
 use crate::risk::RiskLimits;
 use crate::slot::SlotConfig;
@@ -49,7 +49,7 @@ pub struct EngineConfig {
 /// Not in it, because the venue tells it again: books, bars, balances.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CarriedState {
-    /// Stops that need a person to lift.
+    /// Stops that need a person to lift, pauses included.
     pub latches: Vec<Latch>,
     /// Positions and results of the slots.
     pub slots: Vec<CarriedSlot>,
@@ -62,6 +62,12 @@ pub struct CarriedState {
     pub foreign_fees: Vec<Money>,
     /// Highest equity of the account, portfolio currency.
     pub peak_equity: Option<Money>,
+    /// Orders of the last minute or the duplicate window, oldest first: a life that begins anew is no way
+    /// around the limits; at most [`ORDERS_IN_WINDOW_MAX`].
+    pub sent: Vec<SentOrder>,
+    /// Fills that the repeated-execution throttle still counts, oldest first within each scope; at most
+    /// [`EXECUTIONS_IN_WINDOW_MAX`] for everything and for each slot.
+    pub executions: Vec<CountedExecution>,
 }
 
 /// Why a latch holds.
@@ -75,12 +81,12 @@ pub enum LatchCause {
     RepeatedExecution,
 }
 
-/// A stop that only a person lifts.
+/// A stop that only a person lifts: a pause by starting again, the others by re-arming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latch {
     /// What it acts on.
     pub scope: Scope,
-    /// [`ControlLevel::ReduceOnly`] or [`ControlLevel::Killed`].
+    /// Above [`ControlLevel::Running`].
     pub level: ControlLevel,
     /// Why.
     pub cause: LatchCause,
@@ -103,6 +109,45 @@ pub struct CarriedSlot {
     pub peak_equity: Option<Money>,
     /// Standard deviation of daily returns of the last bundle; zero when none has run.
     pub daily_volatility: Decimal,
+    /// Only reducing until flat: a swap left the position to run off.
+    pub run_off: bool,
+    /// The position is being closed.
+    pub flatten: Option<Flatten>,
+}
+
+/// A position being closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flatten {
+    /// How far from the middle of the book a closing order may be priced, basis points.
+    pub max_slippage_bps: u32,
+    /// Closing orders that were tried.
+    pub attempts: u8,
+}
+
+/// An order that left, as the rate limit and the duplicate check remember it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentOrder {
+    /// When, engine time.
+    pub at: Timestamp,
+    /// Whose.
+    pub slot: SlotId,
+    /// In which instrument.
+    pub instrument: InstrumentId,
+    /// Which side.
+    pub side: Side,
+    /// Its limit; `None` for a market order.
+    pub price: Option<Price>,
+    /// Base quantity.
+    pub quantity: Quantity,
+}
+
+/// A fill that the repeated-execution throttle counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedExecution {
+    /// [`Scope::All`] or a slot: each counts by itself.
+    pub scope: Scope,
+    /// When, engine time.
+    pub at: Timestamp,
 }
 
 /// An order that had not ended.
@@ -116,6 +161,8 @@ pub struct CarriedOrder {
     pub submitted_at: Timestamp,
     /// When its unfilled rest is to be canceled.
     pub timeout_at: Option<Timestamp>,
+    /// Someone wanted it canceled.
+    pub cancel_wanted: bool,
 }
 
 /// What makes a fill unique: a self-trade has one number for both sides.
@@ -218,6 +265,12 @@ impl EngineConfig {
             ("carried fills", carried.fills.len(), FILLS_REMEMBERED),
             ("carried foreign fees", carried.foreign_fees.len(), CURRENCIES_MAX),
             ("carried latches", carried.latches.len(), ENDED_ORDERS_KEPT),
+            ("carried sent orders", carried.sent.len(), ORDERS_IN_WINDOW_MAX),
+            (
+                "carried executions",
+                carried.executions.len(),
+                COUNTED_EXECUTIONS_MAX,
+            ),
         ];
         match counts.into_iter().find(|(_, count, max)| count > max) {
             Some((what, count, max)) => Err(ConfigError::TooMany { what, count, max }),

@@ -30,7 +30,7 @@ impl<P: Probe> Engine<P> {
         let longest = longest_window(limits);
         let mut effective = self.switch.effective(instrument.venue, instrument.id, slot_id);
         // While a flatten closes the position, the strategy's own orders would only be in its way.
-        effective.paused |= slot.flatten.is_some();
+        effective.paused |= slot.flatten.is_some() || self.ending;
         Facts {
             origin,
             limits,

@@ -1,14 +1,14 @@
 //! Closing a slot's position: wait for its orders to end, then marketable limits within the slippage.
 
-use domain::{OrderType, Quantity, Side, SlotId, TimeInForce};
+use domain::{OrderType, Quantity, Side, SlotId, TimeInForce, Venue};
 
 use super::Engine;
-use super::state::Flatten;
+use super::config::Flatten;
 use super::timers::Timer;
 use crate::action::{Action, Actions, Alert};
 use crate::limits::FLATTEN_ATTEMPTS_MAX;
 use crate::probe::Probe;
-use crate::risk::Origin;
+use crate::risk::{Origin, venue_index};
 use crate::strategy::{OrderIntent, is_tradable};
 
 impl<P: Probe> Engine<P> {
@@ -36,11 +36,20 @@ impl<P: Probe> Engine<P> {
         let Some(flatten) = self.slots[at].flatten else {
             return;
         };
-        let (slot, instrument) = (self.slots[at].config.slot, self.slots[at].config.instrument);
-        let venue = self.instruments[usize::from(instrument.0)].instrument.venue;
-        if self.switch.effective(venue, instrument, slot).killed {
+        let slot = self.slots[at].config.slot;
+        if self.is_slot_killed(at) {
             // A kill lets nothing out, and no re-arming may set an old flatten going again.
             self.slots[at].flatten = None;
+            if !self.is_flat(at) {
+                actions.push(Action::Alert(Alert::FlattenIncomplete(slot)));
+            }
+            return;
+        }
+        let venue = self.slot_venue(at);
+        let link = self.venues[venue_index(venue)];
+        if !link.online || !link.reconciled {
+            // No attempt: nothing would be let out.
+            self.schedule_flatten(at, actions);
             return;
         }
         if self.orders.exposure(slot).working > 0 {
@@ -65,6 +74,20 @@ impl<P: Probe> Engine<P> {
         if !sent {
             self.schedule_flatten(at, actions);
         }
+    }
+
+    /// Whether a kill acts on a slot, at whatever scope.
+    pub(super) fn is_slot_killed(&self, at: usize) -> bool {
+        let config = &self.slots[at].config;
+        let venue = self.slot_venue(at);
+        self.switch
+            .effective(venue, config.instrument, config.slot)
+            .killed
+    }
+
+    pub(super) fn slot_venue(&self, at: usize) -> Venue {
+        let instrument = self.slots[at].config.instrument;
+        self.instruments[usize::from(instrument.0)].instrument.venue
     }
 
     /// Tries again after a while.

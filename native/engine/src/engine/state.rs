@@ -4,7 +4,7 @@ use domain::{
     Balance, Bar, BundleDigest, Currency, Decimal, Instrument, Nanos, Price, SCALE, Timestamp, Venue,
 };
 
-use super::config::EngineConfig;
+use super::config::{EngineConfig, Flatten};
 use crate::action::FeatureRow;
 use crate::limits::CURRENCIES_MAX;
 use crate::market::{BarBuilder, BarHistory, Book};
@@ -135,13 +135,6 @@ impl Features {
         self.last_number = Some(number);
         self.engine.on_bar(bar)
     }
-}
-
-/// A position being closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flatten {
-    pub(super) max_slippage_bps: u32,
-    pub(super) attempts: u8,
 }
 
 /// One slot: its programs and its stops.

@@ -44,6 +44,7 @@ impl<P: Probe> Engine<P> {
 
     /// A life of the service begins: earlier orders are asked about, not assumed.
     pub(super) fn on_started(&mut self, epoch: Epoch, actions: &mut Actions) {
+        self.ending = false;
         if epoch != self.orders.epoch() {
             self.orders.begin_epoch(epoch);
         }
@@ -58,11 +59,24 @@ impl<P: Probe> Engine<P> {
             let id = order.view.request.client_order_id;
             if order.view.status == OrderStatus::Unknown {
                 self.begin_unknown(&order, actions);
+                if order.cancel_wanted || self.is_killed(&order) {
+                    // What an earlier life was to cancel, or could not before it ended.
+                    self.cancel(id, actions);
+                }
             } else if id.epoch != epoch {
                 self.feed(id, OrderInput::LoseTrack, actions);
             }
         }
         self.set_timers_again(actions);
+    }
+
+    fn is_killed(&self, order: &Order) -> bool {
+        let request = &order.view.request;
+        let venue = self.instruments[usize::from(request.instrument.0)]
+            .instrument
+            .venue;
+        let slot = request.client_order_id.slot;
+        self.switch.effective(venue, request.instrument, slot).killed
     }
 
     /// A new life of the service has no timers: those of what goes on are asked for again.

@@ -1,7 +1,8 @@
 //! What others may read of the engine between two events.
 
 use domain::{
-    BundleDigest, ClientOrderId, Decimal, Epoch, Instrument, InstrumentId, Money, Quantity, SlotId, Timestamp,
+    BundleDigest, ClientOrderId, Decimal, Epoch, Instrument, InstrumentId, Money, Nanos, Quantity, SlotId,
+    Timestamp,
 };
 
 use super::Engine;
@@ -12,7 +13,7 @@ use crate::command::Scope;
 use crate::execution::{OrderManager, OrderView};
 use crate::position::Ledger;
 use crate::probe::Probe;
-use crate::risk::value_at_risk;
+use crate::risk::{RATE_WINDOW, value_at_risk};
 use crate::strategy::{SlotView, TopOfBook};
 
 /// A slot at a glance.
@@ -227,6 +228,8 @@ impl<P: Probe> Engine<P> {
                     fees: self.money(ledger.fees),
                     peak_equity: Some(self.money(slot.drawdown.peak)),
                     daily_volatility: slot.daily_volatility,
+                    run_off: slot.run_off,
+                    flatten: slot.flatten,
                 })
                 .collect(),
             orders: self
@@ -238,12 +241,23 @@ impl<P: Probe> Engine<P> {
                     filled: order.view.filled,
                     submitted_at: order.view.submitted_at,
                     timeout_at: order.timeout_at,
+                    cancel_wanted: order.cancel_wanted,
                 })
                 .collect(),
             fills: self.fills.iter().copied().collect(),
             foreign_fees: self.positions.foreign_fees().to_vec(),
             peak_equity: Some(self.peak_equity()),
+            sent: self.window.since(self.now, self.remembered_window()).collect(),
+            executions: self.throttle.counted().collect(),
         }
+    }
+
+    /// How long the rate limit and the duplicate checks of all limits look back.
+    fn remembered_window(&self) -> Nanos {
+        let slots = self.slots.iter().map(|slot| slot.limits(&self.config.limits));
+        let all = slots.chain([&self.config.limits]);
+        all.map(|limits| limits.duplicate_window)
+            .fold(RATE_WINDOW, Nanos::max)
     }
 
     pub(super) const fn money(&self, units: i128) -> Money {

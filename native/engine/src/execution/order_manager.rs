@@ -324,6 +324,7 @@ pub(crate) fn carried(before: &CarriedOrder) -> Order {
     order.facts.partly_filled = before.filled > Quantity::ZERO;
     order.facts.acknowledged = order.facts.partly_filled;
     order.timeout_at = before.timeout_at;
+    order.cancel_wanted = before.cancel_wanted;
     order
 }
 

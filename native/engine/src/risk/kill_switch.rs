@@ -184,7 +184,7 @@ impl KillSwitch {
         }
     }
 
-    /// Every latch: all, venues, instruments, slots.
+    /// Every stop that a person must lift: all, venues, instruments, slots.
     pub(crate) fn latches(&self) -> impl Iterator<Item = Latch> + '_ {
         let venues = Venue::ALL.into_iter().map(Scope::Venue).zip(&self.venues);
         let instruments = (0u16..)
@@ -233,7 +233,7 @@ pub(crate) struct Rearmed {
 }
 
 fn latches_of(scope: Scope, stops: Stops) -> impl Iterator<Item = Latch> + use<> {
-    let operator = (stops.level >= ControlLevel::ReduceOnly).then_some((stops.level, LatchCause::Operator));
+    let operator = (stops.level > ControlLevel::Running).then_some((stops.level, LatchCause::Operator));
     let reduce = ControlLevel::ReduceOnly;
     let drawdown = stops.drawdown.then_some((reduce, LatchCause::Drawdown));
     let repeated = stops.repeated.then_some((reduce, LatchCause::RepeatedExecution));
@@ -326,8 +326,8 @@ mod tests {
         let effective = second.effective(Venue::Binance, ONE, SLOT);
         assert_eq!(
             (effective.killed, effective.drawdown, effective.paused),
-            (true, true, false)
+            (true, true, true)
         );
-        assert_eq!(second.latches().count(), 2);
+        assert_eq!(second.latches().count(), 3);
     }
 }

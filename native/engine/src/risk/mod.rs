@@ -13,7 +13,7 @@ mod var;
 pub use approved::Approved;
 pub(crate) use kill_switch::{KillSwitch, SwitchError, venue_index};
 pub use limits::{DenyReason, RiskLimits};
-pub(crate) use order_window::OrderWindow;
+pub(crate) use order_window::{OrderWindow, RATE_WINDOW};
 pub(crate) use position_limits::{Measure, worst_case};
 pub(crate) use post_trade::{Drawdown, ExecutionThrottle, MarginWatch};
 pub(crate) use pre_trade::{Facts, Funds, Origin, approve, value_price};

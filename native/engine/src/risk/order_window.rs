@@ -2,27 +2,18 @@
 
 use std::collections::VecDeque;
 
-use domain::{InstrumentId, Nanos, OrderRequest, Price, Quantity, Side, SlotId, Timestamp};
+use domain::{Nanos, OrderRequest, SlotId, Timestamp};
 
+use crate::engine::SentOrder;
 use crate::limits::ORDERS_IN_WINDOW_MAX;
 
 /// The window of `max_order_rate_per_min`.
 pub(crate) const RATE_WINDOW: Nanos = Nanos::from_secs(60);
 
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    at: Timestamp,
-    slot: SlotId,
-    instrument: InstrumentId,
-    side: Side,
-    price: Option<Price>,
-    quantity: Quantity,
-}
-
 /// The last [`ORDERS_IN_WINDOW_MAX`] orders that left, oldest first.
 #[derive(Debug)]
 pub(crate) struct OrderWindow {
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentOrder>,
     /// How many at the front are out of the rate window.
     outside: usize,
 }
@@ -37,11 +28,7 @@ impl OrderWindow {
 
     /// An order leaves.
     pub(crate) fn record(&mut self, request: &OrderRequest, at: Timestamp) {
-        if self.sent.len() == ORDERS_IN_WINDOW_MAX {
-            self.sent.pop_front();
-            self.outside = self.outside.saturating_sub(1);
-        }
-        self.sent.push_back(Sent {
+        self.restore(SentOrder {
             at,
             slot: request.client_order_id.slot,
             instrument: request.instrument,
@@ -49,6 +36,21 @@ impl OrderWindow {
             price: request.price,
             quantity: request.quantity,
         });
+    }
+
+    /// Takes over an order that left in an earlier life; oldest first.
+    pub(crate) fn restore(&mut self, sent: SentOrder) {
+        if self.sent.len() == ORDERS_IN_WINDOW_MAX {
+            self.sent.pop_front();
+            self.outside = self.outside.saturating_sub(1);
+        }
+        self.sent.push_back(sent);
+    }
+
+    /// Orders that left less than `window` before `now`, oldest first.
+    pub(crate) fn since(&self, now: Timestamp, window: Nanos) -> impl Iterator<Item = SentOrder> + '_ {
+        let is_inside = move |sent: &&SentOrder| now.since(sent.at) < window;
+        self.sent.iter().filter(is_inside).copied()
     }
 
     /// Orders that left less than a minute before `now`: of all slots, and of one.
@@ -72,7 +74,7 @@ impl OrderWindow {
             .iter()
             .rev()
             .take_while(|sent| now.since(sent.at) < window);
-        let equal = |sent: &&Sent| {
+        let equal = |sent: &&SentOrder| {
             sent.slot == request.client_order_id.slot
                 && sent.instrument == request.instrument
                 && sent.side == request.side
@@ -85,7 +87,7 @@ impl OrderWindow {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ClientOrderId, Epoch, OrderType, TimeInForce};
+    use domain::{ClientOrderId, Epoch, InstrumentId, OrderType, Quantity, Side, TimeInForce};
 
     use super::*;
 

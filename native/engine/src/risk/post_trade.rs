@@ -6,6 +6,8 @@ use domain::{Nanos, SCALE, SlotId, Timestamp};
 
 use super::RiskLimits;
 use super::margin::is_margin_call;
+use crate::command::Scope;
+use crate::engine::CountedExecution;
 use crate::limits::EXECUTIONS_IN_WINDOW_MAX;
 
 /// The equity history that matters: its peak.
@@ -79,11 +81,15 @@ impl Executions {
         while self.times.front().is_some_and(|at| now.since(*at) >= window) {
             self.times.pop_front();
         }
+        self.push(now);
+        self.times.len() > usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    fn push(&mut self, at: Timestamp) {
         if self.times.len() == EXECUTIONS_IN_WINDOW_MAX {
             self.times.pop_front();
         }
-        self.times.push_back(now);
-        self.times.len() > usize::try_from(limit).unwrap_or(usize::MAX)
+        self.times.push_back(at);
     }
 }
 
@@ -119,6 +125,29 @@ impl ExecutionThrottle {
             Err(_) => false,
         };
         [of_account, of_slot]
+    }
+
+    /// Takes over a fill that an earlier life counted; oldest first within each scope.
+    pub(crate) fn restore(&mut self, execution: &CountedExecution) {
+        let executions = match execution.scope {
+            Scope::Slot(slot) => match self.slots.binary_search_by_key(&slot, |(slot, _)| *slot) {
+                Ok(at) => &mut self.slots[at].1,
+                // A slot that is gone trades nothing.
+                Err(_) => return,
+            },
+            _ => &mut self.account,
+        };
+        executions.push(execution.at);
+    }
+
+    /// Every fill that is still counted: of everything, then slot by slot, oldest first.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = CountedExecution> + '_ {
+        let slots = self.slots.iter().map(|(slot, own)| (Scope::Slot(*slot), own));
+        let scopes = std::iter::once((Scope::All, &self.account)).chain(slots);
+        scopes.flat_map(|(scope, executions)| {
+            let times = executions.times.iter();
+            times.map(move |at| CountedExecution { scope, at: *at })
+        })
     }
 
     /// A person looked at everything: counts begin again.

@@ -213,7 +213,7 @@ pub struct Rig {
     pub now: Timestamp,
     seq: u64,
     buffer: Actions,
-    trade_id: u64,
+    pub trade_id: u64,
     commands: u64,
 }
 

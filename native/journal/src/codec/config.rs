@@ -1,10 +1,14 @@
 //! What an engine is built from, and what an earlier life left it.
 
 use engine::limits::{
-    CURRENCIES_MAX, ENDED_ORDERS_KEPT, FILLS_REMEMBERED, INSTRUMENTS_MAX, OPEN_ORDERS_MAX, SLOTS_MAX,
+    COUNTED_EXECUTIONS_MAX, CURRENCIES_MAX, ENDED_ORDERS_KEPT, FILLS_REMEMBERED, INSTRUMENTS_MAX,
+    OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
 };
 use engine::risk::RiskLimits;
-use engine::{CarriedOrder, CarriedSlot, CarriedState, EngineConfig, FillKey, Latch, LatchCause, SlotConfig};
+use engine::{
+    CarriedOrder, CarriedSlot, CarriedState, CountedExecution, EngineConfig, FillKey, Flatten, Latch,
+    LatchCause, SentOrder, SlotConfig,
+};
 
 use super::CodecError;
 use super::bytes::{Codec, Input, fields, get_list, put_list, variants};
@@ -40,13 +44,29 @@ fields!(CarriedSlot {
     fees,
     peak_equity,
     daily_volatility,
+    run_off,
+    flatten,
 });
 fields!(CarriedOrder {
     request,
     filled,
     submitted_at,
     timeout_at,
+    cancel_wanted,
 });
+fields!(Flatten {
+    max_slippage_bps,
+    attempts,
+});
+fields!(SentOrder {
+    at,
+    slot,
+    instrument,
+    side,
+    price,
+    quantity,
+});
+fields!(CountedExecution { scope, at });
 fields!(FillKey {
     instrument,
     trade_id,
@@ -62,6 +82,8 @@ impl Codec for CarriedState {
             fills,
             foreign_fees,
             peak_equity,
+            sent,
+            executions,
         } = self;
         put_list(latches, out);
         put_list(slots, out);
@@ -69,6 +91,8 @@ impl Codec for CarriedState {
         put_list(fills, out);
         put_list(foreign_fees, out);
         peak_equity.put(out);
+        put_list(sent, out);
+        put_list(executions, out);
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, CodecError> {
@@ -79,6 +103,8 @@ impl Codec for CarriedState {
             fills: get_list(input, "carried fills", FILLS_REMEMBERED)?,
             foreign_fees: get_list(input, "carried foreign fees", CURRENCIES_MAX)?,
             peak_equity: Codec::get(input)?,
+            sent: get_list(input, "carried sent orders", ORDERS_IN_WINDOW_MAX)?,
+            executions: get_list(input, "carried executions", COUNTED_EXECUTIONS_MAX)?,
         })
     }
 }

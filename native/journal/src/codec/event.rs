@@ -29,6 +29,7 @@ const COMMAND: u8 = 10;
 const BUNDLE_ACTIVATED: u8 = 11;
 const JOURNAL_HEALTH: u8 = 12;
 const SLOT_CAPITAL: u8 = 13;
+const ENDING: u8 = 14;
 
 const BOOK: u8 = 1;
 const BOOK_INVALID: u8 = 2;
@@ -62,6 +63,7 @@ impl LevelScratch {
 pub fn encode_event(body: &EventBody<'_>, out: &mut Vec<u8>) {
     match body {
         EventBody::Started { epoch } => put(out, STARTED, epoch),
+        EventBody::Ending => out.push(ENDING),
         EventBody::Market(market) => {
             out.push(MARKET);
             put_market(market, out);
@@ -155,6 +157,7 @@ fn get_body<'s>(input: &mut Input<'_>, scratch: &'s mut LevelScratch) -> Result<
         STARTED => EventBody::Started {
             epoch: Codec::get(input)?,
         },
+        ENDING => EventBody::Ending,
         MARKET => EventBody::Market(get_market(input, scratch)?),
         HISTORICAL_BAR => EventBody::HistoricalBar(Codec::get(input)?),
         TRADES_COMPLETE => EventBody::TradesComplete {

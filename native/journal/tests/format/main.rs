@@ -23,7 +23,8 @@ use journal::{CodecError, Format};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// The bytes of format 1. A change here is a change of what old journals hold: it needs a new format.
+/// The bytes of format 1. A change here is a change of what old journals hold: once a release has
+/// written them, it needs a new format.
 const GOLDEN: &str = include_str!("golden_v1.txt");
 
 /// Every sample: its line's name, its kind, its payload.
@@ -125,7 +126,7 @@ fn every_cut_and_every_addition_is_refused() {
 #[test]
 fn tags_that_stand_for_nothing_are_refused() {
     let mut scratch = LevelScratch::default();
-    for tag in [0, 14, 255] {
+    for tag in [0, 15, 255] {
         let error = CodecError::Tag { what: "event", tag };
         assert_eq!(
             decode_event(Format::V1, &[tag, 0, 0, 0, 0], &mut scratch),
@@ -143,7 +144,9 @@ fn tags_that_stand_for_nothing_are_refused() {
 #[test]
 fn a_forged_count_reserves_nothing() {
     let mut payload = Vec::new();
-    encode_event(&samples::events()[11], &mut payload);
+    let is_book = |body: &&EventBody<'_>| matches!(body, EventBody::Market(MarketEvent::Book(_)));
+    let events = samples::events();
+    encode_event(events.iter().find(is_book).unwrap(), &mut payload);
     let count = payload.len() - (4 + 2 * 16) - (4 + 16);
     payload[count..count + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let refused = decode_event(Format::V1, &payload, &mut LevelScratch::default()).map(|_| ());

@@ -12,9 +12,9 @@ use domain::{
 use engine::risk::{DenyReason, RiskLimits};
 use engine::{
     Action, ActivationRefusal, Alert, BookedFill, BundleActivated, CarriedOrder, CarriedSlot, CarriedState,
-    Command, CommandId, CommandKind, CommandRefusal, ControlLevel, Decision, EngineConfig, EventBody,
-    FeatureRow, FillKey, JournalHealth, Latch, LatchCause, ManualOrder, OrderUpdate, ParameterId,
-    PositionUpdate, Scope, Signal, SlotConfig, TimerId, VenuePosition,
+    Command, CommandId, CommandKind, CommandRefusal, ControlLevel, CountedExecution, Decision, EngineConfig,
+    EventBody, FeatureRow, FillKey, Flatten, JournalHealth, Latch, LatchCause, ManualOrder, OrderUpdate,
+    ParameterId, PositionUpdate, Scope, SentOrder, Signal, SlotConfig, TimerId, VenuePosition,
 };
 use journal::codec::RecordedAction;
 use journal::{ConfigText, RunHeader};
@@ -348,6 +348,7 @@ pub fn events() -> Vec<EventBody<'static>> {
         }),
         EventBody::JournalHealth(JournalHealth::Healthy),
         EventBody::JournalHealth(JournalHealth::Lagging),
+        EventBody::Ending,
         EventBody::SlotCapital {
             slot: SLOT,
             capital: money(i128::MIN),
@@ -610,12 +611,18 @@ fn carried() -> CarriedState {
             fees: money(4),
             peak_equity: Some(money(5)),
             daily_volatility: Decimal::from_units(6),
+            run_off: true,
+            flatten: Some(Flatten {
+                max_slippage_bps: 8,
+                attempts: 9,
+            }),
         }],
         orders: vec![CarriedOrder {
             request: request(),
             filled: quantity(1),
             submitted_at: AT,
             timeout_at: Some(AT),
+            cancel_wanted: true,
         }],
         fills: vec![FillKey {
             instrument: BTC,
@@ -624,6 +631,18 @@ fn carried() -> CarriedState {
         }],
         foreign_fees: vec![Money::from_units(1, currency("BNB"))],
         peak_equity: Some(money(7)),
+        sent: vec![SentOrder {
+            at: AT,
+            slot: SLOT,
+            instrument: BTC,
+            side: Side::Sell,
+            price: Some(Price::from_units(10)),
+            quantity: quantity(11),
+        }],
+        executions: vec![CountedExecution {
+            scope: Scope::Slot(SLOT),
+            at: AT,
+        }],
     }
 }
 
@@ -656,7 +675,7 @@ pub fn header() -> RunHeader {
 }
 
 /// The variants of [`EventBody`], as many as there are.
-pub const EVENT_NAMES: usize = 18;
+pub const EVENT_NAMES: usize = 19;
 
 pub fn event_name(body: &EventBody<'_>) -> &'static str {
     match body {
@@ -678,6 +697,7 @@ pub fn event_name(body: &EventBody<'_>) -> &'static str {
         EventBody::Timer(_) => "timer",
         EventBody::Command(_) => "command",
         EventBody::BundleActivated(_) => "bundle_activated",
+        EventBody::Ending => "ending",
         EventBody::JournalHealth(_) => "journal_health",
         EventBody::SlotCapital { .. } => "slot_capital",
     }

@@ -136,7 +136,7 @@ impl<S: Stages> Pipeline<S> {
         stages: S,
     ) -> Self {
         let table = Arc::new(Instruments::new(vec![instrument()]).expect("a table"));
-        let mut market = MarketData::new(table);
+        let mut market = MarketData::new(table, Nanos(0));
         market.on_connected();
         let mut engine = Engine::with_probe(engine_config(), stages).expect("a configuration");
         engine.stage(program(model, threshold)).expect("a program");
@@ -194,7 +194,7 @@ impl<S: Stages> Pipeline<S> {
         let taken = if frame.is_snapshot {
             market.on_snapshot(frame.received, BTC, &frame.bytes, &mut give)
         } else {
-            market.on_frame(&frame.bytes, &mut give)
+            market.on_frame(NEVER, &frame.bytes, &mut give)
         };
         taken.expect("a frame that can be read");
         decider.order.map_or(Outcome::Nothing, Outcome::Order)

@@ -90,6 +90,8 @@ counters! {
     /// Books given up until their next snapshot: gaps, crossed or contradicted books, messages that could not be read,
     /// lost streams.
     books_given_up: Total,
+    /// Holes in the numbers of public trades: the bars there are fetched.
+    trade_holes: Total,
     /// Account messages that could not be read.
     account_malformed: Total,
     /// Bars that closed.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Quote, Timestamp, Trade, TradeId};
+use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Quote, Timestamp, Trade, TradeId};
 
 use super::parser::{DepthMessage, Parser, StreamMessageBody, Symbol, TickerMessage, TradeMessage};
-use crate::error::VenueError;
+use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::sequencer::{BestLevels, Diff, Emit, Sequencer, SequencerStatistics};
 use crate::websocket::{StreamMessage, StreamMessageKind};
@@ -53,6 +53,7 @@ struct Market {
 #[derive(Debug)]
 pub struct MarketData {
     instruments: Arc<Instruments>,
+    ahead_max: Nanos,
     parser: Parser,
     markets: Vec<Market>,
     requests: Vec<InstrumentId>,
@@ -60,9 +61,10 @@ pub struct MarketData {
 }
 
 impl MarketData {
-    /// For these instruments, nothing synchronized.
+    /// For these instruments, nothing synchronized. `ahead_max`: how far a message's time may be ahead of our own when
+    /// it came, both on the venue's axis.
     #[must_use]
-    pub fn new(instruments: Arc<Instruments>) -> Self {
+    pub fn new(instruments: Arc<Instruments>, ahead_max: Nanos) -> Self {
         let markets = instruments
             .iter()
             .map(|instrument| Market {
@@ -74,6 +76,7 @@ impl MarketData {
         Self {
             requests: Vec::with_capacity(instruments.len()),
             instruments,
+            ahead_max,
             parser: Parser::new(),
             markets,
             statistics: MarketStatistics::default(),
@@ -88,7 +91,9 @@ impl MarketData {
     pub fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
         match &message.kind {
             StreamMessageKind::Connected => self.on_connected(),
-            StreamMessageKind::Frame(frame) => self.on_frame(frame, emit)?,
+            StreamMessageKind::Frame(frame) => {
+                self.on_frame(message.ts_received.plus(self.ahead_max), frame, emit)?;
+            }
             StreamMessageKind::Snapshot { instrument, body } => {
                 self.on_snapshot(message.ts_received, *instrument, body, emit)?;
             }
@@ -116,11 +121,17 @@ impl MarketData {
         self.requests.clear();
     }
 
-    /// One message of the stream, as received.
+    /// One message of the stream, as received. A message whose time is later than `latest` is taken for unreadable:
+    /// bars close by the venue's time, and one that is far ahead would close all of them up to it.
     ///
     /// # Errors
     /// As [`Self::on_message`].
-    pub fn on_frame(&mut self, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+    pub fn on_frame(
+        &mut self,
+        latest: Timestamp,
+        frame: &[u8],
+        emit: &mut Emit<'_>,
+    ) -> Result<(), VenueError> {
         self.statistics.messages += 1;
         let Self {
             instruments,
@@ -128,8 +139,10 @@ impl MarketData {
             markets,
             requests,
             statistics,
+            ..
         } = self;
-        let body = match parser.stream_message(frame) {
+        let read = parser.stream_message(frame);
+        let body = match read.and_then(|body| not_after(latest, body)) {
             Ok(body) => body,
             Err(source) => {
                 self.refuse(emit);
@@ -264,6 +277,23 @@ fn find<'m>(
     Some((id, markets.get_mut(usize::from(id.0))?))
 }
 
+fn not_after(latest: Timestamp, body: StreamMessageBody<'_>) -> Result<StreamMessageBody<'_>, ParseError> {
+    let ts_event = match &body {
+        StreamMessageBody::Depth(depth) => depth.ts_event,
+        StreamMessageBody::Trade(trade) => trade.ts_event,
+        StreamMessageBody::Ticker(_) | StreamMessageBody::ServerShutdown | StreamMessageBody::Other => {
+            return Ok(body);
+        }
+    };
+    if ts_event <= latest {
+        return Ok(body);
+    }
+    Err(ParseError::Value {
+        field: "time of the event",
+        problem: "it is ahead of the venue's own clock, as it was last asked",
+    })
+}
+
 fn diff<'a>(depth: &DepthMessage<'a>) -> Diff<'a> {
     Diff {
         ts_event: depth.ts_event,
@@ -353,9 +383,12 @@ mod tests {
 
     const BTC: InstrumentId = InstrumentId(0);
 
+    /// No time is later.
+    const LATEST: Timestamp = Timestamp::from_nanos(i64::MAX);
+
     fn market_data() -> MarketData {
         let table = Instruments::new(vec![instrument(0, "BTCUSDT"), instrument(1, "ETHUSDT")]).unwrap();
-        MarketData::new(Arc::new(table))
+        MarketData::new(Arc::new(table), Nanos::from_secs(5))
     }
 
     /// The book and the tape as a consumer sees them.
@@ -422,7 +455,8 @@ mod tests {
                 data.on_snapshot(ts, BTC, body, &mut |event| seen.take(&event))
                     .unwrap();
             } else {
-                data.on_frame(body, &mut |event| seen.take(&event)).unwrap();
+                data.on_frame(LATEST, body, &mut |event| seen.take(&event))
+                    .unwrap();
             }
             let at = seen
                 .quotes
@@ -514,7 +548,8 @@ mod tests {
             if is_depth && depths == 50 {
                 continue;
             }
-            data.on_frame(body, &mut |event| seen.take(&event)).unwrap();
+            data.on_frame(LATEST, body, &mut |event| seen.take(&event))
+                .unwrap();
             if is_depth && depths == 51 {
                 assert_eq!(seen.invalid, [BookInvalidReason::Gap]);
                 assert_eq!(data.take_snapshot_request(), Some(BTC));
@@ -533,11 +568,40 @@ mod tests {
             .unwrap();
         assert!(data.is_synchronized(BTC));
         let frame = b"{\"e\":\"depthUpd";
-        let error = data.on_frame(frame, &mut |event| seen.take(&event));
+        let error = data.on_frame(LATEST, frame, &mut |event| seen.take(&event));
         assert!(matches!(error, Err(VenueError::Malformed { .. })));
         assert_eq!(seen.invalid, [BookInvalidReason::Malformed]);
         assert!(!data.is_synchronized(BTC));
         assert!(data.take_snapshot_request().is_some());
+        assert_eq!(data.statistics().malformed, 1);
+    }
+
+    #[test]
+    fn a_time_ahead_of_the_venue_is_refused_like_any_other_nonsense() {
+        let mut data = market_data();
+        let mut seen = Consumer::default();
+        data.on_connected();
+        while data.take_snapshot_request().is_some() {}
+        data.on_snapshot(Timestamp::EPOCH, BTC, SNAPSHOT, &mut |event| seen.take(&event))
+            .unwrap();
+        let mut trade = |data: &mut MarketData, id: u64, ms: u64| {
+            let frame = format!(
+                r#"{{"e":"trade","E":1,"s":"BTCUSDT","t":{id},"p":"1.00000000","q":"1.00000000","T":{ms},"m":false,"M":true}}"#
+            );
+            let message = StreamMessage {
+                ts_received: Timestamp::from_nanos(1_000_000),
+                kind: StreamMessageKind::Frame(frame.into()),
+            };
+            data.on_message(&message, &mut |event| seen.take(&event))
+        };
+        trade(&mut data, 1, 5_001).unwrap();
+        let refused = trade(&mut data, 2, 5_002).unwrap_err();
+        assert!(refused.to_string().contains("ahead of the venue"), "{refused}");
+        assert!(!data.is_synchronized(BTC));
+        assert!(data.take_snapshot_request().is_some());
+        trade(&mut data, 3, 2).unwrap();
+        assert_eq!(seen.trades.len(), 2);
+        assert_eq!(seen.invalid, [BookInvalidReason::Malformed]);
         assert_eq!(data.statistics().malformed, 1);
     }
 
@@ -585,7 +649,7 @@ mod tests {
             let frame = format!(
                 r#"{{"e":"trade","E":1,"s":"BTCUSDT","t":{id},"p":"1.00000000","q":"1.00000000","T":1,"m":false,"M":true}}"#
             );
-            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
+            data.on_frame(LATEST, frame.as_bytes(), &mut |event| seen.take(&event))
                 .unwrap();
         }
         let ids: Vec<_> = seen.trades.iter().map(|trade| trade.trade_id.0).collect();
@@ -604,7 +668,7 @@ mod tests {
             )
         };
         for frame in [quote(1), depth(1, 1, "1.00000000"), quote(2)] {
-            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
+            data.on_frame(LATEST, frame.as_bytes(), &mut |event| seen.take(&event))
                 .unwrap();
         }
         assert_eq!((data.statistics().quotes_untimed, seen.quotes.len()), (1, 1));
@@ -622,7 +686,7 @@ mod tests {
                 .to_owned(),
         ];
         for frame in frames {
-            data.on_frame(frame.as_bytes(), &mut |event| seen.take(&event))
+            data.on_frame(LATEST, frame.as_bytes(), &mut |event| seen.take(&event))
                 .unwrap();
         }
         let statistics = data.statistics();
