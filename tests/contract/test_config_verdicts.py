@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import py_rt_core
@@ -40,6 +41,27 @@ def test_a_good_file_passes(path: Path) -> None:
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_file_is_refused_in_the_same_words(path: Path) -> None:
     assert verdict(path) == path.with_suffix(".expected").read_text().rstrip("\n")
+
+
+@pytest.mark.parametrize("kind", py_rt_core.config_kinds())
+def test_what_is_no_plain_file_or_too_large_is_refused_unread(kind: str, tmp_path: Path) -> None:
+    large = tmp_path / "large.toml"
+    large.write_text("#" * (2**16 + 1))
+    allowed = "allowed: a plain file of at most 65536 bytes"
+    for file, problem in (
+        (os.devnull, "is not a plain file"),
+        (tmp_path, "is not a plain file"),
+        (large, "is too large"),
+    ):
+        wanted = f"{file}: {problem}; {allowed}"
+        with pytest.raises(py_rt_core.CoreError) as refusal:
+            py_rt_core.check_config(kind, str(file))
+        assert str(refusal.value) == wanted
+        upper = tmp_path / "upper.toml"
+        upper.write_text(f'extends = "{file}"\n')
+        with pytest.raises(py_rt_core.CoreError) as refusal:
+            py_rt_core.check_config("service", str(upper))
+        assert str(refusal.value) == wanted
 
 
 def test_the_command_says_the_same_and_its_status_tells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ mod values;
 pub use fault::{ConfigErrors, Fault, FaultKind};
 pub use features::{parse_feature_spec, unit_of};
 pub use features_json::{feature_spec_canonical_json, parse_feature_spec_json};
-pub use load::{LoadError, LoadedService, SourceText, load_service};
+pub use load::{LoadError, LoadedService, SourceText, load_service, read_file};
 pub use looser::{LooserLimit, not_looser_than};
 pub use risk_limits::parse_risk_limits;
 pub use schema::{FileKind, Key, Kind, Presence, schema};

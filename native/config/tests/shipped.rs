@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use config::{
-    LoadError, Stage, feature_spec_canonical_json, load_service, not_looser_than, parse_feature_spec,
-    parse_feature_spec_json, parse_risk_limits, parse_service, parse_strategy,
+    FILE_BYTES_MAX, LoadError, Stage, feature_spec_canonical_json, load_service, not_looser_than,
+    parse_feature_spec, parse_feature_spec_json, parse_risk_limits, parse_service, parse_strategy, read_file,
 };
 use domain::{Currency, Decimal, Money, Nanos, SCALE};
 use engine::risk::RiskLimits;
@@ -164,6 +165,34 @@ fn files_that_extend_each_other_in_a_circle_are_refused() {
     ));
 }
 
+#[test]
+fn what_is_no_plain_file_or_too_large_is_refused_unread() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe.toml");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo, of every Unix").success());
+    let large = folder.path().join("large.toml");
+    fs::write(&large, "#".repeat(FILE_BYTES_MAX + 1)).expect("a write");
+    let allowed = "allowed: a plain file of at most 65536 bytes";
+    for (file, problem) in [
+        (Path::new("/dev/zero"), "is not a plain file"),
+        (folder.path(), "is not a plain file"),
+        (&pipe, "is not a plain file"),
+        (&large, "is too large"),
+    ] {
+        let wanted = format!("{}: {problem}; {allowed}", file.display());
+        assert_eq!(read_file(file).expect_err("no configuration").to_string(), wanted);
+        let upper = folder.path().join("upper.toml");
+        fs::write(&upper, format!("extends = \"{}\"\n", file.display())).expect("a write");
+        assert_eq!(
+            load_service(&upper).expect_err("no configuration").to_string(),
+            wanted
+        );
+    }
+    fs::write(&large, "#".repeat(FILE_BYTES_MAX)).expect("a write");
+    assert_eq!(read_file(&large).expect("the largest").text.len(), FILE_BYTES_MAX);
+}
+
 /// A key, its shipped text and a looser one.
 const LOOSER: [(&str, &str, &str); 14] = [
     (
@@ -271,7 +300,6 @@ fn a_list_beyond_its_bound_and_a_file_beyond_its_size_are_one_fault() {
     let errors =
         parse_feature_spec("many.toml", &format!("bar_seconds = 900\n{many}")).expect_err("65 features");
     assert_eq!(errors.faults().len(), 1, "{errors}");
-    let errors =
-        parse_feature_spec("large.toml", &"#".repeat(config::FILE_BYTES_MAX + 1)).expect_err("too large");
+    let errors = parse_feature_spec("large.toml", &"#".repeat(FILE_BYTES_MAX + 1)).expect_err("too large");
     assert_eq!(errors.faults().len(), 1, "{errors}");
 }

@@ -32,9 +32,8 @@ pub(crate) fn check_config(kind: &str, path: &str) -> PyResult<()> {
     if kind == FileKind::Service {
         return config::load_service(Path::new(path)).map(drop).map_err(refused);
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| refused(format!("{path}: cannot be read: {error}")))?;
-    config::check(kind, path, &text).map_err(refused)
+    let source = config::read_file(Path::new(path)).map_err(refused)?;
+    config::check(kind, path, &source.text).map_err(refused)
 }
 
 /// Every key that a kind of file may have, in order.
