@@ -6,6 +6,9 @@ pub const MANIFEST_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of one signed statement.
 pub const ENVELOPE_BYTES_MAX: u64 = 16 << 10;
 
+/// Nanoseconds for which an approval may stand: a leap year. What nobody looks at again must end by itself.
+pub const APPROVAL_NS_MAX: i64 = 366 * 86_400 * 1_000_000_000;
+
 /// Bytes of one file of a bundle.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::error::BundleError;
 use crate::keys::{ApprovalStage, KeyRole};
+use crate::limits::APPROVAL_NS_MAX;
 
 /// The type of the builder's statement.
 pub(crate) const BUILDER_TYPE: &str = "application/vnd.py_rt.builder+json";
@@ -62,7 +63,7 @@ pub struct Approval {
     pub size_scale: Decimal,
     /// From when.
     pub not_before: Timestamp,
-    /// Until when.
+    /// Until when: after it begins, by at most [`APPROVAL_NS_MAX`].
     pub expires: Timestamp,
     /// Counts up with every approval of a slot.
     pub serial: u64,
@@ -86,6 +87,13 @@ impl Approval {
         }
         if text.expires_ns <= text.not_before_ns {
             let allowed = format!("after not_before_ns, which is {}", text.not_before_ns);
+            return Err(refused("expires_ns", text.expires_ns.to_string(), allowed));
+        }
+        if text.expires_ns.saturating_sub(text.not_before_ns) > APPROVAL_NS_MAX {
+            let allowed = format!(
+                "at most {APPROVAL_NS_MAX} ns after not_before_ns, which is {}",
+                text.not_before_ns
+            );
             return Err(refused("expires_ns", text.expires_ns.to_string(), allowed));
         }
         Ok(Self {

@@ -21,6 +21,7 @@ import numpy as np
 import py_rt_core
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from py_rt.bundle.approve import MAX_VALID_NS
 from py_rt.bundle.build import build_bundle, strategy_with_volatility
 from py_rt.bundle.gates import Gates, backtest_gates, limits_gate, look_ahead_gate, luck_gate, parity_gate
 from py_rt.bundle.keys import SigningKey, TrustedKey
@@ -326,6 +327,9 @@ def add_approvals(cases: Cases) -> None:
     cases.add("no_size", cases.resigned(size_scale=Decimal(0)))
     cases.add("more_than_the_full_size", cases.resigned(size_scale=Decimal("1.5")))
     cases.add("ends_before_it_begins", cases.resigned(expires_ns=NOT_BEFORE))
+    cases.add("stands_as_long_as_allowed", cases.resigned(expires_ns=NOT_BEFORE + MAX_VALID_NS))
+    cases.add("stands_for_too_long", cases.resigned(expires_ns=NOT_BEFORE + MAX_VALID_NS + 1))
+    cases.add("stands_for_ever", cases.resigned(expires_ns=2**63 - 1, not_before_ns=-(2**63)))
     cases.add("serial_zero", cases.resigned(serial=0), serial_floor=0)
     cases.add("not_yet_valid", now_ns=NOT_BEFORE - 1)
     cases.add("valid_from_its_first_nanosecond", now_ns=NOT_BEFORE)
