@@ -1,8 +1,8 @@
 """One raw file, read as text: every field as it stands, every row with its line, or a clear refusal.
 
-Refused are files that are empty, cut off, damaged or doubled. A plain text file that does not end with a newline looks
-cut off; it is taken when its SHA-256 was recorded when it was made (an installed package's record, or a file
-`NAME.sha256` beside it) and still fits.
+Refused are files that are empty, cut off, damaged, doubled or, unpacked, too large. A plain text file that does not
+end with a newline looks cut off; it is taken when its SHA-256 was recorded when it was made (an installed package's
+record, or a file `NAME.sha256` beside it) and still fits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Kinds of file that are read."""
+
+UNPACKED_BYTES_MAX = 256 << 20
+"""Largest content of a compressed file, bytes; a few kilobytes on disk can unpack to more than the memory holds."""
 
 _FIRST_ROW = 2  # line 1 is the header
 
@@ -56,7 +59,8 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
         expected_sha256: recorded when the file was made; `None` looks for `NAME.sha256` beside it.
 
     Raises:
-        SourceError: the file is absent, empty, cut off, damaged, doubled, or does not have the recorded SHA-256.
+        SourceError: the file is absent, empty, cut off, damaged, doubled, does not have the recorded SHA-256, or
+            unpacks to more than :data:`UNPACKED_BYTES_MAX`.
     """
     try:
         content = path.read_bytes()
@@ -95,11 +99,16 @@ def _recorded_sha256(source: str, path: Path, name: str) -> str | None:
 
 def _unzip(source: str, name: str, content: bytes) -> bytes:
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            unpacked = stream.read(UNPACKED_BYTES_MAX + 1)
     except EOFError as error:
         raise SourceError(source, name, None, "is cut off: the compressed stream ends early; fetch it again") from error
     except (OSError, zlib.error) as error:
         raise SourceError(source, name, None, f"is damaged: {error}; fetch it again") from error
+    if len(unpacked) > UNPACKED_BYTES_MAX:
+        problem = f"unpacks to more than {UNPACKED_BYTES_MAX} bytes, which is the most allowed; split it into several"
+        raise SourceError(source, name, None, problem)
+    return unpacked
 
 
 def _read_parquet(source: str, name: str, content: bytes) -> pl.DataFrame:
