@@ -83,7 +83,7 @@ def tick(scene: Scene, cursor: str | None) -> dg.SensorResult:
         scene: what there is.
         cursor: highest serial that was asked for, by service and slot: `{"paper/1": 3}`.
     """
-    waiting = newest_begun(scene.store, now_ns=scene.now_ns)
+    waiting = newest_begun(scene.store, scene.key_folder, now_ns=scene.now_ns)
     if not waiting:
         return dg.SensorResult(skip_reason=_nothing_approved(scene), cursor=cursor)
     try:
@@ -100,7 +100,7 @@ def tick(scene: Scene, cursor: str | None) -> dg.SensorResult:
 
 def _asked(scene: Scene, service: Service, floors: dict[str, int]) -> dg.SensorResult:
     stages = stages_of(service.stage)
-    begun = newest_begun(scene.store, stages=stages, now_ns=scene.now_ns)
+    begun = newest_begun(scene.store, scene.key_folder, stages=stages, now_ns=scene.now_ns)
     requests, reasons = [], []
     for slot, approval in sorted(begun.items()):
         place = f"{service.instance}/{slot}"
@@ -225,7 +225,7 @@ def _name(approval: Approval) -> str:
 def _nothing_approved(scene: Scene) -> str:
     how = "`py_rt bundle list`, then `py_rt bundle approve DIGEST --slot 1 --stage paper`"
     there = f"deployed is to the service that runs by {scene.run_folders}"
-    return f"no approval has begun in {scene.store.root}: {how}; {there}"
+    return f"no trusted approval has begun in {scene.store.root}: {how}; {there}"
 
 
 def evaluate_and_deploy(instance: dg.DagsterInstance, home: Path) -> Reply:

@@ -14,9 +14,9 @@ from py_rt.bundle.statement import STAGES, Approval
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from py_rt.bundle.keys import SigningKey
+    from py_rt.bundle.keys import SigningKey, TrustedKey
     from py_rt.bundle.store import BundleStore
 
 GATES = "reports/gates.json"
@@ -68,7 +68,8 @@ def approve(
         KeyFileError: the key is not trusted as approver, or not up to this stage.
         BundleError: the request contradicts itself or an earlier approval.
     """
-    highest = _highest_stage(key, trusted_keys)
+    trusted = parse_trusted_keys(trusted_keys, "trusted_keys.toml")
+    highest = _highest_stage(key, trusted)
     if request.stage not in STAGES:
         raise BundleError(f"no stage is called {request.stage!r}; there are {', '.join(STAGES)}")
     _check_time(request)
@@ -83,14 +84,13 @@ def approve(
     if STAGES.index(request.stage) > STAGES.index(highest):
         raise KeyFileError(f"key {key.key_id} is trusted up to stage {highest}, not for {request.stage}")
     with store.locked():
-        approval = _approval(store, request, str(built["gates_sha256"]))
+        approval = _approval(store, request, trusted, str(built["gates_sha256"]))
         return approval, _put(store, approval, key=key, trusted_keys=trusted_keys, risk_policy=risk_policy)
 
 
-def _highest_stage(key: SigningKey, trusted_keys: str) -> str:
+def _highest_stage(key: SigningKey, trusted: Sequence[TrustedKey]) -> str:
     """Up to which stage the key may approve."""
-    known = {trusted.key_id: trusted for trusted in parse_trusted_keys(trusted_keys, "trusted_keys.toml")}
-    own = known.get(key.key_id)
+    own = {each.key_id: each for each in trusted}.get(key.key_id)
     if own is None or own.role != "approver":
         trusted_as = f"trusted as {own.role} only" if own else "not trusted"
         raise KeyFileError(f"key {key.key_id} is {trusted_as}: approving takes a key with the role approver")
@@ -105,9 +105,12 @@ def _check_time(request: Request) -> None:
         )
 
 
-def _approval(store: BundleStore, request: Request, gates_sha256: str) -> Approval:
-    highest = store.highest_serial(request.slot)
+def _approval(store: BundleStore, request: Request, trusted: Sequence[TrustedKey], gates_sha256: str) -> Approval:
+    highest = store.highest_serial(request.slot, trusted)
     serial = highest + 1 if request.serial is None else request.serial
+    # A file of that number that counts for nothing is left where it is, and stands in nobody's way.
+    while request.serial is None and store.kept_approval(request.digest, request.slot, serial).exists():
+        serial += 1
     if serial <= highest:
         raise BundleError(f"serial {serial} is not above {highest}, the highest of slot {request.slot}")
     return Approval(

@@ -15,7 +15,7 @@ from py_rt.bridge.commands import (
     Signer,
 )
 from py_rt.bridge.vocabulary import RefusalReason
-from py_rt.bundle.keys import key_path
+from py_rt.bundle.keys import TRUSTED_KEYS, key_path, read_trusted_keys
 from py_rt.bundle.statement import PAPER, STAGES
 from py_rt.errors import BundleError
 
@@ -89,26 +89,35 @@ def stages_of(service_stage: str) -> tuple[str, ...]:
 
 
 def newest_begun(
-    store: BundleStore, *, stages: Iterable[str] = STAGES, now_ns: int | None = None
+    store: BundleStore, keys: Path, *, stages: Iterable[str] = STAGES, now_ns: int | None = None
 ) -> dict[int, Approval]:
     """The approval of each slot that counts: the one with the highest serial among those that have begun.
 
     An approval that has expired still stands before those with lower serials: what was approved earlier never comes
-    after what was approved later. Nothing is judged here.
+    after what was approved later. Counted is only what a trusted approver signed; everything else is judged later.
+
+    Whoever can write the store can still stop deployments (take bundles and statements away, or put in a statement
+    that cannot be read, which is named), and by taking the newest approval away let the one before it count. He can
+    make nothing count that no trusted approver signed, and a service takes no serial that is not above its highest.
 
     Args:
         store: of bundles.
+        keys: folder with the list of trusted keys; not looked at where nothing is approved.
         stages: of which approvals count.
         now_ns: ns UTC; `None` is the clock's.
 
     Raises:
-        BundleError: a statement cannot be read.
+        BundleError: a statement or the list of trusted keys cannot be read.
     """
     now_ns, wanted = time.time_ns() if now_ns is None else now_ns, set(stages)
+    approved = [digest for digest in store.digests() if _approvals(store, digest)]
+    if not approved:
+        return {}
+    _, trusted = read_trusted_keys(keys / TRUSTED_KEYS)
     begun = [
         approval
-        for digest in store.digests()
-        for approval in _approvals(store, digest)
+        for digest in approved
+        for approval in store.trusted_approvals(digest, trusted)
         if approval.stage in wanted and approval.not_before_ns <= now_ns
     ]
     return {approval.slot: approval for approval in sorted(begun, key=lambda approval: approval.serial)}
@@ -124,7 +133,7 @@ def deploy(
     Args:
         store: of bundles; the service reads the same.
         service: to run it.
-        keys: folder with the deployer's key.
+        keys: folder with the deployer's key and the list of trusted keys.
         slot: to be taken over.
         digest: of the bundle; empty is that of the newest approval.
         serial: of the approval; 0 is the newest.
@@ -136,7 +145,7 @@ def deploy(
         CommandError: the service cannot be reached, or says no.
     """
     signer = Signer.load(key_path(keys, ROLE))
-    approval = _wanted(store, service, slot=slot, digest=digest, serial=serial)
+    approval = _wanted(store, service, keys, slot=slot, digest=digest, serial=serial)
     with CommandClient(service.command, signer, service.instance) as client:
         done = _sent(client, slot, approval.digest)
         status = client.status()
@@ -192,11 +201,13 @@ def _approvals(store: BundleStore, digest: str) -> list[Approval]:
         raise BundleError(f"beside bundle {digest[:12]} in {store.root / 'signatures'}: {error}") from error
 
 
-def _wanted(store: BundleStore, service: Service, *, slot: int, digest: str, serial: int) -> Approval:
-    newest = newest_begun(store, stages=stages_of(service.stage)).get(slot)
+def _wanted(store: BundleStore, service: Service, keys: Path, *, slot: int, digest: str, serial: int) -> Approval:
+    newest = newest_begun(store, keys, stages=stages_of(service.stage)).get(slot)
     if newest is None:
         todo = f"py_rt bundle approve DIGEST --slot {slot}"
-        raise BundleError(f"no approval for slot {slot} and a service of stage {service.stage} has begun: `{todo}`")
+        raise BundleError(
+            f"no trusted approval for slot {slot} and a service of stage {service.stage} has begun: `{todo}`"
+        )
     if serial and newest.serial > serial:
         later = f"serial {newest.serial} ({newest.digest[:12]})"
         raise SupersededError(f"serial {serial} of slot {slot} is not deployed: {later} was approved after it")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import py_rt_core
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -63,6 +64,20 @@ class TrustedKey:
             f'[[key]]\nid = "{self.key_id}"\nrole = "{self.role}"\nhighest_stage = "{self.highest_stage}"\n'
             f'public_key_pem = """\n{self.public_key_pem}"""\n'
         )
+
+    def may_approve(self, stage: str) -> bool:
+        """Whether its word counts at a stage."""
+        return self.role == "approver" and STAGES.index(stage) <= STAGES.index(self.highest_stage)
+
+    def signed(self, message: bytes, signature: bytes) -> bool:
+        """Whether its private half made a signature (ECDSA over SHA-256, DER) of a message."""
+        public = serialization.load_pem_public_key(self.public_key_pem.encode())
+        assert isinstance(public, ec.EllipticCurvePublicKey)  # the list's reader takes no other
+        try:
+            public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
 
 
 class SigningKey:

@@ -10,6 +10,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import index
 from typing import TYPE_CHECKING
 
 import py_rt_core
@@ -18,7 +19,9 @@ from py_rt.bundle.manifest import canonical_json, checked_digest
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
-    from py_rt.bundle.keys import SigningKey
+    from collections.abc import Iterable
+
+    from py_rt.bundle.keys import SigningKey, TrustedKey
 
 BUILDER_TYPE = "application/vnd.py_rt.builder+json"
 APPROVAL_TYPE = "application/vnd.py_rt.approval+json"
@@ -94,10 +97,31 @@ class Approval:
         try:
             outer = json.loads(content)
             inner = json.loads(base64.b64decode(outer["payload"], validate=True))
-            approval = cls(**{**inner, "size_scale": Decimal(inner["size_scale"])})
+            numbers = {name: index(inner[name]) for name in ("slot", "serial", "not_before_ns", "expires_ns")}
+            approval = cls(**{**inner, **numbers, "size_scale": Decimal(inner["size_scale"])})
             return approval, str(outer["signatures"][0]["keyid"])
         except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, binascii.Error) as error:
             raise BundleError(f"not an approval: {error!r}") from error
+
+    @classmethod
+    def trusted(cls, content: bytes, keys: Iterable[TrustedKey]) -> Approval | None:
+        """Read an approval if its signature is that of a key which may approve at its stage; else there is none.
+
+        Raises:
+            BundleError: it is no such envelope.
+        """
+        approval, key_id = cls.from_envelope(content)
+        key = next((key for key in keys if key.key_id == key_id), None)
+        if key is None or approval.stage not in STAGES or not key.may_approve(approval.stage):
+            return None
+        outer = json.loads(content)
+        try:
+            payload, signature = (
+                base64.b64decode(text, validate=True) for text in (outer["payload"], outer["signatures"][0]["sig"])
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+        return approval if key.signed(signed_bytes(APPROVAL_TYPE, payload), signature) else None
 
 
 def decimal_text(value: Decimal) -> str:

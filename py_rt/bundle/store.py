@@ -29,7 +29,9 @@ from py_rt.bundle.statement import Approval
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from py_rt.bundle.keys import TrustedKey
 
 FOLDER_PREFIX = "sha256-"
 ALIASES = ("champion", "challenger", "previous")
@@ -171,15 +173,36 @@ class BundleStore:
             replace_file(newest, before, mode=BESIDE_MODE)
 
     def approvals(self, digest: str) -> list[Approval]:
-        """Every approval of a bundle, by slot and serial; nothing of it is judged."""
-        folder = self.kept_approval(digest, 0, 0).parent
-        found = [Approval.from_envelope(path.read_bytes())[0] for path in folder.glob("*.dsse.json")]
+        """Every approval of a bundle, by slot and serial; nothing of it is judged.
+
+        Raises:
+            BundleError: a statement cannot be read.
+        """
+        found = [Approval.from_envelope(content)[0] for content in self._kept(digest)]
         return sorted(found, key=lambda approval: (approval.slot, approval.serial))
 
-    def highest_serial(self, slot: int) -> int:
-        """The highest serial of any approval for a slot, 0 when there is none."""
-        all_of_them = (approval for digest in self.digests() for approval in self.approvals(digest))
+    def trusted_approvals(self, digest: str, keys: Sequence[TrustedKey]) -> list[Approval]:
+        """Approvals of a bundle whose signature is that of a key which may approve at their stage.
+
+        Raises:
+            BundleError: a statement cannot be read.
+        """
+        found = (Approval.trusted(content, keys) for content in self._kept(digest))
+        return [approval for approval in found if approval is not None and approval.digest == digest]
+
+    def highest_serial(self, slot: int, keys: Sequence[TrustedKey]) -> int:
+        """The highest serial of an approval for a slot that a trusted key has signed, 0 when there is none.
+
+        What nobody signed does not count: otherwise one file with the largest number would end all approving.
+
+        Raises:
+            BundleError: a statement cannot be read.
+        """
+        all_of_them = (approval for digest in self.digests() for approval in self.trusted_approvals(digest, keys))
         return max((approval.serial for approval in all_of_them if approval.slot == slot), default=0)
+
+    def _kept(self, digest: str) -> list[bytes]:
+        return [_read(path) for path in self.kept_approval(digest, 0, 0).parent.glob("*.dsse.json")]
 
     def put_record(self, digest: str, record: Mapping[str, object]) -> None:
         """Keep when and by which run a bundle was built; the first record stays."""

@@ -15,6 +15,8 @@ from py_rt.cli.service_verdict import EndedError, acknowledged, verdict_of
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from py_rt.bridge.commands import CommandFailedError
     from py_rt.bridge.records import Acknowledgement, BundleStatus, Order
     from py_rt.bundle.store import BundleStore
@@ -58,7 +60,7 @@ def deploy(
     store = BundleStore(reach.home / "bundles")
     digest = None if bundle == LATEST else store.resolve(bundle)
     with reach.opened(DEPLOYERS) as service:
-        digest = digest or _latest(store, service, slot)
+        digest = digest or _latest(store, reach.home / "keys", service, slot)
         before = active(service, slot)
         try:
             ack = service.client.deploy(slot, digest)
@@ -148,15 +150,17 @@ def order_cancel(
         return done(service, "order cancel", scope_of(order=order), ack, "the cancel is on its way to the venue")
 
 
-def _latest(store: BundleStore, service: Connection, slot: int) -> str:
+def _latest(store: BundleStore, keys: Path, service: Connection, slot: int) -> str:
     """The bundle of the slot's newest approval that a service of this stage runs."""
     from py_rt.bundle.deploy import newest_begun, stages_of
 
     stage = service.service.stage
-    newest = newest_begun(store, stages=stages_of(stage)).get(slot)
+    newest = newest_begun(store, keys, stages=stages_of(stage)).get(slot)
     if newest is None:
         todo = f"`py_rt bundle approve DIGEST --slot {slot}`"
-        raise AskedWronglyError(f"{store.root} has no approval for slot {slot} and a service of stage {stage}: {todo}")
+        raise AskedWronglyError(
+            f"{store.root} has no trusted approval for slot {slot} and a service of stage {stage}: {todo}"
+        )
     return newest.digest
 
 

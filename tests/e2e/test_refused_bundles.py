@@ -11,7 +11,7 @@ import pytest
 from py_rt.bridge.commands import CommandFailedError
 from py_rt.bridge.vocabulary import BundleState, ServiceState
 from py_rt.bundle.approve import GATES
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
+from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path, read_trusted_keys
 from py_rt.bundle.manifest import sha256_hex
 from py_rt.bundle.statement import PAPER, Approval
 from py_rt.bundle.store import BundleStore
@@ -49,6 +49,7 @@ class Store:
         """A bundle whose approval says something of its own."""
         digest = self.good()
         now = time.time_ns()
+        trusted = read_trusted_keys(self.service.home / "keys" / TRUSTED_KEYS)[1]
         approval = Approval(
             digest=digest,
             slot=SLOT,
@@ -56,7 +57,7 @@ class Store:
             size_scale=Decimal(size),
             not_before_ns=now + after_ns,
             expires_ns=now + 2 * DAY_NS,
-            serial=self.bundles.highest_serial(SLOT) + 1,
+            serial=self.bundles.highest_serial(SLOT, trusted) + 1,
             gates_sha256=sha256_hex(self.bundles.read_file(digest, GATES)),
         )
         self.bundles.put_approval(approval, approval.to_envelope(self.key(by)))

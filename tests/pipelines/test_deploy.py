@@ -124,7 +124,7 @@ def gone(asked: list[float]) -> Callable[..., None]:
 
 def test_people_read_why_there_is_nothing_to_deploy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert deploy.main(["--home", str(tmp_path)]) == deploy.NOTHING
-    assert capsys.readouterr().out.startswith("nothing to deploy: no approval has begun in ")
+    assert capsys.readouterr().out.startswith("nothing to deploy: no trusted approval has begun in ")
 
 
 def test_a_damaged_file_is_a_wrong_wish(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -17,6 +18,8 @@ from pipelines.resources import run_folders
 from pipelines.sensors import INTERVAL_S, deploy_approved_bundle, report_failed_run
 from py_rt.bridge.services import RunFolders, ServiceSearchError
 from py_rt.bundle.deploy import SupersededError, deploy
+from py_rt.bundle.keys import SigningKey, create_key, key_path
+from py_rt.bundle.statement import Approval
 from py_rt.errors import BundleError
 from tests.pipelines.approvals import DAY_NS, NOBODY, Approvals, recorded_as_deployed
 
@@ -261,7 +264,7 @@ def test_a_run_that_comes_late_does_not_deploy_what_was_superseded(there: Approv
         deploy(there.store, service, there.keys, slot=1, digest=older, serial=1)
     with pytest.raises(BundleError, match="the newest approval is"):
         deploy(there.store, service, there.keys, slot=1, digest=older)
-    with pytest.raises(BundleError, match="no approval for slot 2"):
+    with pytest.raises(BundleError, match="no trusted approval for slot 2"):
         deploy(there.store, service, there.keys, slot=2)
 
 
@@ -271,6 +274,29 @@ def test_a_damaged_statement_fails_the_tick_and_is_named(instance: dg.DagsterIns
     there.store.kept_approval(digest, 1, 1).write_text("no statement")
     with pytest.raises(BundleError, match=f"bundle {digest[:12]} in .*: not an approval"):
         asked(instance, there)
+
+
+def test_an_approval_that_no_trusted_key_signed_blocks_nothing(
+    instance: dg.DagsterInstance, there: Approvals, tmp_path: Path
+) -> None:
+    digest = there.built()
+    there.approved(digest)
+    there.seems_to_run()
+    kept = there.store.kept_approval(digest, 1, 1)
+    approval, _ = Approval.from_envelope(kept.read_bytes())
+    forged = replace(approval, serial=2**63 - 1, expires_ns=2**62)
+    create_key(tmp_path / "stranger", "approver")
+    resigned = forged.to_envelope(SigningKey.load(key_path(tmp_path / "stranger", "approver")))
+    altered = {**json.loads(kept.read_bytes()), "payload": json.loads(resigned)["payload"]}
+    for at, envelope in enumerate((resigned, json.dumps(altered).encode())):
+        kept.with_name(f"1-{2**63 - 1 - at}.dsse.json").write_bytes(envelope)
+    # Beside another bundle its signature still holds, and says nothing about that one.
+    other = there.store.kept_approval(there.built("1.0.1"), 1, 1)
+    other.parent.mkdir(parents=True)
+    other.write_bytes(kept.read_bytes())
+    assert one(asked(instance, there)).tags["py_rt/serial"] == "1"
+    there.approved(digest)
+    assert one(asked(instance, there)).tags["py_rt/serial"] == "2"
 
 
 def test_a_damaged_live_json_is_named(there: Approvals) -> None:

@@ -55,6 +55,20 @@ def test_serials_count_up_over_all_bundles_of_a_slot(desk: Desk) -> None:
     assert approved(desk, request(second.digest, serial=9))[0].serial == 9
 
 
+def test_serials_that_no_trusted_key_signed_for_this_stage_do_not_count(desk: Desk) -> None:
+    built = desk.build()
+    approval, _ = approved(desk, request(built.digest))
+    for serial, stage, role in ((2, "paper", "builder"), (2**63 - 1, "live_10", "approver")):
+        forged = replace(approval, serial=serial, stage=stage)
+        path = desk.store.kept_approval(built.digest, 1, serial)
+        path.write_bytes(forged.to_envelope(desk.key(role)))
+    # Number 2 is taken by a file that counts for nothing; it is neither believed nor overwritten.
+    assert approved(desk, request(built.digest))[0].serial == 3
+    assert approved(desk, request(built.digest, serial=9))[0].serial == 9
+    with pytest.raises(BundleError, match="serial 9 is not above 9"):
+        approved(desk, request(built.digest, serial=9))
+
+
 def test_a_newer_approval_replaces_the_older_and_both_are_kept(desk: Desk) -> None:
     built = desk.build()
     approved(desk, request(built.digest))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,10 +92,24 @@ def test_a_damaged_manifest_is_named(desk: Desk) -> None:
 def test_a_store_that_is_not_there_is_empty(desk: Desk) -> None:
     assert desk.store.digests() == []
     assert desk.store.listed() == []
-    assert desk.store.highest_serial(1) == 0
+    assert desk.store.highest_serial(1, []) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"payload":"e30=","signatures":[]}', b'{"payload":"%"}'])
+PAYLOAD = {"digest": "", "stage": "", "gates_sha256": "", "slot": 1, "serial": "1", "size_scale": "1"}
+TEXT_FOR_NUMBER = base64.b64encode(json.dumps({**PAYLOAD, "not_before_ns": 0, "expires_ns": 1}).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"payload":"e30=","signatures":[]}',
+        b'{"payload":"%"}',
+        json.dumps({"payload": TEXT_FOR_NUMBER, "signatures": [{"keyid": ""}]}).encode(),
+    ],
+)
 def test_what_is_no_approval_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match="not an approval"):
         Approval.from_envelope(content)
