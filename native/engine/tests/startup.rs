@@ -38,6 +38,7 @@ mod refusals {
             submitted_at: Timestamp::EPOCH,
             timeout_at: None,
             cancel_wanted: false,
+            by_hand: false,
         }
     }
 

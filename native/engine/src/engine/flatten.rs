@@ -18,7 +18,8 @@ impl<P: Probe> Engine<P> {
             max_slippage_bps,
             attempts: 0,
         });
-        self.cancel_working(at, None, actions);
+        let slot = self.slots[at].config.slot;
+        self.cancel_matching(actions, |order| order.view.request.client_order_id.slot == slot);
         self.progress_flatten(at, actions);
     }
 
