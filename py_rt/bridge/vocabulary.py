@@ -95,6 +95,7 @@ class BookInvalidReason(StrEnum):
     BEST_LEVEL_MISMATCH = "best_level_mismatch"
     STALE = "stale"
     MALFORMED = "malformed"
+    CHECKSUM = "checksum"
 
 
 class Decision(StrEnum):

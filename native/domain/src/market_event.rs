@@ -60,6 +60,8 @@ pub enum BookInvalidReason {
     Stale,
     /// A message could not be parsed.
     Malformed,
+    /// The venue's checksum of the book is not ours.
+    Checksum,
 }
 
 /// A book became invalid: nothing trades on it until the next snapshot.

@@ -7,17 +7,35 @@ use std::fmt;
 pub enum Venue {
     /// Binance spot.
     Binance,
+    /// Binance futures margined in dollars.
+    BinanceUsdm,
+    /// Coinbase: Advanced Trade and Exchange are two wires of one market.
+    Coinbase,
+    /// Kraken spot.
+    Kraken,
+    /// Independent Reserve: market data only.
+    IndependentReserve,
 }
 
 impl Venue {
     /// Every venue, in a fixed order.
-    pub const ALL: [Self; 1] = [Self::Binance];
+    pub const ALL: [Self; 5] = [
+        Self::Binance,
+        Self::BinanceUsdm,
+        Self::Coinbase,
+        Self::Kraken,
+        Self::IndependentReserve,
+    ];
 
     /// The name used in configuration and records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Binance => "binance",
+            Self::BinanceUsdm => "binance_usdm",
+            Self::Coinbase => "coinbase",
+            Self::Kraken => "kraken",
+            Self::IndependentReserve => "independent_reserve",
         }
     }
 

@@ -247,6 +247,10 @@ fn latches_of(scope: Scope, stops: Stops) -> impl Iterator<Item = Latch> + use<>
 pub(crate) const fn venue_index(venue: Venue) -> usize {
     match venue {
         Venue::Binance => 0,
+        Venue::BinanceUsdm => 1,
+        Venue::Coinbase => 2,
+        Venue::Kraken => 3,
+        Venue::IndependentReserve => 4,
     }
 }
 

@@ -91,7 +91,7 @@ impl Codec for Money {
 fields!(ClientOrderId { epoch, slot, counter });
 
 variants!(Side, "side" { 1 => Buy, 2 => Sell });
-variants!(Venue, "venue" { 1 => Binance });
+variants!(Venue, "venue" { 1 => Binance, 2 => BinanceUsdm, 3 => Coinbase, 4 => Kraken, 5 => IndependentReserve });
 variants!(VenueState, "venue state" { 1 => Online, 2 => Offline });
 variants!(InstrumentStatus, "instrument status" { 1 => Trading, 2 => CancelOnly, 3 => Halted, 4 => Unknown });
 variants!(BookUpdateKind, "book update" { 1 => Snapshot, 2 => Delta });
@@ -102,6 +102,7 @@ variants!(BookInvalidReason, "reason why a book is invalid" {
     4 => BestLevelMismatch,
     5 => Stale,
     6 => Malformed,
+    7 => Checksum,
 });
 variants!(RuleViolation, "rule of a venue" {
     1 => NotTrading(status),

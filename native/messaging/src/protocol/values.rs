@@ -67,7 +67,7 @@ wire_enum!(
 wire_enum!(VenueState, VenueState: Online Offline);
 wire_enum!(
     BookInvalidReason,
-    BookInvalidReason: Gap Disconnected Crossed BestLevelMismatch Stale Malformed
+    BookInvalidReason: Gap Disconnected Crossed BestLevelMismatch Stale Malformed Checksum
 );
 wire_enum!(Decision, Decision: NoSignal Hold Enter Exit);
 wire_enum!(Stage, Stage: Paper Live10 Live25 Live50 Live100);

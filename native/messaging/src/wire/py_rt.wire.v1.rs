@@ -452,6 +452,7 @@ pub enum BookInvalidReason {
     BestLevelMismatch = 4,
     Stale = 5,
     Malformed = 6,
+    Checksum = 7,
 }
 impl BookInvalidReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -467,6 +468,7 @@ impl BookInvalidReason {
             Self::BestLevelMismatch => "BOOK_INVALID_REASON_BEST_LEVEL_MISMATCH",
             Self::Stale => "BOOK_INVALID_REASON_STALE",
             Self::Malformed => "BOOK_INVALID_REASON_MALFORMED",
+            Self::Checksum => "BOOK_INVALID_REASON_CHECKSUM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -479,6 +481,7 @@ impl BookInvalidReason {
             "BOOK_INVALID_REASON_BEST_LEVEL_MISMATCH" => Some(Self::BestLevelMismatch),
             "BOOK_INVALID_REASON_STALE" => Some(Self::Stale),
             "BOOK_INVALID_REASON_MALFORMED" => Some(Self::Malformed),
+            "BOOK_INVALID_REASON_CHECKSUM" => Some(Self::Checksum),
             _ => None,
         }
     }

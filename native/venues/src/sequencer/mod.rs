@@ -89,6 +89,12 @@ pub struct SequencerStatistics {
     pub best_mismatches: u64,
     /// Times the changes kept outgrew their bound.
     pub buffer_overflows: u64,
+    /// Checksums of the venue that equalled ours.
+    pub checksums_right: u64,
+    /// Checksums of the venue that did not.
+    pub checksums_wrong: u64,
+    /// Removals of a level that the book did not hold.
+    pub unknown_deletes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@ class BookInvalidReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BOOK_INVALID_REASON_BEST_LEVEL_MISMATCH: _ClassVar[BookInvalidReason]
     BOOK_INVALID_REASON_STALE: _ClassVar[BookInvalidReason]
     BOOK_INVALID_REASON_MALFORMED: _ClassVar[BookInvalidReason]
+    BOOK_INVALID_REASON_CHECKSUM: _ClassVar[BookInvalidReason]
 
 class VenueState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +32,7 @@ BOOK_INVALID_REASON_CROSSED: BookInvalidReason
 BOOK_INVALID_REASON_BEST_LEVEL_MISMATCH: BookInvalidReason
 BOOK_INVALID_REASON_STALE: BookInvalidReason
 BOOK_INVALID_REASON_MALFORMED: BookInvalidReason
+BOOK_INVALID_REASON_CHECKSUM: BookInvalidReason
 VENUE_STATE_UNSPECIFIED: VenueState
 VENUE_STATE_ONLINE: VenueState
 VENUE_STATE_OFFLINE: VenueState
