@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,10 @@ import py_rt_core
 import pytest
 import zmq
 
-from py_rt.bundle.approve import Request, approve
-from py_rt.bundle.build import build_bundle, sign_as_builder
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
-from py_rt.bundle.manifest import LAYOUT
-from py_rt.bundle.statement import PAPER
+from py_rt.bundle.keys import key_path
 from py_rt.bundle.store import BundleStore
-from tests.contract.live_service import DAY_NS, INSTANCE, ROLES, SLOT, LiveService, find_command, until
+from tests.contract.live_service import INSTANCE, ROLES, SLOT, LiveService, find_command, until
+from tests.golden_bundle import approved, built, of_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,17 +99,9 @@ def shell(service: LiveService) -> Shell:
 
 def bundle(service: LiveService, version: str) -> str:
     """The digest of another version of the golden bundle, approved with the next serial."""
-    store, keys = BundleStore(service.home / "bundles"), service.home / "keys"
-    files = {path: store.read_file(service.approved, path) for path in LAYOUT}  # type: ignore[attr-defined]
-    files["strategy.toml"] = files["strategy.toml"].replace(b'"1.0.0"', f'"{version}"'.encode())
-    built = build_bundle(store, files, name="golden", version=version, instrument="BTCUSDT")
-    sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
-    now = time.time_ns()
-    request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + DAY_NS)
-    approver = SigningKey.load(key_path(keys, "approver"))
-    trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
-    approve(store, request, key=approver, trusted_keys=trusted, risk_policy=service.policy)
-    return built.digest
+    digest = built(service.home, of_version(version))
+    approved(service.home, digest)
+    return digest
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +170,6 @@ def test_a_key_that_may_not_is_refused_and_a_missing_one_is_named(
 def test_a_deployment_shows_before_and_after_and_a_rollback_goes_back(
     service: LiveService, shell: Shell, digest: str
 ) -> None:
-    service.approved = digest  # type: ignore[attr-defined]
     store = BundleStore(service.home / "bundles")
     assert store.alias(SLOT, "champion") == digest
     newer = bundle(service, "1.0.1")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from py_rt.bundle.manifest import LAYOUT
 from py_rt.cli.main import main
+from tests.golden_bundle import GOLDEN, golden_files
 
-GOLDEN = Path(__file__).parents[2] / "contract" / "bundle"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -50,11 +50,10 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 def source(tmp_path: Path, changes: dict[str, bytes] | None = None) -> Path:
     """A folder with the files of the golden bundle."""
-    golden = next((GOLDEN / "store").glob("sha256-*"))
     folder = tmp_path / "golden"
-    for path in LAYOUT:
+    for path, content in {**golden_files(), **(changes or {})}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes((changes or {}).get(path) or (golden / path).read_bytes())
+        (folder / path).write_bytes(content)
     return folder
 
 
