@@ -43,7 +43,8 @@ def built(home: Path, strategy: Callable[[str], str] = str, *, signed: bool = Tr
     store = BundleStore(home / "bundles")
     found = build_bundle(store, files, name="golden", version=strategy_version(text), instrument="BTCUSDT")
     if signed:
-        sign_as_builder(store, found.digest, SigningKey.load(key_path(home / "keys", "builder")))
+        key = SigningKey.load(key_path(home / "keys", "builder"))
+        sign_as_builder(store, found.digest, key, risk_policy=shipped_policy())
     return found.digest
 
 

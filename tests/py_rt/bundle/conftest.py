@@ -48,7 +48,7 @@ class Desk:
         files = {**self.files, **(changes or {})}
         built = build_bundle(self.store, files, name="golden", version="1.0.0", instrument="BTCUSDT")
         if sign:
-            sign_as_builder(self.store, built.digest, self.key("builder"))
+            sign_as_builder(self.store, built.digest, self.key("builder"), risk_policy=self.policy)
         return built
 
     def gates_with(self, name: str, **changes: object) -> dict[str, bytes]:

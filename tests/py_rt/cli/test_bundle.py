@@ -120,6 +120,10 @@ def test_a_policy_of_ones_own_is_kept(home: Path, tmp_path: Path, command: Comma
     text = (GOLDEN / "policy.toml").read_text().replace("max_leverage = 3.0", "max_leverage = 2.0")
     policy.write_text(text)
     assert command("bundle", "approve", digest, "--policy", str(policy), status=3)["refusal"] == "looser_limits"
+    again = str(source(tmp_path, {"reports/model_card.md": b"# Another\n"}))
+    refused = command("bundle", "build", again, "--policy", str(policy), status=3)
+    assert refused["refusal"] == "looser_limits"
+    assert len(list((home / "bundles" / "signatures").glob("*/builder.dsse.json"))) == 1
     policy.write_text(text.replace("max_leverage", "max_levrage"))
     assert "did you mean" in command("bundle", "approve", digest, "--policy", str(policy), status=2)["error"]
 
