@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from py_rt.bridge.commands import CommandFailedError
-from py_rt.bridge.vocabulary import BundleState, OrderStatus, ServiceState, Side
+from py_rt.bridge.vocabulary import BundleState, OrderStatus, ServiceState, Side, decimal, to_units
 from tests.contract.live_service import SLOT, until
 from tests.e2e.trading import INSTRUMENT, Behavior, Trading, assert_all_agree
 
@@ -40,9 +40,10 @@ def close(service: Trading) -> None:
     """Sells by hand what is held; a thin market takes several orders."""
 
     def is_flat() -> bool:
-        held = service.position().quantity
+        # Orders first: a fill between the two questions would let the older answer sell more than is held.
         with service.client("viewer") as viewer:
             working = viewer.orders(SLOT, open_only=True).orders
+        held = service.position().quantity
         if held > DUST and not working:
             order(service, Side.SELL, held)
         return held == DUST
@@ -74,7 +75,7 @@ def test_an_approval_that_ends_leaves_a_slot_that_only_reduces(tmp_path: Path) -
         with pytest.raises(CommandFailedError):
             order(service, Side.BUY, "0.5")
         assert (orders(service)[0].status, orders(service)[0].reason) == (OrderStatus.DENIED, "ReduceOnly")
-        order(service, Side.SELL, service.position().quantity / 2)
+        order(service, Side.SELL, decimal(to_units(service.position().quantity, "quantity") // 2))
         until(lambda: orders(service)[0].status is not OrderStatus.SUBMITTED, "an order that reduces")
         assert orders(service)[0].filled_quantity > 0
 
