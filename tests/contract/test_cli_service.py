@@ -185,6 +185,9 @@ def test_a_deployment_shows_before_and_after_and_a_rollback_goes_back(
     assert f"before: golden 1.0.1, serial 2, sha256-{newer}" in back.out
     assert f"now:    golden 1.0.0, serial 1, sha256-{digest}" in back.out
     assert store.alias(SLOT, "champion") == digest
+    further = shell.json("rollback", status=FAILED)
+    assert "no bundle before" in further["error"]
+    assert shell.json("status")["status"]["slots"][0]["previous"] is None
 
 
 def test_an_order_by_hand_is_named_filled_and_listed(service: LiveService, shell: Shell, digest: str) -> None:

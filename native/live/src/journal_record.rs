@@ -75,6 +75,7 @@ impl Recorder for JournalRecorder {
             last,
             active: left.active,
             serials: left.serials,
+            ways_back: left.ways_back,
         })
     }
 }
