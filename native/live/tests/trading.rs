@@ -287,3 +287,40 @@ async fn the_next_life_takes_over_position_latches_and_bundle() {
         "{truth:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_must_never_repeat_is_not_begun_anew_beside_a_record() {
+    let Bench {
+        service,
+        setup,
+        home: _home,
+        venue: _venue,
+        ..
+    } = Bench::start().await;
+    service.drain().await.unwrap();
+    let epoch = setup.run_folder().join("epoch");
+    let counters = setup.run_folder().join("command_counters");
+    let refused = async || support::try_start(&setup, None).await.unwrap_err().to_string();
+
+    std::fs::remove_file(&epoch).unwrap();
+    let missing = refused().await;
+    assert!(missing.contains("epoch: is missing"), "{missing}");
+    assert!(missing.contains("write 1 into it, or more"), "{missing}");
+    assert!(!epoch.exists(), "a refusal begins no life");
+    std::fs::write(&epoch, "0\n").unwrap();
+    let older = refused().await;
+    assert!(older.contains("cannot be life 1"), "{older}");
+
+    std::fs::remove_file(&counters).unwrap();
+    let unknown = refused().await;
+    assert!(unknown.contains("command_counters: is missing"), "{unknown}");
+    assert!(!counters.exists());
+    std::fs::write(&counters, "").unwrap();
+    let (service, _tape) = support::try_start(&setup, None).await.unwrap();
+    assert_eq!(
+        service.folder().epoch().0,
+        3,
+        "each start that came so far took a number"
+    );
+    service.drain().await.unwrap();
+}
