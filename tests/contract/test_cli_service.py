@@ -27,6 +27,8 @@ pytestmark = pytest.mark.e2e
 
 FAILED, WRONG, REFUSED, UNKNOWN, NO_SERVICE = 1, 2, 3, 4, 5
 SYMBOL = "binance:BTCUSDT"
+HEAD_BYTES, FRAME_BYTES = 52, 44
+"""What stands before the first record of a segment, and around the payload of each."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ class Shell:
         )
         self.everything += [done.stdout, done.stderr]
         return Said(done.returncode, done.stdout, done.stderr)
+
+
+def whole_records(segment: bytes) -> int:
+    """Where a record ends, about in the middle of a segment."""
+    end = HEAD_BYTES
+    while end < len(segment) // 2:
+        end += FRAME_BYTES + int.from_bytes(segment[end : end + 4], "little")
+    return end
 
 
 def floats(value: object) -> list[float]:
@@ -284,6 +294,31 @@ def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
     assert "py_rt rearm --reason" in latched["next"]
     assert shell.json("rearm", "--reason", "looked at it")["outcome"] == "applied"
     assert level(shell) == "running"
+
+
+def test_parity_names_what_the_record_lacks(service: LiveService, shell: Shell, digest: str) -> None:
+    """A record that was cut: what is left is identical, and what is missing is said."""
+    assert digest
+    place = service.home / "runs" / "cut" / "journal"
+    shutil.copytree(service.run / "journal", place)
+    segment = place / "00000000.segment"
+    record = segment.read_bytes()
+
+    def parity(content: bytes, *line: str) -> Said:
+        segment.write_bytes(content)
+        return shell._run(["parity", "cut", *line], {"PY_RT_HOME": str(service.home)})
+
+    middle = whole_records(record)
+    facts = parity(record[:middle], "--json").facts
+    assert (facts["identical"], facts["lives"], facts["torn"]) == (True, 1, None)
+    cut = parity(record[: middle + 9])
+    assert cut.status == 0
+    assert ", 1 life: identical" in cut.out
+    assert f"torn: 9 bytes at byte {middle} of segment 0" in cut.out
+    assert f"chain over all records: {facts['chain']}" in cut.out
+    nothing = parity(record[:HEAD_BYTES])
+    assert (nothing.status, nothing.out) == (FAILED, "")
+    assert "a run header must stand here" in nothing.err
 
 
 def test_a_kill_gets_through_when_the_command_socket_is_gone(
