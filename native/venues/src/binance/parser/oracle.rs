@@ -2,7 +2,7 @@
 
 use super::{AccountMessage, Head, Level, ParseError, account, scan, slow};
 
-fn scanned(frame: &[u8]) -> Option<(Head, Vec<Level>, Vec<Level>)> {
+pub(super) fn scanned(frame: &[u8]) -> Option<(Head, Vec<Level>, Vec<Level>)> {
     let (mut bids, mut asks) = (Vec::new(), Vec::new());
     let head = scan::stream_message(frame, &mut bids, &mut asks)?;
     Some((head, bids, asks))

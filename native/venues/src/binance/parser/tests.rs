@@ -1,7 +1,7 @@
 use domain::{Currency, OrderStatus};
 use proptest::prelude::*;
 
-use super::oracle::{agree, executions_agree, snapshots_agree};
+use super::oracle::{agree, executions_agree, scanned, snapshots_agree};
 use super::*;
 use crate::binance::recorded;
 
