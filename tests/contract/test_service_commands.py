@@ -23,6 +23,7 @@ from py_rt.bridge.vocabulary import (
     Side,
 )
 from py_rt.bridge.wire.v1 import commands_pb2
+from py_rt.bundle.keys import TRUSTED_KEYS
 from tests.contract.live_service import INSTANCE, PATIENCE_S, SLOT, LiveService, until
 
 if TYPE_CHECKING:
@@ -236,6 +237,33 @@ def test_a_kill_is_latched_and_a_person_with_a_reason_lifts_it(service: LiveServ
     assert client.rearm(Scope.slot(SLOT), reason="looked at it").outcome is Outcome.APPLIED
     assert client.start(Scope.slot(SLOT)).outcome is Outcome.APPLIED
     assert slot_of(client).level is ControlLevel.RUNNING
+
+
+def test_a_key_counts_as_long_as_it_stands_in_the_list(service: LiveService, client: CommandClient) -> None:
+    keys = service.home / "keys" / TRUSTED_KEYS
+    everyone = keys.read_text(encoding="utf-8")
+    others = "[[key]]".join(entry for entry in everyone.split("[[key]]") if '"viewer"' not in entry)
+
+    def is_obeyed(viewer: CommandClient) -> bool:
+        try:
+            return bool(viewer.status())
+        except CommandRefusedError as refused:
+            return refused.ack.refusal is not RefusalReason.UNKNOWN_KEY
+
+    with service.client("viewer") as viewer:
+        assert is_obeyed(viewer)
+        replace(keys, others)
+        until(lambda: not is_obeyed(viewer), "a key that lost its trust")
+        assert client.status().instance == INSTANCE, "the others are obeyed as before"
+        replace(keys, everyone)
+        until(lambda: is_obeyed(viewer), "a key that is trusted again")
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file so that nobody reads half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def test_what_is_not_genuine_changes_nothing_and_is_counted_by_reason(service: LiveService, raw: Raw) -> None:

@@ -42,6 +42,7 @@ pub mod stop_latch;
 mod telemetry;
 mod timers;
 mod told;
+mod trust;
 pub mod view;
 mod wake;
 pub mod way_back;
