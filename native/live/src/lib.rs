@@ -39,6 +39,7 @@ pub mod service;
 pub mod session;
 pub mod setup;
 pub mod stop_latch;
+mod stops;
 mod telemetry;
 mod timers;
 mod told;

@@ -479,6 +479,7 @@ impl Messenger {
         if std::mem::take(&mut self.is_first_picture) {
             self.service.inherit(view, &mut self.chronicle);
         }
+        self.chronicle.holds.look(view, &self.service.instruments);
         if number == UNASKED {
             let status = self.service.status(view, &self.chronicle);
             self.publish(&Telemetry::Service(Box::new(status)));
