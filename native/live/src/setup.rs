@@ -38,7 +38,7 @@ impl Setup {
     pub fn load(path: &Path) -> Result<Self, LiveError> {
         let service = config::load_service(path)?;
         let limits = limits(&service);
-        let keys = trusted_keys(&service);
+        let keys = read_trusted_keys(Path::new(&service.config.trusted_keys_file));
         match (limits, keys) {
             (Ok((limits, limits_source)), Ok(keys)) => Ok(Self {
                 service,
@@ -75,8 +75,8 @@ fn limits(service: &LoadedService) -> Result<(RiskLimits, SourceText), String> {
     Ok((limits, source))
 }
 
-fn trusted_keys(service: &LoadedService) -> Result<TrustedKeys, String> {
-    let path = Path::new(&service.config.trusted_keys_file);
+/// The list of keys as it stands.
+pub(crate) fn read_trusted_keys(path: &Path) -> Result<TrustedKeys, String> {
     let source =
         read(path).map_err(|fault| format!("{fault}; `py_rt keys create` makes keys and this file"))?;
     only_ours_to_write(path)?;
