@@ -296,6 +296,25 @@ def test_what_is_not_genuine_changes_nothing_and_is_counted_by_reason(service: L
         assert slot_of(client).level is not ControlLevel.KILLED
 
 
+def test_every_command_and_question_is_counted(service: LiveService, client: CommandClient) -> None:
+    def counted(act: Callable[[], object]) -> float:
+        before = service.metrics()["py_rt_commands_total"]
+        act()
+        return service.metrics()["py_rt_commands_total"] - before
+
+    def refused(act: Callable[[], object]) -> None:
+        with pytest.raises((CommandFailedError, CommandRefusedError)):
+            act()
+
+    with service.client("deployer") as deployer:
+        assert counted(lambda: refused(lambda: deployer.deploy(SLOT, "ab" * 32))) == 1
+        assert counted(lambda: refused(lambda: deployer.pause(Scope.everything()))) == 0, "refused by its reason"
+    for act in (client.status, client.positions, client.orders, client.fills, client.pnl, client.snapshot):
+        assert counted(act) == 1
+    assert counted(lambda: client.pause(Scope.slot(SLOT))) == 1
+    assert counted(lambda: client.start(Scope.slot(SLOT))) == 1
+
+
 def test_a_flood_of_garbage_leaves_it_answering(service: LiveService, client: CommandClient) -> None:
     before, floods = service.metrics(), [Raw(service) for _ in range(4)]
     for number in range(FLOOD):

@@ -251,7 +251,11 @@ impl Messenger {
     fn hear(&mut self, incoming: Incoming) {
         let Incoming { identity, body } = incoming;
         match body {
-            Ok(verified) => self.obey(identity, verified),
+            Ok(verified) => {
+                // Questions too. What was refused before it got here is counted by its reason.
+                self.service.counters.commands.add_one();
+                self.obey(identity, verified);
+            }
             Err(refusal) => {
                 self.log(&refusal);
                 self.refuse(&identity, None, &refusal);
