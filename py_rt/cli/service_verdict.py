@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FAILED, WRONG, REFUSED, UNKNOWN, NO_SERVICE = 1, 2, 3, 4, 5
 
 _ASK_STATUS = "`py_rt status` shows what is in force"
-_KEY = "`py_rt keys list` shows your keys; a service trusts those of its trusted_keys_file, read when it starts"
+_KEY = "`py_rt keys list` shows your keys; a service trusts those of its trusted_keys_file"
 _CLOCK = "compare the clocks of both machines, then try again"
 _AGAIN = "try again"
 _OTHER_WAY = "when nothing answers, `py_rt status --local` looks and `py_rt kill --local` stops by another way"
@@ -140,7 +140,7 @@ _AFTER_WORDS = {
 def _after_failure(text: str) -> str:
     """What to do next after a failure.
 
-    >>> _after_failure("slot 1 has no bundle before this one in the record")
+    >>> _after_failure("slot 1 has no bundle before this one to go back to")
     '`py_rt status` shows what ran before'
     """
     return next((step for words, step in _AFTER_WORDS.items() if words in text), _ASK_STATUS)

@@ -39,11 +39,14 @@ pub mod service;
 pub mod session;
 pub mod setup;
 pub mod stop_latch;
+mod stops;
 mod telemetry;
 mod timers;
 mod told;
+mod trust;
 pub mod view;
 mod wake;
+pub mod way_back;
 pub mod wiring;
 mod wishes;
 

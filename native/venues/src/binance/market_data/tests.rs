@@ -141,7 +141,7 @@ fn the_recorded_session_ends_in_the_recorded_state() {
     assert_eq!(traded(&seen), (43_791_552_000, "61671.55160665".to_owned()));
 }
 
-/// Units traded and their average price, rounded down.
+/// Units traded and their average price, rounded to the nearest unit.
 fn traded(seen: &Consumer) -> (i128, String) {
     let (mut traded, mut notional) = (0_i128, 0_i128);
     for trade in &seen.trades {
@@ -149,7 +149,7 @@ fn traded(seen: &Consumer) -> (i128, String) {
         traded += quantity;
         notional += quantity * i128::from(trade.price.units());
     }
-    let average = Price::from_units(i64::try_from(notional / traded).unwrap());
+    let average = Price::from_units(i64::try_from((notional + traded / 2) / traded).unwrap());
     (traded, average.to_string())
 }
 

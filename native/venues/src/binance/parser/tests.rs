@@ -1,6 +1,7 @@
 use domain::{Currency, OrderStatus};
 use proptest::prelude::*;
 
+use super::oracle::{agree, executions_agree, scanned, snapshots_agree};
 use super::*;
 use crate::binance::recorded;
 
@@ -14,57 +15,6 @@ const FUTURES_DEPTH: &str = r#"{"stream":"btcusdt@depth@0ms","data":{"e":"depthU
 const FUTURES_TRADE: &str = r#"{"e":"trade","E":1723161256322,"T":1723161256321,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}"#;
 const FUTURES_TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256314}}"#;
 const FUTURES_SNAPSHOT: &str = r#"{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"]],"asks":[["61800.30","0.002"]]}"#;
-
-fn scanned(dialect: Dialect, frame: &[u8]) -> Option<(Head, Vec<Level>, Vec<Level>)> {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let head = scan::stream_message(dialect, frame, &mut bids, &mut asks)?;
-    Some((head, bids, asks))
-}
-
-fn oracle(dialect: Dialect, frame: &[u8]) -> Result<(Head, Vec<Level>, Vec<Level>), ParseError> {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let head = slow::stream_message(dialect, frame, &mut bids, &mut asks)?;
-    // Levels count only where there are any; the buffers may hold an older message's.
-    Ok((head, bids, asks))
-}
-
-/// What the scanner accepts, the oracle reads alike. Whether the scanner accepted.
-fn agree(frame: &[u8]) -> bool {
-    agree_as(Dialect::Spot, frame)
-}
-
-fn agree_as(dialect: Dialect, frame: &[u8]) -> bool {
-    let Some(fast) = scanned(dialect, frame) else {
-        return false;
-    };
-    let slow = oracle(dialect, frame).expect("the oracle refuses what the scanner accepts");
-    assert_eq!(fast, slow, "{}", String::from_utf8_lossy(frame));
-    true
-}
-
-fn snapshots_agree(body: &[u8]) -> bool {
-    snapshots_agree_as(Dialect::Spot, body)
-}
-
-fn snapshots_agree_as(dialect: Dialect, body: &[u8]) -> bool {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let Some(id) = scan::snapshot(dialect, body, &mut bids, &mut asks) else {
-        return false;
-    };
-    let (mut slow_bids, mut slow_asks) = (Vec::new(), Vec::new());
-    let slow_id = slow::snapshot(body, &mut slow_bids, &mut slow_asks).expect("the oracle agrees");
-    assert_eq!((id, bids, asks), (slow_id, slow_bids, slow_asks));
-    true
-}
-
-fn executions_agree(frame: &[u8]) -> bool {
-    let Some(fast) = account::scan_execution(frame) else {
-        return false;
-    };
-    let slow = account::read_slowly(frame).expect("the oracle agrees");
-    assert_eq!(AccountMessage::Execution(fast), slow);
-    true
-}
 
 #[test]
 fn reads_each_message() {
@@ -330,11 +280,11 @@ fn both_readers_agree_on_every_recorded_message() {
     let mut snapshots = 0;
     for (_, body) in session.lines() {
         if body.starts_with(b"{\"lastUpdateId\"") {
-            assert!(snapshots_agree(body));
+            assert!(snapshots_agree(Dialect::Spot, body));
             snapshots += 1;
         } else {
             assert!(
-                agree(body),
+                agree(Dialect::Spot, body),
                 "the scanner falls back: {}",
                 String::from_utf8_lossy(body)
             );
@@ -351,9 +301,9 @@ fn both_readers_agree_on_every_recorded_message_of_futures() {
     let mut messages = 0;
     for (_, body) in session.lines() {
         let agrees = if body.starts_with(b"{\"lastUpdateId\"") {
-            snapshots_agree_as(Dialect::Futures, body)
+            snapshots_agree(Dialect::Futures, body)
         } else {
-            agree_as(Dialect::Futures, body)
+            agree(Dialect::Futures, body)
         };
         assert!(
             agrees,
@@ -459,8 +409,8 @@ proptest! {
 
     #[test]
     fn both_readers_agree_on_made_up_messages(text in message()) {
-        agree(text.as_bytes());
-        agree_as(Dialect::Futures, text.as_bytes());
+        agree(Dialect::Spot, text.as_bytes());
+        agree(Dialect::Futures, text.as_bytes());
     }
 
     #[test]
@@ -477,8 +427,8 @@ proptest! {
         let bytes = damaged(&text, at, byte, how);
         executions_agree(&bytes);
         for dialect in [Dialect::Spot, Dialect::Futures] {
-            agree_as(dialect, &bytes);
-            snapshots_agree_as(dialect, &bytes);
+            agree(dialect, &bytes);
+            snapshots_agree(dialect, &bytes);
             let mut parser = Parser::of(dialect);
             let _ = parser.stream_message(&bytes);
             let _ = parser.snapshot(&bytes);
@@ -499,13 +449,16 @@ proptest! {
 fn made_up_messages_reach_the_scanner() {
     // The property above would hold for a scanner that accepts nothing.
     for text in [DEPTH, TRADE, TICKER] {
-        assert!(agree(text.as_bytes()));
+        assert!(agree(Dialect::Spot, text.as_bytes()));
     }
     for text in [FUTURES_DEPTH, FUTURES_TRADE, FUTURES_TICKER] {
-        assert!(agree_as(Dialect::Futures, text.as_bytes()));
-        assert!(!agree(text.as_bytes()), "spot does not take it for its own");
+        assert!(agree(Dialect::Futures, text.as_bytes()));
+        assert!(
+            !agree(Dialect::Spot, text.as_bytes()),
+            "spot does not take it for its own"
+        );
     }
-    assert!(snapshots_agree(SNAPSHOT.as_bytes()));
-    assert!(snapshots_agree_as(Dialect::Futures, FUTURES_SNAPSHOT.as_bytes()));
+    assert!(snapshots_agree(Dialect::Spot, SNAPSHOT.as_bytes()));
+    assert!(snapshots_agree(Dialect::Futures, FUTURES_SNAPSHOT.as_bytes()));
     assert!(executions_agree(EXECUTION.as_bytes()));
 }
