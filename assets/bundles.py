@@ -85,7 +85,7 @@ def candidate_bundle(  # noqa: PLR0913, PLR0917  # an asset names everything tha
     )
     bundle_store.put_record(built.digest, _record(context))
     found = verdict.inspect(bundle_store.root, built.digest, risk_policy=policy)
-    signer = _signed(bundle_store, built.digest, key_folder) if found.ok else None
+    signer = _signed(bundle_store, built.digest, key_folder, policy) if found.ok else None
     yield _candidate(built, passed, found, signer)
     yield from _checks(found, passed, signer)
 
@@ -139,13 +139,13 @@ def _record(context: dg.AssetExecutionContext) -> Mapping[str, object]:
     }
 
 
-def _signed(store: BundleStore, digest: str, folder: Path) -> str | None:
+def _signed(store: BundleStore, digest: str, folder: Path, policy: str) -> str | None:
     """Sign as builder, where this home has such a key; the key's id."""
     path = keys.key_path(folder, "builder")
     if not path.exists():
         return None
     key = keys.SigningKey.load(path)
-    build.sign_as_builder(store, digest, key)
+    build.sign_as_builder(store, digest, key, risk_policy=policy)
     return key.key_id
 
 

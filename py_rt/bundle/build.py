@@ -106,11 +106,18 @@ def build_bundle(
     return BuiltBundle(manifest.digest, store.folder(manifest.digest), created)
 
 
-def sign_as_builder(store: BundleStore, digest: str, key: SigningKey) -> Path:
+def sign_as_builder(store: BundleStore, digest: str, key: SigningKey, *, risk_policy: str) -> Path:
     """Vouch for a bundle that the reader accepts.
 
+    Args:
+        store: where it lies.
+        digest: of the bundle.
+        key: the builder's.
+        risk_policy: text of the `risk_limits.toml` that no limit may be looser than.
+
     Raises:
-        RefusedBundleError: it does not.
+        RefusedBundleError: it does not; nothing is signed.
+        BundleError: the policy cannot be read.
     """
-    verdict.inspect(store.root, digest).required()
+    verdict.inspect(store.root, digest, risk_policy=risk_policy).required()
     return store.put_signature(digest, "builder", builder_envelope(digest, key))

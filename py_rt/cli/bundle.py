@@ -91,6 +91,7 @@ def build(
     ] = "",
     name: Annotated[str, typer.Option(help="Name of the bundle; its model bears the same.")] = "",
     instrument: Annotated[str, typer.Option(help="The venue's symbol.")] = "BTCUSDT",
+    policy: PolicyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Put a bundle into the store, and sign it as builder when the service's reader accepts it.
@@ -98,6 +99,8 @@ def build(
     Example: py_rt bundle build --partition 2021-12-01
 
     Example: py_rt bundle build my_bundle --name my_model --instrument BTCUSDT
+
+    Exit status 3 when the reader refuses it, a limit looser than the policy's included; nothing is signed then.
     """
     if (folder is None) == (not partition):
         raise typer.BadParameter("give a FOLDER or --partition, one of them")
@@ -106,12 +109,12 @@ def build(
         line = [sys.executable, "-m", "pipelines.run", "--select", "candidate_bundle", "--partition", partition]
         raise typer.Exit(subprocess.run(line + (["--json"] if json else []), check=False).returncode)
     with told(json=json):
-        store = _store()
+        store, limits = _store(), _policy(policy)
         key = key_files.SigningKey.load(key_files.key_path(_keys(), "builder"))
         files = {path: _content(folder / path) for path in LAYOUT}
         version = building.strategy_version(files["strategy.toml"].decode("utf-8", "replace"))
         built = building.build_bundle(store, files, name=name or folder.name, version=version, instrument=instrument)
-        building.sign_as_builder(store, built.digest, key)
+        building.sign_as_builder(store, built.digest, key, risk_policy=limits)
         store.put_record(built.digest, {"built_at_ns": time.time_ns(), "training_run": None})
     facts = {"ok": True, "digest": built.digest, "path": str(built.folder), "created": built.created}
     said = "built" if built.created else "was there already"

@@ -62,7 +62,8 @@ def parity(run: RunArgument = "", json: JsonOption = False) -> None:
 
     Example: py_rt parity demo
 
-    Exit status 1 when something differs: the first difference is named.
+    Exit status 1 when something differs, and the first difference is named; when the record is damaged; and when it has
+    no life. What a death kept from the record is named and no difference: it had no effect.
     """
     home = home_folder()
     try:
@@ -83,13 +84,24 @@ def parity(run: RunArgument = "", json: JsonOption = False) -> None:
 def parity_text(verdict: dict[str, Any]) -> str:
     """Put the verdict of a replay in words.
 
-    >>> parity_text({"identical": True, "events": 12, "actions": 3, "lives": 1, "unrecorded": 0, "difference": None})
-    '12 events, 3 actions: identical'
+    >>> counts = {"events": 12, "actions": 3, "lives": 2, "unrecorded": 1, "difference": None}
+    >>> torn = {"segment": 0, "offset": 4711, "bytes": 9}
+    >>> print(parity_text({"identical": True, **counts, "torn": torn, "chain": "ab" * 16}))
+    12 events, 3 actions, 2 lives: identical
+      unrecorded: 1 of the actions of a life's last event, without effect
+      torn: 9 bytes at byte 4711 of segment 0, which a death left behind the last whole record
+      chain over all records: abababababababababababababababab
     """
-    counts = f"{verdict['events']} events, {verdict['actions']} actions"
+    lives = verdict["lives"]
+    counts = f"{verdict['events']} events, {verdict['actions']} actions, {lives} {'life' if lives == 1 else 'lives'}"
     if verdict["identical"]:
-        lives = f" over {verdict['lives']} lives" if verdict["lives"] > 1 else ""
-        return f"{counts}{lives}: identical"
+        lines = [f"{counts}: identical"]
+        if missing := verdict["unrecorded"]:
+            lines.append(f"  unrecorded: {missing} of the actions of a life's last event, without effect")
+        if torn := verdict["torn"]:
+            place = f"{torn['bytes']} bytes at byte {torn['offset']} of segment {torn['segment']}"
+            lines.append(f"  torn: {place}, which a death left behind the last whole record")
+        return "\n".join([*lines, f"  chain over all records: {verdict['chain']}"])
     found = verdict["difference"]
     return (
         f"{counts} identical, then event {found['event']}, action {found['action']} differs\n"

@@ -140,7 +140,7 @@ _AFTER_WORDS = {
 def _after_failure(text: str) -> str:
     """What to do next after a failure.
 
-    >>> _after_failure("slot 1 has no bundle before this one in the record")
+    >>> _after_failure("slot 1 has no bundle before this one to go back to")
     '`py_rt status` shows what ran before'
     """
     return next((step for words, step in _AFTER_WORDS.items() if words in text), _ASK_STATUS)

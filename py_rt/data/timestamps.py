@@ -2,7 +2,7 @@
 
 Read are ISO 8601 dates and times (`2021-09-27`, `2021-09-27 14:45:00+01:00`, `2021-09-27T13:45:00.123456789Z`),
 compact days (`20210927`) and Unix time in seconds, milliseconds, microseconds or nanoseconds (10, 13, 16 or 19
-digits). Anything else is null.
+digits). Anything else is null, and so is a time outside 1677-09-29 to 2262-04-04: 64 bits of nanoseconds hold no other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from __future__ import annotations
 import polars as pl
 
 NS_PER_SECOND = 1_000_000_000
-NS_PER_DAY = 86_400 * NS_PER_SECOND
+SECONDS_PER_DAY = 86_400
+NS_PER_DAY = SECONDS_PER_DAY * NS_PER_SECOND
+
+_SECONDS_MAX = (2**63 - 1) // NS_PER_SECOND - 7 * SECONDS_PER_DAY
+"""Farthest from 1970 that is read: what 64 bits hold, less room for every offset and fraction."""
 
 _ISO = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -50,7 +54,7 @@ def _from_iso(time_zone: str) -> pl.Expr:
     hour, minute, second = (_integer(name) for name in ("hour", "minute", "second"))
     valid = (hour < 24) & (minute < 60) & (second < 60)
     below = pl.col("below").fill_null("0").str.pad_end(9, "0").cast(pl.Int64)
-    wall = (day * 86_400 + hour * 3_600 + minute * 60 + second) * NS_PER_SECOND + below
+    wall = _nanoseconds(day * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second) + below
     zone = pl.col("zone")
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
     digits = zone.str.replace_all(r"[^0-9]", "")
@@ -58,6 +62,10 @@ def _from_iso(time_zone: str) -> pl.Expr:
     offset += digits.str.slice(2, 2).cast(pl.Int64, strict=False) * 60
     utc = pl.when(zone.is_in(["Z", "UTC"])).then(wall).otherwise(wall - sign * offset * NS_PER_SECOND)
     return pl.when(valid).then(pl.when(zone.is_null()).then(_localized(wall, time_zone)).otherwise(utc))
+
+
+def _nanoseconds(seconds: pl.Expr) -> pl.Expr:
+    return pl.when(seconds.abs() <= _SECONDS_MAX).then(seconds * NS_PER_SECOND)
 
 
 def _integer(name: str) -> pl.Expr:
@@ -77,10 +85,14 @@ def _from_unix() -> pl.Expr:
     digits = pl.col("text").str.extract(r"^([0-9]+)(?:\.0*)?$", 1)
     number = digits.cast(pl.Int64, strict=False)
     return pl.coalesce(
-        pl.when(digits.str.len_chars() == length).then(number * factor) for length, factor in _UNIX_DIGITS.items()
+        pl.when((digits.str.len_chars() == length) & (number <= _SECONDS_MAX * NS_PER_SECOND // factor)).then(
+            number * factor
+        )
+        for length, factor in _UNIX_DIGITS.items()
     )
 
 
 def _from_compact_day(time_zone: str) -> pl.Expr:
     compact = pl.when(pl.col("text").str.contains(r"^[0-9]{8}$")).then(pl.col("text"))
-    return _localized(compact.str.to_date("%Y%m%d", strict=False).cast(pl.Int64) * NS_PER_DAY, time_zone)
+    days = compact.str.to_date("%Y%m%d", strict=False).cast(pl.Int64)
+    return _localized(_nanoseconds(days * SECONDS_PER_DAY), time_zone)

@@ -16,11 +16,9 @@ import polars as pl
 import pytest
 
 from assets import bundles
-from assets.backtests import LIMITS_FILE
 from assets.models import STRATEGY_FILE
-from py_rt.bundle.approve import Request, approve
 from py_rt.bundle.gates import FOR_PAPER
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path, read_trusted_keys
+from py_rt.bundle.keys import SigningKey, create_key, key_path
 from py_rt.bundle.manifest import sha256_hex
 from py_rt.bundle.store import BundleStore
 from py_rt.data.storage import Lake, write_whole
@@ -28,13 +26,13 @@ from py_rt.defaults import default_root
 from py_rt.ml.export import export_onnx, write_golden
 from py_rt.ml.features.technical import FeatureSet
 from py_rt.ml.strategy_file import decided_at
+from tests.golden_bundle import DAY_NS, approved
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BAR_NS = 900 * 10**9
 UNIT = 10**8
-DAY_NS = 86_400 * 10**9
 START_NS = int(dt.datetime(2021, 10, 10, tzinfo=dt.UTC).timestamp()) * 10**9
 DAYS = dg.DailyPartitionsDefinition(start_date="2021-09-27", end_date="2021-12-06")
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2021-11-01", end_date="2022-01-01")
@@ -166,16 +164,8 @@ class Desk:
             raise_on_error=False,
         )
 
-    def approve(self, **changes: Any) -> None:  # noqa: ANN401 - a value of the request
-        now = time.time_ns()
-        asked = {"slot": 1, "stage": "paper", "not_before_ns": now - DAY_NS, "expires_ns": now + DAY_NS, **changes}
-        approve(
-            self.store,
-            Request(digest=self.digest, **asked),
-            key=SigningKey.load(key_path(self.home / "keys", "approver")),
-            trusted_keys=read_trusted_keys(self.home / "keys" / TRUSTED_KEYS)[0],
-            risk_policy=LIMITS_FILE.read_text(encoding="utf-8"),
-        )
+    def approve(self, **asked: Any) -> None:  # noqa: ANN401 - a value of the request
+        approved(self.home, self.digest, **asked)
 
 
 @pytest.fixture
@@ -329,7 +319,7 @@ def test_the_approved_bundle_says_who_and_for_what(desk: Desk) -> None:
 def test_an_approval_that_does_not_hold_is_none(desk: Desk, damage: str) -> None:
     desk.make(bundles.candidate_bundle)
     now = time.time_ns()
-    desk.approve(**({"not_before_ns": now - 2 * DAY_NS, "expires_ns": now - DAY_NS} if damage == "expired" else {}))
+    desk.approve(**({"begins_ns": now - 2 * DAY_NS, "ends_ns": now - DAY_NS} if damage == "expired" else {}))
     if damage == "byte":
         file = desk.store.folder(desk.digest) / "model.onnx"
         content = file.read_bytes()

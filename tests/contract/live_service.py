@@ -15,21 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from py_rt.bridge.commands import CommandClient, Signer
-from py_rt.bundle.approve import Request, approve
-from py_rt.bundle.build import build_bundle, sign_as_builder
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path
-from py_rt.bundle.manifest import LAYOUT
-from py_rt.bundle.statement import PAPER
-from py_rt.bundle.store import BundleStore
+from py_rt.bundle.keys import TRUSTED_KEYS, create_key, key_path
+from tests import golden_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = Path(__file__).parent / "bundle"
 INSTANCE = "contract"
-SLOT = 1
+SLOT = golden_bundle.SLOT
 ROLES = ("viewer", "operator", "deployer", "killer")
 API_KEY = "key_of_the_contract_test"
 SECRET = "secret_of_the_contract_test"
@@ -42,7 +37,7 @@ BAR_MS = 3_000
 PATIENCE_S = 60.0
 # How often a state is asked for while it is waited for.
 INTERVAL_S = 0.05
-DAY_NS = 86_400 * 10**9
+DAY_NS = golden_bundle.DAY_NS
 
 CONFIG = """
 [service]
@@ -112,9 +107,7 @@ class LiveService:
             create_key(home / "keys", role)
         # Trusted by nobody: its list lies elsewhere.
         create_key(home / "stranger", "operator")
-        policy = (ROOT / "config" / "risk_limits.toml").read_text(encoding="utf-8")
-        (home / "risk_limits.toml").write_text(policy, encoding="utf-8")
-        self.policy = policy
+        (home / "risk_limits.toml").write_text(golden_bundle.shipped_policy(), encoding="utf-8")
         self.venue, addresses = self._venue()
         text = CONFIG.format(
             instance=INSTANCE,
@@ -201,18 +194,9 @@ class LiveService:
 
     def approved_bundle(self) -> str:
         """The digest of the golden files as a bundle that both keys of this home have signed."""
-        store = BundleStore(self.home / "bundles")
-        folder = next((GOLDEN / "store").glob("sha256-*"))
-        files = {path: (folder / path).read_bytes() for path in LAYOUT}
-        built = build_bundle(store, files, name="golden", version="1.0.0", instrument="BTCUSDT")
-        keys = self.home / "keys"
-        sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
-        now = time.time_ns()
-        request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + DAY_NS)
-        approver = SigningKey.load(key_path(keys, "approver"))
-        trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
-        approve(store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
-        return built.digest
+        digest = golden_bundle.built(self.home)
+        golden_bundle.approved(self.home, digest)
+        return digest
 
     def __enter__(self) -> Self:
         return self

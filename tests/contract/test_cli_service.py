@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,10 @@ import py_rt_core
 import pytest
 import zmq
 
-from py_rt.bundle.approve import Request, approve
-from py_rt.bundle.build import build_bundle, sign_as_builder
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
-from py_rt.bundle.manifest import LAYOUT
-from py_rt.bundle.statement import PAPER
+from py_rt.bundle.keys import key_path
 from py_rt.bundle.store import BundleStore
-from tests.contract.live_service import DAY_NS, INSTANCE, ROLES, SLOT, LiveService, find_command, until
+from tests.contract.live_service import INSTANCE, ROLES, SLOT, LiveService, find_command, until
+from tests.golden_bundle import approved, built, of_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +27,8 @@ pytestmark = pytest.mark.e2e
 
 FAILED, WRONG, REFUSED, UNKNOWN, NO_SERVICE = 1, 2, 3, 4, 5
 SYMBOL = "binance:BTCUSDT"
+HEAD_BYTES, FRAME_BYTES = 52, 44
+"""What stands before the first record of a segment, and around the payload of each."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,14 @@ class Shell:
         return Said(done.returncode, done.stdout, done.stderr)
 
 
+def whole_records(segment: bytes) -> int:
+    """Where a record ends, about in the middle of a segment."""
+    end = HEAD_BYTES
+    while end < len(segment) // 2:
+        end += FRAME_BYTES + int.from_bytes(segment[end : end + 4], "little")
+    return end
+
+
 def floats(value: object) -> list[float]:
     """Every float in a JSON document."""
     if isinstance(value, dict):
@@ -103,17 +109,9 @@ def shell(service: LiveService) -> Shell:
 
 def bundle(service: LiveService, version: str) -> str:
     """The digest of another version of the golden bundle, approved with the next serial."""
-    store, keys = BundleStore(service.home / "bundles"), service.home / "keys"
-    files = {path: store.read_file(service.approved, path) for path in LAYOUT}  # type: ignore[attr-defined]
-    files["strategy.toml"] = files["strategy.toml"].replace(b'"1.0.0"', f'"{version}"'.encode())
-    built = build_bundle(store, files, name="golden", version=version, instrument="BTCUSDT")
-    sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
-    now = time.time_ns()
-    request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + DAY_NS)
-    approver = SigningKey.load(key_path(keys, "approver"))
-    trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
-    approve(store, request, key=approver, trusted_keys=trusted, risk_policy=service.policy)
-    return built.digest
+    digest = built(service.home, of_version(version))
+    approved(service.home, digest)
+    return digest
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +180,6 @@ def test_a_key_that_may_not_is_refused_and_a_missing_one_is_named(
 def test_a_deployment_shows_before_and_after_and_a_rollback_goes_back(
     service: LiveService, shell: Shell, digest: str
 ) -> None:
-    service.approved = digest  # type: ignore[attr-defined]
     store = BundleStore(service.home / "bundles")
     assert store.alias(SLOT, "champion") == digest
     newer = bundle(service, "1.0.1")
@@ -198,6 +195,9 @@ def test_a_deployment_shows_before_and_after_and_a_rollback_goes_back(
     assert f"before: golden 1.0.1, serial 2, sha256-{newer}" in back.out
     assert f"now:    golden 1.0.0, serial 1, sha256-{digest}" in back.out
     assert store.alias(SLOT, "champion") == digest
+    further = shell.json("rollback", status=FAILED)
+    assert "no bundle before" in further["error"]
+    assert shell.json("status")["status"]["slots"][0]["previous"] is None
 
 
 def test_an_order_by_hand_is_named_filled_and_listed(service: LiveService, shell: Shell, digest: str) -> None:
@@ -294,6 +294,31 @@ def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
     assert "py_rt rearm --reason" in latched["next"]
     assert shell.json("rearm", "--reason", "looked at it")["outcome"] == "applied"
     assert level(shell) == "running"
+
+
+def test_parity_names_what_the_record_lacks(service: LiveService, shell: Shell, digest: str) -> None:
+    """A record that was cut: what is left is identical, and what is missing is said."""
+    assert digest
+    place = service.home / "runs" / "cut" / "journal"
+    shutil.copytree(service.run / "journal", place)
+    segment = place / "00000000.segment"
+    record = segment.read_bytes()
+
+    def parity(content: bytes, *line: str) -> Said:
+        segment.write_bytes(content)
+        return shell._run(["parity", "cut", *line], {"PY_RT_HOME": str(service.home)})
+
+    middle = whole_records(record)
+    facts = parity(record[:middle], "--json").facts
+    assert (facts["identical"], facts["lives"], facts["torn"]) == (True, 1, None)
+    cut = parity(record[: middle + 9])
+    assert cut.status == 0
+    assert ", 1 life: identical" in cut.out
+    assert f"torn: 9 bytes at byte {middle} of segment 0" in cut.out
+    assert f"chain over all records: {facts['chain']}" in cut.out
+    nothing = parity(record[:HEAD_BYTES])
+    assert (nothing.status, nothing.out) == (FAILED, "")
+    assert "a run header must stand here" in nothing.err
 
 
 def test_a_kill_gets_through_when_the_command_socket_is_gone(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from py_rt.bridge.commands import CommandFailedError
-from py_rt.bridge.vocabulary import BundleState, OrderStatus, ServiceState, Side
+from py_rt.bridge.vocabulary import BundleState, OrderStatus, ServiceState, Side, decimal, to_units
 from tests.contract.live_service import SLOT, until
 from tests.e2e.trading import INSTRUMENT, Behavior, Trading, assert_all_agree
 
@@ -36,22 +36,14 @@ def order(service: Trading, side: Side, quantity: Decimal | str) -> None:
         operator.manual_order(SLOT, INSTRUMENT, side, quantity)
 
 
-def until_expired(service: Trading) -> None:
-    def is_expired() -> bool:
-        active = service.status().slots[0].active
-        assert active is not None
-        return active.state is BundleState.EXPIRED
-
-    until(is_expired, "the end of the approval")
-
-
 def close(service: Trading) -> None:
     """Sells by hand what is held; a thin market takes several orders."""
 
     def is_flat() -> bool:
-        held = service.position().quantity
+        # Orders first: a fill between the two questions would let the older answer sell more than is held.
         with service.client("viewer") as viewer:
             working = viewer.orders(SLOT, open_only=True).orders
+        held = service.position().quantity
         if held > DUST and not working:
             order(service, Side.SELL, held)
         return held == DUST
@@ -59,20 +51,31 @@ def close(service: Trading) -> None:
     until(is_flat, "a closed position")
 
 
+def hold_until_expired(service: Trading) -> str:
+    """Lets a bundle take a position and its approval end; the bundle's digest."""
+    service.start()
+    service.until_state(ServiceState.WAITING)
+    digest = service.bundle(HOLDER, valid_ns=VALID_NS)
+    service.deploy(digest)
+    until(lambda: service.position().quantity > DUST, "a position")
+
+    def is_expired() -> bool:
+        active = service.status().slots[0].active
+        assert active is not None
+        return active.state is BundleState.EXPIRED
+
+    until(is_expired, "the end of the approval")
+    return digest
+
+
 def test_an_approval_that_ends_leaves_a_slot_that_only_reduces(tmp_path: Path) -> None:
     with Trading(tmp_path) as service:
-        service.start()
-        service.until_state(ServiceState.WAITING)
-        digest = service.bundle(HOLDER, valid_ns=VALID_NS)
-        service.deploy(digest)
-        until(lambda: service.position().quantity > DUST, "a position")
-
-        until_expired(service)
+        hold_until_expired(service)
         assert service.position().quantity > DUST, "nothing is abandoned, nothing thrown on the market"
         with pytest.raises(CommandFailedError):
             order(service, Side.BUY, "0.5")
         assert (orders(service)[0].status, orders(service)[0].reason) == (OrderStatus.DENIED, "ReduceOnly")
-        order(service, Side.SELL, service.position().quantity / 2)
+        order(service, Side.SELL, decimal(to_units(service.position().quantity, "quantity") // 2))
         until(lambda: orders(service)[0].status is not OrderStatus.SUBMITTED, "an order that reduces")
         assert orders(service)[0].filled_quantity > 0
 
@@ -96,12 +99,7 @@ def test_an_approval_that_ends_leaves_a_slot_that_only_reduces(tmp_path: Path) -
 
 def test_the_strategys_own_entries_are_denied_after_the_end(tmp_path: Path) -> None:
     with Trading(tmp_path) as service:
-        service.start()
-        service.until_state(ServiceState.WAITING)
-        digest = service.bundle(HOLDER, valid_ns=VALID_NS)
-        service.deploy(digest)
-        until(lambda: service.position().quantity > DUST, "a position")
-        until_expired(service)
+        digest = hold_until_expired(service)
         close(service)
         denied = service.metrics()["py_rt_orders_denied_total"]
         service.until_metric("py_rt_orders_denied_total", denied + 1)

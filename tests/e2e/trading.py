@@ -19,17 +19,11 @@ import py_rt_core
 
 from py_rt.bridge.records import Bar
 from py_rt.bridge.vocabulary import InstrumentName, OrderStatus, ServiceState
-from py_rt.bundle.approve import Request, approve
-from py_rt.bundle.build import build_bundle, sign_as_builder
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, key_path
-from py_rt.bundle.manifest import LAYOUT
-from py_rt.bundle.statement import PAPER
-from py_rt.bundle.store import BundleStore
+from py_rt.bundle.keys import TRUSTED_KEYS
 from tests.contract.live_service import (
     API_KEY,
     DAY_NS,
     FIRST_OPEN_NS,
-    GOLDEN,
     SECRET,
     SLOT,
     SPAN_NS,
@@ -37,6 +31,7 @@ from tests.contract.live_service import (
     find_command,
     until,
 )
+from tests.golden_bundle import approved, built
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,19 +229,9 @@ class Trading(LiveService):
 
     def bundle(self, behavior: Behavior = Behavior(), *, valid_ns: int = DAY_NS, **asked: Any) -> str:  # noqa: ANN401
         """The digest of the golden bundle with another strategy, built, signed and approved for this slot."""
-        store = BundleStore(self.home / "bundles")
-        folder = next((GOLDEN / "store").glob("sha256-*"))
-        files = {path: (folder / path).read_bytes() for path in LAYOUT}
-        files["strategy.toml"] = behavior.text(files["strategy.toml"].decode()).encode()
-        built = build_bundle(store, files, name="golden", version="1.0.0", instrument=SYMBOL)
-        keys = self.home / "keys"
-        sign_as_builder(store, built.digest, SigningKey.load(key_path(keys, "builder")))
-        now = time.time_ns()
-        request = Request(built.digest, SLOT, PAPER, not_before_ns=now - DAY_NS, expires_ns=now + valid_ns, **asked)
-        trusted = (keys / TRUSTED_KEYS).read_text(encoding="utf-8")
-        approver = SigningKey.load(key_path(keys, "approver"))
-        approve(store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
-        return built.digest
+        digest = built(self.home, behavior.text)
+        approved(self.home, digest, ends_ns=time.time_ns() + valid_ns, **asked)
+        return digest
 
     def deploy(self, digest: str) -> None:
         """Lets a bundle take the slot over."""

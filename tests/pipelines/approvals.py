@@ -6,28 +6,22 @@ import json
 import os
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from pipelines.deployment import DEPLOYED_KEY
 from py_rt.bridge.services import RunFolders
-from py_rt.bundle.approve import Request, approve
-from py_rt.bundle.build import build_bundle, sign_as_builder
 from py_rt.bundle.deploy import Deployed
-from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path
-from py_rt.bundle.manifest import LAYOUT
+from py_rt.bundle.keys import create_key
 from py_rt.bundle.statement import PAPER
 from py_rt.bundle.store import BundleStore
-from py_rt.defaults import default_root
+from tests.golden_bundle import DAY_NS, SLOT, approved, built, of_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-GOLDEN = Path(__file__).parents[1] / "contract" / "bundle" / "store"
-DAY_NS = 86_400 * 10**9
-SLOT = 1
 NOBODY = 2**22 + 1
 """Above every process number that Linux gives."""
 
@@ -40,7 +34,6 @@ class Approvals:
         self.keys = home / "keys"
         self.store = BundleStore(home / "bundles")
         self.run_folders = RunFolders(home / "runs")
-        self.policy = (default_root() / "config" / "risk_limits.toml").read_text(encoding="utf-8")
         for role in roles:
             create_key(self.keys, role)
 
@@ -51,25 +44,14 @@ class Approvals:
 
     def built(self, version: str = "1.0.0", *, signed: bool = True) -> str:
         """A bundle of the golden files, named by its version; its digest."""
-        folder = next(GOLDEN.glob("sha256-*"))
-        files = {path: (folder / path).read_bytes() for path in LAYOUT}
-        files["strategy.toml"] = files["strategy.toml"].replace(b'"1.0.0"', f'"{version}"'.encode())
-        built = build_bundle(self.store, files, name="golden", version=version, instrument="BTCUSDT")
-        if signed:
-            sign_as_builder(self.store, built.digest, SigningKey.load(key_path(self.keys, "builder")))
-        return built.digest
+        return built(self.home, of_version(version), signed=signed)
 
     def approved(
         self, digest: str, *, slot: int = SLOT, begins_in_days: float = -1, days: float = 2, serial: int | None = None
     ) -> None:
         """Approve it, as a person would."""
         begins = time.time_ns() + int(begins_in_days * DAY_NS)
-        request = Request(
-            digest, slot, PAPER, not_before_ns=begins, expires_ns=begins + int(days * DAY_NS), serial=serial
-        )
-        trusted = (self.keys / TRUSTED_KEYS).read_text(encoding="utf-8")
-        approver = SigningKey.load(key_path(self.keys, "approver"))
-        approve(self.store, request, key=approver, trusted_keys=trusted, risk_policy=self.policy)
+        approved(self.home, digest, slot=slot, begins_ns=begins, ends_ns=begins + int(days * DAY_NS), serial=serial)
 
     def seems_to_run(self, instance: str = "paper", *, stage: str = "paper", life: int = 1, pid: int = 0) -> int:
         """Leave a `live.json` as a service does, by default of a process that is there; when that life began."""

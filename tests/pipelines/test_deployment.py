@@ -21,7 +21,8 @@ from py_rt.bundle.deploy import SupersededError, deploy
 from py_rt.bundle.keys import SigningKey, create_key, key_path
 from py_rt.bundle.statement import Approval
 from py_rt.errors import BundleError
-from tests.pipelines.approvals import DAY_NS, NOBODY, Approvals, recorded_as_deployed
+from tests.golden_bundle import DAY_NS
+from tests.pipelines.approvals import NOBODY, Approvals, recorded_as_deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

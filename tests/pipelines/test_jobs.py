@@ -8,7 +8,8 @@ import pytest
 from pipelines import definitions
 from pipelines.jobs import CHAIN_GROUPS, ingest_daily, main_job
 from pipelines.resources import make_resources
-from py_rt.data.storage import read_table
+from pipelines.run import materialize
+from py_rt.data.storage import read_table, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,12 +40,26 @@ def test_the_main_job_fails_when_a_part_fails(home: Path, monkeypatch: pytest.Mo
     assert not result.success
 
 
-def test_the_daily_job_makes_one_day(home: Path) -> None:
-    defs = definitions.build(make_resources())
-    job = defs.resolve_job_def(ingest_daily.name)
+def ingested(day: str) -> dg.ExecuteInProcessResult:
+    job = definitions.build(make_resources()).resolve_job_def(ingest_daily.name)
     assert job.partitions_def is not None
-    result = job.execute_in_process(partition_key="2021-10-01", run_config=QUIET)
-    assert result.success
+    return job.execute_in_process(partition_key=day, run_config=QUIET, raise_on_error=False)
+
+
+def test_the_daily_job_makes_one_day(home: Path) -> None:
+    assert materialize("raw_bars,staged_bars,clean_bars", partition_range="2021-09-28...2021-09-30").success
+    assert ingested("2021-10-01").success
+    assert read_table("clean_bars", root=home / "lake").height == 4 * 96
+    features = scan(str(home / "lake" / "features" / "features_bar")).collect()
+    assert features["is_warm"].to_list() == [True] * 96
+
+
+def test_a_day_without_the_days_before_has_bars_and_no_features_to_look_at(home: Path) -> None:
+    result = ingested("2021-10-01")
+    assert not result.success
+    failed = {item.check_name: item.description for item in result.get_asset_check_evaluations() if not item.passed}
+    assert set(failed) == {"no_look_ahead", "batch_equals_incremental"}
+    assert all("no row is warm" in str(said) for said in failed.values())
     assert read_table("clean_bars", root=home / "lake").height == 96
 
 

@@ -17,10 +17,14 @@ TEXT = (".py", ".pyi", ".rs", ".toml", ".md", ".yaml", ".yml", ".proto", ".json"
 BANNED_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 MANAGERS = {"io_managers", "order_manager"}
 
+# Joined from halves, so that this file does not hold the words itself: whatever else looks for them finds none here.
+MARKS = "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"))
+PANICS = "|".join(("to" + "do", "un" + "implemented"))
+
 UNFINISHED = {
-    "a to-do mark": re.compile(r"\b(TODO|FIXME|XXX|HACK)\b"),
-    "a panic in place of code": re.compile(r"\b(todo|unimplemented)!\s*[(\[{]"),
-    "an error in place of code": re.compile(r"\bNotImplementedError\b"),
+    "a to-do mark": re.compile(rf"\b({MARKS})\b"),
+    "a panic in place of code": re.compile(rf"\b({PANICS})!\s*[(\[{{]"),
+    "an error in place of code": re.compile(r"\bNot" + r"ImplementedError\b"),
     "a test that cannot fail": re.compile(r"^\s*assert True\b|\bassert!\(true\)", re.MULTILINE),
     "a skip without a reason": re.compile(r"pytest\.mark\.(skip|xfail)\b(?!\()|pytest\.(mark\.)?skip\(\)|#\[ignore\]"),
 }
@@ -30,11 +34,9 @@ MACHINE_PATH = re.compile(r"(?<![\w.~$}>-])/(work|home|root|Users|mnt|opt)/\w")
 
 
 def texts(*suffixes: str) -> list[Path]:
-    """The project's text files, without lock files, generated files and the tidy tests (which name what they ban)."""
+    """The project's text files, without lock files and generated files; this one is among them."""
     return [
-        path
-        for path in sources.with_suffix(*suffixes)
-        if path.suffix != ".lock" and not sources.is_generated(path) and path.parts[:2] != ("tests", "tidy")
+        path for path in sources.with_suffix(*suffixes) if path.suffix != ".lock" and not sources.is_generated(path)
     ]
 
 

@@ -236,7 +236,8 @@ impl Chaos {
                 }));
                 return scopes
                     .into_iter()
-                    .flat_map(|scope| self.rig.command(rearm(scope)).1)
+                    .flat_map(|scope| [rearm(scope), CommandKind::Start(scope)])
+                    .flat_map(|kind| self.rig.command(kind).1)
                     .collect();
             }
         };

@@ -7,7 +7,7 @@ use engine::{Event, EventBody};
 
 use crate::codec::{CodecError, Format, LevelScratch, RunHeader, decode_event, decode_header};
 use crate::error::{Fault, JournalError};
-use crate::frame::{self, FrameError, HEADER_BYTES, Kind};
+use crate::frame::{self, Chain, FrameError, HEADER_BYTES, Kind};
 use crate::position::Position;
 use crate::segment::{self, HEAD_BYTES, Head, HeadError};
 use crate::tail::Tail;
@@ -156,6 +156,12 @@ impl Reader {
         }))
     }
 
+    /// The chain over all records that have been read: one hash that names them.
+    #[must_use]
+    pub const fn chain(&self) -> Chain {
+        self.position.chain
+    }
+
     /// The next record; `None` at the end.
     ///
     /// # Errors
@@ -190,7 +196,11 @@ impl Reader {
         }
         while self.window.left() == 0 {
             if self.number == self.last {
-                return Ok(None);
+                // A journal is placed with record 0 in it: one without any has lost it.
+                return match self.position.seq {
+                    0 => Err(self.damaged(self.window.offset(), Fault::NoHeader)),
+                    _ => Ok(None),
+                };
             }
             let path = segment::path(&self.dir, self.number + 1);
             self.window
@@ -315,7 +325,7 @@ impl Reader {
             .map_err(|source| JournalError::io("looking for records after a torn one", &path, source))?;
         match fault {
             Some(fault) => Err(self.damaged(offset, fault)),
-            // A journal is placed with record 0 in it: without one it is not torn.
+            // The first record is placed whole: without one it is not torn.
             None if self.position.seq == 0 => Err(self.damaged(offset, Fault::NoHeader)),
             None => {
                 self.torn = Some(TornTail {

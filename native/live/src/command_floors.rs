@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use messaging::KeyId;
 
 use crate::error::LiveError;
+use crate::journal_record;
 use crate::run_folder::write_durably;
 
 /// The file in the run folder.
@@ -24,12 +25,13 @@ pub(crate) struct CommandFloors {
 }
 
 impl CommandFloors {
-    /// Reads what earlier lives took, and goes on from there.
+    /// Reads what earlier lives took, and goes on from there. Open it before this life is recorded: then it is there
+    /// wherever a record is.
     pub(crate) fn open(folder: &Path) -> Result<Self, LiveError> {
         let path = folder.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => nothing_yet(folder, &path)?,
             Err(source) => return Err(failed("read", &path)(source)),
         };
         let highest = parse(&text).ok_or_else(|| LiveError::Content {
@@ -63,6 +65,20 @@ impl CommandFloors {
         self.file.write_all(line(key, counter).as_bytes())?;
         self.file.sync_data()
     }
+}
+
+/// No command has been taken here, if no life is recorded either.
+fn nothing_yet(folder: &Path, path: &Path) -> Result<String, LiveError> {
+    if matches!(journal_record::last_life(folder), Ok(None)) {
+        return Ok(String::new());
+    }
+    Err(LiveError::Content {
+        path: path.to_owned(),
+        problem:
+            "is missing, but lives are recorded here: restore it from a copy, or commands could be replayed; \
+                  without one, make new keys for every role that commands, then this file, empty"
+                .to_owned(),
+    })
 }
 
 fn line(key: KeyId, counter: u64) -> String {

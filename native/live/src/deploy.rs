@@ -17,6 +17,7 @@ use crate::programs::{About, Approved, ProgramRefused, Programs};
 use crate::record::Begun;
 use crate::service::NotDeciding;
 use crate::session::Session;
+use crate::way_back::WayBack;
 
 /// Why a slot runs what it ran before.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,7 +39,7 @@ pub enum DeployError {
     #[error("slot {} is not configured", .0.0)]
     UnknownSlot(SlotId),
     /// The slot has nothing to go back to.
-    #[error("slot {} has no bundle before this one in the record", .0.0)]
+    #[error("slot {} has no bundle before this one to go back to (one that was left for an earlier one is none): deploy the one that is to run", .0.0)]
     NothingBefore(SlotId),
     /// The engine did not take it.
     #[error("not activated: {0}")]
@@ -54,8 +55,9 @@ struct Ledger {
     serials: BTreeMap<SlotId, u64>,
     /// What the bundles of this life say of themselves.
     about: BTreeMap<BundleDigest, About>,
+    /// What runs in this life, and by which serial.
     active: BTreeMap<SlotId, (BundleDigest, u64)>,
-    previous: BTreeMap<SlotId, BundleDigest>,
+    ways_back: BTreeMap<SlotId, WayBack>,
 }
 
 impl Ledger {
@@ -66,11 +68,12 @@ impl Ledger {
         let highest = self.serials.entry(slot).or_insert(0);
         *highest = serial.max(*highest);
         self.about.insert(digest, about);
-        if let Some((before, _)) = self.active.insert(slot, (digest, serial))
-            && before != digest
-        {
-            self.previous.insert(slot, before);
-        }
+        self.active.insert(slot, (digest, serial));
+        self.ways_back.entry(slot).or_default().ran(digest);
+    }
+
+    fn before(&self, slot: SlotId) -> Option<BundleDigest> {
+        self.ways_back.get(&slot).and_then(WayBack::before)
     }
 }
 
@@ -100,6 +103,7 @@ impl Deployer {
         };
         let ledger = Ledger {
             serials: begun.serials.iter().copied().collect(),
+            ways_back: begun.ways_back.iter().cloned().collect(),
             ..Ledger::default()
         };
         Self {
@@ -139,14 +143,13 @@ impl Deployer {
         self.activate(slot, approved).await
     }
 
-    /// Back to the bundle that ran before, if its approval still holds.
+    /// Back to the bundle that ran before, in this life or an earlier one, if its approval still holds.
     ///
     /// # Errors
     /// [`DeployError`]: the slot runs what it ran before.
     pub async fn roll_back(&self, slot: SlotId) -> Result<(), DeployError> {
         let _turn = self.turn.lock().await;
-        let previous = self.ledger().previous.get(&slot).copied();
-        let digest = previous.ok_or(DeployError::NothingBefore(slot))?;
+        let digest = self.before(slot).ok_or(DeployError::NothingBefore(slot))?;
         let approved = self.verify(slot, digest).await?;
         self.activate(slot, approved).await
     }
@@ -223,6 +226,12 @@ impl Deployer {
             limits: self.scale.limits(program.limits),
             ..program
         }
+    }
+
+    /// The bundle that a rollback of the slot goes back to.
+    #[must_use]
+    pub fn before(&self, slot: SlotId) -> Option<BundleDigest> {
+        self.ledger().before(slot)
     }
 
     /// What a bundle that ran in this life says of itself.

@@ -1,15 +1,15 @@
 //! The durable record: the crate `journal`, its sync thread, and recovery.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use config::JournalConfig;
-use domain::Timestamp;
+use domain::{Epoch, Timestamp};
 use engine::{Action, EngineConfig, Event, JournalHealth};
-use journal::{JournalError, Room, RunHeader, Syncer, Writer, WriterOptions};
+use journal::{JournalError, Reader, RecordBody, Recovered, Room, RunHeader, Syncer, Writer, WriterOptions};
 use tracing::{error, info, warn};
 
 use crate::programs::Programs;
@@ -40,6 +40,7 @@ impl Recorder for JournalRecorder {
         };
         let (left, last, config, (writer, syncer)) = match journal::recover(&self.dir, options) {
             Ok(recovered) => {
+                is_later(life.config.epoch, &recovered)?;
                 let last = recovered.last_ts();
                 if let Some(torn) = recovered.torn() {
                     warn!(?torn, "the end of the record was torn and has been cut");
@@ -75,6 +76,7 @@ impl Recorder for JournalRecorder {
             last,
             active: left.active,
             serials: left.serials,
+            ways_back: left.ways_back,
         })
     }
 }
@@ -88,6 +90,34 @@ impl JournalRecorder {
             texts: life.texts.clone(),
         }
     }
+}
+
+/// No two lives share a number, or their order ids would come twice.
+fn is_later(life: Epoch, recovered: &Recovered) -> Result<(), RecordFault> {
+    let (Epoch(life), Epoch(last)) = (life, recovered.header().config.epoch);
+    if life > last {
+        return Ok(());
+    }
+    Err(final_fault(format!(
+        "it has life {last}, so this one cannot be life {life}: the run folder's file epoch is older than the record; \
+         write {last} into it, or more"
+    )))
+}
+
+/// The number of the last life that is recorded in a run folder; `None` where nothing is.
+///
+/// # Errors
+/// [`JournalError`] but [`JournalError::Absent`].
+pub(crate) fn last_life(folder: &Path) -> Result<Option<Epoch>, JournalError> {
+    let mut reader = match Reader::open_last_life(&folder.join(FOLDER)) {
+        Err(JournalError::Absent { .. }) => return Ok(None),
+        opened => opened?,
+    };
+    let first = reader.next_record()?;
+    Ok(first.and_then(|record| match record.body {
+        RecordBody::Header(header) => Some(header.config.epoch),
+        RecordBody::Event(_) | RecordBody::Action => None,
+    }))
 }
 
 fn with_carried(config: EngineConfig, left: &Left) -> EngineConfig {

@@ -44,6 +44,7 @@ mod timers;
 mod told;
 pub mod view;
 mod wake;
+pub mod way_back;
 pub mod wiring;
 mod wishes;
 

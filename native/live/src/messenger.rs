@@ -117,6 +117,7 @@ pub(crate) struct Messenger {
 /// What it is made with beside the configuration.
 pub(crate) struct Parts {
     pub(crate) service: Service,
+    pub(crate) floors: CommandFloors,
     pub(crate) told: Consumer<Told>,
     pub(crate) facts: FactSender,
     pub(crate) latch: StopLatch,
@@ -159,7 +160,6 @@ impl MessageDoor {
 impl Messenger {
     fn open(folder: &Path, setup: &Setup, parts: Parts) -> Result<Self, LiveError> {
         let config: &ServiceConfig = &setup.service.config;
-        let floors = CommandFloors::open(folder)?;
         let context = Context::new();
         let directory = SocketDirectory::open(folder)?;
         let server = CommandServer::bind(
@@ -168,7 +168,7 @@ impl Messenger {
                 endpoint: directory.endpoint(COMMAND_SOCKET)?,
                 instance: config.name.clone(),
                 keyring: keyring(setup)?,
-                floors: floors.all(),
+                floors: parts.floors.all(),
                 instruments: parts.service.instruments.clone(),
             },
         )?;
@@ -183,6 +183,7 @@ impl Messenger {
         )?;
         let Parts {
             service,
+            floors,
             told,
             facts,
             latch,

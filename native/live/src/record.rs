@@ -1,9 +1,11 @@
 //! What the service asks of its durable record. [`crate::journal_record`] is the record; tests put themselves between.
 
-use domain::Timestamp;
+use domain::{SlotId, Timestamp};
 use engine::{Action, BundleActivated, EngineConfig, Event, JournalHealth};
 use journal::{ConfigText, Room};
 use thiserror::Error;
+
+use crate::way_back::WayBack;
 
 /// Why something was not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,7 +40,9 @@ pub struct Begun {
     /// What ran in each slot when the last life ended.
     pub active: Vec<BundleActivated>,
     /// The highest serial that was ever active, by slot.
-    pub serials: Vec<(domain::SlotId, u64)>,
+    pub serials: Vec<(SlotId, u64)>,
+    /// Where rollbacks lead, by slot.
+    pub ways_back: Vec<(SlotId, WayBack)>,
 }
 
 /// A place where lives are recorded, before this one has begun.

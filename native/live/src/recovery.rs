@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::SlotId;
-use engine::{Actions, BundleActivated, CarriedState, Engine, EngineConfig, EventBody};
-use journal::{JournalError, Reader, RecordBody, Scale};
+use domain::{BundleDigest, SlotId};
+use engine::{Action, Actions, BundleActivated, CarriedState, Engine, EngineConfig, EventBody};
+use journal::codec::{RecordedAction, decode_action};
+use journal::{CodecError, JournalError, Reader, RecordBody, Scale};
 use thiserror::Error;
 
 use crate::programs::{ProgramRefused, Programs};
+use crate::way_back::WayBack;
 
 /// Why the record cannot be replayed.
 #[derive(Debug, Error)]
 pub(crate) enum RecoveryError {
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error("record {seq}: an action that cannot be read: {source}")]
+    Action { seq: u64, source: CodecError },
     #[error("the record's header describes no engine: {0}")]
     Config(#[from] engine::ConfigError),
     #[error("event {event}: the bundle that ran in slot {} cannot be replayed: {reason}; put it back into the store", .slot.0)]
@@ -39,11 +43,13 @@ pub(crate) struct Left {
     pub(crate) active: Vec<BundleActivated>,
     /// The highest serial that was ever active, by slot.
     pub(crate) serials: Vec<(SlotId, u64)>,
+    /// Where rollbacks lead, by slot.
+    pub(crate) ways_back: Vec<(SlotId, WayBack)>,
 }
 
 /// Replays the last life of a journal, and looks through all of them for the bundles that ran.
 pub(crate) fn replay(dir: &Path, programs: &dyn Programs) -> Result<Left, RecoveryError> {
-    let serials = serials(dir)?;
+    let mut earlier = Earlier::read(dir)?;
     let mut reader = Reader::open_last_life(dir)?;
     let mut actions = Actions::new();
     let mut life: Option<Life> = None;
@@ -79,10 +85,16 @@ pub(crate) fn replay(dir: &Path, programs: &dyn Programs) -> Result<Left, Recove
         let mut slots = engine.slots();
         slots.any(|slot| slot.slot == activation.slot && slot.active == Some(activation.digest))
     };
+    let active: Vec<_> = last_active.into_values().filter(runs).collect();
+    for activation in &active {
+        // A death may have kept the engine's word for the last one from the record.
+        earlier.ran(activation.slot, activation.digest);
+    }
     Ok(Left {
         carried: engine.carried_state(),
-        active: last_active.into_values().filter(runs).collect(),
-        serials: serials.into_iter().collect(),
+        active,
+        serials: earlier.serials.into_iter().collect(),
+        ways_back: earlier.ways_back.into_iter().collect(),
     })
 }
 
@@ -110,17 +122,43 @@ impl Life {
     }
 }
 
-/// The highest serial of each slot over all lives.
-fn serials(dir: &Path) -> Result<BTreeMap<SlotId, u64>, JournalError> {
-    let mut serials = BTreeMap::new();
-    let mut reader = Reader::open(dir)?;
-    while let Some(record) = reader.next_record()? {
-        if let RecordBody::Event(event) = record.body
-            && let EventBody::BundleActivated(activation) = event.body
-        {
-            let highest = serials.entry(activation.slot).or_insert(0);
-            *highest = activation.serial.max(*highest);
+/// What all lives say of the bundles that ran.
+#[derive(Debug, Default)]
+struct Earlier {
+    serials: BTreeMap<SlotId, u64>,
+    ways_back: BTreeMap<SlotId, WayBack>,
+}
+
+impl Earlier {
+    fn read(dir: &Path) -> Result<Self, RecoveryError> {
+        let mut earlier = Self::default();
+        let mut reader = Reader::open(dir)?;
+        loop {
+            let format = reader.format();
+            let Some(record) = reader.next_record()? else {
+                return Ok(earlier);
+            };
+            match record.body {
+                RecordBody::Event(event) => {
+                    if let EventBody::BundleActivated(activation) = event.body {
+                        let highest = earlier.serials.entry(activation.slot).or_insert(0);
+                        *highest = activation.serial.max(*highest);
+                    }
+                }
+                RecordBody::Action => {
+                    let seq = record.seq;
+                    let action = decode_action(format, record.payload);
+                    let action = action.map_err(|source| RecoveryError::Action { seq, source })?;
+                    if let RecordedAction::Other(Action::BundleActivated { slot, digest, .. }) = action {
+                        earlier.ran(slot, digest);
+                    }
+                }
+                RecordBody::Header(_) => {}
+            }
         }
     }
-    Ok(serials)
+
+    fn ran(&mut self, slot: SlotId, digest: BundleDigest) {
+        self.ways_back.entry(slot).or_default().ran(digest);
+    }
 }

@@ -20,6 +20,7 @@ use ipc::shared_memory::private_directory;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::LiveError;
+use crate::journal_record;
 
 /// Longest content of the lock and epoch files that is read, bytes.
 const NUMBER_BYTES_MAX: u64 = 32;
@@ -38,7 +39,8 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`LiveError::Held`] when another instance runs there; [`LiveError::Ipc`] when others may enter it;
-    /// [`LiveError::File`] and [`LiveError::Content`] for what the disk refuses or holds.
+    /// [`LiveError::File`] and [`LiveError::Content`] for what the disk refuses or holds, such as a record without the
+    /// number of its last life.
     pub fn open(path: &Path) -> Result<Self, LiveError> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(at("create", parent))?;
@@ -133,7 +135,7 @@ fn begin_life(folder: &Path) -> Result<Epoch, LiveError> {
                       highest epoch in this run's order ids"
                     .to_owned(),
         })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => first_life(folder, &path)?,
         Err(error) => return Err(at("read", &path)(error)),
     };
     let epoch = last.checked_add(1).ok_or_else(|| LiveError::Content {
@@ -142,6 +144,22 @@ fn begin_life(folder: &Path) -> Result<Epoch, LiveError> {
     })?;
     write_durably(folder, "epoch", format!("{epoch}\n").as_bytes())?;
     Ok(Epoch(epoch))
+}
+
+/// Nothing has lived here, if the record says so too.
+fn first_life(folder: &Path, epoch: &Path) -> Result<u32, LiveError> {
+    let problem = match journal_record::last_life(folder) {
+        Ok(None) => return Ok(0),
+        Ok(Some(Epoch(life))) => format!(
+            "is missing, but lives are recorded here, the last with number {life}: restore it from a copy, or write \
+             {life} into it, or more: no order id may come twice"
+        ),
+        Err(error) => format!("is missing, and the record does not tell the last life: {error}"),
+    };
+    Err(LiveError::Content {
+        path: epoch.to_owned(),
+        problem,
+    })
 }
 
 /// Replaces a file of the folder: after a crash it holds the old content or the new one, whole.

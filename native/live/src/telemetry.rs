@@ -102,6 +102,9 @@ impl Service {
         let ts = view.now;
         let slot = |slot: &SlotSnapshot| {
             let deeds = chronicle.deeds(slot.slot);
+            let before = self.deployer.before(slot.slot);
+            // The deployer hears of a swap a moment after the engine.
+            let before = before.filter(|digest| slot.active != Some(*digest));
             let bundle = |digest: Option<BundleDigest>, state| {
                 digest.map(|digest| self.bundle(slot, digest, state, ts))
             };
@@ -109,7 +112,7 @@ impl Service {
                 slot: slot.slot,
                 level: level(slot.control),
                 active: bundle(slot.active, BundleState::Active),
-                previous: bundle(slot.previous, BundleState::Previous),
+                previous: bundle(before, BundleState::Previous),
                 warm: deeds.warm,
                 open_orders: u32::from(slot.working_orders),
                 orders_sent: deeds.orders_sent,

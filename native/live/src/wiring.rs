@@ -15,6 +15,7 @@ use venues::retry::Jitter;
 use venues::{FrameSink, Instruments};
 
 use crate::clock;
+use crate::command_floors::CommandFloors;
 use crate::comparison::Comparison;
 use crate::control::Control;
 use crate::deploy::Deployer;
@@ -63,6 +64,7 @@ pub struct Ports {
 /// [`LiveError`]: nothing was started then, and nothing has left for the venue but questions.
 pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Service, LiveError> {
     let config = &setup.service.config;
+    let floors = CommandFloors::open(folder.path())?;
     let session = Session::open(config, ports.credentials).await?;
     let begun = begin(ports.recorder, life(setup, folder.epoch(), &session)).await?;
     let foreign = ForeignHoldings::load(folder.path())?;
@@ -76,21 +78,20 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
     let mut jitter = jitter(folder.epoch());
     let gateway = gateway(&session)?;
-    let latch = memory.latch.clone();
-    let encoder = gateway.encoder();
+    let (latch, encoder) = (memory.latch.clone(), gateway.encoder());
     let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
     let (teller, told) = Teller::new(Arc::clone(&counters));
     let out = Outputs::new(egress, latch.clone(), memory.rings, teller, Arc::clone(&counters));
     let deployer = Arc::new(Deployer::new(ports.programs, facts.clone(), &session, &begun));
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, &session)?;
-    let latencies = Arc::new(latencies);
 
     let mut tasks = side_tasks(&session, &facts);
     let desk = desk(&session, &gateway, config.engine.bar_span, (&facts, &latch));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
         service: about(setup, &folder, &session, &deployer, &counters, &latencies)?,
+        floors,
         told,
         facts: facts.clone(),
         latch: latch.clone(),
@@ -191,13 +192,13 @@ fn side_tasks(session: &Session, facts: &FactSender) -> JoinSet<()> {
     tasks
 }
 
-fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, LatencyBoard), LiveError> {
+fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, Arc<LatencyBoard>), LiveError> {
     let (stage_clock, latencies) = LatencyBoard::new();
     let engine = Engine::with_probe(begun.config, stage_clock)
         .map_err(|error| LiveError::Files(vec![error.to_string()]))?;
     let start = session.clock.now().max(begun.last);
     let recording = Recording::new(begun.record);
-    Ok((Driver::new(engine, recording, out, start), latencies))
+    Ok((Driver::new(engine, recording, out, start), Arc::new(latencies)))
 }
 
 fn desk(

@@ -158,6 +158,7 @@ async fn bundles_only_move_forward_but_for_a_rollback() {
     assert_eq!(nothing, Err(DeployError::NothingBefore(SLOT)));
     deployer.deploy(SLOT, CROSS).await.unwrap();
     deployer.deploy(SLOT, CROSS).await.unwrap();
+    assert_eq!(deployer.before(SLOT), None);
     let older = deployer.deploy(SLOT, OLDER).await;
     assert!(
         matches!(
@@ -177,7 +178,55 @@ async fn bundles_only_move_forward_but_for_a_rollback() {
     assert_eq!((slot.active, slot.previous), (Some(SILENT), Some(CROSS)));
     bench.commander.deployer().roll_back(SLOT).await.unwrap();
     let slot = bench.commander.look().await.unwrap().slots[0];
-    assert_eq!((slot.active, slot.previous), (Some(CROSS), Some(SILENT)));
+    assert_eq!(slot.active, Some(CROSS));
+    let again = bench.commander.deployer().roll_back(SLOT).await;
+    assert_eq!(
+        again,
+        Err(DeployError::NothingBefore(SLOT)),
+        "never forward to the one that was left"
+    );
+    drop(bench.drain().await);
+}
+
+/// Until a bundle runs again that ran in the life before.
+async fn until_restored(bench: &Bench, digest: BundleDigest) -> live::view::View {
+    let restored = async {
+        loop {
+            let view = bench.commander.look().await.unwrap();
+            if view.slots[0].active == Some(digest) {
+                break *view;
+            }
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, restored).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rollbacks_lead_further_back_in_every_life() {
+    let mut bench = Bench::start().await;
+    bench.until_ready().await;
+    for digest in [OLDER, CROSS, SILENT] {
+        bench.deploy(digest).await;
+    }
+    let mut bench = bench.restart().await;
+    bench.until_ready().await;
+    until_restored(&bench, SILENT).await;
+    let deployer = bench.commander.deployer();
+    assert_eq!(deployer.before(SLOT), Some(CROSS));
+    deployer.roll_back(SLOT).await.unwrap();
+    assert_eq!(bench.commander.look().await.unwrap().slots[0].active, Some(CROSS));
+
+    let mut bench = bench.restart().await;
+    bench.until_ready().await;
+    until_restored(&bench, CROSS).await;
+    let deployer = bench.commander.deployer();
+    deployer.roll_back(SLOT).await.unwrap();
+    assert_eq!(bench.commander.look().await.unwrap().slots[0].active, Some(OLDER));
+    let nothing = deployer.roll_back(SLOT).await;
+    assert_eq!(nothing, Err(DeployError::NothingBefore(SLOT)));
+    // What was left counts as used.
+    let left = deployer.deploy(SLOT, SILENT).await;
+    assert!(matches!(left, Err(DeployError::Serial { .. })), "{left:?}");
     drop(bench.drain().await);
 }
 
@@ -211,15 +260,7 @@ async fn the_next_life_takes_over_position_latches_and_bundle() {
     let mut bench = bench.restart().await;
     bench.until_ready().await;
     // Its bundle is verified beside the deciding thread, and comes when that is done.
-    let restored = async {
-        loop {
-            let view = bench.commander.look().await.unwrap();
-            if view.slots[0].active.is_some() {
-                break view;
-            }
-        }
-    };
-    let after = tokio::time::timeout(support::PATIENCE, restored).await.unwrap();
+    let after = until_restored(&bench, SILENT).await;
     assert_eq!(after.epoch.0, before.epoch.0 + 1);
     assert_eq!(after.seq.min(before.seq), before.seq, "events go on counting");
     let held = |view: &live::view::View| (view.positions[0].quantity, view.positions[0].cost);
@@ -229,11 +270,6 @@ async fn the_next_life_takes_over_position_latches_and_bundle() {
     );
     assert_eq!(after.latches, before.latches);
     assert_eq!(after.slots[0].control, ControlLevel::ReduceOnly);
-    assert_eq!(
-        after.slots[0].active,
-        Some(SILENT),
-        "it runs again by its approval"
-    );
     // Ten that were there before are still not ours: no difference is told.
     let (ended, seen, _) = bench.drain().await;
     assert!(ended.compared);
@@ -250,4 +286,41 @@ async fn the_next_life_takes_over_position_latches_and_bundle() {
         truth.iter().all(|quantity| *quantity == held(&before).0),
         "{truth:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_must_never_repeat_is_not_begun_anew_beside_a_record() {
+    let Bench {
+        service,
+        setup,
+        home: _home,
+        venue: _venue,
+        ..
+    } = Bench::start().await;
+    service.drain().await.unwrap();
+    let epoch = setup.run_folder().join("epoch");
+    let counters = setup.run_folder().join("command_counters");
+    let refused = async || support::try_start(&setup, None).await.unwrap_err().to_string();
+
+    std::fs::remove_file(&epoch).unwrap();
+    let missing = refused().await;
+    assert!(missing.contains("epoch: is missing"), "{missing}");
+    assert!(missing.contains("write 1 into it, or more"), "{missing}");
+    assert!(!epoch.exists(), "a refusal begins no life");
+    std::fs::write(&epoch, "0\n").unwrap();
+    let older = refused().await;
+    assert!(older.contains("cannot be life 1"), "{older}");
+
+    std::fs::remove_file(&counters).unwrap();
+    let unknown = refused().await;
+    assert!(unknown.contains("command_counters: is missing"), "{unknown}");
+    assert!(!counters.exists());
+    std::fs::write(&counters, "").unwrap();
+    let (service, _tape) = support::try_start(&setup, None).await.unwrap();
+    assert_eq!(
+        service.folder().epoch().0,
+        3,
+        "each start that came so far took a number"
+    );
+    service.drain().await.unwrap();
 }

@@ -5,7 +5,8 @@ mod fixtures;
 use std::collections::BTreeMap;
 
 use domain::{
-    Bar, InstrumentId, Nanos, OrderType, Price, Quantity, Side, TimeInForce, Timestamp, Trade, TradeId,
+    Bar, InstrumentId, Liquidity, Nanos, OrderType, Price, Quantity, Side, TimeInForce, Timestamp, Trade,
+    TradeId,
 };
 use fixtures::{any_bars, bars_from_trades, bundled_bars, instrument};
 use proptest::prelude::*;
@@ -65,6 +66,8 @@ struct Watcher {
     update_id: u64,
     orders: BTreeMap<OrderId, Account>,
     last_price: Price,
+    /// What own orders got, by the number of the trade: when, from makers' and from takers' side.
+    fills: BTreeMap<TradeId, (Timestamp, [i64; 2])>,
 }
 
 impl Watcher {
@@ -78,6 +81,7 @@ impl Watcher {
             update_id: 0,
             orders: BTreeMap::new(),
             last_price: Price::ZERO,
+            fills: BTreeMap::new(),
         }
     }
 
@@ -117,20 +121,26 @@ impl Watcher {
                     self.depth.note(out.ts, side, price, quantity, update_id);
                 }
                 Output::Quote(best) => self.best = best,
-                Output::Order { order, outcome, .. } => self.account(order, outcome),
+                Output::Order { order, outcome, .. } => self.account(out.ts, order, outcome),
             }
         }
     }
 
-    fn account(&mut self, order: OrderId, outcome: OrderOutcome) {
+    fn account(&mut self, ts: Timestamp, order: OrderId, outcome: OrderOutcome) {
         let Some(account) = self.orders.get_mut(&order) else {
             panic!("an outcome for an unknown order");
         };
         match outcome {
             OrderOutcome::Rejected(_) => account.ended = account.asked,
             OrderOutcome::Filled {
-                quantity, remaining, ..
+                trade_id,
+                quantity,
+                liquidity,
+                remaining,
+                ..
             } => {
+                let (_, sides) = self.fills.entry(trade_id).or_insert((ts, [0; 2]));
+                sides[usize::from(liquidity == Liquidity::Taker)] += quantity.units();
                 account.filled += quantity.units();
                 assert_eq!(account.filled + remaining.units(), account.asked);
             }
@@ -140,6 +150,13 @@ impl Watcher {
             }
             OrderOutcome::Accepted | OrderOutcome::CancelRejected => {}
         }
+    }
+
+    /// What own orders got from others than own orders while a bar was played.
+    fn got_from_the_market(&self, bar: &Bar) -> i64 {
+        let within = |ts: &Timestamp| (bar.ts_open..bar.ts_close()).contains(ts);
+        let fills = self.fills.values().filter(|(ts, _)| within(ts));
+        fills.map(|(_, [maker, taker])| (maker - taker).abs()).sum()
     }
 
     /// Applies the gathered diff and compares with the market's own book.
@@ -261,6 +278,9 @@ proptest! {
         bars in any_bars(), seed in any::<u64>(), wishes in prop::collection::vec(any_wish(), 0..40)
     ) {
         let watcher = play(&bars, seed, placed(&bars, wishes));
+        for bar in &bars {
+            prop_assert!(watcher.got_from_the_market(bar) <= bar.volume.units(), "one unit fills one order");
+        }
         prop_assert_eq!(bars_from_trades(&watcher.trades, &bars), bars);
     }
 

@@ -340,15 +340,64 @@ fn only_the_owner_cancels_and_only_once() {
 }
 
 #[test]
-fn an_order_that_the_market_passes_fills_whole_at_its_price() {
+fn an_order_that_the_market_passes_fills_at_its_price_by_what_came() {
     let mut desk = Desk::new();
     desk.submit(limit(Side::Buy, 101, 30));
     desk.trade(Side::Sell, 100, 1);
-    assert_eq!(desk.fills(), [(1, 101, 30, Liquidity::Maker)]);
-    assert_eq!(desk.prints(), [(101, 30), (100, 1)]);
-    desk.submit(limit(Side::Sell, 101, 30));
-    desk.add(Side::Buy, 101, 1);
-    assert_eq!(desk.fills(), [(2, 101, 30, Liquidity::Maker)]);
+    assert_eq!(desk.fills(), [(1, 101, 1, Liquidity::Maker)]);
+    // One unit traded, and we got it: it did not trade at 100 too.
+    assert_eq!(desk.prints(), [(101, 1)]);
+    assert_eq!(desk.level(Side::Buy, 101), 29);
+    desk.add(Side::Sell, 100, 4);
+    assert_eq!(desk.fills(), [(1, 101, 4, Liquidity::Maker)]);
+    assert_eq!(desk.level(Side::Sell, 100), 0, "taken as it came");
+    desk.add(Side::Sell, 101, 40);
+    assert_eq!(desk.fills(), [(1, 101, 25, Liquidity::Maker)]);
+    assert_eq!(desk.level(Side::Sell, 101), 15);
+}
+
+#[test]
+fn one_trade_fills_one_order_of_those_that_it_passes() {
+    let mut desk = Desk::new();
+    desk.submit(limit(Side::Buy, 101, 6));
+    desk.submit(limit(Side::Buy, 101, 6));
+    // At the back of the ten that stand there.
+    desk.submit(limit(Side::Buy, 100, 6));
+    desk.trade(Side::Sell, 100, 8);
+    let filled = [(1, 101, 6, Liquidity::Maker), (2, 101, 2, Liquidity::Maker)];
+    assert_eq!(desk.fills(), filled);
+    assert_eq!(desk.prints(), [(101, 6), (101, 2)]);
+}
+
+#[test]
+fn a_bar_fills_no_more_than_it_traded() {
+    let mut desk = Desk::new();
+    desk.submit(limit(Side::Buy, 101, 1_000));
+    // Opens below: three trades of 4, one lot of each stays the crowd's.
+    desk.bar(90, 95, 9);
+    desk.add(Side::Sell, 96, 500);
+    assert_eq!(desk.fills(), [(1, 101, 9, Liquidity::Maker)], "beside the tape");
+    assert_eq!(
+        desk.level(Side::Sell, 96),
+        0,
+        "the rest would cross what is left of us"
+    );
+    for _ in 0..3 {
+        desk.trade(Side::Sell, 95, 4);
+        assert_eq!(desk.fills(), []);
+        assert_eq!(desk.prints(), [(95, 4)]);
+        assert_eq!(
+            desk.engine.best().ask,
+            Some((Price::from_units(102), Quantity::from_units(10)))
+        );
+    }
+    desk.bar(90, 95, 6);
+    desk.trade(Side::Sell, 94, 4);
+    assert_eq!(
+        desk.fills(),
+        [(1, 101, 4, Liquidity::Maker)],
+        "a new bar brings new volume"
+    );
 }
 
 #[test]
@@ -386,7 +435,7 @@ fn what_the_bar_does_not_cover_is_reported_to_the_owner_only() {
     desk.submit(limit(Side::Buy, 101, 3));
     // The next bar opens below and never sees 101.
     desk.bar(90, 95, 50);
-    desk.add(Side::Sell, 96, 1);
+    desk.add(Side::Sell, 96, 3);
     assert_eq!(desk.fills(), [(1, 101, 3, Liquidity::Maker)]);
     assert_eq!(desk.prints(), []);
     let ids: Vec<u64> = desk

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from py_rt.bundle.build import BuiltBundle, build_bundle, sign_as_builder
 from py_rt.bundle.keys import TRUSTED_KEYS, SigningKey, create_key, key_path, read_trusted_keys
-from py_rt.bundle.manifest import LAYOUT
 from py_rt.bundle.store import BundleStore
+from tests import golden_bundle
 
-GOLDEN = Path(__file__).parents[2] / "contract" / "bundle"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NOW = 1_650_000_000 * 10**9
-DAY = 86_400 * 10**9
+DAY = golden_bundle.DAY_NS
 
 
 @dataclass
@@ -40,13 +42,13 @@ class Desk:
 
     @property
     def policy(self) -> str:
-        return (GOLDEN / "policy.toml").read_text(encoding="utf-8")
+        return (golden_bundle.GOLDEN / "policy.toml").read_text(encoding="utf-8")
 
     def build(self, changes: dict[str, bytes] | None = None, *, sign: bool = True) -> BuiltBundle:
         files = {**self.files, **(changes or {})}
         built = build_bundle(self.store, files, name="golden", version="1.0.0", instrument="BTCUSDT")
         if sign:
-            sign_as_builder(self.store, built.digest, self.key("builder"))
+            sign_as_builder(self.store, built.digest, self.key("builder"), risk_policy=self.policy)
         return built
 
     def gates_with(self, name: str, **changes: object) -> dict[str, bytes]:
@@ -59,8 +61,7 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def golden_files() -> dict[str, bytes]:
-    folder = next((GOLDEN / "store").glob("sha256-*"))
-    return {path: (folder / path).read_bytes() for path in LAYOUT}
+    return golden_bundle.golden_files()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from py_rt.bundle import verdict
 from py_rt.bundle.approve import Request, approve
 from py_rt.bundle.gates import FOR_LIVE, GatesError
 from py_rt.bundle.keys import KeyFileError, create_key, key_path
-from py_rt.bundle.statement import Approval
+from py_rt.bundle.statement import Approval, builder_envelope
 from py_rt.bundle.verdict import RefusedBundleError
 from py_rt.errors import BundleError
 from tests.py_rt.bundle.conftest import DAY, NOW
@@ -102,7 +102,9 @@ def test_what_was_changed_is_not_approved(desk: Desk, path: str) -> None:
 
 def test_limits_looser_than_the_policy_are_not_approved(desk: Desk) -> None:
     looser = desk.files["risk_limits.toml"].replace(b"max_leverage = 3.0", b"max_leverage = 3.1")
-    built = desk.build({"risk_limits.toml": looser})
+    built = desk.build({"risk_limits.toml": looser}, sign=False)
+    # A builder with a policy of its own.
+    desk.store.put_signature(built.digest, "builder", builder_envelope(built.digest, desk.key("builder")))
     with pytest.raises(RefusedBundleError, match=r"max_leverage: 3\.1 is looser than the policy's 3"):
         approved(desk, request(built.digest))
 

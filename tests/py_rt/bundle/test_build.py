@@ -43,7 +43,7 @@ def test_the_same_files_give_the_same_bundle_once(desk: Desk) -> None:
     first, second = desk.build(), desk.build()
     assert (first.digest, first.created, second.digest, second.created) == (first.digest, True, first.digest, False)
     signature = desk.store.signature(first.digest, "builder").read_bytes()
-    sign_as_builder(desk.store, first.digest, desk.key("builder"))
+    sign_as_builder(desk.store, first.digest, desk.key("builder"), risk_policy=desk.policy)
     assert desk.store.signature(first.digest, "builder").read_bytes() == signature
     assert desk.store.digests() == [first.digest]
 
@@ -99,8 +99,17 @@ def test_only_the_files_of_the_layout_make_a_bundle(desk: Desk, change: str) -> 
 def test_the_builder_does_not_sign_what_the_reader_refuses(desk: Desk) -> None:
     built = desk.build({"golden.bin": desk.files["golden.bin"][:24]}, sign=False)
     with pytest.raises(RefusedBundleError) as refusal:
-        sign_as_builder(desk.store, built.digest, desk.key("builder"))
+        sign_as_builder(desk.store, built.digest, desk.key("builder"), risk_policy=desk.policy)
     assert refusal.value.refusal == "golden"
+    assert not desk.store.signature(built.digest, "builder").exists()
+
+
+def test_the_builder_does_not_sign_limits_looser_than_the_policy(desk: Desk) -> None:
+    looser = desk.files["risk_limits.toml"].replace(b"max_leverage = 3.0", b"max_leverage = 3.1")
+    built = desk.build({"risk_limits.toml": looser}, sign=False)
+    with pytest.raises(RefusedBundleError, match=r"max_leverage: 3\.1 is looser than the policy's 3") as refusal:
+        sign_as_builder(desk.store, built.digest, desk.key("builder"), risk_policy=desk.policy)
+    assert refusal.value.refusal == "looser_limits"
     assert not desk.store.signature(built.digest, "builder").exists()
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from py_rt.bundle.manifest import LAYOUT
 from py_rt.cli.main import main
+from tests.golden_bundle import GOLDEN, golden_files
 
-GOLDEN = Path(__file__).parents[2] / "contract" / "bundle"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -50,11 +50,10 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 def source(tmp_path: Path, changes: dict[str, bytes] | None = None) -> Path:
     """A folder with the files of the golden bundle."""
-    golden = next((GOLDEN / "store").glob("sha256-*"))
     folder = tmp_path / "golden"
-    for path in LAYOUT:
+    for path, content in {**golden_files(), **(changes or {})}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes((changes or {}).get(path) or (golden / path).read_bytes())
+        (folder / path).write_bytes(content)
     return folder
 
 
@@ -121,6 +120,10 @@ def test_a_policy_of_ones_own_is_kept(home: Path, tmp_path: Path, command: Comma
     text = (GOLDEN / "policy.toml").read_text().replace("max_leverage = 3.0", "max_leverage = 2.0")
     policy.write_text(text)
     assert command("bundle", "approve", digest, "--policy", str(policy), status=3)["refusal"] == "looser_limits"
+    again = str(source(tmp_path, {"reports/model_card.md": b"# Another\n"}))
+    refused = command("bundle", "build", again, "--policy", str(policy), status=3)
+    assert refused["refusal"] == "looser_limits"
+    assert len(list((home / "bundles" / "signatures").glob("*/builder.dsse.json"))) == 1
     policy.write_text(text.replace("max_leverage", "max_levrage"))
     assert "did you mean" in command("bundle", "approve", digest, "--policy", str(policy), status=2)["error"]
 

@@ -55,6 +55,33 @@ def test_known_forms_are_read_and_others_refused(text: str, wanted: int | None) 
     assert read_utc_ns(pl.Series([text])).to_list() == [wanted]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_a_time_that_64_bits_do_not_hold_is_null_and_never_another_time(zone: str) -> None:
+    """Each text with whether it is read; the last that is, and the first that is not."""
+    bounds = {
+        "2262-04-04 00:00:00": True,
+        "2262-04-05 00:00:00": False,
+        "2262-04-05 00:00:00+14:00": False,
+        "1677-09-29 00:00:00": True,
+        "1677-09-28 00:00:00-14:00": False,
+        "9999-12-31": False,
+        "0001-01-01": False,
+        "22620404": True,
+        "22620405": False,
+        "16770101": False,
+        "9222767236": True,
+        "9222767237": False,
+        "9222767236000": True,
+        "9222767236001": False,
+        "9222767236000001": False,
+        "9222767236000000001": False,
+        "9999999999999999999": False,
+    }
+    read = read_utc_ns(pl.Series(list(bounds)), zone)
+    assert dict(zip(bounds, read.is_not_null(), strict=True)) == bounds
+    assert min(abs(ns) for ns in read.drop_nulls().to_list()) > 9_220_000_000 * 10**9
+
+
 def test_local_time_follows_the_zone_through_both_changes() -> None:
     texts = pl.Series(["2021-03-28 02:30:00", "2021-10-31 02:30:00", "2021-07-01 02:30:00"])
     skipped, twice, summer = read_utc_ns(texts, "Europe/Berlin").to_list()

@@ -12,7 +12,9 @@ use crate::engine::{Latch, LatchCause};
 /// The stops of one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stops {
-    /// What an operator set.
+    /// An operator's pause. A latch above it does not end it: it is there when the latch is lifted.
+    paused: bool,
+    /// What an operator latched.
     level: ControlLevel,
     /// The drawdown stop.
     drawdown: bool,
@@ -21,6 +23,7 @@ struct Stops {
 }
 
 const FREE: Stops = Stops {
+    paused: false,
     level: ControlLevel::Running,
     drawdown: false,
     repeated: false,
@@ -44,7 +47,7 @@ pub(crate) struct Effective {
 impl Effective {
     fn add(&mut self, stops: Stops) {
         self.killed |= stops.level == ControlLevel::Killed;
-        self.paused |= stops.level == ControlLevel::Paused;
+        self.paused |= stops.paused;
         self.reduce_only |= stops.level == ControlLevel::ReduceOnly;
         self.drawdown |= stops.drawdown;
         self.repeated |= stops.repeated;
@@ -120,17 +123,21 @@ impl KillSwitch {
     /// Raises the level of a scope; a higher one stays.
     pub(crate) fn raise(&mut self, scope: Scope, level: ControlLevel) -> Result<(), SwitchError> {
         let stops = self.stops_mut(scope).ok_or(SwitchError::Unknown)?;
-        stops.level = stops.level.max(level);
+        if level == ControlLevel::Paused {
+            stops.paused = true;
+        } else {
+            stops.level = stops.level.max(level);
+        }
         Ok(())
     }
 
     /// Lifts a pause of this scope.
     pub(crate) fn start(&mut self, scope: Scope) -> Result<(), SwitchError> {
         let stops = self.stops_mut(scope).ok_or(SwitchError::Unknown)?;
-        if stops.level > ControlLevel::Paused || stops.drawdown || stops.repeated {
+        if stops.level > ControlLevel::Running || stops.drawdown || stops.repeated {
             return Err(SwitchError::Latched);
         }
-        stops.level = ControlLevel::Running;
+        stops.paused = false;
         Ok(())
     }
 
@@ -147,10 +154,11 @@ impl KillSwitch {
         !std::mem::replace(latch, true)
     }
 
-    /// Lifts every stop of exactly this scope; which limits had latched.
+    /// Lifts every latch of exactly this scope, and no pause; which limits had latched.
     pub(crate) fn rearm(&mut self, scope: Scope) -> Result<Rearmed, SwitchError> {
         let stops = self.stops_mut(scope).ok_or(SwitchError::Unknown)?;
-        let before = std::mem::replace(stops, FREE);
+        let paused = stops.paused;
+        let before = std::mem::replace(stops, Stops { paused, ..FREE });
         Ok(Rearmed {
             drawdown: before.drawdown,
             repeated: before.repeated,
@@ -165,8 +173,9 @@ impl KillSwitch {
         let before = std::mem::replace(
             stops,
             Stops {
-                level: stops.level,
-                ..FREE
+                drawdown: false,
+                repeated: false,
+                ..*stops
             },
         );
         Rearmed {
@@ -233,11 +242,14 @@ pub(crate) struct Rearmed {
 }
 
 fn latches_of(scope: Scope, stops: Stops) -> impl Iterator<Item = Latch> + use<> {
+    let paused = stops
+        .paused
+        .then_some((ControlLevel::Paused, LatchCause::Operator));
     let operator = (stops.level > ControlLevel::Running).then_some((stops.level, LatchCause::Operator));
     let reduce = ControlLevel::ReduceOnly;
     let drawdown = stops.drawdown.then_some((reduce, LatchCause::Drawdown));
     let repeated = stops.repeated.then_some((reduce, LatchCause::RepeatedExecution));
-    [operator, drawdown, repeated]
+    [paused, operator, drawdown, repeated]
         .into_iter()
         .flatten()
         .map(move |(level, cause)| Latch { scope, level, cause })
@@ -316,6 +328,25 @@ mod tests {
         assert_eq!(switch.start(Scope::Slot(SLOT)), Ok(()));
         assert_eq!(level(&switch), ControlLevel::Running);
         assert_eq!(switch.start(Scope::Slot(SlotId(9))), Err(SwitchError::Unknown));
+    }
+
+    #[test]
+    fn a_pause_is_there_when_the_latch_above_it_is_lifted() {
+        let mut switch = switch();
+        for latched in [ControlLevel::ReduceOnly, ControlLevel::Killed] {
+            switch.raise(Scope::Slot(SLOT), latched).unwrap();
+            switch.raise(Scope::Slot(SLOT), ControlLevel::Paused).unwrap();
+            assert_eq!(level(&switch), latched);
+            let mut later = self::switch();
+            switch.latches().for_each(|latch| later.restore(&latch));
+            for mut life in [later, std::mem::replace(&mut switch, self::switch())] {
+                assert_eq!(life.start(Scope::Slot(SLOT)), Err(SwitchError::Latched));
+                life.rearm(Scope::Slot(SLOT)).unwrap();
+                assert_eq!(level(&life), ControlLevel::Paused);
+                assert_eq!(life.start(Scope::Slot(SLOT)), Ok(()));
+                assert_eq!(level(&life), ControlLevel::Running);
+            }
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use journal::Room;
 use live::journal_record::{FOLDER, JournalRecorder};
 use live::programs::Programs;
 use live::record::{Begun, Life, Record, RecordFault, Recorder, Written};
-use live::{Commander, Ports, RunFolder, Service, Setup};
+use live::{Commander, LiveError, Ports, RunFolder, Service, Setup};
 use programs::TestPrograms;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -327,8 +327,15 @@ impl Bench {
 }
 
 async fn start_service(setup: &Setup, full_after: Option<u64>) -> (Service, UnboundedReceiver<Seen>) {
+    try_start(setup, full_after).await.unwrap()
+}
+
+pub(crate) async fn try_start(
+    setup: &Setup,
+    full_after: Option<u64>,
+) -> Result<(Service, UnboundedReceiver<Seen>), LiveError> {
     let (tell, tape) = unbounded_channel();
-    let folder = RunFolder::open(&setup.run_folder()).unwrap();
+    let folder = RunFolder::open(&setup.run_folder())?;
     let programs = Arc::new(TestPrograms { limits: setup.limits });
     let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     let ports = Ports {
@@ -345,8 +352,8 @@ async fn start_service(setup: &Setup, full_after: Option<u64>) -> (Service, Unbo
         }),
         programs,
     };
-    let service = live::start(setup, folder, ports).await.unwrap();
-    (service, tape)
+    let service = live::start(setup, folder, ports).await?;
+    Ok((service, tape))
 }
 
 fn write_config(home: &Path, port: u16) -> PathBuf {

@@ -263,8 +263,11 @@ fn set_parameter_from_wire(message: wire::SetParameter) -> Result<Command> {
             allowed,
         ));
     }
-    let value = Decimal::parse(message.value.as_bytes()).map_err(|_| {
-        let allowed = "decimal text with at most 8 decimals, such as 0.62";
+    let parsed = Decimal::parse(message.value.as_bytes()).ok();
+    // Signed text has one spelling: `-000.1` would be another command of the same meaning.
+    let canonical = parsed.filter(|value| value.to_string() == message.value);
+    let value = canonical.ok_or_else(|| {
+        let allowed = "decimal text with at most 8 decimals and no needless zeros, such as 0.62";
         ProtocolError::invalid("set_parameter.value", format!("{:?}", message.value), allowed)
     })?;
     Ok(Command::SetParameter {

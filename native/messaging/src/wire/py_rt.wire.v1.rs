@@ -789,7 +789,7 @@ pub struct SetParameter {
     /// Lower-case letters, digits and `_`, at most 64.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// Decimal text with at most 8 decimals: `0.62`.
+    /// Decimal text with at most 8 decimals and no needless zeros: `0.62`.
     #[prost(string, tag = "3")]
     pub value: ::prost::alloc::string::String,
 }

@@ -1,8 +1,8 @@
 //! Domain to wire and back: nothing is lost, and nothing else is let in.
 
 use domain::{
-    Bar, Currency, Epoch, InstrumentId, Level, Money, Nanos, Price, Quantity, Side, SlotId, Timestamp, Trade,
-    TradeId,
+    Bar, Currency, Decimal, Epoch, InstrumentId, Level, Money, Nanos, Price, Quantity, Side, SlotId,
+    Timestamp, Trade, TradeId,
 };
 use messaging::protocol::{
     decode_ack, decode_command, decode_envelope, encode_ack, encode_command, encode_envelope,
@@ -220,7 +220,7 @@ fn what_a_command_type_can_hold_but_the_wire_must_not_say_is_refused() {
             Command::SetParameter {
                 slot: SlotId(0),
                 name: "Entry".to_owned(),
-                value: domain::Decimal::ONE,
+                value: Decimal::ONE,
             },
         ),
         (
@@ -228,13 +228,41 @@ fn what_a_command_type_can_hold_but_the_wire_must_not_say_is_refused() {
             Command::SetParameter {
                 slot: SlotId(0),
                 name: String::new(),
-                value: domain::Decimal::ONE,
+                value: Decimal::ONE,
             },
         ),
     ];
     for (field, command) in refused {
         let error = decode_command(&encode_command(&id("c-1"), &command)).expect_err(field);
         assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+}
+
+/// A body that another program wrote, with this text for the value of a parameter.
+fn set_parameter(value: &str) -> Vec<u8> {
+    let length = |bytes: &[u8]| u8::try_from(bytes.len()).expect("short");
+    let mut action = vec![0x08, 0x01, 0x12, 0x01, b'x', 0x1A, length(value.as_bytes())];
+    action.extend_from_slice(value.as_bytes());
+    let front = [&[0x0A, 0x01, b'c', 0x9A, 0x01, length(&action)][..], &action];
+    front.concat()
+}
+
+#[test]
+fn a_parameter_has_one_spelling() {
+    for value in ["0", "1", "-0.1", "0.62", "92233720368.54775807"] {
+        let (_, command) = decode_command(&set_parameter(value)).expect(value);
+        let Command::SetParameter { value: read, .. } = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(read.to_string(), value);
+    }
+    let other_spellings = "-000.1 00 01 -0 0.10 1.0 0.620000000 +1 .5 1. 1e1 one";
+    for value in other_spellings.split(' ') {
+        let error = decode_command(&set_parameter(value)).expect_err(value);
+        assert!(
+            error.to_string().contains("set_parameter.value"),
+            "{value:?}: {error}"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use engine::{BundleActivated, EngineConfig, SlotProgram};
 use inference::TreeModel;
 use journal::codec::{describe, encode_action};
 use journal::frame::Kind;
-use journal::{Reader, RecordBody, Scale};
+use journal::{Reader, RecordBody, Scale, TornTail};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -18,6 +18,10 @@ use crate::error::refused;
 struct Verdict {
     report: ReplayReport,
     difference: Option<Divergence>,
+    /// The chain over all records, in hexadecimal digits, and what a death tore off behind them; where the record was
+    /// read to its end.
+    chain: Option<String>,
+    torn: Option<TornTail>,
     /// The binary that made the last life.
     binary_version: String,
     run_id: String,
@@ -26,9 +30,12 @@ struct Verdict {
 /// Replays the journal of a run from record 0 and compares every action byte for byte.
 ///
 /// `store` is the bundle store and `trusted_keys` the text of trusted_keys.toml: bundles that ran are read from there,
-/// with both signatures checked. Returns {"identical", "lives", "events", "actions", "unrecorded", "difference",
-/// "run_id", "binary_version"}; difference is None or {"event", "action", "recorded", "replayed"} in words. Raises
-/// `CoreError` where the record cannot be read (damage is named with segment, offset and record) or a bundle is lost.
+/// with both signatures checked. Returns {"identical", "lives", "events", "actions", "unrecorded", "torn", "chain",
+/// "difference", "run_id", "binary_version"}: unrecorded counts the actions of inputs that were a life's last; torn is
+/// None or {"segment", "offset", "bytes"} of what a death left behind the last whole record; chain is the hash over all
+/// records, None when a difference ended the replay; difference is None or {"event", "action", "recorded", "replayed"}
+/// in words. Raises `CoreError` where the record cannot be read (damage is named with segment, offset and record) or a
+/// bundle is lost.
 #[pyfunction]
 #[expect(
     clippy::needless_pass_by_value,
@@ -48,6 +55,8 @@ pub(crate) fn replay_journal<'py>(
     answer.set_item("events", verdict.report.events)?;
     answer.set_item("actions", verdict.report.actions)?;
     answer.set_item("unrecorded", verdict.report.unrecorded)?;
+    answer.set_item("torn", verdict.torn.map(|found| torn(py, found)).transpose()?)?;
+    answer.set_item("chain", verdict.chain)?;
     answer.set_item(
         "difference",
         verdict
@@ -57,6 +66,14 @@ pub(crate) fn replay_journal<'py>(
     )?;
     answer.set_item("run_id", verdict.run_id)?;
     answer.set_item("binary_version", verdict.binary_version)?;
+    Ok(answer)
+}
+
+fn torn(py: Python<'_>, found: TornTail) -> PyResult<Bound<'_, PyDict>> {
+    let answer = PyDict::new(py);
+    answer.set_item("segment", found.segment)?;
+    answer.set_item("offset", found.offset)?;
+    answer.set_item("bytes", found.bytes)?;
     Ok(answer)
 }
 
@@ -96,6 +113,8 @@ fn replay(dir: &Path, store: &Path, keys: &TrustedKeys) -> Result<Verdict, Strin
                 return Ok(Verdict {
                     report,
                     difference: Some(*found),
+                    chain: None,
+                    torn: None,
                     binary_version,
                     run_id,
                 });
@@ -106,6 +125,8 @@ fn replay(dir: &Path, store: &Path, keys: &TrustedKeys) -> Result<Verdict, Strin
     Ok(Verdict {
         report: replay.finish(),
         difference: None,
+        chain: Some(format!("{:032x}", u128::from_be_bytes(reader.chain()))),
+        torn: reader.torn(),
         binary_version,
         run_id,
     })

@@ -76,9 +76,15 @@ struct Taker {
 ///
 /// **The record stays exact.** While a bar is played, own trades stand in the place of recorded ones: an own
 /// taker's volume is given up by later trades of the same bar, and where the bar's range or remaining volume
-/// does not cover it, the crowd's liquidity is withdrawn before the order reaches it. A resting own order
-/// that the market trades or quotes through fills whole, at its own price; the part that the bar does not
-/// cover is reported to its owner only, with a number from [`OFF_TAPE_ID_BASE`].
+/// does not cover it, the crowd's liquidity is withdrawn before the order reaches it.
+///
+/// **An order that the market passes** (it trades at a worse price, or quotes at or through the order's) fills at its
+/// own price, but only by what came: at most the quantity that traded or was quoted, and while a bar is played at
+/// most the bar's volume that no other own trade stands for. What would cross the rest of the order is withdrawn, and
+/// the rest stays. Where the order's price lies outside the bar, its fill is reported to its owner only, with a
+/// number from [`OFF_TAPE_ID_BASE`], and the trades of the bar fill no second order with the same volume.
+///
+/// Not modelled: that others would have followed our price, or that who sold to us would have sold more.
 #[derive(Debug)]
 pub struct MatchingEngine {
     lot: i64,
@@ -168,8 +174,10 @@ impl MatchingEngine {
                 price,
                 quantity,
             } => {
-                self.fill_through(side.opposite(), price, true, out);
-                self.book_mut(side).add_crowd(price, quantity.units());
+                let taken = self.fill_through(side.opposite(), price, true, quantity.units(), out);
+                if taken < quantity.units() && !self.is_passed(side.opposite(), price, true) {
+                    self.book_mut(side).add_crowd(price, quantity.units() - taken);
+                }
                 self.touched.push((side, price));
             }
             FlowKind::Cancel {
@@ -494,30 +502,83 @@ impl MatchingEngine {
         }
     }
 
-    /// The market is at `price` on the other side of own orders that are priced better: they fill whole.
-    /// With `inclusive`, orders at exactly `price` fill too (a quote reached them).
-    fn fill_through(&mut self, side: Side, price: Price, inclusive: bool, out: &mut Outbox) {
-        while let Some(best) = self.book(side).own.first().copied() {
-            let reached = inclusive && best.price == price;
-            if !reached && !self.book(side).is_better(best.price, price) {
-                return;
+    /// Whether an own order stands at a better price than `price`, at which the market is; with `inclusive`, or at it.
+    fn is_passed(&self, side: Side, price: Price, inclusive: bool) -> bool {
+        let book = self.book(side);
+        let is_at = |best: Price| book.is_better(best, price) || (inclusive && best == price);
+        book.own.first().is_some_and(|best| is_at(best.price))
+    }
+
+    /// The market is at `price` on the other side of own orders that are priced better: they fill by what comes, at
+    /// most `offered`. With `inclusive`, orders at exactly `price` fill too (a quote reached them). Says how much
+    /// they took.
+    fn fill_through(
+        &mut self,
+        side: Side,
+        price: Price,
+        inclusive: bool,
+        offered: i64,
+        out: &mut Outbox,
+    ) -> i64 {
+        let mut taken = 0;
+        while self.is_passed(side, price, inclusive) {
+            let best = self.book(side).own[0];
+            let quantity = best.remaining.min(offered - taken).min(self.tape.room());
+            if quantity == 0 {
+                break;
             }
-            let covered = self.tape.cover(best.price, best.remaining);
-            for (part, printed) in [(covered, true), (best.remaining - covered, false)] {
+            let covered = self.tape.cover(best.price, quantity);
+            for (part, printed) in [(covered, true), (quantity - covered, false)] {
                 if part > 0 {
                     self.fill_maker(side, 0, part, printed, None, out);
                 }
             }
+            self.tape.spend_beside(quantity - covered);
+            taken += quantity;
         }
+        taken
     }
 
     /// The crowd takes `planned` at `price`, less what own trades took in its place.
     fn crowd_trade(&mut self, price: Price, planned: i64, aggressor: Side, out: &mut Outbox) {
         let passive = aggressor.opposite();
+        let offered = self.tape.open_part(planned, self.lot);
         // The taking side itself cannot rest at or through this price, and the passive side not through it.
-        self.fill_through(aggressor, price, true, out);
-        self.fill_through(passive, price, false, out);
-        let mut left = self.tape.crowd_trade(planned, self.lot);
+        let mut passed = self.fill_through(aggressor, price, true, offered, out);
+        passed += self.fill_through(passive, price, false, offered - passed, out);
+        let trade = self.tape.crowd_trade(planned, passed, self.lot);
+        let crowd_filled = if self.is_passed(aggressor, price, true) {
+            // The crowd that traded here stood beyond what is left of our order: the book never shows it.
+            self.publish(out);
+            if trade.left > 0 {
+                self.print_crowd(price, trade.left, aggressor, out);
+            }
+            0
+        } else {
+            let for_own = if self.is_passed(passive, price, false) {
+                0
+            } else {
+                trade.for_own
+            };
+            self.trade_queue(price, trade.left, for_own, aggressor, out)
+        };
+        // The crowd's orders that would have traded without ours leave: the level ends as recorded.
+        self.book_mut(passive)
+            .shorten_crowd(price, planned - crowd_filled);
+        self.touched.push((passive, price));
+        self.publish(out);
+    }
+
+    /// Serves the queue at `price`: the crowd, and own orders by at most `for_own`. Says how much the crowd got.
+    fn trade_queue(
+        &mut self,
+        price: Price,
+        mut left: i64,
+        mut for_own: i64,
+        aggressor: Side,
+        out: &mut Outbox,
+    ) -> i64 {
+        let passive = aggressor.opposite();
         let there = self.book(passive).total(price);
         if there < left {
             // Own takers consumed what stood here: the crowd comes back for this trade.
@@ -529,32 +590,41 @@ impl MatchingEngine {
         let mut crowd_filled = 0;
         while left > 0 {
             let book = self.book(passive);
-            let first = book.first_own_at(price);
-            let crowd = first.map_or_else(|| book.crowd_at(price), |at| book.own[at].ahead);
-            let (quantity, own) = match first {
-                Some(at) if crowd == 0 => (book.own[at].remaining.min(left), Some(at)),
-                _ => (crowd.min(left), None),
-            };
-            let trade_id = self.tape.next_trade_id();
-            out.push(Output::Trade {
-                trade_id,
-                price,
-                quantity: Quantity::from_units(quantity),
-                aggressor,
-            });
-            if let Some(at) = own {
+            let first = book.first_own_at(price).filter(|_| for_own > 0);
+            let ahead = first.map(|at| book.own[at].ahead);
+            if let (Some(at), Some(0)) = (first, ahead) {
+                let quantity = book.own[at].remaining.min(left).min(for_own);
+                let trade_id = self.print_crowd(price, quantity, aggressor, out);
                 self.report_maker(passive, at, quantity, trade_id, out);
+                for_own -= quantity;
+                left -= quantity;
             } else {
+                let quantity = ahead.unwrap_or(left).min(left);
+                self.print_crowd(price, quantity, aggressor, out);
                 self.book_mut(passive).consume_crowd(price, quantity);
                 crowd_filled += quantity;
+                left -= quantity;
             }
-            left -= quantity;
         }
-        // The crowd's orders that would have traded without ours leave: the level ends as recorded.
-        self.book_mut(passive)
-            .shorten_crowd(price, planned - crowd_filled);
-        self.touched.push((passive, price));
-        self.publish(out);
+        crowd_filled
+    }
+
+    /// Prints a trade of the crowd.
+    fn print_crowd(
+        &mut self,
+        price: Price,
+        quantity: i64,
+        aggressor: Side,
+        out: &mut Outbox,
+    ) -> domain::TradeId {
+        let trade_id = self.tape.next_trade_id();
+        out.push(Output::Trade {
+            trade_id,
+            price,
+            quantity: Quantity::from_units(quantity),
+            aggressor,
+        });
+        trade_id
     }
 }
 

@@ -19,8 +19,20 @@ enum Record {
         spare: i64,
         /// Volume that own trades took and crowd trades still have to give up.
         owed: i64,
+        /// Volume that passed own orders took beside the tape: printed by crowd trades all the same, and good
+        /// for no other own order.
+        beside: i64,
         opened: bool,
     },
+}
+
+/// What is left of a crowd trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CrowdTrade {
+    /// To be printed.
+    pub(super) left: i64,
+    /// Of it, what own orders in the queue may get.
+    pub(super) for_own: i64,
 }
 
 /// Numbers trades and keeps every bar of the record exact.
@@ -46,6 +58,7 @@ impl Tape {
             high,
             spare: spare.units(),
             owed: 0,
+            beside: 0,
             opened: false,
         };
     }
@@ -58,20 +71,31 @@ impl Tape {
     ///
     /// Within the bar's range, after its opening trade, and up to the volume that later trades can give up.
     pub(super) fn cover(&self, price: Price, wanted: i64) -> i64 {
-        match self.record {
-            Record::None => wanted,
+        let printable = match self.record {
+            Record::None => true,
             Record::Bar {
-                low,
-                high,
-                spare,
-                opened,
-                ..
-            } => {
-                if opened && low <= price && price <= high {
-                    wanted.min(spare)
-                } else {
-                    0
-                }
+                low, high, opened, ..
+            } => opened && low <= price && price <= high,
+        };
+        if printable { wanted.min(self.room()) } else { 0 }
+    }
+
+    /// The record's volume that no own trade stands for yet.
+    pub(super) fn room(&self) -> i64 {
+        match self.record {
+            Record::None => i64::MAX,
+            Record::Bar { spare, beside, .. } => (spare - beside).max(0),
+        }
+    }
+
+    /// How much of a crowd trade of `planned` own orders may still stand for.
+    pub(super) fn open_part(&self, planned: i64, lot: i64) -> i64 {
+        match self.record {
+            Record::None => planned,
+            Record::Bar { owed, beside, .. } => {
+                let can_give = planned - lot;
+                let given = owed.min(can_give);
+                (planned - given - beside.min(can_give - given)).min(self.room())
             }
         }
     }
@@ -84,12 +108,27 @@ impl Tape {
         }
     }
 
-    /// The size that a recorded trade of `planned` has left, at least one `lot`: own trades before it took the rest.
-    pub(super) fn crowd_trade(&mut self, planned: i64, lot: i64) -> i64 {
+    /// Books what a passed own order took without a print.
+    pub(super) fn spend_beside(&mut self, quantity: i64) {
+        if let Record::Bar { beside, .. } = &mut self.record {
+            *beside += quantity;
+        }
+    }
+
+    /// What a trade of `planned` has left to print, of a record at least one `lot`: own trades before it took the
+    /// rest. Own orders that it passed took `passed` of it.
+    pub(super) fn crowd_trade(&mut self, planned: i64, passed: i64, lot: i64) -> CrowdTrade {
         match &mut self.record {
-            Record::None => planned,
+            Record::None => CrowdTrade {
+                left: planned - passed,
+                for_own: planned - passed,
+            },
             Record::Bar {
-                spare, owed, opened, ..
+                spare,
+                owed,
+                beside,
+                opened,
+                ..
             } => {
                 *opened = true;
                 let can_give = planned - lot;
@@ -97,7 +136,12 @@ impl Tape {
                 *owed -= given;
                 // What this trade did not give up is no longer there for later own trades.
                 *spare -= can_give - given;
-                planned - given
+                let used = (can_give - given).min(*beside);
+                *beside -= used;
+                CrowdTrade {
+                    left: planned - given,
+                    for_own: planned - given - used,
+                }
             }
         }
     }
