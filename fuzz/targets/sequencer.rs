@@ -6,13 +6,13 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use domain::{InstrumentId, Level, Price, Quantity, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use venues::sequencer::{BestLevels, Diff, Sequencer};
+use venues::sequencer::{BestLevels, Diff, SequenceRule, Sequencer};
 
 #[derive(Debug, Arbitrary)]
 enum Step {
     Connected,
     Disconnected,
-    Diff(u8, u8, Side, Side),
+    Diff(u8, u8, u8, Side, Side),
     Snapshot(u8, Side, Side),
     Best(u8, u8, u8),
 }
@@ -39,12 +39,14 @@ fn this(price: u8, quantity: u8) -> Level {
 
 fuzz_target!(|steps: Vec<Step>| {
     py_rt_fuzz::bounded(|| {
-        let mut sequencer = Sequencer::new(InstrumentId(0));
-        for step in &steps {
-            take(&mut sequencer, step);
-            let (bid, ask) = sequencer.best();
-            let crossed = bid.zip(ask).is_some_and(|(bid, ask)| bid.price >= ask.price);
-            assert!(!(sequencer.is_synchronized() && crossed), "a crossed book stands");
+        for rule in [SequenceRule::BinanceSpot, SequenceRule::BinanceFutures] {
+            let mut sequencer = Sequencer::new(InstrumentId(0), rule);
+            for step in &steps {
+                take(&mut sequencer, step);
+                let (bid, ask) = sequencer.best();
+                let crossed = bid.zip(ask).is_some_and(|(bid, ask)| bid.price >= ask.price);
+                assert!(!(sequencer.is_synchronized() && crossed), "a crossed book stands");
+            }
         }
     });
 });
@@ -54,12 +56,13 @@ fn take(sequencer: &mut Sequencer, step: &Step) {
     match step {
         Step::Connected => sequencer.on_connected(),
         Step::Disconnected => sequencer.on_disconnected(emit),
-        Step::Diff(first, count, bids, asks) => {
+        Step::Diff(first, count, before, bids, asks) => {
             let first_update_id = u64::from(*first);
             let diff = Diff {
                 ts_event: Timestamp::EPOCH,
                 first_update_id,
                 last_update_id: first_update_id + u64::from(*count % 4),
+                previous_update_id: first_update_id.checked_sub(u64::from(*before % 4)),
                 bids: &bids.0,
                 asks: &asks.0,
             };

@@ -175,8 +175,8 @@ class Reach:
         if not present:
             names = " or ".join(f"{role}.pem" for role in roles)
             raise AskedWronglyError(
-                f"no key to sign with: {folder} has no {names}; make one with `py_rt keys create --role {roles[0]}` "
-                "(a service trusts it from its next start), or name another with --key FILE"
+                f"no key to sign with: {folder} has no {names}; make one with `py_rt keys create --role {roles[0]}`, "
+                "which the service then trusts, or name another with --key FILE"
             )
         return Signer.load(present[0])
 

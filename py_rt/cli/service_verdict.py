@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FAILED, WRONG, REFUSED, UNKNOWN, NO_SERVICE = 1, 2, 3, 4, 5
 
 _ASK_STATUS = "`py_rt status` shows what is in force"
-_KEY = "`py_rt keys list` shows your keys; a service trusts those of its trusted_keys_file, read when it starts"
+_KEY = "`py_rt keys list` shows your keys; a service trusts those of its trusted_keys_file"
 _CLOCK = "compare the clocks of both machines, then try again"
 _AGAIN = "try again"
 _OTHER_WAY = "when nothing answers, `py_rt status --local` looks and `py_rt kill --local` stops by another way"

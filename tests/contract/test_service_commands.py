@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import stat
 import time
+import tomllib
+import urllib.request
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -23,7 +28,8 @@ from py_rt.bridge.vocabulary import (
     Side,
 )
 from py_rt.bridge.wire.v1 import commands_pb2
-from tests.contract.live_service import INSTANCE, PATIENCE_S, SLOT, LiveService, until
+from py_rt.bundle.keys import TRUSTED_KEYS
+from tests.contract.live_service import API_KEY, INSTANCE, PATIENCE_S, SECRET, SLOT, LiveService, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,11 +237,39 @@ def test_a_kill_is_latched_and_a_person_with_a_reason_lifts_it(service: LiveServ
             killer.rearm(Scope.slot(SLOT), reason="I can")
         assert refused.value.ack.refusal is RefusalReason.ROLE_NOT_ALLOWED
     assert slot_of(client).level is ControlLevel.KILLED
+    assert [(stop.scope, stop.reason) for stop in client.status().controls] == [(Scope.slot(SLOT), "by a command")]
     with pytest.raises(CommandFailedError, match="re-arm first"):
         client.start(Scope.slot(SLOT))
     assert client.rearm(Scope.slot(SLOT), reason="looked at it").outcome is Outcome.APPLIED
     assert client.start(Scope.slot(SLOT)).outcome is Outcome.APPLIED
     assert slot_of(client).level is ControlLevel.RUNNING
+
+
+def test_a_key_counts_as_long_as_it_stands_in_the_list(service: LiveService, client: CommandClient) -> None:
+    keys = service.home / "keys" / TRUSTED_KEYS
+    everyone = keys.read_text(encoding="utf-8")
+    others = "[[key]]".join(entry for entry in everyone.split("[[key]]") if '"viewer"' not in entry)
+
+    def is_obeyed(viewer: CommandClient) -> bool:
+        try:
+            return bool(viewer.status())
+        except CommandRefusedError as refused:
+            return refused.ack.refusal is not RefusalReason.UNKNOWN_KEY
+
+    with service.client("viewer") as viewer:
+        assert is_obeyed(viewer)
+        replace(keys, others)
+        until(lambda: not is_obeyed(viewer), "a key that lost its trust")
+        assert client.status().instance == INSTANCE, "the others are obeyed as before"
+        replace(keys, everyone)
+        until(lambda: is_obeyed(viewer), "a key that is trusted again")
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file so that nobody reads half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def test_what_is_not_genuine_changes_nothing_and_is_counted_by_reason(service: LiveService, raw: Raw) -> None:
@@ -262,6 +296,25 @@ def test_what_is_not_genuine_changes_nothing_and_is_counted_by_reason(service: L
         assert slot_of(client).level is not ControlLevel.KILLED
 
 
+def test_every_command_and_question_is_counted(service: LiveService, client: CommandClient) -> None:
+    def counted(act: Callable[[], object]) -> float:
+        before = service.metrics()["py_rt_commands_total"]
+        act()
+        return service.metrics()["py_rt_commands_total"] - before
+
+    def refused(act: Callable[[], object]) -> None:
+        with pytest.raises((CommandFailedError, CommandRefusedError)):
+            act()
+
+    with service.client("deployer") as deployer:
+        assert counted(lambda: refused(lambda: deployer.deploy(SLOT, "ab" * 32))) == 1
+        assert counted(lambda: refused(lambda: deployer.pause(Scope.everything()))) == 0, "refused by its reason"
+    for act in (client.status, client.positions, client.orders, client.fills, client.pnl, client.snapshot):
+        assert counted(act) == 1
+    assert counted(lambda: client.pause(Scope.slot(SLOT))) == 1
+    assert counted(lambda: client.start(Scope.slot(SLOT))) == 1
+
+
 def test_a_flood_of_garbage_leaves_it_answering(service: LiveService, client: CommandClient) -> None:
     before, floods = service.metrics(), [Raw(service) for _ in range(4)]
     for number in range(FLOOD):
@@ -274,6 +327,40 @@ def test_a_flood_of_garbage_leaves_it_answering(service: LiveService, client: Co
     assert service.log.count("command refused") < FLOOD, "a flood does not fill the disk with words"
     for flood in floods:
         flood.close()
+
+
+def buy_at_the_venue(service: LiveService, quantity: str) -> None:
+    """An order that the service knows nothing of."""
+    with (service.home / "service.toml").open("rb") as file:
+        rest = tomllib.load(file)["venue"]["rest_url"]
+    with urllib.request.urlopen(f"{rest}/api/v3/time", timeout=10) as answer:
+        now_ms = json.loads(answer.read())["serverTime"]
+    query = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity={quantity}&timestamp={now_ms}&recvWindow=60000"
+    signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
+    request = urllib.request.Request(f"{rest}/api/v3/order?{query}&signature={signature}", method="POST")
+    request.add_header("X-MBX-APIKEY", API_KEY)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.loads(answer.read())["executedQty"] != "0"
+
+
+def test_a_slot_that_only_reduces_says_why(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with LiveService(tmp_path_factory.mktemp("m")) as service:
+        service.start()
+        with service.client() as client:
+            until(lambda: client.status().state in READY, "a service that knows what is not its own")
+            assert client.status().controls == ()
+        service.stop()
+        buy_at_the_venue(service, "0.5")
+        service.start()
+        with service.client() as client:
+
+            def reasons() -> list[str]:
+                return [stop.reason or "" for stop in client.status().controls if stop.scope == Scope.slot(SLOT)]
+
+            # A fee was taken off.
+            differs = "the venue holds 0.4995 more than the slots: only reducing orders pass until it agrees"
+            until(lambda: reasons() == [differs], "a difference that is told")
+            assert slot_of(client).level is ControlLevel.REDUCE_ONLY
 
 
 def test_no_command_acts_twice_not_even_after_a_sudden_death(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -26,6 +26,7 @@ DEPENDENCIES = {
     "backtest": {"domain", "engine", "simulation"},
     "venues": {"domain"},
     "venue_server": {"domain", "simulation"},
+    "feed": {"domain", "venues"},
     "ipc": {"domain"},
     "messaging": {"domain"},
     "live": {

@@ -154,7 +154,7 @@ impl fmt::Debug for KeyId {
 }
 
 /// A public key and what it is trusted for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKey {
     id: KeyId,
     role: KeyRole,
@@ -210,7 +210,7 @@ struct KeyText {
 }
 
 /// All trusted keys of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKeys(Vec<TrustedKey>);
 
 impl TrustedKeys {

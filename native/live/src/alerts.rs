@@ -37,7 +37,8 @@ const fn kind(alert: Alert) -> &'static str {
     }
 }
 
-fn text(alert: Alert) -> String {
+/// What happened and what to do.
+pub(crate) fn text(alert: Alert) -> String {
     match alert {
         Alert::PositionMismatch { difference, .. } => {
             format!(

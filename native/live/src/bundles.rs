@@ -16,7 +16,7 @@ use tracing::debug;
 
 use crate::clock::wall_now;
 use crate::programs::{About, Approved, ProgramRefused, Programs};
-use crate::setup::Setup;
+use crate::setup::{Setup, read_trusted_keys};
 
 /// The stages at which real money may be at stake.
 const LIVE: [ApprovalStage; 4] = [
@@ -30,7 +30,7 @@ const LIVE: [ApprovalStage; 4] = [
 #[derive(Debug)]
 pub struct StoredBundles {
     store: PathBuf,
-    keys: TrustedKeys,
+    trusted_keys: PathBuf,
     stages: &'static [ApprovalStage],
     policy: RiskLimits,
     now: fn() -> Timestamp,
@@ -43,7 +43,7 @@ impl StoredBundles {
         let config = &setup.service.config;
         Self {
             store: PathBuf::from(&config.bundle_store),
-            keys: setup.keys.clone(),
+            trusted_keys: PathBuf::from(&config.trusted_keys_file),
             stages: match config.stage {
                 Stage::Dev | Stage::Paper => &[ApprovalStage::Paper],
                 Stage::Prod => &LIVE,
@@ -55,7 +55,12 @@ impl StoredBundles {
     }
 
     /// An approval names one stage; the service runs it when it is one of its own.
-    fn verify(&self, slot: SlotId, digest: BundleDigest) -> Result<VerifiedBundle, BundleError> {
+    fn verify(
+        &self,
+        keys: &TrustedKeys,
+        slot: SlotId,
+        digest: BundleDigest,
+    ) -> Result<VerifiedBundle, BundleError> {
         let mut refused = None;
         for stage in self.stages {
             let expectation = Expectation {
@@ -65,7 +70,7 @@ impl StoredBundles {
                 // Which serial is a step forward is judged by the record, in `deploy`.
                 admission: Admission::Deploy { serial_floor: 0 },
             };
-            match verify(&self.store, digest, &self.keys, &expectation) {
+            match verify(&self.store, digest, keys, &expectation) {
                 Err(error @ BundleError::OtherStage { .. }) => refused = Some(error),
                 other => return other,
             }
@@ -81,7 +86,9 @@ impl Programs for StoredBundles {
         instrument: &Instrument,
         digest: BundleDigest,
     ) -> Result<Approved, ProgramRefused> {
-        let verified = self.verify(slot, digest).map_err(refused)?;
+        // As the list stands now: who signed may have lost the trust.
+        let keys = read_trusted_keys(&self.trusted_keys).map_err(refused)?;
+        let verified = self.verify(&keys, slot, digest).map_err(refused)?;
         let (manifest, approval) = (verified.content().manifest(), verified.approval());
         let about = About {
             name: manifest.name.clone(),
@@ -113,7 +120,8 @@ impl Programs for StoredBundles {
         let listed = config.slots.iter().find(|one| one.slot == slot);
         let instrument = listed.and_then(|slot| config.instruments.get(usize::from(slot.instrument.0)));
         let instrument = instrument.ok_or_else(|| refused("the record has no such slot"))?;
-        let verified = verify_recorded(&self.store, digest, &self.keys, slot, serial).map_err(refused)?;
+        let keys = read_trusted_keys(&self.trusted_keys).map_err(refused)?;
+        let verified = verify_recorded(&self.store, digest, &keys, slot, serial).map_err(refused)?;
         let (parts, model) = read(verified, &config.limits, instrument)?;
         parts.into_program(Box::new(model)).map_err(refused)
     }
@@ -180,7 +188,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         StoredBundles {
             store: folder.join("store"),
-            keys: TrustedKeys::parse("trusted_keys.toml", &read("trusted_keys.toml")).unwrap(),
+            trusted_keys: folder.join("trusted_keys.toml"),
             stages: &[ApprovalStage::Paper],
             policy: config::parse_risk_limits("policy.toml", &read("policy.toml")).unwrap(),
             now,
@@ -248,5 +256,31 @@ mod tests {
         assert!(refusal(&tight, 1, "BTCUSDT").contains("max_order_rate_per_min"));
         let unknown = bundles.approved(SlotId(1), &instrument("BTCUSDT"), BundleDigest([0; 32]));
         assert!(unknown.is_err());
+    }
+
+    #[test]
+    fn a_signature_counts_as_long_as_its_key_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let trusted_keys = folder.path().join("trusted_keys.toml");
+        let bundles = StoredBundles {
+            trusted_keys: trusted_keys.clone(),
+            ..golden(in_time)
+        };
+        let all = std::fs::read_to_string(golden(in_time).trusted_keys).unwrap();
+        let no_approver: Vec<_> = all
+            .split("[[key]]")
+            .filter(|key| !key.contains("\"approver\""))
+            .collect();
+        let verdict = |keys: &str| {
+            std::fs::write(&trusted_keys, keys).unwrap();
+            let digest = BundleDigest::from_hex(GOOD).unwrap();
+            let approved = bundles.approved(SlotId(1), &instrument("BTCUSDT"), digest);
+            approved.map(|_| ()).map_err(|refused| refused.to_string())
+        };
+        assert_eq!(verdict(&all), Ok(()));
+        let refused = verdict(&no_approver.join("[[key]]")).unwrap_err();
+        assert!(refused.contains("not trusted"), "{refused}");
+        assert!(verdict("[[key]]").is_err());
+        assert_eq!(verdict(&all), Ok(()));
     }
 }

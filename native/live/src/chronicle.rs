@@ -11,6 +11,8 @@ use engine::limits::{ENDED_ORDERS_KEPT, OPEN_ORDERS_MAX};
 use engine::{BookedFill, OrderUpdate};
 use messaging::telemetry::{Balances, Control, ControlLevel, Fill, Order};
 
+use crate::stops::Holds;
+
 /// Orders remembered.
 pub(crate) const ORDERS_KEPT: usize = ENDED_ORDERS_KEPT + OPEN_ORDERS_MAX;
 
@@ -56,6 +58,7 @@ pub(crate) struct Chronicle {
     balances_ts: Timestamp,
     venues: BTreeMap<Venue, VenueStatus>,
     controls: Vec<Control>,
+    pub(crate) holds: Holds,
     deeds: BTreeMap<SlotId, Deeds>,
 }
 

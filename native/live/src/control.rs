@@ -202,6 +202,7 @@ impl Control {
 
     fn kill(&self) -> serde_json::Value {
         self.latch.kill_before_the_engine_hears();
+        self.counters.commands.add_one();
         match self.tell_engine() {
             Some(Ok(())) => json!({"ok": true, "stopped": true, "latched": true}),
             Some(Err(refusal)) => {

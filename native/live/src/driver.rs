@@ -101,7 +101,6 @@ impl Driver {
     /// Gives the engine a command and returns how it went; `None` when it could not be recorded.
     pub(crate) fn command(&mut self, received: Timestamp, kind: CommandKind) -> CommandOutcome {
         self.commands += 1;
-        self.out.counters.commands.add_one();
         let id = CommandId(self.commands);
         self.out.command_result = None;
         self.out.by_hand = matches!(kind, CommandKind::ManualOrder(_));

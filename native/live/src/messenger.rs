@@ -14,9 +14,9 @@ use config::ServiceConfig;
 use domain::{BundleDigest, SlotId};
 use messaging::telemetry::{BundleState, BundleStatus, CommandEvent, Snapshot, Telemetry};
 use messaging::{
-    Ack, Command, CommandKind, CommandRef, CommandServer, Context, Delivery, Identity, Incoming, Keyring,
-    PublisherConfig, Query, Refusal, RefusalReason, Reply, Role, ServerConfig, SocketDirectory,
-    TelemetryPublisher, TrustedKey, VerifiedCommand,
+    Ack, Command, CommandKind, CommandRef, CommandServer, Context, Delivery, Identity, Incoming,
+    PublisherConfig, Query, Refusal, RefusalReason, Reply, ServerConfig, SocketDirectory, TelemetryPublisher,
+    VerifiedCommand,
 };
 use rtrb::Consumer;
 use tokio::runtime::Handle;
@@ -34,6 +34,7 @@ use crate::setup::Setup;
 use crate::stop_latch::StopLatch;
 use crate::telemetry::{Service, all_pnl, all_positions};
 use crate::told::{Told, What};
+use crate::trust::{Trust, keyring};
 use crate::view::View;
 use crate::wishes::{Wish, wish, words};
 
@@ -95,6 +96,7 @@ struct Asked {
 /// What the thread works with.
 pub(crate) struct Messenger {
     server: CommandServer,
+    trust: Trust,
     publisher: TelemetryPublisher,
     floors: CommandFloors,
     service: Service,
@@ -167,7 +169,7 @@ impl Messenger {
             ServerConfig {
                 endpoint: directory.endpoint(COMMAND_SOCKET)?,
                 instance: config.name.clone(),
-                keyring: keyring(setup)?,
+                keyring: keyring(&setup.keys).map_err(|error| LiveError::Files(vec![error.to_string()]))?,
                 floors: parts.floors.all(),
                 instruments: parts.service.instruments.clone(),
             },
@@ -190,6 +192,7 @@ impl Messenger {
         } = parts;
         Ok(Self {
             server,
+            trust: Trust::new(Path::new(&config.trusted_keys_file), &setup.keys),
             publisher,
             floors,
             service,
@@ -223,6 +226,9 @@ impl Messenger {
     }
 
     fn turn(&mut self) -> Result<(), messaging::MessagingError> {
+        if let Some(keyring) = self.trust.news(Instant::now()) {
+            self.server.set_keyring(keyring);
+        }
         let wait = if self.told.is_empty() {
             POLL
         } else {
@@ -245,7 +251,11 @@ impl Messenger {
     fn hear(&mut self, incoming: Incoming) {
         let Incoming { identity, body } = incoming;
         match body {
-            Ok(verified) => self.obey(identity, verified),
+            Ok(verified) => {
+                // Questions too. What was refused before it got here is counted by its reason.
+                self.service.counters.commands.add_one();
+                self.obey(identity, verified);
+            }
             Err(refusal) => {
                 self.log(&refusal);
                 self.refuse(&identity, None, &refusal);
@@ -473,6 +483,7 @@ impl Messenger {
         if std::mem::take(&mut self.is_first_picture) {
             self.service.inherit(view, &mut self.chronicle);
         }
+        self.chronicle.holds.look(view, &self.service.instruments);
         if number == UNASKED {
             let status = self.service.status(view, &self.chronicle);
             self.publish(&Telemetry::Service(Box::new(status)));
@@ -590,18 +601,4 @@ impl Outcome {
 
 fn bounded(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(FILLS_KEPT)
-}
-
-/// The keys whose commands are obeyed: those of the four roles that command.
-fn keyring(setup: &Setup) -> Result<Keyring, LiveError> {
-    let commanding = setup.keys.iter().filter_map(|key| {
-        let role = Role::from_name(key.role().as_str())?;
-        Some(TrustedKey::from_pem(role, key.public_key_pem()))
-    });
-    let refused = |error: messaging::KeyError| LiveError::Files(vec![error.to_string()]);
-    let keys = commanding.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    if keys.is_empty() {
-        warn!("no trusted key may command: nobody is obeyed but by the local control socket");
-    }
-    Keyring::new(keys).map_err(refused)
 }

@@ -15,6 +15,7 @@ use crate::alerts;
 use crate::chronicle::Chronicle;
 use crate::deploy::Deployer;
 use crate::monitoring::{Counters, LatencyBoard};
+use crate::stops::Causes;
 use crate::told::{Equity, Told, What};
 use crate::view::{ServiceState, View};
 
@@ -76,8 +77,8 @@ impl Service {
                     .into_iter()
                     .collect()
             }
-            What::Control(scope, level) => {
-                let control = self.control(ts, *scope, *level);
+            What::Control(scope, level, causes) => {
+                let control = self.control(ts, *scope, *level, causes.words());
                 control
                     .map(|control| {
                         chronicle.control(control.clone());
@@ -86,7 +87,10 @@ impl Service {
                     .into_iter()
                     .collect()
             }
-            What::Alert(alert) => vec![Telemetry::Alert(alerts::told(*alert))],
+            What::Alert(alert) => {
+                chronicle.holds.alerted(*alert);
+                vec![Telemetry::Alert(alerts::told(*alert))]
+            }
             What::Activated(slot) => {
                 let active = slot
                     .active
@@ -129,7 +133,7 @@ impl Service {
             state: state(view.state),
             slots: view.slots.iter().map(slot).collect(),
             venues: chronicle.venues(),
-            controls: chronicle.controls(),
+            controls: self.controls(view, chronicle),
             journal: Some(JournalStatus {
                 records: self.counters.record_records.get(),
                 bytes: self.counters.record_bytes.get(),
@@ -180,8 +184,23 @@ impl Service {
         }
     }
 
+    /// What is latched, then what holds slots beside it.
+    fn controls(&self, view: &View, chronicle: &Chronicle) -> Vec<Control> {
+        let held = chronicle.holds.reasons(view);
+        let held = held.filter_map(|(slot, since, reason)| {
+            self.control(since, engine::Scope::Slot(slot.slot), slot.control, Some(reason))
+        });
+        chronicle.controls().into_iter().chain(held).collect()
+    }
+
     /// `None` for a scope that nobody outside can name.
-    fn control(&self, ts: Timestamp, scope: engine::Scope, new: engine::ControlLevel) -> Option<Control> {
+    fn control(
+        &self,
+        ts: Timestamp,
+        scope: engine::Scope,
+        new: engine::ControlLevel,
+        reason: Option<String>,
+    ) -> Option<Control> {
         let scope = match scope {
             engine::Scope::All => messaging::Scope::All,
             engine::Scope::Venue(venue) => messaging::Scope::Venue(venue),
@@ -193,15 +212,19 @@ impl Service {
             scope,
             level: level(new),
             since: ts,
-            reason: None,
+            reason,
         })
     }
 
     /// Controls that an earlier life left latched.
     pub(crate) fn inherit(&self, view: &View, chronicle: &mut Chronicle) {
-        for latch in &view.latches {
-            if let Some(mut control) = self.control(view.now, latch.scope, latch.level) {
-                control.reason = Some(format!("{:?}, latched in an earlier life", latch.cause));
+        let latches = || view.latches.iter().copied();
+        for latch in latches() {
+            let own = latches().filter(|other| other.scope == latch.scope);
+            let level = own.map(|other| other.level).max().unwrap_or(latch.level);
+            let causes = Causes::of(latches(), latch.scope, level).words();
+            let reason = causes.map(|words| format!("{words}, latched in an earlier life"));
+            if let Some(control) = self.control(view.now, latch.scope, level, reason) {
                 chronicle.control(control);
             }
         }

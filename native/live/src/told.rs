@@ -19,6 +19,7 @@ use engine::{
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::monitoring::Counters;
+use crate::stops::Causes;
 use crate::view::View;
 
 /// Things that may wait to be told.
@@ -54,7 +55,8 @@ pub(crate) enum What {
     /// A position, and its slot and account after it.
     Position(PositionUpdate, SlotSnapshot, Equity),
     Signal(Signal, Option<BundleDigest>),
-    Control(Scope, ControlLevel),
+    /// A control changed, and what latched it.
+    Control(Scope, ControlLevel, Causes),
     Alert(Alert),
     /// A bundle took its slot over.
     Activated(SlotSnapshot),
@@ -134,7 +136,9 @@ impl Teller {
                 let running = slot(signal.slot).and_then(|slot| slot.active);
                 What::Signal(signal, running)
             }
-            Action::Control { scope, level } => What::Control(scope, level),
+            Action::Control { scope, level } => {
+                What::Control(scope, level, Causes::of(engine.latches(), scope, level))
+            }
             Action::Alert(alert) => What::Alert(alert),
             Action::BundleActivated { slot: id, .. } => match slot(id) {
                 Some(slot) => What::Activated(slot),

@@ -140,6 +140,39 @@ fn kinds(reader: &mut RingReader) -> Vec<u16> {
     }
 }
 
+/// Clients that a kill must not wait for.
+const SILENT_CLIENTS: usize = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_who_say_nothing_delay_no_kill() {
+    let mut bench = Bench::start().await;
+    bench.until_ready().await;
+    let control = endpoint(&bench, "control");
+    let answer = tokio::task::block_in_place(|| {
+        let mut silent = Vec::new();
+        for number in 0..SILENT_CLIENTS {
+            let mut client = UnixStream::connect(&control).unwrap();
+            if number % 2 == 0 {
+                // The front of a line that never ends.
+                client.write_all(b"kil").unwrap();
+            }
+            silent.push(client);
+        }
+        let answer = ask(&control, "kill");
+        // Nobody had to be let go first: the one that came just before still has its time.
+        let last = silent.last_mut().unwrap();
+        last.set_nonblocking(true).unwrap();
+        let still_heard = last.read(&mut [0; 1]).map_err(|error| error.kind());
+        assert_eq!(still_heard, Err(std::io::ErrorKind::WouldBlock));
+        answer
+    });
+    assert_eq!(
+        (answer["stopped"].as_bool(), answer["latched"].as_bool()),
+        (Some(true), Some(true))
+    );
+    drop(bench.drain().await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_by_the_second_path_stops_cancels_and_latches() {
     let mut bench = Bench::start().await;
@@ -174,6 +207,11 @@ async fn a_kill_by_the_second_path_stops_cancels_and_latches() {
     assert_eq!(
         (answer["stopped"].as_bool(), answer["latched"].as_bool()),
         (Some(true), Some(true))
+    );
+    assert_eq!(
+        bench.service.counters().commands.get(),
+        1,
+        "a question of state is none"
     );
     bench
         .until_seen(Seen::Control(Scope::All, ControlLevel::Killed))

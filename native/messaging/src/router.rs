@@ -112,6 +112,11 @@ impl CommandServer {
         self.instruments = instruments;
     }
 
+    /// New keys to obey. What a key had reached is remembered, and a command that is under way goes on.
+    pub fn set_keyring(&mut self, keyring: Keyring) {
+        self.verifier.set_keyring(keyring);
+    }
+
     /// Messages since the start.
     pub const fn counts(&self) -> ServerCounts {
         self.counts

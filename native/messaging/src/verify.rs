@@ -68,6 +68,11 @@ impl Verifier {
         Ok(verifier)
     }
 
+    /// New keys to obey; the counters of those that come back are still known.
+    pub fn set_keyring(&mut self, keyring: Keyring) {
+        self.keyring = keyring;
+    }
+
     /// The service it judges for.
     #[must_use]
     pub fn instance(&self) -> &str {

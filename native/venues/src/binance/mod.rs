@@ -1,4 +1,5 @@
-//! Binance spot: REST, market streams, and the account's stream over the WebSocket API.
+//! Binance: REST, market streams and the account's stream over the WebSocket API for spot; market streams for USD-M
+//! futures.
 
 mod account;
 mod gateway;
@@ -16,7 +17,7 @@ mod sign;
 
 pub use account::{AccountData, AccountEvent, AccountFeed, AccountStatistics, EmitAccount};
 pub use gateway::{Gateway, UnknownOrder};
-pub use market_data::{MarketData, MarketStatistics};
+pub use market_data::{FuturesMarketData, MarketData, MarketStatistics};
 pub use market_feed::{MarketFeed, SnapshotRequester};
 pub use orders::{AccountTrade, OrderView};
 pub use rest::{BARS_MAX, BODY_BYTES_MAX, RestClient};

@@ -15,6 +15,7 @@ struct Entry {
     ts_event: Timestamp,
     first_update_id: u64,
     last_update_id: u64,
+    previous_update_id: Option<u64>,
     // Where its levels lie: bids from `start`, asks from `middle` to `end`.
     start: usize,
     middle: usize,
@@ -44,6 +45,7 @@ impl DiffBuffer {
             ts_event: diff.ts_event,
             first_update_id: diff.first_update_id,
             last_update_id: diff.last_update_id,
+            previous_update_id: diff.previous_update_id,
             start,
             middle: start + diff.bids.len(),
             end: start + more,
@@ -51,19 +53,11 @@ impl DiffBuffer {
         true
     }
 
-    /// Drops the changes at the front that end at or before `update_id`; how many.
-    pub(super) fn drop_until(&mut self, update_id: u64) -> u64 {
-        let kept = &self.entries[self.dropped..];
-        let stale = kept
-            .iter()
-            .take_while(|entry| entry.last_update_id <= update_id)
-            .count();
+    /// Drops the changes at the front for which `is_stale` holds; how many.
+    pub(super) fn drop_while(&mut self, is_stale: impl Fn(&Diff<'_>) -> bool) -> u64 {
+        let stale = self.iter().take_while(is_stale).count();
         self.dropped += stale;
         stale as u64
-    }
-
-    pub(super) fn first_update_id(&self) -> Option<u64> {
-        self.entries.get(self.dropped).map(|entry| entry.first_update_id)
     }
 
     pub(super) fn last_update_id(&self) -> Option<u64> {
@@ -87,6 +81,7 @@ impl DiffBuffer {
             ts_event: entry.ts_event,
             first_update_id: entry.first_update_id,
             last_update_id: entry.last_update_id,
+            previous_update_id: entry.previous_update_id,
             bids: &self.levels[entry.start..entry.middle],
             asks: &self.levels[entry.middle..entry.end],
         })

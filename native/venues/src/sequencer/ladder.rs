@@ -47,14 +47,14 @@ impl Ladder {
         }
     }
 
-    pub(super) fn apply(&mut self, levels: &[Level]) {
-        for &level in levels {
-            self.set(level);
-        }
+    /// Sets each level; how many removals named one that is not there.
+    pub(super) fn apply(&mut self, levels: &[Level]) -> u64 {
+        levels.iter().map(|&level| u64::from(!self.set(level))).sum()
     }
 
-    /// Sets the quantity of a price; zero removes it, and removing what is not there is normal.
-    fn set(&mut self, level: Level) {
+    /// Sets the quantity of a price; zero removes it. Whether there was something to set or to remove: removing what is
+    /// not there is normal.
+    fn set(&mut self, level: Level) -> bool {
         let at = self.position(level.price);
         let is_there = self
             .levels
@@ -65,9 +65,10 @@ impl Ladder {
                 self.levels.remove(at);
             }
             (true, false) => self.levels[at].quantity = level.quantity,
-            (false, true) => {}
+            (false, true) => return false,
             (false, false) => self.insert(at, level),
         }
+        true
     }
 
     fn insert(&mut self, at: usize, level: Level) {

@@ -7,23 +7,11 @@
 //! stream of best prices whenever both speak of the same update. What fails is told at once
 //! ([`BookInvalidReason`]), and a new snapshot is asked for.
 //!
-//! The venue's steps for Binance spot, in our words (spot API documentation, "How to manage a local order
-//! book correctly", 2026-07), are cited below as S1 to S7:
-//! - S1: open the stream of changes.
-//! - S2: keep the changes that arrive; note the first number (`U`) of the first.
-//! - S3: ask for a snapshot over REST.
-//! - S4: a snapshot whose number lies before that first number is too old: ask again.
-//! - S5: drop kept changes that end (`u`) at or before the snapshot's number; the snapshot's number must
-//!   then lie within the first change that remains.
-//! - S6: the book is the snapshot; its number is the book's number.
-//! - S7: apply each change: one that ends at or before the book's number is ignored; one that begins after
-//!   the book's number plus one shows a hole, start again at S2; otherwise set each level's quantity, remove
-//!   it at zero (also when it was not there), and take over the change's last number.
-//!
-//! The wire follows S5 in the form `U <= number + 1 <= u`: a change may begin right after the snapshot.
+//! How the numbers follow each other is the venue's [`SequenceRule`]; its steps are cited there and below.
 
 mod buffer;
 mod ladder;
+mod rule;
 
 use std::collections::VecDeque;
 
@@ -35,6 +23,8 @@ use buffer::DiffBuffer;
 pub use buffer::{BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX};
 pub use ladder::LADDER_LEVELS_MAX;
 use ladder::{Ladder, SideOfBook};
+pub use rule::SequenceRule;
+use rule::{Place, Position};
 
 /// Most best-price messages kept until the change they speak of arrives. The oldest is dropped first,
 /// which costs a comparison, never a false alarm.
@@ -49,6 +39,8 @@ pub struct Diff<'a> {
     pub first_update_id: u64,
     /// Number of its last update.
     pub last_update_id: u64,
+    /// Number of the last update of the change before it, where the venue says it.
+    pub previous_update_id: Option<u64>,
     /// New quantities of bids; zero removes.
     pub bids: &'a [Level],
     /// New quantities of asks; zero removes.
@@ -101,14 +93,15 @@ pub struct SequencerStatistics {
 enum State {
     /// Waiting for a snapshot; changes are kept.
     Waiting,
-    /// The book stands at this update number.
-    Synchronized(u64),
+    /// The book stands here.
+    Synchronized(Position),
 }
 
 /// The sequencer of one instrument's book.
 #[derive(Debug)]
 pub struct Sequencer {
     instrument: InstrumentId,
+    rule: SequenceRule,
     state: State,
     wants_snapshot: bool,
     bids: Ladder,
@@ -124,9 +117,10 @@ pub type Emit<'e> = dyn FnMut(MarketEvent<'_>) + 'e;
 impl Sequencer {
     /// Not synchronized, and not yet asking: call [`Self::on_connected`] when the stream is open.
     #[must_use]
-    pub fn new(instrument: InstrumentId) -> Self {
+    pub fn new(instrument: InstrumentId, rule: SequenceRule) -> Self {
         Self {
             instrument,
+            rule,
             state: State::Waiting,
             wants_snapshot: false,
             bids: Ladder::new(SideOfBook::Bids),
@@ -166,7 +160,7 @@ impl Sequencer {
         std::mem::take(&mut self.wants_snapshot)
     }
 
-    /// The stream is open (S1): changes may come, a snapshot is wanted (S3).
+    /// The stream is open (S1, F1): changes may come, a snapshot is wanted (S3, F3).
     pub fn on_connected(&mut self) {
         self.kept.clear();
         self.best.clear();
@@ -193,21 +187,24 @@ impl Sequencer {
 
     /// A change of the book.
     pub fn on_diff(&mut self, diff: &Diff<'_>, emit: &mut Emit<'_>) {
-        let State::Synchronized(book_number) = self.state else {
+        let State::Synchronized(position) = self.state else {
             self.keep(diff);
             return;
         };
-        // S7: old news.
-        if diff.last_update_id <= book_number {
-            self.statistics.diffs_stale += 1;
-            return;
-        }
-        // S7: a hole.
-        if diff.first_update_id > book_number.saturating_add(1) {
-            self.statistics.gaps += 1;
-            self.invalidate(BookInvalidReason::Gap, emit);
-            self.keep(diff);
-            return;
+        match self.rule.place(diff, position) {
+            Place::Next => {}
+            // S7, F4: old news.
+            Place::Stale => {
+                self.statistics.diffs_stale += 1;
+                return;
+            }
+            // S7, F6: a hole.
+            Place::BehindGap => {
+                self.statistics.gaps += 1;
+                self.invalidate(BookInvalidReason::Gap, emit);
+                self.keep(diff);
+                return;
+            }
         }
         if let Err(reason) = self.apply(diff) {
             self.invalidate(reason, emit);
@@ -230,13 +227,18 @@ impl Sequencer {
             self.statistics.snapshots_refused += 1;
             return;
         }
-        // S5: what the snapshot already holds.
-        self.statistics.diffs_stale += self.kept.drop_until(last_update_id);
-        // S4: too old for the first change kept.
+        let rule = self.rule;
+        let position = Position::snapshot(last_update_id);
+        // S5, F4: what the snapshot already holds.
+        self.statistics.diffs_stale += self
+            .kept
+            .drop_while(|diff| rule.place(diff, position) == Place::Stale);
+        // S4, F5: too old for the first change kept.
         let too_old = self
             .kept
-            .first_update_id()
-            .is_some_and(|first| first > last_update_id.saturating_add(1));
+            .iter()
+            .next()
+            .is_some_and(|diff| rule.place(&diff, position) == Place::BehindGap);
         self.bids.replace(bids);
         self.asks.replace(asks);
         if too_old || self.is_crossed() || self.check_best_until(last_update_id).is_err() {
@@ -247,7 +249,7 @@ impl Sequencer {
             return;
         }
         // S6.
-        self.state = State::Synchronized(last_update_id);
+        self.state = State::Synchronized(position);
         self.wants_snapshot = false;
         self.statistics.snapshots_applied += 1;
         emit(MarketEvent::Book(BookUpdate {
@@ -263,14 +265,14 @@ impl Sequencer {
 
     /// The best level after one update, from the independent stream.
     pub fn on_best(&mut self, best: BestLevels, emit: &mut Emit<'_>) {
-        if let State::Synchronized(book_number) = self.state {
-            if best.update_id == book_number {
+        if let State::Synchronized(position) = self.state {
+            if best.update_id == position.number {
                 if let Err(reason) = self.compare(&best) {
                     self.invalidate(reason, emit);
                 }
                 return;
             }
-            if best.update_id < book_number {
+            if best.update_id < position.number {
                 return;
             }
         }
@@ -302,11 +304,10 @@ impl Sequencer {
         }
     }
 
-    /// S7: sets the levels, then checks what numbers cannot prove.
+    /// S7, F7 to F9: sets the levels, then checks what numbers cannot prove.
     fn apply(&mut self, diff: &Diff<'_>) -> Result<(), BookInvalidReason> {
-        self.bids.apply(diff.bids);
-        self.asks.apply(diff.asks);
-        self.state = State::Synchronized(diff.last_update_id);
+        self.statistics.unknown_deletes += self.bids.apply(diff.bids) + self.asks.apply(diff.asks);
+        self.state = State::Synchronized(Position::change(diff.last_update_id));
         if self.is_crossed() {
             self.statistics.crossed += 1;
             return Err(BookInvalidReason::Crossed);
@@ -346,18 +347,21 @@ impl Sequencer {
         }
     }
 
-    /// S2: keeps a change for the snapshot to come.
+    /// S2, F2: keeps a change for the snapshot to come.
     fn keep(&mut self, diff: &Diff<'_>) {
         if let Some(last) = self.kept.last_update_id() {
-            if diff.last_update_id <= last {
-                self.statistics.diffs_stale += 1;
-                return;
-            }
-            if diff.first_update_id > last.saturating_add(1) {
+            match self.rule.place(diff, Position::change(last)) {
+                Place::Next => {}
+                Place::Stale => {
+                    self.statistics.diffs_stale += 1;
+                    return;
+                }
                 // A hole among the kept changes: only those after it can continue a snapshot.
-                self.statistics.gaps += 1;
-                self.kept.clear();
-                self.wants_snapshot = true;
+                Place::BehindGap => {
+                    self.statistics.gaps += 1;
+                    self.kept.clear();
+                    self.wants_snapshot = true;
+                }
             }
         }
         if !self.kept.push(diff) {

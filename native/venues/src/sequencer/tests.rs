@@ -65,7 +65,11 @@ struct Case {
 
 impl Case {
     fn connected() -> Self {
-        let mut sequencer = Sequencer::new(InstrumentId(0));
+        Self::connected_by(SequenceRule::BinanceSpot)
+    }
+
+    fn connected_by(rule: SequenceRule) -> Self {
+        let mut sequencer = Sequencer::new(InstrumentId(0), rule);
         sequencer.on_connected();
         Self {
             sequencer,
@@ -83,10 +87,21 @@ impl Case {
     }
 
     fn diff(&mut self, first: u64, last: u64, bids: &[Level], asks: &[Level]) {
+        self.change((None, first, last), bids, asks);
+    }
+
+    /// A change by the numbers `(pu, U, u)`.
+    fn change(
+        &mut self,
+        (previous_update_id, first_update_id, last_update_id): (Option<u64>, u64, u64),
+        bids: &[Level],
+        asks: &[Level],
+    ) {
         let diff = Diff {
             ts_event: TS,
-            first_update_id: first,
-            last_update_id: last,
+            first_update_id,
+            last_update_id,
+            previous_update_id,
             bids,
             asks,
         };
@@ -168,6 +183,95 @@ fn duplicates_and_reordered_changes_do_nothing() {
     assert_eq!(case.seen.update_ids, [10, 12]);
     assert_eq!(case.sequencer.statistics().diffs_stale, 2);
     assert_eq!(case.seen.bids, BTreeMap::from([(99, 1), (100, 10)]));
+}
+
+/// A futures sequencer with these changes `(pu, U, u)` kept.
+fn futures(kept: &[(u64, u64, u64)]) -> Case {
+    let mut case = Case::connected_by(SequenceRule::BinanceFutures);
+    for &(previous, first, last) in kept {
+        case.change((Some(previous), first, last), &[level(90, 1)], &[]);
+    }
+    case
+}
+
+fn futures_snapshot(case: &mut Case, number: u64) -> bool {
+    case.snapshot(number, &[level(100, 2)], &[level(101, 2)]);
+    case.sequencer.is_synchronized()
+}
+
+#[test]
+fn a_futures_snapshot_that_ends_exactly_where_a_change_does_synchronizes() {
+    // Numbers of futures skip: what follows 20 begins at 25, and by the spot rule nothing ever continues 20.
+    let changes = [(5, 8, 10), (10, 14, 20), (20, 25, 30)];
+    let mut case = futures(&changes);
+    assert!(futures_snapshot(&mut case, 20));
+    assert_eq!(case.seen.update_ids, [20, 20, 30]);
+    assert_eq!(case.sequencer.statistics().diffs_stale, 1);
+
+    let mut spot = Case::connected();
+    spot.change((None, 25, 30), &[], &[]);
+    spot.snapshot(20, &[level(100, 2)], &[level(101, 2)]);
+    assert!(!spot.sequencer.is_synchronized(), "the other rule tells it apart");
+}
+
+#[test]
+fn a_futures_snapshot_within_a_change_synchronizes_and_one_before_is_refused() {
+    let mut case = futures(&[(5, 8, 10), (10, 14, 20)]);
+    assert!(futures_snapshot(&mut case, 16));
+    assert_eq!(case.seen.update_ids, [16, 20]);
+
+    let mut early = futures(&[(10, 14, 20)]);
+    assert!(!futures_snapshot(&mut early, 12), "12 lies in no change");
+    assert_eq!(early.sequencer.statistics().snapshots_refused, 1);
+    assert!(early.sequencer.take_snapshot_request());
+    assert!(futures_snapshot(&mut early, 14));
+}
+
+#[test]
+fn a_first_futures_change_may_name_the_snapshot_itself() {
+    let mut case = futures(&[]);
+    assert!(futures_snapshot(&mut case, 20));
+    case.change((Some(20), 25, 30), &[level(99, 1)], &[]);
+    assert_eq!(case.seen.update_ids, [20, 30]);
+
+    let mut hole = futures(&[]);
+    assert!(futures_snapshot(&mut hole, 20));
+    hole.change((Some(22), 25, 30), &[], &[]);
+    hole.expect_invalid(BookInvalidReason::Gap);
+}
+
+#[test]
+fn a_futures_change_must_name_the_end_of_the_one_before() {
+    let mut case = futures(&[(10, 14, 20)]);
+    assert!(futures_snapshot(&mut case, 16));
+    case.change((Some(20), 27, 30), &[level(99, 1)], &[]);
+    case.change((Some(20), 27, 30), &[level(98, 1)], &[]);
+    assert_eq!(case.seen.update_ids, [16, 20, 30], "a repetition is ignored");
+    // By the spot rule this one would do: it begins right after 30.
+    case.change((Some(29), 31, 40), &[], &[]);
+    case.expect_invalid(BookInvalidReason::Gap);
+    assert_eq!(case.sequencer.statistics().gaps, 1);
+}
+
+#[test]
+fn a_hole_among_kept_futures_changes_keeps_only_what_follows() {
+    let mut case = futures(&[(5, 8, 10), (12, 14, 20)]);
+    assert_eq!(case.sequencer.statistics().gaps, 1);
+    assert!(futures_snapshot(&mut case, 15));
+    assert_eq!(case.seen.update_ids, [15, 20]);
+}
+
+#[test]
+fn a_removal_of_what_is_not_there_is_counted_and_tolerated() {
+    let mut case = Case::synchronized();
+    case.diff(
+        11,
+        11,
+        &[level(97, 0), level(100, 0)],
+        &[level(105, 0), level(101, 3)],
+    );
+    assert!(case.sequencer.is_synchronized());
+    assert_eq!(case.sequencer.statistics().unknown_deletes, 2);
 }
 
 #[test]
@@ -313,9 +417,10 @@ proptest! {
         sizes in prop::collection::vec(1usize..6, 120),
         fates in prop::collection::vec(fate(), 120),
         snapshot_delays in prop::collection::vec(0usize..4, 120),
+        rule in prop::sample::select(vec![SequenceRule::BinanceSpot, SequenceRule::BinanceFutures]),
     ) {
         let mut books: Vec<(Side, Side)> = vec![Default::default()];
-        let mut case = Case::connected();
+        let mut case = Case::connected_by(rule);
         let mut pending: Option<(usize, usize)> = None;
         let mut done = 0;
         for step in 0..120 {
@@ -339,7 +444,8 @@ proptest! {
                 Fate::ArrivesTwice => 2,
             };
             for _ in 0..times {
-                case.diff(first, done as u64, &changed(true), &changed(false));
+                let numbers = (Some(first - 1), first, done as u64);
+                case.change(numbers, &changed(true), &changed(false));
             }
             // A snapshot shows the book when it was asked for and arrives some messages later.
             if pending.is_none() && case.sequencer.take_snapshot_request() {

@@ -61,6 +61,12 @@ pub(crate) fn session() -> Option<Session> {
     Some(Session(bytes))
 }
 
+/// Six minutes of USD-M futures BTCUSDT on the combined stream; `None`, with a line that says so, where it is absent.
+pub(crate) fn futures_session() -> Option<Session> {
+    let folder = folder("ws_binance_usdm_btcusdt_20240808")?;
+    Some(Session(unpacked(&folder.join("btcusdt_20240808.gz"))))
+}
+
 /// A recorded answer of `exchangeInfo` with all symbols of its day.
 pub(crate) fn exchange_info() -> Option<Vec<u8>> {
     let folder = folder("rest_exchange_info")?;

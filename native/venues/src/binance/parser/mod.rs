@@ -26,17 +26,30 @@ pub const MESSAGE_LEVELS_MAX: usize = 10_000;
 /// A symbol as the venue writes it.
 pub type Symbol = Text<24>;
 
+/// Which of the venue's market wires. They share their words and differ in their fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Spot.
+    #[default]
+    Spot,
+    /// USD-M futures: every message bears the time of the matching engine (`T`), a change names the end of the one before
+    /// it (`pu`), a trade says how it came about (`X`).
+    Futures,
+}
+
 /// A change of the book (`depthUpdate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DepthMessage<'a> {
     /// Whose book.
     pub symbol: Symbol,
-    /// Venue time (`E`).
+    /// Venue time: of the matching engine (`T`) where it is sent, else of the message (`E`).
     pub ts_event: Timestamp,
     /// Number of the first update in it (`U`).
     pub first_update_id: u64,
     /// Number of the last update in it (`u`), not below the first.
     pub last_update_id: u64,
+    /// Number of the last update in the message before it (`pu`); futures only.
+    pub previous_update_id: Option<u64>,
     /// Bids (`b`): positive prices, quantities not negative.
     pub bids: &'a [Level],
     /// Asks (`a`), likewise.
@@ -76,6 +89,8 @@ pub struct TradeMessage {
 pub struct TickerMessage {
     /// Whose book.
     pub symbol: Symbol,
+    /// Venue time (`T`); futures only.
+    pub ts_event: Option<Timestamp>,
     /// Number of the update that made it so.
     pub update_id: u64,
     /// Best bid.
@@ -91,6 +106,13 @@ pub enum StreamMessageBody<'a> {
     Depth(DepthMessage<'a>),
     /// A trade.
     Trade(TradeMessage),
+    /// A number of the tape under which nothing traded: price and quantity are zero (futures, `X` other than `MARKET`).
+    EmptyTrade {
+        /// On whose tape.
+        symbol: Symbol,
+        /// The number.
+        trade_id: TradeId,
+    },
     /// Best bid and ask.
     Ticker(TickerMessage),
     /// The server will close this connection soon.
@@ -102,6 +124,7 @@ pub enum StreamMessageBody<'a> {
 /// A reader with reused buffers.
 #[derive(Debug, Default)]
 pub struct Parser {
+    dialect: Dialect,
     bids: Vec<Level>,
     asks: Vec<Level>,
     scanned: u64,
@@ -109,10 +132,19 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// With empty buffers; they grow to the largest message seen.
+    /// For the spot wire, with empty buffers; they grow to the largest message seen.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For either wire.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..Self::default()
+        }
     }
 
     /// How many messages the scanner read, and how many the slow reader had to.
@@ -126,13 +158,13 @@ impl Parser {
     /// # Errors
     /// [`ParseError`] when it is not a message of the venue; nothing panics, whatever the bytes.
     pub fn stream_message(&mut self, frame: &[u8]) -> Result<StreamMessageBody<'_>, ParseError> {
-        let scanned = scan::stream_message(frame, &mut self.bids, &mut self.asks);
+        let scanned = scan::stream_message(self.dialect, frame, &mut self.bids, &mut self.asks);
         let head = if let Some(head) = scanned {
             self.scanned += 1;
             head
         } else {
             self.fallbacks += 1;
-            slow::stream_message(frame, &mut self.bids, &mut self.asks)?
+            slow::stream_message(self.dialect, frame, &mut self.bids, &mut self.asks)?
         };
         Ok(self.with_levels(head))
     }
@@ -142,7 +174,7 @@ impl Parser {
     /// # Errors
     /// [`ParseError`] when it is not one.
     pub fn snapshot(&mut self, body: &[u8]) -> Result<SnapshotMessage<'_>, ParseError> {
-        let scanned = scan::snapshot(body, &mut self.bids, &mut self.asks);
+        let scanned = scan::snapshot(self.dialect, body, &mut self.bids, &mut self.asks);
         let last_update_id = if let Some(id) = scanned {
             self.scanned += 1;
             id
@@ -177,10 +209,12 @@ impl Parser {
                 ts_event: depth.ts_event,
                 first_update_id: depth.first_update_id,
                 last_update_id: depth.last_update_id,
+                previous_update_id: depth.previous_update_id,
                 bids: &self.bids,
                 asks: &self.asks,
             }),
             Head::Trade(trade) => StreamMessageBody::Trade(trade),
+            Head::EmptyTrade { symbol, trade_id } => StreamMessageBody::EmptyTrade { symbol, trade_id },
             Head::Ticker(ticker) => StreamMessageBody::Ticker(ticker),
             Head::ServerShutdown => StreamMessageBody::ServerShutdown,
             Head::Other => StreamMessageBody::Other,
@@ -195,6 +229,7 @@ struct DepthHead {
     ts_event: Timestamp,
     first_update_id: u64,
     last_update_id: u64,
+    previous_update_id: Option<u64>,
 }
 
 /// What both readers produce.
@@ -202,9 +237,18 @@ struct DepthHead {
 enum Head {
     Depth(DepthHead),
     Trade(TradeMessage),
+    EmptyTrade { symbol: Symbol, trade_id: TradeId },
     Ticker(TickerMessage),
     ServerShutdown,
     Other,
+}
+
+/// Whether a combined stream's name is of best levels at intervals (`btcusdt@depth20@100ms`): on the futures wire they
+/// look like changes of the book, and are none.
+fn is_partial_depth(stream: &[u8]) -> bool {
+    const MARK: &[u8] = b"@depth";
+    let place = stream.windows(MARK.len()).position(|window| window == MARK);
+    place.is_some_and(|place| stream.get(place + MARK.len()).is_some_and(u8::is_ascii_digit))
 }
 
 /// Milliseconds of the venue as a time; beyond the year 2262 saturates.
@@ -228,12 +272,15 @@ mod rule {
     }
 
     pub(super) fn depth(head: DepthHead) -> Result<DepthHead, ParseError> {
-        if head.first_update_id <= head.last_update_id {
+        let rises = head
+            .previous_update_id
+            .is_none_or(|previous| previous < head.last_update_id);
+        if rises && head.first_update_id <= head.last_update_id {
             Ok(head)
         } else {
             Err(ParseError::Value {
                 field: "U",
-                problem: "the first update id is above the last one",
+                problem: "update ids do not rise: `pu`, `U`, `u`",
             })
         }
     }

@@ -3,10 +3,28 @@
 
 use domain::{Level, Price, Quantity, SCALE, Side, TradeId};
 
-use super::{DepthHead, Head, MESSAGE_LEVELS_MAX, Symbol, TickerMessage, TradeMessage, rule, timestamp};
+use super::{
+    DepthHead, Dialect, Head, MESSAGE_LEVELS_MAX, Symbol, TickerMessage, TradeMessage, is_partial_depth,
+    rule, timestamp,
+};
 
 /// Whole digits read without an overflow check: 9,999,999,999 at scale 1e-8 fits in 63 bits.
 const WHOLE_DIGITS_FAST: usize = 10;
+
+/// Digits behind the point at scale 1e-8.
+const FRACTION_DIGITS: usize = 8;
+
+const TENS: [u64; FRACTION_DIGITS + 1] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
 
 /// A position in the bytes. Every method consumes what it names, or returns `None`.
 pub(crate) struct Cursor<'a> {
@@ -58,6 +76,14 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
+    pub(crate) fn boolean(&mut self) -> Option<bool> {
+        if self.literal(b"true").is_some() {
+            return Some(true);
+        }
+        self.literal(b"false")?;
+        Some(false)
+    }
+
     /// The inside of a JSON string without escapes, printable ASCII, and its closing quote.
     pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.rest.iter().position(|&byte| byte == b'"')?;
@@ -102,7 +128,7 @@ impl<'a> Cursor<'a> {
 
     /// A decimal number inside a JSON string, and its closing quote: units of 1e-8.
     pub(crate) fn fixed(&mut self) -> Option<i64> {
-        if let Some((units, used)) = fixed_fast(self.rest) {
+        if let Some((units, used)) = fixed_fast(self.rest).or_else(|| fixed_short(self.rest)) {
             self.rest = &self.rest[used..];
             return Some(units);
         }
@@ -167,6 +193,28 @@ fn fixed_fast(bytes: &[u8]) -> Option<(i64, usize)> {
     Some((i64::try_from(units).ok()?, at + 10))
 }
 
+/// Reads `digits.d"` with one to seven digits behind the point, as futures and other venues write numbers; likewise.
+fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
+    let mut units = 0_u64;
+    let mut point = None;
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            digit @ b'0'..=b'9' if at <= WHOLE_DIGITS_FAST + FRACTION_DIGITS => {
+                units = units * 10 + u64::from(digit - b'0');
+            }
+            b'.' if point.is_none() && (1..=WHOLE_DIGITS_FAST).contains(&at) => point = Some(at),
+            b'"' => break,
+            _ => return None,
+        }
+        at += 1;
+    }
+    let digits = at - point? - 1;
+    let missing = FRACTION_DIGITS.checked_sub(digits).filter(|_| digits > 0)?;
+    let units = units.checked_mul(TENS[missing])?;
+    Some((i64::try_from(units).ok()?, at + 1))
+}
+
 /// Eight ASCII digits, first digit in the lowest byte, as a number; `None` when one is not a digit.
 ///
 /// The digits are checked and combined in one register (pairs, then fours, then eight): see
@@ -185,19 +233,32 @@ const fn eight_digits(word: u64) -> Option<u64> {
 }
 
 /// Reads a message of a market stream, raw or enveloped.
-pub(super) fn stream_message(frame: &[u8], bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<Head> {
+pub(super) fn stream_message(
+    dialect: Dialect,
+    frame: &[u8],
+    bids: &mut Vec<Level>,
+    asks: &mut Vec<Level>,
+) -> Option<Head> {
     let mut cursor = Cursor::new(frame);
     let enveloped = cursor.literal(br#"{"stream":""#).is_some();
+    let mut stream: &[u8] = b"";
     if enveloped {
-        cursor.text()?;
+        stream = cursor.text()?;
         cursor.literal(br#","data":"#)?;
     }
+    let ticker_start: &[u8] = match dialect {
+        Dialect::Spot => br#"{"u":"#,
+        Dialect::Futures => br#"{"e":"bookTicker","u":"#,
+    };
     let head = if cursor.literal(br#"{"e":"depthUpdate","E":"#).is_some() {
-        Head::Depth(depth(&mut cursor, bids, asks)?)
-    } else if cursor.literal(br#"{"u":"#).is_some() {
-        Head::Ticker(ticker(&mut cursor)?)
+        if dialect == Dialect::Futures && is_partial_depth(stream) {
+            return None;
+        }
+        Head::Depth(depth(dialect, &mut cursor, bids, asks)?)
+    } else if cursor.literal(ticker_start).is_some() {
+        Head::Ticker(ticker(dialect, &mut cursor)?)
     } else if cursor.literal(br#"{"e":"trade","E":"#).is_some() {
-        Head::Trade(trade(&mut cursor)?)
+        Head::Trade(trade(dialect, &mut cursor)?)
     } else {
         return None;
     };
@@ -207,14 +268,28 @@ pub(super) fn stream_message(frame: &[u8], bids: &mut Vec<Level>, asks: &mut Vec
     cursor.is_at_end().then_some(head)
 }
 
-fn depth(cursor: &mut Cursor<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<DepthHead> {
-    let ts_event = timestamp(cursor.unsigned()?);
+fn depth(
+    dialect: Dialect,
+    cursor: &mut Cursor<'_>,
+    bids: &mut Vec<Level>,
+    asks: &mut Vec<Level>,
+) -> Option<DepthHead> {
+    let mut event_ms = cursor.unsigned()?;
+    if dialect == Dialect::Futures {
+        cursor.literal(br#","T":"#)?;
+        event_ms = cursor.unsigned()?;
+    }
     cursor.literal(br#","s":""#)?;
     let symbol = cursor.symbol()?;
     cursor.literal(br#","U":"#)?;
     let first_update_id = cursor.unsigned()?;
     cursor.literal(br#","u":"#)?;
     let last_update_id = cursor.unsigned()?;
+    let mut previous_update_id = None;
+    if dialect == Dialect::Futures {
+        cursor.literal(br#","pu":"#)?;
+        previous_update_id = Some(cursor.unsigned()?);
+    }
     cursor.literal(br#","b":["#)?;
     cursor.levels(bids)?;
     cursor.literal(br#","a":["#)?;
@@ -222,14 +297,15 @@ fn depth(cursor: &mut Cursor<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) 
     cursor.byte(b'}')?;
     rule::depth(DepthHead {
         symbol,
-        ts_event,
+        ts_event: timestamp(event_ms),
         first_update_id,
         last_update_id,
+        previous_update_id,
     })
     .ok()
 }
 
-fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
+fn ticker(dialect: Dialect, cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
     let update_id = cursor.unsigned()?;
     cursor.literal(br#","s":""#)?;
     let symbol = cursor.symbol()?;
@@ -241,6 +317,13 @@ fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
     let ask_price = cursor.fixed()?;
     cursor.literal(br#","A":""#)?;
     let ask_quantity = cursor.fixed()?;
+    let mut ts_event = None;
+    if dialect == Dialect::Futures {
+        cursor.literal(br#","T":"#)?;
+        ts_event = Some(timestamp(cursor.unsigned()?));
+        cursor.literal(br#","E":"#)?;
+        cursor.unsigned()?;
+    }
     cursor.byte(b'}')?;
     let level = |price, quantity| Level {
         price: Price::from_units(price),
@@ -248,6 +331,7 @@ fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
     };
     rule::ticker(TickerMessage {
         symbol,
+        ts_event,
         update_id,
         bid: level(bid_price, bid_quantity),
         ask: level(ask_price, ask_quantity),
@@ -255,8 +339,12 @@ fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
     .ok()
 }
 
-fn trade(cursor: &mut Cursor<'_>) -> Option<TradeMessage> {
-    cursor.unsigned()?;
+fn trade(dialect: Dialect, cursor: &mut Cursor<'_>) -> Option<TradeMessage> {
+    let mut trade_ms = cursor.unsigned()?;
+    if dialect == Dialect::Futures {
+        cursor.literal(br#","T":"#)?;
+        trade_ms = cursor.unsigned()?;
+    }
     cursor.literal(br#","s":""#)?;
     let symbol = cursor.symbol()?;
     cursor.literal(br#","t":"#)?;
@@ -265,23 +353,26 @@ fn trade(cursor: &mut Cursor<'_>) -> Option<TradeMessage> {
     let price = Price::from_units(cursor.fixed()?);
     cursor.literal(br#","q":""#)?;
     let quantity = Quantity::from_units(cursor.fixed()?);
-    cursor.literal(br#","T":"#)?;
-    let ts_event = timestamp(cursor.unsigned()?);
+    match dialect {
+        Dialect::Spot => {
+            cursor.literal(br#","T":"#)?;
+            trade_ms = cursor.unsigned()?;
+        }
+        Dialect::Futures => {
+            cursor.literal(br#","X":""#)?;
+            cursor.text()?;
+        }
+    }
     cursor.literal(br#","m":"#)?;
-    let aggressor = if cursor.literal(b"true").is_some() {
-        Side::Sell
-    } else {
-        cursor.literal(b"false")?;
-        Side::Buy
-    };
+    let aggressor = if cursor.boolean()? { Side::Sell } else { Side::Buy };
     // `M` means nothing any more; the venue may stop sending it.
-    if cursor.literal(br#","M":"#).is_some() && cursor.literal(b"true").is_none() {
-        cursor.literal(b"false")?;
+    if dialect == Dialect::Spot && cursor.literal(br#","M":"#).is_some() {
+        cursor.boolean()?;
     }
     cursor.byte(b'}')?;
     rule::trade(TradeMessage {
         symbol,
-        ts_event,
+        ts_event: timestamp(trade_ms),
         trade_id,
         price,
         quantity,
@@ -291,10 +382,21 @@ fn trade(cursor: &mut Cursor<'_>) -> Option<TradeMessage> {
 }
 
 /// Reads the answer of REST `depth`: the number of its last update.
-pub(super) fn snapshot(body: &[u8], bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Option<u64> {
+pub(super) fn snapshot(
+    dialect: Dialect,
+    body: &[u8],
+    bids: &mut Vec<Level>,
+    asks: &mut Vec<Level>,
+) -> Option<u64> {
     let mut cursor = Cursor::new(body);
     cursor.literal(br#"{"lastUpdateId":"#)?;
     let last_update_id = cursor.unsigned()?;
+    if dialect == Dialect::Futures {
+        cursor.literal(br#","E":"#)?;
+        cursor.unsigned()?;
+        cursor.literal(br#","T":"#)?;
+        cursor.unsigned()?;
+    }
     cursor.literal(br#","bids":["#)?;
     cursor.levels(bids)?;
     cursor.literal(br#","asks":["#)?;
@@ -335,7 +437,13 @@ mod tests {
         assert_eq!(read(br#"12345678901.00000000""#), Some(1_234_567_890_100_000_000));
         assert_eq!(read(br#"1.0000000000""#), Some(100_000_000));
         assert_eq!(read(br#"1.000000001""#), None);
+        assert_eq!(read(br#"61837.6300""#), Some(6_183_763_000_000));
+        assert_eq!(read(br#"0.1""#), Some(10_000_000));
+        assert_eq!(read(br#"9999999999.9999999""#), Some(999_999_999_999_999_990));
+        assert_eq!(read(br#"61837.""#), None);
+        assert_eq!(read(br#"6.1.8""#), None);
         assert_eq!(read(br#".10000000""#), None);
+        assert_eq!(read(br#".1""#), None);
         assert_eq!(read(br#"1e5""#), None);
         assert_eq!(read(b"1.00000000"), None);
     }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    DepthHead, Head, MESSAGE_LEVELS_MAX, ParseError, Symbol, TickerMessage, TradeMessage, rule, timestamp,
+    DepthHead, Dialect, Head, MESSAGE_LEVELS_MAX, ParseError, Symbol, TickerMessage, TradeMessage,
+    is_partial_depth, rule, timestamp,
 };
 
 /// What tells one message from another.
@@ -21,6 +22,17 @@ struct Probe<'a> {
     e: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "B")]
     bid_quantity: Option<&'a RawValue>,
+}
+
+/// What futures add to each message, and spot may not be asked for.
+#[derive(Deserialize)]
+struct Futures<'a> {
+    #[serde(rename = "T")]
+    engine_ms: u64,
+    #[serde(rename = "pu", default)]
+    previous_update_id: Option<u64>,
+    #[serde(borrow, rename = "X", default)]
+    origin: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -84,53 +96,98 @@ struct Snapshot<'a> {
 
 /// Reads a message of a market stream, raw or enveloped.
 pub(super) fn stream_message(
+    dialect: Dialect,
     frame: &[u8],
     bids: &mut Vec<Level>,
     asks: &mut Vec<Level>,
 ) -> Result<Head, ParseError> {
     let probe: Probe<'_> = serde_json::from_slice(frame)?;
-    if let (Some(_), Some(data)) = (&probe.stream, probe.data) {
+    if let (Some(stream), Some(data)) = (&probe.stream, probe.data) {
+        if dialect == Dialect::Futures && is_partial_depth(stream.as_bytes()) {
+            return Ok(Head::Other);
+        }
         let data = data.get();
         let inner: Probe<'_> = serde_json::from_str(data)?;
-        return payload(data, &inner, bids, asks);
+        return payload(dialect, data, &inner, bids, asks);
     }
     // Valid JSON is valid UTF-8 only where it was looked at.
     let text = std::str::from_utf8(frame).map_err(|_| ParseError::Value {
         field: "",
         problem: "a message is UTF-8 text",
     })?;
-    payload(text, &probe, bids, asks)
+    payload(dialect, text, &probe, bids, asks)
 }
 
 fn payload(
+    dialect: Dialect,
     text: &str,
     probe: &Probe<'_>,
     bids: &mut Vec<Level>,
     asks: &mut Vec<Level>,
 ) -> Result<Head, ParseError> {
-    match probe.e.as_deref() {
-        Some("depthUpdate") => depth(&serde_json::from_str(text)?, bids, asks).map(Head::Depth),
-        Some("trade") => trade(&serde_json::from_str(text)?).map(Head::Trade),
-        Some("serverShutdown") => Ok(Head::ServerShutdown),
-        None if probe.bid_quantity.is_some() => ticker(&serde_json::from_str(text)?).map(Head::Ticker),
+    match (dialect, probe.e.as_deref()) {
+        (_, Some("depthUpdate")) => {
+            let mut head = depth(&serde_json::from_str(text)?, bids, asks)?;
+            if dialect == Dialect::Futures {
+                let futures: Futures<'_> = serde_json::from_str(text)?;
+                head.ts_event = timestamp(futures.engine_ms);
+                head.previous_update_id = Some(required(futures.previous_update_id, "pu")?);
+            }
+            rule::depth(head).map(Head::Depth)
+        }
+        (Dialect::Spot, Some("trade")) => {
+            let trade = trade(&serde_json::from_str(text)?)?;
+            rule::trade(trade).map(Head::Trade)
+        }
+        (Dialect::Futures, Some("trade")) => futures_trade(text),
+        (_, Some("serverShutdown")) => Ok(Head::ServerShutdown),
+        (Dialect::Spot, None) if probe.bid_quantity.is_some() => {
+            ticker(&serde_json::from_str(text)?).map(Head::Ticker)
+        }
+        (Dialect::Futures, Some("bookTicker")) => {
+            let futures: Futures<'_> = serde_json::from_str(text)?;
+            let mut ticker = ticker(&serde_json::from_str(text)?)?;
+            ticker.ts_event = Some(timestamp(futures.engine_ms));
+            Ok(Head::Ticker(ticker))
+        }
         _ => Ok(Head::Other),
     }
+}
+
+fn futures_trade(text: &str) -> Result<Head, ParseError> {
+    let futures: Futures<'_> = serde_json::from_str(text)?;
+    let origin = required(futures.origin, "X")?;
+    let trade = trade(&serde_json::from_str(text)?)?;
+    if origin != "MARKET" && trade.price.is_zero() && trade.quantity.is_zero() {
+        let (symbol, trade_id) = (trade.symbol, trade.trade_id);
+        return Ok(Head::EmptyTrade { symbol, trade_id });
+    }
+    rule::trade(trade).map(Head::Trade)
+}
+
+fn required<T>(value: Option<T>, field: &'static str) -> Result<T, ParseError> {
+    value.ok_or(ParseError::Value {
+        field,
+        problem: "it is missing",
+    })
 }
 
 fn depth(raw: &Depth<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Result<DepthHead, ParseError> {
     levels(&raw.bids, "b", bids)?;
     levels(&raw.asks, "a", asks)?;
-    rule::depth(DepthHead {
+    Ok(DepthHead {
         symbol: symbol(&raw.symbol)?,
         ts_event: timestamp(raw.event_ms),
         first_update_id: raw.first_update_id,
         last_update_id: raw.last_update_id,
+        previous_update_id: None,
     })
 }
 
 fn ticker(raw: &Ticker<'_>) -> Result<TickerMessage, ParseError> {
     rule::ticker(TickerMessage {
         symbol: symbol(&raw.symbol)?,
+        ts_event: None,
         update_id: raw.u,
         bid: Level {
             price: price(&raw.bid_price, "b")?,
@@ -144,7 +201,7 @@ fn ticker(raw: &Ticker<'_>) -> Result<TickerMessage, ParseError> {
 }
 
 fn trade(raw: &Trade<'_>) -> Result<TradeMessage, ParseError> {
-    rule::trade(TradeMessage {
+    Ok(TradeMessage {
         symbol: symbol(&raw.symbol)?,
         ts_event: timestamp(raw.trade_ms),
         trade_id: TradeId(raw.trade_id),

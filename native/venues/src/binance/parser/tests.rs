@@ -11,6 +11,11 @@ const TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"
 const SNAPSHOT: &str = r#"{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[["61837.64000000","1.60520000"],["61838.04000000","0.10000000"]]}"#;
 const EXECUTION: &str = r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1499405658658,"s":"ETHBTC","c":"e3-s1-42","S":"BUY","o":"LIMIT","f":"GTC","q":"1.00000000","p":"0.10264410","P":"0.00000000","F":"0.00000000","g":-1,"C":"","x":"TRADE","X":"PARTIALLY_FILLED","r":"NONE","i":4293153,"l":"0.40000000","z":"0.40000000","L":"0.10264410","n":"0.00040000","N":"ETH","T":1499405658657,"t":77,"v":3,"I":8641984,"w":true,"m":false,"M":false,"O":1499405658657,"Z":"0.04105764","Y":"0.04105764","Q":"0.00000000","W":1499405658657,"V":"EXPIRE_TAKER"}}"#;
 
+const FUTURES_DEPTH: &str = r#"{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,"s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,"b":[["58710.20","0.014"],["61510.90","0.000"]],"a":[["61800.30","2.510"]]}}"#;
+const FUTURES_TRADE: &str = r#"{"e":"trade","E":1723161256322,"T":1723161256321,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}"#;
+const FUTURES_TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256314}}"#;
+const FUTURES_SNAPSHOT: &str = r#"{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"]],"asks":[["61800.30","0.002"]]}"#;
+
 #[test]
 fn reads_each_message() {
     let mut parser = Parser::new();
@@ -46,6 +51,76 @@ fn reads_each_message() {
         (50_093_239_218, 2)
     );
     assert_eq!(parser.counts(), (4, 0));
+}
+
+#[test]
+fn reads_each_message_of_futures() {
+    let mut parser = Parser::of(Dialect::Futures);
+    let Ok(StreamMessageBody::Depth(depth)) = parser.stream_message(FUTURES_DEPTH.as_bytes()) else {
+        panic!("a depth message")
+    };
+    assert_eq!(
+        (
+            depth.previous_update_id,
+            depth.first_update_id,
+            depth.last_update_id
+        ),
+        (Some(5_123_107_831_937), 5_123_107_832_006, 5_123_107_837_557)
+    );
+    assert_eq!(depth.ts_event, Timestamp::from_millis(1_723_161_256_298));
+    assert_eq!(depth.bids[0].price.units(), 5_871_020_000_000);
+    assert_eq!(depth.asks[0].quantity.units(), 251_000_000);
+
+    let Ok(StreamMessageBody::Trade(trade)) = parser.stream_message(FUTURES_TRADE.as_bytes()) else {
+        panic!("a trade")
+    };
+    assert_eq!(
+        (trade.ts_event, trade.quantity.units(), trade.aggressor),
+        (Timestamp::from_millis(1_723_161_256_321), 600_000, Side::Buy)
+    );
+    let Ok(StreamMessageBody::Ticker(ticker)) = parser.stream_message(FUTURES_TICKER.as_bytes()) else {
+        panic!("a ticker")
+    };
+    assert_eq!(ticker.ts_event, Some(Timestamp::from_millis(1_723_161_256_313)));
+    let snapshot = parser.snapshot(FUTURES_SNAPSHOT.as_bytes()).unwrap();
+    assert_eq!(
+        (snapshot.last_update_id, snapshot.bids.len()),
+        (5_123_107_852_948, 1)
+    );
+    assert_eq!(parser.counts(), (4, 0));
+}
+
+#[test]
+fn what_futures_send_beside_reads_as_what_it_is() {
+    let mut parser = Parser::of(Dialect::Futures);
+    let partial = FUTURES_DEPTH.replace("@depth@0ms", "@depth20@100ms");
+    assert_eq!(
+        parser.stream_message(partial.as_bytes()).unwrap(),
+        StreamMessageBody::Other,
+        "best levels at intervals are no change of the book"
+    );
+    let empty = FUTURES_TRADE
+        .replace("\"X\":\"MARKET\"", "\"X\":\"NA\"")
+        .replace("61800.30", "0")
+        .replace("0.006", "0");
+    let Ok(StreamMessageBody::EmptyTrade { trade_id, .. }) = parser.stream_message(empty.as_bytes()) else {
+        panic!("a number without a trade")
+    };
+    assert_eq!(trade_id, TradeId(5_266_583_935));
+    let wrong = [
+        (FUTURES_TRADE.replace("0.006", "0"), "\"p\""),
+        (FUTURES_TRADE.replace(",\"X\":\"MARKET\"", ""), "\"X\""),
+        (FUTURES_DEPTH.replace("\"pu\":5123107831937,", ""), "\"pu\""),
+        (
+            FUTURES_DEPTH.replace("\"pu\":5123107831937", "\"pu\":5123107837557"),
+            "\"U\"",
+        ),
+        (FUTURES_DEPTH.replace("\"T\":1723161256298,", ""), "JSON"),
+    ];
+    for (frame, place) in wrong {
+        let error = parser.stream_message(frame.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(place), "{frame}: {error}");
+    }
 }
 
 #[test]
@@ -139,7 +214,7 @@ fn another_field_order_space_or_a_new_field_falls_back_and_reads_the_same() {
         panic!("a trade")
     };
     for variant in &variants {
-        assert!(scanned(variant.as_bytes()).is_none(), "{variant}");
+        assert!(scanned(Dialect::Spot, variant.as_bytes()).is_none(), "{variant}");
         let read = parser.stream_message(variant.as_bytes()).unwrap();
         assert_eq!(read, StreamMessageBody::Trade(expected));
     }
@@ -205,11 +280,11 @@ fn both_readers_agree_on_every_recorded_message() {
     let mut snapshots = 0;
     for (_, body) in session.lines() {
         if body.starts_with(b"{\"lastUpdateId\"") {
-            assert!(snapshots_agree(body));
+            assert!(snapshots_agree(Dialect::Spot, body));
             snapshots += 1;
         } else {
             assert!(
-                agree(body),
+                agree(Dialect::Spot, body),
                 "the scanner falls back: {}",
                 String::from_utf8_lossy(body)
             );
@@ -218,10 +293,33 @@ fn both_readers_agree_on_every_recorded_message() {
     assert_eq!(snapshots, 1);
 }
 
+#[test]
+fn both_readers_agree_on_every_recorded_message_of_futures() {
+    let Some(session) = recorded::futures_session() else {
+        return;
+    };
+    let mut messages = 0;
+    for (_, body) in session.lines() {
+        let agrees = if body.starts_with(b"{\"lastUpdateId\"") {
+            snapshots_agree(Dialect::Futures, body)
+        } else {
+            agree(Dialect::Futures, body)
+        };
+        assert!(
+            agrees,
+            "the scanner falls back: {}",
+            String::from_utf8_lossy(body)
+        );
+        messages += 1;
+    }
+    assert_eq!(messages, 93_954);
+}
+
 fn decimal() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => (0u64..20_000_000_000, 0u64..100_000_000).prop_map(|(w, f)| format!("{w}.{f:08}")),
-        1 => (0u64..1_000, 0u64..100).prop_map(|(w, f)| format!("{w}.{f}")),
+        2 => (0u64..20_000_000_000, 0u64..10_000_000, 1usize..12)
+            .prop_map(|(w, f, width)| format!("{w}.{f:0width$}")),
         1 => any::<u64>().prop_map(|w| w.to_string()),
         1 => "[0-9.eE+-]{0,24}",
     ]
@@ -261,10 +359,30 @@ fn message() -> impl Strategy<Value = String> {
             let ignored = ignored.map_or(String::new(), |value| format!(r#","M":{value}"#));
             format!(r#"{{"e":"trade","E":{e},"s":"BTCUSDT","t":{t},"p":"{p}","q":"{q}","T":{e},"m":{m}{ignored}}}"#)
         });
-    let raw = prop_oneof![depth, ordered_depth, ticker, trade];
+    let futures_depth =
+        (any::<u32>(), 0u64..1_000, 0u64..50, 0u64..1_000, levels(), levels()).prop_map(|(e, first, more, pu, b, a)| {
+            let last = first + more;
+            format!(
+                r#"{{"e":"depthUpdate","E":{e},"T":{e},"s":"BTCUSDT","U":{first},"u":{last},"pu":{pu},"b":{b},"a":{a}}}"#
+            )
+        });
+    let futures_ticker = (number(), decimal(), decimal(), decimal(), decimal()).prop_map(|(u, b, bq, a, aq)| {
+        format!(
+            r#"{{"e":"bookTicker","u":{u},"s":"BTCUSDT","b":"{b}","B":"{bq}","a":"{a}","A":"{aq}","T":{u},"E":{u}}}"#
+        )
+    });
+    let futures_trade = (number(), number(), decimal(), decimal(), "MARKET|NA|ADL", any::<bool>()).prop_map(
+        |(e, t, p, q, x, m)| {
+            format!(
+                r#"{{"e":"trade","E":{e},"T":{e},"s":"BTCUSDT","t":{t},"p":"{p}","q":"{q}","X":"{x}","m":{m}}}"#
+            )
+        },
+    );
+    let futures = prop_oneof![futures_depth, futures_ticker, futures_trade];
+    let raw = prop_oneof![depth, ordered_depth, ticker, trade, futures];
     (raw, any::<bool>()).prop_map(|(raw, enveloped)| {
         if enveloped {
-            format!(r#"{{"stream":"x@y","data":{raw}}}"#)
+            format!(r#"{{"stream":"x@depth@0ms","data":{raw}}}"#)
         } else {
             raw
         }
@@ -291,27 +409,31 @@ proptest! {
 
     #[test]
     fn both_readers_agree_on_made_up_messages(text in message()) {
-        agree(text.as_bytes());
+        agree(Dialect::Spot, text.as_bytes());
+        agree(Dialect::Futures, text.as_bytes());
     }
 
     #[test]
     fn damage_never_panics_and_never_divides_the_readers(
         text in prop_oneof![
             message(), Just(DEPTH.to_owned()), Just(TRADE.to_owned()), Just(TICKER.to_owned()),
-            Just(SNAPSHOT.to_owned()), Just(EXECUTION.to_owned()),
+            Just(SNAPSHOT.to_owned()), Just(EXECUTION.to_owned()), Just(FUTURES_DEPTH.to_owned()),
+            Just(FUTURES_TRADE.to_owned()), Just(FUTURES_TICKER.to_owned()), Just(FUTURES_SNAPSHOT.to_owned()),
         ],
         at in any::<prop::sample::Index>(),
         byte in prop_oneof![any::<u8>(), prop::sample::select(br#"{}[]",:.-0123456789eE\tfn "#.to_vec())],
         how in any::<u8>(),
     ) {
         let bytes = damaged(&text, at, byte, how);
-        agree(&bytes);
-        snapshots_agree(&bytes);
         executions_agree(&bytes);
-        let mut parser = Parser::new();
-        let _ = parser.stream_message(&bytes);
-        let _ = parser.snapshot(&bytes);
-        let _ = parser.account_message(&bytes);
+        for dialect in [Dialect::Spot, Dialect::Futures] {
+            agree(dialect, &bytes);
+            snapshots_agree(dialect, &bytes);
+            let mut parser = Parser::of(dialect);
+            let _ = parser.stream_message(&bytes);
+            let _ = parser.snapshot(&bytes);
+            let _ = parser.account_message(&bytes);
+        }
     }
 
     #[test]
@@ -327,8 +449,16 @@ proptest! {
 fn made_up_messages_reach_the_scanner() {
     // The property above would hold for a scanner that accepts nothing.
     for text in [DEPTH, TRADE, TICKER] {
-        assert!(agree(text.as_bytes()));
+        assert!(agree(Dialect::Spot, text.as_bytes()));
     }
-    assert!(snapshots_agree(SNAPSHOT.as_bytes()));
+    for text in [FUTURES_DEPTH, FUTURES_TRADE, FUTURES_TICKER] {
+        assert!(agree(Dialect::Futures, text.as_bytes()));
+        assert!(
+            !agree(Dialect::Spot, text.as_bytes()),
+            "spot does not take it for its own"
+        );
+    }
+    assert!(snapshots_agree(Dialect::Spot, SNAPSHOT.as_bytes()));
+    assert!(snapshots_agree(Dialect::Futures, FUTURES_SNAPSHOT.as_bytes()));
     assert!(executions_agree(EXECUTION.as_bytes()));
 }

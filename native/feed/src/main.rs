@@ -1,0 +1,2 @@
+//! The command that checks recorded sessions.
+fn main() {}

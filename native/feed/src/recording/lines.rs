@@ -1,0 +1,146 @@
+//! Lines of a file that may be packed, one at a time and none longer than a bound.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::ReadError;
+
+/// Longest line accepted, bytes: the largest message of any venue (16 MiB) as escaped JSON text, with room.
+pub const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes read from a file at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// One line, without its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) bytes: &'a [u8],
+    /// From 1.
+    pub(super) number: u64,
+    /// Whether a line end stood behind it: only the last line of a file can lack it.
+    pub(super) is_ended: bool,
+}
+
+/// The lines of one file: plain, gzip or zstd, by its first bytes.
+pub(super) struct Lines {
+    path: PathBuf,
+    source: Box<dyn BufRead>,
+    buffer: Vec<u8>,
+    number: u64,
+    is_cut: bool,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Lines({}:{})", self.path.display(), self.number)
+    }
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
+        let failed = |source| ReadError::File {
+            file: path.to_owned(),
+            source,
+        };
+        let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path).map_err(failed)?);
+        let head = file.fill_buf().map_err(failed)?;
+        let source: Box<dyn BufRead> = if head.starts_with(GZIP_MAGIC) {
+            Box::new(BufReader::with_capacity(CHUNK_BYTES, MultiGzDecoder::new(file)))
+        } else if head.starts_with(ZSTD_MAGIC) {
+            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?;
+            Box::new(BufReader::with_capacity(CHUNK_BYTES, decoder))
+        } else {
+            Box::new(file)
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            buffer: Vec::new(),
+            number: 0,
+            is_cut: false,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the packed bytes ended before their format says that they may.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The next line that is not empty; `None` behind the last.
+    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
+        loop {
+            self.buffer.clear();
+            let is_ended = self.fill()?;
+            if self.buffer.is_empty() && !is_ended {
+                return Ok(None);
+            }
+            self.number += 1;
+            if !self.buffer.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Some(Line {
+                    bytes: self.buffer.trim_ascii_end(),
+                    number: self.number,
+                    is_ended,
+                }));
+            }
+        }
+    }
+
+    /// Reads up to the next line end; whether there was one.
+    fn fill(&mut self) -> Result<bool, ReadError> {
+        loop {
+            let chunk = match self.source.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.is_cut = true;
+                    // What a torn file ends with is an end.
+                    self.source = Box::new(io::empty());
+                    return Ok(false);
+                }
+                Err(error) => return Err(self.damaged(&error)),
+            };
+            if chunk.is_empty() {
+                return Ok(false);
+            }
+            let end = chunk.iter().position(|&byte| byte == b'\n');
+            let taken = end.unwrap_or(chunk.len());
+            if self.buffer.len() + taken > LINE_BYTES_MAX {
+                return Err(self.fault(
+                    self.number + 1,
+                    format!("the line is longer than {LINE_BYTES_MAX} bytes"),
+                ));
+            }
+            self.buffer.extend_from_slice(&chunk[..taken]);
+            let used = end.map_or(taken, |end| end + 1);
+            self.source.consume(used);
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn damaged(&self, error: &io::Error) -> ReadError {
+        self.fault(
+            self.number + 1,
+            format!("the packed bytes are damaged here: {error}"),
+        )
+    }
+
+    pub(super) fn fault(&self, line: u64, problem: impl Into<String>) -> ReadError {
+        ReadError::Line {
+            file: self.path.clone(),
+            line,
+            problem: problem.into(),
+        }
+    }
+}
