@@ -251,13 +251,12 @@ impl ChecksumBook {
                 out.push(level.level());
             }
         }
-        match self.prove(BookUpdateKind::Delta, checksum) {
-            Err(reason) => self.invalidate(reason, emit),
-            Ok(()) => {
-                self.statistics.diffs_applied += 1;
-                self.tell(ts_event, BookUpdateKind::Delta, emit);
-            }
+        if let Err(reason) = self.prove(BookUpdateKind::Delta, checksum) {
+            self.invalidate(reason, emit);
+            return;
         }
+        self.statistics.diffs_applied += 1;
+        self.tell(ts_event, BookUpdateKind::Delta, emit);
     }
 
     /// K4 and K5: the book after a message must be sound.
@@ -275,17 +274,13 @@ impl ChecksumBook {
             self.statistics.crossed += 1;
             return Err(BookInvalidReason::Crossed);
         }
-        match checksum {
-            None => Ok(()),
-            Some(theirs) if theirs == self.checksum() => {
-                self.statistics.checksums_right += 1;
-                Ok(())
-            }
-            Some(_) => {
-                self.statistics.checksums_wrong += 1;
-                Err(BookInvalidReason::Checksum)
-            }
+        let Some(theirs) = checksum else { return Ok(()) };
+        if theirs == self.checksum() {
+            self.statistics.checksums_right += 1;
+            return Ok(());
         }
+        self.statistics.checksums_wrong += 1;
+        Err(BookInvalidReason::Checksum)
     }
 
     /// K5.

@@ -39,7 +39,7 @@ struct Book<'a> {
 
 pub(super) fn message(frame: &[u8], lists: &mut Lists) -> Result<Head, ParseError> {
     if frame.first() == Some(&b'{') {
-        return event(&serde_json::from_slice(frame)?);
+        return Ok(event(&serde_json::from_slice(frame)?));
     }
     let parts: Vec<&RawValue> = serde_json::from_slice(frame)?;
     let [_channel, bodies @ .., name, pair] = parts.as_slice() else {
@@ -59,9 +59,9 @@ pub(super) fn message(frame: &[u8], lists: &mut Lists) -> Result<Head, ParseErro
     }
 }
 
-fn event(event: &Event<'_>) -> Result<Head, ParseError> {
+fn event(event: &Event<'_>) -> Head {
     let status = event.status.as_deref();
-    Ok(match event.event.as_ref() {
+    match event.event.as_ref() {
         "heartbeat" => Head::Other("heartbeat"),
         "systemStatus" => Head::Status(rule::status(status.unwrap_or_default())),
         "subscriptionStatus" if status == Some("error") => Head::Refused,
@@ -69,7 +69,7 @@ fn event(event: &Event<'_>) -> Result<Head, ParseError> {
         "pong" => Head::Other("pong"),
         "error" => Head::Refused,
         _ => Head::Other("other"),
-    })
+    }
 }
 
 fn book(bodies: &[&RawValue], symbol: Symbol, lists: &mut Lists) -> Result<Head, ParseError> {
