@@ -12,6 +12,8 @@ pub mod clock;
 mod error;
 mod health;
 mod instruments;
+pub mod iso8601;
+pub mod kraken;
 mod last_look;
 mod market;
 pub mod rate_limit;

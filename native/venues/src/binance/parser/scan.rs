@@ -27,29 +27,29 @@ const TENS: [u64; FRACTION_DIGITS + 1] = [
 ];
 
 /// A position in the bytes. Every method consumes what it names, or returns `None`.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) const fn is_at_end(&self) -> bool {
+    pub(crate) const fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn literal(&mut self, text: &[u8]) -> Option<()> {
+    pub(crate) fn literal(&mut self, text: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(text)?;
         Some(())
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    pub(super) fn byte(&mut self, byte: u8) -> Option<()> {
+    pub(crate) fn byte(&mut self, byte: u8) -> Option<()> {
         let (&first, rest) = self.rest.split_first()?;
         if first != byte {
             return None;
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned JSON integer: no sign, no leading zero, at most 64 bits.
-    pub(super) fn unsigned(&mut self) -> Option<u64> {
+    pub(crate) fn unsigned(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         let mut digits = 0;
         while let Some(digit) = self.rest.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
-    pub(super) fn boolean(&mut self) -> Option<bool> {
+    pub(crate) fn boolean(&mut self) -> Option<bool> {
         if self.literal(b"true").is_some() {
             return Some(true);
         }
@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The inside of a JSON string without escapes, printable ASCII, and its closing quote.
-    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.rest.iter().position(|&byte| byte == b'"')?;
         let (text, rest) = self.rest.split_at(end);
         if !text
@@ -99,7 +99,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A JSON number without an exponent, as text.
-    pub(super) fn number(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn number(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         let _sign = self.byte(b'-');
         let whole = self.digits();
@@ -122,12 +122,12 @@ impl<'a> Cursor<'a> {
         digits
     }
 
-    pub(super) fn symbol(&mut self) -> Option<Symbol> {
+    pub(crate) fn symbol(&mut self) -> Option<Symbol> {
         Symbol::new(std::str::from_utf8(self.text()?).ok()?)
     }
 
     /// A decimal number inside a JSON string, and its closing quote: units of 1e-8.
-    pub(super) fn fixed(&mut self) -> Option<i64> {
+    pub(crate) fn fixed(&mut self) -> Option<i64> {
         if let Some((units, used)) = fixed_fast(self.rest).or_else(|| fixed_short(self.rest)) {
             self.rest = &self.rest[used..];
             return Some(units);
