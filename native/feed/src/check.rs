@@ -40,7 +40,7 @@ pub fn check(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Report
     let mut sessions = Vec::new();
     // Which session each connection of each file belongs to.
     for plan in plan(&mut files) {
-        sessions.push(Session::new(plan, paths)?);
+        sessions.push(Session::new(plan, &files)?);
     }
     let mut merge = Merge::new(&files);
     while let Some((file, record)) = merge.next(&files)? {

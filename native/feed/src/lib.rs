@@ -15,6 +15,7 @@ mod session;
 mod survey;
 mod table;
 mod text_book;
+mod text_orders;
 mod wire;
 
 pub use check::{OPEN_FILES_MAX, Progress, check};

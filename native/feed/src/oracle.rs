@@ -9,12 +9,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{BookUpdateKind, InstrumentId, Level, MarketEvent, Text, Trade};
+use domain::{BookUpdateKind, InstrumentId, Level, MarketEvent, Trade};
 use venues::{Instruments, MarketProtocol};
 
 use crate::exact::{Exact, decimals};
-use crate::reading::{self, BookFact, Fact, TradeFact};
-use crate::text_book::{Cut, Mirror, Shown, TextBook};
+use crate::reading::{self, Answer, BookFact, Fact, OrderFact, TradeFact};
+use crate::text_book::{Cut, Mirror, Shown, Text, TextBook};
+use crate::text_orders::TextOrders;
 use crate::wire::Wire;
 
 /// Most bytes of messages kept for one book while it waits for its snapshot; beyond it the oldest go.
@@ -34,11 +35,13 @@ enum Step {
 /// One book, twice.
 #[derive(Debug)]
 pub(crate) struct BookOracle {
-    text: Option<TextBook>,
+    text: Option<Text>,
     mirror: Mirror,
     cut: Cut,
     waiting: VecDeque<(u64, Bytes)>,
     waiting_bytes: usize,
+    /// Number of the last event, where orders are told one by one.
+    last_event: Option<u64>,
     updates: u64,
     whole_due: u64,
     /// Whether any message spoke of this book.
@@ -56,6 +59,9 @@ pub(crate) struct BookOracle {
 pub(crate) struct Tape {
     pub(crate) count: u64,
     volume: Exact,
+    /// Trades that messages told, those included that came twice or are history.
+    pub(crate) told: u64,
+    told_volume: Exact,
     decimals: usize,
     /// Trades that no message of the venue holds.
     pub(crate) mismatches: u64,
@@ -65,6 +71,19 @@ impl Tape {
     /// Their volume, exact, with as many digits as the venue writes.
     pub(crate) fn volume(&self) -> String {
         self.volume.text(self.decimals)
+    }
+
+    /// The volume of all that messages told.
+    pub(crate) fn told_volume(&self) -> String {
+        self.told_volume.text(self.decimals)
+    }
+
+    fn tell(&mut self, trade: &TradeFact<'_>) {
+        self.told += 1;
+        self.told_volume = self
+            .told_volume
+            .plus(Exact::parse(&trade.quantity).unwrap_or_default());
+        self.decimals = self.decimals.max(decimals(&trade.quantity));
     }
 }
 
@@ -79,8 +98,9 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(wire: Wire, instruments: Arc<Instruments>, cut: Cut) -> Self {
-        let books = instruments.iter().map(|_| BookOracle::new(cut)).collect();
+    /// `cuts`: how each instrument's book is bounded.
+    pub(crate) fn new(wire: Wire, instruments: Arc<Instruments>, cuts: impl Iterator<Item = Cut>) -> Self {
+        let books = cuts.map(BookOracle::new).collect();
         Self {
             wire,
             instruments,
@@ -114,21 +134,30 @@ impl Oracle {
         }
     }
 
-    /// Reads the message that the events came from, and compares.
-    pub(crate) fn settle_frame(&mut self, frame: &Bytes, protocol: &dyn MarketProtocol) {
-        let facts = reading::facts(self.wire, frame);
-        for fact in &facts {
-            if let Fact::Book(fact) = fact {
-                self.note(fact, frame);
-            }
+    /// Reads the message that the events came from, and compares. `is_refused`: the protocol could not read it, and trusts
+    /// nothing that waited.
+    pub(crate) fn settle_frame(&mut self, frame: &Bytes, is_refused: bool, protocol: &dyn MarketProtocol) {
+        if is_refused {
+            self.forget_waiting();
         }
+        let facts = reading::facts(self.wire, frame);
         self.settle_trades(&facts);
+        if self.wire.is_by_order() {
+            self.settle_orders(&facts, frame, protocol);
+            return;
+        }
+        for fact in books_of(&facts) {
+            self.note(fact, frame);
+        }
         let wire = self.wire;
         self.settle(protocol, |instruments, book, id, step| match step {
             Step::Delta(number) if wire.numbers_updates() => book.take_waiting(wire, number),
             Step::Snapshot(_) | Step::Delta(_) => {
                 let own = |fact: &&BookFact<'_>| instrument(instruments, fact) == Some(id);
-                book.take_all(books_of(&facts).filter(own));
+                let own: Vec<_> = books_of(&facts).filter(own).collect();
+                // What stands before a snapshot is history.
+                let from = own.iter().rposition(|fact| fact.is_snapshot).unwrap_or_default();
+                book.take_all(own[from..].iter().copied());
             }
             Step::Invalid => book.text = None,
         });
@@ -140,8 +169,15 @@ impl Oracle {
             book.is_named = true;
         }
         let wire = self.wire;
-        self.settle(protocol, |_, book, _, step| match step {
-            Step::Snapshot(_) => book.take_all(reading::answer(wire, body).iter()),
+        self.settle(protocol, |instruments, book, _, step| match step {
+            Step::Snapshot(_) => match reading::answer(wire, body) {
+                Some(Answer::Book(fact)) => book.take_fact(&fact),
+                Some(Answer::Orders(fact)) => {
+                    book.text = TextOrders::of(&fact).map(Text::Orders);
+                    book.take_waiting_orders(wire, pair(instruments, id));
+                }
+                None => book.miss("a snapshot that the answer does not hold"),
+            },
             Step::Delta(number) => book.take_waiting(wire, number),
             Step::Invalid => book.text = None,
         });
@@ -149,13 +185,41 @@ impl Oracle {
 
     /// Likewise of what comes without a text.
     pub(crate) fn settle_silence(&mut self, protocol: &dyn MarketProtocol) {
-        for book in &mut self.books {
-            book.forget_waiting();
-        }
+        self.forget_waiting();
         self.settle(protocol, |_, book, _, step| match step {
             Step::Snapshot(_) | Step::Delta(_) => book.miss("an update without a message"),
             Step::Invalid => book.text = None,
         });
+    }
+
+    fn forget_waiting(&mut self) {
+        for book in &mut self.books {
+            book.forget_waiting();
+            book.last_event = None;
+        }
+    }
+
+    /// Events of single orders: whatever a standing book's protocol makes of one, its text does likewise.
+    fn settle_orders(&mut self, facts: &[Fact<'_>], frame: &Bytes, protocol: &dyn MarketProtocol) {
+        let steps = std::mem::take(&mut self.steps);
+        for (id, step) in &steps {
+            if let (Step::Invalid, Some(book)) = (step, self.books.get_mut(usize::from(id.0))) {
+                book.text = None;
+            }
+        }
+        for fact in facts {
+            let Fact::Order(fact) = fact else { continue };
+            for (known, book) in self.instruments.iter().zip(&mut self.books) {
+                let pair = known.symbol.as_str().split_once('-');
+                let Some((_, currency)) = pair.filter(|(traded, _)| *traded == fact.traded) else {
+                    continue;
+                };
+                book.take_order(fact, currency, frame);
+                book.compare(known.id, protocol);
+            }
+        }
+        self.steps = steps;
+        self.steps.clear();
     }
 
     /// Compares all levels of all books.
@@ -177,6 +241,8 @@ impl Oracle {
         }
     }
 
+    /// Lets each book take what was done to it. Where updates are numbered, each by itself; elsewhere what a message did to
+    /// a book is one thing.
     fn settle(
         &mut self,
         protocol: &dyn MarketProtocol,
@@ -187,8 +253,10 @@ impl Oracle {
             let Some(book) = self.books.get_mut(usize::from(id.0)) else {
                 continue;
             };
-            take(&self.instruments, book, id, step);
             let is_last = !steps[at + 1..].iter().any(|(other, _)| *other == id);
+            if is_last || self.wire.numbers_updates() {
+                take(&self.instruments, book, id, step);
+            }
             if is_last {
                 book.compare(id, protocol);
             }
@@ -205,33 +273,29 @@ impl Oracle {
 
     /// Each trade that was passed on is one of the message's.
     fn settle_trades(&mut self, facts: &[Fact<'_>]) {
-        if self.trades.is_empty() {
-            return;
+        let mut written: Vec<Option<(InstrumentId, &TradeFact<'_>)>> = Vec::new();
+        for fact in facts {
+            let Fact::Trade(trade) = fact else { continue };
+            let Some(id) = named(&self.instruments, &trade.symbol) else {
+                continue;
+            };
+            self.books[usize::from(id.0)].tape.tell(trade);
+            written.push(Some((id, trade)));
         }
-        let mut written: Vec<Option<&TradeFact<'_>>> = facts
-            .iter()
-            .map(|fact| match fact {
-                Fact::Trade(trade) => Some(trade),
-                _ => None,
-            })
-            .collect();
         for trade in self.trades.drain(..) {
             let Some(book) = self.books.get_mut(usize::from(trade.instrument.0)) else {
                 continue;
             };
-            let symbol = self.instruments.get(trade.instrument).map(|found| found.symbol);
-            let is_it = |fact: &TradeFact<'_>| {
-                symbol.is_some_and(|symbol| symbol.as_str() == fact.symbol)
+            let is_it = |(id, fact): (InstrumentId, &TradeFact<'_>)| {
+                id == trade.instrument
                     && Exact::parse(&fact.price) == Some(Exact::of_units(trade.price.units()))
                     && Exact::parse(&fact.quantity) == Some(Exact::of_units(trade.quantity.units()))
             };
             let found = written.iter_mut().find(|fact| fact.is_some_and(is_it));
-            let found = found.and_then(Option::take);
             book.tape.count += 1;
             book.tape.volume = book.tape.volume.plus(Exact::of_units(trade.quantity.units()));
-            match found {
-                Some(fact) => book.tape.decimals = book.tape.decimals.max(decimals(&fact.quantity)),
-                None => book.tape.mismatches += 1,
+            if found.and_then(Option::take).is_none() {
+                book.tape.mismatches += 1;
             }
         }
     }
@@ -245,6 +309,7 @@ impl BookOracle {
             cut,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            last_event: None,
             updates: 0,
             whole_due: 0,
             is_named: false,
@@ -254,6 +319,14 @@ impl BookOracle {
             mismatches: 0,
             first_mismatch: None,
             tape: Tape::default(),
+        }
+    }
+
+    /// Orders that rest in a book of orders: bids, asks.
+    pub(crate) fn orders(&self) -> Option<(usize, usize)> {
+        match &self.text {
+            Some(Text::Orders(book)) => Some(book.orders()),
+            _ => None,
         }
     }
 
@@ -304,9 +377,9 @@ impl BookOracle {
 
     fn take_fact(&mut self, fact: &BookFact<'_>) {
         if fact.is_snapshot {
-            self.text = Some(TextBook::new(self.cut));
+            self.text = Some(Text::Levels(TextBook::new(self.cut)));
         }
-        let Some(text) = &mut self.text else {
+        let Some(Text::Levels(text)) = &mut self.text else {
             self.miss("a change of a book that was never told");
             return;
         };
@@ -314,6 +387,44 @@ impl BookOracle {
             self.miss("a number that is none");
         }
         self.updates += 1;
+    }
+
+    /// An event of an order: into the book that stands, or to those that wait, of which a hole leaves nothing.
+    fn take_order(&mut self, fact: &OrderFact<'_>, currency: &str, frame: &Bytes) {
+        self.is_named = true;
+        let follows = self
+            .last_event
+            .is_none_or(|last| last.checked_add(1) == Some(fact.number));
+        self.last_event = Some(fact.number);
+        let Some(Text::Orders(text)) = &mut self.text else {
+            if !follows {
+                self.forget_waiting();
+            }
+            self.wait(fact.number, frame);
+            return;
+        };
+        self.updates += 1;
+        if text.apply(fact, currency).is_none() {
+            self.miss("an order that cannot be placed");
+        }
+    }
+
+    /// Applies the events that waited for the snapshot over it.
+    fn take_waiting_orders(&mut self, wire: Wire, currency: Option<&str>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        for (_, frame) in &waiting {
+            for fact in reading::facts(wire, frame) {
+                let (Fact::Order(fact), Some(Text::Orders(text)), Some(currency)) =
+                    (fact, &mut self.text, currency)
+                else {
+                    continue;
+                };
+                if text.apply(&fact, currency).is_none() {
+                    self.miss("an order that cannot be placed");
+                }
+            }
+        }
     }
 
     fn compare(&mut self, id: InstrumentId, protocol: &dyn MarketProtocol) {
@@ -367,6 +478,16 @@ fn books_of<'f, 'a>(facts: &'f [Fact<'a>]) -> impl Iterator<Item = &'f BookFact<
 }
 
 fn instrument(instruments: &Instruments, fact: &BookFact<'_>) -> Option<InstrumentId> {
-    let symbol = Text::new(fact.symbol.as_deref()?)?;
+    named(instruments, fact.symbol.as_deref()?)
+}
+
+fn named(instruments: &Instruments, symbol: &str) -> Option<InstrumentId> {
+    let symbol = domain::Text::new(symbol)?;
     instruments.by_symbol(&symbol).map(|found| found.id)
+}
+
+/// The currency in which an instrument's orders are priced.
+fn pair(instruments: &Instruments, id: InstrumentId) -> Option<&str> {
+    let symbol = &instruments.get(id)?.symbol;
+    symbol.as_str().split_once('-').map(|(_, currency)| currency)
 }

@@ -170,6 +170,8 @@ pub struct BookReport {
     pub last_update_id: u64,
     /// Levels at the end.
     pub levels: Sides<usize>,
+    /// Orders at the end, where single orders are told.
+    pub orders: Option<Sides<usize>>,
     /// The best levels at the end as the venue's text; `null` where the book does not stand.
     pub top: Option<Top>,
     /// Its public trades.
@@ -248,6 +250,10 @@ pub struct Trades {
     pub count: u64,
     /// Their volume, exact, with as many digits behind the point as the venue's most precise quantity.
     pub volume: String,
+    /// Told by messages: also those that came twice, and those from before the connection.
+    pub told: u64,
+    /// Their volume.
+    pub told_volume: String,
 }
 
 /// The protocol's book beside the text's.
@@ -411,10 +417,13 @@ impl BookReport {
             unknown_deletes,
             last_update_id: oracle.last_update_id,
             levels: Sides { bids, asks },
+            orders: oracle.orders().map(|(bids, asks)| Sides { bids, asks }),
             top: oracle.top(TOP_LEVELS).filter(|_| synchronized).map(Top::new),
             trades: Trades {
                 count: oracle.tape.count,
                 volume: oracle.tape.volume(),
+                told: oracle.tape.told,
+                told_volume: oracle.tape.told_volume(),
             },
             text_book: TextComparisons {
                 compared: oracle.comparisons,

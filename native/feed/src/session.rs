@@ -1,7 +1,6 @@
 //! One connection's session: which files it is in, and how it is played through its venue's protocol.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,15 +8,13 @@ use domain::{
     Currency, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity, Text,
     Timestamp,
 };
-use venues::sequencer::LADDER_LEVELS_MAX;
 use venues::{DisconnectReason, Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
 
 use crate::error::ReadError;
 use crate::oracle::Oracle;
-use crate::reading;
+use crate::reading::{self, Answer};
 use crate::recording::{Record, RecordKind};
 use crate::survey::{Part, Surveyed};
-use crate::text_book::Cut;
 use crate::wire::Wire;
 
 /// Most errors that are kept word by word; the rest are counted.
@@ -96,17 +93,17 @@ pub(crate) fn plan(files: &mut [Surveyed]) -> Vec<Plan> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, paths: &[PathBuf]) -> Result<Self, ReadError> {
+    pub(crate) fn new(plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
         let Plan {
             wire,
             connection,
             parts,
         } = plan;
-        let depth = parts.iter().filter_map(|part| part.depth).max();
         let mut symbols: Vec<String> = Vec::new();
         let mut numbers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for part in &parts {
-            for symbol in &part.symbols {
+            let told = files[part.file].told.iter().filter(|_| wire.is_by_order());
+            for symbol in told.chain(&part.symbols) {
                 if !symbols.contains(symbol) {
                     symbols.push(symbol.clone());
                 }
@@ -119,7 +116,7 @@ impl Session {
         let content = |problem: String| ReadError::Content {
             file: parts
                 .first()
-                .map(|part| paths[part.file].clone())
+                .map(|part| files[part.file].path.clone())
                 .unwrap_or_default(),
             problem,
         };
@@ -128,15 +125,23 @@ impl Session {
         let instruments =
             Instruments::new(instruments.collect()).map_err(|error| content(error.to_string()))?;
         let instruments = Arc::new(instruments);
+        let depths: Vec<usize> = instruments
+            .iter()
+            .map(|instrument| depth(&parts, instrument.symbol.as_str()))
+            .collect();
         let protocol = wire
-            .protocol(Arc::clone(&instruments))
+            .protocol(Arc::clone(&instruments), &depths)
             .ok_or_else(|| content(format!("no protocol reads {wire}")))?;
         let count = instruments.len();
         Ok(Self {
             wire,
             connection,
             files: parts.iter().map(|part| part.file).collect(),
-            oracle: Oracle::new(wire, Arc::clone(&instruments), cut(wire, depth)),
+            oracle: Oracle::new(
+                wire,
+                Arc::clone(&instruments),
+                depths.iter().map(|&depth| wire.cut(depth)),
+            ),
             instruments,
             protocol,
             counters: Counters::default(),
@@ -196,7 +201,9 @@ impl Session {
         let Self { protocol, oracle, .. } = self;
         let result = protocol.on_message(&message, &mut |event| oracle.hear(&event));
         match &message.kind {
-            StreamMessageKind::Frame(frame) => oracle.settle_frame(frame, protocol.as_ref()),
+            StreamMessageKind::Frame(frame) => {
+                oracle.settle_frame(frame, result.is_err(), protocol.as_ref());
+            }
             StreamMessageKind::Snapshot { instrument, body } => {
                 oracle.settle_snapshot(*instrument, body, protocol.as_ref());
             }
@@ -231,12 +238,14 @@ impl Session {
 
     /// Whose book an answer tells; `None` where it tells none.
     fn answered(&self, url: Option<&str>, body: &Bytes) -> Option<InstrumentId> {
-        let fact = reading::answer(self.wire, body)?;
-        let symbol = match fact.symbol.as_deref().or_else(|| url.and_then(symbol_in)) {
-            Some(symbol) => symbol,
-            None => self.nearest(fact.numbers?.0)?,
+        let symbol = match reading::answer(self.wire, body)? {
+            Answer::Orders(fact) => fact.symbol,
+            Answer::Book(fact) => match url.and_then(symbol_in) {
+                Some(symbol) => symbol.to_owned(),
+                None => self.nearest(fact.numbers?.0)?.to_owned(),
+            },
         };
-        Some(self.instruments.by_symbol(&Text::new(symbol)?)?.id)
+        Some(self.instruments.by_symbol(&Text::new(&symbol)?)?.id)
     }
 
     /// The symbol whose update numbers a number is among, or nearest to: each symbol's book is numbered by itself, and an
@@ -249,12 +258,13 @@ impl Session {
     }
 }
 
-/// How the protocol's book of a wire is bounded.
-fn cut(wire: Wire, depth: Option<usize>) -> Cut {
-    match (wire, depth) {
-        (Wire::KrakenV1 | Wire::KrakenV2, Some(depth)) => Cut::EachMessage(depth),
-        _ => Cut::EachLevel(LADDER_LEVELS_MAX),
-    }
+/// Levels a side that an instrument's book was subscribed with, in any part of its session.
+fn depth(parts: &[Part], symbol: &str) -> usize {
+    let said = parts.iter().find_map(|part| part.depths.get(symbol).copied());
+    said.unwrap_or_else(|| {
+        let told = parts.iter().find_map(|part| part.snapshot_levels.get(symbol));
+        reading::depth_of_snapshot(told.copied().unwrap_or_default())
+    })
 }
 
 /// The value of `symbol` in a request's address.

@@ -8,7 +8,7 @@ use domain::Timestamp;
 use venues::INSTRUMENTS_MAX;
 
 use crate::error::ReadError;
-use crate::reading::{self, Fact};
+use crate::reading::{self, Answer, Fact};
 use crate::recording::{Format, Record, RecordKind, Recording};
 use crate::wire::Wire;
 
@@ -22,8 +22,10 @@ pub(crate) struct Part {
     pub(crate) begins: bool,
     /// By their first appearance.
     pub(crate) symbols: Vec<String>,
-    /// Levels a side that were subscribed.
-    pub(crate) depth: Option<usize>,
+    /// Levels a side that each book was subscribed with.
+    pub(crate) depths: BTreeMap<String, usize>,
+    /// Levels of the larger side of each book's first snapshot.
+    pub(crate) snapshot_levels: BTreeMap<String, usize>,
     /// Lowest and highest update number of each symbol.
     pub(crate) numbers: BTreeMap<String, (u64, u64)>,
     /// Messages received.
@@ -44,6 +46,8 @@ pub(crate) struct Surveyed {
     pub(crate) records: u64,
     pub(crate) lines: u64,
     pub(crate) first: Timestamp,
+    /// Symbols of which a REST answer tells all orders.
+    pub(crate) told: Vec<String>,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -57,6 +61,7 @@ pub(crate) fn survey(file: usize, path: &Path, tell: &mut dyn FnMut(u64)) -> Res
         records: 0,
         lines: 0,
         first: Timestamp::from_nanos(i64::MAX),
+        told: Vec::new(),
         parts: Vec::new(),
     };
     for record in &mut recording {
@@ -79,8 +84,11 @@ pub(crate) fn survey(file: usize, path: &Path, tell: &mut dyn FnMut(u64)) -> Res
 impl Surveyed {
     fn take(&mut self, file: usize, record: &Record) -> Result<(), String> {
         match &record.kind {
-            RecordKind::Answer { .. } => {
+            RecordKind::Answer { body, .. } => {
                 self.first = self.first.min(record.at);
+                if let Some(Answer::Orders(fact)) = reading::answer(Wire::IndependentReserve, body) {
+                    noted(&mut self.told, &fact.symbol)?;
+                }
                 Ok(())
             }
             RecordKind::Connected { .. } => {
@@ -89,9 +97,8 @@ impl Surveyed {
                 Ok(())
             }
             RecordKind::Sent(text) => {
-                let depth = reading::subscribed_depth(text);
                 let part = self.part(file, &record.connection);
-                part.depth = part.depth.max(depth);
+                part.depths.extend(reading::subscribed_depths(text));
                 Ok(())
             }
             RecordKind::Received(frame) => {
@@ -119,7 +126,8 @@ impl Part {
             wire: None,
             begins: false,
             symbols: Vec::new(),
-            depth: None,
+            depths: BTreeMap::new(),
+            snapshot_levels: BTreeMap::new(),
             numbers: BTreeMap::new(),
             frames: 0,
             line: 0,
@@ -139,7 +147,7 @@ impl Part {
         }
         let Some(wire) = self.wire else { return Ok(()) };
         if matches!(wire, Wire::KrakenV1 | Wire::KrakenV2) {
-            self.depth = self.depth.max(reading::subscribed_depth(frame));
+            self.depths.extend(reading::subscribed_depths(frame));
         }
         for fact in reading::facts(wire, frame) {
             self.take_fact(&fact)?;
@@ -151,18 +159,28 @@ impl Part {
         let Some(symbol) = fact.symbol() else {
             return Ok(());
         };
-        if !self.symbols.iter().any(|known| known == symbol) {
-            if self.symbols.len() == INSTRUMENTS_MAX {
-                return Err(format!("more than {INSTRUMENTS_MAX} symbols on one connection"));
-            }
-            self.symbols.push(symbol.to_owned());
-        }
-        if let Fact::Book(book) = fact
-            && let Some((first, last)) = book.numbers
-        {
+        noted(&mut self.symbols, symbol)?;
+        let Fact::Book(book) = fact else { return Ok(()) };
+        if let Some((first, last)) = book.numbers {
             let numbers = self.numbers.entry(symbol.to_owned()).or_insert((first, last));
             *numbers = (numbers.0.min(first), numbers.1.max(last));
         }
+        if book.is_snapshot && !self.snapshot_levels.contains_key(symbol) {
+            let levels = book.bids.len().max(book.asks.len());
+            self.snapshot_levels.insert(symbol.to_owned(), levels);
+        }
         Ok(())
     }
+}
+
+/// Adds a symbol that is not there yet.
+fn noted(symbols: &mut Vec<String>, symbol: &str) -> Result<(), String> {
+    if symbols.iter().any(|known| known == symbol) {
+        return Ok(());
+    }
+    if symbols.len() == INSTRUMENTS_MAX {
+        return Err(format!("more than {INSTRUMENTS_MAX} symbols on one connection"));
+    }
+    symbols.push(symbol.to_owned());
+    Ok(())
 }

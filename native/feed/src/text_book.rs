@@ -6,6 +6,7 @@ use domain::{BookUpdate, BookUpdateKind, Level};
 
 use crate::exact::Exact;
 use crate::reading::{BookFact, TextLevel};
+use crate::text_orders::TextOrders;
 
 /// How many levels a side keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,54 @@ type TextSide = BTreeMap<Exact, Written>;
 /// A level as it is shown: price and quantity.
 pub(crate) type Shown = (String, String);
 
-/// A book of the venue's own text.
+/// A book of the venue's own text, of levels or of single orders.
+#[derive(Debug)]
+pub(crate) enum Text {
+    Levels(TextBook),
+    Orders(TextOrders),
+}
+
+impl Text {
+    /// Best bid and ask: price and quantity.
+    pub(crate) fn best(&self) -> [Option<(Exact, Exact)>; 2] {
+        match self {
+            Self::Levels(book) => book.best(),
+            Self::Orders(book) => book.best(),
+        }
+    }
+
+    /// Levels: bids, asks.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        match self {
+            Self::Levels(book) => book.depth(),
+            Self::Orders(book) => book.depth(),
+        }
+    }
+
+    /// The best levels of each side, best first.
+    pub(crate) fn top(&self, count: usize) -> [Vec<Shown>; 2] {
+        match self {
+            Self::Levels(book) => book.top(count),
+            Self::Orders(book) => book.top(count),
+        }
+    }
+
+    /// Whether each level of each side is the mirror's.
+    pub(crate) fn equals(&self, mirror: &Mirror) -> bool {
+        let sides = match self {
+            Self::Levels(book) => book.levels(),
+            Self::Orders(book) => book.levels(),
+        };
+        let same = |side: &[(Exact, Exact)], mirror: &BTreeMap<i64, i64>| {
+            let units =
+                |(&price, &quantity): (&i64, &i64)| (Exact::of_units(price), Exact::of_units(quantity));
+            side.iter().copied().eq(mirror.iter().map(units))
+        };
+        same(&sides[0], &mirror.bids) && same(&sides[1], &mirror.asks)
+    }
+}
+
+/// A book of levels.
 #[derive(Debug)]
 pub(crate) struct TextBook {
     bids: TextSide,
@@ -74,8 +122,7 @@ impl TextBook {
         is_read
     }
 
-    /// Best bid and ask.
-    pub(crate) fn best(&self) -> [Option<(Exact, Exact)>; 2] {
+    fn best(&self) -> [Option<(Exact, Exact)>; 2] {
         let level = |(price, written): (&Exact, &Written)| (*price, written.quantity);
         [
             self.bids.last_key_value().map(level),
@@ -83,13 +130,11 @@ impl TextBook {
         ]
     }
 
-    /// Levels: bids, asks.
-    pub(crate) fn depth(&self) -> (usize, usize) {
+    fn depth(&self) -> (usize, usize) {
         (self.bids.len(), self.asks.len())
     }
 
-    /// The best levels of each side, best first.
-    pub(crate) fn top(&self, count: usize) -> [Vec<Shown>; 2] {
+    fn top(&self, count: usize) -> [Vec<Shown>; 2] {
         let shown = |written: &Written| (written.price_text.to_string(), written.quantity_text.to_string());
         [
             self.bids.values().rev().take(count).map(shown).collect(),
@@ -97,9 +142,13 @@ impl TextBook {
         ]
     }
 
-    /// Whether each level of each side is the mirror's.
-    pub(crate) fn equals(&self, mirror: &Mirror) -> bool {
-        same(&self.bids, &mirror.bids) && same(&self.asks, &mirror.asks)
+    fn levels(&self) -> [Vec<(Exact, Exact)>; 2] {
+        let levels = |side: &TextSide| {
+            side.iter()
+                .map(|(&price, written)| (price, written.quantity))
+                .collect()
+        };
+        [levels(&self.bids), levels(&self.asks)]
     }
 }
 
@@ -124,14 +173,6 @@ fn shorten<K, V, T>(side: &mut BTreeMap<K, V>, max: usize, farthest: impl Fn(&mu
     while side.len() > max {
         farthest(side);
     }
-}
-
-fn same(text: &TextSide, mirror: &BTreeMap<i64, i64>) -> bool {
-    let units = mirror
-        .iter()
-        .map(|(&price, &quantity)| (Exact::of_units(price), Exact::of_units(quantity)));
-    let written = text.iter().map(|(&price, written)| (price, written.quantity));
-    text.len() == mirror.len() && written.eq(units)
 }
 
 /// What whoever listens to the events makes of them.

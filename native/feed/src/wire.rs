@@ -8,7 +8,11 @@ use domain::{Nanos, Venue};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use venues::{Instruments, MarketProtocol, binance};
+use venues::kraken::WireVersion;
+use venues::sequencer::LADDER_LEVELS_MAX;
+use venues::{Instruments, MarketProtocol, binance, kraken};
+
+use crate::text_book::Cut;
 
 /// No message's time is too far ahead: the recorder's clock may have been wrong, and some count from no epoch.
 const AHEAD_MAX: Nanos = Nanos(i64::MAX);
@@ -119,18 +123,37 @@ impl Wire {
         matches!(self, Self::BinanceSpot | Self::BinanceUsdm)
     }
 
+    /// Whether it tells single orders, whose snapshots come over REST.
+    pub(crate) const fn is_by_order(self) -> bool {
+        matches!(self, Self::IndependentReserve)
+    }
+
     /// Whether its stream of best levels says which update it speaks of, so that one that differs from the book is a fault.
     /// Elsewhere it lags, and differs now and then by nature.
     pub(crate) const fn best_is_binding(self) -> bool {
         self.numbers_updates()
     }
 
-    /// The protocol that reads it, for these instruments.
-    pub(crate) fn protocol(self, instruments: Arc<Instruments>) -> Option<Box<dyn MarketProtocol>> {
+    /// The protocol that reads it, for these instruments, and levels a side that were subscribed for each.
+    pub(crate) fn protocol(
+        self,
+        instruments: Arc<Instruments>,
+        depths: &[usize],
+    ) -> Option<Box<dyn MarketProtocol>> {
         match self {
             Self::BinanceSpot => Some(Box::new(binance::MarketData::new(instruments, AHEAD_MAX))),
             Self::BinanceUsdm => Some(Box::new(binance::FuturesMarketData::new(instruments, AHEAD_MAX))),
+            Self::KrakenV1 => Some(kraken_protocol(WireVersion::V1, &instruments, depths)),
+            Self::KrakenV2 => Some(kraken_protocol(WireVersion::V2, &instruments, depths)),
             _ => None,
+        }
+    }
+
+    /// How the protocol's books are bounded.
+    pub(crate) const fn cut(self, depth: usize) -> Cut {
+        match self {
+            Self::KrakenV1 | Self::KrakenV2 => Cut::EachMessage(depth),
+            _ => Cut::EachLevel(LADDER_LEVELS_MAX),
         }
     }
 }
@@ -139,6 +162,18 @@ impl fmt::Display for Wire {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
     }
+}
+
+fn kraken_protocol(
+    version: WireVersion,
+    instruments: &Arc<Instruments>,
+    depths: &[usize],
+) -> Box<dyn MarketProtocol> {
+    let data = kraken::MarketData::new(Arc::clone(instruments), version, kraken::DEPTH_MAX, AHEAD_MAX);
+    let depths = instruments.iter().zip(depths);
+    Box::new(depths.fold(data, |data, (instrument, &depth)| {
+        data.with_depth(instrument.id, depth)
+    }))
 }
 
 /// A list with a channel and a pair at its end is Kraken's version 1.

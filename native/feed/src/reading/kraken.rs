@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{BookFact, Fact, Text, TextLevel, TradeFact, number};
 
+/// Depths that can be subscribed; the first is what the venue takes where none is said.
+const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1_000];
+
 /// One of the objects in a message of version 1; a message may hold two, one for each side.
 #[derive(Deserialize)]
 struct SidesV1<'a> {
@@ -168,38 +171,62 @@ fn levels_v2(raw: Vec<LevelV2<'_>>) -> Option<Vec<TextLevel<'_>>> {
         .collect()
 }
 
+/// A request of version 1, or its answer.
 #[derive(Deserialize)]
-struct RequestV1 {
-    subscription: SubscriptionV1,
+struct SubscriptionV1<'a> {
+    #[serde(borrow)]
+    pair: &'a RawValue,
+    subscription: ChannelV1,
 }
 
 #[derive(Deserialize)]
-struct SubscriptionV1 {
+struct ChannelV1 {
     name: String,
     #[serde(default)]
     depth: Option<usize>,
 }
 
+/// A request of version 2, or its answer.
 #[derive(Deserialize)]
-struct RequestV2 {
-    #[serde(alias = "result")]
-    params: ParametersV2,
+struct SubscriptionV2<'a> {
+    #[serde(borrow, alias = "result")]
+    params: ChannelV2<'a>,
 }
 
 #[derive(Deserialize)]
-struct ParametersV2 {
+struct ChannelV2<'a> {
     channel: String,
     #[serde(default)]
     depth: Option<usize>,
+    #[serde(borrow)]
+    symbol: &'a RawValue,
 }
 
-/// The depth of the books that a request, or its answer, speaks of.
-pub(crate) fn subscribed_depth(message: &[u8]) -> Option<usize> {
-    /// What the venue takes where none is said.
-    const DEPTH: usize = 10;
-    if let Ok(request) = serde_json::from_slice::<RequestV1>(message) {
-        return (request.subscription.name == "book").then(|| request.subscription.depth.unwrap_or(DEPTH));
-    }
-    let request: RequestV2 = serde_json::from_slice(message).ok()?;
-    (request.params.channel == "book").then(|| request.params.depth.unwrap_or(DEPTH))
+/// Whose books a request, or its answer, speaks of, and how deep they are.
+pub(crate) fn subscribed_depths(message: &[u8]) -> Vec<(String, usize)> {
+    let (symbols, depth) = if let Ok(request) = serde_json::from_slice::<SubscriptionV1<'_>>(message) {
+        if request.subscription.name != "book" {
+            return Vec::new();
+        }
+        (request.pair, request.subscription.depth)
+    } else if let Ok(request) = serde_json::from_slice::<SubscriptionV2<'_>>(message) {
+        if request.params.channel != "book" {
+            return Vec::new();
+        }
+        (request.params.symbol, request.params.depth)
+    } else {
+        return Vec::new();
+    };
+    let symbols = symbols.get();
+    let names: Vec<String> = serde_json::from_str(symbols)
+        .or_else(|_| serde_json::from_str(symbols).map(|name| vec![name]))
+        .unwrap_or_default();
+    let depth = depth.unwrap_or(DEPTHS[0]);
+    names.into_iter().map(|name| (name, depth)).collect()
+}
+
+/// The depth that a snapshot of so many levels a side was subscribed with, where nothing else says it.
+pub(crate) fn depth_of_snapshot(levels: usize) -> usize {
+    let fits = DEPTHS.into_iter().find(|depth| levels <= *depth);
+    fits.unwrap_or(levels)
 }

@@ -3,6 +3,7 @@
 
 mod binance;
 mod coinbase;
+mod independent_reserve;
 mod kraken;
 
 use std::borrow::Cow;
@@ -10,7 +11,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(crate) use kraken::subscribed_depth;
+pub(crate) use kraken::{depth_of_snapshot, subscribed_depths};
 
 use crate::wire::Wire;
 
@@ -45,11 +46,60 @@ pub(crate) struct TradeFact<'a> {
     pub(crate) quantity: Cow<'a, str>,
 }
 
+/// What happened to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action<'a> {
+    New {
+        is_bid: bool,
+        /// By currency, in lower case.
+        prices: Vec<(String, Cow<'a, str>)>,
+        quantity: Cow<'a, str>,
+    },
+    /// This is left of it.
+    Changed(Cow<'a, str>),
+    Canceled,
+}
+
+/// What a message says of one order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OrderFact<'a> {
+    /// The currency that is traded, in lower case: the order is in the book of each pair with it.
+    pub(crate) traded: String,
+    /// Rises by one with each event of that currency.
+    pub(crate) number: u64,
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) action: Action<'a>,
+}
+
+/// An order that rests.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resting<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) is_bid: bool,
+    pub(crate) price: Cow<'a, str>,
+    pub(crate) quantity: Cow<'a, str>,
+}
+
+/// All orders of a book.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OrdersFact<'a> {
+    pub(crate) symbol: String,
+    pub(crate) orders: Vec<Resting<'a>>,
+}
+
+/// What a REST answer says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<'a> {
+    Book(BookFact<'a>),
+    Orders(OrdersFact<'a>),
+}
+
 /// One thing that a message says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fact<'a> {
     Book(BookFact<'a>),
     Trade(TradeFact<'a>),
+    Order(OrderFact<'a>),
     /// Something else about this symbol.
     Other(Cow<'a, str>),
 }
@@ -60,6 +110,8 @@ impl Fact<'_> {
             Self::Book(book) => book.symbol.as_deref(),
             Self::Trade(trade) => Some(&trade.symbol),
             Self::Other(symbol) => Some(symbol),
+            // It speaks of several books, and names none.
+            Self::Order(_) => None,
         }
     }
 }
@@ -75,16 +127,17 @@ pub(crate) fn facts(wire: Wire, frame: &[u8]) -> Vec<Fact<'_>> {
         Wire::KrakenV2 => kraken::facts_v2(text),
         Wire::CoinbaseAdvanced => coinbase::advanced_facts(text),
         Wire::CoinbaseExchange => coinbase::exchange_facts(text),
-        Wire::IndependentReserve => None,
+        Wire::IndependentReserve => independent_reserve::facts(text),
     };
     read.unwrap_or_default()
 }
 
 /// What a REST answer says of a book.
-pub(crate) fn answer(wire: Wire, body: &[u8]) -> Option<BookFact<'_>> {
+pub(crate) fn answer(wire: Wire, body: &[u8]) -> Option<Answer<'_>> {
     let text = std::str::from_utf8(body).ok()?;
     match wire {
-        Wire::BinanceSpot | Wire::BinanceUsdm => binance::snapshot(text),
+        Wire::BinanceSpot | Wire::BinanceUsdm => binance::snapshot(text).map(Answer::Book),
+        Wire::IndependentReserve => independent_reserve::snapshot(text).map(Answer::Orders),
         _ => None,
     }
 }

@@ -66,6 +66,15 @@ impl MarketData {
         }
     }
 
+    /// The same with another depth subscribed for one instrument.
+    #[must_use]
+    pub fn with_depth(mut self, instrument: InstrumentId, depth: usize) -> Self {
+        if let Some(market) = self.markets.get_mut(usize::from(instrument.0)) {
+            market.book = ChecksumBook::new(instrument, depth);
+        }
+        self
+    }
+
     /// The venue's last word about itself on this connection.
     #[must_use]
     pub const fn status(&self) -> Option<SystemStatus> {
