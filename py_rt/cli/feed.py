@@ -30,9 +30,9 @@ def check(
     Example: py_rt feed check btcusdt_20240808.gz btcusdt_20240809.gz --json
 
     Read are `<ns> <message>` lines, cryptofeed's recordings (JSON lines or text) and JSON lines with a "frame"; plain,
-    gzip or zstd. Format and wire are found by content. Files of one wire continue each other in order of time; what makes
-    a connection of its own is a session by itself. Beside the books that trade stands a second reading that keeps every
-    number as the venue wrote it: both must be the same book.
+    gzip or zstd. Format and wire are found by content. Files of one wire continue each other in order of time; what
+    makes a connection of its own is a session by itself. Beside the books that trade stands a second reading that keeps
+    every number as the venue wrote it: both must be the same book.
     """
     try:
         command = [find_command(COMMAND), "check", *(["--json"] if json else []), "--", *map(str, files)]

@@ -51,7 +51,8 @@ struct Snapshot<'a> {
     asks: Vec<(Text<'a>, Text<'a>)>,
 }
 
-pub(super) fn facts(text: &str) -> Option<Vec<Fact<'_>>> {
+/// `is_futures`: streams of best levels at intervals look like changes there.
+pub(super) fn facts(text: &str, is_futures: bool) -> Option<Vec<Fact<'_>>> {
     let (stream, text) = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => (Some(envelope.stream.0), envelope.data.get()),
         Err(_) => (None, text),
@@ -59,7 +60,7 @@ pub(super) fn facts(text: &str) -> Option<Vec<Fact<'_>>> {
     let head: Head<'_> = serde_json::from_str(text).ok()?;
     let symbol = head.s?.0;
     let fact = match head.e.as_ref().map(|word| word.0.as_ref()) {
-        Some("depthUpdate") if !stream.is_some_and(|stream| is_partial(&stream)) => {
+        Some("depthUpdate") if !(is_futures && stream.is_some_and(|stream| is_partial(&stream))) => {
             let depth: Depth<'_> = serde_json::from_str(text).ok()?;
             Fact::Book(BookFact {
                 symbol: Some(symbol),

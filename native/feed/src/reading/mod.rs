@@ -122,7 +122,8 @@ pub(crate) fn facts(wire: Wire, frame: &[u8]) -> Vec<Fact<'_>> {
         return Vec::new();
     };
     let read = match wire {
-        Wire::BinanceSpot | Wire::BinanceUsdm => binance::facts(text),
+        Wire::BinanceSpot => binance::facts(text, false),
+        Wire::BinanceUsdm => binance::facts(text, true),
         Wire::KrakenV1 => kraken::facts_v1(text),
         Wire::KrakenV2 => kraken::facts_v2(text),
         Wire::CoinbaseAdvanced => coinbase::advanced_facts(text),
