@@ -53,7 +53,7 @@ pub enum LiveError {
     #[error(transparent)]
     Ipc(#[from] ipc::IpcError),
     /// The venue's keys are not there.
-    #[error("{0}")]
+    #[error("{0} ([venue] api_key_env and api_secret_env in the service's file name the variables)")]
     Credentials(#[source] venues::VenueError),
     /// The venue refused, or did not answer, what the start needs.
     #[error("the venue could not be used: {0}")]

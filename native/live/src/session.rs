@@ -96,3 +96,27 @@ fn settings(venue: &VenueConfig) -> Settings {
 fn is_loopback(venue: &VenueConfig) -> bool {
     venue.rest_url.starts_with("http://")
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Venue;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_not_there_is_named_with_what_names_it() {
+        let venue = VenueConfig {
+            venue: Venue::Binance,
+            rest_url: String::new(),
+            ws_url: String::new(),
+            ws_api_url: String::new(),
+            api_key_env: "PY_RT_NO_SUCH_KEY".to_owned(),
+            api_secret_env: "PY_RT_NO_SUCH_SECRET".to_owned(),
+            recv_window: Nanos(0),
+        };
+        let error = LiveError::Credentials(credentials(&venue).unwrap_err());
+        let wanted = "environment variable PY_RT_NO_SUCH_KEY is not set: export it \
+                      ([venue] api_key_env and api_secret_env in the service's file name the variables)";
+        assert_eq!(error.to_string(), wanted);
+    }
+}
