@@ -91,7 +91,7 @@ def set_parameter(
     value: Annotated[str, typer.Argument(help="A decimal, exact to 1e-8.")],
     slot: SlotOption = SLOT,
 ) -> Answer:
-    """Change a parameter of a running strategy, until its bundle is swapped.
+    """Change a parameter of a running strategy, until its bundle is swapped or the service starts again.
 
     Signed by an operator.
 

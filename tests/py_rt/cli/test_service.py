@@ -126,6 +126,11 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
         assert option in said
 
 
+def test_the_help_says_how_long_a_parameter_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "--help"]) == 0
+    assert "until its bundle is swapped or the service starts again" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
