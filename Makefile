@@ -81,6 +81,10 @@ proto-check: setup
 	$(call say,proto: the committed messages equal their source)
 	@$(RUN) python proto/generate.py --check
 
+.PHONY: fuzz
+fuzz: setup ## Feed everything that reads foreign bytes with made-up input: SECONDS=60 for each target.
+	@$(RUN) python fuzz/run.py --seconds $(or $(SECONDS),60)
+
 .PHONY: bench
 bench: setup ## Measure: one table, each row beside its anchor where there is one.
 	@$(RUN) python benches/run.py

@@ -9,9 +9,6 @@ use engine::risk::RiskLimits;
 
 use crate::error::LiveError;
 
-/// Largest file that the service's file may name, bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
 /// Bits of a mode by which group and others may write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -97,16 +94,7 @@ fn only_ours_to_write(path: &Path) -> Result<(), String> {
 }
 
 fn read(path: &Path) -> Result<SourceText, String> {
-    let name = path.display().to_string();
-    let fault = |problem: &dyn std::fmt::Display| format!("{name}: cannot be read: {problem}");
-    let size = std::fs::metadata(path).map_err(|error| fault(&error))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(fault(&format_args!(
-            "{size} bytes; allowed: at most {FILE_BYTES_MAX}"
-        )));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
-    Ok(SourceText { name, text })
+    config::read_file(path).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -164,6 +152,20 @@ mod tests {
         std::fs::set_permissions(&keys, writable).unwrap();
         let message = Setup::load(&paper).unwrap_err().to_string();
         assert!(message.contains("mode 0664 lets others write it"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_never_ends_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paper = write(folder.path(), LIMITS);
+        let limits = folder.path().join("risk_limits.toml");
+        std::fs::remove_file(&limits).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &limits).unwrap();
+        let message = Setup::load(&paper).unwrap_err().to_string();
+        assert!(
+            message.contains("risk_limits.toml: is not a plain file"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ mod last_look;
 pub mod rate_limit;
 pub mod resolution;
 pub mod retry;
-#[cfg(test)]
-mod sample;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod sample;
 mod secret;
 pub mod sequencer;
 mod tls;

@@ -1,4 +1,4 @@
-//! Instruments for this crate's own tests.
+//! Instruments for this crate's own tests and for fuzz targets.
 
 use domain::{
     Currency, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity, Text,
@@ -6,7 +6,11 @@ use domain::{
 };
 
 /// An instrument quoted in USDT with permissive rules.
-pub(crate) fn instrument(id: u16, symbol: &str) -> Instrument {
+///
+/// # Panics
+/// For a symbol that is not quoted in USDT.
+#[must_use]
+pub fn instrument(id: u16, symbol: &str) -> Instrument {
     let quote = Currency::new("USDT").expect("a code");
     let base = symbol.strip_suffix("USDT").expect("a symbol quoted in USDT");
     Instrument {

@@ -6,6 +6,8 @@
 //! and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree.
 
 mod account;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod oracle;
 mod scan;
 mod slow;
 

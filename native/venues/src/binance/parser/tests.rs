@@ -1,6 +1,7 @@
 use domain::{Currency, OrderStatus};
 use proptest::prelude::*;
 
+use super::oracle::{agree, executions_agree, scanned, snapshots_agree};
 use super::*;
 use crate::binance::recorded;
 
@@ -9,47 +10,6 @@ const TRADE: &str = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":37356832
 const TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000"}}"#;
 const SNAPSHOT: &str = r#"{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[["61837.64000000","1.60520000"],["61838.04000000","0.10000000"]]}"#;
 const EXECUTION: &str = r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1499405658658,"s":"ETHBTC","c":"e3-s1-42","S":"BUY","o":"LIMIT","f":"GTC","q":"1.00000000","p":"0.10264410","P":"0.00000000","F":"0.00000000","g":-1,"C":"","x":"TRADE","X":"PARTIALLY_FILLED","r":"NONE","i":4293153,"l":"0.40000000","z":"0.40000000","L":"0.10264410","n":"0.00040000","N":"ETH","T":1499405658657,"t":77,"v":3,"I":8641984,"w":true,"m":false,"M":false,"O":1499405658657,"Z":"0.04105764","Y":"0.04105764","Q":"0.00000000","W":1499405658657,"V":"EXPIRE_TAKER"}}"#;
-
-fn scanned(frame: &[u8]) -> Option<(Head, Vec<Level>, Vec<Level>)> {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let head = scan::stream_message(frame, &mut bids, &mut asks)?;
-    Some((head, bids, asks))
-}
-
-fn oracle(frame: &[u8]) -> Result<(Head, Vec<Level>, Vec<Level>), ParseError> {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let head = slow::stream_message(frame, &mut bids, &mut asks)?;
-    // Levels count only where there are any; the buffers may hold an older message's.
-    Ok((head, bids, asks))
-}
-
-/// What the scanner accepts, the oracle reads alike. Whether the scanner accepted.
-fn agree(frame: &[u8]) -> bool {
-    let Some(fast) = scanned(frame) else { return false };
-    let slow = oracle(frame).expect("the oracle refuses what the scanner accepts");
-    assert_eq!(fast, slow, "{}", String::from_utf8_lossy(frame));
-    true
-}
-
-fn snapshots_agree(body: &[u8]) -> bool {
-    let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let Some(id) = scan::snapshot(body, &mut bids, &mut asks) else {
-        return false;
-    };
-    let (mut slow_bids, mut slow_asks) = (Vec::new(), Vec::new());
-    let slow_id = slow::snapshot(body, &mut slow_bids, &mut slow_asks).expect("the oracle agrees");
-    assert_eq!((id, bids, asks), (slow_id, slow_bids, slow_asks));
-    true
-}
-
-fn executions_agree(frame: &[u8]) -> bool {
-    let Some(fast) = account::scan_execution(frame) else {
-        return false;
-    };
-    let slow = account::read_slowly(frame).expect("the oracle agrees");
-    assert_eq!(AccountMessage::Execution(fast), slow);
-    true
-}
 
 #[test]
 fn reads_each_message() {
