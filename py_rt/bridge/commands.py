@@ -101,7 +101,7 @@ class CommandFailedError(CommandError):
     """The service began, and could not finish; the message says how far it came.
 
     Attributes:
-        ack: what it said.
+        ack: what it said; `ack.refusal` is the reason for programs, where there is a word for it.
     """
 
     def __init__(self, message: str, ack: Acknowledgement) -> None:
@@ -506,5 +506,6 @@ def _judged(pending: Pending, message: commands_pb2.Ack) -> Acknowledgement:
     if ack.outcome is Outcome.REFUSED:
         raise CommandRefusedError(f"{pending.name} refused ({ack.refusal}): {ack.text}", ack)
     if ack.outcome is Outcome.FAILED:
-        raise CommandFailedError(f"{pending.name} failed: {ack.text}", ack)
+        reason = f" ({ack.refusal})" if ack.refusal else ""
+        raise CommandFailedError(f"{pending.name} failed{reason}: {ack.text}", ack)
     return ack

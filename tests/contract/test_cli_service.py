@@ -151,10 +151,10 @@ def test_before_anything_runs_every_question_is_answered(shell: Shell) -> None:
 
 def test_what_the_service_says_no_to_comes_with_its_reason_and_the_next_step(shell: Shell) -> None:
     failed = shell.json("deploy", "ab" * 32, status=FAILED)
-    assert (failed["outcome"], "refused: " in failed["error"]) == ("failed", True)
+    assert (failed["outcome"], failed["refusal"]) == ("failed", "bundle_refused")
     assert "py_rt bundle verify" in failed["next"]
     nothing = shell.json("rollback", status=FAILED)
-    assert "no bundle before" in nothing["error"]
+    assert (nothing["refusal"], "no bundle before" in nothing["error"]) == ("nothing_to_roll_back", True)
     early = shell("order", "new", "buy", "1", "--instrument", SYMBOL)
     assert (early.status, early.out) == (FAILED, "")
     assert "py_rt deploy latest" in early.err
@@ -162,7 +162,7 @@ def test_what_the_service_says_no_to_comes_with_its_reason_and_the_next_step(she
     assert (refused["outcome"], refused["refusal"]) == ("refused", "unknown_slot")
     unknown = shell.json("set", "entry_treshold", "0.7", status=REFUSED)
     assert "allowed: entry_threshold" in unknown["error"]
-    assert shell("order", "cancel", "e9-s1-1").status == FAILED
+    assert shell.json("order", "cancel", "e9-s1-1", status=FAILED)["refusal"] == "unknown_order"
 
 
 def test_a_key_that_may_not_is_refused_and_a_missing_one_is_named(
@@ -245,6 +245,7 @@ def test_an_order_that_risk_denies_says_why(shell: Shell, digest: str) -> None:
     assert digest
     denied = shell.json("order", "new", "buy", "400", "--instrument", SYMBOL, "--price", "50", status=FAILED)
     assert [(row["status"], row["reason"]) for row in denied["orders"]] == [("denied", "PriceCollar")]
+    assert denied["refusal"] == "risk_denied"
     assert "PriceCollar" in denied["error"]
 
 
@@ -272,7 +273,8 @@ def test_a_resting_order_is_cancelled_by_its_name(shell: Shell, digest: str) -> 
 def test_a_parameter_is_set_and_one_out_of_range_is_not(shell: Shell, digest: str) -> None:
     assert digest
     assert shell.json("set", "entry_threshold", "0.7")["value"] == "0.7"
-    assert shell.json("set", "entry_threshold", "1.7", status=FAILED)["next"]
+    too_much = shell.json("set", "entry_threshold", "1.7", status=FAILED)
+    assert (too_much["refusal"], "py_rt config show" in too_much["next"]) == ("parameter_out_of_range", True)
 
 
 def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
@@ -291,6 +293,7 @@ def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
     assert "kill all: applied by contract" in killed.out
     assert "stop in force: all: killed" in killed.out
     latched = shell.json("start", status=FAILED)
+    assert latched["refusal"] == "stopped"
     assert "py_rt rearm --reason" in latched["next"]
     assert shell.json("rearm", "--reason", "looked at it")["outcome"] == "applied"
     assert level(shell) == "running"

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{BundleDigest, Instrument, SlotId, Timestamp};
 use engine::{BundleActivated, SlotConfig, SlotProgram};
 use journal::Scale;
+use messaging::RefusalReason;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -47,6 +48,20 @@ pub enum DeployError {
     /// Nobody decides any more.
     #[error(transparent)]
     NotDeciding(#[from] NotDeciding),
+}
+
+impl DeployError {
+    /// Why, for programs, where there is a word for it.
+    #[must_use]
+    pub const fn code(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Refused(_) | Self::Serial { .. } => Some(RefusalReason::BundleRefused),
+            Self::UnknownSlot(_) => Some(RefusalReason::UnknownSlot),
+            Self::NothingBefore(_) => Some(RefusalReason::NothingToRollBack),
+            Self::NotDeciding(_) => Some(RefusalReason::ShuttingDown),
+            Self::NotActivated(_) => None,
+        }
+    }
 }
 
 /// What has run, by slot.

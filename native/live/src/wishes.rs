@@ -105,6 +105,18 @@ fn parameters(name: &str) -> String {
     format!("{name} is no parameter; allowed: {}", known.join(", "))
 }
 
+/// The engine's refusal for programs.
+pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
+    match refusal {
+        // Slots and instruments are known before the engine hears.
+        CommandRefusal::UnknownTarget => RefusalReason::UnknownOrder,
+        CommandRefusal::OutOfRange => RefusalReason::ParameterOutOfRange,
+        CommandRefusal::Latched => RefusalReason::Stopped,
+        CommandRefusal::Denied => RefusalReason::RiskDenied,
+        CommandRefusal::NoProgram => RefusalReason::WrongState,
+    }
+}
+
 /// The engine's refusal in words.
 pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
     match refusal {
