@@ -87,13 +87,13 @@ def parity_text(verdict: dict[str, Any]) -> str:
     >>> counts = {"events": 12, "actions": 3, "lives": 2, "unrecorded": 1, "difference": None}
     >>> torn = {"segment": 0, "offset": 4711, "bytes": 9}
     >>> print(parity_text({"identical": True, **counts, "torn": torn, "chain": "ab" * 16}))
-    12 events, 3 actions, 2 lives: identical
+    12 events, 3 actions over 2 lives: identical
       unrecorded: 1 of the actions of a life's last event, without effect
       torn: 9 bytes at byte 4711 of segment 0, which a death left behind the last whole record
       chain over all records: abababababababababababababababab
     """
     lives = verdict["lives"]
-    counts = f"{verdict['events']} events, {verdict['actions']} actions, {lives} {'life' if lives == 1 else 'lives'}"
+    counts = f"{verdict['events']} events, {verdict['actions']} actions" + (f" over {lives} lives" if lives > 1 else "")
     if verdict["identical"]:
         lines = [f"{counts}: identical"]
         if missing := verdict["unrecorded"]:

@@ -316,7 +316,7 @@ def test_parity_names_what_the_record_lacks(service: LiveService, shell: Shell, 
     assert (facts["identical"], facts["lives"], facts["torn"]) == (True, 1, None)
     cut = parity(record[: middle + 9])
     assert cut.status == 0
-    assert ", 1 life: identical" in cut.out
+    assert " actions: identical" in cut.out
     assert f"torn: 9 bytes at byte {middle} of segment 0" in cut.out
     assert f"chain over all records: {facts['chain']}" in cut.out
     nothing = parity(record[:HEAD_BYTES])
