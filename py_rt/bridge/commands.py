@@ -506,6 +506,5 @@ def _judged(pending: Pending, message: commands_pb2.Ack) -> Acknowledgement:
     if ack.outcome is Outcome.REFUSED:
         raise CommandRefusedError(f"{pending.name} refused ({ack.refusal}): {ack.text}", ack)
     if ack.outcome is Outcome.FAILED:
-        reason = f" ({ack.refusal})" if ack.refusal else ""
-        raise CommandFailedError(f"{pending.name} failed{reason}: {ack.text}", ack)
+        raise CommandFailedError(f"{pending.name} failed: {ack.text}", ack)
     return ack
