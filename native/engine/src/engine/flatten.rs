@@ -18,8 +18,7 @@ impl<P: Probe> Engine<P> {
             max_slippage_bps,
             attempts: 0,
         });
-        let slot = self.slots[at].config.slot;
-        self.cancel_matching(actions, |order| order.view.request.client_order_id.slot == slot);
+        self.cancel_working(at, None, actions);
         self.progress_flatten(at, actions);
     }
 

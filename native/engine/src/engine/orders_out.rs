@@ -63,8 +63,7 @@ impl<P: Probe> Engine<P> {
         };
         match judged {
             Ok(approved) => {
-                let by_hand = origin == Origin::Manual;
-                self.send(at, approved, by_hand, intent.timeout, actions);
+                self.send(at, approved, intent.timeout, actions);
                 Ok(())
             }
             Err(reason) => {
@@ -80,7 +79,6 @@ impl<P: Probe> Engine<P> {
         &mut self,
         at: usize,
         approved: Approved<OrderRequest>,
-        by_hand: bool,
         timeout: Option<Nanos>,
         actions: &mut Actions,
     ) {
@@ -93,7 +91,6 @@ impl<P: Probe> Engine<P> {
             .map(|top| value_price(&request, &top))
             .unwrap_or_default();
         let mut order = Order::new(request, value, self.now);
-        order.by_hand = by_hand;
         order.watch_at = self.now.plus(self.config.order_ack_timeout);
         order.timeout_at = timeout.map(|span| self.now.plus(span));
         // Approval needed a free place, and the id is new.
@@ -117,13 +114,12 @@ impl<P: Probe> Engine<P> {
         self.tell(&order, actions);
     }
 
-    /// Cancels live orders of a slot's strategy, of one side or of both. What a person placed is theirs to cancel.
+    /// Cancels a slot's live orders of one side, or of both.
     pub(super) fn cancel_working(&mut self, at: usize, side: Option<Side>, actions: &mut Actions) {
         let slot = self.slots[at].config.slot;
         self.cancel_matching(actions, |order| {
             let request = &order.view.request;
-            let wanted = side.is_none_or(|side| side == request.side);
-            request.client_order_id.slot == slot && wanted && !order.by_hand
+            request.client_order_id.slot == slot && side.is_none_or(|side| side == request.side)
         });
     }
 

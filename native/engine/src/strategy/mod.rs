@@ -92,7 +92,7 @@ pub struct OrderIntent {
 pub enum Intent {
     /// A new order.
     Order(OrderIntent),
-    /// Cancel the strategy's working orders of one side, or of both; orders by hand stay.
+    /// Cancel the slot's working orders of one side, or of both.
     CancelWorking(Option<Side>),
 }
 

@@ -623,7 +623,6 @@ fn carried() -> CarriedState {
             submitted_at: AT,
             timeout_at: Some(AT),
             cancel_wanted: true,
-            by_hand: true,
         }],
         fills: vec![FillKey {
             instrument: BTC,
