@@ -107,7 +107,7 @@ class LiveService:
             create_key(home / "keys", role)
         # Trusted by nobody: its list lies elsewhere.
         create_key(home / "stranger", "operator")
-        (home / "risk_limits.toml").write_text(golden_bundle.shipped_policy(), encoding="utf-8")
+        self.write_policy()
         self.venue, addresses = self._venue()
         text = CONFIG.format(
             instance=INSTANCE,
@@ -120,6 +120,13 @@ class LiveService:
         )
         (home / "service.toml").write_text(text, encoding="utf-8")
         self.service: subprocess.Popen[bytes] | None = None
+
+    def write_policy(self, *, is_stricter: bool = False) -> None:
+        """Give the service its own limits, which it reads when it starts; stricter ones refuse the golden bundle."""
+        policy = golden_bundle.shipped_policy()
+        if is_stricter:
+            policy = policy.replace("max_order_rate_per_min = 60", "max_order_rate_per_min = 30")
+        (self.home / "risk_limits.toml").write_text(policy, encoding="utf-8")
 
     def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
         bars = self.home / "bars.csv"

@@ -77,11 +77,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 def test_the_daemon_deploys_what_is_approved_and_writes_down_what_failed(tmp_path: Path) -> None:
     with LiveService(tmp_path) as service:
         # The first run is to fail: the service's own policy is stricter than what the bundle was approved under.
-        policy = tmp_path / "risk_limits.toml"
-        shipped = policy.read_text(encoding="utf-8")
-        policy.write_text(
-            shipped.replace("max_order_rate_per_min = 60", "max_order_rate_per_min = 30"), encoding="utf-8"
-        )
+        service.write_policy(is_stricter=True)
         service.start()
         digest = service.approved_bundle()
         with daemon(tmp_path, service.run) as log, stock_instance(tmp_path) as instance:
@@ -89,7 +85,7 @@ def test_the_daemon_deploys_what_is_approved_and_writes_down_what_failed(tmp_pat
             assert refused is not None
             assert (refused.status, refused.tags[OUTCOME_TAG]) == (dg.DagsterRunStatus.FAILURE, REFUSED)
             service.stop()
-            policy.write_text(shipped, encoding="utf-8")
+            service.write_policy()
             service.start()  # it reads its policy; nothing is approved or typed meanwhile
             (done,) = came(lambda: recorded(instance), "a deployment", log)
             assert (done.digest, done.slot, done.serial) == (digest, SLOT, 1)
