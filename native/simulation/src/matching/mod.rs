@@ -92,7 +92,8 @@ struct Taker {
 /// [`OFF_TAPE_ID_BASE`], and uses up volume all the same.
 ///
 /// This errs against us: a real market cannot trade beyond a standing order before it is filled. Not modelled: that
-/// others would have followed our price, or that who sold to us would have sold more.
+/// others would have followed our price, or that who sold to us would have sold more. An order that stands so is a best
+/// price of its own making: who marks a position by the middle of the book marks it by that order.
 #[derive(Debug)]
 pub struct MatchingEngine {
     lot: i64,
