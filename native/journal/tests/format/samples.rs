@@ -426,6 +426,7 @@ fn alerts() -> [Alert; 17] {
         Alert::BookingFailed(order_id()),
         Alert::FlattenIncomplete(SLOT),
         Alert::UnknownInstrument(BTC),
+        Alert::OrdersDenied(SLOT),
     ]
 }
 
