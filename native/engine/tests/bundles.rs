@@ -457,7 +457,6 @@ fn a_parameter_changes_within_its_range() {
     };
     for (parameter, text) in [
         (ParameterId::EntryThreshold, "1.1"),
-        (ParameterId::ExitThreshold, "0.61"),
         (ParameterId::PositionSizePct, "0"),
         (ParameterId::LimitOffsetBps, "1001"),
         (ParameterId::LimitOffsetBps, "0.5"),
@@ -466,6 +465,8 @@ fn a_parameter_changes_within_its_range() {
         let result = rig.command(set(parameter, text)).0;
         assert_eq!(result, Err(CommandRefusal::OutOfRange), "{parameter:?} {text}");
     }
+    let crossed = rig.command(set(ParameterId::ExitThreshold, "0.61")).0;
+    assert_eq!(crossed, Err(CommandRefusal::ThresholdsCross));
     rig.command(set(ParameterId::LimitOffsetBps, "0")).0.unwrap();
     rig.watch_trades();
     rig.quote(99, 101);

@@ -7,7 +7,7 @@ use config::{ServiceConfig, VenueConfig};
 use domain::{Bar, Nanos};
 use engine::limits::BARS_KEPT;
 use journal::Scale;
-use venues::binance::{Credentials, Endpoints, RestClient, Settings};
+use venues::binance::{Credentials, Endpoints, Gateway, RestClient, Settings};
 use venues::clock::{Clock, ServerClock};
 use venues::{Instruments, Secret, VenueError};
 
@@ -51,12 +51,14 @@ impl Session {
         clock::anchor(&rest, &clock, config.stage, &config.clock).await?;
         let choices = config.instruments.iter();
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
-        let instruments = Instruments::new(rest.instruments(&symbols).await?)?;
+        let instruments = Arc::new(Instruments::new(rest.instruments(&symbols).await?)?);
+        let rest = Arc::new(rest);
+        prove_keys(&rest, &instruments, &config.venue).await?;
         Ok(Self {
             scale: Scale::new(clock.rate_ppb()),
             clock,
-            rest: Arc::new(rest),
-            instruments: Arc::new(instruments),
+            rest,
+            instruments,
             settle: if is_loopback(&config.venue) {
                 Duration::ZERO
             } else {
@@ -75,6 +77,24 @@ impl Session {
             history.extend(self.rest.bars(instrument, span, BARS_KEPT, before).await?);
         }
         Ok(history)
+    }
+}
+
+/// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
+async fn prove_keys(
+    rest: &Arc<RestClient>,
+    instruments: &Arc<Instruments>,
+    venue: &VenueConfig,
+) -> Result<(), LiveError> {
+    let gateway = Gateway::new(Arc::clone(rest), Arc::clone(instruments))?;
+    match gateway.balances().await {
+        Ok(_) => Ok(()),
+        Err(source @ VenueError::Refused { .. }) if source.is_fatal() => Err(LiveError::KeysRefused {
+            key_env: venue.api_key_env.clone(),
+            secret_env: venue.api_secret_env.clone(),
+            source,
+        }),
+        Err(error) => Err(LiveError::Venue(error)),
     }
 }
 

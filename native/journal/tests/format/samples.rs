@@ -404,7 +404,7 @@ fn deny_reasons() -> Vec<DenyReason> {
     reasons
 }
 
-fn alerts() -> [Alert; 17] {
+fn alerts() -> [Alert; 18] {
     [
         Alert::DrawdownStop,
         Alert::MarginCall,
@@ -545,6 +545,9 @@ pub fn actions() -> Vec<RecordedAction> {
         Err(CommandRefusal::Latched),
         Err(CommandRefusal::Denied),
         Err(CommandRefusal::NoProgram),
+        Err(CommandRefusal::NotAParameter),
+        Err(CommandRefusal::ThresholdsCross),
+        Err(CommandRefusal::NothingLatched),
     ];
     all.extend(results.map(|result| Action::CommandResult {
         id: CommandId(5),
