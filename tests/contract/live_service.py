@@ -142,10 +142,7 @@ class LiveService:
 
     def start(self) -> None:
         """A new life; returns when its doors are open."""
-        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
-        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
-        with (self.home / "service.log").open("ab") as log:
-            service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        service = self._spawn()
         self.service = service
 
         def is_open() -> bool:
@@ -154,6 +151,17 @@ class LiveService:
             return file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == service.pid
 
         until(is_open, "an open service")
+
+    def refused_start(self, *, api_key: str = API_KEY, secret: str = SECRET) -> int:
+        """The exit status of a life that does not begin."""
+        self.service = self._spawn(api_key=api_key, secret=secret)
+        return self.service.wait(PATIENCE_S)
+
+    def _spawn(self, *, api_key: str = API_KEY, secret: str = SECRET) -> subprocess.Popen[bytes]:
+        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
+        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": api_key, "PY_RT_BINANCE_API_SECRET": secret}
+        with (self.home / "service.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def stop(self) -> int:
         """Ends the life in order."""

@@ -275,6 +275,16 @@ def test_a_parameter_is_set_and_one_out_of_range_is_not(shell: Shell, digest: st
     assert shell.json("set", "entry_threshold", "0.7")["value"] == "0.7"
     too_much = shell.json("set", "entry_threshold", "1.7", status=FAILED)
     assert (too_much["refusal"], "py_rt config show" in too_much["next"]) == ("parameter_out_of_range", True)
+    crossed = shell.json("set", "exit_threshold", "0.9", status=FAILED)
+    assert "at most entry_threshold" in crossed["text"]
+
+
+def test_a_stop_that_is_not_there_is_not_lifted(shell: Shell, digest: str) -> None:
+    assert digest
+    shell.json("kill", "--slot", str(SLOT))
+    nothing = shell.json("rearm", "--reason", "another scope", status=FAILED)
+    assert (nothing["refusal"], "no stop is latched" in nothing["text"]) == ("wrong_state", True)
+    assert shell.json("rearm", "--slot", str(SLOT), "--reason", "this one")["outcome"] == "applied"
 
 
 def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:

@@ -197,7 +197,10 @@ def test_a_refusal_of_the_service_and_a_failure_are_told_apart(service: EchoServ
 
 
 def test_a_role_may_do_what_the_table_says_and_no_more(service: EchoService) -> None:
-    with service.client("viewer") as viewer, pytest.raises(CommandRefusedError, match="a viewer may not send kill"):
+    with (
+        service.client("viewer") as viewer,
+        pytest.raises(CommandRefusedError, match="which may not send kill"),
+    ):
         viewer.kill(Scope.everything())
     with service.client("killer") as killer:
         killer.kill(Scope.everything())

@@ -114,7 +114,9 @@ fn what_people_paused_is_no_news_to_them() {
     rig.command(CommandKind::Pause(Scope::All)).0.unwrap();
     assert_eq!(rig.engine.slots().next().unwrap().control, ControlLevel::Paused);
     for bid in [98, 99, 98, 99] {
-        wishes.send(Intent::Order(rig::wish(Side::Buy, 98, 1_000))).unwrap();
+        wishes
+            .send(Intent::Order(rig::wish(Side::Buy, 98, 1_000)))
+            .unwrap();
         let actions = rig.quote(bid, 101);
         assert_eq!(denial(&actions), Some(DenyReason::Paused));
         assert!(alerts(&actions).is_empty());

@@ -63,10 +63,7 @@ fn a_kill_cancels_everything_in_scope_and_lets_nothing_out() {
         assert!(rig.order(Side::Buy, 98, 5).is_ok());
         // Whoever lifts nothing is told so: the stop that is meant may be at another scope.
         rig.command(CommandKind::Pause(scope)).0.unwrap();
-        assert_eq!(
-            rig.command(rearm(scope)).0,
-            Err(CommandRefusal::NothingLatched)
-        );
+        assert_eq!(rig.command(rearm(scope)).0, Err(CommandRefusal::NothingLatched));
         rig.command(CommandKind::Start(scope)).0.unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! From a wish to an order that leaves, and cancels.
 
 use domain::{
-    CancelRequest, ClientOrderId, InstrumentRules, InstrumentStatus, Nanos, OrderRequest, OrderStatus, Quantity,
-    RuleViolation, Side,
+    CancelRequest, ClientOrderId, InstrumentRules, InstrumentStatus, Nanos, OrderRequest, OrderStatus,
+    Quantity, RuleViolation, Side,
 };
 
 use super::Engine;
@@ -46,7 +46,12 @@ impl<P: Probe> Engine<P> {
         let (mut part, mut rest) = (largest, intent.quantity);
         for _ in 0..ORDER_PARTS_MAX {
             let quantity = part.min(rest);
-            let outcome = self.place(at, &OrderIntent { quantity, ..*intent }, Origin::Strategy, actions);
+            let outcome = self.place(
+                at,
+                &OrderIntent { quantity, ..*intent },
+                Origin::Strategy,
+                actions,
+            );
             self.count_denial(at, outcome, actions);
             rest = Quantity::from_units(rest.units() - quantity.units());
             part = Quantity::from_units(part.units() - lot.units().max(1));

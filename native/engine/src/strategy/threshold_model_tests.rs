@@ -349,8 +349,16 @@ fn a_running_parameter_says_why_it_does_not_change() {
     assert_eq!(set(ParameterId::EntryThreshold, "0.8"), Ok(()));
     let refusals = [
         (ParameterId::EntryThreshold, "1.7", CommandRefusal::OutOfRange),
-        (ParameterId::ExitThreshold, "0.81", CommandRefusal::ThresholdsCross),
-        (ParameterId::EntryThreshold, "0.24", CommandRefusal::ThresholdsCross),
+        (
+            ParameterId::ExitThreshold,
+            "0.81",
+            CommandRefusal::ThresholdsCross,
+        ),
+        (
+            ParameterId::EntryThreshold,
+            "0.24",
+            CommandRefusal::ThresholdsCross,
+        ),
         (ParameterId::PositionSizePct, "0", CommandRefusal::OutOfRange),
         (ParameterId::TimeoutSeconds, "1.5", CommandRefusal::OutOfRange),
     ];

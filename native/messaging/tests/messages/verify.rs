@@ -351,7 +351,7 @@ fn a_viewer_stops_nothing() {
     let refusal = verifier().verify(&message, NOW).expect_err("a viewer");
     assert_eq!(
         refusal.text,
-        "the key's role is viewer; a viewer may not send kill"
+        "the key's role is viewer, which may not send kill"
     );
     assert!(
         CommandKind::ALL
