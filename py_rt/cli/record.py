@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import py_rt_core
 import typer
 
+from py_rt.cli.service_text import record_text
 from py_rt.defaults import home_folder
 from py_rt.errors import PyRtError
 
@@ -144,14 +145,17 @@ def origin(store: Path, digest: str) -> dict[str, Any]:
 
 def trace_text(found: dict[str, Any]) -> str:
     """Put a trace in words, one step of the way back per line, then what became of the order."""
-    lines = [f"order {found['order']}: {found['text']}", f"  sent {when(found['ts_ns'])} by event {found['event']}"]
+    lines = [
+        f"order {found['order']}: {record_text(found['text'])}",
+        f"  sent {when(found['ts_ns'])} by event {found['event']}",
+    ]
     lines.append(f"  run {found['run_id']}, binary {found['binary_version']}")
     signal = found["signal"]
     if signal:
         lines.append(f"  signal of the bar closed {when(signal['ts_close'])}: probability {signal['probability']:.4f}")
     lines += _origin_lines(found) if found["bundle"] else ["  no bundle sent it: a person did, by hand"]
     lines.append("what became of it")
-    lines += [f"  {when(ts)}  {text}" for ts, text in found["steps"]]
+    lines += [f"  {when(ts)}  {record_text(text)}" for ts, text in found["steps"]]
     return "\n".join(lines)
 
 

@@ -12,9 +12,9 @@ import pytest
 from py_rt.ml import pipeline as p
 from py_rt.ml.models.classifiers import LightGbmParams
 from py_rt.ml.scores import SignalPolicy
-from py_rt.ml.synthetic import BAR_NS, HORIZON_BARS, WARM_UP_BARS, SyntheticTables, synthetic_tables
-from py_rt.ml.synthetic import FEATURE_NAMES as FEATURES
 from py_rt.ml.validation import Split, purged_train, walk_forward
+from tests.synthetic import BAR_NS, HORIZON_BARS, WARM_UP_BARS, SyntheticTables, synthetic_tables
+from tests.synthetic import FEATURE_NAMES as FEATURES
 
 CONTRACT = p.FeatureContract(FEATURES, "ab" * 32)
 SMALL = LightGbmParams(trees=30, leaves=8, min_leaf_rows=40, learning_rate=0.1)
