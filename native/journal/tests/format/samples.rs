@@ -498,6 +498,20 @@ fn facts() -> Vec<Action> {
     ]
 }
 
+fn command_results() -> [Result<(), CommandRefusal>; 9] {
+    [
+        Ok(()),
+        Err(CommandRefusal::UnknownTarget),
+        Err(CommandRefusal::OutOfRange),
+        Err(CommandRefusal::Latched),
+        Err(CommandRefusal::Denied),
+        Err(CommandRefusal::NoProgram),
+        Err(CommandRefusal::NotAParameter),
+        Err(CommandRefusal::ThresholdsCross),
+        Err(CommandRefusal::NothingLatched),
+    ]
+}
+
 /// Every action there is.
 pub fn actions() -> Vec<RecordedAction> {
     let mut all = facts();
@@ -538,17 +552,7 @@ pub fn actions() -> Vec<RecordedAction> {
             level,
         }),
     );
-    let results = [
-        Ok(()),
-        Err(CommandRefusal::UnknownTarget),
-        Err(CommandRefusal::OutOfRange),
-        Err(CommandRefusal::Latched),
-        Err(CommandRefusal::Denied),
-        Err(CommandRefusal::NoProgram),
-        Err(CommandRefusal::NotAParameter),
-        Err(CommandRefusal::ThresholdsCross),
-        Err(CommandRefusal::NothingLatched),
-    ];
+    let results = command_results();
     all.extend(results.map(|result| Action::CommandResult {
         id: CommandId(5),
         result,
