@@ -167,9 +167,20 @@ def _origin_lines(found: dict[str, Any]) -> list[str]:
         model = next((file["sha256"] for file in manifest["files"] if file["path"] == "model.onnx"), "?")
         lines.append(f"  {manifest['name']} {manifest['version']}, model sha256 {model}")
     if from_bundle["record"]:
-        lines.append("  built by " + ", ".join(f"{key} {value}" for key, value in from_bundle["record"].items()))
+        lines.append(f"  built by {_built_by(from_bundle['record'])}")
     if provenance:
         lines.append(f"  features sha256 {provenance['feature_spec_sha256']}")
         lines += [f"  table {table['name']} version {table['version']}" for table in provenance["tables"]]
         lines += [f"  raw file sha256 {sha256}" for sha256 in provenance["raw_files"]]
     return lines
+
+
+def _built_by(record: dict[str, Any]) -> str:
+    """Which runs built a bundle and when, without what is not known.
+
+    >>> _built_by({"training_run": None, "month": "2021-11-01", "built_at_ns": 1_633_046_400_000_000_000})
+    'month 2021-11-01, at 2021-10-01 00:00:00.000000000'
+    """
+    known = {key.replace("_", " "): value for key, value in record.items() if value is not None}
+    at = known.pop("built at ns", None)
+    return ", ".join([*(f"{key} {value}" for key, value in known.items()), *([f"at {when(at)}"] if at else [])])
