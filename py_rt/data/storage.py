@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PARTITION_COLUMN = "date"
 
+SPEC_DIGITS = 16
+"""Digits of a specification's hash in the name of its table; 64 bits tell any number of them apart."""
+
 MAX_COMMIT_ATTEMPTS = 50
 """How often a write looks again when other writers come first."""
 
@@ -118,6 +121,19 @@ class Lake:
             SchemaError: no table is declared under that name.
         """
         return self.uri(table_named(name).group, name)
+
+
+def spec_table(name: str, spec_sha256: str) -> str:
+    """Name the table of one feature specification: each has its own, so that no table mixes what two of them mean.
+
+    Args:
+        name: of the asset that fills it.
+        spec_sha256: identity of the specification, 64 hexadecimal digits.
+
+    >>> spec_table("features_bar", "0123456789abcdef" * 4)
+    'features_bar-0123456789abcdef'
+    """
+    return f"{name}-{spec_sha256[:SPEC_DIGITS]}"
 
 
 def exists(uri: str) -> bool:
