@@ -1,7 +1,8 @@
 """Delta tables in the lake: written by whole days, read by whole days, never by accident.
 
-A table lies at `<root>/<group>/<name>`; the root is a folder or an object-store URL (`s3://bucket/lake`, with
-credentials from the environment as delta-rs reads them). Rules that keep a table right:
+A table lies at `<root>/<group>/<name>`, one whose columns a feature specification says at `<name>-<hash>`
+(:func:`spec_table`); the root is a folder or an object-store URL (`s3://bucket/lake`, with credentials from the
+environment as delta-rs reads them). Rules that keep a table right:
 
 * the partition column is a `pl.Date`; any other type is refused, because Delta compares strings as strings;
 * a write names its days as a half-open window `[start, end)`; rows outside of it, or without a day, are refused,
