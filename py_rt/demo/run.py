@@ -84,7 +84,7 @@ def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome
             verdict = proof.verdict_of(replay)
         step.result("identical" if verdict.get("identical") else "NOT identical")
     with show.step("features", "what decided, against the table of research") as step:
-        matched = proof.match_features(place.home, place.run)
+        matched = proof.match_features(place.home, place.run, approvals[-1].digest)
         step.result(f"{matched.equal} of {matched.rows} rows equal the offline table")
     return Outcome(
         assets=assets,

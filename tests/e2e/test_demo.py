@@ -253,7 +253,8 @@ def test_the_replay_is_identical_here_too(first: Ended) -> None:
 
 def test_online_features_equal_the_offline_table_bit_for_bit(first: Ended) -> None:
     _, closes, online, *_ = py_rt_core.journal_signals(first.journal)
-    table = pl.DataFrame(DeltaTable(first.home / "lake" / "features" / "features_bar").to_pyarrow_table())
+    (place,) = (first.home / "lake" / "features").glob("features_bar-*")
+    table = pl.DataFrame(DeltaTable(place).to_pyarrow_table())
     names = [name for name, kind in table.schema.items() if kind == pl.Float32]
     ours = pl.DataFrame(online, schema=dict.fromkeys(names, pl.Float32)).with_columns(ts_close=pl.Series(closes))
     both = ours.join(table, on="ts_close", suffix="_offline", maintain_order="left")
