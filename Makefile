@@ -53,7 +53,8 @@ test: setup lint proto-check test-rust test-python ## All tests of both language
 .PHONY: test-rust
 test-rust: $(UV)
 	$(call say,test: Rust)
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(CARGO_CRATES); else cargo test --no-fail-fast $(CARGO_CRATES) --all-targets; fi
+	@export PY_RT_SKIPS="$$(mktemp)"; trap 'sort -u "$$PY_RT_SKIPS"; rm -f "$$PY_RT_SKIPS"' EXIT; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(CARGO_CRATES); else cargo test --no-fail-fast $(CARGO_CRATES) --all-targets; fi
 	@cargo test $(CARGO_CRATES) --doc
 
 .PHONY: test-python
@@ -66,6 +67,8 @@ lint: setup ## rustfmt, clippy, rustdoc links, ruff, mypy --strict, import-linte
 	$(call say,lint: Rust)
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@cargo fmt --all --check --manifest-path fuzz/Cargo.toml
+	@cargo clippy --all-targets --locked --manifest-path fuzz/Cargo.toml -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	$(call say,lint: Python)
 	@$(RUN) ruff check .

@@ -26,13 +26,10 @@ from py_rt.bundle.provenance import Provenance
 from py_rt.bundle.statement import PAPER
 from py_rt.bundle.store import BundleStore
 from py_rt.bundle.verdict import Expectation, Verdict
-from py_rt.data.storage import Lake, scan, table_version
+from py_rt.data.storage import Lake, scan, spec_table, table_version
 from py_rt.defaults import default_root
 
 GROUP = "bundles"
-TABLES = {"raw_bars": "raw", "clean_bars": "cleaned", "features_bar": "features", "labels": "features"}
-"""Tables that stand in the provenance, with their groups."""
-
 WAITS = {"py_rt/waits_for": "approval"}
 """Tag of what no job makes by itself: a person comes first."""
 
@@ -104,16 +101,27 @@ def _parts(feature_spec: Files, onnx_model: Files, backtest_threshold: Files, ov
     )
 
 
+def tables_of(spec_sha256: str) -> Mapping[str, str]:
+    """Tables that stand in the provenance of a bundle with that feature specification, with their groups."""
+    return {
+        "raw_bars": "raw",
+        "clean_bars": "cleaned",
+        spec_table("features_bar", spec_sha256): "features",
+        "labels": "features",
+    }
+
+
 def _made_from(lake: Lake, study: Files, backtest: Files, features: bytes) -> Provenance:
     """Table versions, raw files, seeds and code."""
     searched = json.loads(study["study.json"])
+    spec_sha256 = manifest.sha256_hex(features)
     raw = scan(lake.table_uri("raw_bars")).select("file_sha256").unique().collect()
     return Provenance(
         dataset_id=str(searched["dataset_id"]),
-        feature_spec_sha256=manifest.sha256_hex(features),
+        feature_spec_sha256=spec_sha256,
         code=provenance.code_of(default_root()),
         raw_files=frozenset(raw["file_sha256"]),
-        tables={name: table_version(lake.uri(group, name)) for name, group in TABLES.items()},
+        tables={name: table_version(lake.uri(group, name)) for name, group in tables_of(spec_sha256).items()},
         seeds={
             "study": int(searched["seed"]),
             "backtest": int(json.loads(backtest["backtest.json"])["config"]["seed"]),

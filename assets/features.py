@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from assets.outputs import published
+from assets.outputs import PARTITION_COLUMN, SPEC_FILE, SPEC_SHA256, published
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
 from py_rt.data.schemas import FEATURES_BAR, LABELS
@@ -23,6 +23,9 @@ from py_rt.ml.features.technical import (
 
 GROUP = "features"
 FEATURE_FILE = default_root() / "config" / "features" / "btc_15m.toml"
+SPEC = "features/feature_spec/features.json"
+"""Where the artifact `feature_spec` lies."""
+
 HORIZON_BARS = 4
 LOOKBACK_DAYS = 4
 """Days before a day that its features may depend on; at least the warm-up of the feature file."""
@@ -74,7 +77,7 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     ins={"clean_bars": dg.AssetIn(partition_mapping=_before)},
     code_version=code_version(__name__, technical),
     kinds={"rust", "deltalake"},
-    metadata={"partition_column": "date"},
+    metadata={PARTITION_COLUMN: "date", SPEC_FILE: SPEC},
     description=FEATURES_BAR.doc,
     # Here, because only the asset's own input has the days before: a check's own inputs know no partition mapping.
     check_specs=[
@@ -92,7 +95,7 @@ def features_bar(
     frame = _of_days(frame, days_of(context))
     warm = int(frame[WARM].sum())
     context.log.info("computed %d features of %d bars, %d of them warm", len(features.names), frame.height, warm)
-    yield published(context, frame, FEATURES_BAR, metadata={"warm_rows": warm, "spec_sha256": features.sha256})
+    yield published(context, frame, FEATURES_BAR, metadata={"warm_rows": warm, SPEC_SHA256: features.sha256})
     yield no_look_ahead(features, bars)
     yield batch_equals_incremental(features, bars)
 
@@ -130,7 +133,7 @@ def batch_equals_incremental(features: FeatureSet, bars: pl.DataFrame) -> dg.Ass
     ins={"clean_bars": dg.AssetIn(partition_mapping=_after)},
     code_version=code_version(__name__, label_rules),
     kinds={"polars", "deltalake"},
-    metadata={"partition_column": "date", "horizon_bars": HORIZON_BARS},
+    metadata={PARTITION_COLUMN: "date", "horizon_bars": HORIZON_BARS},
     description=LABELS.doc,
 )
 def labels(context: dg.AssetExecutionContext, clean_bars: pl.DataFrame) -> dg.Output[pl.DataFrame]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
-from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS
+from assets.features import SPEC
+from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS, SPEC_FILE, SPEC_SHA256
 from assets.outside import Made, Outside, Question
 from assets.partitions import before_month, monthly, until_month_end
 from assets.versions import code_version
@@ -77,7 +78,7 @@ def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
     partitions_def=monthly,
     code_version=code_version(__name__, "py_rt.ml.pipeline"),
     kinds={"polars", "deltalake"},
-    metadata={PARTITION_COLUMN: "month"},
+    metadata={PARTITION_COLUMN: "month", SPEC_FILE: SPEC},
     ins={"features_bar": _days_before, "labels": _days_before},
     check_specs=[dg.AssetCheckSpec("labels_known_before_month", asset="training_set", blocking=True)],
 )
@@ -87,10 +88,10 @@ def training_set(
     """Warm, labelled rows whose label ended at least the embargo before the month began."""
     from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before, training_data
 
-    names = FeatureContract.from_canonical_json(feature_spec["features.json"]).names
+    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
     start_ns, _ = _window_ns(context)
-    table = rows_known_before(join_labels(features_bar, labels, names), start_ns, embargo_ns=EMBARGO_NS)
-    data = training_data(table, names)
+    table = rows_known_before(join_labels(features_bar, labels, contract.names), start_ns, embargo_ns=EMBARGO_NS)
+    data = training_data(table, contract.names)
     last_end_ns = int(data.ends.max())
     check = dg.AssetCheckResult(
         check_name="labels_known_before_month",
@@ -104,6 +105,7 @@ def training_set(
             "rows": table.height,
             "share_of_label_1": float(data.labels.mean()),
             "dataset_id": data.dataset_id,
+            SPEC_SHA256: contract.sha256,
         },
         data_version=dg.DataVersion(data.dataset_id),
     )

@@ -16,6 +16,13 @@ APPEND_DAYS = "append_days"
 
 PARTITION_COLUMN = "partition_column"
 
+SPEC_FILE = "spec_file"
+"""Metadata of an asset whose columns a feature specification says: that file, below the root of the artifacts. There is
+a table for each specification; readers get the one of the file as it is now."""
+
+SPEC_SHA256 = "spec_sha256"
+"""Metadata of what such an asset makes: the specification that it was made by."""
+
 PARTITION_ROWS = "dagster/partition_row_count"
 """Rows of one partition, where a run makes many."""
 

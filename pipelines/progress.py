@@ -7,7 +7,8 @@ Every line has `event`; the others depend on it:
 `step_started`     `step`, `kind` (`asset` or `check`)
 `log`              `step`, `level`, `message`: what an asset said
 `step_finished`    `step`, `kind`, `seconds`; of an asset also `partitions` made, `rows`, `delta_version`
-`check`            `asset`, `check`, `passed`, `severity` (`ERROR`, `WARN`), `blocking`, `seconds`, `metadata`
+`check`            `asset`, `check`, `passed`, `severity` (`ERROR`, `WARN`), `blocking`, `seconds`, `description` (or
+                   null), `metadata`
 `step_failed`      `step`, `kind`, `seconds`, `error`
 `run_finished`     `run_id`, `success`, `seconds`
 `reused`           `asset`, `partitions` (`A...B, C`, or null), `unit` (`day`, `month`, or null), `count`
@@ -117,6 +118,7 @@ class RunProgress:
                 "severity": severity,
                 "blocking": bool(found.blocking),
                 "seconds": self._seconds(step, now),
+                "description": found.description,
                 "metadata": plain_metadata(found.metadata),
             }
         )
@@ -207,8 +209,20 @@ def _log(line: Line) -> str | None:
 
 def _check(line: Line) -> str:
     mark = "ok" if line["passed"] else ("FAILED" if line["severity"] == "ERROR" else "warning")
-    shown = "" if line["passed"] else f"  {line['metadata']}"
-    return f"    {line['asset'] + ':' + line['check']:<44} {mark}{shown}"
+    shown = "" if line["passed"] else f"  {_why(line)}"
+    return f"    {line['asset'] + ':' + line['check']:<44} {mark}{shown}".rstrip()
+
+
+def _why(line: Line) -> str:
+    """What a check says of what it found, and by which numbers.
+
+    >>> _why({"description": "too few rows", "metadata": {"rows": 3, "wanted": 5}})
+    'too few rows; rows 3, wanted 5'
+    >>> _why({"description": "no key here", "metadata": {}})
+    'no key here'
+    """
+    numbers = ", ".join(f"{name} {value}" for name, value in line["metadata"].items())
+    return "; ".join(filter(None, [line["description"], numbers]))
 
 
 def _made(line: Line) -> str:

@@ -68,16 +68,17 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
     """
     environ = os.environ if environ is None else environ
     lake = Lake(lake_root(environ))
+    artifacts = home_folder(environ) / "artifacts"
     options = {
         key[len(_OPTION_PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(_OPTION_PREFIX)
     }
     return {
-        "io_manager": DeltaIOManager(lake),
+        "io_manager": DeltaIOManager(lake, artifacts),
         "bundle_store": BundleStore(home_folder(environ) / "bundles"),
         "key_folder": home_folder(environ) / "keys",
         "run_folders": run_folders(environ),
         "failure_file": home_folder(environ) / "failures.jsonl",
-        "artifacts": ArtifactIOManager(home_folder(environ) / "artifacts"),
+        "artifacts": ArtifactIOManager(artifacts),
         "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
         "reports": home_folder(environ) / "reports",

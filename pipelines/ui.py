@@ -1,8 +1,9 @@
-"""Serve the Dagster webserver and daemon on loopback, with the project loaded: `python -m pipelines.ui [--port P]`."""
+"""Serve the Dagster webserver and daemon on loopback, with the project loaded: `python -m pipelines.ui`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -35,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Become Dagster; returns only when that fails."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port on 127.0.0.1; default {DEFAULT_PORT}")
-    port = parser.parse_args(arguments).port
-    line = command(port)
+    parser.add_argument("--json", action="store_true", help="one JSON object; what Dagster says, on standard error")
+    wish = parser.parse_args(arguments)
+    line = command(wish.port)
     home = home_folder()
     environment = {
         **os.environ,
@@ -44,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "DAGSTER_HOME": str(prepare_dagster_home(home)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    sys.stderr.write(f"Dagster on http://127.0.0.1:{port}, home {home}; stop with Ctrl-C\n")
+    url = f"http://127.0.0.1:{wish.port}"
+    sys.stderr.write(f"Dagster on {url}, home {home}; stop with Ctrl-C\n")
+    if wish.json:
+        sys.stdout.write(json.dumps({"ok": True, "url": url, "home": str(home)}) + "\n")
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the object stays the only one
     os.execve(line[0], line, environment)  # noqa: S606  # no shell: a list of arguments of our own
 
 

@@ -152,7 +152,7 @@ def _trade_table(report: Report) -> str:
     rest = report.trades.height - shown.height
     more = f"<p>{rest:,} more not shown.</p>" if rest else ""
     head = "<tr><th>time (UTC)</th><th>side</th><th>price</th><th>quantity</th><th>fee</th></tr>"
-    return f"<h2>Trades ({report.trades.height:,})</h2><table>{head}{rows}</table>{more}"
+    return f"<h2>Fills ({report.trades.height:,})</h2><table>{head}{rows}</table>{more}"
 
 
 def _times(table: pl.DataFrame) -> NDArray[np.datetime64]:
@@ -175,7 +175,7 @@ def _figure(report: Report) -> go.Figure:
         row_heights=[0.42, 0.38, 0.2],
         vertical_spacing=0.07,
         specs=[[{"secondary_y": True}], [{}], [{}]],
-        subplot_titles=("Equity and drawdown", "Price and trades", "Costs"),
+        subplot_titles=("Equity and drawdown", "Price and fills", "Costs"),
     )
     times = _times(report.equity)
     equity = report.equity.get_column("equity").to_numpy()

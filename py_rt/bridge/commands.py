@@ -13,6 +13,7 @@ done), `CommandFailedError` (it was begun, and how far it came), `UnreachableErr
 from __future__ import annotations
 
 import os
+import socket as sockets
 import stat
 import time
 import uuid
@@ -82,7 +83,7 @@ class CommandError(BridgeError):
 
 
 class UnreachableError(CommandError):
-    """No service listens at the endpoint, or the endpoint may not be used: nothing was sent."""
+    """No service listens at the endpoint or the one there hangs, or it may not be used: nothing was sent."""
 
 
 class CommandRefusedError(CommandError):
@@ -101,7 +102,7 @@ class CommandFailedError(CommandError):
     """The service began, and could not finish; the message says how far it came.
 
     Attributes:
-        ack: what it said.
+        ack: what it said; `ack.refusal` is the reason for programs, where there is a word for it.
     """
 
     def __init__(self, message: str, ack: Acknowledgement) -> None:
@@ -391,11 +392,7 @@ class CommandClient:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             if not self._sent(pending):
                 if attempt == 1:
-                    message = (
-                        f"{pending.name}: no service listens at {self._endpoint} (waited {self._timeout_s:g} s): is "
-                        "it running, and is this the endpoint in its live.json? Nothing was sent."
-                    )
-                    raise UnreachableError(message)
+                    raise UnreachableError(f"{pending.name}: {self._why_unsent()} Nothing was sent.")
                 continue
             ends = time.monotonic() + self._timeout_s
             while (ack := self._answer(pending, ends)) is not None:
@@ -410,6 +407,19 @@ class CommandClient:
             "Ask for the status, or repeat the same command: it is never done twice."
         )
         raise NoAnswerError(message, pending)
+
+    def _why_unsent(self) -> str:
+        """Why no connection came about: nobody is there, or somebody is and does not stir."""
+        waited = f"{self._timeout_s:g} s"
+        if _is_listened_to(self._endpoint):
+            return (
+                f"the service at {self._endpoint} does not answer within {waited}: its process is there, and hangs or "
+                "is stopped."
+            )
+        return (
+            f"no service listens at {self._endpoint} (waited {waited}): is it running, and is this the endpoint in its "
+            "live.json?"
+        )
 
     def _sent(self, pending: Pending) -> bool:
         try:
@@ -439,6 +449,19 @@ class CommandClient:
         socket.sndtimeo = int(self._timeout_s * 1000) + 1
         socket.connect(self._endpoint)
         return socket
+
+
+def _is_listened_to(endpoint: str) -> bool:
+    """Whether a process holds the socket of an endpoint open; the kernel connects us even while it is stopped."""
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(endpoint.removeprefix("ipc://"))
+        except BlockingIOError:  # so many wait there already that the kernel takes no more
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def check_endpoint(endpoint: str) -> None:

@@ -566,7 +566,7 @@ class Acknowledgement:
         counter: the key's counter.
         ts: when the service decided.
         outcome: how it went.
-        refusal: why nothing was done, when it was refused.
+        refusal: why nothing was done, when it was refused; why it failed, where one of the words says it.
         text: the same for people.
     """
 

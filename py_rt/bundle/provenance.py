@@ -67,7 +67,7 @@ class Provenance:
         code: which code made it.
         raw_files: SHA-256 of every raw file.
         seeds: by name.
-        tables: version by name of every table that was read.
+        tables: version by name of every table that was read; one of features is named with its specification.
     """
 
     dataset_id: str

@@ -20,7 +20,7 @@ from py_rt.bundle import verdict
 from py_rt.bundle.manifest import LAYOUT
 from py_rt.bundle.statement import PAPER
 from py_rt.bundle.store import BundleStore
-from py_rt.cli.refusal import REFUSED, shown, told
+from py_rt.cli.refusal import REFUSED, a_stage, shown, told
 from py_rt.defaults import default_root, home_folder
 from py_rt.errors import BundleError
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from py_rt.bundle.statement import Approval
     from py_rt.bundle.store import Listed
 
-app = typer.Typer(help="Build, verify, approve and list deployment bundles.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build, verify, approve and list deployment bundles.\n\nExample: py_rt bundle list", no_args_is_help=True
+)
 
 NS_PER_SECOND = 10**9
 VALID_DAYS = 30
@@ -36,7 +38,7 @@ VALID_DAYS = 30
 DigestArgument = Annotated[str, typer.Argument(help="Digest of the bundle, or its first digits.", metavar="DIGEST")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 SlotOption = Annotated[int, typer.Option(min=0, max=65_535, help="Slot that it shall run in.")]
-StageOption = Annotated[str, typer.Option(help="paper, live_10, live_25, live_50 or live_100.")]
+StageOption = Annotated[str, typer.Option(help="paper, live_10, live_25, live_50 or live_100.", callback=a_stage)]
 PolicyOption = Annotated[
     Path | None, typer.Option(help="Limits that none may be looser than; default: config/risk_limits.toml.")
 ]

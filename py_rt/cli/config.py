@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-app = typer.Typer(help="Check configuration files, and show what they may say.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check configuration files, and show what they may say.\n\nExample: py_rt config check config/paper.toml",
+    no_args_is_help=True,
+)
 
 WRONG = 2
 _KINDS_BY_PLACE = {"features": "features", "strategies": "strategy"}
@@ -42,17 +45,25 @@ def check(
     wrong = 0
     for path in files:
         found = kind or kind_of(path)
-        try:
-            py_rt_core.check_config(found, str(path))
-            faults: list[str] = []
-        except py_rt_core.CoreError as error:
-            faults = str(error).splitlines()
+        faults = _faults(found, path)
         wrong += bool(faults)
         if json:
             typer.echo(json_text.dumps({"file": str(path), "kind": found, "ok": not faults, "faults": faults}))
         else:
             typer.echo("\n".join(faults) if faults else f"{path}: ok ({found})", err=bool(faults))
     raise typer.Exit(WRONG if wrong else 0)
+
+
+def _faults(kind: str, path: Path) -> list[str]:
+    """What is wrong with a file, line by line."""
+    if path.suffix == ".json":
+        keys = f"`py_rt config show {kind}` lists the keys; the JSON of a bundle is judged by `py_rt bundle verify`"
+        return [f"{path}: a JSON file, and configuration files are TOML: {keys}"]
+    try:
+        py_rt_core.check_config(kind, str(path))
+    except py_rt_core.CoreError as error:
+        return str(error).splitlines()
+    return []
 
 
 @app.command()

@@ -8,10 +8,13 @@ import typer
 
 from py_rt.bundle import keys as key_files
 from py_rt.bundle.statement import PAPER
-from py_rt.cli.refusal import shown, told
+from py_rt.cli.refusal import a_stage, shown, told
 from py_rt.defaults import home_folder
 
-app = typer.Typer(help="Keys that sign bundles and commands.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keys that sign bundles and commands.\n\nExample: py_rt keys create --role builder --role approver",
+    no_args_is_help=True,
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -21,7 +24,7 @@ def create(
     role: Annotated[
         list[str], typer.Option(help=f"One of {', '.join(key_files.ROLES)}; repeat for several.", show_default=False)
     ],
-    highest_stage: Annotated[str, typer.Option(help="Up to which stage it is trusted.")] = PAPER,
+    highest_stage: Annotated[str, typer.Option(help="Up to which stage it is trusted.", callback=a_stage)] = PAPER,
     json: JsonOption = False,
 ) -> None:
     """Make a key for each role, readable by you only, and trust it in <PY_RT_HOME>/keys/trusted_keys.toml.

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import py_rt_core
 import typer
 
+from py_rt.cli.service_text import record_text
 from py_rt.defaults import home_folder
 from py_rt.errors import PyRtError
 
@@ -87,13 +88,13 @@ def parity_text(verdict: dict[str, Any]) -> str:
     >>> counts = {"events": 12, "actions": 3, "lives": 2, "unrecorded": 1, "difference": None}
     >>> torn = {"segment": 0, "offset": 4711, "bytes": 9}
     >>> print(parity_text({"identical": True, **counts, "torn": torn, "chain": "ab" * 16}))
-    12 events, 3 actions, 2 lives: identical
+    12 events, 3 actions over 2 lives: identical
       unrecorded: 1 of the actions of a life's last event, without effect
       torn: 9 bytes at byte 4711 of segment 0, which a death left behind the last whole record
       chain over all records: abababababababababababababababab
     """
     lives = verdict["lives"]
-    counts = f"{verdict['events']} events, {verdict['actions']} actions, {lives} {'life' if lives == 1 else 'lives'}"
+    counts = f"{verdict['events']} events, {verdict['actions']} actions" + (f" over {lives} lives" if lives > 1 else "")
     if verdict["identical"]:
         lines = [f"{counts}: identical"]
         if missing := verdict["unrecorded"]:
@@ -144,14 +145,17 @@ def origin(store: Path, digest: str) -> dict[str, Any]:
 
 def trace_text(found: dict[str, Any]) -> str:
     """Put a trace in words, one step of the way back per line, then what became of the order."""
-    lines = [f"order {found['order']}: {found['text']}", f"  sent {when(found['ts_ns'])} by event {found['event']}"]
+    lines = [
+        f"order {found['order']}: {record_text(found['text'])}",
+        f"  sent {when(found['ts_ns'])} by event {found['event']}",
+    ]
     lines.append(f"  run {found['run_id']}, binary {found['binary_version']}")
     signal = found["signal"]
     if signal:
         lines.append(f"  signal of the bar closed {when(signal['ts_close'])}: probability {signal['probability']:.4f}")
     lines += _origin_lines(found) if found["bundle"] else ["  no bundle sent it: a person did, by hand"]
     lines.append("what became of it")
-    lines += [f"  {when(ts)}  {text}" for ts, text in found["steps"]]
+    lines += [f"  {when(ts)}  {record_text(text)}" for ts, text in found["steps"]]
     return "\n".join(lines)
 
 
@@ -163,9 +167,20 @@ def _origin_lines(found: dict[str, Any]) -> list[str]:
         model = next((file["sha256"] for file in manifest["files"] if file["path"] == "model.onnx"), "?")
         lines.append(f"  {manifest['name']} {manifest['version']}, model sha256 {model}")
     if from_bundle["record"]:
-        lines.append("  built by " + ", ".join(f"{key} {value}" for key, value in from_bundle["record"].items()))
+        lines.append(f"  built by {_built_by(from_bundle['record'])}")
     if provenance:
         lines.append(f"  features sha256 {provenance['feature_spec_sha256']}")
         lines += [f"  table {table['name']} version {table['version']}" for table in provenance["tables"]]
         lines += [f"  raw file sha256 {sha256}" for sha256 in provenance["raw_files"]]
     return lines
+
+
+def _built_by(record: dict[str, Any]) -> str:
+    """Which runs built a bundle and when, without what is not known.
+
+    >>> _built_by({"training_run": None, "month": "2021-11-01", "built_at_ns": 1_633_046_400_000_000_000})
+    'month 2021-11-01, at 2021-10-01 00:00:00.000000000'
+    """
+    known = {key.replace("_", " "): value for key, value in record.items() if value is not None}
+    at = known.pop("built at ns", None)
+    return ", ".join([*(f"{key} {value}" for key, value in known.items()), *([f"at {when(at)}"] if at else [])])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json as json_text
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from py_rt.bundle.statement import STAGES
 from py_rt.errors import BundleError, PyRtError
 
 if TYPE_CHECKING:
@@ -35,6 +37,21 @@ def told(*, json: bool) -> Iterator[None]:
         else:
             typer.echo(str(error), err=True)
         raise typer.Exit(status) from error
+
+
+def a_stage(name: str) -> str:
+    """A stage, as an option takes it.
+
+    Raises:
+        typer.BadParameter: there is none of this name.
+
+    >>> a_stage("live_10")
+    'live_10'
+    """
+    if name in STAGES:
+        return name
+    nearest = get_close_matches(name, STAGES, n=1, cutoff=0.0)[0]
+    raise typer.BadParameter(f"no stage is called {name!r}; there are {', '.join(STAGES)}; did you mean {nearest}?")
 
 
 def exit_status(error: PyRtError) -> int:

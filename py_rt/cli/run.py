@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """Make the offline chain: raw, cleaned, features, models, backtests, candidate bundles.
 
-    Example: py_rt run --select features_bar --partition 2021-10-27
+    Example: py_rt run --select raw_bars,staged_bars --partition 2021-10-27
     """
     line = [sys.executable, "-m", "pipelines.run"]
     line += ["--select", select] if select else ["--job", "main_job"]

@@ -10,7 +10,7 @@ import typer
 from py_rt.cli.service_door import Answer, AskedWronglyError, Connection, Reach, add_command, asked
 from py_rt.cli.service_queries import NOT_ANSWERED, SLOT_MAX, if_answered, order_facts
 from py_rt.cli.service_stops import OPERATORS, done, instrument_name, scope_of
-from py_rt.cli.service_text import bundle_text, currencies, exact, moment, slot_of
+from py_rt.cli.service_text import bundle_text, currencies, exact, moment, reason_text, slot_of
 from py_rt.cli.service_verdict import EndedError, acknowledged, verdict_of
 from py_rt.errors import BundleError
 
@@ -28,7 +28,9 @@ SLOT = 1
 
 SlotOption = Annotated[int, typer.Option(min=0, max=SLOT_MAX, help="Which slot.")]
 
-order_app = typer.Typer(help="Send and cancel single orders by hand.", no_args_is_help=True)
+order_app = typer.Typer(
+    help="Send and cancel single orders by hand.\n\nExample: py_rt order cancel e1-s1-42", no_args_is_help=True
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,7 +93,7 @@ def set_parameter(
     value: Annotated[str, typer.Argument(help="A decimal, exact to 1e-8.")],
     slot: SlotOption = SLOT,
 ) -> Answer:
-    """Change a parameter of a running strategy, until its bundle is swapped.
+    """Change a parameter of a running strategy, until its bundle is swapped or the service starts again.
 
     Signed by an operator.
 
@@ -229,7 +231,9 @@ def _order_rows(service: Connection, made: list[Order]) -> tuple[list[dict[str, 
         unit = prices.get(str(one.instrument), "")
         at = f"at {exact(one.price)} {unit}".rstrip() if one.price is not None else "at the market"
         what = f"{one.side} {exact(one.quantity)} {one.instrument} {at}"
-        lines.append(f"  {one.client_order_id}: {what}: {one.status}{f' ({one.reason})' if one.reason else ''}")
+        lines.append(
+            f"  {one.client_order_id}: {what}: {one.status}{f' ({reason_text(one.reason)})' if one.reason else ''}"
+        )
     return [order_facts(one, prices) for one in made], lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,34 @@ def exact(value: Decimal | None) -> str:
 def amount(value: Money | None) -> str:
     """An amount of money with its currency."""
     return ABSENT if value is None else str(value)
+
+
+def reason_text(reason: str | None) -> str:
+    """Why an order ended, a name of the engine's in words; what a venue or a person wrote as it is.
+
+    >>> (
+    ...     reason_text("OrderSize"),
+    ...     reason_text("Rule(LotSize)"),
+    ...     reason_text("Filter failure: LOT_SIZE"),
+    ...     reason_text(None),
+    ... )
+    ('order size', 'rule: lot size', 'Filter failure: LOT_SIZE', '')
+    """
+    found = re.fullmatch(r"([A-Z][A-Za-z]*)(?:\(([A-Z][A-Za-z]*)\b.*\))?", reason or "")
+    return ": ".join(_words(name) for name in found.groups() if name) if found else reason or ""
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def record_text(text: str) -> str:
+    """A line of the record with its names in words.
+
+    >>> record_text("order e1-s1-7 of instrument 0 is PartiallyFilled: 0.1 of 0.5 filled")
+    'order e1-s1-7 of instrument 0 is partially filled: 0.1 of 0.5 filled'
+    """
+    return re.sub(r"\b(?:[A-Z][a-z]+){2,}\b", lambda name: _words(name[0]), text)
 
 
 def span(ns: int) -> str:
@@ -134,7 +163,7 @@ def orders_text(found: Orders, prices: Mapping[str, str]) -> str:
             exact(order.average_price),
             moment(order.ts_created),
             order.bundle_digest[:DIGEST_DIGITS] if order.bundle_digest else "hand",
-            order.reason or "",
+            reason_text(order.reason),
         ]
         for order in found.orders
     ]

@@ -96,7 +96,7 @@ def _of_command(error: PyRtError) -> Verdict:
     if isinstance(error, commands.CommandRefusedError):
         found = Verdict(REFUSED, "refused", NEXT_STEPS.get(str(error.ack.refusal)), acknowledged(error.ack))
     elif isinstance(error, commands.CommandFailedError):
-        found = Verdict(FAILED, "failed", _after_failure(error.ack.text), acknowledged(error.ack))
+        found = Verdict(FAILED, "failed", _after_failure(error.ack), acknowledged(error.ack))
     elif isinstance(error, commands.NoAnswerError):
         sent = {"command_id": error.pending.command_id, "counter": error.pending.counter}
         todo = f"{_ASK_STATUS}; {_OTHER_WAY}"
@@ -125,22 +125,13 @@ def acknowledged(ack: Acknowledgement) -> dict[str, Any]:
 
 
 _AFTER_WORDS = {
-    "re-arm first": NEXT_STEPS["stopped"],
     "runs no bundle": "`py_rt deploy latest` puts the newest approved bundle into the slot",
-    "out of the parameter's range": NEXT_STEPS["parameter_out_of_range"],
-    "risk denied": NEXT_STEPS["risk_denied"],
-    "no such slot, instrument or order": "`py_rt orders --open` and `py_rt status` show what there is",
     "a later approval is needed": "`py_rt bundle approve DIGEST` signs the next serial",
-    "no bundle before": NEXT_STEPS["nothing_to_roll_back"],
-    "refused: ": NEXT_STEPS["bundle_refused"],
 }
-"""What to do next, by the service's own words for a failure."""
+"""What to do next, where the reason of a failure has several."""
 
 
-def _after_failure(text: str) -> str:
-    """What to do next after a failure.
-
-    >>> _after_failure("slot 1 has no bundle before this one to go back to")
-    '`py_rt status` shows what ran before'
-    """
-    return next((step for words, step in _AFTER_WORDS.items() if words in text), _ASK_STATUS)
+def _after_failure(ack: Acknowledgement) -> str:
+    """What to do next after a failure."""
+    by_words = next((step for words, step in _AFTER_WORDS.items() if words in ack.text), None)
+    return by_words or NEXT_STEPS.get(str(ack.refusal), _ASK_STATUS)

@@ -12,7 +12,7 @@ import typer
 from py_rt.bridge.services import running_in
 from py_rt.cli.service_door import Answer, Connection, NoServiceError, Reach, add_command, asked
 from py_rt.cli.service_queries import LOOKERS
-from py_rt.cli.service_text import DIGEST_DIGITS, amount, bundle_text, control_text, exact, moment
+from py_rt.cli.service_text import DIGEST_DIGITS, amount, bundle_text, control_text, exact, moment, reason_text
 
 if TYPE_CHECKING:
     from py_rt.bridge.records import Order
@@ -97,7 +97,8 @@ def news_text(news: News) -> str:
         case told.Update():
             return f"{moment(news.ts)}  {news.topic}: {body_text(news.body)}"
         case told.Resync(snapshot=state):
-            counts = f"{len(state.orders)} orders, {len(state.recent_fills)} fills"
+            sent = sum(slot.orders_sent for slot in state.status.slots)
+            counts = f"{sent} orders sent, {sum(slot.fills for slot in state.status.slots)} fills"
             return f"{moment(state.ts)}  state: {state.status.state.value}, {counts} so far"
         case told.Gap():
             return f"LOST: {news.missed} messages of {news.topic} from number {news.first} on; the state follows"
@@ -136,7 +137,7 @@ def body_text(body: object) -> str:
 def _order_text(order: Order) -> str:
     price = "at the market" if order.price is None else f"at {exact(order.price)}"
     what = f"{order.client_order_id} {order.side.value} {exact(order.quantity)} {order.instrument} {price}"
-    return f"{what}: {order.status.value}, {exact(order.filled_quantity)} filled{_because(order.reason)}"
+    return f"{what}: {order.status.value}, {exact(order.filled_quantity)} filled{_because(reason_text(order.reason))}"
 
 
 def _because(reason: str | None) -> str:

@@ -347,7 +347,8 @@ FEATURES_BAR = Table(
     ),
     key=("instrument", "ts_close"),
 )
-"""Not among `TABLES`: the specification of the features, not this page, says which further columns there are."""
+"""Not among `TABLES`: the specification of the features, not this page, says which further columns there are, and each
+specification has a table of its own."""
 
 TABLES = {table.name: table for table in (RAW_BARS, RAW_DAILY_BARS, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS, LABELS)}
 """Every table that is declared whole, by name."""

@@ -1,7 +1,8 @@
 """Delta tables in the lake: written by whole days, read by whole days, never by accident.
 
-A table lies at `<root>/<group>/<name>`; the root is a folder or an object-store URL (`s3://bucket/lake`, with
-credentials from the environment as delta-rs reads them). Rules that keep a table right:
+A table lies at `<root>/<group>/<name>`, one whose columns a feature specification says at `<name>-<hash>`
+(:func:`spec_table`); the root is a folder or an object-store URL (`s3://bucket/lake`, with credentials from the
+environment as delta-rs reads them). Rules that keep a table right:
 
 * the partition column is a `pl.Date`; any other type is refused, because Delta compares strings as strings;
 * a write names its days as a half-open window `[start, end)`; rows outside of it, or without a day, are refused,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from py_rt.data.schemas import Table
 
 DEFAULT_PARTITION_COLUMN = "date"
+
+SPEC_DIGITS = 16
+"""Digits of a specification's hash in the name of its table; 64 bits tell any number of them apart."""
 
 MAX_COMMIT_ATTEMPTS = 50
 """How often a write looks again when other writers come first."""
@@ -118,6 +122,19 @@ class Lake:
             SchemaError: no table is declared under that name.
         """
         return self.uri(table_named(name).group, name)
+
+
+def spec_table(name: str, spec_sha256: str) -> str:
+    """Name the table of one feature specification: each has its own, so that no table mixes what two of them mean.
+
+    Args:
+        name: of the asset that fills it.
+        spec_sha256: identity of the specification, 64 hexadecimal digits.
+
+    >>> spec_table("features_bar", "0123456789abcdef" * 4)
+    'features_bar-0123456789abcdef'
+    """
+    return f"{name}-{spec_sha256[:SPEC_DIGITS]}"
 
 
 def exists(uri: str) -> bool:

@@ -12,7 +12,8 @@ import py_rt_core
 
 from py_rt.bundle import verdict
 from py_rt.bundle.keys import TRUSTED_KEYS, read_trusted_keys
-from py_rt.data.storage import scan
+from py_rt.bundle.manifest import sha256_hex
+from py_rt.data.storage import scan, spec_table
 from py_rt.demo import children
 from py_rt.demo.bundles import risk_policy, store_of
 from py_rt.demo.children import environment, find_command
@@ -44,15 +45,21 @@ class FeatureMatch:
     first_difference: int | None
 
 
-def match_features(home: Path, run: Path) -> FeatureMatch:
+def match_features(home: Path, run: Path, digest: str) -> FeatureMatch:
     """Compare the features in a run's journal with `features_bar`, bit for bit.
 
     Args:
         home: the folder of everything that is made.
         run: folder of the run.
+        digest: of a bundle that traded; its specification says which table.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+        TableError: there is no table of its specification.
     """
+    spec_sha256 = sha256_hex(store_of(home).read_file(digest, "features.json"))
     _, closes, online, *_ = py_rt_core.journal_signals(run / "journal")
-    table = scan(lake_of(home).uri("features", "features_bar")).collect()
+    table = scan(lake_of(home).uri("features", spec_table("features_bar", spec_sha256))).collect()
     return match_rows(closes, online, table)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from py_rt.bridge.vocabulary import OrderStatus
 from py_rt.demo.next_steps import NextStep, next_steps
 from py_rt.demo.service_file import CAPITAL
 
@@ -119,8 +120,9 @@ class Outcome:
 
     def next_steps(self) -> list[NextStep]:
         """What to type now."""
-        order = self.session.orders[0].client_order_id if self.session.orders else None
-        return next_steps(self.place, order, self.candidates[1].digest)
+        # One that risk denied was never sent: there is nothing to walk back.
+        sent = (order.client_order_id for order in self.session.orders if order.status is not OrderStatus.DENIED)
+        return next_steps(self.place, next(sent, None), self.candidates[1].digest)
 
     def model(self) -> dict[str, Any]:
         """Out-of-sample numbers of the newer bundle's model and backtest."""

@@ -73,18 +73,18 @@ def run_demo(place: Place, show: Show, *, goals: Goals | None = None) -> Outcome
         with show.step("deploy", "approve the first bundle; the sensor finds it and commands the service") as step:
             approvals = [deploy(place, candidates[0], step)]
         with show.step("trading", f"on paper, until there are {goals}") as step:
-            session = trade(desk, place, candidates, goals, approvals, step)
-        with show.step("stop", "pause, cancel what works, then SIGTERM") as step:
-            session = desk.settle(session)
+            session = desk.settle(trade(desk, place, candidates, goals, approvals, step))
+            session.ended_otherwise |= proof.cancelled_early(place.run, session.timed_out())
+            step.result(str(session.counts()))
+        with show.step("stop", "SIGTERM") as step:
             status = service.stop()
             step.result(f"orders cancelled, account reconciled, record on disk: exit status {status}")
     with show.step("replay", "the record again, from its first event, in a fresh process") as step:
         with proof.start_parity(place) as replay:
-            session.ended_otherwise |= proof.cancelled_early(place.run, session.timed_out())
             verdict = proof.verdict_of(replay)
         step.result("identical" if verdict.get("identical") else "NOT identical")
     with show.step("features", "what decided, against the table of research") as step:
-        matched = proof.match_features(place.home, place.run)
+        matched = proof.match_features(place.home, place.run, approvals[-1].digest)
         step.result(f"{matched.equal} of {matched.rows} rows equal the offline table")
     return Outcome(
         assets=assets,
@@ -243,5 +243,4 @@ def trade(  # each is a different part of the run
                 desk.client.set_parameter(SLOT, name, value)
             is_swapped = True
             step.note(f"swapped to sha256-{second[:SHORT]} between two events; orders now nearer to the market")
-    step.result(str(session.counts()))
     return session

@@ -97,7 +97,7 @@ def join_labels(features: pl.DataFrame, labels: pl.DataFrame, feature_names: Seq
 
     Raises:
         TrainingError: a column missing or of another type, several instruments, a key twice, a null or a value that
-            is not finite in a warm row.
+            is not finite in a warm row, or a label of a row that the features do not have.
     """
     _need_columns("features", features, {*KEY_COLUMNS, "is_warm", *feature_names})
     _need_columns("labels", labels, {*KEY_COLUMNS, *LABEL_COLUMNS})
@@ -109,6 +109,12 @@ def join_labels(features: pl.DataFrame, labels: pl.DataFrame, feature_names: Seq
     for name, table in (("features", warm), ("labels", labelled)):
         if table.select(pl.struct(KEY_COLUMNS).is_duplicated().any()).item():
             raise TrainingError(f"{name} hold an instrument and ts_close twice")
+    unmade = labelled.join(features, on=list(KEY_COLUMNS), how="anti").sort("ts_close")
+    if unmade.height:
+        raise TrainingError(
+            f"{unmade.height} of {labelled.height} labelled rows have no features by this specification, the first at "
+            f"ts_close {unmade.item(0, 'ts_close')}: make features_bar of all days, `py_rt run --reuse`"
+        )
     table = warm.join(labelled, on=list(KEY_COLUMNS), how="inner").sort("ts_close", "instrument")
     if table.get_column("instrument").n_unique() > 1:
         found = sorted(table.get_column("instrument").unique())

@@ -174,7 +174,8 @@ def desk(tmp_path: Path, upstream: dict[str, Any]) -> Desk:
     for role in ("builder", "approver"):
         create_key(home / "keys", role)
     lake = Lake(str(home / "lake"))
-    for name, group in bundles.TABLES.items():
+    spec_sha256 = sha256_hex(upstream["feature_spec"]["features.json"])
+    for name, group in bundles.tables_of(spec_sha256).items():
         column = "file_sha256" if name == "raw_bars" else "close"
         write_whole(lake.uri(group, name), pl.DataFrame({column: ["cd" * 32, "ab" * 32, "ab" * 32]}))
     return Desk(home, Memory(upstream), dg.DagsterInstance.ephemeral())
@@ -214,7 +215,9 @@ def test_the_bundle_holds_what_was_made_and_from_what(desk: Desk) -> None:
     assert "daily_volatility = 0.03512345" in read["strategy.toml"].decode()
     provenance = json.loads(read["provenance.json"])
     assert provenance["raw_files"] == ["ab" * 32, "cd" * 32]
-    assert {table["name"] for table in provenance["tables"]} == set(bundles.TABLES)
+    assert {table["name"] for table in provenance["tables"]} == set(
+        bundles.tables_of(provenance["feature_spec_sha256"])
+    )
     assert provenance["seeds"] == {"study": 3, "backtest": 7}
     assert provenance["dataset_id"] == "5" * 64
     record = desk.store.read_record(desk.digest)

@@ -15,8 +15,8 @@ from assets import models
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.ml import export
 from py_rt.ml.pipeline import TrainedModel, warm_features
-from py_rt.ml.synthetic import FEATURE_NAMES, SyntheticTables, synthetic_tables
 from py_rt.optimization.bayesian import StudyResult
+from tests.synthetic import FEATURE_NAMES, SyntheticTables, synthetic_tables
 
 if TYPE_CHECKING:
     from pathlib import Path

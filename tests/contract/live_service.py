@@ -107,7 +107,7 @@ class LiveService:
             create_key(home / "keys", role)
         # Trusted by nobody: its list lies elsewhere.
         create_key(home / "stranger", "operator")
-        (home / "risk_limits.toml").write_text(golden_bundle.shipped_policy(), encoding="utf-8")
+        self.write_policy()
         self.venue, addresses = self._venue()
         text = CONFIG.format(
             instance=INSTANCE,
@@ -120,6 +120,13 @@ class LiveService:
         )
         (home / "service.toml").write_text(text, encoding="utf-8")
         self.service: subprocess.Popen[bytes] | None = None
+
+    def write_policy(self, *, is_stricter: bool = False) -> None:
+        """Give the service its own limits, which it reads when it starts; stricter ones refuse the golden bundle."""
+        policy = golden_bundle.shipped_policy()
+        if is_stricter:
+            policy = policy.replace("max_order_rate_per_min = 60", "max_order_rate_per_min = 30")
+        (self.home / "risk_limits.toml").write_text(policy, encoding="utf-8")
 
     def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
         bars = self.home / "bars.csv"
@@ -135,10 +142,7 @@ class LiveService:
 
     def start(self) -> None:
         """A new life; returns when its doors are open."""
-        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
-        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": API_KEY, "PY_RT_BINANCE_API_SECRET": SECRET}
-        with (self.home / "service.log").open("ab") as log:
-            service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        service = self._spawn()
         self.service = service
 
         def is_open() -> bool:
@@ -147,6 +151,17 @@ class LiveService:
             return file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == service.pid
 
         until(is_open, "an open service")
+
+    def refused_start(self, *, api_key: str = API_KEY, secret: str = SECRET) -> int:
+        """The exit status of a life that does not begin."""
+        self.service = self._spawn(api_key=api_key, secret=secret)
+        return self.service.wait(PATIENCE_S)
+
+    def _spawn(self, *, api_key: str = API_KEY, secret: str = SECRET) -> subprocess.Popen[bytes]:
+        command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
+        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": api_key, "PY_RT_BINANCE_API_SECRET": secret}
+        with (self.home / "service.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def stop(self) -> int:
         """Ends the life in order."""

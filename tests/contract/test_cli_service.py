@@ -151,10 +151,10 @@ def test_before_anything_runs_every_question_is_answered(shell: Shell) -> None:
 
 def test_what_the_service_says_no_to_comes_with_its_reason_and_the_next_step(shell: Shell) -> None:
     failed = shell.json("deploy", "ab" * 32, status=FAILED)
-    assert (failed["outcome"], "refused: " in failed["error"]) == ("failed", True)
+    assert (failed["outcome"], failed["refusal"]) == ("failed", "bundle_refused")
     assert "py_rt bundle verify" in failed["next"]
     nothing = shell.json("rollback", status=FAILED)
-    assert "no bundle before" in nothing["error"]
+    assert (nothing["refusal"], "no bundle before" in nothing["error"]) == ("nothing_to_roll_back", True)
     early = shell("order", "new", "buy", "1", "--instrument", SYMBOL)
     assert (early.status, early.out) == (FAILED, "")
     assert "py_rt deploy latest" in early.err
@@ -162,7 +162,7 @@ def test_what_the_service_says_no_to_comes_with_its_reason_and_the_next_step(she
     assert (refused["outcome"], refused["refusal"]) == ("refused", "unknown_slot")
     unknown = shell.json("set", "entry_treshold", "0.7", status=REFUSED)
     assert "allowed: entry_threshold" in unknown["error"]
-    assert shell("order", "cancel", "e9-s1-1").status == FAILED
+    assert shell.json("order", "cancel", "e9-s1-1", status=FAILED)["refusal"] == "unknown_order"
 
 
 def test_a_key_that_may_not_is_refused_and_a_missing_one_is_named(
@@ -245,7 +245,8 @@ def test_an_order_that_risk_denies_says_why(shell: Shell, digest: str) -> None:
     assert digest
     denied = shell.json("order", "new", "buy", "400", "--instrument", SYMBOL, "--price", "50", status=FAILED)
     assert [(row["status"], row["reason"]) for row in denied["orders"]] == [("denied", "PriceCollar")]
-    assert "PriceCollar" in denied["error"]
+    assert denied["refusal"] == "risk_denied"
+    assert "price collar" in denied["error"]
 
 
 def test_a_resting_order_is_cancelled_by_its_name(shell: Shell, digest: str) -> None:
@@ -272,7 +273,18 @@ def test_a_resting_order_is_cancelled_by_its_name(shell: Shell, digest: str) -> 
 def test_a_parameter_is_set_and_one_out_of_range_is_not(shell: Shell, digest: str) -> None:
     assert digest
     assert shell.json("set", "entry_threshold", "0.7")["value"] == "0.7"
-    assert shell.json("set", "entry_threshold", "1.7", status=FAILED)["next"]
+    too_much = shell.json("set", "entry_threshold", "1.7", status=FAILED)
+    assert (too_much["refusal"], "py_rt config show" in too_much["next"]) == ("parameter_out_of_range", True)
+    crossed = shell.json("set", "exit_threshold", "0.9", status=FAILED)
+    assert "at most entry_threshold" in crossed["text"]
+
+
+def test_a_stop_that_is_not_there_is_not_lifted(shell: Shell, digest: str) -> None:
+    assert digest
+    shell.json("kill", "--slot", str(SLOT))
+    nothing = shell.json("rearm", "--reason", "another scope", status=FAILED)
+    assert (nothing["refusal"], "no stop is latched" in nothing["text"]) == ("wrong_state", True)
+    assert shell.json("rearm", "--slot", str(SLOT), "--reason", "this one")["outcome"] == "applied"
 
 
 def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
@@ -291,6 +303,7 @@ def test_the_ladder_down_and_up_again(shell: Shell, digest: str) -> None:
     assert "kill all: applied by contract" in killed.out
     assert "stop in force: all: killed" in killed.out
     latched = shell.json("start", status=FAILED)
+    assert latched["refusal"] == "stopped"
     assert "py_rt rearm --reason" in latched["next"]
     assert shell.json("rearm", "--reason", "looked at it")["outcome"] == "applied"
     assert level(shell) == "running"
@@ -313,7 +326,7 @@ def test_parity_names_what_the_record_lacks(service: LiveService, shell: Shell, 
     assert (facts["identical"], facts["lives"], facts["torn"]) == (True, 1, None)
     cut = parity(record[: middle + 9])
     assert cut.status == 0
-    assert ", 1 life: identical" in cut.out
+    assert " actions: identical" in cut.out
     assert f"torn: 9 bytes at byte {middle} of segment 0" in cut.out
     assert f"chain over all records: {facts['chain']}" in cut.out
     nothing = parity(record[:HEAD_BYTES])

@@ -193,11 +193,14 @@ def test_a_refusal_of_the_service_and_a_failure_are_told_apart(service: EchoServ
         assert refused.value.ack.refusal is RefusalReason.UNKNOWN_PARAMETER
         with pytest.raises(CommandFailedError, match="previous bundle could not be read") as failed:
             client.rollback(0)
-        assert failed.value.ack.outcome is Outcome.FAILED
+        assert (failed.value.ack.outcome, failed.value.ack.refusal) == (Outcome.FAILED, RefusalReason.BUNDLE_REFUSED)
 
 
 def test_a_role_may_do_what_the_table_says_and_no_more(service: EchoService) -> None:
-    with service.client("viewer") as viewer, pytest.raises(CommandRefusedError, match="a viewer may not send kill"):
+    with (
+        service.client("viewer") as viewer,
+        pytest.raises(CommandRefusedError, match="which may not send kill"),
+    ):
         viewer.kill(Scope.everything())
     with service.client("killer") as killer:
         killer.kill(Scope.everything())

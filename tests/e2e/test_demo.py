@@ -30,6 +30,8 @@ from deltalake import DeltaTable
 from pipelines.instance import open_instance
 from py_rt.bundle.keys import TRUSTED_KEYS, read_trusted_keys
 from py_rt.bundle.statement import PAPER
+from tests.e2e import sample_output
+from tests.processes import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +41,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 BESIDE = Path(sys.executable).parent
 NEEDED = ("py_rt", "py_rt_live", "py_rt_venue_server")
 PATIENCE_S = 600.0
+DENIED_MAX = 30
 """A demo takes less than a minute; a machine that builds and tests at the same time takes several."""
 
 TIMEOUTS_NS = (30 * 10**9, 120 * 10**9)
 """Life of an unfilled order under the first bundle, and after the swap."""
 
+ROOT = Path(__file__).resolve().parents[2]
+SCORES = {"auc": 4, "log_loss": 5, "base_log_loss": 5}
+"""Digits that the summary shows of each."""
+
 OPEN_AT_THE_END = 2
 """Orders of a slot that an operator may find working, at most."""
+
+PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 STATE = re.compile(r" is \w+: ([\d.]+) of ([\d.]+) filled$")
 FILL = re.compile(r"^fill \d+ of (\S+), .* realized (-?[\d.]+) USDT$")
@@ -114,11 +123,10 @@ class Ended:
 
     @cached_property
     def orders(self) -> list[dict[str, Any]]:
-        """Every order in the record, oldest first, with what became of it."""
-        found: list[dict[str, Any]] = []
-        while (order := py_rt_core.trace_order(self.journal, f"e1-s1-{len(found) + 1}")) is not None:
-            found.append(order)
-        return found
+        """Every order in the record, oldest first, with what became of it; one that risk denies spends its number."""
+        numbers = range(1, self.facts["trading"]["orders"] + DENIED_MAX + 1)
+        traced = (py_rt_core.trace_order(self.journal, f"e1-s1-{number}") for number in numbers)
+        return [order for order in traced if order is not None]
 
     @cached_property
     def fills(self) -> list[tuple[str, Decimal]]:
@@ -139,16 +147,9 @@ class Ended:
 def run(home: Path, folder: Path, *arguments: str, **given: str) -> Ended:
     """Run it to its end."""
     began = time.monotonic()
-    done = subprocess.run(
-        [str(BESIDE / "py_rt"), "demo", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=environ(**given),
-        timeout=PATIENCE_S,
-    )
-    return Ended(home, folder, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+    with session([str(BESIDE / "py_rt"), "demo", *arguments], cwd=folder, env=environ(**given), **PIPES) as demo:
+        out, err = demo.communicate(timeout=PATIENCE_S)
+    return Ended(home, folder, demo.returncode, out, err, time.monotonic() - began)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +253,8 @@ def test_the_replay_is_identical_here_too(first: Ended) -> None:
 
 def test_online_features_equal_the_offline_table_bit_for_bit(first: Ended) -> None:
     _, closes, online, *_ = py_rt_core.journal_signals(first.journal)
-    table = pl.DataFrame(DeltaTable(first.home / "lake" / "features" / "features_bar").to_pyarrow_table())
+    (place,) = (first.home / "lake" / "features").glob("features_bar-*")
+    table = pl.DataFrame(DeltaTable(place).to_pyarrow_table())
     names = [name for name, kind in table.schema.items() if kind == pl.Float32]
     ours = pl.DataFrame(online, schema=dict.fromkeys(names, pl.Float32)).with_columns(ts_close=pl.Series(closes))
     both = ours.join(table, on="ts_close", suffix="_offline", maintain_order="left")
@@ -310,23 +312,15 @@ def interrupted(first: Ended) -> Ended:
     dead.mkdir(mode=0o700)
     (dead / "live.json").write_text("{", encoding="utf-8")
     began = time.monotonic()
-    child = subprocess.Popen(
-        [str(BESIDE / "py_rt"), "demo"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=first.folder,
-        env=environ(),
-        start_new_session=True,
-    )
-    assert child.stdout is not None
-    out = ""
-    for line in child.stdout:
-        out += line
-        if line.startswith("trading "):
-            os.killpg(child.pid, signal.SIGINT)
-            break
-    rest, err = child.communicate(timeout=PATIENCE_S)
+    with session([str(BESIDE / "py_rt"), "demo"], cwd=first.folder, env=environ(), **PIPES) as child:
+        assert child.stdout is not None
+        out = ""
+        for line in child.stdout:
+            out += line
+            if line.startswith("trading "):
+                os.killpg(child.pid, signal.SIGINT)
+                break
+        rest, err = child.communicate(timeout=PATIENCE_S)
     return Ended(first.home, first.folder, child.returncode, out + rest, err, time.monotonic() - began)
 
 
@@ -354,10 +348,24 @@ def test_a_second_run_holds_too_and_makes_no_new_keys(first: Ended, again: Ended
     assert again.status == 0, again.out + again.err
     assert again.out.splitlines()[-1].startswith("Everything held, in ")
     assert "keys        those of an earlier run" in again.out
+    told = re.findall(r"^trading     (\d+ orders, .* swap)", again.out, re.MULTILINE)
+    assert len(told) == len(("when trading ended", "in the summary"))
+    assert len(set(told)) == 1, told
     assert re.search(r"^assets      0 materialisations of 0 assets, 580 reused unchanged$", again.out, re.MULTILINE)
     for whole in first.facts["signatures"]["builder"], first.facts["signatures"]["approver"]:
         assert whole in again.out
     assert not again.err
+
+
+def test_the_readme_shows_what_the_demo_prints(first: Ended, again: Ended) -> None:
+    shown = sample_output.numbers((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(shown) == set(sample_output.NUMBERS)
+    for what, found in sample_output.numbers(again.out).items():
+        assert shown[what] == found, f"README.md shows another {what}"
+    model, told = first.facts["model"], first.facts["assets"]
+    assert shown["made"] == (str(told["materializations"]), str(told["assets"]))
+    assert shown["checks"] == (str(told["checks_passed"]), str(told["checks_warned"]), "0")
+    assert shown["scores"][1:] == tuple(f"{model[key]:.{digits}f}" for key, digits in SCORES.items())
 
 
 def typed(ended: Ended) -> list[str]:
@@ -373,29 +381,23 @@ def test_what_it_offers_to_type_works_when_it_is_typed(again: Ended) -> None:
     ]
     (last,) = (command for command in offered if command.endswith(" ui"))
     others = " && ".join(command for command in offered if command != last)
-    done = subprocess.run(
-        ["/bin/sh", "-c", others], capture_output=True, text=True, check=False, cwd=again.folder, env=environ()
-    )
-    assert done.returncode == 0, done.stderr
+    with session(["/bin/sh", "-c", others], cwd=again.folder, env=environ(), **PIPES) as done:
+        out, err = done.communicate(timeout=PATIENCE_S)
+    assert done.returncode == 0, err
     for words in ("raw file sha256", "actions: identical", "approved by key", "Usage:"):
-        assert words in done.stdout
+        assert words in out
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shell = ["/bin/sh", "-c", f"{offered[0]} && exec {last} --port {port}"]
     log = again.folder / "ui.log"
-    with log.open("wb") as sink:
-        interface = subprocess.Popen(
-            shell, cwd=again.folder, env=environ(), stdout=sink, stderr=sink, start_new_session=True
-        )
-    try:
+    with log.open("wb") as sink, session(shell, cwd=again.folder, env=environ(), stdout=sink, stderr=sink) as interface:
         until_served(f"http://127.0.0.1:{port}/server_info", interface, log)
-    finally:
         os.killpg(interface.pid, signal.SIGINT)
         interface.wait(PATIENCE_S)
         until_gone(again.home)
 
 
-def until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_served(url: str, process: subprocess.Popen[str], log: Path) -> None:
     """Ask until a page is there."""
     ends = time.monotonic() + PATIENCE_S
     while True:

@@ -18,7 +18,6 @@ import pytest
 from assets.deployments import OUTCOME_TAG, REFUSED
 from pipelines.deployment import recorded
 from pipelines.instance import prepare_dagster_home
-from py_rt.bundle.keys import create_key, key_path
 from tests.contract.live_service import INSTANCE, SLOT, LiveService
 
 if TYPE_CHECKING:
@@ -77,17 +76,17 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 def test_the_daemon_deploys_what_is_approved_and_writes_down_what_failed(tmp_path: Path) -> None:
     with LiveService(tmp_path) as service:
+        # The first run is to fail: the service's own policy is stricter than what the bundle was approved under.
+        service.write_policy(is_stricter=True)
         service.start()
-        # The first run is to fail: the service has not read this approver's key yet.
-        key_path(tmp_path / "keys", "approver").unlink()
-        create_key(tmp_path / "keys", "approver")
         digest = service.approved_bundle()
         with daemon(tmp_path, service.run) as log, stock_instance(tmp_path) as instance:
             refused = came(lambda: ended(instance), "a run", log)
             assert refused is not None
             assert (refused.status, refused.tags[OUTCOME_TAG]) == (dg.DagsterRunStatus.FAILURE, REFUSED)
             service.stop()
-            service.start()  # it reads the keys; nothing is approved or typed meanwhile
+            service.write_policy()
+            service.start()  # it reads its policy; nothing is approved or typed meanwhile
             (done,) = came(lambda: recorded(instance), "a deployment", log)
             assert (done.digest, done.slot, done.serial) == (digest, SLOT, 1)
             assert (done.instance, done.epoch) == (INSTANCE, service.live["epoch"])

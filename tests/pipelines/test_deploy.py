@@ -11,7 +11,6 @@ from assets.deployments import OUTCOME_TAG, REFUSED
 from pipelines import deploy
 from pipelines.deployment import recorded
 from pipelines.instance import open_instance
-from py_rt.bundle.keys import create_key, key_path
 from py_rt.bundle.store import BundleStore
 from tests.contract.live_service import INSTANCE, SLOT, LiveService
 from tests.pipelines.approvals import NOBODY, Approvals
@@ -71,10 +70,9 @@ def test_a_refusal_fails_with_the_services_reason_and_the_approval_is_not_lost(
     service: LiveService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = service.home
+    # Its own policy is stricter than what the bundle was approved under.
+    service.write_policy(is_stricter=True)
     service.start()
-    # A new approver: the service has read the list of trusted keys before.
-    key_path(home / "keys", "approver").unlink()
-    create_key(home / "keys", "approver")
     digest = service.approved_bundle()
     status, answer = deployed(home, capsys)
     assert (status, answer["ok"], answer["deployed"]) == (deploy.FAILED, False, [])
@@ -86,6 +84,7 @@ def test_a_refusal_fails_with_the_services_reason_and_the_approval_is_not_lost(
     status, answer = deployed(home, capsys)
     assert (status, answer["reason"].count(f"was refused by {INSTANCE}")) == (deploy.NOTHING, 1)
     service.stop()
+    service.write_policy()
     service.start()
     status, answer = deployed(home, capsys)
     assert status == deploy.OK, answer

@@ -2,7 +2,9 @@
 
 # No `from __future__ import annotations`: Dagster reads the annotations of assets.
 
-from collections.abc import Iterator
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +15,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from assets.outputs import PARTITION_ROWS, SPEC_FILE, SPEC_SHA256
 from pipelines.io_managers import DeltaIOManager
+from pipelines.stored import OUTPUT_GONE, StoredAsset
 from py_rt.data import storage
 from py_rt.data.storage import DayWindow, Lake
 from py_rt.errors import TableError
@@ -147,7 +151,7 @@ class Workshop:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     """33 days written by single runs, an overlapping range in one run, and reruns."""
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
-    defs = dg.Definitions(assets=[source, *READERS], resources={"io_manager": DeltaIOManager(lake)})
+    defs = dg.Definitions(assets=[source, *READERS], resources={"io_manager": DeltaIOManager(lake, Path())})
     with dg.DagsterInstance.ephemeral() as instance:
         made = Workshop(lake, defs, instance)
         for number in range(6):
@@ -222,7 +226,7 @@ def test_every_materialization_tells_rows_version_and_place(workshop: Workshop) 
 
 
 def materialize(tmp_path: Path, asset: dg.AssetsDefinition, partition: str | None) -> None:
-    resources = {"io_manager": DeltaIOManager(Lake(str(tmp_path)))}
+    resources = {"io_manager": DeltaIOManager(Lake(str(tmp_path)), tmp_path / "artifacts")}
     dg.materialize([asset], partition_key=partition, resources=resources)
 
 
@@ -287,8 +291,59 @@ def test_a_table_without_partitions_is_replaced_whole(tmp_path: Path) -> None:
     assert storage.scan(str(tmp_path / "test" / "whole")).collect()["value"].to_list() == [2, 2]
 
 
+def test_each_specification_has_a_table_and_a_reader_gets_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "artifacts" / "spec.json"
+    file.parent.mkdir()
+    manager = DeltaIOManager(Lake(str(tmp_path / "lake")), tmp_path / "artifacts")
+    columns: dict[str, int] = {}
+
+    @dg.asset(partitions_def=daily, group_name="test", metadata={SPEC_FILE: "spec.json"})
+    def derived(context: dg.AssetExecutionContext) -> dg.Output[pl.DataFrame]:
+        made = rows(context.partition_time_window, 1).with_columns(pl.lit(v).alias(k) for k, v in columns.items())
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        return dg.Output(made, metadata={SPEC_SHA256: sha256, PARTITION_ROWS: made.height})
+
+    @dg.asset(partitions_def=daily, backfill_policy=single_run)
+    def reader(derived: pl.DataFrame) -> None:
+        see("derived", derived)
+
+    def read() -> pl.DataFrame:
+        dg.materialize([derived, reader], partition_key=key(0), resources={"io_manager": manager}, selection=[reader])
+        return SEEN.pop("derived").frame
+
+    asked: dict[str, Mapping[str, object]] = {}
+    for text, columns in (("one", {"a": 1}), ("two", {"a": 2}), ("three", {"b": 3})):
+        file.write_text(text)
+        made = dg.materialize([derived], partition_key=key(0), resources={"io_manager": manager})
+        (event,) = made.asset_materializations_for_node("derived")
+        asked[text] = {name: value.value for name, value in event.metadata.items()}
+        assert read().drop("value", "date").unique().to_dicts() == [columns]
+    file.write_text("one")
+    assert read().drop("value", "date").unique().to_dicts() == [{"a": 1}]
+    look = manager.lookup(StoredAsset("test", "derived"))
+    assert [look(key(0), metadata) for metadata in asked.values()] == [None] * 3
+    sha256 = hashlib.sha256(b"two").hexdigest()
+    shutil.rmtree(tmp_path / "lake" / "test" / storage.spec_table("derived", sha256))
+    look = manager.lookup(StoredAsset("test", "derived"))
+    assert [look(key(0), metadata) for metadata in asked.values()] == [None, OUTPUT_GONE, None]
+    file.unlink()
+    with pytest.raises(TableError, match=r"spec\.json cannot be read"):
+        read()
+
+
+def test_rows_of_which_no_specification_is_said_are_refused(tmp_path: Path) -> None:
+    @dg.asset(group_name="test", metadata={SPEC_FILE: "spec.json"})
+    def derived() -> pl.DataFrame:
+        return pl.DataFrame({"value": [1]})
+
+    with pytest.raises(TableError, match="asset derived does not say 'spec_sha256'"):
+        materialize(tmp_path, derived, None)
+    assert not (tmp_path / "test").exists()
+
+
 def test_an_upstream_that_was_never_made_is_named(tmp_path: Path) -> None:
-    defs = dg.Definitions(assets=[source, everything], resources={"io_manager": DeltaIOManager(Lake(str(tmp_path)))})
+    manager = DeltaIOManager(Lake(str(tmp_path)), tmp_path / "artifacts")
+    defs = dg.Definitions(assets=[source, everything], resources={"io_manager": manager})
     job = defs.resolve_implicit_global_asset_job_def()
     with pytest.raises(TableError, match="test/source holds no table yet: materialise"):
         job.execute_in_process(asset_selection=[everything.key])

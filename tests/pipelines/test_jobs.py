@@ -10,6 +10,7 @@ from pipelines.jobs import CHAIN_GROUPS, ingest_daily, main_job
 from pipelines.resources import make_resources
 from pipelines.run import materialize
 from py_rt.data.storage import read_table, scan
+from tests.pipelines.conftest import features_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def test_the_daily_job_makes_one_day(home: Path) -> None:
     assert materialize("raw_bars,staged_bars,clean_bars", partition_range="2021-09-28...2021-09-30").success
     assert ingested("2021-10-01").success
     assert read_table("clean_bars", root=home / "lake").height == 4 * 96
-    features = scan(str(home / "lake" / "features" / "features_bar")).collect()
+    features = scan(str(features_table(home))).collect()
     assert features["is_warm"].to_list() == [True] * 96
 
 

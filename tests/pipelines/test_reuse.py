@@ -15,7 +15,7 @@ from pipelines.event_log import PooledEventLogStorage
 from pipelines.instance import open_instance
 from pipelines.run import materialize
 from py_rt.data.storage import read_table, scan
-from tests.pipelines.conftest import InstantRunner
+from tests.pipelines.conftest import InstantRunner, features_table
 from tests.pipelines.test_run import HEADER, bars_of, of_kind
 
 if TYPE_CHECKING:
@@ -137,12 +137,12 @@ def test_a_deleted_table_is_made_again_and_nothing_behind_it(home: Path) -> None
 
 @pytest.mark.usefixtures("made")
 def test_a_deleted_day_is_made_again_alone(home: Path) -> None:
-    for file in (home / "lake" / "features" / "features_bar" / f"date={DAYS[1]}").glob("*.parquet"):
+    for file in (features_table(home) / f"date={DAYS[1]}").glob("*.parquet"):
         file.unlink()
     summary, lines = again()
     assert summary.success
     assert reasons(lines) == {("features_bar", DAYS[1]): "its output is gone"}
-    assert scan(str(home / "lake" / "features" / "features_bar")).collect().height == 4 * 96
+    assert scan(str(features_table(home))).collect().height == 4 * 96
 
 
 @pytest.mark.usefixtures("made")

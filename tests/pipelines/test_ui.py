@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from pipelines.ui import command
+from tests.processes import session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,19 +47,19 @@ def wait_until_serving(lines: IO[str]) -> None:
 def test_it_serves_the_project(tmp_path: Path) -> None:
     port = free_port()
     environment = {**os.environ, "PY_RT_HOME": str(tmp_path)}
-    line = [sys.executable, "-m", "pipelines.ui", "--port", str(port)]
-    served = subprocess.Popen(
-        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    assert served.stdout is not None
-    try:
-        wait_until_serving(served.stdout)
+    line = [sys.executable, "-m", "pipelines.ui", "--port", str(port), "--json"]
+    with session(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as served:
+        assert served.stdout is not None
+        assert served.stderr is not None
+        said = json.loads(served.stdout.readline())
+        assert said == {"ok": True, "url": f"http://127.0.0.1:{port}", "home": str(tmp_path)}
+        wait_until_serving(served.stderr)
         # It says so a moment before its port opens: the connection is tried again with growing pauses.
-        session = requests.Session()
-        session.mount("http://", HTTPAdapter(max_retries=Retry(connect=8, backoff_factor=0.1)))
+        asking = requests.Session()
+        asking.mount("http://", HTTPAdapter(max_retries=Retry(connect=8, backoff_factor=0.1)))
         query = "{repositoriesOrError{...on RepositoryConnection{nodes{location{name}}}}}"
-        response = session.get(f"http://127.0.0.1:{port}/graphql", params={"query": query}, timeout=60)
+        response = asking.get(f"http://127.0.0.1:{port}/graphql", params={"query": query}, timeout=60)
         assert '"py_rt"' in response.text
-    finally:
         os.killpg(served.pid, signal.SIGTERM)
+        assert not served.stdout.read(), "the object is all that programs read"
         served.wait(timeout=60)

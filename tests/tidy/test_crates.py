@@ -175,6 +175,21 @@ def test_unsafe_lives_in_ipc_and_the_arrow_file_only() -> None:
     assert not found, "\n".join(found)
 
 
+# How an order leaves the service: opened by egress, carried by its errand, sent by the desk.
+WAY_OUT = {
+    r"\.into_inner\(\)": {"egress.rs"},
+    r"Errand::Submit\b": {"egress.rs", "desk.rs"},
+    r"\.submit_encoded\(|gateway\s*\.submit\(": {"desk.rs"},
+}
+
+
+@pytest.mark.parametrize("way", WAY_OUT)
+def test_an_approved_order_leaves_the_service_by_one_way(way: str) -> None:
+    service = [path for path in sources.with_suffix(".rs") if path.is_relative_to("native/live/src")]
+    found = {path.name for path in service if re.search(way, sources.bare_rust(sources.read(path)))}
+    assert found == WAY_OUT[way]
+
+
 def test_the_engine_repeats_the_workspace_clippy_settings() -> None:
     root = tomllib.loads(sources.read(Path("clippy.toml")))
     engine = tomllib.loads(sources.read(Path("native/engine/clippy.toml")))

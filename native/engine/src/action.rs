@@ -177,6 +177,8 @@ pub enum Alert {
     BookingFailed(ClientOrderId),
     /// A flatten used up its attempts, or met a kill, and a position is left.
     FlattenIncomplete(SlotId),
+    /// Risk denied one order of the slot's strategy after the other.
+    OrdersDenied(SlotId),
     /// An event named an instrument that this engine does not have, or changed its symbol or currencies.
     UnknownInstrument(InstrumentId),
 }

@@ -144,4 +144,10 @@ pub enum CommandRefusal {
     Denied,
     /// The slot has no program yet.
     NoProgram,
+    /// The slot's strategy has no such parameter.
+    NotAParameter,
+    /// The exit's threshold would lie above the entry's.
+    ThresholdsCross,
+    /// There is nothing to lift.
+    NothingLatched,
 }

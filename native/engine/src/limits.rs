@@ -34,6 +34,12 @@ pub const BOOK_LEVELS_MAX: usize = 20_000;
 /// Orders that a strategy may ask for in one event.
 pub const INTENTS_MAX: usize = 16;
 
+/// Parts in which one order of a strategy leaves that is larger than the largest order.
+pub const ORDER_PARTS_MAX: usize = 16;
+
+/// Orders of a slot's strategy that risk denies one after the other before people are told.
+pub const DENIALS_IN_ROW_TOLD: u32 = 3;
+
 /// Longest restart window of a recursive feature, bars.
 pub const RESTART_WINDOW_MAX_BARS: usize = 1_024;
 

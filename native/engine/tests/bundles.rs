@@ -7,7 +7,7 @@ mod rig;
 use domain::{Bar, Nanos, OrderReportKind, Quantity, Side, Timestamp};
 use engine::risk::DenyReason;
 use engine::signals::FeatureSpec;
-use engine::strategy::{Intent, ThresholdModel, ThresholdParameters};
+use engine::strategy::{ThresholdModel, ThresholdParameters};
 use engine::{
     Action, ActivationRefusal, Alert, CommandKind, CommandRefusal, ControlLevel, Decision, EventBody, OnSwap,
     ParameterId, Scope, Signal, SlotProgram, StageError,
@@ -209,16 +209,12 @@ fn a_swap_keeps_the_slots_position_peak_and_windows() {
 }
 
 #[test]
-fn adopting_cancels_the_strategys_orders_and_keeps_the_position() {
+fn adopting_cancels_working_orders_and_keeps_the_position() {
     let mut rig = Rig::new();
     rig.hold(SLOT, 10);
-    let wishes = rig.script(SLOT, 3);
-    wishes.send(Intent::Order(rig::wish(Side::Buy, 98, 1))).unwrap();
-    let working = submits(&rig.quote(98, 101))[0].client_order_id;
-    let by_hand = rig.order(Side::Buy, 97, 1).unwrap();
+    let working = rig.order(Side::Buy, 98, 1).unwrap();
     let actions = rig.deploy(program(SLOT, 2, Box::new(Silent)));
     assert_eq!(cancels(&actions), [working]);
-    assert_eq!(rig.status(by_hand), domain::OrderStatus::Submitted);
     assert!(submits(&actions).is_empty());
     assert_eq!(rig.engine.control(Scope::Slot(SLOT)), Some(ControlLevel::Running));
 }
@@ -461,7 +457,6 @@ fn a_parameter_changes_within_its_range() {
     };
     for (parameter, text) in [
         (ParameterId::EntryThreshold, "1.1"),
-        (ParameterId::ExitThreshold, "0.61"),
         (ParameterId::PositionSizePct, "0"),
         (ParameterId::LimitOffsetBps, "1001"),
         (ParameterId::LimitOffsetBps, "0.5"),
@@ -470,6 +465,8 @@ fn a_parameter_changes_within_its_range() {
         let result = rig.command(set(parameter, text)).0;
         assert_eq!(result, Err(CommandRefusal::OutOfRange), "{parameter:?} {text}");
     }
+    let crossed = rig.command(set(ParameterId::ExitThreshold, "0.61")).0;
+    assert_eq!(crossed, Err(CommandRefusal::ThresholdsCross));
     rig.command(set(ParameterId::LimitOffsetBps, "0")).0.unwrap();
     rig.watch_trades();
     rig.quote(99, 101);

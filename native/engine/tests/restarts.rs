@@ -50,27 +50,6 @@ fn a_cancel_that_was_wanted_is_still_wanted() {
 }
 
 #[test]
-fn an_order_by_hand_is_a_persons_to_cancel() {
-    let mut rig = Rig::new();
-    rig.hold(SLOT, 10);
-    let by_hand = working_order(&mut rig);
-    let cancel_all = Intent::CancelWorking(None);
-    let wishes = rig.script(SLOT, 2);
-    wishes.send(cancel_all).unwrap();
-    assert!(cancels(&rig.quote(98, 101)).is_empty());
-    let (mut next, _) = next_life(&rig, |_| {});
-    next.accept(by_hand);
-    let wishes = next.script(SLOT, 2);
-    wishes.send(cancel_all).unwrap();
-    assert!(cancels(&next.quote(98, 101)).is_empty());
-    let flatten = CommandKind::Flatten {
-        scope: Scope::All,
-        max_slippage_bps: 100,
-    };
-    assert_eq!(cancels(&next.command(flatten).1), [by_hand]);
-}
-
-#[test]
 fn a_kill_that_stands_cancels_what_is_still_open() {
     let mut rig = Rig::new();
     let (first, second) = (working_order(&mut rig), working_order(&mut rig));
@@ -206,7 +185,6 @@ fn what_is_carried_twice_is_carried_alike() {
         .0
         .unwrap();
     rig.command(CommandKind::Pause(Scope::Slot(OTHER))).0.unwrap();
-    rig.report(wanted, OrderReportKind::OutcomeUnknown);
     let (next, _) = next_life(&rig, |_| {});
     assert_eq!(next.engine.carried_state(), rig.engine.carried_state());
 }

@@ -38,7 +38,6 @@ mod refusals {
             submitted_at: Timestamp::EPOCH,
             timeout_at: None,
             cancel_wanted: false,
-            by_hand: false,
         }
     }
 

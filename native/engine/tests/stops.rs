@@ -61,6 +61,10 @@ fn a_kill_cancels_everything_in_scope_and_lets_nothing_out() {
         );
         rig.command(rearm(scope)).0.unwrap();
         assert!(rig.order(Side::Buy, 98, 5).is_ok());
+        // Whoever lifts nothing is told so: the stop that is meant may be at another scope.
+        rig.command(CommandKind::Pause(scope)).0.unwrap();
+        assert_eq!(rig.command(rearm(scope)).0, Err(CommandRefusal::NothingLatched));
+        rig.command(CommandKind::Start(scope)).0.unwrap();
     }
 }
 
@@ -649,7 +653,7 @@ fn commands_at_nothing_are_refused() {
     assert_eq!(rig.command(set(OTHER)).0, Err(CommandRefusal::NoProgram));
     assert_eq!(
         rig.command(set(SLOT)).0,
-        Err(CommandRefusal::OutOfRange),
+        Err(CommandRefusal::NotAParameter),
         "a silent strategy has none"
     );
 }

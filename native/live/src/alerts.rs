@@ -34,6 +34,7 @@ const fn kind(alert: Alert) -> &'static str {
         Alert::BookingFailed(_) => "booking_failed",
         Alert::FlattenIncomplete(_) => "flatten_incomplete",
         Alert::UnknownInstrument(_) => "unknown_instrument",
+        Alert::OrdersDenied(_) => "orders_denied",
     }
 }
 
@@ -60,15 +61,19 @@ pub(crate) fn text(alert: Alert) -> String {
         Alert::IllegalTransition(_) => "a report contradicts the order's state, which was kept".to_owned(),
         Alert::CancelFailed(_) => "the venue refused the cancel as often as it was asked".to_owned(),
         Alert::BookingFailed(_) => "a fill could not be booked: look at the venue".to_owned(),
+        Alert::OrdersDenied(_) => {
+            "risk denies one order of the strategy after the other: look at py_rt orders".to_owned()
+        }
         Alert::FlattenIncomplete(_) => "a flatten used its attempts up and a position is left".to_owned(),
     }
 }
 
 const fn slot(alert: Alert) -> Option<SlotId> {
     match alert {
-        Alert::BundleExpired(slot) | Alert::ModelNotFinite(slot) | Alert::FlattenIncomplete(slot) => {
-            Some(slot)
-        }
+        Alert::BundleExpired(slot)
+        | Alert::ModelNotFinite(slot)
+        | Alert::FlattenIncomplete(slot)
+        | Alert::OrdersDenied(slot) => Some(slot),
         _ => match order(alert) {
             Some(order) => Some(order.slot),
             None => None,

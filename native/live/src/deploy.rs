@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{BundleDigest, Instrument, SlotId, Timestamp};
-use engine::{BundleActivated, SlotConfig, SlotProgram};
+use domain::{BundleDigest, Instrument, Money, SlotId, Timestamp};
+use engine::{BundleActivated, ParameterId, SlotConfig, SlotProgram};
 use journal::Scale;
+use messaging::RefusalReason;
 use thiserror::Error;
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use venues::clock::{Clock, ServerClock};
 
 use crate::clock::wall_now;
@@ -49,6 +50,20 @@ pub enum DeployError {
     NotDeciding(#[from] NotDeciding),
 }
 
+impl DeployError {
+    /// Why, for programs, where there is a word for it.
+    #[must_use]
+    pub const fn code(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Refused(_) | Self::Serial { .. } => Some(RefusalReason::BundleRefused),
+            Self::UnknownSlot(_) => Some(RefusalReason::UnknownSlot),
+            Self::NothingBefore(_) => Some(RefusalReason::NothingToRollBack),
+            Self::NotDeciding(_) => Some(RefusalReason::ShuttingDown),
+            Self::NotActivated(_) => None,
+        }
+    }
+}
+
 /// What has run, by slot.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -81,7 +96,8 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Deployer {
     programs: Arc<dyn Programs>,
-    instruments: BTreeMap<SlotId, Instrument>,
+    /// What each slot trades, and with how much.
+    slots: BTreeMap<SlotId, (Instrument, Money)>,
     facts: FactSender,
     clock: Arc<ServerClock>,
     scale: Scale,
@@ -99,7 +115,7 @@ impl Deployer {
     ) -> Self {
         let instrument = |slot: &SlotConfig| {
             let instrument = session.instruments.get(slot.instrument)?;
-            Some((slot.slot, *instrument))
+            Some((slot.slot, (*instrument, slot.capital)))
         };
         let ledger = Ledger {
             serials: begun.serials.iter().copied().collect(),
@@ -108,7 +124,7 @@ impl Deployer {
         };
         Self {
             programs,
-            instruments: begun.config.slots.iter().filter_map(instrument).collect(),
+            slots: begun.config.slots.iter().filter_map(instrument).collect(),
             facts,
             clock: Arc::clone(&session.clock),
             scale: session.scale,
@@ -170,8 +186,7 @@ impl Deployer {
 
     async fn verify(&self, slot: SlotId, digest: BundleDigest) -> Result<Approved, DeployError> {
         let programs = Arc::clone(&self.programs);
-        let instrument = self.instruments.get(&slot).copied();
-        let instrument = instrument.ok_or(DeployError::UnknownSlot(slot))?;
+        let (instrument, _) = *self.slots.get(&slot).ok_or(DeployError::UnknownSlot(slot))?;
         let verified =
             tokio::task::spawn_blocking(move || programs.approved(slot, &instrument, digest)).await;
         let refused = |_| ProgramRefused("verifying it ended in a defect".to_owned());
@@ -179,6 +194,10 @@ impl Deployer {
     }
 
     async fn activate(&self, slot: SlotId, approved: Approved) -> Result<(), DeployError> {
+        let too_large = self
+            .slots
+            .get(&slot)
+            .is_some_and(|(_, capital)| reaches_largest_order(*capital, &approved));
         let Approved {
             program,
             about,
@@ -211,6 +230,13 @@ impl Deployer {
             ..
         } = &about;
         info!(slot = slot.0, name, version, serial, "deployed");
+        if too_large {
+            warn!(
+                slot = slot.0,
+                "capital x position_size_pct reaches max_order_size_usd: as soon as the slot has gained, risk denies \
+                 its entries; lower one or raise the other"
+            );
+        }
         self.ledger().activated(&activation, about);
         Ok(())
     }
@@ -243,4 +269,15 @@ impl Deployer {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+/// Whether the slot's capital already asks for entries as large as any order may be.
+fn reaches_largest_order(capital: Money, approved: &Approved) -> bool {
+    let share = approved
+        .parameters
+        .iter()
+        .find(|(parameter, _)| *parameter == ParameterId::PositionSizePct);
+    let entry = share
+        .and_then(|(_, share)| share.scale(capital.units()))
+        .and_then(|entry| approved.program.size_scale.scale(entry));
+    entry.is_some_and(|entry| entry >= approved.program.limits.max_order_size_usd.units())
 }

@@ -53,11 +53,24 @@ pub enum LiveError {
     #[error(transparent)]
     Ipc(#[from] ipc::IpcError),
     /// The venue's keys are not there.
-    #[error("{0}")]
+    #[error("{0} ([venue] api_key_env and api_secret_env in the service's file name the variables)")]
     Credentials(#[source] venues::VenueError),
     /// The venue refused, or did not answer, what the start needs.
     #[error("the venue could not be used: {0}")]
     Venue(#[from] venues::VenueError),
+    /// The venue does not accept the account's keys.
+    #[error(
+        "the venue refused the keys in the environment variables {key_env} and {secret_env}: {source} \
+         (a key of another account or network, one that lacks a permission, or a changed secret)"
+    )]
+    KeysRefused {
+        /// `[venue] api_key_env`.
+        key_env: String,
+        /// `[venue] api_secret_env`.
+        secret_env: String,
+        /// What the venue said.
+        source: venues::VenueError,
+    },
     /// This machine's clock and the venue's are too far apart.
     #[error(
         "this machine's clock is {} ms from the venue's, at most {} ms are allowed in stage prod: set the clock (NTP)",
@@ -100,7 +113,7 @@ impl LiveError {
             | Self::Ipc(_)
             | Self::Messaging(_)
             | Self::Credentials(_) => EXIT_CONFIG,
-            Self::Venue(_) | Self::Clock { .. } => EXIT_VENUE,
+            Self::Venue(_) | Self::KeysRefused { .. } | Self::Clock { .. } => EXIT_VENUE,
             Self::Held { .. } => EXIT_HELD,
             Self::Record(_) => EXIT_RECORD,
             Self::Defect(_) => EXIT_DEFECT,

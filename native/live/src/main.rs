@@ -1,6 +1,6 @@
 //! The command `py_rt_live`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,12 +69,17 @@ fn run(options: &Options) -> Result<u8, LiveError> {
     let setup = Setup::load(&options.config)?;
     if options.check {
         let _ = writeln!(io::stdout(), "{}: nothing wrong found", options.config.display());
+        if let Err(error) = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials) {
+            let _ = writeln!(io::stderr(), "to start, it also needs the venue's keys: {error}");
+        }
         return Ok(EXIT_OK);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Colours are for people; in a file they are noise.
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let credentials = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

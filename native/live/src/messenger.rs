@@ -36,7 +36,7 @@ use crate::telemetry::{Service, all_pnl, all_positions};
 use crate::told::{Told, What};
 use crate::trust::{Trust, keyring};
 use crate::view::View;
-use crate::wishes::{Wish, wish, words};
+use crate::wishes::{Wish, code, wish, words};
 
 /// The socket for commands, in the run folder.
 pub const COMMAND_SOCKET: &str = "command.sock";
@@ -395,16 +395,16 @@ impl Messenger {
         }
     }
 
-    fn conclude(&mut self, pending: &Pending, end: Result<(), String>) {
+    fn conclude(&mut self, pending: &Pending, end: Result<(), Failure>) {
         let reference = &pending.reference;
         let ack = match end {
             Ok(()) => Ack::applied(reference, wall_now()),
-            Err(text) => {
+            Err(Failure { reason, text }) => {
                 warn!(command = pending.kind.as_str(), text, "command failed");
                 if let Outcome::Deploy(_, slot, Some(digest)) = pending.outcome {
                     self.tell_bundle(slot, digest, BundleState::Refused, Some(text.clone()));
                 }
-                Ack::failed(reference, wall_now(), text)
+                Ack::failed(reference, wall_now(), reason, text)
             }
         };
         self.acknowledge(&pending.identity, Some(pending.kind), &ack);
@@ -528,7 +528,7 @@ impl Messenger {
         while let Some(at) = self.asked.iter().position(|asked| asked.until <= now) {
             let asked = self.asked.swap_remove(at);
             let text = "the deciding thread did not answer in time: ask again";
-            let ack = Ack::failed(&asked.reference, wall_now(), text);
+            let ack = Ack::failed(&asked.reference, wall_now(), None, text);
             self.acknowledge(&asked.identity, None, &ack);
         }
     }
@@ -573,28 +573,56 @@ impl Messenger {
 
 impl Outcome {
     /// The end, when it has come.
-    fn end(&mut self) -> Option<Result<(), String>> {
-        let gone = || Some(Err("the service ended, or could not record it".to_owned()));
+    fn end(&mut self) -> Option<Result<(), Failure>> {
+        let gone = || Some(Err(Failure::unnamed("the service ended, or could not record it")));
         match self {
             Self::Engine(result) => match result.try_recv() {
-                Ok(result) => Some(result.map_err(|refusal| words(refusal).to_owned())),
+                Ok(result) => Some(result.map_err(Failure::from)),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Closed) => gone(),
             },
             Self::Kill(result) => match result.try_recv() {
-                Ok(Some(result)) => Some(result.map_err(|refusal| words(refusal).to_owned())),
-                Ok(None) => Some(Err(
-                    "no order leaves any more, but the kill could not be recorded: it does not outlive this process"
-                        .to_owned(),
-                )),
+                Ok(Some(result)) => Some(result.map_err(Failure::from)),
+                Ok(None) => Some(Err(Failure::unnamed(
+                    "no order leaves any more, but the kill could not be recorded: it does not outlive this process",
+                ))),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Closed) => gone(),
             },
             Self::Deploy(result, ..) => match result.try_recv() {
-                Ok(result) => Some(result.map_err(|error| error.to_string())),
+                Ok(result) => Some(result.map_err(|error| Failure {
+                    reason: error.code(),
+                    text: error.to_string(),
+                })),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Closed) => gone(),
             },
+        }
+    }
+}
+
+/// Why a command that was accepted was not carried out.
+struct Failure {
+    /// For programs.
+    reason: Option<RefusalReason>,
+    /// For people.
+    text: String,
+}
+
+impl Failure {
+    fn unnamed(text: &str) -> Self {
+        Self {
+            reason: None,
+            text: text.to_owned(),
+        }
+    }
+}
+
+impl From<engine::CommandRefusal> for Failure {
+    fn from(refusal: engine::CommandRefusal) -> Self {
+        Self {
+            reason: Some(code(refusal)),
+            text: words(refusal).to_owned(),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Parameters from shared memory: looked at between events, judged by the engine, recorded as commands.
 
 use domain::{Decimal, SlotId, Timestamp};
-use engine::{CommandKind, CommandRefusal, ParameterId};
+use engine::{CommandKind, ParameterId};
 use ipc::IpcError;
 use ipc::parameters::{ParameterInbox, ParameterPoll, ParameterRequest};
 use ipc::shared_memory::{SegmentRegistry, monotonic_ns};
 use tracing::{info, warn};
 
 use crate::driver::Driver;
+use crate::wishes::words;
 
 /// Name under which the segments are offered.
 pub const NAME: &str = "parameters";
@@ -128,10 +129,7 @@ fn set(
     };
     match driver.command(received, kind) {
         Some(Ok(())) => Ok(()),
-        Some(Err(CommandRefusal::OutOfRange)) => Err("out of its range"),
-        Some(Err(CommandRefusal::NoProgram)) => Err("the slot runs nothing"),
-        Some(Err(CommandRefusal::UnknownTarget)) => Err("no such slot"),
-        Some(Err(CommandRefusal::Latched | CommandRefusal::Denied)) => Err("refused"),
+        Some(Err(refusal)) => Err(words(refusal)),
         None => Err("it could not be recorded"),
     }
 }

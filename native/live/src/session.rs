@@ -7,7 +7,7 @@ use config::{ServiceConfig, VenueConfig};
 use domain::{Bar, Nanos};
 use engine::limits::BARS_KEPT;
 use journal::Scale;
-use venues::binance::{Credentials, Endpoints, RestClient, Settings};
+use venues::binance::{Credentials, Endpoints, Gateway, RestClient, Settings};
 use venues::clock::{Clock, ServerClock};
 use venues::{Instruments, Secret, VenueError};
 
@@ -51,12 +51,14 @@ impl Session {
         clock::anchor(&rest, &clock, config.stage, &config.clock).await?;
         let choices = config.instruments.iter();
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
-        let instruments = Instruments::new(rest.instruments(&symbols).await?)?;
+        let instruments = Arc::new(Instruments::new(rest.instruments(&symbols).await?)?);
+        let rest = Arc::new(rest);
+        prove_keys(&rest, &instruments, &config.venue).await?;
         Ok(Self {
             scale: Scale::new(clock.rate_ppb()),
             clock,
-            rest: Arc::new(rest),
-            instruments: Arc::new(instruments),
+            rest,
+            instruments,
             settle: if is_loopback(&config.venue) {
                 Duration::ZERO
             } else {
@@ -78,6 +80,24 @@ impl Session {
     }
 }
 
+/// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
+async fn prove_keys(
+    rest: &Arc<RestClient>,
+    instruments: &Arc<Instruments>,
+    venue: &VenueConfig,
+) -> Result<(), LiveError> {
+    let gateway = Gateway::new(Arc::clone(rest), Arc::clone(instruments))?;
+    match gateway.balances().await {
+        Ok(_) => Ok(()),
+        Err(source @ VenueError::Refused { .. }) if source.is_fatal() => Err(LiveError::KeysRefused {
+            key_env: venue.api_key_env.clone(),
+            secret_env: venue.api_secret_env.clone(),
+            source,
+        }),
+        Err(error) => Err(LiveError::Venue(error)),
+    }
+}
+
 fn settings(venue: &VenueConfig) -> Settings {
     let mut settings = Settings::new(Endpoints {
         rest: venue.rest_url.clone(),
@@ -95,4 +115,28 @@ fn settings(venue: &VenueConfig) -> Settings {
 /// `Settings::check` see to that.
 fn is_loopback(venue: &VenueConfig) -> bool {
     venue.rest_url.starts_with("http://")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Venue;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_not_there_is_named_with_what_names_it() {
+        let venue = VenueConfig {
+            venue: Venue::Binance,
+            rest_url: String::new(),
+            ws_url: String::new(),
+            ws_api_url: String::new(),
+            api_key_env: "PY_RT_NO_SUCH_KEY".to_owned(),
+            api_secret_env: "PY_RT_NO_SUCH_SECRET".to_owned(),
+            recv_window: Nanos(0),
+        };
+        let error = LiveError::Credentials(credentials(&venue).unwrap_err());
+        let wanted = "environment variable PY_RT_NO_SUCH_KEY is not set: export it \
+                      ([venue] api_key_env and api_secret_env in the service's file name the variables)";
+        assert_eq!(error.to_string(), wanted);
+    }
 }

@@ -105,11 +105,32 @@ fn parameters(name: &str) -> String {
     format!("{name} is no parameter; allowed: {}", known.join(", "))
 }
 
+/// The engine's refusal for programs.
+pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
+    match refusal {
+        // Slots and instruments are known before the engine hears.
+        CommandRefusal::UnknownTarget => RefusalReason::UnknownOrder,
+        CommandRefusal::OutOfRange | CommandRefusal::ThresholdsCross => RefusalReason::ParameterOutOfRange,
+        CommandRefusal::NotAParameter => RefusalReason::UnknownParameter,
+        CommandRefusal::Latched => RefusalReason::Stopped,
+        CommandRefusal::Denied => RefusalReason::RiskDenied,
+        CommandRefusal::NoProgram | CommandRefusal::NothingLatched => RefusalReason::WrongState,
+    }
+}
+
 /// The engine's refusal in words.
 pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
     match refusal {
         CommandRefusal::UnknownTarget => "no such slot, instrument or order",
-        CommandRefusal::OutOfRange => "the value is out of the parameter's range",
+        CommandRefusal::OutOfRange => {
+            "the value is out of its range: entry_threshold and exit_threshold 0 to 1, position_size_pct \
+             above 0 to 1, limit_offset_bps whole, 0 to 1000, timeout_seconds whole, 1 to 604800"
+        }
+        CommandRefusal::ThresholdsCross => {
+            "exit_threshold is at most entry_threshold: change the other of the two first"
+        }
+        CommandRefusal::NotAParameter => "the strategy that runs there has no such parameter",
+        CommandRefusal::NothingLatched => "no stop is latched at exactly this scope: status shows what is",
         CommandRefusal::Latched => "a stop is latched there: re-arm first, with a reason",
         CommandRefusal::Denied => "risk denied the order: the telemetry of orders says why",
         CommandRefusal::NoProgram => "the slot runs no bundle yet",

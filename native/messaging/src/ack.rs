@@ -244,6 +244,8 @@ pub enum Outcome {
     Applied(Option<Reply>),
     /// Accepted, then it could not be carried out; the text says how far it came.
     Failed {
+        /// Why, for programs, where one of them says it.
+        reason: Option<RefusalReason>,
         /// How far it came and why not further.
         text: String,
     },
@@ -277,8 +279,14 @@ impl Ack {
     }
 
     /// Accepted, then it could not be carried out.
-    pub fn failed(reference: &CommandRef, ts: Timestamp, text: impl Into<String>) -> Self {
-        Self::new(reference, ts, Outcome::Failed { text: text.into() })
+    pub fn failed(
+        reference: &CommandRef,
+        ts: Timestamp,
+        reason: Option<RefusalReason>,
+        text: impl Into<String>,
+    ) -> Self {
+        let text = text.into();
+        Self::new(reference, ts, Outcome::Failed { reason, text })
     }
 
     /// Nothing was done.

@@ -165,6 +165,7 @@ impl CommandServer {
             Err(error) => {
                 let failed = Ack {
                     outcome: Outcome::Failed {
+                        reason: None,
                         text: format!("the answer could not be written: {error}"),
                     },
                     ..*ack

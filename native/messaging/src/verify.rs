@@ -114,7 +114,7 @@ impl Verifier {
         origin.command_id = Some(command_id);
         let (role, kind) = (key.role(), command.kind());
         if !role.may(kind) {
-            let text = format!("the key's role is {role}; a {role} may not send {kind}");
+            let text = format!("the key's role is {role}, which may not send {kind}");
             return Err(refuse(origin, RefusalReason::RoleNotAllowed, text));
         }
         Ok(Genuine {

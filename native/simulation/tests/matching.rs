@@ -370,6 +370,43 @@ fn one_trade_fills_one_order_of_those_that_it_passes() {
 }
 
 #[test]
+fn what_a_passed_order_took_moves_no_other_up_the_queue() {
+    let mut desk = Desk::new();
+    desk.submit(limit(Side::Buy, 101, 15));
+    desk.submit(limit(Side::Buy, 99, 5));
+    desk.add(Side::Buy, 99, 40);
+    // Opens at 99: what stands at 101 is filled beside the tape, by 15 of the 18 that trade.
+    desk.bar(90, 99, 60);
+    desk.trade(Side::Sell, 99, 18);
+    assert_eq!(desk.fills(), [(1, 101, 15, Liquidity::Maker)]);
+    assert_eq!(desk.prints(), [(99, 3), (99, 15)]);
+    assert_eq!(
+        desk.level(Side::Buy, 99),
+        60 + 5 - 18,
+        "the level ends as recorded"
+    );
+    // Three of the twenty ahead were served.
+    desk.trade(Side::Sell, 99, 17);
+    assert_eq!(desk.fills(), []);
+    desk.trade(Side::Sell, 99, 2);
+    assert_eq!(desk.fills(), [(2, 99, 2, Liquidity::Maker)]);
+}
+
+#[test]
+fn one_trade_of_a_bar_fills_no_more_than_it_is() {
+    let mut desk = Desk::new();
+    desk.cancel_crowd(Side::Buy, 100, 10);
+    desk.submit(limit(Side::Buy, 101, 4));
+    desk.submit(limit(Side::Buy, 100, 4));
+    desk.bar(90, 102, 50);
+    desk.trade(Side::Buy, 102, 1);
+    desk.trade(Side::Sell, 100, 4);
+    // The last lot of the record's trade stays at its price, and is nobody's of us.
+    assert_eq!(desk.fills(), [(1, 101, 4, Liquidity::Maker)]);
+    assert_eq!(desk.prints(), [(101, 4), (100, 1)]);
+}
+
+#[test]
 fn a_bar_fills_no_more_than_it_traded() {
     let mut desk = Desk::new();
     desk.submit(limit(Side::Buy, 101, 1_000));

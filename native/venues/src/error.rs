@@ -83,7 +83,7 @@ pub enum VenueError {
     #[error("instrument {} is not in this session's table", .0.0)]
     UnknownInstrument(InstrumentId),
     /// A symbol that the venue does not list.
-    #[error("the venue does not list {symbol}: check the symbol in instruments.toml")]
+    #[error("the venue does not list {symbol}: check the symbols in the service's file")]
     UnknownSymbol {
         /// The venue's string as it was asked for.
         symbol: String,

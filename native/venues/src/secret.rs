@@ -18,7 +18,7 @@ const SECRET_FILE_MODE: u32 = 0o400;
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// The environment variable is not set, or not text.
-    #[error("environment variable {0} is not set: export it, or name a file with mode 0400")]
+    #[error("environment variable {0} is not set: export it")]
     Environment(String),
     /// The file cannot be read.
     #[error("secret file {path}: {source}")]

@@ -8,6 +8,7 @@ as long as both files are written together.
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from onnx import helper
 
 from py_rt.ml.export import Float32Array, export_onnx, write_golden
 from py_rt.ml.models.classifiers import LightGbmParams, fit_lightgbm
-from py_rt.ml.synthetic import FEATURE_NAMES
 
+ROOT = Path(__file__).resolve().parents[3]
+FEATURE_SPEC = tomllib.loads((ROOT / "config/features/btc_15m.toml").read_text(encoding="utf-8"))
+FEATURE_NAMES = tuple(feature["name"] for feature in FEATURE_SPEC["feature"])
 SEED = 20
 TRAINING_ROWS = 4_000
 GOLDEN_ROWS = 1_000

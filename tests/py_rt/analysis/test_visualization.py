@@ -73,7 +73,7 @@ def test_the_page_shows_every_part() -> None:
         "commission",
         "62.5",
         "ab" * 32,
-        "Trades (10)",
+        "Fills (10)",
         "drawdown, %",
     ):
         assert text in page
@@ -87,7 +87,7 @@ def test_text_is_escaped() -> None:
 
 def test_a_run_without_trades_is_drawn() -> None:
     empty = report().trades.clear()
-    assert "Trades (0)" in html_report(report(trades=empty, costs={}))
+    assert "Fills (0)" in html_report(report(trades=empty, costs={}))
 
 
 def test_long_trade_lists_say_how_many_are_not_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as sockets
 import threading
 import time
 from typing import TYPE_CHECKING, Self
@@ -88,6 +89,20 @@ def test_after_its_acceptance_the_outcome_is_waited_for(tmp_path: Path) -> None:
 
     with Scripted(tmp_path, answers) as service, service.client(SHORT_S) as client:
         assert client.kill(Scope.everything()).outcome is Outcome.APPLIED
+
+
+def test_a_service_that_hangs_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    signer, endpoint = Signer(ec.generate_private_key(ec.SECP256R1())), f"ipc://{tmp_path}/command.sock"
+    client = CommandClient(endpoint, signer, "paper-1", timeout_s=SHORT_S)
+    with client, sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as stopped:
+        stopped.bind(f"{tmp_path}/command.sock")
+        stopped.listen()  # and never takes a connection, as a process that was sent SIGSTOP
+        with pytest.raises(UnreachableError, match=r"does not answer within 0\.2 s: .* Nothing was sent\.$"):
+            client.status()
+        stopped.close()
+        with pytest.raises(UnreachableError, match=r"no service listens at .* Nothing was sent\.$"):
+            client.status()
 
 
 def test_an_outcome_that_never_comes_is_said_to_be_unknown(tmp_path: Path) -> None:

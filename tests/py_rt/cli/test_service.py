@@ -27,11 +27,12 @@ from py_rt.bridge.records import (
     Position,
     ServiceStatus,
     SlotStatus,
+    Snapshot,
     StageLatency,
     VenueStatus,
 )
 from py_rt.bridge.services import ServiceSearchError
-from py_rt.bridge.subscriber import Gap, Restart, Silence, Unreadable, Update
+from py_rt.bridge.subscriber import Gap, Restart, Resync, Silence, Unreadable, Update
 from py_rt.bridge.vocabulary import (
     BundleState,
     ControlLevel,
@@ -124,6 +125,11 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
     assert "Signed by" in said
     for option in ("--home", "--service", "--instance", "--key", "--timeout-s", "--json"):
         assert option in said
+
+
+def test_the_help_says_how_long_a_parameter_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "--help"]) == 0
+    assert "until its bundle is swapped or the service starts again" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -385,7 +391,7 @@ def test_orders_are_aligned_with_units_and_reasons() -> None:
     assert said[0].split("  ")[0] == "order"
     assert "price USDT" in said[0]
     assert all(
-        word in said[1] for word in ("43000.5", "100", "denied", "2021-10-01 12:00:00.000", "hand", "PriceCollar")
+        word in said[1] for word in ("43000.5", "100", "denied", "2021-10-01 12:00:00.000", "hand", "price collar")
     )
     assert "abababababab" in said[2]
     assert said[1].index("limit") == said[2].index("market")
@@ -407,13 +413,13 @@ def test_fills_positions_and_pnl_carry_their_currency() -> None:
     assert text.fills_text(Fills((), more=False)) == "no fills"
 
 
-def test_the_status_shows_slots_venues_stops_record_and_latencies() -> None:
+def service_status() -> ServiceStatus:
     bundle = BundleStatus(1, DIGEST, BundleState.EXPIRED, NOON, "btc", "1.2.0", Stage.PAPER, 7, NOON, None)
     slots = (
         SlotStatus(1, ControlLevel.KILLED, bundle, None, warm=True, open_orders=2, orders_sent=5, fills=3),
         SlotStatus(2, ControlLevel.RUNNING, None, bundle, warm=False, open_orders=0, orders_sent=0, fills=0),
     )
-    status = ServiceStatus(
+    return ServiceStatus(
         instance="paper",
         run_id="r1",
         version="0.1.0",
@@ -427,7 +433,10 @@ def test_the_status_shows_slots_venues_stops_record_and_latencies() -> None:
         journal=JournalStatus(1200, 34_000, 5),
         latencies=(StageLatency("parse", 10, 1500, 20_000, 1_234_567),),
     )
-    said = text.status_text(status)
+
+
+def test_the_status_shows_slots_venues_stops_record_and_latencies() -> None:
+    said = text.status_text(service_status())
     for part in (
         "paper: trading, life 3 of run r1",
         "slot 1: killed, btc 1.2.0, serial 7, sha256-abababababab, expired, warm, 2 open orders",
@@ -447,7 +456,7 @@ def test_news_is_told_in_one_line_each() -> None:
     fill = Fill(None, 1, BTC, NOON, 9, Side.SELL, Decimal(43000), Decimal("0.5"), fee, Liquidity.TAKER, usdt("-3"))
     bundle = BundleStatus(1, DIGEST, BundleState.REFUSED, NOON, None, None, None, None, None, "not signed")
     said = {
-        "e1-s1-2 buy 100 binance/BTCUSDT at 43000.5: denied, 0 filled (PriceCollar)": order(),
+        "e1-s1-2 buy 100 binance/BTCUSDT at 43000.5: denied, 0 filled (price collar)": order(),
         "not ours sell 0.5 binance/BTCUSDT at 43000, fee 0.0005 BTC, taker": fill,
         "slot 1: refused: sha256-abababababab, refused (not signed)": bundle,
         "slot:1: paused": Control(Scope.slot(1), ControlLevel.PAUSED, 0, None),
@@ -458,13 +467,16 @@ def test_news_is_told_in_one_line_each() -> None:
     assert {body_text(body) for body in said.values()} == set(said)
     assert "equity 9 USDT" in body_text(Pnl(None, NOON, usdt("1"), None, (fee,), usdt("9"), usdt("10")))
     online = Update("venue", 1, 5, NOON, VenueStatus("binance", VenueState.ONLINE))
-    lines: dict[News, str] = {
-        online: "2021-10-01 12:00:00.000  venue: venue binance",
-        Gap("fill", 1, 7, 2): "LOST: 2 messages of fill from number 7 on",
-        Restart(1, 2): "life 2 of the service begins",
-        Unreadable("fill", "odd"): "NOT READABLE: fill: odd",
-        Silence(5.2): "silent for 5 s",
-    }
-    for news, words in lines.items():
+    # One order, which risk denied, is not among those that were sent.
+    state = Snapshot(3, NOON, service_status(), (order(),), (), (), (), (), {})
+    lines: list[tuple[News, str]] = [
+        (online, "2021-10-01 12:00:00.000  venue: venue binance"),
+        (Gap("fill", 1, 7, 2), "LOST: 2 messages of fill from number 7 on"),
+        (Restart(1, 2), "life 2 of the service begins"),
+        (Unreadable("fill", "odd"), "NOT READABLE: fill: odd"),
+        (Silence(5.2), "silent for 5 s"),
+        (Resync(state), "2021-10-01 12:00:00.000  state: trading, 5 orders sent, 3 fills so far"),
+    ]
+    for news, words in lines:
         assert news_text(news).startswith(words)
     assert news_facts(Gap("fill", 1, 7, 2)) == {"news": "gap", "topic": "fill", "epoch": 1, "first": 7, "missed": 2}

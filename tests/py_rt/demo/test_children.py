@@ -146,6 +146,11 @@ def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
     ours = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert ours.stdout is not None
     theirs = int(ours.stdout.readline())
+    # It is told to end with us before it becomes what was asked for.
+    ends = time.monotonic() + PATIENCE_S
+    while b"setpriv" in Path(f"/proc/{theirs}/cmdline").read_bytes():
+        assert time.monotonic() < ends, "setpriv has not handed over"
+        time.sleep(0.01)
     assert is_alive(theirs)
     ours.kill()
     ours.wait(PATIENCE_S)

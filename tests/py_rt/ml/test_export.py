@@ -6,6 +6,7 @@ import hashlib
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -18,8 +19,8 @@ from onnx import helper
 from py_rt.ml import export as e
 from py_rt.ml.models.classifiers import LightGbmParams, fit_lightgbm
 from py_rt.ml.pipeline import join_labels, training_data, warm_features
-from py_rt.ml.synthetic import FEATURE_NAMES as FEATURES
-from py_rt.ml.synthetic import synthetic_tables
+from tests.synthetic import FEATURE_NAMES as FEATURES
+from tests.synthetic import synthetic_tables
 
 SPEC = hashlib.sha256(b"specification").hexdigest()
 PARAMS = LightGbmParams(trees=60, leaves=15, min_leaf_rows=30, learning_rate=0.05)
@@ -128,11 +129,12 @@ def test_a_second_training_gives_the_same_file(model: bytes) -> None:
 
 
 TRAIN_ELSEWHERE = """
-import hashlib
+import hashlib, sys
 from py_rt.ml import export
 from py_rt.ml.models.classifiers import LightGbmParams, fit_lightgbm
 from py_rt.ml.pipeline import join_labels, training_data
-from py_rt.ml.synthetic import FEATURE_NAMES, synthetic_tables
+sys.path.insert(0, sys.argv[1])
+from synthetic import FEATURE_NAMES, synthetic_tables
 tables = synthetic_tables(6_300, seed=3)
 data = training_data(join_labels(tables.features, tables.labels, FEATURE_NAMES), FEATURE_NAMES)
 params = LightGbmParams(trees=60, leaves=15, min_leaf_rows=30, learning_rate=0.05)
@@ -144,7 +146,8 @@ print(hashlib.sha256(model).hexdigest())
 
 
 def test_another_process_gives_the_same_file(model: bytes) -> None:
-    done = subprocess.run([sys.executable, "-c", TRAIN_ELSEWHERE], capture_output=True, text=True, check=True)
+    line = [sys.executable, "-c", TRAIN_ELSEWHERE, str(Path(__file__).resolve().parents[2])]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == hashlib.sha256(model).hexdigest()
 
 

@@ -12,9 +12,9 @@ import pytest
 from py_rt.ml import pipeline as p
 from py_rt.ml.models.classifiers import LightGbmParams
 from py_rt.ml.scores import SignalPolicy
-from py_rt.ml.synthetic import BAR_NS, HORIZON_BARS, WARM_UP_BARS, SyntheticTables, synthetic_tables
-from py_rt.ml.synthetic import FEATURE_NAMES as FEATURES
 from py_rt.ml.validation import Split, purged_train, walk_forward
+from tests.synthetic import BAR_NS, HORIZON_BARS, WARM_UP_BARS, SyntheticTables, synthetic_tables
+from tests.synthetic import FEATURE_NAMES as FEATURES
 
 CONTRACT = p.FeatureContract(FEATURES, "ab" * 32)
 SMALL = LightGbmParams(trees=30, leaves=8, min_leaf_rows=40, learning_rate=0.1)
@@ -59,11 +59,18 @@ def test_unfit_tables_are_refused(tables: SyntheticTables) -> None:
         (pl.concat([f, f.tail(1)]), lab, "features hold an instrument and ts_close twice"),
         (f, pl.concat([lab, lab.head(1)]), "labels hold an instrument and ts_close twice"),
         (pl.concat([f, other]), pl.concat([lab, other_labels]), "several instruments"),
-        (_nan(f.head(5_000)), lab, r"missing or infinite features: \{'macd': 1\}"),
+        (_nan(f.head(5_000)), lab.head(5_000), r"missing or infinite features: \{'macd': 1\}"),
     )
     for features, labels, message in cases:
         with pytest.raises(p.TrainingError, match=message):
             p.join_labels(features, labels, FEATURES)
+
+
+def test_a_label_without_its_features_is_refused(tables: SyntheticTables) -> None:
+    absent = tables.features.filter(pl.int_range(pl.len()).is_in([70, 71]).not_())
+    first = tables.features["ts_close"][70]
+    with pytest.raises(p.TrainingError, match=rf"2 of \d+ labelled rows have no features .* ts_close {first}: make"):
+        p.join_labels(absent, tables.labels, FEATURES)
 
 
 def test_the_cut_is_strict_and_keeps_the_embargo(joined: pl.DataFrame) -> None:

@@ -11,10 +11,10 @@ import pytest
 from py_rt.backtesting.ledger import LedgerError, TrialLedger
 from py_rt.ml.pipeline import TrainingData, join_labels, training_data
 from py_rt.ml.scores import SignalPolicy
-from py_rt.ml.synthetic import BAR_NS, FEATURE_NAMES, HORIZON_BARS, synthetic_tables
 from py_rt.ml.validation import ValidationError
 from py_rt.optimization.bayesian import StudyError, StudyResult, StudySettings, StudyTrial, run_study, trial_table
 from py_rt.optimization.objectives import OBJECTIVES, ObjectiveError, objective
+from tests.synthetic import BAR_NS, FEATURE_NAMES, HORIZON_BARS, synthetic_tables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,6 +3,7 @@
 use domain::{OrderType, Quantity, Side, TimeInForce};
 
 use super::Engine;
+use super::config::{Latch, LatchCause};
 use crate::action::{Action, Actions, ControlLevel};
 use crate::command::{Command, CommandKind, CommandRefusal, ManualOrder, Scope};
 use crate::execution::Order;
@@ -45,14 +46,9 @@ impl<P: Probe> Engine<P> {
                 let at = self.slot_index(*slot).ok_or(CommandRefusal::UnknownTarget)?;
                 let running = self.slots[at].active.as_mut().ok_or(CommandRefusal::NoProgram)?;
                 let program = &mut running.program;
-                let changed = program
+                program
                     .strategy
-                    .set_parameter(*parameter, *value, program.model.as_deref());
-                if changed {
-                    Ok(())
-                } else {
-                    Err(CommandRefusal::OutOfRange)
-                }
+                    .set_parameter(*parameter, *value, program.model.as_deref())
             }
             CommandKind::ManualOrder(order) => self.manual(order, actions),
         }
@@ -86,8 +82,16 @@ impl<P: Probe> Engine<P> {
     }
 
     /// Lifts the latches of exactly this scope; the limits that latched begin to count from here. For
-    /// everything, that includes what limits (not people) latched on single slots.
+    /// everything, that includes what limits (not people) latched on single slots. Where nothing is latched,
+    /// a person who believes that something was lifted is told so.
     fn rearm(&mut self, scope: Scope, actions: &mut Actions) -> Result<(), CommandRefusal> {
+        let is_lifted = |latch: Latch| {
+            let within = latch.scope == scope || (scope == Scope::All && latch.cause != LatchCause::Operator);
+            within && latch.level != ControlLevel::Paused
+        };
+        if self.switch.own_level(scope).is_some() && !self.switch.latches().any(is_lifted) {
+            return Err(CommandRefusal::NothingLatched);
+        }
         let rearmed = self.switch.rearm(scope).map_err(refusal)?;
         self.report_control(scope, actions);
         match scope {

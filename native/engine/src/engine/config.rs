@@ -163,8 +163,6 @@ pub struct CarriedOrder {
     pub timeout_at: Option<Timestamp>,
     /// Someone wanted it canceled.
     pub cancel_wanted: bool,
-    /// A person placed it, not the strategy.
-    pub by_hand: bool,
 }
 
 /// What makes a fill unique: a self-trade has one number for both sides.

@@ -6,6 +6,7 @@ use super::Engine;
 use super::config::Flatten;
 use super::timers::Timer;
 use crate::action::{Action, Actions, Alert};
+use crate::execution::largest_order;
 use crate::limits::FLATTEN_ATTEMPTS_MAX;
 use crate::probe::Probe;
 use crate::risk::{Origin, venue_index};
@@ -18,8 +19,7 @@ impl<P: Probe> Engine<P> {
             max_slippage_bps,
             attempts: 0,
         });
-        let slot = self.slots[at].config.slot;
-        self.cancel_matching(actions, |order| order.view.request.client_order_id.slot == slot);
+        self.cancel_working(at, None, actions);
         self.progress_flatten(at, actions);
     }
 
@@ -116,21 +116,11 @@ impl<P: Probe> Engine<P> {
         let collar = limits.iter().map(|limits| limits.price_collar_bps).min()?;
         let offset = i64::from(max_slippage_bps.min(collar)) * side.sign();
         let price = state.book.top()?.mid().offset_bps(offset)?;
-        let largest = limits
-            .iter()
-            .map(|limits| limits.max_order_size_usd.units())
-            .min()?;
-        // Valued at the tick above: rounding the price must not lift the order above its limit.
-        let worst = price.round_up(state.instrument.rules.tick_size).units().max(1);
-        let by_limit = Quantity::from_units(i64::try_from(largest / i128::from(worst)).unwrap_or(i64::MAX));
-        let by_venue = match state.instrument.rules.max_quantity {
-            unlimited if unlimited.is_zero() => Quantity::MAX,
-            limit => limit,
-        };
+        let largest = largest_order(&limits, &state.instrument.rules, price);
         Some(OrderIntent {
             instrument: ledger.instrument,
             side,
-            quantity: position.abs().min(by_limit).min(by_venue),
+            quantity: position.abs().min(largest),
             order_type: OrderType::Limit,
             price: Some(price),
             time_in_force: TimeInForce::Ioc,

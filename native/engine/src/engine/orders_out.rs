@@ -1,19 +1,21 @@
 //! From a wish to an order that leaves, and cancels.
 
 use domain::{
-    CancelRequest, ClientOrderId, InstrumentStatus, Nanos, OrderRequest, OrderStatus, Quantity,
-    RuleViolation, Side,
+    CancelRequest, ClientOrderId, InstrumentRules, InstrumentStatus, Nanos, OrderRequest, OrderStatus,
+    Quantity, RuleViolation, Side,
 };
 
 use super::Engine;
 use super::timers::Timer;
 use super::views::slot_view;
 use crate::action::{Action, Actions, Alert, OrderUpdate};
-use crate::execution::{Applied, Order, OrderInput, request_of};
-use crate::limits::{CANCEL_ATTEMPTS_MAX, NOTICES_MAX, STRATEGY_ROUNDS_MAX};
+use crate::execution::{Applied, Order, OrderInput, largest_order, request_of};
+use crate::limits::{
+    CANCEL_ATTEMPTS_MAX, DENIALS_IN_ROW_TOLD, NOTICES_MAX, ORDER_PARTS_MAX, STRATEGY_ROUNDS_MAX,
+};
 use crate::probe::{Probe, Stage};
 use crate::risk::{Approved, DenyReason, Origin, approve, value_price};
-use crate::strategy::{Intent, OrderIntent};
+use crate::strategy::{Intent, OrderIntent, is_tradable};
 
 impl<P: Probe> Engine<P> {
     /// Carries out the wishes of the strategy that was asked last, in order.
@@ -23,12 +25,86 @@ impl<P: Probe> Engine<P> {
         }
         for number in 0..self.intents.as_slice().len() {
             match self.intents.as_slice()[number] {
-                Intent::Order(intent) => drop(self.place(at, &intent, Origin::Strategy, actions)),
+                Intent::Order(intent) => self.carry_out_order(at, &intent, actions),
                 Intent::CancelWorking(side) => self.cancel_working(at, side, actions),
             }
         }
         self.intents.clear();
         self.probe.stage_ended(Stage::Risk);
+    }
+
+    /// Places a strategy's order. One that only reduces and is larger than any order may be leaves in parts,
+    /// or a position that has outgrown the largest order could never be left. Each part is a lot smaller
+    /// than the one before: equal orders would pass for repetitions.
+    fn carry_out_order(&mut self, at: usize, intent: &OrderIntent, actions: &mut Actions) {
+        let Some(largest) = self.largest_part(at, intent) else {
+            let outcome = self.place(at, intent, Origin::Strategy, actions);
+            self.count_denial(at, outcome, actions);
+            return;
+        };
+        let lot = self.slot_rules(at).lot_size;
+        let (mut part, mut rest) = (largest, intent.quantity);
+        for _ in 0..ORDER_PARTS_MAX {
+            let quantity = part.min(rest);
+            let outcome = self.place(
+                at,
+                &OrderIntent { quantity, ..*intent },
+                Origin::Strategy,
+                actions,
+            );
+            self.count_denial(at, outcome, actions);
+            rest = Quantity::from_units(rest.units() - quantity.units());
+            part = Quantity::from_units(part.units() - lot.units().max(1));
+            if outcome.is_err() || part <= Quantity::ZERO || !self.is_worth_a_part(at, rest) {
+                return;
+            }
+        }
+    }
+
+    /// The largest part of an order that must leave in parts; `None` where it may leave whole, where it may
+    /// open a position, and where nothing can leave.
+    fn largest_part(&self, at: usize, intent: &OrderIntent) -> Option<Quantity> {
+        let config = &self.slots[at].config;
+        if !intent.reduce_only || intent.instrument != config.instrument {
+            return None;
+        }
+        let state = &self.instruments[usize::from(config.instrument.0)];
+        let top = state.book.top()?;
+        let price = intent.price.unwrap_or(match intent.side {
+            Side::Buy => top.ask,
+            Side::Sell => top.bid,
+        });
+        let limits = [&self.config.limits, self.slots[at].limits(&self.config.limits)];
+        let largest = largest_order(&limits, &state.instrument.rules, price);
+        (largest < intent.quantity && !largest.is_zero()).then_some(largest)
+    }
+
+    /// Whether what is left of an order in parts is more than dust.
+    fn is_worth_a_part(&self, at: usize, rest: Quantity) -> bool {
+        let state = &self.instruments[usize::from(self.slots[at].config.instrument.0)];
+        let top = state.book.top();
+        top.is_some_and(|top| is_tradable(rest, &state.instrument, top.bid))
+    }
+
+    /// Counts a strategy's orders that risk denied one after the other, and tells people of a run of them.
+    /// What people switched off is no news to them.
+    fn count_denial(&mut self, at: usize, outcome: Result<(), DenyReason>, actions: &mut Actions) {
+        let slot = &mut self.slots[at];
+        match outcome {
+            Ok(()) => slot.denials_in_row = 0,
+            Err(DenyReason::Killed | DenyReason::Paused) => {}
+            Err(_) => {
+                slot.denials_in_row = slot.denials_in_row.saturating_add(1);
+                if slot.denials_in_row == DENIALS_IN_ROW_TOLD {
+                    actions.push(Action::Alert(Alert::OrdersDenied(slot.config.slot)));
+                }
+            }
+        }
+    }
+
+    fn slot_rules(&self, at: usize) -> InstrumentRules {
+        let instrument = self.slots[at].config.instrument;
+        self.instruments[usize::from(instrument.0)].instrument.rules
     }
 
     /// Names, rounds and judges an order; sends it, or says why not.
@@ -41,9 +117,7 @@ impl<P: Probe> Engine<P> {
     ) -> Result<(), DenyReason> {
         let config = self.slots[at].config;
         let id = self.orders.next_id(config.slot);
-        let rules = self.instruments[usize::from(config.instrument.0)]
-            .instrument
-            .rules;
+        let rules = self.slot_rules(at);
         let spent = ClientOrderId {
             epoch: self.orders.epoch(),
             slot: config.slot,
@@ -63,8 +137,7 @@ impl<P: Probe> Engine<P> {
         };
         match judged {
             Ok(approved) => {
-                let by_hand = origin == Origin::Manual;
-                self.send(at, approved, by_hand, intent.timeout, actions);
+                self.send(at, approved, intent.timeout, actions);
                 Ok(())
             }
             Err(reason) => {
@@ -80,7 +153,6 @@ impl<P: Probe> Engine<P> {
         &mut self,
         at: usize,
         approved: Approved<OrderRequest>,
-        by_hand: bool,
         timeout: Option<Nanos>,
         actions: &mut Actions,
     ) {
@@ -93,7 +165,6 @@ impl<P: Probe> Engine<P> {
             .map(|top| value_price(&request, &top))
             .unwrap_or_default();
         let mut order = Order::new(request, value, self.now);
-        order.by_hand = by_hand;
         order.watch_at = self.now.plus(self.config.order_ack_timeout);
         order.timeout_at = timeout.map(|span| self.now.plus(span));
         // Approval needed a free place, and the id is new.
@@ -117,13 +188,12 @@ impl<P: Probe> Engine<P> {
         self.tell(&order, actions);
     }
 
-    /// Cancels live orders of a slot's strategy, of one side or of both. What a person placed is theirs to cancel.
+    /// Cancels a slot's live orders of one side, or of both.
     pub(super) fn cancel_working(&mut self, at: usize, side: Option<Side>, actions: &mut Actions) {
         let slot = self.slots[at].config.slot;
         self.cancel_matching(actions, |order| {
             let request = &order.view.request;
-            let wanted = side.is_none_or(|side| side == request.side);
-            request.client_order_id.slot == slot && wanted && !order.by_hand
+            request.client_order_id.slot == slot && side.is_none_or(|side| side == request.side)
         });
     }
 

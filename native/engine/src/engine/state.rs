@@ -152,6 +152,8 @@ pub(super) struct SlotState {
     pub(super) expiry_told: bool,
     /// Of the last program; zero before the first.
     pub(super) daily_volatility: Decimal,
+    /// Orders of the strategy that risk denied one after the other.
+    pub(super) denials_in_row: u32,
 }
 
 impl SlotState {
@@ -168,6 +170,7 @@ impl SlotState {
             flatten: None,
             expiry_told: false,
             daily_volatility: Decimal::ZERO,
+            denials_in_row: 0,
         }
     }
 

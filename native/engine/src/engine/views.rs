@@ -242,7 +242,6 @@ impl<P: Probe> Engine<P> {
                     submitted_at: order.view.submitted_at,
                     timeout_at: order.timeout_at,
                     cancel_wanted: order.cancel_wanted,
-                    by_hand: order.by_hand,
                 })
                 .collect(),
             fills: self.fills.iter().copied().collect(),

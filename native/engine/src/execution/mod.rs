@@ -10,5 +10,5 @@ pub(crate) use fill_memory::FillMemory;
 pub(crate) use order::Order;
 pub use order::OrderView;
 pub(crate) use order_manager::{Applied, FillApplied, OrderManager, carried};
-pub(crate) use sizing::request_of;
+pub(crate) use sizing::{largest_order, request_of};
 pub use transition::{OrderFacts, OrderInput, Step, step};

@@ -46,8 +46,6 @@ pub(crate) struct Order {
     pub(crate) timeout_at: Option<Timestamp>,
     /// Someone wants it canceled: asked again when it turns out to be alive.
     pub(crate) cancel_wanted: bool,
-    /// A person placed it.
-    pub(crate) by_hand: bool,
     pub(crate) cancel_attempts: u8,
     pub(crate) queries: u8,
 }
@@ -71,7 +69,6 @@ impl Order {
             watch_at: now,
             timeout_at: None,
             cancel_wanted: false,
-            by_hand: false,
             cancel_attempts: 0,
             queries: 0,
         }

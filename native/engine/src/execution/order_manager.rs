@@ -325,7 +325,6 @@ pub(crate) fn carried(before: &CarriedOrder) -> Order {
     order.facts.acknowledged = order.facts.partly_filled;
     order.timeout_at = before.timeout_at;
     order.cancel_wanted = before.cancel_wanted;
-    order.by_hand = before.by_hand;
     order
 }
 

@@ -1,7 +1,8 @@
 //! From what a strategy wants to an order that the venue's steps allow.
 
-use domain::{ClientOrderId, InstrumentRules, OrderRequest, OrderType, Price, Side};
+use domain::{ClientOrderId, InstrumentRules, OrderRequest, OrderType, Price, Quantity, Side};
 
+use crate::risk::RiskLimits;
 use crate::strategy::OrderIntent;
 
 /// The order of a wish: quantity rounded down to the lot, the limit rounded away from the market to the
@@ -28,6 +29,24 @@ pub(crate) fn request_of(
         post_only: intent.post_only,
         reduce_only: intent.reduce_only,
     }
+}
+
+/// The most, in whole lots, that one order valued at `price` may ask for by every one of the limits and by
+/// the venue.
+pub(crate) fn largest_order(limits: &[&RiskLimits], rules: &InstrumentRules, price: Price) -> Quantity {
+    // Valued at the tick above: rounding the price must not lift the order above its limit.
+    let price = i128::from(price.round_up(rules.tick_size).units().max(1));
+    let by_limit = limits
+        .iter()
+        .map(|limits| limits.max_order_size_usd.units() / price)
+        .min()
+        .and_then(|units| i64::try_from(units).ok())
+        .map_or(Quantity::MAX, Quantity::from_units);
+    let by_venue = match rules.max_quantity {
+        unlimited if unlimited.is_zero() => Quantity::MAX,
+        limit => limit,
+    };
+    by_limit.min(by_venue).round_down(rules.lot_size)
 }
 
 /// The nearest tick that is not more aggressive than `price`.

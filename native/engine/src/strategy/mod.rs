@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::action::{Decision, OrderUpdate};
-use crate::command::ParameterId;
+use crate::command::{CommandRefusal, ParameterId};
 use crate::limits::INTENTS_MAX;
 use crate::signals::{Model, Score};
 
@@ -92,7 +92,7 @@ pub struct OrderIntent {
 pub enum Intent {
     /// A new order.
     Order(OrderIntent),
-    /// Cancel the strategy's working orders of one side, or of both; orders by hand stay.
+    /// Cancel the slot's working orders of one side, or of both.
     CancelWorking(Option<Side>),
 }
 
@@ -180,11 +180,19 @@ pub trait Strategy: Send {
         false
     }
 
-    /// Changes a running parameter; `false` when it has none of this name or the value is out of range.
+    /// Changes a running parameter.
     ///
     /// `model` is the slot's model, which turns a probability into the raw score to compare with.
-    fn set_parameter(&mut self, parameter: ParameterId, value: Decimal, model: Option<&dyn Model>) -> bool {
+    ///
+    /// # Errors
+    /// [`CommandRefusal::NotAParameter`] without such a parameter, and why the value is not allowed.
+    fn set_parameter(
+        &mut self,
+        parameter: ParameterId,
+        value: Decimal,
+        model: Option<&dyn Model>,
+    ) -> Result<(), CommandRefusal> {
         let _ = (parameter, value, model);
-        false
+        Err(CommandRefusal::NotAParameter)
     }
 }

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::{BarView, Intent, Intents, OrderIntent, SlotView, Strategy, TopOfBook};
 use crate::action::Decision;
-use crate::command::ParameterId;
+use crate::command::{CommandRefusal, ParameterId};
 use crate::signals::Model;
 
 /// Largest `limit_offset_bps`: ten percent.
@@ -46,6 +46,12 @@ pub struct ParameterError {
     pub allowed: &'static str,
 }
 
+/// Both thresholds are probabilities, but a score could ask to enter and to leave.
+const THRESHOLDS_CROSS: ParameterError = ParameterError {
+    key: "exit_threshold",
+    allowed: "at most entry_threshold",
+};
+
 impl ThresholdParameters {
     /// Checks every range.
     ///
@@ -63,8 +69,8 @@ impl ThresholdParameters {
             (probability(self.exit_threshold), "exit_threshold", "0 to 1"),
             (
                 self.exit_threshold <= self.entry_threshold,
-                "exit_threshold",
-                "at most entry_threshold",
+                THRESHOLDS_CROSS.key,
+                THRESHOLDS_CROSS.allowed,
             ),
             (
                 probability(self.position_size_pct) && self.position_size_pct > Decimal::ZERO,
@@ -253,8 +259,13 @@ impl Strategy for ThresholdModel {
         }
     }
 
-    fn set_parameter(&mut self, parameter: ParameterId, value: Decimal, model: Option<&dyn Model>) -> bool {
-        let Some(model) = model else { return false };
+    fn set_parameter(
+        &mut self,
+        parameter: ParameterId,
+        value: Decimal,
+        model: Option<&dyn Model>,
+    ) -> Result<(), CommandRefusal> {
+        let model = model.ok_or(CommandRefusal::NotAParameter)?;
         let mut changed = self.now.parameters;
         let whole = u32::try_from(value.units() / SCALE)
             .ok()
@@ -265,15 +276,18 @@ impl Strategy for ThresholdModel {
             (ParameterId::PositionSizePct, _) => changed.position_size_pct = value,
             (ParameterId::LimitOffsetBps, Some(whole)) => changed.limit_offset_bps = whole,
             (ParameterId::TimeoutSeconds, Some(whole)) => changed.timeout_seconds = whole,
-            (ParameterId::LimitOffsetBps | ParameterId::TimeoutSeconds, None) => return false,
-        }
-        match Thresholds::new(changed, model) {
-            Ok(changed) => {
-                self.now = changed;
-                true
+            (ParameterId::LimitOffsetBps | ParameterId::TimeoutSeconds, None) => {
+                return Err(CommandRefusal::OutOfRange);
             }
-            Err(_) => false,
         }
+        self.now = Thresholds::new(changed, model).map_err(|error| {
+            if error == THRESHOLDS_CROSS {
+                CommandRefusal::ThresholdsCross
+            } else {
+                CommandRefusal::OutOfRange
+            }
+        })?;
+        Ok(())
     }
 }
 

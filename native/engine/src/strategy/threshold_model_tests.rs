@@ -340,3 +340,32 @@ fn a_parameter_out_of_range_is_named() {
         assert_eq!(parameters.check().map_err(|error| error.key), Err(key));
     }
 }
+
+#[test]
+fn a_running_parameter_says_why_it_does_not_change() {
+    let decimal = |text: &str| Decimal::parse(text.as_bytes()).unwrap();
+    let mut strategy = fresh();
+    let mut set = |parameter, value| strategy.set_parameter(parameter, decimal(value), Some(&Centered));
+    assert_eq!(set(ParameterId::EntryThreshold, "0.8"), Ok(()));
+    let refusals = [
+        (ParameterId::EntryThreshold, "1.7", CommandRefusal::OutOfRange),
+        (
+            ParameterId::ExitThreshold,
+            "0.81",
+            CommandRefusal::ThresholdsCross,
+        ),
+        (
+            ParameterId::EntryThreshold,
+            "0.24",
+            CommandRefusal::ThresholdsCross,
+        ),
+        (ParameterId::PositionSizePct, "0", CommandRefusal::OutOfRange),
+        (ParameterId::TimeoutSeconds, "1.5", CommandRefusal::OutOfRange),
+    ];
+    for (parameter, value, refusal) in refusals {
+        assert_eq!(set(parameter, value), Err(refusal), "{parameter:?} {value}");
+    }
+    let without_a_model = strategy.set_parameter(ParameterId::EntryThreshold, Decimal::ONE, None);
+    assert_eq!(without_a_model, Err(CommandRefusal::NotAParameter));
+    assert_eq!(strategy.parameters().entry_threshold, decimal("0.8"));
+}

@@ -142,6 +142,12 @@ impl Strategy for Scripted {
     }
 }
 
+/// A scripted strategy and the end that its wishes are sent through.
+pub fn scripted() -> (Sender<Intent>, Scripted) {
+    let (sender, wishes) = channel();
+    (sender, Scripted { wishes })
+}
+
 /// A strategy that wants nothing.
 pub struct Silent;
 
@@ -283,8 +289,8 @@ impl Rig {
 
     /// Puts a scripted strategy into a slot; its wishes are sent through the returned end.
     pub fn script(&mut self, slot: SlotId, number: u8) -> Sender<Intent> {
-        let (sender, wishes) = channel();
-        self.deploy(program(slot, number, Box::new(Scripted { wishes })));
+        let (sender, strategy) = scripted();
+        self.deploy(program(slot, number, Box::new(strategy)));
         sender
     }
 

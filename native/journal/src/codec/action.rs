@@ -60,6 +60,7 @@ variants!(Alert, "alert" {
     15 => BookingFailed(order),
     16 => FlattenIncomplete(slot),
     17 => UnknownInstrument(instrument),
+    18 => OrdersDenied(slot),
 });
 
 impl Codec for FeatureRow {

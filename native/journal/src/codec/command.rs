@@ -27,6 +27,9 @@ variants!(CommandRefusal, "reason why a command was refused" {
     3 => Latched,
     4 => Denied,
     5 => NoProgram,
+    6 => NotAParameter,
+    7 => ThresholdsCross,
+    8 => NothingLatched,
 });
 fields!(ManualOrder {
     slot,

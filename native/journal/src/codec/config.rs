@@ -53,7 +53,6 @@ fields!(CarriedOrder {
     submitted_at,
     timeout_at,
     cancel_wanted,
-    by_hand,
 });
 fields!(Flatten {
     max_slippage_bps,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use domain::{CancelRequest, MarketEvent, OrderRequest};
+use domain::{CancelRequest, Fill, MarketEvent, OrderReportKind, OrderRequest};
 use engine::{
     Action, BookedFill, CommandRefusal, EventBody, FeatureRow, OrderUpdate, PositionUpdate, Scope, Signal,
 };
@@ -77,12 +77,37 @@ fn say_event(body: &EventBody<'_>) -> String {
         }
         EventBody::Market(market) => format!("market {market:?}"),
         EventBody::OrderReport(report) => format!(
-            "report on {} of instrument {} at {}: {:?}",
-            report.client_order_id, report.instrument.0, report.ts_event, report.kind
+            "report on {} of instrument {} at {}: {}",
+            report.client_order_id,
+            report.instrument.0,
+            report.ts_event,
+            say_report(&report.kind)
         ),
         EventBody::Command(command) => format!("command {}: {:?}", command.id.0, command.kind),
         other => format!("{other:?}"),
     }
+}
+
+fn say_report(kind: &OrderReportKind) -> String {
+    match kind {
+        OrderReportKind::Accepted(venue_order) => format!("accepted by the venue as {}", venue_order.0),
+        OrderReportKind::Rejected(reason) => format!("rejected by the venue, {reason:?}"),
+        OrderReportKind::NotSent => "not sent".to_owned(),
+        OrderReportKind::OutcomeUnknown => "its outcome is unknown".to_owned(),
+        OrderReportKind::Filled(fill) => format!("fill {}", say_execution(fill)),
+        OrderReportKind::Canceled => "canceled".to_owned(),
+        OrderReportKind::CancelRejected(reason) => format!("the cancel had no effect, {reason:?}"),
+        OrderReportKind::Expired => "expired".to_owned(),
+        OrderReportKind::Found(order) => format!("found, {:?}, {} filled", order.status, order.filled),
+        OrderReportKind::NotFound => "not found: it was not placed".to_owned(),
+    }
+}
+
+fn say_execution(fill: &Fill) -> String {
+    format!(
+        "{}: {} {} at {} as {:?}, fee {}",
+        fill.trade_id.0, fill.side, fill.quantity, fill.price, fill.liquidity, fill.fee
+    )
 }
 
 fn say_recorded(action: &RecordedAction) -> String {

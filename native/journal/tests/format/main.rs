@@ -191,6 +191,18 @@ fn descriptions_differ_where_payloads_do() {
     }
 }
 
+#[test]
+fn reports_on_orders_read_as_sentences() {
+    for (name, kind, payload) in payloads() {
+        let text = describe(kind, &payload);
+        let shows_its_types = text.contains(['{', '}', '(', ')']);
+        assert!(
+            !text.starts_with("report on ") || !shows_its_types,
+            "{name}: {text}"
+        );
+    }
+}
+
 fn levels() -> impl Strategy<Value = Vec<Level>> {
     let level = (any::<i64>(), any::<i64>()).prop_map(|(price, quantity)| Level {
         price: Price::from_units(price),

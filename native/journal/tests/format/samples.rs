@@ -404,7 +404,7 @@ fn deny_reasons() -> Vec<DenyReason> {
     reasons
 }
 
-fn alerts() -> [Alert; 17] {
+fn alerts() -> [Alert; 18] {
     [
         Alert::DrawdownStop,
         Alert::MarginCall,
@@ -426,6 +426,7 @@ fn alerts() -> [Alert; 17] {
         Alert::BookingFailed(order_id()),
         Alert::FlattenIncomplete(SLOT),
         Alert::UnknownInstrument(BTC),
+        Alert::OrdersDenied(SLOT),
     ]
 }
 
@@ -497,6 +498,20 @@ fn facts() -> Vec<Action> {
     ]
 }
 
+fn command_results() -> [Result<(), CommandRefusal>; 9] {
+    [
+        Ok(()),
+        Err(CommandRefusal::UnknownTarget),
+        Err(CommandRefusal::OutOfRange),
+        Err(CommandRefusal::Latched),
+        Err(CommandRefusal::Denied),
+        Err(CommandRefusal::NoProgram),
+        Err(CommandRefusal::NotAParameter),
+        Err(CommandRefusal::ThresholdsCross),
+        Err(CommandRefusal::NothingLatched),
+    ]
+}
+
 /// Every action there is.
 pub fn actions() -> Vec<RecordedAction> {
     let mut all = facts();
@@ -537,14 +552,7 @@ pub fn actions() -> Vec<RecordedAction> {
             level,
         }),
     );
-    let results = [
-        Ok(()),
-        Err(CommandRefusal::UnknownTarget),
-        Err(CommandRefusal::OutOfRange),
-        Err(CommandRefusal::Latched),
-        Err(CommandRefusal::Denied),
-        Err(CommandRefusal::NoProgram),
-    ];
+    let results = command_results();
     all.extend(results.map(|result| Action::CommandResult {
         id: CommandId(5),
         result,
@@ -623,7 +631,6 @@ fn carried() -> CarriedState {
             submitted_at: AT,
             timeout_at: Some(AT),
             cancel_wanted: true,
-            by_hand: true,
         }],
         fills: vec![FillKey {
             instrument: BTC,

@@ -195,7 +195,8 @@ impl Service {
             }
             Command::Rollback { .. } => {
                 let text = "the previous bundle could not be read".to_owned();
-                return Ok(Outcome::Failed { text });
+                let reason = Some(RefusalReason::BundleRefused);
+                return Ok(Outcome::Failed { reason, text });
             }
             Command::Start { scope } => self.control(*scope, ControlLevel::Running, None, now)?,
             Command::Pause { scope } => self.control(*scope, ControlLevel::Paused, None, now)?,

@@ -69,7 +69,8 @@ pub(super) fn ack_to_wire(names: &Instruments, ack: &Ack) -> Result<wire::Ack> {
                 .transpose()?;
             wire::Outcome::Applied
         }
-        Outcome::Failed { text } => {
+        Outcome::Failed { reason, text } => {
+            message.refusal = reason.map(WireEnum::number);
             message.text = people_text(text);
             wire::Outcome::Failed
         }
@@ -99,7 +100,13 @@ pub(super) fn ack_from_wire(names: &Instruments, m: wire::Ack) -> Result<Ack> {
         Ok(wire::Outcome::Applied) => {
             Outcome::Applied(m.reply.map(|reply| reply_from_wire(names, reply)).transpose()?)
         }
-        Ok(wire::Outcome::Failed) => Outcome::Failed { text: m.text },
+        Ok(wire::Outcome::Failed) => Outcome::Failed {
+            reason: m
+                .refusal
+                .map(|number| WireEnum::from_number("ack.refusal", number))
+                .transpose()?,
+            text: m.text,
+        },
         Ok(wire::Outcome::Unspecified) | Err(_) => {
             let field = "ack.outcome";
             let number = m.outcome;

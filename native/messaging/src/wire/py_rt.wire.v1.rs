@@ -916,7 +916,7 @@ pub struct Ack {
     pub ts: i64,
     #[prost(enumeration = "Outcome", tag = "5")]
     pub outcome: i32,
-    /// Present exactly when refused.
+    /// Present when refused; when it failed, where one of them is why.
     #[prost(enumeration = "RefusalReason", optional, tag = "6")]
     pub refusal: ::core::option::Option<i32>,
     /// For a person; at most 1024 bytes.
@@ -1094,7 +1094,7 @@ pub enum Outcome {
     /// Nothing was done; see `refusal`.
     Refused = 2,
     Applied = 3,
-    /// Accepted, then it could not be carried out; `text` says how far it came.
+    /// Accepted, then it could not be carried out; `text` says how far it came, `refusal` why, where one of them fits.
     Failed = 4,
 }
 impl Outcome {

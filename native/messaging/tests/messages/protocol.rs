@@ -427,6 +427,7 @@ fn a_bar_that_contradicts_itself_is_refused() {
 #[test]
 fn text_for_people_is_cut_not_refused() {
     let outcome = Outcome::Failed {
+        reason: None,
         text: "x".repeat(5000),
     };
     let ack = Ack {
@@ -436,7 +437,7 @@ fn text_for_people_is_cut_not_refused() {
     };
     let bytes = encode_ack(&instruments(), &ack).expect("cut");
     let Ok(Ack {
-        outcome: Outcome::Failed { text },
+        outcome: Outcome::Failed { text, .. },
         ..
     }) = decode_ack(&instruments(), &bytes)
     else {

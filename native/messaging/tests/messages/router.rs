@@ -325,7 +325,7 @@ fn an_answer_that_the_wire_cannot_hold_fails_on_both_sides() {
     let answer = Ack::answer(&reference, NOW, Reply::Pnl(vec![pnl(i128::MAX)]));
     let failed = server.reply(&incoming.identity, &answer);
     assert!(matches!(failed, Err(MessagingError::Unencodable(_))));
-    let Outcome::Failed { text } = client.ack().outcome else {
+    let Outcome::Failed { reason: None, text } = client.ack().outcome else {
         panic!("the client hears that it failed")
     };
     assert!(text.contains("pnl.realized"), "{text}");

@@ -654,7 +654,7 @@ pub(crate) fn ack() -> impl Strategy<Value = Ack> {
         Just(Outcome::Accepted),
         (refusal_reason(), text()).prop_map(|(reason, text)| Outcome::Refused { reason, text }),
         of(reply()).prop_map(Outcome::Applied),
-        text().prop_map(|text| Outcome::Failed { text }),
+        (of(refusal_reason()), text()).prop_map(|(reason, text)| Outcome::Failed { reason, text }),
     ];
     (of(key), of(command_id()), timestamp(), outcome).prop_map(|(key, command_id, ts, outcome)| Ack {
         origin: Origin { key, command_id },

@@ -349,10 +349,7 @@ fn a_viewer_stops_nothing() {
         .signer()
         .sign(INSTANCE, 1, SOON, &id("c-1"), &KILL);
     let refusal = verifier().verify(&message, NOW).expect_err("a viewer");
-    assert_eq!(
-        refusal.text,
-        "the key's role is viewer; a viewer may not send kill"
-    );
+    assert_eq!(refusal.text, "the key's role is viewer, which may not send kill");
     assert!(
         CommandKind::ALL
             .iter()

@@ -78,13 +78,22 @@ struct Taker {
 /// taker's volume is given up by later trades of the same bar, and where the bar's range or remaining volume
 /// does not cover it, the crowd's liquidity is withdrawn before the order reaches it.
 ///
-/// **An order that the market passes** (it trades at a worse price, or quotes at or through the order's) fills at its
-/// own price, but only by what came: at most the quantity that traded or was quoted, and while a bar is played at
-/// most the bar's volume that no other own trade stands for. What would cross the rest of the order is withdrawn, and
-/// the rest stays. Where the order's price lies outside the bar, its fill is reported to its owner only, with a
-/// number from [`OFF_TAPE_ID_BASE`], and the trades of the bar fill no second order with the same volume.
+/// **An order that the market passes** (the crowd trades at a worse price, or quotes at or through the order's) fills
+/// at its own price by what came, the best price first, then the first order:
+/// - a trade gives at most its quantity, less what other own trades stand for already; only what is left of that serves
+///   the queue at the trade's own price, so that no unit fills one order and moves another up;
+/// - a quote gives at most what it adds; what was taken is not shown, and only what is added later fills again;
+/// - while a bar is played, both give at most the volume that the bar has yet to trade and no own trade stands for:
+///   the sizes of the crowd's quotes are made, the volume is recorded.
 ///
-/// Not modelled: that others would have followed our price, or that who sold to us would have sold more.
+/// What would cross the rest of the order is withdrawn, for good, and the rest stays as the best price: the book is
+/// never crossed, and what the record trades beyond the order is printed without a quote. Where the order's price lies
+/// outside the bar, or the bar has not opened, its fill is reported to its owner only, with a number from
+/// [`OFF_TAPE_ID_BASE`], and uses up volume all the same.
+///
+/// This errs against us: a real market cannot trade beyond a standing order before it is filled. Not modelled: that
+/// others would have followed our price, or that who sold to us would have sold more. An order that stands so is a best
+/// price of its own making: who marks a position by the middle of the book marks it by that order.
 #[derive(Debug)]
 pub struct MatchingEngine {
     lot: i64,
@@ -546,21 +555,21 @@ impl MatchingEngine {
         // The taking side itself cannot rest at or through this price, and the passive side not through it.
         let mut passed = self.fill_through(aggressor, price, true, offered, out);
         passed += self.fill_through(passive, price, false, offered - passed, out);
-        let trade = self.tape.crowd_trade(planned, passed, self.lot);
+        let left = self.tape.crowd_trade(planned, passed, self.lot);
         let crowd_filled = if self.is_passed(aggressor, price, true) {
             // The crowd that traded here stood beyond what is left of our order: the book never shows it.
             self.publish(out);
-            if trade.left > 0 {
-                self.print_crowd(price, trade.left, aggressor, out);
+            if left > 0 {
+                self.print_crowd(price, left, aggressor, out);
             }
             0
         } else {
-            let for_own = if self.is_passed(passive, price, false) {
+            let for_queue = if self.is_passed(passive, price, false) {
                 0
             } else {
-                trade.for_own
+                offered - passed
             };
-            self.trade_queue(price, trade.left, for_own, aggressor, out)
+            self.trade_queue(price, left, for_queue, aggressor, out)
         };
         // The crowd's orders that would have traded without ours leave: the level ends as recorded.
         self.book_mut(passive)
@@ -569,12 +578,13 @@ impl MatchingEngine {
         self.publish(out);
     }
 
-    /// Serves the queue at `price`: the crowd, and own orders by at most `for_own`. Says how much the crowd got.
+    /// Prints a trade of `left` at `price`, of which `for_queue` serves those who stand there, own orders and the
+    /// crowd ahead of them; the rest has filled own orders elsewhere. Says how much the crowd got by its turn.
     fn trade_queue(
         &mut self,
         price: Price,
         mut left: i64,
-        mut for_own: i64,
+        mut for_queue: i64,
         aggressor: Side,
         out: &mut Outbox,
     ) -> i64 {
@@ -588,23 +598,24 @@ impl MatchingEngine {
         // The quotes that the trade happens at are public before it.
         self.publish(out);
         let mut crowd_filled = 0;
-        while left > 0 {
-            let book = self.book(passive);
-            let first = book.first_own_at(price).filter(|_| for_own > 0);
-            let ahead = first.map(|at| book.own[at].ahead);
-            if let (Some(at), Some(0)) = (first, ahead) {
-                let quantity = book.own[at].remaining.min(left).min(for_own);
-                let trade_id = self.print_crowd(price, quantity, aggressor, out);
-                self.report_maker(passive, at, quantity, trade_id, out);
-                for_own -= quantity;
-                left -= quantity;
-            } else {
-                let quantity = ahead.unwrap_or(left).min(left);
-                self.print_crowd(price, quantity, aggressor, out);
+        while for_queue > 0
+            && let Some(at) = self.book(passive).first_own_at(price)
+        {
+            let own = self.book(passive).own[at];
+            let turn = if own.ahead > 0 { own.ahead } else { own.remaining };
+            let quantity = turn.min(for_queue);
+            let trade_id = self.print_crowd(price, quantity, aggressor, out);
+            if own.ahead > 0 {
                 self.book_mut(passive).consume_crowd(price, quantity);
                 crowd_filled += quantity;
-                left -= quantity;
+            } else {
+                self.report_maker(passive, at, quantity, trade_id, out);
             }
+            for_queue -= quantity;
+            left -= quantity;
+        }
+        if left > 0 {
+            self.print_crowd(price, left, aggressor, out);
         }
         crowd_filled
     }

@@ -26,15 +26,6 @@ enum Record {
     },
 }
 
-/// What is left of a crowd trade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CrowdTrade {
-    /// To be printed.
-    pub(super) left: i64,
-    /// Of it, what own orders in the queue may get.
-    pub(super) for_own: i64,
-}
-
 /// Numbers trades and keeps every bar of the record exact.
 #[derive(Debug)]
 pub(super) struct Tape {
@@ -88,14 +79,14 @@ impl Tape {
         }
     }
 
-    /// How much of a crowd trade of `planned` own orders may still stand for.
+    /// How much of a crowd trade of `planned` no own trade stands for yet.
     pub(super) fn open_part(&self, planned: i64, lot: i64) -> i64 {
         match self.record {
             Record::None => planned,
             Record::Bar { owed, beside, .. } => {
                 let can_give = planned - lot;
                 let given = owed.min(can_give);
-                (planned - given - beside.min(can_give - given)).min(self.room())
+                planned - given - beside.min(can_give - given)
             }
         }
     }
@@ -115,14 +106,11 @@ impl Tape {
         }
     }
 
-    /// What a trade of `planned` has left to print, of a record at least one `lot`: own trades before it took the
-    /// rest. Own orders that it passed took `passed` of it.
-    pub(super) fn crowd_trade(&mut self, planned: i64, passed: i64, lot: i64) -> CrowdTrade {
+    /// The size that a trade of `planned` has left to print, of a record at least one `lot`: own trades before it took
+    /// the rest. Own orders that it passed took `passed`.
+    pub(super) fn crowd_trade(&mut self, planned: i64, passed: i64, lot: i64) -> i64 {
         match &mut self.record {
-            Record::None => CrowdTrade {
-                left: planned - passed,
-                for_own: planned - passed,
-            },
+            Record::None => planned - passed,
             Record::Bar {
                 spare,
                 owed,
@@ -136,12 +124,8 @@ impl Tape {
                 *owed -= given;
                 // What this trade did not give up is no longer there for later own trades.
                 *spare -= can_give - given;
-                let used = (can_give - given).min(*beside);
-                *beside -= used;
-                CrowdTrade {
-                    left: planned - given,
-                    for_own: planned - given - used,
-                }
+                *beside -= (can_give - given).min(*beside);
+                planned - given
             }
         }
     }

@@ -296,8 +296,11 @@ impl Protocol for AccountStream {
         if announces_end(message) {
             return Judgement::Ended;
         }
-        // An answer begins with its id, an event never does.
-        if !message.starts_with(br#"{"id""#) {
+        // An answer repeats the id of its request, wherever in the object; few events hold these bytes.
+        let names_request = message
+            .windows(SUBSCRIBE_ID.len())
+            .any(|bytes| bytes == SUBSCRIBE_ID.as_bytes());
+        if !names_request {
             return Judgement::Deliver;
         }
         match Parser::new().account_message(message) {

@@ -222,5 +222,8 @@ fn the_handshake_ends_with_the_venues_answer() {
         stream.judge(refused),
         Judgement::Refused("status 401, code -2015: Invalid API-key.".to_owned())
     );
+    // JSON has no order of keys.
+    let refused = br#"{"error":{"code":-2015,"msg":"Invalid API-key."},"id":"py-rt-subscribe","status":401}"#;
+    assert!(matches!(stream.judge(refused), Judgement::Refused(_)));
     assert_eq!(stream.judge(EXECUTION.as_bytes()), Judgement::Deliver);
 }

@@ -1,4 +1,4 @@
-"""Features and labels tables whose truth is known: for tests, examples and benchmarks, never for a model that trades.
+"""Features and labels tables whose truth is known, for tests.
 
 One feature partly tells the label, the others are noise, so a pipeline can be asked both whether it finds what is there
 and whether it finds what is not. The tables have the schema of the `features_bar` and `labels` assets.
