@@ -167,7 +167,7 @@ impl Comparison {
         if !self.is_reconciled {
             self.is_reconciled = true;
             driver.give(received, EventBody::Reconciled { venue: self.venue });
-            info!(venue = %self.venue, open_orders = truth.open.len(), "the account agrees with what we know, or the difference is told");
+            info!(venue = %self.venue, open_orders = truth.open.len(), "compared with the venue's account: orders may leave; a difference stands in an alert");
         }
     }
 
