@@ -33,13 +33,24 @@ impl<P: Probe> Engine<P> {
         self.probe.stage_ended(Stage::Risk);
     }
 
-    /// Places a strategy's order. One that only reduces and is larger than any order may be leaves in parts,
-    /// or a position that has outgrown the largest order could never be left. Each part is a lot smaller
-    /// than the one before: equal orders would pass for repetitions.
+    /// Places a strategy's order: whole, or in parts where it only reduces and is larger than any order may be.
     fn carry_out_order(&mut self, at: usize, intent: &OrderIntent, actions: &mut Actions) {
+        if intent.reduce_only
+            && let Some(largest) = self.largest_part(at, intent)
+        {
+            self.place_parts(at, intent, largest, actions);
+            return;
+        }
+        let outcome = self.place(at, intent, Origin::Strategy, actions);
+        self.count_denial(at, outcome, actions);
+    }
+
+    /// Places an order in parts, or a position that has outgrown the largest order could never be left. Each
+    /// part is a lot smaller than the one before: equal orders would pass for repetitions.
+    #[cold]
+    fn place_parts(&mut self, at: usize, intent: &OrderIntent, largest: Quantity, actions: &mut Actions) {
         let lot = self.slot_rules(at).lot_size.units().max(1);
-        let mut part = self.largest_part(at, intent);
-        let mut rest = *intent;
+        let (mut part, mut rest) = (largest, *intent);
         for _ in 0..ORDER_PARTS_MAX {
             let quantity = part.min(rest.quantity);
             let outcome = self.place(at, &OrderIntent { quantity, ..rest }, Origin::Strategy, actions);
@@ -52,27 +63,19 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    /// The largest part in which an order may leave: any size where it may open a position, and where no
+    /// The largest part of an order that must leave in parts; `None` where it may leave whole, and where no
     /// part of it could leave.
-    fn largest_part(&self, at: usize, intent: &OrderIntent) -> Quantity {
+    fn largest_part(&self, at: usize, intent: &OrderIntent) -> Option<Quantity> {
         let slot = &self.slots[at];
         let state = &self.instruments[usize::from(slot.config.instrument.0)];
-        let Some(top) = state.book.top().filter(|_| intent.reduce_only) else {
-            return Quantity::MAX;
-        };
+        let price = value_price(intent.price, intent.side, &state.book.top()?);
         let limits = [&self.config.limits, slot.limits(&self.config.limits)];
-        let price = value_price(intent.price, intent.side, &top);
-        match largest_order(&limits, &state.instrument.rules, price) {
-            nothing if nothing.is_zero() => Quantity::MAX,
-            largest => largest,
-        }
+        let largest = largest_order(&limits, &state.instrument.rules, price);
+        (largest < intent.quantity && !largest.is_zero()).then_some(largest)
     }
 
     /// Whether what is left of an order is more than dust.
     fn is_worth_a_part(&self, at: usize, rest: &OrderIntent) -> bool {
-        if rest.quantity.is_zero() {
-            return false;
-        }
         let state = &self.instruments[usize::from(self.slots[at].config.instrument.0)];
         let top = state.book.top();
         top.is_some_and(|top| is_tradable(rest.quantity, &state.instrument, top.bid))
