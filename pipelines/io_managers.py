@@ -6,7 +6,6 @@ column is text. What is read and written, and what is refused, stands in `py_rt.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import polars as pl
 
 from assets.outputs import APPEND_DAYS, PARTITION_COLUMN, PARTITION_ROWS, SPEC_FILE, SPEC_SHA256, WRITE_MODE
 from pipelines.stored import OUTPUT_GONE, Lookup, StoredAsset
+from py_rt.bundle.manifest import sha256_hex
 from py_rt.data import storage
 from py_rt.data.schemas import TABLES
 from py_rt.data.storage import DEFAULT_PARTITION_COLUMN, DayWindow, Lake, Written
@@ -132,7 +132,7 @@ def _spec_made_by(output: dg.OutputContext) -> str:
 
 def _spec_now(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return sha256_hex(file.read_bytes())
     except OSError as error:
         raise TableError(f"{file} cannot be read ({error.strerror}): materialise the asset that writes it") from error
 

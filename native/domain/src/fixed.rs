@@ -54,6 +54,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<i64, FixedPointError> {
     let mut value: i128 = 0;
     for &byte in whole {
         value = value * 10 + i128::from(digit(byte)?);
+        // No further digit makes it less, and forty of them do not fit 128 bits.
+        if value > i128::from(i64::MAX) {
+            return Err(FixedPointError::OutOfRange);
+        }
     }
     for place in 0..SCALE_DIGITS as usize {
         let next = match fraction.get(place) {

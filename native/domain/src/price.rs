@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_exact_decimal_text() {
-        let cases: [(&[u8], FixedPointError); 9] = [
+        let cases: [(&[u8], FixedPointError); 11] = [
             (b"", FixedPointError::NotANumber),
             (b"-", FixedPointError::NotANumber),
             (b".5", FixedPointError::NotANumber),
@@ -173,6 +173,14 @@ mod tests {
             (b"1.2.3", FixedPointError::NotANumber),
             (b"0.123456789", FixedPointError::TooPrecise),
             (b"92233720368.54775808", FixedPointError::OutOfRange),
+            (
+                b"617451111111111111111111111111111100000",
+                FixedPointError::OutOfRange,
+            ),
+            (
+                b"9999999999999999999999999999999999999999",
+                FixedPointError::OutOfRange,
+            ),
             (
                 b"00000000000000000000000000000000000000000000001",
                 FixedPointError::TooLong,
@@ -194,6 +202,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "-?[0-9]{0,40}(\\.[0-9]{0,20})?") {
+            let shown = Price::parse(text.as_bytes()).map(|price| Price::parse(price.to_string().as_bytes()));
+            prop_assert!(shown.is_err() || shown == Ok(Price::parse(text.as_bytes())));
+        }
+
         #[test]
         fn text_round_trips(units in any::<i64>()) {
             let price = Price::from_units(units);

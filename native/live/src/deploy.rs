@@ -270,6 +270,7 @@ impl Deployer {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
 /// Whether the slot's capital already asks for entries as large as any order may be.
 fn reaches_largest_order(capital: Money, approved: &Approved) -> bool {
     let share = approved

@@ -35,6 +35,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) struct Session {
     pub(crate) clock: Arc<ServerClock>,
     pub(crate) rest: Arc<RestClient>,
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) instruments: Arc<Instruments>,
     /// How long after a bar's end it is asked for, wall time.
     pub(crate) settle: Duration,
@@ -53,11 +54,13 @@ impl Session {
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
         let instruments = Arc::new(Instruments::new(rest.instruments(&symbols).await?)?);
         let rest = Arc::new(rest);
-        prove_keys(&rest, &instruments, &config.venue).await?;
+        let gateway = Arc::new(Gateway::new(Arc::clone(&rest), Arc::clone(&instruments))?);
+        prove_keys(&gateway, &config.venue).await?;
         Ok(Self {
             scale: Scale::new(clock.rate_ppb()),
             clock,
             rest,
+            gateway,
             instruments,
             settle: if is_loopback(&config.venue) {
                 Duration::ZERO
@@ -81,12 +84,7 @@ impl Session {
 }
 
 /// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
-async fn prove_keys(
-    rest: &Arc<RestClient>,
-    instruments: &Arc<Instruments>,
-    venue: &VenueConfig,
-) -> Result<(), LiveError> {
-    let gateway = Gateway::new(Arc::clone(rest), Arc::clone(instruments))?;
+async fn prove_keys(gateway: &Gateway, venue: &VenueConfig) -> Result<(), LiveError> {
     match gateway.balances().await {
         Ok(_) => Ok(()),
         Err(source @ VenueError::Refused { .. }) if source.is_fatal() => Err(LiveError::KeysRefused {

@@ -77,7 +77,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let (inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
     let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
     let mut jitter = jitter(folder.epoch());
-    let gateway = gateway(&session)?;
+    let gateway = Arc::clone(&session.gateway);
     let (latch, encoder) = (memory.latch.clone(), gateway.encoder());
     let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
     let (teller, told) = Teller::new(Arc::clone(&counters));
@@ -134,11 +134,6 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latch,
         counters,
     })
-}
-
-fn gateway(session: &Session) -> Result<Arc<Gateway>, LiveError> {
-    let (rest, instruments) = (Arc::clone(&session.rest), Arc::clone(&session.instruments));
-    Ok(Arc::new(Gateway::new(rest, instruments)?))
 }
 
 /// What the service says of itself.

@@ -122,10 +122,7 @@ pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
 pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
     match refusal {
         CommandRefusal::UnknownTarget => "no such slot, instrument or order",
-        CommandRefusal::OutOfRange => {
-            "the value is out of its range: entry_threshold and exit_threshold 0 to 1, position_size_pct \
-             above 0 to 1, limit_offset_bps whole, 0 to 1000, timeout_seconds whole, 1 to 604800"
-        }
+        CommandRefusal::OutOfRange => "the value is out of the parameter's range",
         CommandRefusal::ThresholdsCross => {
             "exit_threshold is at most entry_threshold: change the other of the two first"
         }

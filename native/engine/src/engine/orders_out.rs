@@ -33,57 +33,52 @@ impl<P: Probe> Engine<P> {
         self.probe.stage_ended(Stage::Risk);
     }
 
-    /// Places a strategy's order. One that only reduces and is larger than any order may be leaves in parts,
-    /// or a position that has outgrown the largest order could never be left. Each part is a lot smaller
-    /// than the one before: equal orders would pass for repetitions.
+    /// Places a strategy's order: whole, or in parts where it only reduces and is larger than any order may be.
     fn carry_out_order(&mut self, at: usize, intent: &OrderIntent, actions: &mut Actions) {
-        let Some(largest) = self.largest_part(at, intent) else {
-            let outcome = self.place(at, intent, Origin::Strategy, actions);
-            self.count_denial(at, outcome, actions);
+        if intent.reduce_only
+            && let Some(largest) = self.largest_part(at, intent)
+        {
+            self.place_parts(at, intent, largest, actions);
             return;
-        };
-        let lot = self.slot_rules(at).lot_size;
-        let (mut part, mut rest) = (largest, intent.quantity);
+        }
+        let outcome = self.place(at, intent, Origin::Strategy, actions);
+        self.count_denial(at, outcome, actions);
+    }
+
+    /// Places an order in parts, or a position that has outgrown the largest order could never be left. Each
+    /// part is a lot smaller than the one before: equal orders would pass for repetitions.
+    #[cold]
+    fn place_parts(&mut self, at: usize, intent: &OrderIntent, largest: Quantity, actions: &mut Actions) {
+        let lot = self.slot_rules(at).lot_size.units().max(1);
+        let (mut part, mut rest) = (largest, *intent);
         for _ in 0..ORDER_PARTS_MAX {
-            let quantity = part.min(rest);
-            let outcome = self.place(
-                at,
-                &OrderIntent { quantity, ..*intent },
-                Origin::Strategy,
-                actions,
-            );
+            let quantity = part.min(rest.quantity);
+            let outcome = self.place(at, &OrderIntent { quantity, ..rest }, Origin::Strategy, actions);
             self.count_denial(at, outcome, actions);
-            rest = Quantity::from_units(rest.units() - quantity.units());
-            part = Quantity::from_units(part.units() - lot.units().max(1));
-            if outcome.is_err() || part <= Quantity::ZERO || !self.is_worth_a_part(at, rest) {
+            rest.quantity = Quantity::from_units(rest.quantity.units() - quantity.units());
+            part = Quantity::from_units(part.units() - lot);
+            if outcome.is_err() || part <= Quantity::ZERO || !self.is_worth_a_part(at, &rest) {
                 return;
             }
         }
     }
 
-    /// The largest part of an order that must leave in parts; `None` where it may leave whole, where it may
-    /// open a position, and where nothing can leave.
+    /// The largest part of an order that must leave in parts; `None` where it may leave whole, and where no
+    /// part of it could leave.
     fn largest_part(&self, at: usize, intent: &OrderIntent) -> Option<Quantity> {
-        let config = &self.slots[at].config;
-        if !intent.reduce_only || intent.instrument != config.instrument {
-            return None;
-        }
-        let state = &self.instruments[usize::from(config.instrument.0)];
-        let top = state.book.top()?;
-        let price = intent.price.unwrap_or(match intent.side {
-            Side::Buy => top.ask,
-            Side::Sell => top.bid,
-        });
-        let limits = [&self.config.limits, self.slots[at].limits(&self.config.limits)];
+        let slot = &self.slots[at];
+        let state = &self.instruments[usize::from(slot.config.instrument.0)];
+        let price = value_price(intent.price, intent.side, &state.book.top()?);
+        let limits = [&self.config.limits, slot.limits(&self.config.limits)];
         let largest = largest_order(&limits, &state.instrument.rules, price);
         (largest < intent.quantity && !largest.is_zero()).then_some(largest)
     }
 
-    /// Whether what is left of an order in parts is more than dust.
-    fn is_worth_a_part(&self, at: usize, rest: Quantity) -> bool {
+    /// Whether what is left of an order is more than dust.
+    fn is_worth_a_part(&self, at: usize, rest: &OrderIntent) -> bool {
         let state = &self.instruments[usize::from(self.slots[at].config.instrument.0)];
         let top = state.book.top();
-        top.is_some_and(|top| is_tradable(rest, &state.instrument, top.bid))
+        top.is_some_and(|top| is_tradable(rest.quantity, &state.instrument, top.bid))
     }
 
     /// Counts a strategy's orders that risk denied one after the other, and tells people of a run of them.
@@ -162,7 +157,7 @@ impl<P: Probe> Engine<P> {
         let value = state
             .book
             .top()
-            .map(|top| value_price(&request, &top))
+            .map(|top| value_price(request.price, request.side, &top))
             .unwrap_or_default();
         let mut order = Order::new(request, value, self.now);
         order.watch_at = self.now.plus(self.config.order_ack_timeout);

@@ -87,8 +87,8 @@ impl Facts<'_> {
 
 /// The price at which an order is valued: its limit; for a market order the ask when buying (it costs at
 /// least that) and the bid when selling.
-pub(crate) fn value_price(request: &OrderRequest, top: &TopOfBook) -> Price {
-    match (request.price, request.side) {
+pub(crate) fn value_price(limit: Option<Price>, side: Side, top: &TopOfBook) -> Price {
+    match (limit, side) {
         (Some(price), _) => price,
         (None, Side::Buy) => top.ask,
         (None, Side::Sell) => top.bid,
@@ -237,7 +237,7 @@ fn check_balance(facts: &Facts<'_>, request: &OrderRequest, top: &TopOfBook) -> 
 /// What the order is worth, quote units of 1e-16.
 fn notional(request: &OrderRequest, top: &TopOfBook) -> i128 {
     // A product of two 64-bit numbers fits in 128 bits.
-    i128::from(value_price(request, top).units()) * i128::from(request.quantity.units())
+    i128::from(value_price(request.price, request.side, top).units()) * i128::from(request.quantity.units())
 }
 
 #[cfg(test)]
