@@ -8,7 +8,7 @@
 mod account;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod oracle;
-mod scan;
+pub(crate) mod scan;
 mod slow;
 
 use domain::{Level, Price, Quantity, Side, Text, Timestamp, TradeId};

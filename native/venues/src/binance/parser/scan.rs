@@ -27,29 +27,29 @@ const TENS: [u64; FRACTION_DIGITS + 1] = [
 ];
 
 /// A position in the bytes. Every method consumes what it names, or returns `None`.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) const fn is_at_end(&self) -> bool {
+    pub(crate) const fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn literal(&mut self, text: &[u8]) -> Option<()> {
+    pub(crate) fn literal(&mut self, text: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(text)?;
         Some(())
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    pub(super) fn byte(&mut self, byte: u8) -> Option<()> {
+    pub(crate) fn byte(&mut self, byte: u8) -> Option<()> {
         let (&first, rest) = self.rest.split_first()?;
         if first != byte {
             return None;
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned JSON integer: no sign, no leading zero, at most 64 bits.
-    pub(super) fn unsigned(&mut self) -> Option<u64> {
+    pub(crate) fn unsigned(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         let mut digits = 0;
         while let Some(digit) = self.rest.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
-    pub(super) fn boolean(&mut self) -> Option<bool> {
+    pub(crate) fn boolean(&mut self) -> Option<bool> {
         if self.literal(b"true").is_some() {
             return Some(true);
         }
@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The inside of a JSON string without escapes, printable ASCII, and its closing quote.
-    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.rest.iter().position(|&byte| byte == b'"')?;
         let (text, rest) = self.rest.split_at(end);
         if !text
@@ -99,7 +99,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A JSON number without an exponent, as text.
-    pub(super) fn number(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn number(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         let _sign = self.byte(b'-');
         let whole = self.digits();
@@ -122,12 +122,12 @@ impl<'a> Cursor<'a> {
         digits
     }
 
-    pub(super) fn symbol(&mut self) -> Option<Symbol> {
+    pub(crate) fn symbol(&mut self) -> Option<Symbol> {
         Symbol::new(std::str::from_utf8(self.text()?).ok()?)
     }
 
     /// A decimal number inside a JSON string, and its closing quote: units of 1e-8.
-    pub(super) fn fixed(&mut self) -> Option<i64> {
+    pub(crate) fn fixed(&mut self) -> Option<i64> {
         if let Some((units, used)) = fixed_fast(self.rest).or_else(|| fixed_short(self.rest)) {
             self.rest = &self.rest[used..];
             return Some(units);
@@ -193,7 +193,8 @@ fn fixed_fast(bytes: &[u8]) -> Option<(i64, usize)> {
     Some((i64::try_from(units).ok()?, at + 10))
 }
 
-/// Reads `digits.d"` with one to seven digits behind the point, as futures and other venues write numbers; likewise.
+/// Reads `digits.d"` with one to seven digits behind the point, or `digits"`, as futures and other venues write numbers;
+/// likewise.
 fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
     let mut units = 0_u64;
     let mut point = None;
@@ -209,8 +210,12 @@ fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
         }
         at += 1;
     }
-    let digits = at - point? - 1;
-    let missing = FRACTION_DIGITS.checked_sub(digits).filter(|_| digits > 0)?;
+    let digits = match point {
+        Some(point) if at > point + 1 => at - point - 1,
+        None if (1..=WHOLE_DIGITS_FAST).contains(&at) => 0,
+        _ => return None,
+    };
+    let missing = FRACTION_DIGITS.checked_sub(digits)?;
     let units = units.checked_mul(TENS[missing])?;
     Some((i64::try_from(units).ok()?, at + 1))
 }
@@ -439,6 +444,9 @@ mod tests {
         assert_eq!(read(br#"1.000000001""#), None);
         assert_eq!(read(br#"61837.6300""#), Some(6_183_763_000_000));
         assert_eq!(read(br#"0.1""#), Some(10_000_000));
+        assert_eq!(read(br#"0""#), Some(0));
+        assert_eq!(read(br#"126296""#), Some(12_629_600_000_000));
+        assert_eq!(read(br#"""#), None);
         assert_eq!(read(br#"9999999999.9999999""#), Some(999_999_999_999_999_990));
         assert_eq!(read(br#"61837.""#), None);
         assert_eq!(read(br#"6.1.8""#), None);
