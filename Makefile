@@ -28,7 +28,7 @@ help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z_-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(UV) ## Install uv if absent, the Python environment, py_rt_core and both commands (into .venv).
+setup: $(UV) ## Install uv if absent, the Python environment, py_rt_core and the commands (into .venv).
 	$(call say,setup: Python environment and native build)
 	@$(UV) sync --locked
 
@@ -39,6 +39,7 @@ $(CURDIR)/.tools/bin/uv:
 .PHONY: build
 build: setup ## Build everything that is built: same as setup, then show what stands.
 	@$(RUN) py_rt --version
+	@$(RUN) py_rt_feed --version
 	@$(RUN) py_rt_live --version
 	@$(RUN) py_rt_venue_server --version
 

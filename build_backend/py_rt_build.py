@@ -1,4 +1,4 @@
-"""The build backend: one wheel holds the Python packages, the compiled module and the two commands.
+"""The build backend: one wheel holds the Python packages, the compiled module and the commands that are binaries.
 
 maturin builds `py_rt_core` and writes the wheel; what it cannot do is put executables of *other* crates of the
 workspace into the same wheel. So before each build this backend lays them into maturin's data folder
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "wheel.data"
-CRATES = ("live", "venue_server")
-COMMANDS = ("py_rt_live", "py_rt_venue_server")
+CRATES = ("feed", "live", "venue_server")
+COMMANDS = ("py_rt_feed", "py_rt_live", "py_rt_venue_server")
 DEFAULTS = ("config", "workspace.yaml")
 SHARE = DATA / "data" / "share" / "py_rt"
 STUB = ROOT / "native" / "py_rt_core" / "py_rt_core.pyi"

@@ -42,6 +42,8 @@ SEEDS_MAX = 400
 """Of one recording: further lines are of shapes that were there before."""
 SKIP_TO = 97
 """Every so many lines of a recording become a seed."""
+BEGINNING_BYTES = 8_192
+"""Of a recording that is a seed as a whole."""
 
 
 def main() -> int:
@@ -127,13 +129,27 @@ def _golden_records() -> Iterator[bytes]:
 
 
 def _recorded(target: str) -> Iterator[bytes]:
-    """Messages of recorded sessions, the stamp of the recorder cut off."""
+    """Messages of recorded sessions, the stamp of the recorder cut off; or the beginnings of whole recordings."""
+    if target == "recordings":
+        yield from _beginnings()
     if target != "binance_stream":
         return
-    for path in sorted(RECORDINGS.glob("ws_binance_spot_*/*.gz")):
+    for path in sorted(RECORDINGS.glob("ws_binance_*/*.gz")):
         with gzip.open(path, "rb") as lines:
             for line in itertools.islice(lines, 0, SEEDS_MAX * SKIP_TO, SKIP_TO):
                 yield line.split(b" ", 1)[1].rstrip(b"\n")
+
+
+def _beginnings() -> Iterator[bytes]:
+    for path in sorted(RECORDINGS.glob("ws_*/*")):
+        match path.suffix:
+            case ".gz":
+                with gzip.open(path, "rb") as packed:
+                    yield packed.read(BEGINNING_BYTES)
+            case ".ndjson":
+                yield path.read_bytes()[:BEGINNING_BYTES]
+            case _:
+                pass
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The command `py_rt`: one file per noun, each a thin door to a room of the library or to a child process.
 
 Exit status: 0 done; 1 it failed; 2 the command line or a file was wrong; 3 a check of the data failed, or the service
-refused; 4 a service did not answer, so that what became of the command is not known; 5 no service runs there.
+refused; 4 a service did not answer, so that what became of the command is not known; 5 no service runs there. What
+judges recordings (`parity`, `feed check`) ends with 1 when it found something wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import bundle, config, demo, keys, record, run, service, ui
+from py_rt.cli import bundle, config, demo, feed, keys, record, run, service, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -36,6 +37,7 @@ app.command("trace")(record.trace)
 service.add_to(app)
 app.add_typer(config.app, name="config")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(feed.app, name="feed")
 app.add_typer(keys.app, name="keys")
 
 

@@ -75,7 +75,7 @@ def find_command(name: str) -> Path:
     found = next((place / name for place in places if (place / name).is_file()), None)
     found = found or (Path(on_path) if (on_path := shutil.which(name)) else None)
     if found is None:
-        pytest.skip(f"{name} is not built: run `cargo build -p live -p venue_server --bins`")
+        pytest.skip(f"{name} is not built: run `cargo build -p feed -p live -p venue_server --bins`")
     return found
 
 

@@ -18,6 +18,7 @@ mod health;
 pub mod independent_reserve;
 mod instruments;
 pub mod iso8601;
+pub mod kraken;
 mod last_look;
 mod market;
 pub mod order_book;

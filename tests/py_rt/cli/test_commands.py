@@ -20,7 +20,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 COMMANDS = [
     *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["trace"]),
     *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
-    *(["keys", "create"], ["keys", "list"]),
+    *(["keys", "create"], ["keys", "list"], ["feed", "check"]),
 ]
 
 
@@ -30,7 +30,10 @@ def test_every_command_explains_itself_with_an_example(command: list[str], capsy
     assert f"Example: py_rt {' '.join(command)}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["nonsense"], ["config", "show"], ["ui", "--port", "0"], ["run", "--no-such"]])
+WRONG = [["nonsense"], ["config", "show"], ["ui", "--port", "0"], ["run", "--no-such"], ["feed", "check"]]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_command_line_is_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(wrong) == 2
     assert capsys.readouterr().err

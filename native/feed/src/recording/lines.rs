@@ -31,9 +31,12 @@ pub(super) struct Line<'a> {
 pub(super) struct Lines {
     path: PathBuf,
     source: Box<dyn BufRead>,
+    /// The last line, and whether it ended.
     buffer: Vec<u8>,
+    is_ended: bool,
     number: u64,
     is_cut: bool,
+    is_repeated: bool,
 }
 
 impl std::fmt::Debug for Lines {
@@ -44,26 +47,30 @@ impl std::fmt::Debug for Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
-        let failed = |source| ReadError::File {
-            file: path.to_owned(),
-            source,
-        };
-        let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path).map_err(failed)?);
-        let head = file.fill_buf().map_err(failed)?;
+        let file = File::open(path).map_err(|source| failed(path, source))?;
+        Self::read(path, BufReader::with_capacity(CHUNK_BYTES, file))
+    }
+
+    /// Of bytes that are called by a path.
+    pub(super) fn read(path: &Path, mut bytes: impl BufRead + 'static) -> Result<Self, ReadError> {
+        let head = bytes.fill_buf().map_err(|source| failed(path, source))?;
         let source: Box<dyn BufRead> = if head.starts_with(GZIP_MAGIC) {
-            Box::new(BufReader::with_capacity(CHUNK_BYTES, MultiGzDecoder::new(file)))
+            Box::new(BufReader::with_capacity(CHUNK_BYTES, MultiGzDecoder::new(bytes)))
         } else if head.starts_with(ZSTD_MAGIC) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(bytes);
+            let decoder = decoder.map_err(|source| failed(path, source))?;
             Box::new(BufReader::with_capacity(CHUNK_BYTES, decoder))
         } else {
-            Box::new(file)
+            Box::new(bytes)
         };
         Ok(Self {
             path: path.to_owned(),
             source,
             buffer: Vec::new(),
+            is_ended: false,
             number: 0,
             is_cut: false,
+            is_repeated: false,
         })
     }
 
@@ -76,23 +83,27 @@ impl Lines {
         self.is_cut
     }
 
+    /// Gives the last line once more.
+    pub(super) const fn repeat(&mut self) {
+        self.is_repeated = true;
+    }
+
     /// The next line that is not empty; `None` behind the last.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
-        loop {
+        while !std::mem::take(&mut self.is_repeated) {
             self.buffer.clear();
-            let is_ended = self.fill()?;
-            if self.buffer.is_empty() && !is_ended {
+            self.is_ended = self.fill()?;
+            if self.buffer.is_empty() && !self.is_ended {
                 return Ok(None);
             }
             self.number += 1;
-            if !self.buffer.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some(Line {
-                    bytes: self.buffer.trim_ascii_end(),
-                    number: self.number,
-                    is_ended,
-                }));
-            }
+            self.is_repeated = !self.buffer.iter().all(u8::is_ascii_whitespace);
         }
+        Ok(Some(Line {
+            bytes: self.buffer.trim_ascii_end(),
+            number: self.number,
+            is_ended: self.is_ended,
+        }))
     }
 
     /// Reads up to the next line end; whether there was one.
@@ -142,5 +153,12 @@ impl Lines {
             line,
             problem: problem.into(),
         }
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> ReadError {
+    ReadError::File {
+        file: path.to_owned(),
+        source,
     }
 }

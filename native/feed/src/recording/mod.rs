@@ -18,6 +18,7 @@ mod stamped;
 mod transcript;
 
 use std::collections::VecDeque;
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -158,22 +159,34 @@ impl Recording {
     /// # Errors
     /// [`ReadError`] when it cannot be opened, is empty, or is in no format that is known here.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let mut lines = Lines::open(path)?;
-        let content = |problem: &str| ReadError::Content {
-            file: path.to_owned(),
+        Self::of(Lines::open(path)?)
+    }
+
+    /// The same of bytes, which are called by a path in errors.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(path: &Path, bytes: impl BufRead + 'static) -> Result<Self, ReadError> {
+        Self::of(Lines::read(path, bytes)?)
+    }
+
+    fn of(mut lines: Lines) -> Result<Self, ReadError> {
+        let format = lines.next()?.map(|line| Format::of(line.bytes));
+        let format = match format {
+            Some(Some(format)) => Ok(format),
+            None => Err("it holds no line"),
+            Some(None) => Err(
+                "its first line is of no known recording: `<ns> <message>`, a cryptofeed recording (JSON lines or \
+                 text), or JSON lines with a \"frame\"",
+            ),
+        };
+        let format = format.map_err(|problem| ReadError::Content {
+            file: lines.path().to_owned(),
             problem: problem.to_owned(),
-        };
-        let format = match lines.next()? {
-            None => return Err(content("it holds no line")),
-            Some(line) => Format::of(line.bytes).ok_or_else(|| {
-                content(
-                    "its first line is of no known recording: `<ns> <message>`, a cryptofeed recording \
-                     (JSON lines or text), or JSON lines with a \"frame\"",
-                )
-            })?,
-        };
+        })?;
+        lines.repeat();
         Ok(Self {
-            lines: Lines::open(path)?,
+            lines,
             format,
             connections: Vec::new(),
             held: VecDeque::new(),
@@ -206,7 +219,7 @@ impl Recording {
     fn advance(&mut self) -> Result<Option<Record>, ReadError> {
         loop {
             if self.next.is_none() && !self.is_at_end {
-                self.next = self.read()?;
+                self.next = self.record()?;
                 self.is_at_end = self.next.is_none();
             }
             let is_due = match (&self.next, self.held.front()) {
@@ -243,7 +256,7 @@ impl Recording {
     }
 
     /// The next record as it stands in the file.
-    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+    fn record(&mut self) -> Result<Option<Record>, ReadError> {
         loop {
             let format = self.format;
             let Some(line) = self.lines.next()? else {

@@ -9,7 +9,7 @@ mod orders;
 pub mod parser;
 #[cfg(test)]
 #[path = "../../tests/support/recorded.rs"]
-mod recorded;
+pub(crate) mod recorded;
 mod rest;
 pub mod rules;
 mod settings;

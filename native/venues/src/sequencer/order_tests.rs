@@ -198,15 +198,17 @@ fn a_numbered_snapshot_may_be_ahead_of_the_stream() {
 fn a_timed_snapshot_holds_some_of_what_was_kept() {
     let mut case = Case::new(OrderSequencer::timed(InstrumentId(0)));
     case.snapshot(SnapshotPlace::Time(at(4)), &[]);
-    assert!(!case.sequencer.is_synchronized(), "nobody says that events come");
-    case.sequencer.on_subscribed(at(5));
-    case.snapshot(SnapshotPlace::Time(at(4)), &[]);
-    assert!(
-        !case.sequencer.is_synchronized(),
-        "it is from before the subscription"
-    );
+    assert!(!case.sequencer.is_synchronized(), "nothing proves that events come");
+    assert!(!case.sequencer.take_snapshot_request());
     // Of these the snapshot holds 3 already, and has seen 4 come and go.
     case.event(6, add(3, Side::Buy, 98, 1));
+    assert!(case.sequencer.take_snapshot_request(), "with the first event");
+    case.snapshot(SnapshotPlace::Time(at(5)), &[]);
+    assert!(
+        !case.sequencer.is_synchronized(),
+        "it is from before the first event"
+    );
+    assert!(case.sequencer.take_snapshot_request());
     case.event(7, add(4, Side::Buy, 97, 1));
     case.event(8, cancel(4));
     case.event(9, add(5, Side::Sell, 102, 1));
@@ -329,12 +331,19 @@ fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
     assert_eq!(case.seen.invalid, [BookInvalidReason::Disconnected]);
     assert!(!case.sequencer.take_snapshot_request());
     case.sequencer.on_connected();
-    assert!(case.sequencer.take_snapshot_request());
     case.snapshot(SnapshotPlace::Time(at(99)), &[]);
     assert!(
         !case.sequencer.is_synchronized(),
-        "the subscription is not confirmed"
+        "no event has come over the new one"
     );
+    case.event(100, None);
+    assert!(case.sequencer.take_snapshot_request());
+    let mut case = Case::numbered();
+    let Case { sequencer, seen } = &mut case;
+    sequencer.on_disconnected(&mut |event| seen.take(&event));
+    assert!(!case.sequencer.take_snapshot_request());
+    case.sequencer.on_connected();
+    assert!(case.sequencer.take_snapshot_request());
 }
 
 #[test]

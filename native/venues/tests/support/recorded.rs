@@ -72,3 +72,12 @@ pub(crate) fn exchange_info() -> Option<Vec<u8>> {
     let folder = folder("rest_exchange_info")?;
     Some(unpacked(&folder.join("binance_exchangeInfo_20211012.json.gz")))
 }
+
+/// One file of a recorded session, unpacked; `None`, with a line that says so, where it is absent.
+pub(crate) fn file(of: &str, name: &str) -> Option<Vec<u8>> {
+    let path = folder(of)?.join(name);
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        return Some(unpacked(&path));
+    }
+    Some(std::fs::read(&path).expect("a recorded file"))
+}

@@ -1,0 +1,310 @@
+//! One connection's session: which files it is in, and how it is played through its venue's protocol.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{
+    Currency, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity, Text,
+    Timestamp,
+};
+use venues::{DisconnectReason, Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
+
+use crate::error::ReadError;
+use crate::oracle::Oracle;
+use crate::reading::{self, Answer};
+use crate::recording::{Record, RecordKind};
+use crate::survey::{Part, Surveyed};
+use crate::wire::Wire;
+
+/// Most errors that are kept word by word; the rest are counted.
+pub const ERRORS_KEPT_MAX: usize = 20;
+
+/// Quote currencies by which a symbol without a separator is taken apart, longest first.
+const QUOTES: [&str; 12] = [
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB", "TRY", "JPY",
+];
+
+/// A currency of which the recording says nothing.
+const NO_CURRENCY: &str = "X";
+
+/// What has been counted beside the protocol's own statistics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connects: u64,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sent: u64,
+    pub(crate) snapshots: u64,
+    pub(crate) errors: u64,
+    pub(crate) first_errors: Vec<String>,
+}
+
+/// A session that is being played.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) wire: Wire,
+    pub(crate) connection: Arc<str>,
+    /// Indices of its files.
+    pub(crate) files: Vec<usize>,
+    pub(crate) instruments: Arc<Instruments>,
+    pub(crate) protocol: Box<dyn MarketProtocol>,
+    pub(crate) oracle: Oracle,
+    pub(crate) counters: Counters,
+    /// How often each book had to be synchronized anew.
+    pub(crate) resyncs: Vec<u64>,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    numbers: BTreeMap<String, (u64, u64)>,
+    is_connected: bool,
+    has_stood: Vec<bool>,
+}
+
+/// A session before it is played.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    wire: Wire,
+    connection: Arc<str>,
+    parts: Vec<Part>,
+}
+
+/// Puts the parts of all files together: a part that makes its connection begins a session, any other continues the
+/// one of its wire and name before it.
+pub(crate) fn plan(files: &mut [Surveyed]) -> Vec<Plan> {
+    let mut parts: Vec<Part> = files.iter_mut().flat_map(|file| file.parts.drain(..)).collect();
+    parts.sort_by_key(|part| (part.first, part.file));
+    let mut plans: Vec<Plan> = Vec::new();
+    for part in parts {
+        let Some(wire) = part.wire else { continue };
+        let continued = plans
+            .iter_mut()
+            .rev()
+            .find(|plan| !part.begins && plan.wire == wire && plan.connection == part.connection);
+        match continued {
+            Some(plan) => plan.parts.push(part),
+            None => plans.push(Plan {
+                wire,
+                connection: Arc::clone(&part.connection),
+                parts: vec![part],
+            }),
+        }
+    }
+    plans
+}
+
+impl Session {
+    pub(crate) fn new(plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
+        let Plan {
+            wire,
+            connection,
+            parts,
+        } = plan;
+        let mut symbols: Vec<String> = Vec::new();
+        let mut numbers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for part in &parts {
+            let told = files[part.file].told.iter().filter(|_| wire.is_by_order());
+            for symbol in told.chain(&part.symbols) {
+                if !symbols.contains(symbol) {
+                    symbols.push(symbol.clone());
+                }
+            }
+            for (symbol, &(first, last)) in &part.numbers {
+                let known = numbers.entry(symbol.clone()).or_insert((first, last));
+                *known = (known.0.min(first), known.1.max(last));
+            }
+        }
+        let content = |problem: String| ReadError::Content {
+            file: parts
+                .first()
+                .map(|part| files[part.file].path.clone())
+                .unwrap_or_default(),
+            problem,
+        };
+        let instruments = symbols.iter().filter_map(|symbol| Text::new(symbol));
+        let instruments = instruments.zip(0..).map(|(symbol, id)| made(wire, id, symbol));
+        let instruments =
+            Instruments::new(instruments.collect()).map_err(|error| content(error.to_string()))?;
+        let instruments = Arc::new(instruments);
+        let depths: Vec<usize> = instruments
+            .iter()
+            .map(|instrument| depth(&parts, instrument.symbol.as_str()))
+            .collect();
+        let protocol = wire
+            .protocol(Arc::clone(&instruments), &depths)
+            .ok_or_else(|| content(format!("no protocol reads {wire}")))?;
+        let count = instruments.len();
+        Ok(Self {
+            wire,
+            connection,
+            files: parts.iter().map(|part| part.file).collect(),
+            oracle: Oracle::new(
+                wire,
+                Arc::clone(&instruments),
+                depths.iter().map(|&depth| wire.cut(depth)),
+            ),
+            instruments,
+            protocol,
+            counters: Counters::default(),
+            resyncs: vec![0; count],
+            first: parts.first().map_or(Timestamp::EPOCH, |part| part.first),
+            last: parts
+                .iter()
+                .map(|part| part.last)
+                .max()
+                .unwrap_or(Timestamp::EPOCH),
+            numbers,
+            is_connected: false,
+            has_stood: vec![false; count],
+        })
+    }
+
+    /// Plays one record of the connection, or a REST answer of its file.
+    pub(crate) fn play(&mut self, record: &Record, path: &std::path::Path) {
+        match &record.kind {
+            RecordKind::Connected { .. } => {
+                if self.is_connected {
+                    let kind = StreamMessageKind::Disconnected(DisconnectReason::Closed);
+                    self.deliver(record, path, kind);
+                }
+                self.connect(record, path);
+            }
+            RecordKind::Sent(_) => self.counters.sent += 1,
+            RecordKind::Received(frame) => {
+                if !self.is_connected {
+                    self.connect(record, path);
+                }
+                self.counters.frames += 1;
+                self.counters.bytes += frame.len() as u64;
+                self.deliver(record, path, StreamMessageKind::Frame(frame.clone()));
+            }
+            RecordKind::Answer { url, body } => {
+                if let Some(instrument) = self.answered(url.as_deref(), body) {
+                    self.counters.snapshots += 1;
+                    let body = body.clone();
+                    self.deliver(record, path, StreamMessageKind::Snapshot { instrument, body });
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, record: &Record, path: &std::path::Path) {
+        self.is_connected = true;
+        self.counters.connects += 1;
+        self.deliver(record, path, StreamMessageKind::Connected);
+    }
+
+    fn deliver(&mut self, record: &Record, path: &std::path::Path, kind: StreamMessageKind) {
+        let message = StreamMessage {
+            ts_received: record.at,
+            kind,
+        };
+        let Self { protocol, oracle, .. } = self;
+        let result = protocol.on_message(&message, &mut |event| oracle.hear(&event));
+        match &message.kind {
+            StreamMessageKind::Frame(frame) => {
+                oracle.settle_frame(frame, result.is_err(), protocol.as_ref());
+            }
+            StreamMessageKind::Snapshot { instrument, body } => {
+                oracle.settle_snapshot(*instrument, body, protocol.as_ref());
+            }
+            StreamMessageKind::Connected | StreamMessageKind::Disconnected(_) => {
+                oracle.settle_silence(protocol.as_ref());
+            }
+        }
+        if let Err(error) = result {
+            self.counters.errors += 1;
+            if self.counters.first_errors.len() < ERRORS_KEPT_MAX {
+                let place = format!("{}:{}: {error}", path.display(), record.line);
+                self.counters.first_errors.push(place);
+            }
+        }
+        self.count_resyncs();
+    }
+
+    /// A book that stood and is asked for anew is counted once, until it stands again.
+    fn count_resyncs(&mut self) {
+        while let Some(id) = self.protocol.take_resync_request() {
+            let at = usize::from(id.0);
+            if let (Some(stood), Some(resyncs)) = (self.has_stood.get_mut(at), self.resyncs.get_mut(at))
+                && std::mem::take(stood)
+            {
+                *resyncs += 1;
+            }
+        }
+        for (instrument, stood) in self.instruments.iter().zip(&mut self.has_stood) {
+            *stood |= self.protocol.is_synchronized(instrument.id);
+        }
+    }
+
+    /// Whose book an answer tells; `None` where it tells none.
+    fn answered(&self, url: Option<&str>, body: &Bytes) -> Option<InstrumentId> {
+        let symbol = match reading::answer(self.wire, body)? {
+            Answer::Orders(fact) => fact.symbol,
+            Answer::Book(fact) => match url.and_then(symbol_in) {
+                Some(symbol) => symbol.to_owned(),
+                None => self.nearest(fact.numbers?.0)?.to_owned(),
+            },
+        };
+        Some(self.instruments.by_symbol(&Text::new(&symbol)?)?.id)
+    }
+
+    /// The symbol whose update numbers a number is among, or nearest to: each symbol's book is numbered by itself, and an
+    /// answer that stands in a recording without its request says nothing else.
+    fn nearest(&self, number: u64) -> Option<&str> {
+        let distance =
+            |&(first, last): &(u64, u64)| first.saturating_sub(number).max(number.saturating_sub(last));
+        let nearest = self.numbers.iter().min_by_key(|(_, range)| distance(range));
+        nearest.map(|(symbol, _)| symbol.as_str())
+    }
+}
+
+/// Levels a side that an instrument's book was subscribed with, in any part of its session.
+fn depth(parts: &[Part], symbol: &str) -> usize {
+    let said = parts.iter().find_map(|part| part.depths.get(symbol).copied());
+    said.unwrap_or_else(|| {
+        let told = parts.iter().find_map(|part| part.snapshot_levels.get(symbol));
+        reading::depth_of_snapshot(told.copied().unwrap_or_default())
+    })
+}
+
+/// The value of `symbol` in a request's address.
+fn symbol_in(url: &str) -> Option<&str> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("symbol="))
+}
+
+/// An instrument of which only the symbol is known: enough to read its market, not to trade it.
+fn made(wire: Wire, id: u16, symbol: Text<24>) -> Instrument {
+    let (base, quote) = currencies(symbol.as_str());
+    let currency = |code: &str| {
+        Currency::new(code).unwrap_or_else(|| Currency::new(NO_CURRENCY).expect("a code of one letter"))
+    };
+    let quote = currency(quote);
+    Instrument {
+        id: InstrumentId(id),
+        venue: wire.venue(),
+        symbol,
+        base: currency(base),
+        quote,
+        rules: InstrumentRules {
+            tick_size: Price::ZERO,
+            lot_size: Quantity::ZERO,
+            min_price: Price::ZERO,
+            max_price: Price::ZERO,
+            min_quantity: Quantity::ZERO,
+            max_quantity: Quantity::ZERO,
+            min_notional: Money::zero(quote),
+        },
+        status: InstrumentStatus::Unknown,
+    }
+}
+
+fn currencies(symbol: &str) -> (&str, &str) {
+    if let Some(pair) = symbol.split_once(['/', '-']) {
+        return pair;
+    }
+    let quote = QUOTES.into_iter().find(|quote| symbol.ends_with(quote));
+    quote.map_or((symbol, NO_CURRENCY), |quote| {
+        (&symbol[..symbol.len() - quote.len()], quote)
+    })
+}

@@ -1,0 +1,206 @@
+//! What the network can do to a session is reported as exactly that, and a book that stands is the true book.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says so by panicking, and skips aloud"
+)]
+
+mod support;
+
+use feed::Report;
+use feed::report::Totals;
+use proptest::prelude::*;
+use support::{Change, Folder, Market, Session, checked, checked_lines, only_book, recorded};
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Change>>> {
+    let change = (any::<bool>(), 0u64..15, 0u64..6);
+    prop::collection::vec(prop::collection::vec(change, 1..6), 12..40)
+}
+
+fn market() -> impl Strategy<Value = Market> {
+    prop_oneof![Just(Market::Spot), Just(Market::Futures)]
+}
+
+fn is_right(report: &Report, session: &Session) {
+    assert!(report.right, "{:?}", report.problems);
+    let book = only_book(report);
+    assert_eq!(book.top.as_ref().unwrap().text(), session.top());
+    assert_eq!(book.last_update_id, session.last_update_id);
+    assert_eq!(
+        (book.levels.bids, book.levels.asks),
+        (session.bids.len(), session.asks.len())
+    );
+}
+
+/// Errors, gaps, wrong best levels, crossed moments, resyncs, differences from the text.
+fn faults(report: &Report) -> [u64; 6] {
+    let Totals {
+        errors,
+        gaps,
+        best_compared,
+        best_equal,
+        crossed,
+        resyncs,
+        mismatches,
+        ..
+    } = report.totals;
+    [
+        errors,
+        gaps,
+        best_compared - best_equal,
+        crossed,
+        resyncs,
+        mismatches,
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_whole_session_is_right(market in market(), batches in batches()) {
+        let session = Session::new(market, &batches);
+        let report = checked_lines(&session.lines);
+        is_right(&report, &session);
+        let book = only_book(&report);
+        prop_assert_eq!(book.text_book.mismatches, 0);
+        let count = batches.len() as u64;
+        prop_assert!(book.text_book.compared >= count);
+        prop_assert_eq!(book.best.compared, count);
+    }
+
+    #[test]
+    fn a_lost_change_is_a_gap_and_nothing_else(
+        market in market(), batches in batches(), which in any::<prop::sample::Index>(),
+    ) {
+        let mut session = Session::new(market, &batches);
+        // Not the first, which the snapshot replaces, and not the last, behind which nothing shows the hole.
+        let at = session.changes[1 + which.index(session.changes.len() - 2)];
+        session.lines.remove(at);
+        let report = checked_lines(&session.lines);
+        prop_assert_eq!(faults(&report), [0, 1, 0, 0, 1, 0], "{:?}", report.problems);
+        prop_assert!(!only_book(&report).synchronized && only_book(&report).top.is_none());
+
+        // A later snapshot heals it.
+        session.snapshot();
+        let end = [(true, 3, 4)];
+        session.change(&end);
+        let healed = checked_lines(&session.lines);
+        prop_assert_eq!(faults(&healed), [0, 1, 0, 0, 1, 0]);
+        let book = only_book(&healed);
+        prop_assert!(book.synchronized);
+        prop_assert_eq!(book.top.as_ref().unwrap().text(), session.top());
+    }
+
+    #[test]
+    fn a_change_that_comes_twice_is_stale_and_changes_nothing(
+        market in market(), batches in batches(), which in any::<prop::sample::Index>(), later in 0usize..6,
+    ) {
+        let mut session = Session::new(market, &batches);
+        let at = session.changes[1 + which.index(session.changes.len() - 1)];
+        let again = session.lines[at].clone();
+        let stale = only_book(&checked_lines(&session.lines)).stale;
+        let place = (at + 1 + later).min(session.lines.len());
+        session.lines.insert(place, again);
+        let report = checked_lines(&session.lines);
+        is_right(&report, &session);
+        prop_assert_eq!(only_book(&report).stale, stale + 1);
+    }
+
+    #[test]
+    fn changes_that_change_places_are_a_gap(
+        market in market(), batches in batches(), which in any::<prop::sample::Index>(),
+    ) {
+        let mut session = Session::new(market, &batches);
+        let place = 1 + which.index(session.changes.len() - 2);
+        let (one, two) = (session.changes[place], session.changes[place + 1]);
+        session.lines.swap(one, two);
+        let report = checked_lines(&session.lines);
+        prop_assert_eq!(faults(&report), [0, 1, 0, 0, 1, 0], "{:?}", report.problems);
+    }
+
+    #[test]
+    fn a_line_that_is_no_message_is_an_error_at_its_place(
+        market in market(), batches in batches(), which in any::<prop::sample::Index>(),
+    ) {
+        let mut session = Session::new(market, &batches);
+        // After the snapshot, so that a book stands which must fall.
+        let at = 3 + which.index(session.lines.len() - 3);
+        let cut = session.lines[at].len() - 2;
+        session.lines[at].truncate(cut);
+        let report = checked_lines(&session.lines);
+        let [errors, gaps, others @ ..] = faults(&report);
+        prop_assert_eq!((errors, others), (1, [0, 0, 1, 0]), "{:?}", report.problems);
+        // A change that was lost with it leaves a hole among those that wait for the next snapshot.
+        prop_assert!(gaps <= 1);
+        prop_assert!(!only_book(&report).synchronized);
+        let place = format!(":{}: ", at + 1);
+        prop_assert!(report.connections[0].first_errors[0].contains(&place));
+    }
+
+    #[test]
+    fn a_wrong_quantity_at_the_best_price_is_a_wrong_best_level(
+        market in market(), batches in batches(), which in any::<prop::sample::Index>(),
+    ) {
+        let mut session = Session::new(market, &batches);
+        let at = session.changes[1 + which.index(session.changes.len() - 1)];
+        // The best price afterwards tells the truth.
+        let (&best, _) = session.bids.last_key_value().unwrap();
+        prop_assume!(best == 9_999);
+        let line = &session.lines[at];
+        let lie = "[\"99.99\",\"77.000\"],";
+        let place = line.find("\"b\":[").unwrap() + "\"b\":[".len();
+        // What stands last counts, so the lie must be the last word on that price.
+        let end = line[place..].find("],\"a\"").unwrap() + place;
+        let mut lied = line.clone();
+        let lie = if end == place { lie.trim_end_matches(',').to_owned() } else { format!(",{}", lie.trim_end_matches(',')) };
+        lied.insert_str(end, &lie);
+        session.lines[at] = lied;
+        let report = checked_lines(&session.lines);
+        let [errors, _, wrong, crossed, resyncs, mismatches] = faults(&report);
+        prop_assert_eq!([errors, wrong, crossed, resyncs, mismatches], [0, 1, 0, 1, 0], "{:?}", report.problems);
+    }
+
+    /// Whatever is done to the bytes: a verdict or an error, no panic, and never a difference between the two readings.
+    #[test]
+    fn damage_is_survived_and_never_divides_the_readings(
+        market in market(),
+        batches in batches(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..4), 1..8),
+    ) {
+        let session = Session::new(market, &batches);
+        let mut bytes = session.lines.join("\n").into_bytes();
+        for (at, byte, how) in damages {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes[at] = b"0123456789.,:\"[]{} \n"[usize::from(byte) % 20],
+                2 => { bytes.remove(at); }
+                _ => bytes.insert(at, byte),
+            }
+        }
+        let folder = Folder::new();
+        if let Ok(report) = feed::check(&[folder.file("damaged", bytes)], &mut |_| {}) {
+            prop_assert_eq!(report.totals.mismatches, 0, "{:?}", report.connections);
+        }
+    }
+}
+
+/// Kraken's wire with one digit of one quantity among the best ten levels changed.
+#[test]
+fn a_changed_digit_under_a_checksum_is_a_wrong_checksum() {
+    let name = "kraken_v2_btcusd_d10_20260816_first6s.ndjson";
+    let Some(path) = recorded("ws_kraken_v2_btcusd_d10_20260816", name) else {
+        return;
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let wrong = text.replacen("\"qty\":0.98074394", "\"qty\":0.98074395", 1);
+    assert_ne!(text, wrong);
+    let folder = Folder::new();
+    let report = checked(&[folder.file("digit", wrong)]);
+    let book = only_book(&report);
+    assert_eq!((book.checksums.wrong, book.resyncs), (1, 1));
+    assert!(!report.right && !book.synchronized && book.top.is_none());
+    assert_eq!(report.totals.mismatches, 0);
+}
