@@ -4,8 +4,9 @@
 //! they the book. Venues differ in how a snapshot says where it stands:
 //! - by the number of the last event in it (Coinbase Exchange `full`): events up to it are dropped, the next must follow;
 //! - by its time alone (Independent Reserve): every event kept since before that time is applied over it. That an order
-//!   comes which it holds, or one goes which it does not, is then normal. A snapshot is asked for when the first event
-//!   has come: only one that is younger than some event can be joined without a hole.
+//!   comes which it holds, that one goes which it does not, or that more is left of one than it holds, is then normal. A
+//!   snapshot is asked for when the first event has come: only one that is younger than some event can be joined without a
+//!   hole. Until the stream has come as far as the snapshot's time, an order that it saw go may stand again.
 //!
 //! What goes on to strategies is the book of prices that follows from the orders, a level at a time.
 
@@ -279,6 +280,10 @@ impl OrderSequencer {
         let Some(event) = &numbered.event else {
             return Ok(());
         };
+        if self.is_old_news(event) {
+            self.statistics.diffs_stale += 1;
+            return Ok(());
+        }
         let [bids, asks] = &mut self.levels;
         let mut changed = |LevelChange { side, level }| match side {
             Side::Buy => bids.push(level),
@@ -308,6 +313,17 @@ impl OrderSequencer {
             (Err(OrderFault::NotPositive), _) => Err(BookInvalidReason::Malformed),
             // An order traded that does not rest here, or rests here twice: something before it is missing.
             (Err(_), _) => Err(BookInvalidReason::Gap),
+        }
+    }
+
+    /// Whether a snapshot that names its time alone held more than this event tells: what is left of an order only becomes
+    /// less, so that it must not grow again, and lose its place in the queue.
+    fn is_old_news(&self, event: &OrderBookEvent) -> bool {
+        match *event {
+            OrderBookEvent::Change { id, quantity } if self.place == PlaceKind::Time => {
+                self.book.get(id).is_some_and(|order| order.quantity <= quantity)
+            }
+            _ => false,
         }
     }
 
