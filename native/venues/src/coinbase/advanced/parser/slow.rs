@@ -212,17 +212,14 @@ fn heartbeat(events: &str) -> Result<Head, ParseError> {
 
 /// A best level; nothing is zero.
 fn best(price: &str, quantity: &str, field: &'static str) -> Result<Level, ParseError> {
-    let or_zero = |text: &str| {
-        if text.is_empty() {
-            "0".to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
     Ok(Level {
-        price: number(Price::parse, &or_zero(price), field)?,
-        quantity: number(Quantity::parse, &or_zero(quantity), field)?,
+        price: number(Price::parse, or_zero(price), field)?,
+        quantity: number(Quantity::parse, or_zero(quantity), field)?,
     })
+}
+
+const fn or_zero(text: &str) -> &str {
+    if text.is_empty() { "0" } else { text }
 }
 
 fn kind(name: &str) -> Result<EventKind, ParseError> {

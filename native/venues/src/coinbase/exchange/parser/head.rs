@@ -192,10 +192,9 @@ fn change(fields: &Fields<'_>) -> Result<Option<OrderBookEvent>, ParseError> {
 fn ticker(fields: &Fields<'_>) -> Result<Message<'static>, ParseError> {
     // An empty side is zero; the sizes are younger than the message.
     let level = |price: Option<&[u8]>, size: Option<&[u8]>, field| -> Result<Level, ParseError> {
-        let zero = |text: Option<&[u8]>| text.filter(|text| !text.is_empty()).unwrap_or(b"0").to_vec();
         Ok(Level {
-            price: number(Price::parse, Some(&zero(price)), field)?,
-            quantity: number(Quantity::parse, Some(&zero(size)), field)?,
+            price: number(Price::parse, or_zero(price), field)?,
+            quantity: number(Quantity::parse, or_zero(size), field)?,
         })
     };
     Ok(Message::Ticker {
@@ -205,6 +204,10 @@ fn ticker(fields: &Fields<'_>) -> Result<Message<'static>, ParseError> {
         bid: level(fields.best_bid, fields.best_bid_size, "best_bid")?,
         ask: level(fields.best_ask, fields.best_ask_size, "best_ask")?,
     })
+}
+
+fn or_zero(text: Option<&[u8]>) -> Option<&[u8]> {
+    text.filter(|text| !text.is_empty()).or(Some(b"0"))
 }
 
 fn symbol(fields: &Fields<'_>) -> Result<Symbol, ParseError> {
