@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::{BookUpdateKind, Venue};
+use proptest::prelude::*;
 
 use super::*;
 use crate::entries::{Entry, entries};
@@ -342,6 +343,31 @@ fn a_cut_message_of_the_recording_invalidates_every_book() {
         let malformed = BookInvalidReason::Malformed;
         assert_eq!(case.seen.invalid, [(BTC, malformed), (ETH, malformed)]);
         assert!(case.seen.books.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever becomes of a message: no panic, never a change of a book that is not valid (the consumer sees to that), and
+    /// nothing but an error, a hole or a book that cannot be.
+    #[test]
+    fn damage_of_the_recording_is_survived(
+        damages in prop::collection::btree_map(0usize..537, (any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let Some(entries) = recorded() else { return Ok(()) };
+        let (case, failed) = play(&entries, |place, frame| {
+            let mut bytes = frame.to_vec();
+            if let Some((at, byte)) = damages.get(&place) {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            vec![bytes.into()]
+        });
+        for id in [BTC, ETH] {
+            prop_assert_eq!(case.data.is_synchronized(id), case.seen.books.contains_key(&id));
+        }
+        prop_assert_eq!(case.data.wire_statistics().malformed, failed.len() as u64);
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::{BookUpdateKind, PublicOrderId, Quantity, Side, Venue};
+use proptest::prelude::*;
 
 use super::*;
 use crate::entries::{Entry, entries};
@@ -282,6 +283,43 @@ fn a_lost_event_of_the_recording_invalidates_its_book_and_no_other() {
             !case.seen.books.contains_key(&id),
             "no later change was passed on"
         );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever becomes of a message: no panic, and never a change of a book that is not valid (the consumer sees to that).
+    #[test]
+    fn damage_of_the_recording_is_survived(
+        damages in prop::collection::btree_map(0usize..1_665, (any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let Some(entries) = recorded() else { return Ok(()) };
+        let mut case = Case::new(&PAIRS);
+        for (place, entry) in entries.iter().filter(|entry| !matches!(entry, Entry::Answer { .. })).enumerate() {
+            let Entry::Received(at, frame) = entry else {
+                case.feed(StreamMessageKind::Connected).unwrap();
+                continue;
+            };
+            case.now = *at;
+            let mut bytes = frame.to_vec();
+            if let Some((index, byte)) = damages.get(&place) {
+                let index = index.index(bytes.len());
+                bytes[index] = *byte;
+            }
+            let _ = case.feed(StreamMessageKind::Frame(bytes.into()));
+            if let Some(id) = case.data.take_resync_request() {
+                let (primary, secondary) = PAIRS[usize::from(id.0)].split_once('-').unwrap();
+                // Made in the second after this message, of the minute that was recorded.
+                let second = 1 + at.nanos() / 1_000_000_000 - 1_649_023_800;
+                let made = format!("2022-04-03T22:10:{second:02}Z");
+                let body = answer([primary, secondary], 1).replace("1970-01-01T00:00:01Z", &made);
+                case.snapshot(id, &body).unwrap();
+            }
+            for id in ids() {
+                prop_assert_eq!(case.data.is_synchronized(id), case.seen.books.contains_key(&id));
+            }
+        }
     }
 }
 
