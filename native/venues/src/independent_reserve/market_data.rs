@@ -86,7 +86,7 @@ impl MarketData {
     /// [`VenueError::Setting`] for a symbol that is not two currencies with a hyphen between.
     pub fn new(instruments: &Instruments, ahead_max: Nanos) -> Result<Self, VenueError> {
         let mut markets = Vec::with_capacity(instruments.len());
-        for instrument in instruments.iter() {
+        for instrument in instruments {
             let codes = instrument.symbol.as_str().split_once('-');
             let codes =
                 codes.and_then(|(primary, secondary)| Some((Code::new(primary)?, Code::new(secondary)?)));

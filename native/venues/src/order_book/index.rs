@@ -14,14 +14,13 @@ impl Entry {
     const FREE: Self = Self(0);
 
     fn new(tag: u32, place: u32) -> Self {
-        Self(u64::from(tag) << 32 | u64::from(place) + 1)
+        Self((u64::from(tag) << 32) | (u64::from(place) + 1))
     }
 
     const fn is_free(self) -> bool {
         self.0 == 0
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     const fn tag(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -137,8 +136,8 @@ impl Index {
 #[expect(clippy::cast_possible_truncation, reason = "both halves are taken in")]
 const fn hash(id: u128) -> u32 {
     let folded = (id as u64) ^ ((id >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (folded ^ folded >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    ((mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32
+    let mixed = (folded ^ (folded >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    ((mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32
 }
 
 #[cfg(test)]

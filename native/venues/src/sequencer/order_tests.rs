@@ -5,6 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A message that changes no order.
+const NOTHING: Option<OrderBookEvent> = None;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_nanos(seconds * 1_000_000_000)
 }
@@ -18,27 +21,27 @@ fn order(id: u128, side: Side, price: i64, quantity: i64) -> PublicOrder {
     }
 }
 
-fn add(id: u128, side: Side, price: i64, quantity: i64) -> Option<OrderBookEvent> {
-    Some(OrderBookEvent::Add(order(id, side, price, quantity)))
+fn add(id: u128, side: Side, price: i64, quantity: i64) -> OrderBookEvent {
+    OrderBookEvent::Add(order(id, side, price, quantity))
 }
 
-fn cancel(id: u128) -> Option<OrderBookEvent> {
+fn cancel(id: u128) -> OrderBookEvent {
     let id = PublicOrderId(id);
-    Some(OrderBookEvent::Cancel { id })
+    OrderBookEvent::Cancel { id }
 }
 
-fn changed(id: u128, quantity: i64) -> Option<OrderBookEvent> {
-    Some(OrderBookEvent::Change {
+fn changed(id: u128, quantity: i64) -> OrderBookEvent {
+    OrderBookEvent::Change {
         id: PublicOrderId(id),
         quantity: Quantity::from_units(quantity),
-    })
+    }
 }
 
-fn execute(id: u128, quantity: i64) -> Option<OrderBookEvent> {
-    Some(OrderBookEvent::Execute {
+fn execute(id: u128, quantity: i64) -> OrderBookEvent {
+    OrderBookEvent::Execute {
         id: PublicOrderId(id),
         quantity: Quantity::from_units(quantity),
-    })
+    }
 }
 
 /// The book of prices as a consumer sees it.
@@ -96,7 +99,7 @@ impl Case {
     /// A bid (1) and an ask (2) at number 10 and second 10.
     fn synchronized(sequencer: OrderSequencer, place: SnapshotPlace) -> Self {
         let mut case = Self::new(sequencer);
-        case.event(10, None);
+        case.event(10, NOTHING);
         case.snapshot(place, &[order(1, Side::Buy, 99, 5), order(2, Side::Sell, 101, 5)]);
         assert!(case.sequencer.is_synchronized() && case.seen.is_valid);
         case
@@ -117,11 +120,11 @@ impl Case {
     }
 
     /// Messages come a second apart.
-    fn event(&mut self, number: u64, event: Option<OrderBookEvent>) {
+    fn event(&mut self, number: u64, event: impl Into<Option<OrderBookEvent>>) {
         let numbered = NumberedEvent {
             number,
             ts_event: at(i64::try_from(number).unwrap()),
-            event,
+            event: event.into(),
         };
         let seen = &mut self.seen;
         self.sequencer.on_event(&numbered, &mut |event| seen.take(&event));
@@ -137,7 +140,7 @@ impl Case {
         assert_eq!(self.seen.invalid, [reason]);
         assert!(!self.sequencer.is_synchronized() && self.sequencer.book().is_empty());
         let next = self.sequencer.last.map_or(1_000_000, |last| last + 1);
-        self.event(next, None);
+        self.event(next, NOTHING);
         assert!(self.sequencer.take_snapshot_request(), "a resync is asked for");
     }
 }
@@ -146,7 +149,7 @@ impl Case {
 fn orders_become_levels() {
     for mut case in [Case::numbered(), Case::timed()] {
         case.event(11, add(3, Side::Buy, 99, 2));
-        case.event(12, None);
+        case.event(12, NOTHING);
         case.event(13, add(4, Side::Sell, 100, 7));
         case.event(14, execute(4, 3));
         case.event(15, cancel(2));
@@ -191,7 +194,7 @@ fn a_numbered_snapshot_is_joined_with_the_events_behind_it() {
 #[test]
 fn a_numbered_snapshot_may_be_ahead_of_the_stream() {
     let mut case = Case::new(OrderSequencer::numbered(InstrumentId(0)));
-    case.event(5, None);
+    case.event(5, NOTHING);
     case.snapshot(SnapshotPlace::Number(7), &[order(1, Side::Buy, 99, 5)]);
     for number in [6, 7] {
         case.event(number, add(1, Side::Buy, 99, 5));
@@ -282,7 +285,7 @@ fn what_comes_again_is_nothing_new_where_numbers_prove_it_and_a_fault_where_a_ch
 fn a_count_that_starts_anew_is_seen() {
     let mut case = Case::numbered();
     for number in 11..COUNT_LAG_MAX + 20 {
-        case.event(number, None);
+        case.event(number, NOTHING);
     }
     let seen = &mut case.seen;
     for told in [COUNT_LAG_MAX + 30, 19] {
@@ -349,7 +352,7 @@ fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
         !case.sequencer.is_synchronized(),
         "no event has come over the new one"
     );
-    case.event(100, None);
+    case.event(100, NOTHING);
     assert!(case.sequencer.take_snapshot_request());
     let mut case = Case::numbered();
     let Case { sequencer, seen } = &mut case;
@@ -487,7 +490,7 @@ proptest! {
                 Fate::ArrivesTwice => 2,
             };
             for _ in 0..times {
-                case.event(number, Some(*event));
+                case.event(number, *event);
             }
             if pending.is_none() && case.sequencer.take_snapshot_request() {
                 pending = Some((step + 1, step + delays[step]));

@@ -92,32 +92,32 @@ pub(super) fn message(frame: &[u8], buffers: &mut Buffers) -> Result<Head, Parse
 }
 
 fn fields<'a>(raw: &'a Raw<'_>) -> Fields<'a> {
-    fn text<'a>(text: &'a Option<Cow<'_, str>>) -> Option<&'a [u8]> {
-        text.as_deref().map(str::as_bytes)
+    fn text<'a>(text: Option<&'a Cow<'_, str>>) -> Option<&'a [u8]> {
+        text.map(|text| text.as_bytes())
     }
-    fn number<'a>(raw: Option<&'a RawValue>) -> Option<&'a [u8]> {
+    fn number(raw: Option<&RawValue>) -> Option<&[u8]> {
         raw.map(|raw| raw.get().as_bytes())
             .filter(|text| *text != b"null")
     }
     Fields {
-        kind: text(&raw.kind),
-        product_id: text(&raw.product_id),
-        time: text(&raw.time),
+        kind: text(raw.kind.as_ref()),
+        product_id: text(raw.product_id.as_ref()),
+        time: text(raw.time.as_ref()),
         sequence: number(raw.sequence),
         trade_id: number(raw.trade_id),
         last_trade_id: number(raw.last_trade_id),
-        order_id: text(&raw.order_id),
-        maker_order_id: text(&raw.maker_order_id),
-        side: text(&raw.side),
-        price: text(&raw.price),
-        new_price: text(&raw.new_price),
-        size: text(&raw.size),
-        remaining_size: text(&raw.remaining_size),
-        new_size: text(&raw.new_size),
-        best_bid: text(&raw.best_bid),
-        best_bid_size: text(&raw.best_bid_size),
-        best_ask: text(&raw.best_ask),
-        best_ask_size: text(&raw.best_ask_size),
+        order_id: text(raw.order_id.as_ref()),
+        maker_order_id: text(raw.maker_order_id.as_ref()),
+        side: text(raw.side.as_ref()),
+        price: text(raw.price.as_ref()),
+        new_price: text(raw.new_price.as_ref()),
+        size: text(raw.size.as_ref()),
+        remaining_size: text(raw.remaining_size.as_ref()),
+        new_size: text(raw.new_size.as_ref()),
+        best_bid: text(raw.best_bid.as_ref()),
+        best_bid_size: text(raw.best_bid_size.as_ref()),
+        best_ask: text(raw.best_ask.as_ref()),
+        best_ask_size: text(raw.best_ask_size.as_ref()),
     }
 }
 

@@ -148,7 +148,7 @@ fn reads_trades_best_prices_and_heartbeats() {
 fn reads_a_snapshot_of_orders() {
     let mut parser = Parser::new();
     let older = BOOK
-        .replace(r#":13051505638,"#, r#":"13051505638","#)
+        .replace(":13051505638,", r#":"13051505638","#)
         .replace(r#","time":"2021-02-12T01:09:23.334723Z""#, "");
     for (text, is_timed) in [(BOOK, true), (&older, false)] {
         let snapshot = parser.snapshot(text.as_bytes()).unwrap();
