@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,8 @@ import tomllib
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +43,11 @@ MEMORY_MB = 2_048
 INPUT_BYTES_MAX = 65_536
 SEEDS_MAX = 400
 """Of one recording: further lines are of shapes that were there before."""
+ENTRIES = {
+    "coinbase_stream": "ws_coinbase_advanced_20260809",
+    "independent_reserve_stream": "ws_independent_reserve_l3_20220403",
+}
+"""Recordings of cryptofeed, by the target that reads their wire."""
 SKIP_TO = 97
 """Every so many lines of a recording become a seed."""
 BEGINNING_BYTES = 8_192
@@ -132,12 +140,25 @@ def _recorded(target: str) -> Iterator[bytes]:
     """Messages of recorded sessions, the stamp of the recorder cut off; or the beginnings of whole recordings."""
     if target == "recordings":
         yield from _beginnings()
+    if folder := ENTRIES.get(target):
+        yield from _entries(folder)
     if target != "binance_stream":
         return
     for path in sorted(RECORDINGS.glob("ws_binance_*/*.gz")):
         with gzip.open(path, "rb") as lines:
             for line in itertools.islice(lines, 0, SEEDS_MAX * SKIP_TO, SKIP_TO):
                 yield line.split(b" ", 1)[1].rstrip(b"\n")
+
+
+def _entries(folder: str) -> Iterator[bytes]:
+    """Messages and answers of a recording of cryptofeed that are no longer than an input may be."""
+    for path in sorted((RECORDINGS / folder).glob("*.zst")):
+        with pa.input_stream(str(path), compression="zstd") as lines:
+            entries = [json.loads(line) for line in lines.read().splitlines()]
+        data = [entry["data"].encode() for entry in entries if entry["t"] in {"recv", "http"}]
+        short = [message for message in data if len(message) <= INPUT_BYTES_MAX]
+        yield from short[: 2 * SKIP_TO]
+        yield from short[2 * SKIP_TO :: SKIP_TO]
 
 
 def _beginnings() -> Iterator[bytes]:

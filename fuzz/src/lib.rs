@@ -1,12 +1,17 @@
 //! What the fuzz targets share.
 
+use bytes::Bytes;
+use domain::{BookUpdateKind, InstrumentId, MarketEvent, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
-use venues::Instruments;
 use venues::sample::instrument;
+use venues::{Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
 
 /// Longest time that one input may take, nanoseconds of this thread's own processor time: what others on the machine
 /// do does not count.
 pub const INPUT_NS_MAX: i128 = 10_000_000;
+
+/// Instruments of a protocol whose books are looked at.
+const INSTRUMENTS_CHECKED: u16 = 3;
 
 /// Runs the code under test on one input.
 ///
@@ -31,4 +36,42 @@ fn thread_ns() -> i128 {
 #[must_use]
 pub fn instruments() -> Instruments {
     Instruments::new(vec![instrument(0, "BTCUSDT")]).expect("a table")
+}
+
+/// Gives a protocol what came, at a time that nothing is later than.
+///
+/// # Panics
+/// When a change is passed on of a book that does not stand, or a crossed book stands.
+pub fn feed(protocol: &mut dyn MarketProtocol, kind: StreamMessageKind) {
+    let ts_received = Timestamp::from_nanos(i64::MAX);
+    let mut stands: Vec<InstrumentId> = (0..INSTRUMENTS_CHECKED)
+        .map(InstrumentId)
+        .filter(|&id| protocol.is_synchronized(id))
+        .collect();
+    let mut emit = |event: MarketEvent<'_>| match event {
+        MarketEvent::Book(update) if update.kind == BookUpdateKind::Snapshot => {
+            stands.push(update.instrument)
+        }
+        MarketEvent::Book(update) => assert!(stands.contains(&update.instrument), "a change of no book"),
+        MarketEvent::BookInvalid(invalid) => stands.retain(|&id| id != invalid.instrument),
+        _ => {}
+    };
+    // What cannot be read is refused.
+    let _ = protocol.on_message(&StreamMessage { ts_received, kind }, &mut emit);
+    for id in (0..INSTRUMENTS_CHECKED).map(InstrumentId) {
+        assert_eq!(protocol.is_synchronized(id), stands.contains(&id));
+        if let (Some(bid), Some(ask)) = protocol.best(id) {
+            assert!(bid.price < ask.price, "a crossed book");
+        }
+    }
+}
+
+/// The same of a message that may be one of the stream, or an answer to a request for a book.
+///
+/// # Panics
+/// As [`feed`].
+pub fn feed_both(protocol: &mut dyn MarketProtocol, instrument: InstrumentId, frame: &[u8]) {
+    let body = Bytes::copy_from_slice(frame);
+    feed(protocol, StreamMessageKind::Frame(body.clone()));
+    feed(protocol, StreamMessageKind::Snapshot { instrument, body });
 }

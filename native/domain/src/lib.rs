@@ -12,6 +12,7 @@ mod instrument;
 mod market_event;
 mod money;
 mod order;
+mod order_book;
 mod order_report;
 mod price;
 mod quote;
@@ -29,6 +30,7 @@ pub use market_event::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{CancelRequest, OrderRequest, OrderStatus, OrderType, Side, TimeInForce};
+pub use order_book::{OrderBookEvent, PublicOrder, PublicOrderId};
 pub use order_report::{
     Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind, OrderSnapshot, RejectReason,
 };

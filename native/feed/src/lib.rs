@@ -1,6 +1,6 @@
 //! The only reader and writer of recorded wire sessions; plays them through the venues' protocols and reports.
 //!
-//! [`recording`] reads a file, whatever its format, as [`Record`]s in order of time. [`check`] plays files through the
+//! [`recording`] reads a file, whatever its format, as [`Record`]s in order of time. [`check()`] plays files through the
 //! shipped parsers, sequencers and books of their venues, and beside them through a second, independent reading that
 //! keeps every number as the venue wrote it; its [`Report`] says what was found.
 

@@ -99,15 +99,9 @@ impl Session {
             connection,
             parts,
         } = plan;
-        let mut symbols: Vec<String> = Vec::new();
+        let symbols = symbols(wire, &parts, files);
         let mut numbers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for part in &parts {
-            let told = files[part.file].told.iter().filter(|_| wire.is_by_order());
-            for symbol in told.chain(&part.symbols) {
-                if !symbols.contains(symbol) {
-                    symbols.push(symbol.clone());
-                }
-            }
             for (symbol, &(first, last)) in &part.numbers {
                 let known = numbers.entry(symbol.clone()).or_insert((first, last));
                 *known = (known.0.min(first), known.1.max(last));
@@ -131,7 +125,7 @@ impl Session {
             .collect();
         let protocol = wire
             .protocol(Arc::clone(&instruments), &depths)
-            .ok_or_else(|| content(format!("no protocol reads {wire}")))?;
+            .map_err(|error| content(error.to_string()))?;
         let count = instruments.len();
         Ok(Self {
             wire,
@@ -256,6 +250,29 @@ impl Session {
         let nearest = self.numbers.iter().min_by_key(|(_, range)| distance(range));
         nearest.map(|(symbol, _)| symbol.as_str())
     }
+}
+
+/// Of which symbols the parts of a session speak, by their first appearance. Where orders are told one by one, a trade is
+/// told in every currency of the venue: it is of the pairs whose orders REST told, if there are any.
+fn symbols(wire: Wire, parts: &[Part], files: &[Surveyed]) -> Vec<String> {
+    let told = parts.iter().flat_map(|part| &files[part.file].told);
+    let told: Vec<&String> = told.filter(|_| wire.is_by_order()).collect();
+    let is_elsewhere = |symbol: &&String| {
+        let traded = currencies(symbol).0;
+        !told.contains(symbol) && told.iter().any(|told| currencies(told).0 == traded)
+    };
+    let spoken = parts.iter().flat_map(|part| &part.symbols);
+    let mut symbols: Vec<String> = Vec::new();
+    for symbol in told
+        .iter()
+        .copied()
+        .chain(spoken.filter(|symbol| !is_elsewhere(symbol)))
+    {
+        if !symbols.contains(symbol) {
+            symbols.push(symbol.clone());
+        }
+    }
+    symbols
 }
 
 /// Levels a side that an instrument's book was subscribed with, in any part of its session.

@@ -39,8 +39,9 @@ impl TextOrders {
         Some(book)
     }
 
-    /// Takes over what happened to an order, whose price counts in `currency`: an order that is there already is not
-    /// added, and one that is not there is neither changed nor removed. `None` when a number cannot be read.
+    /// Takes over what happened to an order, whose price counts in `currency`: an order that is there already, or whose
+    /// price is zero in that currency, is not added; one that is not there is neither changed nor removed; what is left of
+    /// one never becomes more. `None` when a number cannot be read.
     pub(crate) fn apply(&mut self, fact: &OrderFact<'_>, currency: &str) -> Option<()> {
         match &fact.action {
             Action::New {
@@ -66,7 +67,7 @@ impl TextOrders {
 
     fn add(&mut self, order: &Resting<'_>) -> Option<()> {
         let (price, quantity) = (Exact::parse(&order.price)?, Exact::parse(&order.quantity)?);
-        if self.places.contains_key(order.id.as_ref()) {
+        if price.is_zero() || self.places.contains_key(order.id.as_ref()) {
             return Some(());
         }
         self.places
@@ -85,7 +86,7 @@ impl TextOrders {
         Some(())
     }
 
-    /// Less keeps its place, more goes to the end, zero goes.
+    /// Zero goes.
     fn change(&mut self, id: &str, text: &str) -> Option<()> {
         let quantity = Exact::parse(text)?;
         if quantity.is_zero() {
@@ -96,13 +97,9 @@ impl TextOrders {
             return Some(());
         };
         let side = if is_bid { &mut self.bids } else { &mut self.asks };
-        let queue = side.get_mut(&price)?;
-        let at = queue.iter().position(|order| *order.id == *id)?;
-        let grows = quantity > queue[at].quantity;
-        (queue[at].quantity, queue[at].quantity_text) = (quantity, text.into());
-        if grows {
-            let order = queue.remove(at);
-            queue.push(order);
+        let order = side.get_mut(&price)?.iter_mut().find(|order| *order.id == *id)?;
+        if quantity < order.quantity {
+            (order.quantity, order.quantity_text) = (quantity, text.into());
         }
         Some(())
     }
@@ -210,8 +207,8 @@ mod tests {
         assert_eq!(book.top(10)[0], [("10.0".to_owned(), "1.5+2.0".to_owned())]);
         assert_eq!((book.depth(), book.orders()), ((1, 1), (2, 1)));
         let mut apply = |id, action| book.apply(&event(id, action), "aud").unwrap();
-        // Less keeps its place, more loses it.
         apply("a", Action::Changed("0.5".into()));
+        // News from before.
         apply("a", Action::Changed("4.0".into()));
         apply("x", Action::Canceled);
         let prices = vec![("aud".to_owned(), "10".into()), ("usd".to_owned(), "7".into())];
@@ -222,14 +219,26 @@ mod tests {
         };
         apply("d", new("9"));
         apply("d", new("8"));
-        assert_eq!(book.top(10)[0], [("10".to_owned(), "2.0+4.0+9".to_owned())]);
+        assert_eq!(book.top(10)[0], [("10.0".to_owned(), "0.5+2.0+9".to_owned())]);
         let mut apply = |id, action| book.apply(&event(id, action), "aud").unwrap();
         apply("b", Action::Changed("0.0".into()));
         apply("c", Action::Canceled);
         assert_eq!(
             book.top(10),
-            [vec![("10.0".to_owned(), "4.0+9".to_owned())], vec![]]
+            [vec![("10.0".to_owned(), "0.5+9".to_owned())], vec![]]
         );
         assert_eq!(book.apply(&event("e", new("1")), "nzd"), None);
+        let nothing = vec![("aud".to_owned(), "0.0".into())];
+        let small = Action::New {
+            is_bid: true,
+            prices: nothing,
+            quantity: "1".into(),
+        };
+        book.apply(&event("f", small), "aud").unwrap();
+        assert_eq!(
+            book.depth(),
+            (1, 0),
+            "what is worth nothing in it stands in no book of it"
+        );
     }
 }

@@ -8,9 +8,11 @@ use domain::{Nanos, Venue};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use venues::coinbase::{self, BookChannel};
 use venues::kraken::WireVersion;
+use venues::order_book::ORDERS_MAX;
 use venues::sequencer::LADDER_LEVELS_MAX;
-use venues::{Instruments, MarketProtocol, binance, kraken};
+use venues::{Instruments, MarketProtocol, VenueError, binance, independent_reserve, kraken};
 
 use crate::text_book::Cut;
 
@@ -135,25 +137,38 @@ impl Wire {
     }
 
     /// The protocol that reads it, for these instruments, and levels a side that were subscribed for each.
+    ///
+    /// # Errors
+    /// [`VenueError`] for a symbol that is none of the venue's.
     pub(crate) fn protocol(
         self,
         instruments: Arc<Instruments>,
         depths: &[usize],
-    ) -> Option<Box<dyn MarketProtocol>> {
-        match self {
-            Self::BinanceSpot => Some(Box::new(binance::MarketData::new(instruments, AHEAD_MAX))),
-            Self::BinanceUsdm => Some(Box::new(binance::FuturesMarketData::new(instruments, AHEAD_MAX))),
-            Self::KrakenV1 => Some(kraken_protocol(WireVersion::V1, &instruments, depths)),
-            Self::KrakenV2 => Some(kraken_protocol(WireVersion::V2, &instruments, depths)),
-            _ => None,
-        }
+    ) -> Result<Box<dyn MarketProtocol>, VenueError> {
+        Ok(match self {
+            Self::BinanceSpot => Box::new(binance::MarketData::new(instruments, AHEAD_MAX)),
+            Self::BinanceUsdm => Box::new(binance::FuturesMarketData::new(instruments, AHEAD_MAX)),
+            Self::CoinbaseAdvanced => Box::new(coinbase::AdvancedMarketData::new(instruments, AHEAD_MAX)),
+            Self::CoinbaseExchange => Box::new(coinbase::ExchangeMarketData::new(
+                instruments,
+                BookChannel::Level2,
+                AHEAD_MAX,
+            )),
+            Self::IndependentReserve => {
+                Box::new(independent_reserve::MarketData::new(&instruments, AHEAD_MAX)?)
+            }
+            Self::KrakenV1 => kraken_protocol(WireVersion::V1, &instruments, depths),
+            Self::KrakenV2 => kraken_protocol(WireVersion::V2, &instruments, depths),
+        })
     }
 
     /// How the protocol's books are bounded.
     pub(crate) const fn cut(self, depth: usize) -> Cut {
         match self {
             Self::KrakenV1 | Self::KrakenV2 => Cut::EachMessage(depth),
-            _ => Cut::EachLevel(LADDER_LEVELS_MAX),
+            Self::CoinbaseAdvanced | Self::CoinbaseExchange => Cut::EachLevel(coinbase::BOOK_LEVELS_MAX),
+            Self::IndependentReserve => Cut::EachLevel(ORDERS_MAX),
+            Self::BinanceSpot | Self::BinanceUsdm => Cut::EachLevel(LADDER_LEVELS_MAX),
         }
     }
 }

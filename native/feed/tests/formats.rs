@@ -158,6 +158,33 @@ fn a_frame_is_text_and_keeps_its_digits() {
 }
 
 #[test]
+fn answers_come_at_their_time_however_many_stand_before_the_socket() {
+    let folder = Folder::new();
+    let line = |kind: &str, at: u8, data: &str| {
+        format!(r#"{{"t":"{kind}","conn":"B.{kind}","ts":{at},"url":"https://api.test","data":"{data}"}}"#)
+    };
+    let lines = [
+        r#"{"t":"header","format":2,"exchange":"BINANCE"}"#.to_owned(),
+        line("http", 5, "third"),
+        line("http", 8, "fifth"),
+        line("http", 3, "first"),
+        line("recv", 4, "second"),
+        line("recv", 6, "fourth"),
+    ];
+    let path = folder.file("entries", lines.join("\n") + "\n");
+    let texts: Vec<_> = Recording::open(&path)
+        .unwrap()
+        .map(|record| match record.unwrap().kind {
+            RecordKind::Received(text) | RecordKind::Answer { body: text, .. } => {
+                String::from_utf8(text.to_vec()).unwrap()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts, ["first", "second", "third", "fourth", "fifth"]);
+}
+
+#[test]
 fn a_torn_end_is_told_and_what_stands_before_it_is_used() {
     let folder = Folder::new();
     for (format, text) in everywhere() {

@@ -10,7 +10,7 @@
 mod support;
 
 use feed::Report;
-use feed::report::{BookReport, Totals};
+use feed::report::{BookReport, ConnectionReport, Totals};
 use sha2::{Digest, Sha256};
 use support::{checked, only, only_book, recorded};
 
@@ -51,6 +51,11 @@ fn holds(report: &Report, fallbacks: u64) {
 
 fn levels(book: &BookReport) -> (usize, usize) {
     (book.levels.bids, book.levels.asks)
+}
+
+fn book<'r>(connection: &'r ConnectionReport, symbol: &str) -> &'r BookReport {
+    let found = connection.books.iter().find(|book| book.symbol == symbol);
+    found.expect("a book of this symbol")
 }
 
 #[test]
@@ -200,4 +205,95 @@ fn kraken_v2_keeps_the_text_of_its_numbers() {
     let book = only_book(&report);
     assert_eq!((book.symbol.as_str(), book.checksums.right), ("BTC/USD", 54));
     assert_eq!(levels(book), (10, 10));
+}
+
+#[test]
+fn coinbase_advanced_is_one_count_over_all_channels() {
+    let Some(path) = recorded("ws_coinbase_advanced_20260809", "COINBASE_first12s.jsonl.zst") else {
+        return;
+    };
+    let report = checked(&[path]);
+    holds(&report, 0);
+    let connection = only(&report);
+    assert_eq!((connection.wire, connection.messages), ("coinbase_advanced", 537));
+    let kinds: Vec<_> = connection
+        .kinds
+        .iter()
+        .map(|(kind, count)| (*kind, *count))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("candles", 4),
+            ("heartbeats", 12),
+            ("l2_data", 385),
+            ("market_trades", 41),
+            ("subscriptions", 5),
+            ("ticker", 90)
+        ]
+    );
+    let [bitcoin, ether] = ["BTC-USD", "ETH-USD"].map(|symbol| book(connection, symbol));
+    assert_eq!(
+        (levels(bitcoin), levels(ether)),
+        ((18_771, 27_238), (6_932, 16_394))
+    );
+    let top = bitcoin.top.as_ref().unwrap();
+    assert_eq!(
+        (top.bids[0].0.as_str(), top.asks[0].0.as_str()),
+        ("65083.66", "65083.67")
+    );
+    for (book, passed_on, volume) in [(bitcoin, 35, "0.07628063"), (ether, 21, "9.09890893")] {
+        assert_eq!((book.snapshots, book.orders.is_some()), (1, false));
+        assert_eq!(
+            (book.trades.count, book.trades.volume.as_str()),
+            (passed_on, volume)
+        );
+        assert_eq!(book.trades.told, passed_on + 100, "and the last hundred before");
+        assert!(!book.best.binding);
+    }
+    assert_eq!(report.totals.unknown_deletes, 26);
+    assert_eq!((report.totals.best_compared, report.totals.best_equal), (84, 78));
+}
+
+#[test]
+fn independent_reserve_is_order_by_order() {
+    let Some(path) = recorded(
+        "ws_independent_reserve_l3_20220403",
+        "INDEPENDENT_RESERVE.jsonl.zst",
+    ) else {
+        return;
+    };
+    let report = checked(&[path]);
+    holds(&report, 0);
+    let connection = only(&report);
+    assert_eq!(
+        (connection.wire, connection.snapshots),
+        ("independent_reserve", 5)
+    );
+    assert_eq!(
+        (connection.kinds["NewOrder"], connection.kinds["OrderCanceled"]),
+        (831, 832)
+    );
+    let expected = [
+        ("dot-nzd", (68, 132), (75, 171)),
+        ("matic-usd", (57, 103), (66, 115)),
+        ("eth-aud", (336, 351), (543, 524)),
+        ("bch-sgd", (38, 144), (47, 178)),
+        ("pmgt-nzd", (35, 22), (39, 24)),
+    ];
+    assert_eq!(connection.books.len(), expected.len());
+    for (symbol, depth, orders) in expected {
+        let book = book(connection, symbol);
+        assert_eq!((levels(book), book.snapshots), (depth, 1), "{symbol}");
+        let resting = book.orders.as_ref().unwrap();
+        assert_eq!((resting.bids, resting.asks), orders, "{symbol}");
+        assert_eq!(
+            (book.gaps, book.buffered),
+            (0, 1),
+            "the first event asks for the book"
+        );
+    }
+    // Events that the snapshot held already, and cancels of orders that it did not hold any more.
+    let stale: u64 = connection.books.iter().map(|book| book.stale).sum();
+    assert_eq!((stale, report.totals.unknown_deletes), (37, 37));
 }

@@ -9,13 +9,19 @@
 
 pub mod binance;
 pub mod clock;
+pub mod coinbase;
+#[cfg(test)]
+#[path = "../tests/support/entries.rs"]
+mod entries;
 mod error;
 mod health;
+pub mod independent_reserve;
 mod instruments;
 pub mod iso8601;
 pub mod kraken;
 mod last_look;
 mod market;
+pub mod order_book;
 pub mod rate_limit;
 pub mod resolution;
 pub mod retry;

@@ -11,13 +11,27 @@ use domain::{
 /// For a symbol that is not quoted in USDT.
 #[must_use]
 pub fn instrument(id: u16, symbol: &str) -> Instrument {
-    let quote = Currency::new("USDT").expect("a code");
     let base = symbol.strip_suffix("USDT").expect("a symbol quoted in USDT");
+    of(Venue::Binance, id, symbol, [base, "USDT"])
+}
+
+/// The same at a venue whose symbols name base and quote, such as `BTC-USD`.
+///
+/// # Panics
+/// For a symbol without a hyphen.
+#[must_use]
+pub fn product(venue: Venue, id: u16, symbol: &str) -> Instrument {
+    let (base, quote) = symbol.split_once('-').expect("base and quote");
+    of(venue, id, symbol, [base, quote])
+}
+
+fn of(venue: Venue, id: u16, symbol: &str, codes: [&str; 2]) -> Instrument {
+    let [base, quote] = codes.map(|code| Currency::new(&code.to_uppercase()).expect("a code"));
     Instrument {
         id: InstrumentId(id),
-        venue: Venue::Binance,
+        venue,
         symbol: Text::new(symbol).expect("a symbol"),
-        base: Currency::new(base).expect("a code"),
+        base,
         quote,
         rules: InstrumentRules {
             tick_size: Price::from_units(1_000_000),

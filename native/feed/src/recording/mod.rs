@@ -222,8 +222,13 @@ impl Recording {
                 self.next = self.record()?;
                 self.is_at_end = self.next.is_none();
             }
+            let is_early = self
+                .next
+                .as_ref()
+                .is_some_and(|next| self.stands_before_its_time(next));
             let is_due = match (&self.next, self.held.front()) {
-                (Some(next), Some(held)) => held.at <= next.at || self.held_bytes > HELD_BYTES_MAX,
+                (_, Some(_)) if self.held_bytes > HELD_BYTES_MAX => true,
+                (Some(next), Some(held)) => !is_early && held.at <= next.at,
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
@@ -231,7 +236,7 @@ impl Recording {
                 return Ok(self.release());
             }
             match self.next.take() {
-                Some(record) if self.stands_before_its_time(&record) => self.hold(record),
+                Some(record) if is_early => self.hold(record),
                 other => return Ok(other),
             }
         }

@@ -10,7 +10,8 @@
 //! How the numbers follow each other is the venue's [`SequenceRule`]; its steps are cited there and below.
 
 mod buffer;
-mod ladder;
+pub(crate) mod ladder;
+mod orders;
 mod rule;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use buffer::DiffBuffer;
 pub use buffer::{BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX};
 pub use ladder::LADDER_LEVELS_MAX;
 use ladder::{Ladder, SideOfBook};
+pub use orders::{COUNT_LAG_MAX, EVENTS_KEPT_MAX, NumberedEvent, OrderSequencer, SnapshotPlace};
 pub use rule::SequenceRule;
 use rule::{Place, Position};
 

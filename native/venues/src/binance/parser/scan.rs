@@ -193,7 +193,8 @@ fn fixed_fast(bytes: &[u8]) -> Option<(i64, usize)> {
     Some((i64::try_from(units).ok()?, at + 10))
 }
 
-/// Reads `digits.d"` with one to seven digits behind the point, as futures and other venues write numbers; likewise.
+/// Reads `digits.d"` with one to seven digits behind the point, or `digits"`, as futures and other venues write numbers;
+/// likewise.
 fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
     let mut units = 0_u64;
     let mut point = None;
@@ -209,8 +210,12 @@ fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
         }
         at += 1;
     }
-    let digits = at - point? - 1;
-    let missing = FRACTION_DIGITS.checked_sub(digits).filter(|_| digits > 0)?;
+    let digits = match point {
+        Some(point) if at > point + 1 => at - point - 1,
+        None if (1..=WHOLE_DIGITS_FAST).contains(&at) => 0,
+        _ => return None,
+    };
+    let missing = FRACTION_DIGITS.checked_sub(digits)?;
     let units = units.checked_mul(TENS[missing])?;
     Some((i64::try_from(units).ok()?, at + 1))
 }
@@ -439,6 +444,9 @@ mod tests {
         assert_eq!(read(br#"1.000000001""#), None);
         assert_eq!(read(br#"61837.6300""#), Some(6_183_763_000_000));
         assert_eq!(read(br#"0.1""#), Some(10_000_000));
+        assert_eq!(read(br#"0""#), Some(0));
+        assert_eq!(read(br#"126296""#), Some(12_629_600_000_000));
+        assert_eq!(read(br#"""#), None);
         assert_eq!(read(br#"9999999999.9999999""#), Some(999_999_999_999_999_990));
         assert_eq!(read(br#"61837.""#), None);
         assert_eq!(read(br#"6.1.8""#), None);

@@ -1,0 +1,421 @@
+//! From the frames of an Advanced Trade connection to proven events, without I/O: owned by the hot thread.
+//!
+//! The venue's rules, in our words (Advanced Trade WebSocket documentation, "Overview" and "Channels", 2026-08), cited
+//! below as A1 to A6:
+//! - A1: all channels of a connection share one count (`sequence_num`); each message is exactly one more than the one
+//!   before it.
+//! - A2: a greater number shows that messages are missing. A lower one came out of order; on one connection that is a
+//!   fault too, and no book may be trusted that counts on it.
+//! - A3: subscribing to `level2` brings a snapshot (`l2_data`), then updates; a new subscription is the only way to a new
+//!   snapshot.
+//! - A4: `new_quantity` is the quantity at a price, not a difference; zero removes the level, also one that is not there.
+//! - A5: `market_trades` begins with a snapshot of the last hundred trades; `side` is the maker's.
+//! - A6: `ticker` is sent beside the book and lags it: it proves nothing about the book.
+
+pub mod parser;
+
+use std::sync::Arc;
+
+use domain::{
+    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Price, Quote, Timestamp, Trade, TradeId,
+};
+
+use self::parser::{Body, BookMessages, EventKind, Message, Parser, Symbol, TickerMessage, TradeMessage};
+use super::book::{BookChange, StreamBook};
+use crate::error::{ParseError, VenueError};
+use crate::instruments::Instruments;
+use crate::market::{MarketProtocol, WireStatistics};
+use crate::sequencer::{Emit, SequencerStatistics};
+use crate::websocket::{StreamMessage, StreamMessageKind};
+
+/// Kinds of messages, in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Candles,
+    Error,
+    Heartbeats,
+    Books,
+    Trades,
+    Other,
+    Subscriptions,
+    Tickers,
+    Unnumbered,
+}
+
+/// The venue's word for each kind.
+const KIND_NAMES: [&str; 9] = [
+    "candles",
+    "error",
+    "heartbeats",
+    "l2_data",
+    "market_trades",
+    "other",
+    "subscriptions",
+    "ticker",
+    "unnumbered",
+];
+
+/// What this wire alone counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AdvancedStatistics {
+    /// Messages whose number was not the next one: too great, too small, or the same again (A2).
+    pub out_of_sequence: u64,
+    /// Heartbeats whose count was not the next one.
+    pub heartbeat_gaps: u64,
+    /// Messages in which the venue refused what we sent.
+    pub refusals: u64,
+    /// Best prices passed on.
+    pub quotes: u64,
+    /// Trades from before the first subscription, not passed on: they belong to bars that others have closed (A5).
+    pub history_trades: u64,
+}
+
+/// One instrument's state.
+#[derive(Debug)]
+struct Market {
+    book: StreamBook,
+    last_trade: Option<TradeId>,
+    /// Whether a message with trades has come: from then on every trade is wanted, over lost connections too.
+    is_trading: bool,
+}
+
+/// Parses and proves all books of one connection. Symbols are the venue's product ids, such as `BTC-USD`.
+#[derive(Debug)]
+pub struct AdvancedMarketData {
+    instruments: Arc<Instruments>,
+    ahead_max: Nanos,
+    parser: Parser,
+    markets: Vec<Market>,
+    requests: Vec<InstrumentId>,
+    /// The number that the next message must have; `None` while any may come.
+    next_sequence: Option<u64>,
+    heartbeat: Option<u64>,
+    kinds: [u64; KIND_NAMES.len()],
+    wire: WireStatistics,
+    statistics: AdvancedStatistics,
+}
+
+impl AdvancedMarketData {
+    /// For these instruments, nothing synchronized. `ahead_max`: how far a message's time may be ahead of our own when
+    /// it came, both on the venue's axis.
+    #[must_use]
+    pub fn new(instruments: Arc<Instruments>, ahead_max: Nanos) -> Self {
+        let markets = instruments.iter().map(|instrument| Market {
+            book: StreamBook::new(instrument.id),
+            last_trade: None,
+            is_trading: false,
+        });
+        Self {
+            markets: markets.collect(),
+            requests: Vec::with_capacity(instruments.len()),
+            instruments,
+            ahead_max,
+            parser: Parser::new(),
+            next_sequence: None,
+            heartbeat: None,
+            kinds: [0; KIND_NAMES.len()],
+            wire: WireStatistics::default(),
+            statistics: AdvancedStatistics::default(),
+        }
+    }
+
+    /// What this wire alone counts.
+    #[must_use]
+    pub const fn statistics(&self) -> &AdvancedStatistics {
+        &self.statistics
+    }
+
+    /// Levels of a book, the farthest first: bids, asks. Nothing while it is not synchronized.
+    #[must_use]
+    pub fn levels(&self, instrument: InstrumentId) -> (&[Level], &[Level]) {
+        self.book(instrument).map_or((&[], &[]), StreamBook::levels)
+    }
+
+    /// From where on levels of a book may be missing: bids, asks. `None` while all are known.
+    #[must_use]
+    pub fn horizon(&self, instrument: InstrumentId) -> (Option<Price>, Option<Price>) {
+        self.book(instrument).map_or((None, None), StreamBook::horizon)
+    }
+
+    fn book(&self, instrument: InstrumentId) -> Option<&StreamBook> {
+        let market = self.markets.get(usize::from(instrument.0))?;
+        Some(&market.book)
+    }
+
+    /// The stream is open: its first message may have any number, and subscribing brings snapshots (A3).
+    fn on_connected(&mut self) {
+        self.next_sequence = None;
+        self.heartbeat = None;
+        self.requests.clear();
+        for market in &mut self.markets {
+            market.book.on_connected();
+        }
+    }
+
+    fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+        for market in &mut self.markets {
+            market.book.on_disconnected(emit);
+        }
+        self.requests.clear();
+    }
+
+    fn on_frame(&mut self, latest: Timestamp, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        // The lists that a message borrows lie in the parser.
+        let mut parser = std::mem::take(&mut self.parser);
+        let read = parser
+            .message(frame)
+            .and_then(|message| not_after(latest, message));
+        let result = match read {
+            Ok(message) => {
+                self.on_read(&message, emit);
+                Ok(())
+            }
+            Err(source) => {
+                self.refuse(emit);
+                let what = "market message";
+                Err(VenueError::Malformed { what, source })
+            }
+        };
+        self.parser = parser;
+        result
+    }
+
+    fn on_read(&mut self, message: &Message<'_>, emit: &mut Emit<'_>) {
+        let (sequence, ts_sent, body) = match *message {
+            Message::Numbered {
+                sequence,
+                ts_sent,
+                body,
+            } => (sequence, ts_sent, body),
+            Message::Refused => {
+                self.statistics.refusals += 1;
+                return self.count(Kind::Error);
+            }
+            Message::Unnumbered => return self.count(Kind::Unnumbered),
+        };
+        self.count(kind(&body));
+        if self.is_old(sequence, emit) {
+            return;
+        }
+        match body {
+            Body::Books(books) => self.on_books(sequence, &books, emit),
+            Body::Trades(trades) => self.on_trades(trades, emit),
+            Body::Tickers(tickers) => self.on_tickers(sequence, ts_sent, tickers, emit),
+            Body::Heartbeat { counter } => {
+                let is_next = self
+                    .heartbeat
+                    .replace(counter)
+                    .is_none_or(|last| last.checked_add(1) == Some(counter));
+                self.statistics.heartbeat_gaps += u64::from(!is_next);
+            }
+            Body::Subscriptions | Body::Candles | Body::Other => {}
+        }
+    }
+
+    /// A1, A2: no book survives a number that is not the next. What follows a hole may still be a snapshot; what is old
+    /// is not looked at. The count is followed wherever it goes, so that one that starts anew is a fault once.
+    fn is_old(&mut self, sequence: u64, emit: &mut Emit<'_>) -> bool {
+        let next = self.next_sequence.replace(sequence.saturating_add(1));
+        let Some(next) = next.filter(|&next| next != sequence) else {
+            return false;
+        };
+        self.statistics.out_of_sequence += 1;
+        self.wire.connection_gaps += u64::from(sequence > next);
+        self.invalidate_all(BookInvalidReason::Gap, emit);
+        sequence < next
+    }
+
+    fn on_books(&mut self, sequence: u64, books: &BookMessages<'_>, emit: &mut Emit<'_>) {
+        for message in books.iter() {
+            let Some((id, market)) = self.find(&message.symbol) else {
+                continue;
+            };
+            let change = BookChange {
+                ts_event: message.ts_event,
+                update_id: sequence,
+                bids: message.bids,
+                asks: message.asks,
+            };
+            match message.kind {
+                EventKind::Snapshot => market.book.on_snapshot(&change, emit),
+                EventKind::Update => market.book.on_change(&change, emit),
+            }
+            if market.book.take_resync_request() {
+                self.requests.push(id);
+            }
+        }
+    }
+
+    /// A5. After a lost connection the snapshot closes the hole as far as it reaches.
+    fn on_trades(&mut self, trades: &[TradeMessage], emit: &mut Emit<'_>) {
+        for trade in trades {
+            let Some((instrument, market)) = self.find(&trade.symbol) else {
+                continue;
+            };
+            let last = market.last_trade;
+            let is_history = trade.kind == EventKind::Snapshot && !market.is_trading;
+            if last.is_some_and(|last| trade.trade_id <= last) {
+                self.wire.trade_duplicates += u64::from(trade.kind == EventKind::Update);
+                continue;
+            }
+            market.last_trade = Some(trade.trade_id);
+            if is_history {
+                self.statistics.history_trades += 1;
+                continue;
+            }
+            let is_hole = last.is_some_and(|last| trade.trade_id.0 > last.0.saturating_add(1));
+            self.wire.trade_gaps += u64::from(is_hole);
+            self.wire.trades += 1;
+            emit(MarketEvent::Trade(Trade {
+                instrument,
+                ts_event: trade.ts_event,
+                trade_id: trade.trade_id,
+                price: trade.price,
+                quantity: trade.quantity,
+                aggressor: trade.aggressor,
+            }));
+        }
+        for trade in trades {
+            if let Some(instrument) = self.instruments.by_symbol(&trade.symbol) {
+                self.markets[usize::from(instrument.id.0)].is_trading = true;
+            }
+        }
+    }
+
+    /// A6.
+    fn on_tickers(
+        &mut self,
+        sequence: u64,
+        ts_event: Timestamp,
+        tickers: &[TickerMessage],
+        emit: &mut Emit<'_>,
+    ) {
+        for ticker in tickers {
+            let Some((instrument, market)) = self.find(&ticker.symbol) else {
+                continue;
+            };
+            market.book.compare(ticker.bid.price, ticker.ask.price);
+            self.statistics.quotes += 1;
+            emit(MarketEvent::Quote(Quote {
+                instrument,
+                ts_event,
+                update_id: sequence,
+                bid: ticker.bid.price,
+                bid_quantity: ticker.bid.quantity,
+                ask: ticker.ask.price,
+                ask_quantity: ticker.ask.quantity,
+            }));
+        }
+    }
+
+    fn find(&mut self, symbol: &Symbol) -> Option<(InstrumentId, &mut Market)> {
+        let Some(instrument) = self.instruments.by_symbol(symbol) else {
+            self.wire.unknown_symbols += 1;
+            return None;
+        };
+        let market = self.markets.get_mut(usize::from(instrument.id.0))?;
+        Some((instrument.id, market))
+    }
+
+    /// An unreadable message may have been a change of any book, and its number is not known.
+    fn refuse(&mut self, emit: &mut Emit<'_>) {
+        self.wire.malformed += 1;
+        self.next_sequence = None;
+        self.invalidate_all(BookInvalidReason::Malformed, emit);
+    }
+
+    fn invalidate_all(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        self.requests.clear();
+        for (instrument, market) in self.instruments.iter().zip(&mut self.markets) {
+            market.book.invalidate(reason, emit);
+            if market.book.take_resync_request() {
+                self.requests.push(instrument.id);
+            }
+        }
+    }
+
+    fn count(&mut self, kind: Kind) {
+        self.kinds[kind as usize] += 1;
+    }
+}
+
+impl MarketProtocol for AdvancedMarketData {
+    fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        match &message.kind {
+            StreamMessageKind::Connected => self.on_connected(),
+            StreamMessageKind::Frame(frame) => {
+                return self.on_frame(message.ts_received.plus(self.ahead_max), frame, emit);
+            }
+            // A3: this wire brings its snapshots itself.
+            StreamMessageKind::Snapshot { .. } => {}
+            StreamMessageKind::Disconnected(_) => self.on_disconnected(emit),
+        }
+        Ok(())
+    }
+
+    fn take_resync_request(&mut self) -> Option<InstrumentId> {
+        self.requests.pop()
+    }
+
+    fn is_synchronized(&self, instrument: InstrumentId) -> bool {
+        self.book(instrument).is_some_and(StreamBook::is_synchronized)
+    }
+
+    fn best(&self, instrument: InstrumentId) -> (Option<Level>, Option<Level>) {
+        self.book(instrument).map_or((None, None), StreamBook::best)
+    }
+
+    fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
+        self.book(instrument).map_or((0, 0), StreamBook::depth)
+    }
+
+    fn wire_statistics(&self) -> WireStatistics {
+        let (scanned, fallbacks) = self.parser.counts();
+        let kinds = KIND_NAMES.into_iter().zip(self.kinds);
+        WireStatistics {
+            kinds: kinds.filter(|&(_, count)| count > 0).collect(),
+            scanned,
+            fallbacks,
+            ..self.wire.clone()
+        }
+    }
+
+    fn book_statistics(&self, instrument: InstrumentId) -> Option<SequencerStatistics> {
+        self.book(instrument).map(|book| *book.statistics())
+    }
+}
+
+const fn kind(body: &Body<'_>) -> Kind {
+    match body {
+        Body::Books(_) => Kind::Books,
+        Body::Trades(_) => Kind::Trades,
+        Body::Tickers(_) => Kind::Tickers,
+        Body::Heartbeat { .. } => Kind::Heartbeats,
+        Body::Subscriptions => Kind::Subscriptions,
+        Body::Candles => Kind::Candles,
+        Body::Other => Kind::Other,
+    }
+}
+
+/// Refuses a message whose times are later than `latest`: bars close by the venue's time, and one that is far ahead would
+/// close all of them up to it.
+fn not_after(latest: Timestamp, message: Message<'_>) -> Result<Message<'_>, ParseError> {
+    let Message::Numbered { ts_sent, body, .. } = &message else {
+        return Ok(message);
+    };
+    let is_late = match body {
+        Body::Books(books) => books.iter().any(|book| book.ts_event > latest),
+        Body::Trades(trades) => trades.iter().any(|trade| trade.ts_event > latest),
+        _ => false,
+    };
+    if *ts_sent <= latest && !is_late {
+        return Ok(message);
+    }
+    Err(ParseError::Value {
+        field: "time of the event",
+        problem: "it is ahead of the venue's own clock, as it was last asked",
+    })
+}
+
+#[cfg(test)]
+mod tests;
