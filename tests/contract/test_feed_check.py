@@ -37,11 +37,15 @@ def write(path: Path, messages: list[dict[str, Any]]) -> Path:
     return path
 
 
-def feed_check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def feed(verb: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     folder = find_command("py_rt_feed").parent
     environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = [sys.executable, "-c", MAIN, "feed", "check", *map(str, arguments)]
+    command = [sys.executable, "-c", MAIN, "feed", verb, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def feed_check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return feed("check", *arguments)
 
 
 def document(*paths: Path, status: int = 0) -> dict[str, Any]:
@@ -128,3 +132,21 @@ def test_the_recorded_session_of_two_files() -> None:
     assert (book["gaps"], book["best"]["equal"], book["best"]["compared"]) == (0, 1_072, 1_072)
     assert (book["last_update_id"], book["levels"]) == (50_093_696_318, {"bids": 1_971, "asks": 2_962})
     assert book["trades"]["volume"] == "437.91552000"
+
+
+def test_faults_are_told_by_wire_and_kind_and_the_seed_repeats_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "right", [SNAPSHOT, *(depth(at, at, ["99.00", f"{at}.5"]) for at in range(11, 60))])
+    options = ("--count", "500", "--seed", "3", "--json")
+    done = feed("faults", *options, path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["breaches"] == 0
+    assert 0 < report["injected"] <= 500
+    lost = report["wires"]["binance_spot"]["lost"]
+    assert lost["injected"] > 0
+    # Behind the last message nothing shows a hole.
+    assert lost["at_once"] + lost["harmless"] + lost["unseen_top"] == lost["injected"]
+    assert feed("faults", *options, path).stdout == done.stdout
+    assert "| binance_spot | lost |" in feed("faults", path).stdout
+    assert feed("faults", "--count", "0", path).returncode == 2
+    assert feed("faults", tmp_path / "none").returncode == 2

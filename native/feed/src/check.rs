@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
+use venues::StreamMessage;
+
 use crate::error::ReadError;
+use crate::faults::Playable;
 use crate::recording::{Record, RecordKind, Recording};
 use crate::report::Report;
 use crate::session::{Session, plan};
@@ -64,6 +67,36 @@ pub fn check(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Report
         session.oracle.compare_whole(session.protocol.as_ref());
     }
     Ok(Report::new(&files, &sessions, strangers))
+}
+
+/// The sessions of recordings, each ready to be played from its start.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
+    let mut files = Vec::with_capacity(paths.len());
+    for (file, path) in paths.iter().enumerate() {
+        files.push(survey(file, path, &mut |_| {})?);
+    }
+    let mut sessions = Vec::new();
+    for plan in plan(&mut files) {
+        sessions.push((Session::new(plan, &files)?, Vec::new()));
+    }
+    let mut merge = Merge::new(&files);
+    while let Some((file, record)) = merge.next(&files)? {
+        for (session, messages) in &mut sessions {
+            let is_answer = matches!(record.kind, RecordKind::Answer { .. });
+            if session.files.contains(&file) && (is_answer || session.connection == record.connection) {
+                let ts_received = record.at;
+                let kinds = session.translate(&record);
+                messages.extend(kinds.map(|kind| StreamMessage { ts_received, kind }));
+            }
+        }
+    }
+    let playable = sessions.into_iter();
+    Ok(playable
+        .map(|(session, messages)| (session.wire, session.protocol, messages))
+        .collect())
 }
 
 /// Connections whose messages are of no known wire, by name; an error where a file holds nothing else.

@@ -31,7 +31,10 @@ impl Exact {
         }
         let fraction = fraction.trim_end_matches('0');
         let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let shift = i32::try_from(DECIMALS).ok()? + exponent - i32::try_from(fraction.len()).ok()?;
+        let shift = i32::try_from(DECIMALS)
+            .ok()?
+            .checked_add(exponent)?
+            .checked_sub(i32::try_from(fraction.len()).ok()?)?;
         let units = if digits == 0 {
             0
         } else {
@@ -93,7 +96,19 @@ mod tests {
         for (text, plain) in same {
             assert_eq!(Exact::parse(text).unwrap().text(0), plain);
         }
-        for text in ["", "-", ".5", "1.2.3", "1e", "0x1", "1 ", "1e-30", "1e40", "+1"] {
+        for text in [
+            "",
+            "-",
+            ".5",
+            "1.2.3",
+            "1e",
+            "0x1",
+            "1 ",
+            "1e-30",
+            "1e40",
+            "1e2147483647",
+            "+1",
+        ] {
             assert_eq!(Exact::parse(text), None, "{text}");
         }
         assert_eq!(Exact::parse("0.0"), Some(Exact::default()));

@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod exact;
+pub mod faults;
 mod oracle;
 mod reading;
 pub mod recording;

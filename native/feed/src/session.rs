@@ -154,37 +154,41 @@ impl Session {
 
     /// Plays one record of the connection, or a REST answer of its file.
     pub(crate) fn play(&mut self, record: &Record, path: &std::path::Path) {
-        match &record.kind {
-            RecordKind::Connected { .. } => {
-                if self.is_connected {
-                    let kind = StreamMessageKind::Disconnected(DisconnectReason::Closed);
-                    self.deliver(record, path, kind);
-                }
-                self.connect(record, path);
-            }
-            RecordKind::Sent(_) => self.counters.sent += 1,
-            RecordKind::Received(frame) => {
-                if !self.is_connected {
-                    self.connect(record, path);
-                }
-                self.counters.frames += 1;
-                self.counters.bytes += frame.len() as u64;
-                self.deliver(record, path, StreamMessageKind::Frame(frame.clone()));
-            }
-            RecordKind::Answer { url, body } => {
-                if let Some(instrument) = self.answered(url.as_deref(), body) {
-                    self.counters.snapshots += 1;
-                    let body = body.clone();
-                    self.deliver(record, path, StreamMessageKind::Snapshot { instrument, body });
-                }
-            }
+        for kind in self.translate(record) {
+            self.deliver(record, path, kind);
         }
     }
 
-    fn connect(&mut self, record: &Record, path: &std::path::Path) {
+    /// What the protocol hears of a record; counts it.
+    pub(crate) fn translate(&mut self, record: &Record) -> impl Iterator<Item = StreamMessageKind> + use<> {
+        let (mut before, mut kind) = ([None, None], None);
+        match &record.kind {
+            RecordKind::Connected { .. } => {
+                let closed = StreamMessageKind::Disconnected(DisconnectReason::Closed);
+                before = [self.is_connected.then_some(closed), Some(self.connect())];
+            }
+            RecordKind::Sent(_) => self.counters.sent += 1,
+            RecordKind::Received(frame) => {
+                before = [(!self.is_connected).then(|| self.connect()), None];
+                self.counters.frames += 1;
+                self.counters.bytes += frame.len() as u64;
+                kind = Some(StreamMessageKind::Frame(frame.clone()));
+            }
+            RecordKind::Answer { url, body } => {
+                kind = self.answered(url.as_deref(), body).map(|instrument| {
+                    self.counters.snapshots += 1;
+                    let body = body.clone();
+                    StreamMessageKind::Snapshot { instrument, body }
+                });
+            }
+        }
+        before.into_iter().flatten().chain(kind)
+    }
+
+    fn connect(&mut self) -> StreamMessageKind {
         self.is_connected = true;
         self.counters.connects += 1;
-        self.deliver(record, path, StreamMessageKind::Connected);
+        StreamMessageKind::Connected
     }
 
     fn deliver(&mut self, record: &Record, path: &std::path::Path, kind: StreamMessageKind) {

@@ -9,6 +9,7 @@
 mod support;
 
 use feed::Report;
+use feed::faults::{Campaign, inject};
 use feed::report::Totals;
 use proptest::prelude::*;
 use support::{Change, Folder, Market, Session, checked, checked_lines, only_book, recorded};
@@ -203,4 +204,73 @@ fn a_changed_digit_under_a_checksum_is_a_wrong_checksum() {
     assert_eq!((book.checksums.wrong, book.resyncs), (1, 1));
     assert!(!report.right && !book.synchronized && book.top.is_none());
     assert_eq!(report.totals.mismatches, 0);
+}
+
+/// Every recording that is here, with so many faults each: no promise is broken, and what the wires prove is seen at once.
+#[test]
+fn recorded_sessions_keep_their_promises_under_faults() {
+    const COUNT: u64 = 3_000;
+    let recordings = [
+        ("ws_binance_spot_btcusdt_20240808", "btcusdt_20240808.gz"),
+        ("ws_binance_usdm_btcusdt_20240808", "btcusdt_20240808.gz"),
+        ("ws_kraken_v1_20210405", "KRAKEN-book-c197c0.0.gz"),
+        (
+            "ws_kraken_v2_btcusd_d10_20260816",
+            "kraken_v2_btcusd_d10_20260816_first6s.ndjson",
+        ),
+        ("ws_coinbase_advanced_20260809", "COINBASE_first12s.jsonl.zst"),
+        (
+            "ws_independent_reserve_l3_20220403",
+            "INDEPENDENT_RESERVE.jsonl.zst",
+        ),
+    ];
+    let paths: Vec<_> = recordings
+        .into_iter()
+        .filter_map(|(folder, file)| recorded(folder, file))
+        .collect();
+    if paths.is_empty() {
+        return;
+    }
+    let campaign = Campaign {
+        count: COUNT,
+        seed: 20_260_816,
+    };
+    let report = inject(&paths, campaign, &mut |_| {}).unwrap();
+    assert_eq!(report.breaches, 0, "{:#?}", report.first_breaches);
+    assert!(report.injected > COUNT * 9 / 10, "{}", report.table());
+    for (wire, faults) in &report.wires {
+        for (fault, tally) in faults {
+            let fates = [
+                tally.at_once,
+                tally.later,
+                tally.harmless,
+                tally.unseen_deep,
+                tally.unseen_top,
+            ];
+            assert_eq!(fates.iter().sum::<u64>(), tally.injected);
+            let is_numbered = !wire.starts_with("kraken");
+            if *fault == "cut" || (is_numbered && ["lost", "late"].contains(fault)) {
+                assert_eq!(tally.at_once, tally.injected, "{wire} {fault}");
+            }
+            if *fault == "twice" {
+                assert_eq!(tally.at_once + tally.harmless, tally.injected, "{wire} {fault}");
+            }
+            if !is_numbered {
+                assert_eq!(tally.unseen_top, 0, "{wire} {fault}: a checksum covers it");
+            }
+        }
+    }
+    assert_eq!(
+        inject(&paths, campaign, &mut |_| {}).unwrap(),
+        report,
+        "the same seed, the same faults"
+    );
+}
+
+#[test]
+fn nothing_is_injected_where_no_book_stands() {
+    let folder = Folder::new();
+    let path = folder.file("trade", "1700000000000000000 {\"e\":\"trade\",\"E\":1,\"s\":\"BTCUSDT\",\"t\":7,\"p\":\"99.50\",\"q\":\"0.250\",\"T\":1,\"m\":true,\"M\":true}\n");
+    let report = inject(&[path], Campaign { count: 100, seed: 1 }, &mut |_| {}).unwrap();
+    assert_eq!((report.injected, report.breaches, report.wires.len()), (0, 0, 0));
 }

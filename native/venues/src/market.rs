@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use domain::{InstrumentId, Level};
+use domain::{InstrumentId, Level, Side};
 
 use crate::error::VenueError;
 use crate::sequencer::{Emit, SequencerStatistics};
@@ -55,6 +55,12 @@ pub trait MarketProtocol: fmt::Debug + Send {
 
     /// Levels of a book: bids, asks.
     fn depth(&self, instrument: InstrumentId) -> (usize, usize);
+
+    /// Appends the best `count` levels of a side, the best first; fewer where the book has fewer.
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>);
+
+    /// A copy that goes its own way from here: to ask what would follow.
+    fn duplicate(&self) -> Box<dyn MarketProtocol>;
 
     /// What has come in.
     fn wire_statistics(&self) -> WireStatistics;

@@ -6,7 +6,7 @@
 
 use domain::{
     BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, MarketEvent, Price,
-    Timestamp,
+    Side, Timestamp,
 };
 
 use crate::sequencer::ladder::{Ladder, SideOfBook};
@@ -30,7 +30,7 @@ pub(super) struct BookChange<'a> {
 }
 
 /// One instrument's book.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct StreamBook {
     instrument: InstrumentId,
     is_synchronized: bool,
@@ -69,6 +69,14 @@ impl StreamBook {
 
     pub(super) const fn depth(&self) -> (usize, usize) {
         (self.bids.len(), self.asks.len())
+    }
+
+    /// Levels of a side, the farthest first.
+    pub(super) fn side(&self, side: Side) -> &[Level] {
+        match side {
+            Side::Buy => self.bids.levels(),
+            Side::Sell => self.asks.levels(),
+        }
     }
 
     /// Levels, the farthest first: bids, asks.

@@ -14,7 +14,7 @@
 //! converted (recorded: 0.0 for a bid of 2,000,000 MATIC in US dollars) stands in no book.
 
 use domain::{
-    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, OrderBookEvent, Price, PublicOrder,
+    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, OrderBookEvent, Price, PublicOrder, Side,
     Timestamp, Trade, TradeId,
 };
 
@@ -54,7 +54,7 @@ const KIND_NAMES: [&str; 9] = [
 ];
 
 /// One instrument's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Market {
     instrument: InstrumentId,
     primary: Code,
@@ -65,7 +65,7 @@ struct Market {
 
 /// Parses and proves all books of one connection. Symbols are the two currencies as the venue's channels write them, such
 /// as `eth-aud`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarketData {
     ahead_max: Nanos,
     parser: Parser,
@@ -303,6 +303,16 @@ impl MarketProtocol for MarketData {
 
     fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
         self.orders(instrument).map_or((0, 0), OrderBook::depth)
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        if let Some(orders) = self.orders(instrument) {
+            out.extend(orders.levels(side).rev().take(count));
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

@@ -49,7 +49,7 @@ impl WireLevel {
 }
 
 /// One side, best level last.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Side {
     /// Bids ascend towards the best, asks descend.
     ascends: bool,
@@ -105,7 +105,7 @@ enum State {
 }
 
 /// One instrument's book and the proof of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ChecksumBook {
     instrument: InstrumentId,
     depth: usize,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Timestamp, Trade, TradeId};
+use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Side, Timestamp, Trade, TradeId};
 
-use super::book::ChecksumBook;
+use super::book::{ChecksumBook, WireLevel};
 use super::parser::{BookMessage, Message, Parser, Symbol, SystemStatus, TradeMessage};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
@@ -23,7 +23,7 @@ pub enum WireVersion {
 }
 
 /// One instrument's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Market {
     book: ChecksumBook,
     last_trade: Option<TradeId>,
@@ -32,7 +32,7 @@ struct Market {
 }
 
 /// Parses and proves all books of one connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarketData {
     instruments: Arc<Instruments>,
     ahead_max: Nanos,
@@ -187,6 +187,16 @@ impl MarketProtocol for MarketData {
 
     fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
         self.book(instrument).map_or((0, 0), ChecksumBook::depth)
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        if let Some(book) = self.book(instrument) {
+            out.extend(book.top(side, count).map(WireLevel::level));
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

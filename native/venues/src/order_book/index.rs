@@ -32,7 +32,7 @@ impl Entry {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Index {
     entries: Vec<Entry>,
     len: usize,

@@ -34,7 +34,7 @@ struct Place {
 }
 
 /// Both sides.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Levels {
     /// Rising.
     bids: Vec<Place>,

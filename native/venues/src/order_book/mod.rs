@@ -71,7 +71,7 @@ struct Node {
 }
 
 /// One instrument's orders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OrderBook {
     nodes: Vec<Node>,
     free: u32,

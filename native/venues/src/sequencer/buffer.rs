@@ -23,7 +23,7 @@ struct Entry {
 }
 
 /// A bounded list of changes in the order they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct DiffBuffer {
     entries: Vec<Entry>,
     // Entries before this one were dropped.
@@ -60,10 +60,10 @@ impl DiffBuffer {
         stale as u64
     }
 
-    pub(super) fn last_update_id(&self) -> Option<u64> {
-        self.entries[self.dropped..]
-            .last()
-            .map(|entry| entry.last_update_id)
+    /// The first and the last number of the change that came last.
+    pub(super) fn last_numbers(&self) -> Option<(u64, u64)> {
+        let last = self.entries[self.dropped..].last();
+        last.map(|entry| (entry.first_update_id, entry.last_update_id))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -27,7 +27,7 @@ impl SideOfBook {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ladder {
     side: SideOfBook,
     levels: Vec<Level>,

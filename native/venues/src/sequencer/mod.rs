@@ -17,7 +17,8 @@ mod rule;
 use std::collections::VecDeque;
 
 use domain::{
-    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, MarketEvent, Timestamp,
+    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, MarketEvent, Side,
+    Timestamp,
 };
 
 use buffer::DiffBuffer;
@@ -100,7 +101,7 @@ enum State {
 }
 
 /// The sequencer of one instrument's book.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sequencer {
     instrument: InstrumentId,
     rule: SequenceRule,
@@ -155,6 +156,15 @@ impl Sequencer {
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
         (self.bids.len(), self.asks.len())
+    }
+
+    /// The levels of a side, the farthest first.
+    #[must_use]
+    pub fn levels(&self, side: Side) -> &[Level] {
+        match side {
+            Side::Buy => self.bids.levels(),
+            Side::Sell => self.asks.levels(),
+        }
     }
 
     /// Whether a snapshot is wanted now; asking clears the wish.
@@ -309,7 +319,7 @@ impl Sequencer {
     /// S7, F7 to F9: sets the levels, then checks what numbers cannot prove.
     fn apply(&mut self, diff: &Diff<'_>) -> Result<(), BookInvalidReason> {
         self.statistics.unknown_deletes += self.bids.apply(diff.bids) + self.asks.apply(diff.asks);
-        self.state = State::Synchronized(Position::change(diff.last_update_id));
+        self.state = State::Synchronized(Position::change(diff.first_update_id, diff.last_update_id));
         if self.is_crossed() {
             self.statistics.crossed += 1;
             return Err(BookInvalidReason::Crossed);
@@ -351,8 +361,8 @@ impl Sequencer {
 
     /// S2, F2: keeps a change for the snapshot to come.
     fn keep(&mut self, diff: &Diff<'_>) {
-        if let Some(last) = self.kept.last_update_id() {
-            match self.rule.place(diff, Position::change(last)) {
+        if let Some((first, last)) = self.kept.last_numbers() {
+            match self.rule.place(diff, Position::change(first, last)) {
                 Place::Next => {}
                 Place::Stale => {
                     self.statistics.diffs_stale += 1;

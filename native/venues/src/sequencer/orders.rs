@@ -45,7 +45,7 @@ pub struct NumberedEvent {
 }
 
 /// What numbers and snapshots prove about one instrument's orders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OrderSequencer {
     instrument: InstrumentId,
     place: PlaceKind,

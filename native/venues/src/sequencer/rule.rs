@@ -37,6 +37,9 @@ pub enum SequenceRule {
     /// Two readings of ours. A snapshot can be as new as the last change, and then no change with F5 ever comes: a first
     /// change that names the snapshot's own number (F6 with the snapshot as the one before) continues it. And a change
     /// that ends at or before the book's number is a repetition, which is ignored.
+    ///
+    /// One more of ours, for both markets. A change that ends within the last one applied and is not that one shows that
+    /// one of the two names false numbers; a false high number would freeze the book, as everything behind it is old news.
     BinanceFutures,
 }
 
@@ -44,23 +47,28 @@ pub enum SequenceRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) number: u64,
-    /// No change has been applied since the snapshot.
-    is_snapshot: bool,
+    /// Where the last change applied began; `None` while there is none since the snapshot.
+    began: Option<u64>,
 }
 
 impl Position {
     pub(super) const fn snapshot(number: u64) -> Self {
+        Self { number, began: None }
+    }
+
+    pub(super) const fn change(first: u64, last: u64) -> Self {
         Self {
-            number,
-            is_snapshot: true,
+            number: last,
+            began: Some(first),
         }
     }
 
-    pub(super) const fn change(number: u64) -> Self {
-        Self {
-            number,
-            is_snapshot: false,
-        }
+    /// Whether a change that ends here or before cannot be true if the last one applied was.
+    fn contradicts(self, diff: &Diff<'_>) -> bool {
+        self.began.is_some_and(|began| {
+            let is_within = diff.last_update_id >= began;
+            is_within && (diff.first_update_id, diff.last_update_id) != (began, self.number)
+        })
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) enum Place {
     Stale,
     /// It is the next one.
     Next,
-    /// Something between the book and it is missing.
+    /// Something between the book and it is missing, or the numbers contradict each other.
     BehindGap,
 }
 
@@ -84,7 +92,7 @@ impl SequenceRule {
                 diff.first_update_id <= book.number.saturating_add(1),
             ),
             // F4, F5.
-            Self::BinanceFutures if book.is_snapshot => (
+            Self::BinanceFutures if book.began.is_none() => (
                 diff.last_update_id < book.number,
                 diff.first_update_id <= book.number || diff.previous_update_id == Some(book.number),
             ),
@@ -95,6 +103,7 @@ impl SequenceRule {
             ),
         };
         match (is_stale, is_next) {
+            (true, _) if book.contradicts(diff) => Place::BehindGap,
             (true, _) => Place::Stale,
             (false, true) => Place::Next,
             (false, false) => Place::BehindGap,

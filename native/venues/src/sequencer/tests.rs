@@ -185,6 +185,22 @@ fn duplicates_and_reordered_changes_do_nothing() {
     assert_eq!(case.seen.bids, BTreeMap::from([(99, 1), (100, 10)]));
 }
 
+/// A change whose last number is too high would freeze the book: all that follows would be old news.
+#[test]
+fn a_number_that_what_follows_contradicts_is_no_number() {
+    let mut case = Case::synchronized();
+    case.diff(11, 5_012, &[level(99, 1)], &[]);
+    case.diff(13, 14, &[level(98, 7)], &[]);
+    case.expect_invalid(BookInvalidReason::Gap);
+
+    let mut futures = futures(&[]);
+    futures.change((Some(9), 9, 12), &[], &[]);
+    assert!(futures_snapshot(&mut futures, 12));
+    futures.change((Some(12), 13, 9_000), &[level(99, 1)], &[]);
+    futures.change((Some(20), 21, 30), &[level(98, 7)], &[]);
+    futures.expect_invalid(BookInvalidReason::Gap);
+}
+
 /// A futures sequencer with these changes `(pu, U, u)` kept.
 fn futures(kept: &[(u64, u64, u64)]) -> Case {
     let mut case = Case::connected_by(SequenceRule::BinanceFutures);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{InstrumentId, Level, Nanos};
+use domain::{InstrumentId, Level, Nanos, Side};
 
 use super::MarketData;
 use crate::binance::parser::Dialect;
@@ -13,7 +13,7 @@ use crate::sequencer::{Emit, SequenceRule, SequencerStatistics};
 use crate::websocket::StreamMessage;
 
 /// Parses and sequences all instruments of one connection to the USD-M futures market.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FuturesMarketData(MarketData);
 
 impl FuturesMarketData {
@@ -48,6 +48,14 @@ impl MarketProtocol for FuturesMarketData {
 
     fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
         self.0.depth(instrument)
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        MarketProtocol::top(&self.0, instrument, side, count, out);
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Quote, Timestamp, Trade, TradeId};
+use domain::{
+    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Quote, Side, Timestamp, Trade, TradeId,
+};
 
 mod futures;
 
@@ -55,7 +57,7 @@ pub struct MarketStatistics {
 }
 
 /// One instrument's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Market {
     sequencer: Sequencer,
     last_trade: Option<TradeId>,
@@ -65,7 +67,7 @@ struct Market {
 }
 
 /// Parses and sequences all instruments of one connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarketData {
     instruments: Arc<Instruments>,
     ahead_max: Nanos,
@@ -318,6 +320,16 @@ impl MarketProtocol for MarketData {
 
     fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
         self.depth(instrument)
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        if let Some(market) = self.markets.get(usize::from(instrument.0)) {
+            out.extend(market.sequencer.levels(side).iter().rev().take(count));
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

@@ -122,7 +122,7 @@ pub enum StreamMessageBody<'a> {
 }
 
 /// A reader with reused buffers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parser {
     dialect: Dialect,
     bids: Vec<Level>,

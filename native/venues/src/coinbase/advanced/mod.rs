@@ -17,7 +17,7 @@ pub mod parser;
 use std::sync::Arc;
 
 use domain::{
-    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Price, Quote, Timestamp, Trade, TradeId,
+    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Price, Quote, Side, Timestamp, Trade, TradeId,
 };
 
 use self::parser::{Body, BookMessages, EventKind, Message, Parser, Symbol, TickerMessage, TradeMessage};
@@ -71,7 +71,7 @@ pub struct AdvancedStatistics {
 }
 
 /// One instrument's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Market {
     book: StreamBook,
     last_trade: Option<TradeId>,
@@ -80,7 +80,7 @@ struct Market {
 }
 
 /// Parses and proves all books of one connection. Symbols are the venue's product ids, such as `BTC-USD`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AdvancedMarketData {
     instruments: Arc<Instruments>,
     ahead_max: Nanos,
@@ -367,6 +367,16 @@ impl MarketProtocol for AdvancedMarketData {
 
     fn depth(&self, instrument: InstrumentId) -> (usize, usize) {
         self.book(instrument).map_or((0, 0), StreamBook::depth)
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        if let Some(book) = self.book(instrument) {
+            out.extend(book.side(side).iter().rev().take(count));
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

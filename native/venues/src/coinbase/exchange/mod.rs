@@ -20,8 +20,8 @@ pub mod parser;
 use std::sync::Arc;
 
 use domain::{
-    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, OrderBookEvent, Price, Quote, Timestamp,
-    Trade, TradeId,
+    BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, OrderBookEvent, Price, Quote, Side,
+    Timestamp, Trade, TradeId,
 };
 
 use self::parser::{LevelsMessage, Message, Parser, Symbol, TradeMessage};
@@ -72,14 +72,14 @@ pub struct ExchangeStatistics {
 }
 
 /// One instrument's book.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Book {
     Levels(StreamBook),
     Orders(OrderSequencer),
 }
 
 /// One instrument's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Market {
     book: Book,
     /// Changes of a book of prices, which bear no number (E3).
@@ -90,7 +90,7 @@ struct Market {
 }
 
 /// Parses and proves all books of one connection. Symbols are the venue's product ids, such as `BTC-USD`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ExchangeMarketData {
     instruments: Arc<Instruments>,
     ahead_max: Nanos,
@@ -356,6 +356,18 @@ impl MarketProtocol for ExchangeMarketData {
             Some(Book::Orders(orders)) => orders.book().depth(),
             None => (0, 0),
         }
+    }
+
+    fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
+        match self.book(instrument) {
+            Some(Book::Levels(book)) => out.extend(book.side(side).iter().rev().take(count)),
+            Some(Book::Orders(orders)) => out.extend(orders.book().levels(side).rev().take(count)),
+            None => {}
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn MarketProtocol> {
+        Box::new(self.clone())
     }
 
     fn wire_statistics(&self) -> WireStatistics {

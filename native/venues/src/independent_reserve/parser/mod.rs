@@ -131,7 +131,7 @@ struct SnapshotHead {
 }
 
 /// A reader with reused buffers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parser {
     prices: Vec<(Code, Price)>,
     orders: Vec<PublicOrder>,

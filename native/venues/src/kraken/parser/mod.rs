@@ -116,7 +116,7 @@ impl Lists {
 }
 
 /// A reader with reused buffers, of one version of the wire.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Parser {
     version: super::WireVersion,
     lists: Lists,

@@ -209,7 +209,7 @@ enum Envelope {
 }
 
 /// A reader with reused buffers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parser {
     buffers: Buffers,
     scanned: u64,

@@ -132,7 +132,7 @@ struct Buffers {
 }
 
 /// A reader with reused buffers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parser {
     buffers: Buffers,
     orders: Vec<PublicOrder>,
