@@ -9,6 +9,7 @@ mod bar;
 mod fixed;
 mod ids;
 mod instrument;
+mod ladder;
 mod market_event;
 mod money;
 mod order;
@@ -25,6 +26,7 @@ pub use bar::Bar;
 pub use fixed::{Decimal, FixedPointError, SCALE, SCALE_DIGITS};
 pub use ids::{BundleDigest, ClientOrderId, Epoch, InstrumentId, SlotId, TradeId, VenueOrderId};
 pub use instrument::{Instrument, InstrumentRules, InstrumentStatus, RuleViolation};
+pub use ladder::Ladder;
 pub use market_event::{
     BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState, VenueStatus,
 };

@@ -257,7 +257,8 @@ fn assert_equal_ends(stream: &Stream, is_recorded: bool) {
     let ours = book.bids().chain(book.asks());
     let theirs = maps.bids.iter().rev().chain(&maps.asks);
     assert!(
-        ours.map(|level| (&level.price, &level.quantity)).eq(theirs),
+        ours.map(|level| (level.price, level.quantity))
+            .eq(theirs.map(|(price, quantity)| (*price, *quantity))),
         "the books differ"
     );
     if is_recorded {

@@ -1,27 +1,18 @@
 //! An L2 order book that is either right or known to be wrong.
-//!
-//! Each side is a vector sorted so that the best level is last: nearly every change is near the best
-//! price, where a short search from the end and a short move suffice.
 
-use domain::{BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, Price, Quote, Timestamp};
+use domain::{
+    BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Ladder, Level, Price, Quote, Side, Timestamp,
+};
 
 use crate::limits::BOOK_LEVELS_MAX;
 use crate::strategy::TopOfBook;
-
-/// Levels for which room is made at once; a deeper book grows once and then stays.
-const LEVELS_AT_START: usize = 4_096;
-
-/// Levels compared one by one from the best before the search halves the rest.
-const NEAR_LEVELS: usize = 8;
 
 /// One instrument's book.
 #[derive(Debug, Clone)]
 pub struct Book {
     instrument: InstrumentId,
-    /// Ascending: the best bid is last.
-    bids: Vec<Level>,
-    /// Descending: the best ask is last.
-    asks: Vec<Level>,
+    bids: Ladder,
+    asks: Ladder,
     state: State,
     quote: Option<TopOfBook>,
     last_update: Timestamp,
@@ -45,8 +36,8 @@ impl Book {
     pub fn new(instrument: InstrumentId) -> Self {
         Self {
             instrument,
-            bids: Vec::with_capacity(LEVELS_AT_START),
-            asks: Vec::with_capacity(LEVELS_AT_START),
+            bids: Ladder::new(Side::Buy, BOOK_LEVELS_MAX),
+            asks: Ladder::new(Side::Sell, BOOK_LEVELS_MAX),
             state: State::Empty,
             quote: None,
             last_update: Timestamp::EPOCH,
@@ -67,18 +58,16 @@ impl Book {
     pub fn apply(&mut self, update: &BookUpdate<'_>, now: Timestamp) -> Result<(), BookInvalidReason> {
         match (update.kind, self.state) {
             (BookUpdateKind::Snapshot, _) => {
-                self.bids.clear();
-                self.asks.clear();
+                self.bids.replace(update.bids);
+                self.asks.replace(update.asks);
             }
-            (BookUpdateKind::Delta, State::Valid) => {}
+            (BookUpdateKind::Delta, State::Valid) => {
+                // Removing a level that is not known is normal: it lies beyond the snapshot's depth.
+                self.bids.apply(update.bids);
+                self.asks.apply(update.asks);
+            }
             (BookUpdateKind::Delta, State::Empty) => return Err(BookInvalidReason::Gap),
             (BookUpdateKind::Delta, State::Invalid(reason)) => return Err(reason),
-        }
-        for level in update.bids {
-            set_level(&mut self.bids, *level, |a, b| a < b);
-        }
-        for level in update.asks {
-            set_level(&mut self.asks, *level, |a, b| a > b);
         }
         self.state = State::Valid;
         self.last_update = now;
@@ -125,7 +114,7 @@ impl Book {
             State::Empty => self.quote,
             State::Invalid(_) => None,
             State::Valid => {
-                let (bid, ask) = (self.bids.last()?, self.asks.last()?);
+                let (bid, ask) = (self.bids.best()?, self.asks.best()?);
                 Some(TopOfBook {
                     bid: bid.price,
                     bid_quantity: bid.quantity,
@@ -137,13 +126,13 @@ impl Book {
     }
 
     /// Bids, best first.
-    pub fn bids(&self) -> impl Iterator<Item = &Level> {
-        self.bids.iter().rev()
+    pub fn bids(&self) -> impl Iterator<Item = Level> {
+        self.bids.iter()
     }
 
     /// Asks, best first.
-    pub fn asks(&self) -> impl Iterator<Item = &Level> {
-        self.asks.iter().rev()
+    pub fn asks(&self) -> impl Iterator<Item = Level> {
+        self.asks.iter()
     }
 
     /// Engine time of the last update that was taken.
@@ -159,42 +148,11 @@ impl Book {
     }
 
     fn is_crossed(&self) -> bool {
-        match (self.bids.last(), self.asks.last()) {
+        match (self.bids.best(), self.asks.best()) {
             (Some(bid), Some(ask)) => bid.price >= ask.price,
             _ => false,
         }
     }
-}
-
-/// Sets, adds or removes one level of a side sorted so that `worse(a, b)` holds from left to right.
-fn set_level(side: &mut Vec<Level>, level: Level, worse: impl Fn(Price, Price) -> bool) {
-    let at = position(side, level.price, &worse);
-    let found = side.get(at).is_some_and(|there| there.price == level.price);
-    match (found, level.quantity.is_zero()) {
-        (true, true) => {
-            side.remove(at);
-        }
-        (true, false) => side[at] = level,
-        // Removing a level that is not known is normal: it lies beyond the snapshot's depth.
-        (false, true) => {}
-        (false, false) => {
-            side.insert(at, level);
-            if side.len() > BOOK_LEVELS_MAX {
-                side.remove(0); // the farthest level: the depth horizon moves in
-            }
-        }
-    }
-}
-
-/// Index of the first level that is not worse than `price`.
-fn position(side: &[Level], price: Price, worse: &impl Fn(Price, Price) -> bool) -> usize {
-    let near = side.len().saturating_sub(NEAR_LEVELS);
-    for at in (near..side.len()).rev() {
-        if worse(side[at].price, price) {
-            return at + 1;
-        }
-    }
-    side[..near].partition_point(|there| worse(there.price, price))
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@
 //! looked at.
 
 use domain::{
-    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, MarketEvent, Price,
-    Side, Timestamp,
+    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Ladder, Level, MarketEvent,
+    Price, Side, Timestamp,
 };
 
-use crate::sequencer::ladder::{Ladder, SideOfBook};
 use crate::sequencer::{Emit, SequencerStatistics};
 
 /// Most levels of one side: more than three times the deepest ever recorded (27,236), and both sides still fit into one
@@ -39,6 +38,8 @@ pub(super) struct StreamBook {
     is_awaited: bool,
     bids: Ladder,
     asks: Ladder,
+    /// The levels of a snapshot as they are passed on, for its storage.
+    kept: Vec<Level>,
     statistics: SequencerStatistics,
 }
 
@@ -49,8 +50,9 @@ impl StreamBook {
             is_synchronized: false,
             wants_resync: false,
             is_awaited: false,
-            bids: Ladder::with_bound(SideOfBook::Bids, BOOK_LEVELS_MAX),
-            asks: Ladder::with_bound(SideOfBook::Asks, BOOK_LEVELS_MAX),
+            bids: Ladder::new(Side::Buy, BOOK_LEVELS_MAX),
+            asks: Ladder::new(Side::Sell, BOOK_LEVELS_MAX),
+            kept: Vec::new(),
             statistics: SequencerStatistics::default(),
         }
     }
@@ -71,17 +73,12 @@ impl StreamBook {
         (self.bids.len(), self.asks.len())
     }
 
-    /// Levels of a side, the farthest first.
-    pub(super) fn side(&self, side: Side) -> &[Level] {
+    /// The levels of a side.
+    pub(super) const fn side(&self, side: Side) -> &Ladder {
         match side {
-            Side::Buy => self.bids.levels(),
-            Side::Sell => self.asks.levels(),
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
         }
-    }
-
-    /// Levels, the farthest first: bids, asks.
-    pub(super) fn levels(&self) -> (&[Level], &[Level]) {
-        (self.bids.levels(), self.asks.levels())
     }
 
     /// From where on levels may be missing: bids, asks. `None` while all are known.
@@ -134,14 +131,18 @@ impl StreamBook {
         self.is_awaited = false;
         self.wants_resync = false;
         self.statistics.snapshots_applied += 1;
+        // What was kept of it, not what was told: it is bounded.
+        self.kept.clear();
+        self.kept.extend(self.bids.iter());
+        self.kept.extend(self.asks.iter());
+        let (bids, asks) = self.kept.split_at(self.bids.len());
         emit(MarketEvent::Book(BookUpdate {
             instrument: self.instrument,
             ts_event: change.ts_event,
             kind: BookUpdateKind::Snapshot,
             update_id: change.update_id,
-            // The farthest first: whoever keeps the best level last appends.
-            bids: self.bids.levels(),
-            asks: self.asks.levels(),
+            bids,
+            asks,
         }));
     }
 

@@ -10,21 +10,18 @@
 //! How the numbers follow each other is the venue's [`SequenceRule`]; its steps are cited there and below.
 
 mod buffer;
-pub(crate) mod ladder;
 mod orders;
 mod rule;
 
 use std::collections::VecDeque;
 
 use domain::{
-    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Level, MarketEvent, Side,
-    Timestamp,
+    BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, InstrumentId, Ladder, Level, MarketEvent,
+    Side, Timestamp,
 };
 
 use buffer::DiffBuffer;
 pub use buffer::{BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX};
-pub use ladder::LADDER_LEVELS_MAX;
-use ladder::{Ladder, SideOfBook};
 pub use orders::{COUNT_LAG_MAX, EVENTS_KEPT_MAX, NumberedEvent, OrderSequencer, SnapshotPlace};
 pub use rule::SequenceRule;
 use rule::{Place, Position};
@@ -32,6 +29,10 @@ use rule::{Place, Position};
 /// Most best-price messages kept until the change they speak of arrives. The oldest is dropped first,
 /// which costs a comparison, never a false alarm.
 pub const BEST_LEVELS_KEPT_MAX: usize = 4_096;
+
+/// Most levels kept on one side. Beyond it the level farthest from the best is forgotten: it can only matter to a best
+/// level that is so far gone that the venue has halted.
+pub const LADDER_LEVELS_MAX: usize = 20_000;
 
 /// A change of the book as a venue's parser gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +127,8 @@ impl Sequencer {
             rule,
             state: State::Waiting,
             wants_snapshot: false,
-            bids: Ladder::new(SideOfBook::Bids),
-            asks: Ladder::new(SideOfBook::Asks),
+            bids: Ladder::new(Side::Buy, LADDER_LEVELS_MAX),
+            asks: Ladder::new(Side::Sell, LADDER_LEVELS_MAX),
             kept: DiffBuffer::default(),
             best: VecDeque::with_capacity(BEST_LEVELS_KEPT_MAX),
             statistics: SequencerStatistics::default(),
@@ -158,12 +159,12 @@ impl Sequencer {
         (self.bids.len(), self.asks.len())
     }
 
-    /// The levels of a side, the farthest first.
+    /// The levels of a side.
     #[must_use]
-    pub fn levels(&self, side: Side) -> &[Level] {
+    pub const fn side(&self, side: Side) -> &Ladder {
         match side {
-            Side::Buy => self.bids.levels(),
-            Side::Sell => self.asks.levels(),
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
         }
     }
 

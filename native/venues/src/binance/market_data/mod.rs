@@ -324,7 +324,7 @@ impl MarketProtocol for MarketData {
 
     fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
         if let Some(market) = self.markets.get(usize::from(instrument.0)) {
-            out.extend(market.sequencer.levels(side).iter().rev().take(count));
+            out.extend(market.sequencer.side(side).iter().take(count));
         }
     }
 

@@ -125,12 +125,6 @@ impl AdvancedMarketData {
         &self.statistics
     }
 
-    /// Levels of a book, the farthest first: bids, asks. Nothing while it is not synchronized.
-    #[must_use]
-    pub fn levels(&self, instrument: InstrumentId) -> (&[Level], &[Level]) {
-        self.book(instrument).map_or((&[], &[]), StreamBook::levels)
-    }
-
     /// From where on levels of a book may be missing: bids, asks. `None` while all are known.
     #[must_use]
     pub fn horizon(&self, instrument: InstrumentId) -> (Option<Price>, Option<Price>) {
@@ -371,7 +365,7 @@ impl MarketProtocol for AdvancedMarketData {
 
     fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
         if let Some(book) = self.book(instrument) {
-            out.extend(book.side(side).iter().rev().take(count));
+            out.extend(book.side(side).iter().take(count));
         }
     }
 

@@ -246,9 +246,10 @@ fn the_recorded_session_is_read_without_a_fault() {
         );
         assert_eq!(case.data.horizon(instrument), (None, None));
         // The consumer's own book is ours.
-        let (bids, asks) = case.data.levels(instrument);
         let theirs = &case.seen.books[&instrument];
-        for (ours, theirs) in [bids, asks].into_iter().zip(theirs) {
+        for (side, theirs) in [Side::Buy, Side::Sell].into_iter().zip(theirs) {
+            let mut ours = Vec::new();
+            case.data.top(instrument, side, usize::MAX, &mut ours);
             let ours: BTreeMap<_, _> = ours
                 .iter()
                 .map(|l| (l.price.units(), l.quantity.units()))

@@ -360,7 +360,7 @@ impl MarketProtocol for ExchangeMarketData {
 
     fn top(&self, instrument: InstrumentId, side: Side, count: usize, out: &mut Vec<Level>) {
         match self.book(instrument) {
-            Some(Book::Levels(book)) => out.extend(book.side(side).iter().rev().take(count)),
+            Some(Book::Levels(book)) => out.extend(book.side(side).iter().take(count)),
             Some(Book::Orders(orders)) => out.extend(orders.book().levels(side).rev().take(count)),
             None => {}
         }

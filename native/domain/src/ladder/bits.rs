@@ -1,0 +1,144 @@
+//! A set of slots in which the highest, and the next one below another, are found in three looks.
+
+/// Bits of one word.
+const WORD: usize = 64;
+
+/// Most slots: the top floor is one word.
+pub(super) const SLOTS_MAX: usize = WORD * WORD * WORD;
+
+/// A set of numbers below a bound.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bits {
+    /// One bit for each slot.
+    ground: Vec<u64>,
+    /// One bit for each word of the ground that is not empty.
+    middle: Vec<u64>,
+    /// One bit for each word of the middle that is not empty.
+    top: u64,
+}
+
+impl Bits {
+    /// Empty, for so many slots.
+    pub(super) fn reset(&mut self, slots: usize) {
+        debug_assert!(slots <= SLOTS_MAX);
+        self.ground.clear();
+        self.ground.resize(slots.div_ceil(WORD), 0);
+        self.middle.clear();
+        self.middle.resize(slots.div_ceil(WORD * WORD), 0);
+        self.top = 0;
+    }
+
+    pub(super) fn insert(&mut self, slot: usize) {
+        self.ground[slot / WORD] |= 1 << (slot % WORD);
+        self.middle[slot / WORD / WORD] |= 1 << (slot / WORD % WORD);
+        self.top |= 1 << (slot / WORD / WORD);
+    }
+
+    pub(super) fn remove(&mut self, slot: usize) {
+        let word = slot / WORD;
+        self.ground[word] &= !(1 << (slot % WORD));
+        if self.ground[word] == 0 {
+            self.middle[word / WORD] &= !(1 << (word % WORD));
+            if self.middle[word / WORD] == 0 {
+                self.top &= !(1 << (word / WORD));
+            }
+        }
+    }
+
+    /// The highest slot of the set below `bound`.
+    pub(super) fn below(&self, bound: usize) -> Option<usize> {
+        let (word, bit) = (bound / WORD, bound % WORD);
+        if let Some(ground) = self.ground.get(word)
+            && let Some(found) = highest(ground & low(bit))
+        {
+            return Some(word * WORD + found);
+        }
+        let (group, bit) = (word / WORD, word % WORD);
+        if let Some(middle) = self.middle.get(group)
+            && let Some(found) = highest(middle & low(bit))
+        {
+            return self.last_of(group * WORD + found);
+        }
+        let found = highest(self.top & low(group.min(WORD)))?;
+        let word = found * WORD + highest(self.middle[found])?;
+        self.last_of(word)
+    }
+
+    /// The lowest slot of the set.
+    pub(super) fn first(&self) -> Option<usize> {
+        let group = lowest(self.top)?;
+        let word = group * WORD + lowest(self.middle[group])?;
+        Some(word * WORD + lowest(self.ground[word])?)
+    }
+
+    fn last_of(&self, word: usize) -> Option<usize> {
+        Some(word * WORD + highest(self.ground[word])?)
+    }
+}
+
+/// The lowest `count` bits.
+const fn low(count: usize) -> u64 {
+    if count >= WORD { u64::MAX } else { (1 << count) - 1 }
+}
+
+const fn highest(word: u64) -> Option<usize> {
+    if word == 0 {
+        None
+    } else {
+        Some(WORD - 1 - word.leading_zeros() as usize)
+    }
+}
+
+const fn lowest(word: u64) -> Option<usize> {
+    if word == 0 {
+        None
+    } else {
+        Some(word.trailing_zeros() as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn equals_an_ordered_set(
+            slots in 1usize..20_000,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..200),
+            asked in any::<prop::sample::Index>(),
+        ) {
+            let (mut bits, mut set) = (Bits::default(), BTreeSet::new());
+            bits.reset(slots);
+            for (slot, is_in) in changes {
+                let slot = slot.index(slots);
+                if is_in {
+                    bits.insert(slot);
+                    set.insert(slot);
+                } else {
+                    bits.remove(slot);
+                    set.remove(&slot);
+                }
+                let bound = asked.index(slots + 1);
+                prop_assert_eq!(bits.below(bound), set.range(..bound).next_back().copied());
+                prop_assert_eq!(bits.below(slots), set.last().copied());
+                prop_assert_eq!(bits.first(), set.first().copied());
+            }
+        }
+    }
+
+    #[test]
+    fn holds_as_many_as_its_top_floor_can() {
+        let mut bits = Bits::default();
+        bits.reset(SLOTS_MAX);
+        bits.insert(0);
+        bits.insert(SLOTS_MAX - 1);
+        assert_eq!(bits.below(SLOTS_MAX), Some(SLOTS_MAX - 1));
+        assert_eq!(bits.below(SLOTS_MAX - 1), Some(0));
+        assert_eq!(bits.below(0), None);
+    }
+}
