@@ -29,9 +29,13 @@ impl Bits {
     }
 
     pub(super) fn insert(&mut self, slot: usize) {
-        self.ground[slot / WORD] |= 1 << (slot % WORD);
-        self.middle[slot / WORD / WORD] |= 1 << (slot / WORD % WORD);
-        self.top |= 1 << (slot / WORD / WORD);
+        let word = slot / WORD;
+        let was_empty = self.ground[word] == 0;
+        self.ground[word] |= 1 << (slot % WORD);
+        if was_empty {
+            self.middle[word / WORD] |= 1 << (word % WORD);
+            self.top |= 1 << (word / WORD);
+        }
     }
 
     pub(super) fn remove(&mut self, slot: usize) {

@@ -6,12 +6,14 @@
 //! right: one that fits no tick makes a finer one. The window moves when the best price leaves it.
 
 mod bits;
+mod far;
 mod window;
 
 use crate::market_event::Level;
 use crate::order::Side;
 use crate::price::{Price, Quantity};
-use window::{Place, Window};
+use far::Far;
+use window::{Put, Window};
 
 /// Changes beyond the window after which it is looked at whether another window would hold more.
 const LOOK_AFTER: u32 = 4_096;
@@ -30,8 +32,8 @@ const LOOK_AFTER: u32 = 4_096;
 pub struct Ladder {
     side: Side,
     window: Window,
-    /// Levels beyond the window, the nearest last.
-    far: Vec<Level>,
+    /// Levels beyond the window.
+    far: Far,
     /// Where levels are put in order when the window moves; kept for its storage.
     scratch: Vec<Level>,
     levels_max: usize,
@@ -46,7 +48,7 @@ impl Ladder {
         Self {
             side,
             window: Window::default(),
-            far: Vec::new(),
+            far: Far::default(),
             scratch: Vec::new(),
             levels_max,
             horizon: None,
@@ -57,10 +59,8 @@ impl Ladder {
     /// The best level.
     #[must_use]
     pub fn best(&self) -> Option<Level> {
-        match self.window.best() {
-            Some((coordinate, quantity)) => Some(self.level(coordinate, quantity)),
-            None => self.far.last().copied(),
-        }
+        let best = self.window.best().or_else(|| self.far.best());
+        best.map(|level| self.level(level))
     }
 
     /// Levels.
@@ -77,11 +77,8 @@ impl Ladder {
 
     /// The levels, the best first.
     pub fn iter(&self) -> impl Iterator<Item = Level> + '_ {
-        let near = self
-            .window
-            .iter()
-            .map(|(coordinate, quantity)| self.level(coordinate, quantity));
-        near.chain(self.far.iter().rev().copied())
+        let levels = self.window.iter().chain(self.far.iter());
+        levels.map(|level| self.level(level))
     }
 
     /// The nearest price at which a level was forgotten: from there on levels may be missing. `None` while all are known.
@@ -132,108 +129,102 @@ impl Ladder {
 
     /// Sets the quantity of a price; zero removes it. Whether there was something to set or to remove: removing what is not
     /// there is normal.
+    #[inline]
     pub fn set(&mut self, level: Level) -> bool {
         let coordinate = coordinate(self.side, level.price);
-        match self.window.place(coordinate) {
-            Place::Inside(slot) => {
-                let is_known = self.window.put(slot, level.quantity.units());
-                if self.window.is_low() && !self.far.is_empty() {
-                    self.settle();
-                } else if self.len() > self.levels_max {
-                    self.forget_farthest();
-                }
-                is_known
-            }
-            Place::Beyond => self.set_far(level),
-            // No level is better than the window's best, and none fits between its ticks.
-            Place::Better | Place::Between if level.quantity.is_zero() => false,
-            Place::Better | Place::Between => {
-                self.gather(Some(level));
-                self.spread();
+        match self.window.put(coordinate, level.quantity.units()) {
+            Put::Known => true,
+            Put::Unknown => false,
+            Put::New => {
                 if self.len() > self.levels_max {
                     self.forget_farthest();
                 }
                 true
             }
-        }
-    }
-
-    fn level(&self, coordinate: i64, quantity: i64) -> Level {
-        Level {
-            price: Price::from_units(if self.side == Side::Buy {
-                coordinate
-            } else {
-                !coordinate
-            }),
-            quantity: Quantity::from_units(quantity),
-        }
-    }
-
-    /// Sets a level that lies beyond the window.
-    fn set_far(&mut self, level: Level) -> bool {
-        let side = self.side;
-        let nearness = coordinate(side, level.price);
-        let at = self
-            .far
-            .partition_point(|there| coordinate(side, there.price) < nearness);
-        let is_there = self.far.get(at).is_some_and(|there| there.price == level.price);
-        match (is_there, level.quantity.is_zero()) {
-            (true, true) => {
-                self.far.remove(at);
-            }
-            (true, false) => self.far[at].quantity = level.quantity,
-            (false, true) => return false,
-            (false, false) => {
-                self.far.insert(at, level);
-                if self.len() > self.levels_max {
-                    self.forget_farthest();
+            Put::BestRemoved => {
+                if self.window.is_low() {
+                    self.raise();
                 }
+                true
             }
+            Put::Outside => self.set_outside(level, coordinate),
         }
-        self.far_changes += 1;
-        if self.far_changes >= LOOK_AFTER {
-            self.settle();
+    }
+
+    /// Sets a level that is no slot of the window.
+    #[inline(never)]
+    fn set_outside(&mut self, level: Level, coordinate: i64) -> bool {
+        if self.window.is_beyond(coordinate) {
+            return self.set_far(coordinate, level.quantity.units());
+        }
+        // No level is better than the window's best, and none fits between its ticks.
+        if level.quantity.is_zero() {
+            return false;
+        }
+        self.gather(Some(level));
+        self.spread();
+        if self.len() > self.levels_max {
+            self.forget_farthest();
         }
         true
     }
 
+    /// The best is low in the window: what is behind it may lie beyond.
+    #[cold]
+    fn raise(&mut self) {
+        if self.far.len() > 0 {
+            self.gather(None);
+            self.spread();
+        }
+    }
+
+    fn level(&self, (coordinate, quantity): (i64, i64)) -> Level {
+        level(self.side, coordinate, quantity)
+    }
+
+    /// Sets a level that lies beyond the window.
+    fn set_far(&mut self, coordinate: i64, quantity: i64) -> bool {
+        let before = self.far.set(coordinate, quantity);
+        if before == 0 && quantity == 0 {
+            return false;
+        }
+        if before == 0 && self.len() > self.levels_max {
+            self.forget_farthest();
+        }
+        self.far_changes += 1;
+        if self.far_changes >= LOOK_AFTER {
+            self.gather(None);
+            self.spread();
+        }
+        true
+    }
+
+    #[cold]
     fn forget_farthest(&mut self) {
-        let forgotten = if self.far.is_empty() {
-            self.window
-                .take_farthest()
-                .map(|coordinate| self.level(coordinate, 0).price)
-        } else {
-            Some(self.far.remove(0).price)
-        };
-        let nearness = |price: Price| coordinate(self.side, price);
+        let farthest = self.far.take_farthest().or_else(|| self.window.take_farthest());
+        let forgotten = farthest.map(|coordinate| self.level((coordinate, 0)).price);
+        let nearness = |price: &Price| coordinate(self.side, *price);
         self.horizon = [self.horizon, forgotten]
             .into_iter()
             .flatten()
-            .max_by_key(|price| nearness(*price));
-    }
-
-    /// Puts the window where it holds most.
-    fn settle(&mut self) {
-        self.gather(None);
-        self.spread();
+            .max_by_key(nearness);
     }
 
     /// Takes all levels out, and one more, the nearest last.
     fn gather(&mut self, more: Option<Level>) {
         let side = self.side;
-        self.scratch.clear();
-        self.scratch.append(&mut self.far);
-        let near = self.scratch.len();
-        let Self { window, scratch, .. } = self;
-        scratch.extend(window.iter().map(|(coordinate, quantity)| Level {
-            price: Price::from_units(if side == Side::Buy {
-                coordinate
-            } else {
-                !coordinate
-            }),
-            quantity: Quantity::from_units(quantity),
-        }));
-        scratch[near..].reverse();
+        let Self {
+            window, far, scratch, ..
+        } = self;
+        scratch.clear();
+        scratch.extend(
+            window
+                .iter()
+                .chain(far.iter())
+                .map(|(at, quantity)| level(side, at, quantity)),
+        );
+        scratch.reverse();
+        far.clear();
         if let Some(level) = more {
             let nearness = coordinate(side, level.price);
             let at = scratch.partition_point(|there| coordinate(side, there.price) < nearness);
@@ -248,20 +239,20 @@ impl Ladder {
         let coordinates = self.scratch.iter().map(|level| coordinate(side, level.price));
         self.window.begin(&coordinates);
         let window = &self.window;
-        let is_beyond = |level: &Level| matches!(window.place(coordinate(side, level.price)), Place::Beyond);
-        let beyond = self.scratch.partition_point(is_beyond);
-        self.far.extend_from_slice(&self.scratch[..beyond]);
-        for level in &self.scratch[beyond..] {
-            match self.window.place(coordinate(side, level.price)) {
-                Place::Inside(slot) => {
-                    self.window.put(slot, level.quantity.units());
-                }
-                // The tick divides every difference, and the window reaches to the best.
-                Place::Beyond | Place::Better | Place::Between => {
-                    debug_assert!(false, "a level fits nowhere");
-                    self.far.push(*level);
-                }
-            }
+        let beyond = self
+            .scratch
+            .partition_point(|level| window.is_beyond(coordinate(side, level.price)));
+        let (far, near) = self.scratch.split_at(beyond);
+        self.far.fill(
+            far.iter()
+                .map(|level| (coordinate(side, level.price), level.quantity.units())),
+        );
+        for level in near {
+            let put = self
+                .window
+                .put(coordinate(side, level.price), level.quantity.units());
+            // The tick divides every difference, and the window reaches to the best.
+            debug_assert_eq!(put, Put::New, "a level fits nowhere");
         }
     }
 }
@@ -271,6 +262,16 @@ const fn coordinate(side: Side, price: Price) -> i64 {
     match side {
         Side::Buy => price.units(),
         Side::Sell => !price.units(),
+    }
+}
+
+const fn level(side: Side, coordinate: i64, quantity: i64) -> Level {
+    Level {
+        price: Price::from_units(match side {
+            Side::Buy => coordinate,
+            Side::Sell => !coordinate,
+        }),
+        quantity: Quantity::from_units(quantity),
     }
 }
 

@@ -5,20 +5,25 @@ use super::bits::Bits;
 /// Least and most slots. The largest window takes half a megabyte.
 const SLOTS: (usize, usize) = (1 << 10, 1 << 16);
 
+/// Farthest from its base that a window reaches: as far as the reciprocal is exact.
+const REACH_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// Of the levels, the share that a window should hold: all but one in so many.
 const LEFT_OUT: usize = 16;
 
-/// Where a coordinate is to the window.
+/// What setting a level did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In it, on a tick.
-    Inside(usize),
-    /// Farther than it.
-    Beyond,
-    /// Nearer than it.
-    Better,
-    /// In it, between two ticks.
-    Between,
+pub(super) enum Put {
+    /// A level that was there has another quantity, or is gone.
+    Known,
+    /// A level that was not there was to be removed.
+    Unknown,
+    /// There is one more level.
+    New,
+    /// The best level is gone.
+    BestRemoved,
+    /// Nothing: it is no slot of the window.
+    Outside,
 }
 
 /// Quantities by tick; zero is no level.
@@ -31,9 +36,10 @@ pub(super) struct Window {
     tick: u64,
     /// The greatest distance from the base that still is in the window.
     reach: u64,
-    /// 2^64 divided by `tick`, rounded up.
+    /// 2^63 divided by `tick`, rounded up.
     reciprocal: u64,
-    best: Option<usize>,
+    /// One above the best slot; zero where there is none.
+    top: usize,
     len: usize,
 }
 
@@ -48,8 +54,8 @@ impl Default for Window {
             base: i64::MIN,
             tick: 1,
             reach: 0,
-            reciprocal: 0,
-            best: None,
+            reciprocal: 1 << 63,
+            top: 0,
             len: 0,
         }
     }
@@ -61,13 +67,13 @@ impl Window {
     }
 
     pub(super) fn best(&self) -> Option<(i64, i64)> {
-        self.best
-            .map(|slot| (self.coordinate(slot), self.quantities[slot]))
+        let slot = self.top.checked_sub(1)?;
+        Some((self.coordinate(slot), self.quantities[slot]))
     }
 
     /// Coordinates and quantities, the nearest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let mut next = self.best;
+        let mut next = self.top.checked_sub(1);
         std::iter::from_fn(move || {
             let slot = next?;
             next = self.bits.below(slot);
@@ -77,72 +83,73 @@ impl Window {
 
     /// Whether the best is so far down that much of what changes lies beyond.
     pub(super) fn is_low(&self) -> bool {
-        self.best.is_none_or(|best| best < self.quantities.len() / 8)
+        self.top <= self.quantities.len() / 8
     }
 
-    /// Where a coordinate is.
+    /// Whether a coordinate is farther than the window.
+    pub(super) const fn is_beyond(&self, coordinate: i64) -> bool {
+        coordinate < self.base
+    }
+
+    /// Sets a level; zero removes.
     #[inline]
-    pub(super) fn place(&self, coordinate: i64) -> Place {
-        if coordinate < self.base {
-            return Place::Beyond;
-        }
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a slot is below the reach divided by the tick"
+    )]
+    pub(super) fn put(&mut self, coordinate: i64, quantity: i64) -> Put {
         let offset = coordinate.wrapping_sub(self.base).cast_unsigned();
-        if offset > self.reach {
-            return Place::Better;
+        if self.is_beyond(coordinate) || offset > self.reach {
+            return Put::Outside;
         }
-        // Rounded up, the reciprocal is off by less than one in 2^64: a multiple of the tick, which is below 2^63, comes
+        // Rounded up, the reciprocal is off by less than one in 2^63: a multiple of the tick, which is below 2^63, comes
         // out exactly, and nothing else comes out as a multiple.
-        let product = u128::from(offset) * u128::from(self.reciprocal);
-        let slot = if self.tick == 1 {
-            offset
-        } else {
-            u64::try_from(product >> 64).unwrap_or(0)
-        };
-        if slot * self.tick == offset {
-            Place::Inside(usize::try_from(slot).unwrap_or(0))
-        } else {
-            Place::Between
+        let slot = ((u128::from(offset) * u128::from(self.reciprocal)) >> 63) as u64;
+        if slot * self.tick != offset {
+            return Put::Outside;
         }
+        self.set(slot as usize, quantity)
     }
 
-    /// Sets a slot; whether there was something to set or to remove.
     #[inline]
-    pub(super) fn put(&mut self, slot: usize, quantity: i64) -> bool {
+    fn set(&mut self, slot: usize, quantity: i64) -> Put {
         let before = std::mem::replace(&mut self.quantities[slot], quantity);
-        if quantity == 0 {
-            if before == 0 {
-                return false;
+        match (before == 0, quantity == 0) {
+            (false, false) => Put::Known,
+            (true, true) => Put::Unknown,
+            (true, false) => {
+                self.len += 1;
+                self.bits.insert(slot);
+                self.top = self.top.max(slot + 1);
+                Put::New
             }
-            self.len -= 1;
-            self.bits.remove(slot);
-            if self.best == Some(slot) {
-                self.best = self.bits.below(slot);
-            }
-        } else if before == 0 {
-            self.len += 1;
-            self.bits.insert(slot);
-            if self.best.is_none_or(|best| best < slot) {
-                self.best = Some(slot);
+            (false, true) => {
+                self.len -= 1;
+                self.bits.remove(slot);
+                if self.top != slot + 1 {
+                    return Put::Known;
+                }
+                self.top = self.bits.below(slot).map_or(0, |best| best + 1);
+                Put::BestRemoved
             }
         }
-        true
     }
 
     /// Removes the farthest level; its coordinate.
     pub(super) fn take_farthest(&mut self) -> Option<i64> {
         let slot = self.bits.first()?;
-        self.put(slot, 0);
+        self.set(slot, 0);
         Some(self.coordinate(slot))
     }
 
     pub(super) fn clear(&mut self) {
-        let mut next = self.best;
+        let mut next = self.top.checked_sub(1);
         while let Some(slot) = next {
             self.quantities[slot] = 0;
             self.bits.remove(slot);
             next = self.bits.below(slot);
         }
-        self.best = None;
+        self.top = 0;
         self.len = 0;
     }
 
@@ -166,15 +173,18 @@ impl Window {
         let slots = usize::try_from(wanted.saturating_mul(2)).unwrap_or(usize::MAX);
         let slots = slots.clamp(SLOTS.0, SLOTS.1).next_power_of_two();
         // At the end of the range of prices there may be less room.
-        let below = (slots as u64 / 4 * 3).min(best.abs_diff(i64::MIN) / tick);
+        let below = (slots as u64 / 4 * 3).min(best.abs_diff(i64::MIN).min(REACH_MAX) / tick);
         self.quantities.clear();
         self.quantities.resize(slots, 0);
         self.bits.reset(slots);
         self.base = best.wrapping_sub_unsigned(below * tick);
         self.tick = tick;
-        self.reach = tick.saturating_mul(slots as u64 - 1).saturating_add(tick - 1);
-        self.reciprocal = (u64::MAX / tick).wrapping_add(1);
-        self.best = None;
+        self.reach = tick
+            .saturating_mul(slots as u64 - 1)
+            .saturating_add(tick - 1)
+            .min(REACH_MAX);
+        self.reciprocal = (1_u64 << 63).div_ceil(tick);
+        self.top = 0;
         self.len = 0;
     }
 
