@@ -186,6 +186,11 @@ impl MarketData {
                 market.sequencer.on_diff(&diff(&depth), emit);
             }
             StreamMessageBody::Trade(trade) => market.on_trade(instrument, &trade, statistics, emit),
+            StreamMessageBody::Trades { trades, .. } => {
+                for trade in trades {
+                    market.on_trade(instrument, trade, statistics, emit);
+                }
+            }
             StreamMessageBody::EmptyTrade { trade_id, .. } => {
                 market.is_next_trade(trade_id, statistics);
             }
@@ -375,7 +380,9 @@ fn counted(body: &StreamMessageBody<'_>, statistics: &mut MarketStatistics) -> O
     let (count, symbol) = match body {
         StreamMessageBody::Depth(depth) => (&mut statistics.depth_updates, Some(depth.symbol)),
         StreamMessageBody::Trade(trade) => (&mut statistics.trade_messages, Some(trade.symbol)),
-        StreamMessageBody::EmptyTrade { symbol, .. } => (&mut statistics.trade_messages, Some(*symbol)),
+        StreamMessageBody::Trades { symbol, .. } | StreamMessageBody::EmptyTrade { symbol, .. } => {
+            (&mut statistics.trade_messages, Some(*symbol))
+        }
         StreamMessageBody::Ticker(ticker) => (&mut statistics.tickers, Some(ticker.symbol)),
         StreamMessageBody::ServerShutdown => (&mut statistics.shutdowns, None),
         StreamMessageBody::Other => (&mut statistics.unused, None),
@@ -388,11 +395,15 @@ fn not_after(latest: Timestamp, body: StreamMessageBody<'_>) -> Result<StreamMes
     let ts_event = match &body {
         StreamMessageBody::Depth(depth) => depth.ts_event,
         StreamMessageBody::Trade(trade) => trade.ts_event,
+        StreamMessageBody::Trades {
+            trades: [.., last], ..
+        } => last.ts_event,
         StreamMessageBody::Ticker(TickerMessage {
             ts_event: Some(ts_event),
             ..
         }) => *ts_event,
         StreamMessageBody::Ticker(_)
+        | StreamMessageBody::Trades { .. }
         | StreamMessageBody::EmptyTrade { .. }
         | StreamMessageBody::ServerShutdown
         | StreamMessageBody::Other => return Ok(body),

@@ -3,11 +3,13 @@
 //! Two readers of the same messages. `scan` verifies the literal skeleton the venue sends and reads the
 //! fields in between; it never allocates in steady state. Whatever deviates by one byte (another field
 //! order, white space, an escape, a new field) goes to `slow`, which is `serde_json` over borrowed text,
-//! and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree.
+//! and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree. Messages of the spot
+//! market in the venue's binary form are read by `sbe`.
 
 mod account;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod oracle;
+mod sbe;
 pub(crate) mod scan;
 mod slow;
 
@@ -106,6 +108,13 @@ pub enum StreamMessageBody<'a> {
     Depth(DepthMessage<'a>),
     /// A trade.
     Trade(TradeMessage),
+    /// Trades of one symbol that came together (binary form only).
+    Trades {
+        /// What traded.
+        symbol: Symbol,
+        /// In the order of their numbers.
+        trades: &'a [TradeMessage],
+    },
     /// A number of the tape under which nothing traded: price and quantity are zero (futures, `X` other than `MARKET`).
     EmptyTrade {
         /// On whose tape.
@@ -127,6 +136,7 @@ pub struct Parser {
     dialect: Dialect,
     bids: Vec<Level>,
     asks: Vec<Level>,
+    trades: Vec<TradeMessage>,
     scanned: u64,
     fallbacks: u64,
 }
@@ -153,11 +163,21 @@ impl Parser {
         (self.scanned, self.fallbacks)
     }
 
-    /// Reads one message of a market stream: raw, or in the envelope of a combined stream.
+    /// Reads one message of a market stream: raw, in the envelope of a combined stream, or binary.
     ///
     /// # Errors
     /// [`ParseError`] when it is not a message of the venue; nothing panics, whatever the bytes.
     pub fn stream_message(&mut self, frame: &[u8]) -> Result<StreamMessageBody<'_>, ParseError> {
+        if self.dialect == Dialect::Spot && sbe::is_binary(frame) {
+            let mut out = sbe::Out {
+                bids: &mut self.bids,
+                asks: &mut self.asks,
+                trades: &mut self.trades,
+            };
+            let head = sbe::stream_message(frame, &mut out)?;
+            self.scanned += 1;
+            return Ok(self.with_levels(head));
+        }
         let scanned = scan::stream_message(self.dialect, frame, &mut self.bids, &mut self.asks);
         let head = if let Some(head) = scanned {
             self.scanned += 1;
@@ -214,6 +234,10 @@ impl Parser {
                 asks: &self.asks,
             }),
             Head::Trade(trade) => StreamMessageBody::Trade(trade),
+            Head::Trades { symbol } => StreamMessageBody::Trades {
+                symbol,
+                trades: &self.trades,
+            },
             Head::EmptyTrade { symbol, trade_id } => StreamMessageBody::EmptyTrade { symbol, trade_id },
             Head::Ticker(ticker) => StreamMessageBody::Ticker(ticker),
             Head::ServerShutdown => StreamMessageBody::ServerShutdown,
@@ -237,7 +261,14 @@ struct DepthHead {
 enum Head {
     Depth(DepthHead),
     Trade(TradeMessage),
-    EmptyTrade { symbol: Symbol, trade_id: TradeId },
+    /// The trades lie in the buffer.
+    Trades {
+        symbol: Symbol,
+    },
+    EmptyTrade {
+        symbol: Symbol,
+        trade_id: TradeId,
+    },
     Ticker(TickerMessage),
     ServerShutdown,
     Other,
