@@ -142,6 +142,8 @@ def _recorded(target: str) -> Iterator[bytes]:
         yield from _beginnings()
     if folder := ENTRIES.get(target):
         yield from _entries(folder)
+    if target == "kraken_stream":
+        yield from _kraken()
     if target != "binance_stream":
         return
     for path in sorted(RECORDINGS.glob("ws_binance_*/*.gz")):
@@ -159,6 +161,16 @@ def _entries(folder: str) -> Iterator[bytes]:
         short = [message for message in data if len(message) <= INPUT_BYTES_MAX]
         yield from short[: 2 * SKIP_TO]
         yield from short[2 * SKIP_TO :: SKIP_TO]
+
+
+def _kraken() -> Iterator[bytes]:
+    """Messages of both versions: behind the second they came in, and in the lines of a capture."""
+    for path in sorted(RECORDINGS.glob("ws_kraken_v1_*/*.gz")):
+        with gzip.open(path, "rb") as lines:
+            messages = (match[1] for line in lines if (match := re.match(rb"[0-9.]+: (.+)", line)))
+            yield from (message for message in itertools.islice(messages, 0, SEEDS_MAX * SKIP_TO, SKIP_TO))
+    for path in sorted(RECORDINGS.glob("ws_kraken_v2_*/*.ndjson")):
+        yield from (match[1] for match in re.finditer(rb'"frame":\s*(\{.+\})\}', path.read_bytes()))
 
 
 def _beginnings() -> Iterator[bytes]:

@@ -18,10 +18,10 @@ pub fn instrument(id: u16, symbol: &str) -> Instrument {
 /// The same at a venue whose symbols name base and quote, such as `BTC-USD`.
 ///
 /// # Panics
-/// For a symbol without a hyphen.
+/// For a symbol without a hyphen or a slash.
 #[must_use]
 pub fn product(venue: Venue, id: u16, symbol: &str) -> Instrument {
-    let (base, quote) = symbol.split_once('-').expect("base and quote");
+    let (base, quote) = symbol.split_once(['-', '/']).expect("base and quote");
     of(venue, id, symbol, [base, quote])
 }
 
