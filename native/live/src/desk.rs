@@ -13,7 +13,8 @@ use engine::limits::OPEN_ORDERS_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
-use venues::binance::{Gateway, RestClient, UnknownOrder};
+use venues::UnknownOrder;
+use venues::binance::{Gateway, RestClient};
 use venues::retry::Jitter;
 use venues::{Instruments, LastLook};
 

@@ -12,7 +12,8 @@ use engine::risk::Approved;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use venues::Instruments;
-use venues::binance::{NEW_ORDER_BYTES_MAX, OrderEncoder, UnknownOrder};
+use venues::UnknownOrder;
+use venues::binance::{NEW_ORDER_BYTES_MAX, OrderEncoder};
 use venues::clock::{Clock, ServerClock};
 
 use crate::desk::Errand;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use domain::{MarketEvent, Nanos, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus};
 use engine::EventBody;
 use tracing::{info, warn};
-use venues::binance::{AccountData, AccountEvent, MarketData, SnapshotRequester};
+use venues::AccountEvent;
+use venues::binance::{AccountData, MarketData, SnapshotRequester};
 use venues::clock::{Clock, ServerClock};
 use venues::{Instruments, StreamMessage, StreamMessageKind, VenueHealth};
 

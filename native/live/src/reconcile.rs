@@ -1,8 +1,9 @@
 //! What the venue says of our account, against what we believe.
 
 use domain::{Balance, CancelRequest, Instrument, OrderReport, Quantity, Timestamp};
-use venues::binance::{Gateway, OrderView, UnknownOrder};
+use venues::binance::Gateway;
 use venues::{Instruments, VenueError};
+use venues::{OrderView, UnknownOrder};
 
 /// An order that the engine believes the venue has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

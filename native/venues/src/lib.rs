@@ -30,6 +30,7 @@ pub mod sample;
 mod secret;
 pub mod sequencer;
 mod tls;
+mod trading;
 pub mod websocket;
 
 pub use error::{EncodeError, ParseError, VenueError};
@@ -39,4 +40,8 @@ pub use last_look::LastLook;
 pub use market::{MarketProtocol, WireStatistics};
 pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
+pub use trading::{
+    AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, EmitAccount, EncodeOrders, Gateway,
+    NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
+};
 pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

@@ -17,12 +17,11 @@ use support::{API_KEY, API_SECRET, Inbox, post, queue};
 use tokio::time::timeout;
 use venue_server::{ApiKey, Server, ServerConfig};
 use venues::binance::{
-    AccountData, AccountEvent, AccountFeed, Endpoints, Gateway, MarketData, MarketFeed, RestClient, Settings,
-    UnknownOrder,
+    AccountData, AccountFeed, Endpoints, Gateway, MarketData, MarketFeed, RestClient, Settings,
 };
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
-use venues::{Instruments, StreamMessage};
+use venues::{AccountEvent, Instruments, StreamMessage, UnknownOrder};
 
 const BTC: InstrumentId = InstrumentId(0);
 const BAR: Nanos = Nanos::from_secs(60);

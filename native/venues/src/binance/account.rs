@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use domain::{
-    Balance, ClientOrderId, Currency, Fill, InstrumentId, Liquidity, Money, OrderReport, OrderReportKind,
-    OrderStatus, Price, Quantity, RejectReason, Timestamp, VenueOrderId,
+    ClientOrderId, Currency, Fill, Liquidity, Money, OrderReport, OrderReportKind, OrderStatus, Price,
+    Quantity, RejectReason,
 };
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -20,51 +20,10 @@ use super::rest::RestClient;
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
+use crate::trading::{AccountEvent, AccountStatistics, EmitAccount};
 use crate::websocket::{
     Connection, ConnectionStatistics, FrameSink, Judgement, Protocol, StreamMessage, StreamMessageKind,
 };
-
-/// What the account's stream tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountEvent {
-    /// Subscribed. Reconcile: what happened while it was down is not repeated.
-    Up,
-    /// Not subscribed: no new orders.
-    Down,
-    /// Something happened to one of our orders.
-    Order(OrderReport),
-    /// Something happened to an order on our account that is not ours.
-    ForeignOrder {
-        /// What it trades.
-        instrument: InstrumentId,
-        /// The venue's number of it.
-        venue_order_id: VenueOrderId,
-        /// What traded, when it did: our position changed all the same.
-        fill: Option<Fill>,
-        /// Venue time.
-        ts_event: Timestamp,
-    },
-    /// A balance after a change.
-    Balance {
-        /// Venue time.
-        ts_event: Timestamp,
-        /// The balance.
-        balance: Balance,
-    },
-}
-
-/// What the account's stream has brought, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AccountStatistics {
-    /// Messages taken in.
-    pub messages: u64,
-    /// Those that could not be read.
-    pub malformed: u64,
-    /// Events for symbols that are not in the table.
-    pub unknown_symbols: u64,
-    /// Messages of kinds we do not use.
-    pub unused: u64,
-}
 
 /// Reads the account's stream, without I/O.
 #[derive(Debug)]
@@ -74,9 +33,6 @@ pub struct AccountData {
     is_up: bool,
     statistics: AccountStatistics,
 }
-
-/// Where account events go.
-pub type EmitAccount<'e> = dyn FnMut(AccountEvent) + 'e;
 
 impl AccountData {
     /// For these instruments, not yet subscribed.

@@ -12,7 +12,7 @@ use domain::{
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use super::orders::{self, AccountTrade, Exchanged, OrderView, Submitted};
+use super::orders::{self, Exchanged, Submitted};
 use super::rest::{Call, RestClient, malformed};
 use super::sign::{NEW_ORDER_BYTES_MAX, OrderEncoder};
 use crate::error::VenueError;
@@ -21,6 +21,7 @@ use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{Answer, FIRST_PAUSE, LONGEST_PAUSE, Margins, Resolution, Source, Step};
 use crate::retry::Backoff;
+use crate::trading::{AccountTrade, OrderView, UnknownOrder};
 
 /// Most trades in one answer.
 const TRADES_PER_ANSWER: usize = 1_000;
@@ -71,26 +72,6 @@ const fn call(
         path,
         weight,
         urgency,
-    }
-}
-
-/// An order whose answer never came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownOrder {
-    /// Which order.
-    pub client_order_id: ClientOrderId,
-    /// Its instrument.
-    pub instrument: InstrumentId,
-    /// Service time at which it was signed and sent.
-    pub sent: Timestamp,
-}
-
-impl UnknownOrder {
-    const fn named(&self) -> CancelRequest {
-        CancelRequest {
-            client_order_id: self.client_order_id,
-            instrument: self.instrument,
-        }
     }
 }
 

@@ -15,11 +15,10 @@ pub mod rules;
 mod settings;
 mod sign;
 
-pub use account::{AccountData, AccountEvent, AccountFeed, AccountStatistics, EmitAccount};
-pub use gateway::{Gateway, UnknownOrder};
+pub use account::{AccountData, AccountFeed};
+pub use gateway::Gateway;
 pub use market_data::{FuturesMarketData, MarketData, MarketStatistics};
 pub use market_feed::{MarketFeed, SnapshotRequester};
-pub use orders::{AccountTrade, OrderView};
 pub use rest::{BARS_MAX, BODY_BYTES_MAX, RestClient};
 pub use settings::{Credentials, Endpoints, RECV_WINDOW_MAX, SelfTradePrevention, Settings};
 pub use sign::{NEW_ORDER_BYTES_MAX, OrderEncoder, Signer};
