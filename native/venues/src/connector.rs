@@ -15,7 +15,7 @@ use crate::retry::Jitter;
 use crate::tls::TrustedRoots;
 use crate::trading::{AccountProtocol, Gateway, Reference};
 use crate::websocket::FrameSink;
-use crate::{binance, resolution};
+use crate::{binance, kraken, resolution};
 
 /// Where the venue's doors are. Clear text (`http`, `ws`) is for this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,17 +126,22 @@ pub fn connect(
             let keys = binance::Credentials::new(api_key, secret);
             Ok(Box::new(binance::Session::new(settings, keys, clock)?))
         }
-        (Venue::Coinbase | Venue::Kraken, _) => Err(VenueError::Setting {
+        (Venue::Kraken, Credentials::Kraken { api_key, secret }) => {
+            let keys = kraken::Credentials::new(api_key, secret);
+            Ok(Box::new(kraken::Session::new(settings, &keys, clock)?))
+        }
+        (Venue::Coinbase, _) => Err(VenueError::Setting {
             setting: "venue.name",
             problem: format!(
-                "{venue}: orders are not sent there yet; allowed are {}",
-                Venue::Binance
+                "{venue}: orders are not sent there yet; allowed are {} and {}",
+                Venue::Binance,
+                Venue::Kraken
             ),
         }),
         (Venue::BinanceUsdm | Venue::IndependentReserve, _) => Err(VenueError::Setting {
             setting: "venue.name",
             problem: format!("{venue}: only its market data is read"),
         }),
-        (Venue::Binance, other) => Err(other.are_of_another_venue(venue)),
+        (Venue::Binance | Venue::Kraken, other) => Err(other.are_of_another_venue(venue)),
     }
 }
