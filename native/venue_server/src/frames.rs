@@ -97,24 +97,32 @@ pub(crate) fn truncated(text: &str) -> Utf8Bytes {
     Utf8Bytes::from(text[..text.floor_char_boundary(text.len() / 2)].to_owned())
 }
 
-/// A text in which the last digit of its last number with a decimal point is another; the text itself where it has none.
+/// A text in which the first number with a decimal point is another; the text itself where it has none.
 pub(crate) fn corrupted(text: &str) -> Utf8Bytes {
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let point = (1..bytes.len())
-        .rev()
-        .find(|&at| bytes[at] == b'.' && is_digit(at - 1) && is_digit(at + 1));
-    let Some(point) = point else {
-        return Utf8Bytes::from(text.to_owned());
+    let begins_value = |at: usize| match bytes[at] {
+        b'"' | b'[' | b',' => true,
+        // Not the colons of a time.
+        b':' => at > 0 && bytes[at - 1] == b'"',
+        _ => false,
     };
     // The digit before the point: it matters whatever the number's precision.
-    let other = if bytes[point - 1] == b'9' {
-        '8'
-    } else {
-        char::from(bytes[point - 1] + 1)
-    };
+    let digit = (2..bytes.len())
+        .filter(|&at| bytes[at] == b'.')
+        .find_map(|point| {
+            let begin = (0..point).rev().find(|&at| !is_digit(at))?;
+            (begin + 1 < point && is_digit(point + 1) && begins_value(begin)).then_some(point - 1)
+        });
     let mut changed = text.to_owned();
-    changed.replace_range(point - 1..point, other.encode_utf8(&mut [0; 4]));
+    if let Some(at) = digit {
+        let other = if bytes[at] == b'9' {
+            '8'
+        } else {
+            char::from(bytes[at] + 1)
+        };
+        changed.replace_range(at..=at, other.encode_utf8(&mut [0; 4]));
+    }
     Utf8Bytes::from(changed)
 }
 
@@ -139,10 +147,8 @@ mod tests {
 
     #[test]
     fn a_corrupt_message_is_json_that_says_something_else() {
-        assert_eq!(
-            corrupted(r#"{"p":"61.5","q":0.50}"#).as_str(),
-            r#"{"p":"61.5","q":1.50}"#
-        );
+        let timed = r#"{"t":"21:05:48.2Z","p":"61.5","q":0.50}"#;
+        assert_eq!(corrupted(timed).as_str(), timed.replace("61.5", "62.5"));
         assert_eq!(corrupted(r#"{"p":9.5}"#).as_str(), r#"{"p":8.5}"#);
         assert_eq!(corrupted("{}").as_str(), "{}");
         assert_eq!(truncated(r#"{"u":2}"#).as_str(), r#"{"u"#);

@@ -7,6 +7,10 @@ use domain::{Bar, Price, Quantity, Side, Timestamp, Trade};
 /// Public trades kept.
 pub(crate) const TRADES_KEPT: usize = 1_000;
 
+const DAY_NANOS: i64 = 86_400_000_000_000;
+/// Bars of a second that a day holds.
+const BARS_A_DAY_MAX: usize = 86_400;
+
 /// What traded in a bar, beside its prices.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
@@ -162,6 +166,40 @@ impl History {
             trades: tally.trades,
             taker_base: Quantity::from_units(tally.taker_base),
             taker_value: tally.taker_value,
+        }
+    }
+}
+
+/// What traded in the last 24 hours, by the bars that began in them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Day {
+    pub(crate) open: Price,
+    pub(crate) high: Price,
+    pub(crate) low: Price,
+    pub(crate) volume: Quantity,
+    pub(crate) vwap: Price,
+    pub(crate) trades: u64,
+}
+
+impl Day {
+    pub(crate) fn of(history: &History, now: Timestamp) -> Self {
+        let start = Timestamp::from_nanos(now.nanos() - DAY_NANOS);
+        let bars = history.bars(now, Some(start), None, BARS_A_DAY_MAX);
+        let last = history.last_price();
+        let (mut volume, mut value, mut trades) = (0i128, 0i128, 0);
+        for shown in &bars {
+            volume += i128::from(shown.bar.volume.units());
+            value += shown.value;
+            trades += shown.trades;
+        }
+        let vwap = i64::try_from(value / volume.max(1)).unwrap_or(i64::MAX);
+        Self {
+            open: bars.first().map_or(last, |shown| shown.bar.open),
+            high: bars.iter().map(|shown| shown.bar.high).max().unwrap_or(last),
+            low: bars.iter().map(|shown| shown.bar.low).min().unwrap_or(last),
+            volume: Quantity::from_units(i64::try_from(volume).unwrap_or(i64::MAX)),
+            vwap: Price::from_units(vwap),
+            trades,
         }
     }
 }

@@ -157,13 +157,10 @@ impl Hub {
     }
 
     /// Sends an answer to one connection: no fault meets it.
-    pub(crate) fn send(&mut self, id: ConnectionId, text: String) {
+    pub(crate) fn send(&mut self, id: ConnectionId, text: impl Into<Utf8Bytes>) {
+        let text = text.into();
         self.connections.retain(|connection| {
-            connection.id != id
-                || connection
-                    .sender
-                    .try_send(Queued::text(text.as_str().into()))
-                    .is_ok()
+            connection.id != id || connection.sender.try_send(Queued::text(text.clone())).is_ok()
         });
     }
 
@@ -202,11 +199,14 @@ impl Hub {
         self.wrong_checksums = count;
     }
 
-    /// Whether the checksum of the message that is being written is to be wrong.
-    pub(crate) fn take_wrong_checksum(&mut self) -> bool {
-        let wrong = self.wrong_checksums > 0;
-        self.wrong_checksums -= u32::from(wrong);
-        wrong
+    /// Whether the next checksum is to be wrong.
+    pub(crate) fn spoils_checksum(&self) -> bool {
+        self.wrong_checksums > 0
+    }
+
+    /// A wrong checksum was written.
+    pub(crate) fn checksum_was_spoiled(&mut self) {
+        self.wrong_checksums = self.wrong_checksums.saturating_sub(1);
     }
 }
 
@@ -255,7 +255,7 @@ mod tests {
     fn faults_meet_the_messages_they_name() {
         let mut hub = Hub::default();
         let (_, mut receiver) = hub.connect(session()).unwrap();
-        let mut fault = |hub: &mut Hub, fault| assert!(hub.faults.add(Class::Book, fault, Duration::ZERO, 1));
+        let fault = |hub: &mut Hub, fault| assert!(hub.faults.add(Class::Book, fault, Duration::ZERO, 1));
         fault(&mut hub, FrameFault::Drop);
         fault(&mut hub, FrameFault::Truncate);
         fault(&mut hub, FrameFault::Reorder);

@@ -18,9 +18,10 @@ use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::events::{Event, Happening, OrderNews};
 use crate::faults::RequestFaults;
-use crate::history::History;
+use crate::history::{Day, History};
 use crate::hub::Hub;
 use crate::keys::ApiKey;
+use crate::kraken;
 use crate::listing::Listing;
 use crate::orders::{Ending, FillRecord, OrderLedger};
 use crate::rate::RateLimits;
@@ -84,6 +85,8 @@ pub(crate) struct Venue {
     pub(crate) hub: Hub,
     pub(crate) limits: RateLimits,
     pub(crate) faults: RequestFaults,
+    /// Nonces and tokens of Kraken's wire.
+    pub(crate) kraken: kraken::Desk,
     fees: FeeSchedule,
     outbox: Outbox,
     /// One for each of the wire's grids.
@@ -128,6 +131,7 @@ impl Venue {
             hub: Hub::default(),
             limits: RateLimits::new(config.weight_per_minute, accounts.len()),
             faults: RequestFaults::default(),
+            kraken: kraken::Desk::default(),
             fees: FeeSchedule {
                 maker_bps: config.maker_bps,
                 taker_bps: config.taker_bps,
@@ -275,17 +279,24 @@ impl Venue {
         }
     }
 
-    /// Tells everyone who listens.
-    fn tell(&mut self, event: &Event<'_>) {
+    /// What a wire may look at, and those who listen.
+    pub(crate) fn scene(&mut self, now: Timestamp) -> (Scene<'_>, &mut Hub) {
         let scene = Scene {
             listing: &self.listing,
             market: &self.market,
             accounts: &self.accounts,
             orders: &self.orders,
             history: &self.history,
-            now: self.clock.now(),
+            now,
         };
-        self.kind.publish(&mut self.hub, &scene, event);
+        (scene, &mut self.hub)
+    }
+
+    /// Tells everyone who listens.
+    fn tell(&mut self, event: &Event<'_>) {
+        let (kind, now) = (self.kind, self.clock.now());
+        let (scene, hub) = self.scene(now);
+        kind.publish(hub, &scene, event);
     }
 
     fn publish_book(&mut self, grid: usize) {
@@ -379,6 +390,11 @@ impl Venue {
         if self.kind == VenueKind::Binance {
             binance::end_account_streams(&mut self.hub, self.accounts.len(), now.millis());
         }
+    }
+
+    /// The last 24 hours.
+    pub(crate) fn day(&self, now: Timestamp) -> Day {
+        Day::of(&self.history, now)
     }
 
     /// The rates as `account` shows them.

@@ -10,6 +10,7 @@ use crate::binance;
 use crate::events::Event;
 use crate::history::History;
 use crate::hub::Hub;
+use crate::kraken;
 use crate::listing::Listing;
 use crate::orders::OrderLedger;
 use crate::shared::Shared;
@@ -45,6 +46,7 @@ pub(crate) struct Scene<'a> {
 #[derive(Debug)]
 pub(crate) enum Session {
     Binance(binance::Session),
+    Kraken(Box<kraken::Session>),
 }
 
 impl Session {
@@ -52,6 +54,7 @@ impl Session {
     pub(crate) fn is_account(&self) -> bool {
         match self {
             Self::Binance(session) => session.is_account(),
+            Self::Kraken(session) => session.is_account(),
         }
     }
 }
@@ -108,7 +111,8 @@ impl VenueKind {
     pub(crate) fn publish(self, hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
         match self {
             Self::Binance => binance::publish(hub, scene, event),
-            Self::Kraken | Self::Coinbase => {}
+            Self::Kraken => kraken::publish(hub, scene, event),
+            Self::Coinbase => {}
         }
     }
 
@@ -116,7 +120,8 @@ impl VenueKind {
     pub(crate) fn routes(self) -> Router<Arc<Shared>> {
         match self {
             Self::Binance => binance::routes(),
-            Self::Kraken | Self::Coinbase => Router::new(),
+            Self::Kraken => kraken::routes(),
+            Self::Coinbase => Router::new(),
         }
     }
 }
