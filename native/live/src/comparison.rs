@@ -13,7 +13,7 @@ use domain::{
 use engine::{EventBody, VenuePosition};
 use tracing::{error, info, warn};
 use venues::Instruments;
-use venues::binance::OrderView;
+use venues::OrderView;
 
 use crate::desk::Errand;
 use crate::driver::Driver;

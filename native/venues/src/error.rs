@@ -54,6 +54,9 @@ pub enum EncodeError {
     /// A combination that the venue does not have.
     #[error("a post-only order is a limit order that stays until canceled")]
     PostOnly,
+    /// A time in force that the venue does not have.
+    #[error("the venue has no such time in force")]
+    TimeInForce,
 }
 
 /// Everything this crate reports as a fault. Outcomes of orders are reports, not errors.
@@ -161,9 +164,21 @@ impl VenueError {
                 | Self::Encode(_)
                 | Self::UnknownInstrument(_)
                 | Self::UnknownSymbol { .. }
-        ) || matches!(self, Self::Refused { code, .. } if AUTHENTICATION_CODES.contains(code))
+        ) || matches!(self, Self::Refused { code, message, .. } if is_authentication(*code, message))
     }
+}
+
+/// Whether a refusal says "this key or signature is not accepted", by number or in words.
+fn is_authentication(code: i64, message: &str) -> bool {
+    AUTHENTICATION_CODES.contains(&code) || AUTHENTICATION_WORDS.iter().any(|word| message.starts_with(word))
 }
 
 /// Venue codes that say "this key or signature is not accepted".
 pub(crate) const AUTHENTICATION_CODES: [i64; 4] = [-1002, -1022, -2014, -2015];
+
+/// The same of a venue that has words instead (Kraken).
+const AUTHENTICATION_WORDS: [&str; 3] = [
+    "EAPI:Invalid key",
+    "EAPI:Invalid signature",
+    "EGeneral:Permission denied",
+];

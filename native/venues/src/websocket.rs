@@ -7,8 +7,11 @@
 //! Not here yet: the make-before-break rotation before a venue's 24-hour limit. Until then the venue's close
 //! is an interruption like any other: the book is resynchronized and orders are reconciled.
 
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +19,7 @@ use domain::{InstrumentId, Nanos, Timestamp};
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
@@ -25,8 +28,10 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::error::VenueError;
+use crate::last_look::LastLook;
 use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
+use crate::trading::Pending;
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -49,9 +54,12 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Outbound messages: two at once and three a second, so at most five in any second, pongs included.
 const OUTBOUND: (Nanos, u32) = (Nanos(333_333_334), 2);
 
-/// Connection attempts: a hundred at once and one every two seconds, so at most 250 in five minutes of the
-/// venue's 300.
+/// Connection attempts where a protocol says nothing else: a hundred at once and one every two seconds, so at most 250
+/// in five minutes of Binance's 300.
 const CONNECTS: (Nanos, u32) = (Nanos::from_secs(2), 100);
+
+/// Most messages that come before a handshake is done and are passed on after it.
+const EARLY_MESSAGES_MAX: usize = 4_096;
 
 /// One thing that came from a venue's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +123,12 @@ where
     }
 }
 
+impl FrameSink for Box<dyn FrameSink> {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        (**self).try_deliver(message)
+    }
+}
+
 impl FrameSink for mpsc::Sender<StreamMessage> {
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
         self.try_send(message)
@@ -137,6 +151,15 @@ pub enum Judgement {
     Ended,
 }
 
+/// What comes to a connection from beside its socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Injected {
+    /// Delivered to the sink in between.
+    Message(StreamMessageKind),
+    /// The book of this instrument must be synchronized anew: what [`Protocol::resync`] says is sent.
+    Resync(InstrumentId),
+}
+
 /// What differs between a venue's streams.
 pub trait Protocol: Send + 'static {
     /// For logs.
@@ -145,14 +168,125 @@ pub trait Protocol: Send + 'static {
     /// Where to connect.
     fn url(&self) -> &str;
 
+    /// What must be there before each connection is made: a token to subscribe with, say. Nothing, unless a venue wants
+    /// it. Given up with the attempt when it takes longer than [`ConnectionSettings::connect_timeout`].
+    ///
+    /// # Errors
+    /// A fault that makes the attempt a failed one.
+    fn prepare(&mut self) -> Pending<'_, Result<(), VenueError>> {
+        Box::pin(ready(Ok(())))
+    }
+
     /// What to send once connected. With nothing to send the stream is up at once.
     ///
     /// # Errors
     /// A fault that keeps the handshake from being made.
     fn hello(&mut self) -> Result<Vec<String>, VenueError>;
 
+    /// What to send so that the stream begins the book of an instrument anew. Nothing where snapshots come another way.
+    ///
+    /// # Errors
+    /// A fault that keeps it from being said: the connection is given up, and made again.
+    fn resync(&mut self, instrument: InstrumentId) -> Result<Vec<String>, VenueError> {
+        let _ = instrument;
+        Ok(Vec::new())
+    }
+
     /// What a message means for the connection.
     fn judge(&mut self, message: &[u8]) -> Judgement;
+
+    /// A connection that was made, or was about to be, is no more.
+    fn ended(&mut self) {}
+
+    /// Whether an answer to a ping proves that the connection lives. Not where the venue itself says something every
+    /// second: a dead service behind a living socket answers pings too.
+    fn hears_pongs(&self) -> bool {
+        true
+    }
+
+    /// Least pause before the next attempt to connect.
+    fn least_pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// How often connections may be attempted: the wall time each adds, and how many at once.
+    fn connects(&self) -> (Nanos, u32) {
+        CONNECTS
+    }
+}
+
+/// What became of a message on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// Handed to the connection.
+    Sent,
+    /// The last look said no.
+    Stopped,
+    /// There was no connection to hand it to.
+    NotUp,
+    /// The connection broke while it took the message.
+    Broken,
+}
+
+/// A message for a venue over a running connection. It leaves at once or not at all.
+pub struct Outgoing {
+    text: String,
+    look: LastLook,
+    taken: Arc<AtomicBool>,
+    departed: oneshot::Sender<Departure>,
+}
+
+impl fmt::Debug for Outgoing {
+    /// Without its text, in which a token may stand.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}
+
+/// What its sender keeps of a message.
+#[derive(Debug)]
+pub struct Ticket {
+    taken: Arc<AtomicBool>,
+    departed: oneshot::Receiver<Departure>,
+}
+
+impl Outgoing {
+    /// A message, and the ticket to wait with.
+    #[must_use]
+    pub fn new(text: String, look: LastLook) -> (Self, Ticket) {
+        let taken = Arc::new(AtomicBool::new(false));
+        let (departed, ticket) = oneshot::channel();
+        let outgoing = Self {
+            text,
+            look,
+            taken: Arc::clone(&taken),
+            departed,
+        };
+        let departed = ticket;
+        (outgoing, Ticket { taken, departed })
+    }
+
+    /// Takes it on; `false` when its sender has given it up.
+    fn take(&self) -> bool {
+        !self.taken.swap(true, Ordering::SeqCst)
+    }
+
+    fn refuse(self) {
+        let _ = self.departed.send(Departure::NotUp);
+    }
+}
+
+impl Ticket {
+    /// Waits until the message has left or not, at most so long. What nobody has taken by then will not leave any more.
+    pub async fn departure(self, longest: Duration) -> Departure {
+        let Self { taken, departed } = self;
+        match timeout(longest, departed).await {
+            Ok(Ok(departure)) => departure,
+            // Nobody has taken it, and nobody will.
+            Ok(Err(_)) | Err(_) if !taken.swap(true, Ordering::SeqCst) => Departure::NotUp,
+            Ok(Err(_)) | Err(_) => Departure::Broken,
+        }
+    }
 }
 
 /// How long to wait for what.
@@ -210,24 +344,41 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts the task in the current tokio runtime. What comes through `injected` is delivered in between.
+    /// Starts the task in the current tokio runtime. What comes through `injected` is seen to in between.
     pub fn spawn<P: Protocol, S: FrameSink>(
         protocol: P,
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
+        jitter: Jitter,
+        injected: mpsc::Receiver<Injected>,
+        sink: S,
+    ) -> Self {
+        let (_, outgoing) = mpsc::channel(1);
+        Self::spawn_two_way(protocol, settings, clock, jitter, injected, outgoing, sink)
+    }
+
+    /// The same, and sends what comes through `outgoing` while the stream is up; refuses it while it is not.
+    pub fn spawn_two_way<P: Protocol, S: FrameSink>(
+        protocol: P,
+        settings: ConnectionSettings,
+        clock: Arc<dyn Clock>,
         mut jitter: Jitter,
-        injected: mpsc::Receiver<StreamMessageKind>,
+        injected: mpsc::Receiver<Injected>,
+        outgoing: mpsc::Receiver<Outgoing>,
         sink: S,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let statistics = Arc::new(ConnectionStatistics::default());
+        let (interval, burst) = protocol.connects();
         let driver = Driver {
             protocol,
             settings,
             backoff: Backoff::new(RECONNECT_PAUSE.0, RECONNECT_PAUSE.1, jitter.split()),
-            connects: TokenBucket::new(CONNECTS.0, CONNECTS.1),
+            connects: TokenBucket::new(interval, burst),
             outbound: TokenBucket::new(OUTBOUND.0, OUTBOUND.1),
+            unsent: VecDeque::new(),
             injected,
+            outgoing,
             stopped,
             delivery: Delivery {
                 sink,
@@ -260,11 +411,38 @@ impl Drop for Connection {
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A socket that stands, with or without TLS.
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Connects, within the bounds of this crate.
+///
+/// # Errors
+/// What the transport said.
+pub(crate) async fn open(url: &str, tls: &Arc<ClientConfig>, wait: Duration) -> Result<Socket, String> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
+    let connector = Connector::Rustls(Arc::clone(tls));
+    let connecting = connect_async_tls_with_config(url, Some(config), true, Some(connector));
+    let connected = timeout(wait, connecting)
+        .await
+        .map_err(|_| "timed out".to_owned())?;
+    connected
+        .map(|(socket, _)| socket)
+        .map_err(|error| error.to_string())
+}
 
 /// Returns once the connection's handle asks, or is gone.
 async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|&stop| stop).await;
+}
+
+/// Waits until a message may be sent, and counts it as sent.
+async fn outbound_room(outbound: &mut TokenBucket, clock: &dyn Clock) {
+    while let Err(wait) = outbound.try_take(clock.monotonic()) {
+        sleep(Duration::from_nanos(wait.0.unsigned_abs())).await;
+    }
 }
 
 /// The sink, with what is needed to put something into it.
@@ -312,10 +490,16 @@ struct Driver<P, S> {
     backoff: Backoff,
     connects: TokenBucket,
     outbound: TokenBucket,
-    injected: mpsc::Receiver<StreamMessageKind>,
+    /// What one resync says and did not leave yet; the next is taken when it is empty.
+    unsent: VecDeque<String>,
+    injected: mpsc::Receiver<Injected>,
+    outgoing: mpsc::Receiver<Outgoing>,
     stopped: watch::Receiver<bool>,
     delivery: Delivery<S>,
 }
+
+/// Messages that came before the handshake was done, with the times at which they came.
+type Early = Vec<(Timestamp, Bytes)>;
 
 impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn run(mut self) {
@@ -333,7 +517,11 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                 Ok(()) => Duration::ZERO,
                 Err(wait) => Duration::from_nanos(wait.0.unsigned_abs()),
             };
-            let pause = self.backoff.next_pause().max(budget);
+            let pause = self
+                .backoff
+                .next_pause()
+                .max(budget)
+                .max(self.protocol.least_pause());
             debug!(stream = self.protocol.name(), ?pause, "pausing before reconnect");
             tokio::select! {
                 () = sleep(pause) => {}
@@ -350,21 +538,30 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             opened = self.open() => opened,
             () = asked_to_stop(&mut stopped) => return Some(DisconnectReason::Stopped),
         };
-        let mut socket = match opened {
-            Ok(socket) => socket,
+        let (mut socket, early) = match opened {
+            Ok(opened) => opened,
             Err(problem) => {
                 ConnectionStatistics::count(&self.delivery.statistics.failed);
+                self.protocol.ended();
                 warn!(stream = name, %problem, "could not connect");
                 return None;
             }
         };
         ConnectionStatistics::count(&self.delivery.statistics.connected);
         info!(stream = name, "connected");
-        let reason = match self.delivery.deliver_now(StreamMessageKind::Connected).await {
-            Ok(()) => self.serve(&mut socket).await,
+        if self
+            .delivery
+            .deliver_now(StreamMessageKind::Connected)
+            .await
+            .is_err()
+        {
             // The consumer never learned that the stream was up.
-            Err(_) => return None,
-        };
+            self.protocol.ended();
+            return None;
+        }
+        let reason = self.serve(&mut socket, early).await;
+        self.protocol.ended();
+        self.refuse_outgoing();
         let _ = timeout(self.settings.connect_timeout, socket.close(None)).await;
         warn!(stream = name, ?reason, "disconnected");
         self.tell_disconnected(reason).await;
@@ -384,31 +581,37 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         }
     }
 
-    async fn open(&mut self) -> Result<Socket, String> {
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX))
-            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
-        let connector = Connector::Rustls(Arc::clone(&self.settings.tls));
-        let connecting =
-            connect_async_tls_with_config(self.protocol.url(), Some(config), true, Some(connector));
-        let (mut socket, _) = timeout(self.settings.connect_timeout, connecting)
-            .await
-            .map_err(|_| "timed out".to_owned())?
-            .map_err(|error| error.to_string())?;
-        let hello = self.protocol.hello().map_err(|error| error.to_string())?;
-        if hello.is_empty() {
-            return Ok(socket);
+    /// Nothing waits for a connection: what was meant for the last one is not for the next.
+    fn refuse_outgoing(&mut self) {
+        while let Ok(outgoing) = self.outgoing.try_recv() {
+            outgoing.refuse();
         }
-        timeout(self.settings.connect_timeout, self.handshake(&mut socket, hello))
-            .await
-            .map_err(|_| "no answer to the handshake".to_owned())??;
-        Ok(socket)
     }
 
-    async fn handshake(&mut self, socket: &mut Socket, hello: Vec<String>) -> Result<(), String> {
+    async fn open(&mut self) -> Result<(Socket, Early), String> {
+        timeout(self.settings.connect_timeout, self.protocol.prepare())
+            .await
+            .map_err(|_| "no answer to what must be there before".to_owned())?
+            .map_err(|error| error.to_string())?;
+        let ConnectionSettings {
+            connect_timeout, tls, ..
+        } = &self.settings;
+        let mut socket = open(self.protocol.url(), tls, *connect_timeout).await?;
+        let hello = self.protocol.hello().map_err(|error| error.to_string())?;
+        if hello.is_empty() {
+            return Ok((socket, Vec::new()));
+        }
+        let early = timeout(self.settings.connect_timeout, self.handshake(&mut socket, hello))
+            .await
+            .map_err(|_| "no answer to the handshake".to_owned())??;
+        Ok((socket, early))
+    }
+
+    /// Ends when the protocol is ready; what came before that and is to be passed on is given back.
+    async fn handshake(&mut self, socket: &mut Socket, hello: Vec<String>) -> Result<Early, String> {
+        let mut early = Vec::new();
         for text in hello {
-            self.wait_for_outbound().await;
+            outbound_room(&mut self.outbound, &*self.delivery.clock).await;
             socket
                 .send(Message::text(text))
                 .await
@@ -417,11 +620,15 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => match self.protocol.judge(text.as_bytes()) {
-                    Judgement::Ready => return Ok(()),
+                    Judgement::Ready => return Ok(early),
                     Judgement::Refused(why) => return Err(format!("refused: {why}")),
                     Judgement::Ended => return Err("ended by the venue".to_owned()),
-                    // Nothing is up yet, so nothing is delivered.
-                    Judgement::Deliver | Judgement::Handshake => {}
+                    Judgement::Handshake => {}
+                    Judgement::Deliver if early.len() == EARLY_MESSAGES_MAX => {
+                        return Err("too many messages before the answer to the handshake".to_owned());
+                    }
+                    // Nothing is up yet: a first part of several subscriptions runs already.
+                    Judgement::Deliver => early.push((self.delivery.clock.now(), text.into())),
                 },
                 Some(Ok(Message::Ping(_))) => self.outbound.take_forced(self.delivery.clock.monotonic()),
                 Some(Ok(Message::Close(_))) | None => return Err("closed during the handshake".to_owned()),
@@ -431,30 +638,45 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         }
     }
 
-    async fn wait_for_outbound(&mut self) {
-        while let Err(wait) = self.outbound.try_take(self.delivery.clock.monotonic()) {
-            sleep(Duration::from_nanos(wait.0.unsigned_abs())).await;
-        }
-    }
-
     /// Reads, keeps alive and delivers until something ends it.
-    async fn serve(&mut self, socket: &mut Socket) -> DisconnectReason {
+    async fn serve(&mut self, socket: &mut Socket, early: Early) -> DisconnectReason {
+        for (ts_received, message) in early {
+            let frame = StreamMessageKind::Frame(message);
+            if let Err(reason) = self.delivery.deliver(ts_received, frame).await {
+                return reason;
+            }
+        }
+        self.refuse_outgoing();
         let mut stopped = self.stopped.clone();
         let ping_after = self.settings.idle_timeout / 3;
         let mut heard = Instant::now();
         let mut next_ping = heard + ping_after;
+        self.unsent.clear();
         loop {
             tokio::select! {
                 biased;
                 () = asked_to_stop(&mut stopped) => return DisconnectReason::Stopped,
-                Some(kind) = self.injected.recv() => {
-                    if let Err(reason) = self.delivery.deliver_now(kind).await {
+                Some(injected) = self.injected.recv(), if self.unsent.is_empty() => {
+                    if let Err(reason) = self.see_to(injected).await {
+                        return reason;
+                    }
+                }
+                () = outbound_room(&mut self.outbound, &*self.delivery.clock), if !self.unsent.is_empty() => {
+                    let text = self.unsent.pop_front().unwrap_or_default();
+                    if let Err(reason) = self.send(socket, Message::text(text)).await {
+                        return reason;
+                    }
+                }
+                Some(outgoing) = self.outgoing.recv() => {
+                    if let Err(reason) = self.let_out(socket, outgoing).await {
                         return reason;
                     }
                 }
                 next = socket.next() => {
                     let ts_received = self.delivery.clock.now();
-                    heard = Instant::now();
+                    if self.protocol.hears_pongs() || !matches!(next, Some(Ok(Message::Pong(_)))) {
+                        heard = Instant::now();
+                    }
                     if let Err(reason) = self.take(ts_received, next).await {
                         return reason;
                     }
@@ -477,14 +699,50 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             // The next one is a third of the idle timeout away: nothing is lost by leaving this one out.
             return Ok(());
         }
-        let sent = timeout(
-            self.settings.connect_timeout,
-            socket.send(Message::Ping(Bytes::new())),
-        )
-        .await;
-        match sent {
+        self.send(socket, Message::Ping(Bytes::new())).await
+    }
+
+    async fn send(&mut self, socket: &mut Socket, message: Message) -> Result<(), DisconnectReason> {
+        match timeout(self.settings.connect_timeout, socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(DisconnectReason::Failed),
+        }
+    }
+
+    /// The last look is here: the connection stands, and what is taken is sent.
+    async fn let_out(&mut self, socket: &mut Socket, outgoing: Outgoing) -> Result<(), DisconnectReason> {
+        if !outgoing.take() {
+            return Ok(());
+        }
+        let Outgoing {
+            text, look, departed, ..
+        } = outgoing;
+        if !look.may_leave() {
+            let _ = departed.send(Departure::Stopped);
+            return Ok(());
+        }
+        let sent = self.send(socket, Message::text(text)).await;
+        let _ = departed.send(if sent.is_ok() {
+            Departure::Sent
+        } else {
+            Departure::Broken
+        });
+        sent
+    }
+
+    async fn see_to(&mut self, injected: Injected) -> Result<(), DisconnectReason> {
+        match injected {
+            Injected::Message(kind) => self.delivery.deliver_now(kind).await,
+            Injected::Resync(instrument) => match self.protocol.resync(instrument) {
+                Ok(texts) => {
+                    self.unsent.extend(texts);
+                    Ok(())
+                }
+                Err(error) => {
+                    warn!(stream = self.protocol.name(), %error, "cannot ask for a book anew");
+                    Err(DisconnectReason::Failed)
+                }
+            },
         }
     }
 
@@ -514,7 +772,10 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         let judgement = self.protocol.judge(&message);
         match judgement {
             Judgement::Handshake | Judgement::Ready => return Ok(()),
-            Judgement::Refused(_) => return Err(DisconnectReason::Ended),
+            Judgement::Refused(why) => {
+                warn!(stream = self.protocol.name(), why, "refused");
+                return Err(DisconnectReason::Ended);
+            }
             Judgement::Deliver | Judgement::Ended => {}
         }
         self.delivery

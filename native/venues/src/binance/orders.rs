@@ -7,14 +7,15 @@ use std::borrow::Cow;
 
 use domain::{
     Balance, CancelRejectReason, ClientOrderId, Currency, Fill, Instrument, InstrumentId, Liquidity, Money,
-    OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, Quantity, RejectReason, Side,
-    Text, Timestamp, TradeId, VenueOrderId,
+    OrderReport, OrderReportKind, OrderRequest, OrderStatus, Quantity, RejectReason, Side, Text, Timestamp,
+    TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 
 use super::parser::{self, price, quantity};
 use super::rest::Answer;
 use crate::error::{AUTHENTICATION_CODES, ParseError, VenueError};
+use crate::trading::{AccountTrade, OrderView};
 
 /// Codes that say "nobody knows": unknown error, internal disconnect, unexpected answer, timeout.
 const UNKNOWN_CODES: [i64; 4] = [-1000, -1001, -1006, -1007];
@@ -22,51 +23,6 @@ const UNKNOWN_CODES: [i64; 4] = [-1000, -1001, -1006, -1007];
 /// Statuses below 500 that are a definite no even when the body is not the venue's own: the request was
 /// stopped before the venue's engine could see it.
 const STOPPED_BEFORE_THE_ENGINE: [u16; 5] = [403, 413, 414, 418, 429];
-
-/// An order as the venue shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderView {
-    /// Ours, or `None` when someone else placed it on our account.
-    pub client_order_id: Option<ClientOrderId>,
-    /// The venue's number of it.
-    pub venue_order_id: VenueOrderId,
-    /// What it trades.
-    pub instrument: InstrumentId,
-    /// Its side.
-    pub side: Side,
-    /// Its state.
-    pub status: OrderStatus,
-    /// Its base quantity.
-    pub quantity: Quantity,
-    /// Base quantity executed so far.
-    pub filled: Quantity,
-    /// When it last changed, venue time.
-    pub ts_event: Timestamp,
-}
-
-impl OrderView {
-    /// What reconciliation needs of it.
-    #[must_use]
-    pub const fn snapshot(&self) -> OrderSnapshot {
-        OrderSnapshot {
-            status: self.status,
-            filled: self.filled,
-        }
-    }
-}
-
-/// An execution on our account, from the list of trades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccountTrade {
-    /// The order it belongs to; the list does not carry client order ids.
-    pub venue_order_id: VenueOrderId,
-    /// What traded.
-    pub instrument: InstrumentId,
-    /// When, venue time.
-    pub ts_event: Timestamp,
-    /// The execution.
-    pub fill: Fill,
-}
 
 /// What an attempt to place an order came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -364,6 +320,8 @@ pub(super) fn trades(body: &[u8], instrument: &Instrument) -> Result<Vec<Account
     raw.iter()
         .map(|raw| {
             Ok(AccountTrade {
+                // The list does not carry our ids.
+                client_order_id: None,
                 venue_order_id: venue_order_id(raw.order_id),
                 instrument: instrument.id,
                 ts_event: Timestamp::from_millis(raw.time),

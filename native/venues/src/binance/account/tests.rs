@@ -1,5 +1,6 @@
 use bytes::Bytes;
-use domain::{Epoch, SlotId};
+
+use domain::{Epoch, SlotId, Timestamp};
 
 use super::*;
 use crate::binance::settings::{Credentials, Endpoints, Settings};

@@ -351,6 +351,11 @@ impl MarketProtocol for AdvancedMarketData {
         self.requests.pop()
     }
 
+    /// The count over the connection goes on.
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.invalidate_all(BookInvalidReason::Disconnected, emit);
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.book(instrument).is_some_and(StreamBook::is_synchronized)
     }

@@ -192,6 +192,11 @@ fn slow(version: super::WireVersion, frame: &[u8], lists: &mut Lists) -> Result<
     }
 }
 
+/// The venue's state by its word; a word that is not known is a state that is not tradable.
+pub(super) fn system_status(word: &str) -> SystemStatus {
+    rule::status(word)
+}
+
 /// The rules that values must keep, whichever reader read them.
 mod rule {
     use super::{

@@ -1,0 +1,373 @@
+//! The socket behind [`super::MarketData`]: books and trades in version 2, and a new subscription where a book is wrong.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{InstrumentId, Nanos};
+use serde::Deserialize;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::parser::{self, SystemStatus};
+use super::rest::RestClient;
+use super::sign::is_name;
+use crate::error::VenueError;
+use crate::feeds::{FeedParts, MarketFeed, resync_over_the_stream};
+use crate::instruments::Instruments;
+use crate::retry::Jitter;
+use crate::websocket::{ConnectionSettings, FrameSink, Judgement, Protocol};
+
+/// The venue refuses an address about 150 connections in ten minutes. Each of the three streams may attempt a quarter of
+/// them: fifteen at once and one every thirty seconds. The rest is for questions to the venue's clock.
+pub(super) const CONNECTS: (Nanos, u32) = (Nanos::from_secs(30), 15);
+
+/// Longest wait for a book after it was subscribed for.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Messages shorter than this may be about the connection: heartbeats, the venue's state, answers.
+const ABOUT_BYTES_MAX: usize = 1_024;
+
+/// What the feeds of this session run with.
+pub(super) fn feed_parts<S: FrameSink>(rest: &RestClient, jitter: Jitter, sink: S) -> FeedParts<S> {
+    let settings = rest.settings();
+    FeedParts {
+        settings: ConnectionSettings {
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
+            tls: Arc::clone(rest.tls()),
+        },
+        clock: Arc::clone(rest.clock()),
+        jitter,
+        sink,
+    }
+}
+
+/// What the venue says of itself; `None` for any other message.
+pub(super) fn system_status(message: &[u8]) -> Option<SystemStatus> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        channel: Cow<'a, str>,
+        #[serde(borrow)]
+        data: [RawStatus<'a>; 1],
+    }
+    #[derive(Deserialize)]
+    struct RawStatus<'a> {
+        #[serde(borrow)]
+        system: Cow<'a, str>,
+    }
+    if message.len() > ABOUT_BYTES_MAX || !holds(message, b"\"status\"") {
+        return None;
+    }
+    let raw: Raw<'_> = serde_json::from_slice(message).ok()?;
+    let [status] = raw.data;
+    (raw.channel == "status").then(|| parser::system_status(&status.system))
+}
+
+fn holds(message: &[u8], word: &[u8]) -> bool {
+    message.windows(word.len()).any(|part| part == word)
+}
+
+/// Books and trades of all instruments on one connection.
+struct MarketStreams {
+    rest: Arc<RestClient>,
+    symbols: Vec<String>,
+    /// Symbols whose book was subscribed for and has not come, and since when.
+    awaited: BTreeMap<String, Instant>,
+    /// Subscriptions not confirmed yet.
+    open: usize,
+    last_data: Instant,
+}
+
+/// An answer to a subscription.
+#[derive(Deserialize)]
+struct RawAnswer<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(default)]
+    success: Option<bool>,
+    #[serde(borrow, default)]
+    error: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    result: Option<RawSubscription<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawSubscription<'a> {
+    #[serde(borrow)]
+    channel: Cow<'a, str>,
+    #[serde(default)]
+    depth: Option<u16>,
+}
+
+impl MarketStreams {
+    fn new(rest: &Arc<RestClient>, instruments: &Instruments) -> Result<Self, VenueError> {
+        let symbols: Vec<String> = instruments
+            .iter()
+            .map(|listed| listed.symbol.to_string())
+            .collect();
+        if symbols.is_empty() || !symbols.iter().all(|symbol| is_name(symbol)) {
+            return Err(VenueError::Setting {
+                setting: "instruments",
+                problem: "at least one, each named as the venue does".to_owned(),
+            });
+        }
+        Ok(Self {
+            rest: Arc::clone(rest),
+            symbols,
+            awaited: BTreeMap::new(),
+            open: 0,
+            last_data: Instant::now(),
+        })
+    }
+
+    fn depth(&self) -> u16 {
+        self.rest.settings().book_depth
+    }
+
+    fn on_answer(&mut self, message: &[u8]) -> Option<Judgement> {
+        let raw: RawAnswer<'_> = serde_json::from_slice(message).ok()?;
+        let problem = match (raw.success, raw.error) {
+            (Some(true), None) => None,
+            (_, Some(error)) => Some(error.chars().take(200).collect()),
+            _ => Some("an answer that says neither yes nor no".to_owned()),
+        };
+        if raw.method == "unsubscribe" {
+            if let Some(problem) = problem {
+                warn!(problem, "nothing to unsubscribe from");
+            }
+            return Some(Judgement::Handshake);
+        }
+        if raw.method != "subscribe" {
+            return Some(Judgement::Handshake);
+        }
+        if let Some(problem) = problem {
+            return Some(Judgement::Refused(problem));
+        }
+        if let Some(RawSubscription { channel, depth }) = &raw.result
+            && channel == "book"
+            && *depth != Some(self.depth())
+        {
+            let asked = self.depth();
+            return Some(Judgement::Refused(format!(
+                "a book of depth {depth:?} where {asked} was asked for"
+            )));
+        }
+        let was_open = self.open > 0;
+        self.open = self.open.saturating_sub(1);
+        let is_ready = was_open && self.open == 0;
+        Some(if is_ready {
+            Judgement::Ready
+        } else {
+            Judgement::Handshake
+        })
+    }
+
+    /// Data came, or has not come for too long.
+    fn on_channel(&mut self, message: &[u8]) -> Judgement {
+        if message.starts_with(br#"{"channel":"heartbeat""#) {
+            return self.on_heartbeat();
+        }
+        self.last_data = Instant::now();
+        if let Some(symbol) = snapshot_symbol(message) {
+            self.awaited.remove(symbol);
+        }
+        Judgement::Deliver
+    }
+
+    fn on_heartbeat(&self) -> Judgement {
+        let silent = self.last_data.elapsed() > self.rest.settings().data_timeout;
+        let mut awaited = self.awaited.iter();
+        let overdue = awaited.find(|(_, since)| since.elapsed() > SNAPSHOT_TIMEOUT);
+        if silent || overdue.is_some() {
+            let symbol = overdue.map_or("", |(symbol, _)| symbol.as_str());
+            warn!(silent, symbol, "heartbeats and no data: connecting anew");
+            return Judgement::Ended;
+        }
+        Judgement::Deliver
+    }
+}
+
+/// Whose book a message begins to tell; `None` for any other message.
+fn snapshot_symbol(message: &[u8]) -> Option<&str> {
+    let rest = message.strip_prefix(br#"{"channel":"book","type":"snapshot","data":[{"symbol":""#)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
+/// A subscription, or its end, to the books or trades of these symbols.
+fn request(method: &str, channel: &str, symbols: &[String], rest: &str) -> String {
+    let mut list = String::new();
+    for symbol in symbols {
+        let comma = if list.is_empty() { "" } else { "," };
+        let _ = write!(list, r#"{comma}"{symbol}""#);
+    }
+    format!(r#"{{"method":"{method}","params":{{"channel":"{channel}","symbol":[{list}],{rest}}}}}"#)
+}
+
+fn book_request(method: &str, symbols: &[String], depth: u16) -> String {
+    let snapshot = if method == "subscribe" {
+        r#","snapshot":true"#
+    } else {
+        ""
+    };
+    request(method, "book", symbols, &format!(r#""depth":{depth}{snapshot}"#))
+}
+
+impl Protocol for MarketStreams {
+    fn name(&self) -> &'static str {
+        "kraken market"
+    }
+
+    fn url(&self) -> &str {
+        &self.rest.settings().endpoints.stream
+    }
+
+    fn hello(&mut self) -> Result<Vec<String>, VenueError> {
+        // One answer for each symbol and channel.
+        self.open = 2 * self.symbols.len();
+        self.last_data = Instant::now();
+        let now = self.last_data;
+        self.awaited = self.symbols.iter().map(|symbol| (symbol.clone(), now)).collect();
+        // Trades of before are history: the bars know them.
+        let trades = request("subscribe", "trade", &self.symbols, r#""snapshot":false"#);
+        Ok(vec![
+            book_request("subscribe", &self.symbols, self.depth()),
+            trades,
+        ])
+    }
+
+    fn resync(&mut self, instrument: InstrumentId) -> Result<Vec<String>, VenueError> {
+        if !self.rest.least_pause().is_zero() {
+            // In maintenance: a new connection, after the pause that the venue wants, brings every book.
+            return Err(VenueError::NotConnected {
+                request: "book",
+                detail: "the venue is in maintenance".to_owned(),
+            });
+        }
+        let at = usize::from(instrument.0);
+        let symbol = self
+            .symbols
+            .get(at..=at)
+            .ok_or(VenueError::UnknownInstrument(instrument))?;
+        self.awaited.insert(symbol[0].clone(), Instant::now());
+        let request = |method| book_request(method, symbol, self.depth());
+        Ok(vec![request("unsubscribe"), request("subscribe")])
+    }
+
+    fn judge(&mut self, message: &[u8]) -> Judgement {
+        if message.len() > ABOUT_BYTES_MAX {
+            return self.on_channel(message);
+        }
+        if let Some(status) = system_status(message) {
+            self.rest.set_status(status);
+            return Judgement::Deliver;
+        }
+        if holds(message, b"\"method\"")
+            && let Some(judgement) = self.on_answer(message)
+        {
+            return judgement;
+        }
+        self.on_channel(message)
+    }
+
+    fn hears_pongs(&self) -> bool {
+        false
+    }
+
+    fn least_pause(&self) -> Duration {
+        self.rest.least_pause()
+    }
+
+    fn connects(&self) -> (Nanos, u32) {
+        CONNECTS
+    }
+}
+
+/// Starts the market streams of these instruments in the current tokio runtime; everything they tell goes into `sink`.
+/// A book that is asked for anew is subscribed for anew.
+///
+/// # Errors
+/// [`VenueError::Setting`] when there are no instruments.
+pub fn market_feed(
+    rest: &Arc<RestClient>,
+    instruments: &Instruments,
+    jitter: Jitter,
+    sink: impl FrameSink,
+) -> Result<MarketFeed, VenueError> {
+    let streams = MarketStreams::new(rest, instruments)?;
+    let parts = feed_parts(rest, jitter, sink);
+    Ok(MarketFeed::spawn(
+        streams,
+        parts,
+        instruments,
+        resync_over_the_stream(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn asks_in_the_venues_words() {
+        let symbols = ["BTC/USD".to_owned(), "ETH/USD".to_owned()];
+        assert_eq!(
+            book_request("subscribe", &symbols, 10),
+            r#"{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD","ETH/USD"],"depth":10,"snapshot":true}}"#
+        );
+        assert_eq!(
+            book_request("unsubscribe", &symbols[..1], 10),
+            r#"{"method":"unsubscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":10}}"#
+        );
+    }
+
+    #[test]
+    fn hears_what_the_venue_says_of_itself() {
+        let status = |system: &str| {
+            format!(
+                r#"{{"channel":"status","data":[{{"api_version":"v2","connection_id":13834774380200032777,"system":"{system}","version":"2.0.0"}}],"type":"update"}}"#
+            )
+        };
+        assert_eq!(
+            system_status(status("maintenance").as_bytes()),
+            Some(SystemStatus::Maintenance)
+        );
+        assert_eq!(
+            system_status(status("online").as_bytes()),
+            Some(SystemStatus::Online)
+        );
+        assert_eq!(
+            system_status(status("new").as_bytes()),
+            Some(SystemStatus::Unknown)
+        );
+        assert_eq!(system_status(br#"{"channel":"heartbeat"}"#), None);
+        assert_eq!(
+            system_status(br#"{"channel":"trade","data":[{"system":"status"}]}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn knows_whose_book_begins() {
+        let frame = br#"{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[]"#;
+        assert_eq!(snapshot_symbol(frame), Some("BTC/USD"));
+        assert_eq!(
+            snapshot_symbol(br#"{"channel":"book","type":"update","data":[{"symbol":"BTC/USD""#),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_any_kind_never_panic(bytes: Vec<u8>) {
+            let _ = system_status(&bytes);
+            let _ = snapshot_symbol(&bytes);
+        }
+    }
+}
