@@ -161,9 +161,13 @@ impl VenueError {
                 | Self::Encode(_)
                 | Self::UnknownInstrument(_)
                 | Self::UnknownSymbol { .. }
-        ) || matches!(self, Self::Refused { code, .. } if AUTHENTICATION_CODES.contains(code))
+        ) || matches!(self, Self::Refused { code, status, .. }
+            if AUTHENTICATION_CODES.contains(code) || *status == UNAUTHORIZED_STATUS)
     }
 }
+
+/// The HTTP status that says the same, where a venue has no codes.
+const UNAUTHORIZED_STATUS: u16 = 401;
 
 /// Venue codes that say "this key or signature is not accepted".
 pub(crate) const AUTHENTICATION_CODES: [i64; 4] = [-1002, -1022, -2014, -2015];

@@ -10,11 +10,13 @@
 pub mod binance;
 pub mod clock;
 pub mod coinbase;
+mod encode;
 #[cfg(test)]
 #[path = "../tests/support/entries.rs"]
 mod entries;
 mod error;
 mod health;
+mod http;
 pub mod independent_reserve;
 mod instruments;
 pub mod iso8601;
@@ -29,6 +31,7 @@ pub mod retry;
 pub mod sample;
 mod secret;
 pub mod sequencer;
+mod setting;
 mod tls;
 mod trading;
 pub mod websocket;

@@ -38,7 +38,7 @@ pub enum SecretError {
         mode: u32,
     },
     /// Empty, too long, or with bytes that no key has.
-    #[error("{0}: a key is 1 to {SECRET_BYTES_MAX} printable ASCII bytes")]
+    #[error("{0}: a key is 1 to {SECRET_BYTES_MAX} printable ASCII bytes, or a PEM block")]
     Content(String),
 }
 
@@ -55,7 +55,7 @@ impl Secret {
     /// Holds `text`, with whitespace at its ends removed.
     ///
     /// # Errors
-    /// [`SecretError::Content`] when it is empty, too long or not printable ASCII.
+    /// [`SecretError::Content`] when it is empty, too long, or neither printable ASCII nor a PEM block.
     pub fn new(text: String) -> Result<Self, SecretError> {
         Self::checked(&Zeroizing::new(text), || "secret".to_owned())
     }
@@ -97,7 +97,7 @@ impl Secret {
     fn checked(text: &Zeroizing<String>, origin: impl Fn() -> String) -> Result<Self, SecretError> {
         let trimmed = text.trim();
         let fits = !trimmed.is_empty() && trimmed.len() as u64 <= SECRET_BYTES_MAX;
-        if !fits || !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
+        if !fits || !(trimmed.bytes().all(|b| b.is_ascii_graphic()) || is_pem(trimmed)) {
             return Err(SecretError::Content(origin()));
         }
         Ok(Self(Zeroizing::new(trimmed.to_owned())))
@@ -108,6 +108,15 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether it has the outline of a PEM block: its label holds blanks, and its lines end.
+fn is_pem(text: &str) -> bool {
+    let is_framed = text.starts_with("-----BEGIN ") && text.ends_with("-----");
+    is_framed
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\n' | b'\r'))
 }
 
 impl fmt::Debug for Secret {
@@ -146,7 +155,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_key() {
-        for text in ["", "  \n", "two words"] {
+        for text in [
+            "",
+            "  \n",
+            "two words",
+            "-----BEGIN KEY-----\nline\n",
+            "-----BEGIN \u{e9}-----",
+        ] {
             assert!(matches!(
                 Secret::new(text.to_owned()),
                 Err(SecretError::Content(_))
@@ -156,6 +171,12 @@ mod tests {
             Secret::from_env("PY_RT_NO_SUCH_SECRET"),
             Err(SecretError::Environment(_))
         ));
+    }
+
+    #[test]
+    fn a_pem_block_keeps_its_lines() {
+        let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\nBBBB\n-----END EC PRIVATE KEY-----";
+        assert_eq!(Secret::new(format!("{pem}\n")).unwrap().expose(), pem);
     }
 
     #[test]
