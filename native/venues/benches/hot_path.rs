@@ -13,8 +13,8 @@ use domain::{
 };
 use rows::{Figures, Row, Wanted, interleaved, nanos_each};
 use venues::binance::parser::Parser;
-use venues::binance::{Endpoints, MarketData, NEW_ORDER_BYTES_MAX, OrderEncoder, Settings, Signer};
-use venues::{Instruments, Secret};
+use venues::binance::{Endpoints, MarketData, OrderEncoder, Settings, Signer};
+use venues::{EncodeOrders as _, Instruments, NEW_ORDER_BYTES_MAX, Secret};
 
 /// Things of one sample.
 const FRAMES: usize = 1_000;
@@ -180,11 +180,11 @@ fn sequencing(wanted: Wanted) {
 
 fn encoding(wanted: Wanted) {
     let signer = Signer::new(&Secret::new("s".repeat(64)).expect("a secret"));
-    let encoder = OrderEncoder::new(signer.clone(), &Settings::new(Endpoints::production()));
+    let mut encoder = OrderEncoder::new(signer.clone(), &Settings::new(Endpoints::production()));
     let (order, instrument) = (order(), instrument());
     let mut out = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
     let ts = Timestamp::from_millis(1_723_161_255_208);
-    let encode = |out: &mut Vec<u8>| {
+    let mut encode = |out: &mut Vec<u8>| {
         encoder
             .encode_new_order(black_box(&order), &instrument, ts, out)
             .expect("an order");

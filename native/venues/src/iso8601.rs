@@ -1,5 +1,7 @@
 //! Times as venues write them in text, to whole nanoseconds.
 
+use std::fmt;
+
 use domain::Timestamp;
 
 /// Digits behind the point that a nanosecond has room for.
@@ -100,9 +102,62 @@ const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// A time as text to the millisecond, cut off: `2026-08-16T23:37:05.376Z`.
+///
+/// ```
+/// use domain::Timestamp;
+/// use venues::iso8601::Millis;
+/// let time = Timestamp::from_millis(86_401_500);
+/// assert_eq!(Millis(time).to_string(), "1970-01-02T00:00:01.500Z");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Millis(pub Timestamp);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.nanos().div_euclid(1_000_000);
+        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = date(days);
+        let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(
+            out,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01: the inverse of [`days_since_epoch`], from the same source.
+const fn date(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400;
+    (if month <= 2 { year + 1 } else { year }, month, day)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was(millis in -62_135_596_800_000_i64 / 8..9_000_000_000_000) {
+            let time = Timestamp::from_millis(millis);
+            prop_assert_eq!(parse(Millis(time).to_string().as_bytes()), Some(time));
+        }
+    }
 
     #[test]
     fn reads_what_venues_write_and_refuses_the_rest() {

@@ -1,20 +1,25 @@
 //! The only client of HTTP and WebSocket; yields domain events, takes domain orders; never sees the engine.
 //!
-//! Two halves. The **sockets** ([`websocket`], [`binance::RestClient`], [`binance::MarketFeed`],
-//! [`binance::AccountFeed`], [`binance::Gateway`]) run in tokio and decide nothing: they deliver raw frames
-//! with receive times into a [`FrameSink`], and answers to orders as reports. The **protocol**
-//! ([`binance::MarketData`], [`binance::AccountData`], [`binance::OrderEncoder`], [`sequencer`],
-//! [`resolution`]) does no I/O and reads no clock, so that one thread can parse, sequence, decide, encode and
-//! sign without waiting, and so that tests need no socket.
+//! Two halves. The **sockets** ([`websocket`], [`MarketFeed`], [`AccountFeed`], [`Reference`], [`Gateway`]) run in tokio
+//! and decide nothing: they deliver raw frames with receive times into a [`FrameSink`], and answers to orders as reports.
+//! The **protocol** ([`MarketProtocol`], [`AccountProtocol`], [`EncodeOrders`], [`sequencer`], [`resolution`]) does no
+//! I/O and reads no clock, so that one thread can parse, sequence, decide, encode and sign without waiting, and so that
+//! tests need no socket.
+//!
+//! [`connect`] gives both halves of a venue by its name; a room for each venue ([`binance`], [`coinbase`], [`kraken`],
+//! [`independent_reserve`]) says what is its own.
 
 pub mod binance;
 pub mod clock;
 pub mod coinbase;
+mod connector;
+mod credentials;
 mod encode;
 #[cfg(test)]
 #[path = "../tests/support/entries.rs"]
 mod entries;
 mod error;
+pub mod feeds;
 mod health;
 mod http;
 pub mod independent_reserve;
@@ -36,7 +41,10 @@ mod tls;
 mod trading;
 pub mod websocket;
 
+pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect};
+pub use credentials::{Credentials, KeyNames};
 pub use error::{EncodeError, ParseError, VenueError};
+pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};
 pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};
 pub use last_look::LastLook;
@@ -44,7 +52,7 @@ pub use market::{MarketProtocol, WireStatistics};
 pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
 pub use trading::{
-    AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, EmitAccount, EncodeOrders, Gateway,
-    NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
+    AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, EmitAccount, EncodeOrders,
+    Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
 };
 pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

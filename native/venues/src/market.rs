@@ -47,6 +47,10 @@ pub trait MarketProtocol: fmt::Debug + Send {
     /// venue has it. Ask until `None` after each message.
     fn take_resync_request(&mut self) -> Option<InstrumentId>;
 
+    /// The books were given up while the stream stayed: begins as if it had just come up. Every book is invalid, and a
+    /// resync of each is asked for.
+    fn begin_again(&mut self, emit: &mut Emit<'_>);
+
     /// Whether an instrument's book can be trusted.
     fn is_synchronized(&self, instrument: InstrumentId) -> bool;
 

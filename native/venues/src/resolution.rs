@@ -1,4 +1,5 @@
-//! What became of an order whose answer never came: the unknown-order protocol, without I/O.
+//! What became of an order whose answer never came: the unknown-order protocol. [`Resolution`] decides without I/O,
+//! [`find_out`] asks.
 //!
 //! A timeout is not a no. The order may rest, may have traded and be gone, or may still be on its way to
 //! the matching engine; and what a venue's queries say lags behind what its engine has done. So:
@@ -17,7 +18,11 @@
 //! An answer that fails counts for nothing and is asked again, with growing pauses and up to
 //! [`ROUNDS_MAX`] times; after that the order stays unknown and a person must look.
 
+mod asking;
+
 use domain::{Nanos, Timestamp};
+
+pub use asking::find_out;
 
 /// How far behind the matching engine a venue's query may lag.
 pub const READ_STALENESS: Nanos = Nanos::from_secs(10);

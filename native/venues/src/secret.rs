@@ -14,6 +14,9 @@ const SECRET_BYTES_MAX: u64 = 8_192;
 /// The one file mode accepted: readable by its owner and nobody else.
 const SECRET_FILE_MODE: u32 = 0o400;
 
+/// How a key in PEM begins.
+const PEM_BEGIN: &str = "-----BEGIN ";
+
 /// Why a key could not be read. Never holds the key.
 #[derive(Debug, Error)]
 pub enum SecretError {
@@ -38,8 +41,13 @@ pub enum SecretError {
         mode: u32,
     },
     /// Empty, too long, or with bytes that no key has.
-    #[error("{0}: a key is 1 to {SECRET_BYTES_MAX} printable ASCII bytes, or a PEM block")]
+    #[error("{0}: a key is 1 to {SECRET_BYTES_MAX} printable ASCII bytes")]
     Content(String),
+    /// Not a key in PEM.
+    #[error(
+        "{0}: a private key in PEM begins with -----BEGIN and ends with -----, at most {SECRET_BYTES_MAX} bytes"
+    )]
+    Pem(String),
 }
 
 /// A key or a password.
@@ -55,7 +63,7 @@ impl Secret {
     /// Holds `text`, with whitespace at its ends removed.
     ///
     /// # Errors
-    /// [`SecretError::Content`] when it is empty, too long, or neither printable ASCII nor a PEM block.
+    /// [`SecretError::Content`] when it is empty, too long or not printable ASCII.
     pub fn new(text: String) -> Result<Self, SecretError> {
         Self::checked(&Zeroizing::new(text), || "secret".to_owned())
     }
@@ -67,6 +75,23 @@ impl Secret {
     pub fn from_env(name: &str) -> Result<Self, SecretError> {
         let text = std::env::var(name).map_err(|_| SecretError::Environment(name.to_owned()))?;
         Self::checked(&Zeroizing::new(text), || format!("environment variable {name}"))
+    }
+
+    /// Holds a private key in PEM. Where a variable cannot hold line ends, `\n` stands for each.
+    ///
+    /// # Errors
+    /// [`SecretError::Pem`] when it is not one by its frame.
+    pub fn pem(text: String) -> Result<Self, SecretError> {
+        Self::checked_pem(&Zeroizing::new(text), || "secret".to_owned())
+    }
+
+    /// Reads an environment variable that holds a private key in PEM, as [`Self::pem`] takes it.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not set or does not hold one.
+    pub fn pem_from_env(name: &str) -> Result<Self, SecretError> {
+        let text = std::env::var(name).map_err(|_| SecretError::Environment(name.to_owned()))?;
+        Self::checked_pem(&Zeroizing::new(text), || format!("environment variable {name}"))
     }
 
     /// Reads a file with mode 0400.
@@ -97,8 +122,21 @@ impl Secret {
     fn checked(text: &Zeroizing<String>, origin: impl Fn() -> String) -> Result<Self, SecretError> {
         let trimmed = text.trim();
         let fits = !trimmed.is_empty() && trimmed.len() as u64 <= SECRET_BYTES_MAX;
-        if !fits || !(trimmed.bytes().all(|b| b.is_ascii_graphic()) || is_pem(trimmed)) {
+        if !fits || !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Content(origin()));
+        }
+        Ok(Self(Zeroizing::new(trimmed.to_owned())))
+    }
+
+    fn checked_pem(text: &Zeroizing<String>, origin: impl Fn() -> String) -> Result<Self, SecretError> {
+        let lines = Zeroizing::new(text.replace("\\n", "\n"));
+        let trimmed = lines.trim();
+        let is_framed = trimmed.starts_with(PEM_BEGIN) && trimmed.ends_with("-----");
+        let is_text = trimmed
+            .bytes()
+            .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+        if !is_framed || !is_text || trimmed.len() as u64 > SECRET_BYTES_MAX {
+            return Err(SecretError::Pem(origin()));
         }
         Ok(Self(Zeroizing::new(trimmed.to_owned())))
     }
@@ -108,15 +146,6 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
-}
-
-/// Whether it has the outline of a PEM block: its label holds blanks, and its lines end.
-fn is_pem(text: &str) -> bool {
-    let is_framed = text.starts_with("-----BEGIN ") && text.ends_with("-----");
-    is_framed
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\n' | b'\r'))
 }
 
 impl fmt::Debug for Secret {
@@ -155,13 +184,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_key() {
-        for text in [
-            "",
-            "  \n",
-            "two words",
-            "-----BEGIN KEY-----\nline\n",
-            "-----BEGIN \u{e9}-----",
-        ] {
+        for text in ["", "  \n", "two words"] {
             assert!(matches!(
                 Secret::new(text.to_owned()),
                 Err(SecretError::Content(_))
@@ -174,9 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn a_pem_block_keeps_its_lines() {
-        let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\nBBBB\n-----END EC PRIVATE KEY-----";
-        assert_eq!(Secret::new(format!("{pem}\n")).unwrap().expose(), pem);
+    fn a_key_in_pem_keeps_its_lines_also_where_they_are_written_as_escapes() {
+        let text = "-----BEGIN EC PRIVATE KEY-----\nQUJD\n-----END EC PRIVATE KEY-----";
+        for written in [text.to_owned(), format!("{text}\n"), text.replace('\n', "\\n")] {
+            assert_eq!(Secret::pem(written).unwrap().expose(), text);
+        }
+        for refused in [
+            "QUJD",
+            "-----BEGIN EC PRIVATE KEY-----\nQUJD",
+            "-----BEGIN \u{e9}-----",
+        ] {
+            let error = Secret::pem(refused.to_owned()).unwrap_err();
+            assert!(matches!(error, SecretError::Pem(_)));
+            assert!(!error.to_string().contains("QUJD"));
+        }
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub enum TrustedRoots {
 
 impl TrustedRoots {
     /// The client's side of TLS 1.2 and 1.3 under these roots.
-    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, VenueError> {
+    ///
+    /// # Errors
+    /// [`VenueError::Setting`] when a certificate is not one.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, VenueError> {
         let fault = |problem: String| VenueError::Setting {
             setting: "trusted_roots",
             problem,

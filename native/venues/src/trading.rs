@@ -55,7 +55,9 @@ impl OrderView {
 /// An execution on our account, from the list of trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountTrade {
-    /// The order it belongs to; the list does not carry client order ids.
+    /// Our order, where the venue's list says so; `None`: the list does not tell, or it is not ours.
+    pub client_order_id: Option<ClientOrderId>,
+    /// The order it belongs to.
     pub venue_order_id: VenueOrderId,
     /// What traded.
     pub instrument: InstrumentId,
@@ -202,6 +204,16 @@ pub trait Gateway: fmt::Debug + Send + Sync {
         order: &'a CancelRequest,
     ) -> Pending<'a, Result<Option<OrderView>, VenueError>>;
 
+    /// The same for any order of the account, by the venue's number of it.
+    ///
+    /// # Errors
+    /// [`VenueError`] when there is no usable answer.
+    fn query_by_venue_id(
+        &self,
+        instrument: InstrumentId,
+        venue_order_id: VenueOrderId,
+    ) -> Pending<'_, Result<Option<OrderView>, VenueError>>;
+
     /// Every open order of an instrument, also those that are not ours.
     ///
     /// # Errors
@@ -232,6 +244,9 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>>;
 }
 
+/// Most bars one call of [`Reference::bars`] fetches.
+pub const BARS_MAX: usize = 50_000;
+
 /// What a venue tells everybody over REST.
 pub trait Reference: fmt::Debug + Send + Sync {
     /// The clock that requests are stamped with.
@@ -256,6 +271,7 @@ pub trait Reference: fmt::Debug + Send + Sync {
     fn instruments<'a>(&'a self, symbols: &'a [&'a str]) -> Pending<'a, Result<Vec<Instrument>, VenueError>>;
 
     /// The last `count` complete bars that closed at or before `before`, oldest first; fewer where the venue has fewer.
+    /// At most [`BARS_MAX`].
     ///
     /// # Errors
     /// [`VenueError`], in particular [`VenueError::Setting`] for a span that the venue has no bars of.

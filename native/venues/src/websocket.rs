@@ -7,6 +7,8 @@
 //! Not here yet: the make-before-break rotation before a venue's 24-hour limit. Until then the venue's close
 //! is an interruption like any other: the book is resynchronized and orders are reconciled.
 
+use std::collections::VecDeque;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::error::VenueError;
 use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
+use crate::trading::Pending;
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -87,7 +90,7 @@ pub enum DisconnectReason {
     Closed,
     /// The transport failed.
     Failed,
-    /// Nothing was heard for too long, not even an answer to a ping.
+    /// Nothing was heard for too long, not even an answer to a ping; or no message where some come at all times.
     Idle,
     /// The consumer took nothing for [`DELIVERY_WAIT_MAX`].
     Overrun,
@@ -115,6 +118,12 @@ where
     }
 }
 
+impl FrameSink for Box<dyn FrameSink> {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        (**self).try_deliver(message)
+    }
+}
+
 impl FrameSink for mpsc::Sender<StreamMessage> {
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
         self.try_send(message)
@@ -137,6 +146,15 @@ pub enum Judgement {
     Ended,
 }
 
+/// What comes to a connection from beside its socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Injected {
+    /// Delivered to the sink in between.
+    Message(StreamMessageKind),
+    /// The book of this instrument must be synchronized anew: what [`Protocol::resync`] says is sent.
+    Resync(InstrumentId),
+}
+
 /// What differs between a venue's streams.
 pub trait Protocol: Send + 'static {
     /// For logs.
@@ -145,14 +163,38 @@ pub trait Protocol: Send + 'static {
     /// Where to connect.
     fn url(&self) -> &str;
 
+    /// What must be there before each connection is made: a token to subscribe with, say. Nothing, unless a venue wants
+    /// it. Given up with the attempt when it takes longer than [`ConnectionSettings::connect_timeout`].
+    ///
+    /// # Errors
+    /// A fault that makes the attempt a failed one.
+    fn prepare(&mut self) -> Pending<'_, Result<(), VenueError>> {
+        Box::pin(ready(Ok(())))
+    }
+
     /// What to send once connected. With nothing to send the stream is up at once.
     ///
     /// # Errors
     /// A fault that keeps the handshake from being made.
     fn hello(&mut self) -> Result<Vec<String>, VenueError>;
 
+    /// What to send so that the stream begins the book of an instrument anew. Nothing where snapshots come another way.
+    ///
+    /// # Errors
+    /// A fault that keeps it from being said: the connection is given up, and made again.
+    fn resync(&mut self, instrument: InstrumentId) -> Result<Vec<String>, VenueError> {
+        let _ = instrument;
+        Ok(Vec::new())
+    }
+
     /// What a message means for the connection.
     fn judge(&mut self, message: &[u8]) -> Judgement;
+
+    /// Longest wait for a message where the venue sends some at all times: a socket that answers pings and brings nothing
+    /// else has stalled. `None` where silence is no fault.
+    fn silence_max(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How long to wait for what.
@@ -210,13 +252,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts the task in the current tokio runtime. What comes through `injected` is delivered in between.
+    /// Starts the task in the current tokio runtime. What comes through `injected` is seen to in between.
     pub fn spawn<P: Protocol, S: FrameSink>(
         protocol: P,
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
         mut jitter: Jitter,
-        injected: mpsc::Receiver<StreamMessageKind>,
+        injected: mpsc::Receiver<Injected>,
         sink: S,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
@@ -227,6 +269,7 @@ impl Connection {
             backoff: Backoff::new(RECONNECT_PAUSE.0, RECONNECT_PAUSE.1, jitter.split()),
             connects: TokenBucket::new(CONNECTS.0, CONNECTS.1),
             outbound: TokenBucket::new(OUTBOUND.0, OUTBOUND.1),
+            unsent: VecDeque::new(),
             injected,
             stopped,
             delivery: Delivery {
@@ -260,11 +303,38 @@ impl Drop for Connection {
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A socket that stands, with or without TLS.
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Connects, within the bounds of this crate.
+///
+/// # Errors
+/// What the transport said.
+pub(crate) async fn open(url: &str, tls: &Arc<ClientConfig>, wait: Duration) -> Result<Socket, String> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
+    let connector = Connector::Rustls(Arc::clone(tls));
+    let connecting = connect_async_tls_with_config(url, Some(config), true, Some(connector));
+    let connected = timeout(wait, connecting)
+        .await
+        .map_err(|_| "timed out".to_owned())?;
+    connected
+        .map(|(socket, _)| socket)
+        .map_err(|error| error.to_string())
+}
 
 /// Returns once the connection's handle asks, or is gone.
 async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|&stop| stop).await;
+}
+
+/// Waits until a message may be sent, and counts it as sent.
+async fn outbound_room(outbound: &mut TokenBucket, clock: &dyn Clock) {
+    while let Err(wait) = outbound.try_take(clock.monotonic()) {
+        sleep(Duration::from_nanos(wait.0.unsigned_abs())).await;
+    }
 }
 
 /// The sink, with what is needed to put something into it.
@@ -312,7 +382,9 @@ struct Driver<P, S> {
     backoff: Backoff,
     connects: TokenBucket,
     outbound: TokenBucket,
-    injected: mpsc::Receiver<StreamMessageKind>,
+    /// What one resync says and did not leave yet; the next is taken when it is empty.
+    unsent: VecDeque<String>,
+    injected: mpsc::Receiver<Injected>,
     stopped: watch::Receiver<bool>,
     delivery: Delivery<S>,
 }
@@ -385,17 +457,14 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     }
 
     async fn open(&mut self) -> Result<Socket, String> {
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX))
-            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
-        let connector = Connector::Rustls(Arc::clone(&self.settings.tls));
-        let connecting =
-            connect_async_tls_with_config(self.protocol.url(), Some(config), true, Some(connector));
-        let (mut socket, _) = timeout(self.settings.connect_timeout, connecting)
+        timeout(self.settings.connect_timeout, self.protocol.prepare())
             .await
-            .map_err(|_| "timed out".to_owned())?
+            .map_err(|_| "no answer to what must be there before".to_owned())?
             .map_err(|error| error.to_string())?;
+        let ConnectionSettings {
+            connect_timeout, tls, ..
+        } = &self.settings;
+        let mut socket = open(self.protocol.url(), tls, *connect_timeout).await?;
         let hello = self.protocol.hello().map_err(|error| error.to_string())?;
         if hello.is_empty() {
             return Ok(socket);
@@ -408,7 +477,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
 
     async fn handshake(&mut self, socket: &mut Socket, hello: Vec<String>) -> Result<(), String> {
         for text in hello {
-            self.wait_for_outbound().await;
+            outbound_room(&mut self.outbound, &*self.delivery.clock).await;
             socket
                 .send(Message::text(text))
                 .await
@@ -431,33 +500,42 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         }
     }
 
-    async fn wait_for_outbound(&mut self) {
-        while let Err(wait) = self.outbound.try_take(self.delivery.clock.monotonic()) {
-            sleep(Duration::from_nanos(wait.0.unsigned_abs())).await;
-        }
-    }
-
     /// Reads, keeps alive and delivers until something ends it.
     async fn serve(&mut self, socket: &mut Socket) -> DisconnectReason {
         let mut stopped = self.stopped.clone();
         let ping_after = self.settings.idle_timeout / 3;
         let mut heard = Instant::now();
         let mut next_ping = heard + ping_after;
+        let silence_max = self.protocol.silence_max();
+        let mut silent_since = heard;
+        self.unsent.clear();
         loop {
             tokio::select! {
                 biased;
                 () = asked_to_stop(&mut stopped) => return DisconnectReason::Stopped,
-                Some(kind) = self.injected.recv() => {
-                    if let Err(reason) = self.delivery.deliver_now(kind).await {
+                Some(injected) = self.injected.recv(), if self.unsent.is_empty() => {
+                    if let Err(reason) = self.see_to(injected).await {
+                        return reason;
+                    }
+                }
+                () = outbound_room(&mut self.outbound, &*self.delivery.clock), if !self.unsent.is_empty() => {
+                    let text = self.unsent.pop_front().unwrap_or_default();
+                    if let Err(reason) = self.send(socket, Message::text(text)).await {
                         return reason;
                     }
                 }
                 next = socket.next() => {
                     let ts_received = self.delivery.clock.now();
                     heard = Instant::now();
+                    if matches!(next, Some(Ok(Message::Text(_) | Message::Binary(_)))) {
+                        silent_since = heard;
+                    }
                     if let Err(reason) = self.take(ts_received, next).await {
                         return reason;
                     }
+                }
+                () = sleep_until(silent_since + silence_max.unwrap_or_default()), if silence_max.is_some() => {
+                    return DisconnectReason::Idle;
                 }
                 () = sleep_until(next_ping.min(heard + self.settings.idle_timeout)) => {
                     if heard.elapsed() >= self.settings.idle_timeout {
@@ -477,14 +555,29 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             // The next one is a third of the idle timeout away: nothing is lost by leaving this one out.
             return Ok(());
         }
-        let sent = timeout(
-            self.settings.connect_timeout,
-            socket.send(Message::Ping(Bytes::new())),
-        )
-        .await;
-        match sent {
+        self.send(socket, Message::Ping(Bytes::new())).await
+    }
+
+    async fn send(&mut self, socket: &mut Socket, message: Message) -> Result<(), DisconnectReason> {
+        match timeout(self.settings.connect_timeout, socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(DisconnectReason::Failed),
+        }
+    }
+
+    async fn see_to(&mut self, injected: Injected) -> Result<(), DisconnectReason> {
+        match injected {
+            Injected::Message(kind) => self.delivery.deliver_now(kind).await,
+            Injected::Resync(instrument) => match self.protocol.resync(instrument) {
+                Ok(texts) => {
+                    self.unsent.extend(texts);
+                    Ok(())
+                }
+                Err(error) => {
+                    warn!(stream = self.protocol.name(), %error, "cannot ask for a book anew");
+                    Err(DisconnectReason::Failed)
+                }
+            },
         }
     }
 

@@ -17,10 +17,9 @@ use domain::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use support::{API_KEY, API_SECRET, Http, Reply, Request, client, instruments};
-use venues::UnknownOrder;
 use venues::binance::{Gateway, RestClient};
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
-use venues::{LastLook, VenueError};
+use venues::{Gateway as _, LastLook, Reference as _, UnknownOrder, VenueError};
 
 const BTC: InstrumentId = InstrumentId(0);
 

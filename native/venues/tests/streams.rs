@@ -16,10 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use venues::binance::{AccountFeed, MarketData, MarketFeed, RestClient, Settings};
+use venues::binance::{MarketData, RestClient, Settings, account_feed, market_feed};
 use venues::clock::ServerClock;
+use venues::feeds::{FeedParts, resync_over_the_stream};
 use venues::retry::Jitter;
-use venues::{DisconnectReason, StreamMessage, StreamMessageKind, TrustedRoots};
+use venues::websocket::{ConnectionSettings, Judgement, Protocol};
+use venues::{
+    AccountFeed, DisconnectReason, MarketFeed, StreamMessage, StreamMessageKind, TrustedRoots, VenueError,
+};
 
 const TICKER: &str =
     r#"{"u":1,"s":"BTCUSDT","b":"1.00000000","B":"1.00000000","a":"2.00000000","A":"1.00000000"}"#;
@@ -45,7 +49,7 @@ async fn settings(sockets: &Sockets) -> (Http, Settings) {
 }
 
 fn market(settings: Settings, sink: mpsc::Sender<StreamMessage>) -> MarketFeed {
-    MarketFeed::spawn(client(settings), &instruments(), Jitter::seeded(1), sink).unwrap()
+    market_feed(&client(settings), &instruments(), Jitter::seeded(1), sink).unwrap()
 }
 
 async fn expect_disconnect(inbox: &mut Inbox, reason: DisconnectReason) {
@@ -252,9 +256,10 @@ async fn snapshots_come_through_the_same_door_and_failures_are_asked_again() {
     let (sink, mut inbox) = queue(16);
     let feed = market(settings, sink);
     assert_eq!(inbox.next().await, StreamMessageKind::Connected);
-    feed.request_snapshot(InstrumentId(0));
-    feed.requester().request(InstrumentId(0));
-    feed.request_snapshot(InstrumentId(9));
+    let requester = feed.requester();
+    for instrument in [0, 0, 9] {
+        requester.request(InstrumentId(instrument));
+    }
     let expected = StreamMessageKind::Snapshot {
         instrument: InstrumentId(0),
         body: Bytes::from_static(b"the snapshot"),
@@ -268,8 +273,76 @@ async fn snapshots_come_through_the_same_door_and_failures_are_asked_again() {
     feed.stop().await;
 }
 
+/// A venue that sends a snapshot of a book to whoever subscribes to it.
+struct Subscriptions(String);
+
+impl Protocol for Subscriptions {
+    fn name(&self) -> &'static str {
+        "subscriptions"
+    }
+
+    fn url(&self) -> &str {
+        &self.0
+    }
+
+    fn hello(&mut self) -> Result<Vec<String>, VenueError> {
+        Ok(vec!["subscribe 0".to_owned()])
+    }
+
+    fn resync(&mut self, instrument: InstrumentId) -> Result<Vec<String>, VenueError> {
+        let number = instrument.0;
+        Ok(vec![
+            format!("unsubscribe {number}"),
+            format!("subscribe {number}"),
+        ])
+    }
+
+    fn judge(&mut self, message: &[u8]) -> Judgement {
+        if message.starts_with(b"subscribe") {
+            Judgement::Ready
+        } else {
+            Judgement::Deliver
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_book_is_begun_anew_over_the_stream_where_the_venue_has_it_so() {
+    let sockets = Sockets::serve(|mut socket, _| async move {
+        let mut subscribed = 0;
+        while let Some(Ok(Message::Text(text))) = socket.next().await {
+            subscribed += usize::from(text.starts_with("subscribe"));
+            let snapshot = format!("snapshot {subscribed}");
+            say(&mut socket, if subscribed > 1 { &snapshot } else { &text }).await;
+        }
+    })
+    .await;
+    let (_http, settings) = settings(&sockets).await;
+    let clock = Arc::new(ServerClock::local());
+    let (sink, mut inbox) = queue(16);
+    let parts = FeedParts {
+        settings: ConnectionSettings {
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
+            tls: TrustedRoots::Public.client_config().unwrap(),
+        },
+        clock,
+        jitter: Jitter::seeded(1),
+        sink,
+    };
+    let streams = Subscriptions(sockets.url());
+    let feed = MarketFeed::spawn(streams, parts, &instruments(), resync_over_the_stream());
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    feed.requester().request(InstrumentId(0));
+    assert_eq!(inbox.next_frame().await, "unsubscribe 0");
+    assert_eq!(inbox.next_frame().await, "snapshot 2");
+    assert_eq!(feed.statistics().connected(), 1);
+    feed.stop().await;
+    expect_disconnect(&mut inbox, DisconnectReason::Stopped).await;
+}
+
 fn account(settings: Settings, sink: mpsc::Sender<StreamMessage>) -> AccountFeed {
-    AccountFeed::spawn(client(settings), Jitter::seeded(1), sink).unwrap()
+    account_feed(&client(settings), Jitter::seeded(1), sink).unwrap()
 }
 
 #[tokio::test]
@@ -452,7 +525,7 @@ async fn tls_is_verified() {
     settings.trusted_roots = TrustedRoots::Public;
     let rest = RestClient::new(settings, None, Arc::new(ServerClock::local())).unwrap();
     let (sink, mut inbox) = queue(16);
-    let feed = MarketFeed::spawn(Arc::new(rest), &instruments(), Jitter::seeded(1), sink).unwrap();
+    let feed = market_feed(&Arc::new(rest), &instruments(), Jitter::seeded(1), sink).unwrap();
     let statistics = feed.statistics();
     eventually("a refusal", || statistics.failed() >= 1).await;
     assert!(inbox.is_empty());

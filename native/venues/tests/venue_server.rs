@@ -17,11 +17,14 @@ use support::{API_KEY, API_SECRET, Inbox, post, queue};
 use tokio::time::timeout;
 use venue_server::{ApiKey, Server, ServerConfig};
 use venues::binance::{
-    AccountData, AccountFeed, Endpoints, Gateway, MarketData, MarketFeed, RestClient, Settings,
+    AccountData, Endpoints, Gateway, MarketData, RestClient, Settings, account_feed, market_feed,
 };
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
-use venues::{AccountEvent, Instruments, StreamMessage, UnknownOrder};
+use venues::{
+    AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed, Reference as _,
+    StreamMessage, UnknownOrder,
+};
 
 const BTC: InstrumentId = InstrumentId(0);
 const BAR: Nanos = Nanos::from_secs(60);
@@ -102,8 +105,21 @@ impl Seen {
     }
 }
 
+/// How orders leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Rest,
+    WebSocket,
+}
+
+const DOORS: [Door; 2] = [Door::Rest, Door::WebSocket];
+
 impl Session {
     async fn start() -> Self {
+        Self::start_by(Door::Rest).await
+    }
+
+    async fn start_by(door: Door) -> Self {
         let mut config = ServerConfig::new(bars(), "BTCUSDT");
         config.from = Some(Timestamp::from_millis(
             FIRST_BAR_MS + i64::try_from(HISTORY).unwrap() * 60_000,
@@ -129,9 +145,12 @@ impl Session {
         let (market_sink, market_inbox) = queue(65_536);
         let (account_sink, account_inbox) = queue(1_024);
         let mut session = Self {
-            market: MarketFeed::spawn(Arc::clone(&rest), &table, Jitter::seeded(1), market_sink).unwrap(),
-            account: AccountFeed::spawn(Arc::clone(&rest), Jitter::seeded(2), account_sink).unwrap(),
-            gateway: Gateway::new(Arc::clone(&rest), Arc::clone(&table)).unwrap(),
+            market: market_feed(&rest, &table, Jitter::seeded(1), market_sink).unwrap(),
+            account: account_feed(&rest, Jitter::seeded(2), account_sink).unwrap(),
+            gateway: match door {
+                Door::Rest => Gateway::new(Arc::clone(&rest), Arc::clone(&table)).unwrap(),
+                Door::WebSocket => Gateway::over_websocket(Arc::clone(&rest), Arc::clone(&table)).unwrap(),
+            },
             data: MarketData::new(Arc::clone(&table), clock.service_span(Nanos::from_secs(5))),
             account_data: AccountData::new(table),
             seen: Seen::default(),
@@ -148,6 +167,7 @@ impl Session {
                     && session.seen.quote.is_some()
             })
             .await;
+        support::eventually("orders may leave", || session.gateway.is_open()).await;
         session
     }
 
@@ -182,7 +202,7 @@ impl Session {
             self.seen.malformed += 1;
         }
         while let Some(instrument) = self.data.take_snapshot_request() {
-            self.market.request_snapshot(instrument);
+            self.market.requester().request(instrument);
         }
     }
 
@@ -290,7 +310,13 @@ async fn the_book_stays_proven_while_the_market_moves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_trades_is_told_by_both_doors_alike() {
-    let mut session = Session::start().await;
+    for door in DOORS {
+        trade(door).await;
+    }
+}
+
+async fn trade(door: Door) {
+    let mut session = Session::start_by(door).await;
     let order = session.order(1);
     let answer = kinds(&session.gateway.submit(&order).await);
     assert!(matches!(answer[0], OrderReportKind::Accepted(_)), "{answer:?}");
@@ -344,7 +370,13 @@ async fn an_order_that_trades_is_told_by_both_doors_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_rests_is_canceled_by_both_doors() {
-    let mut session = Session::start().await;
+    for door in DOORS {
+        rest_and_cancel(door).await;
+    }
+}
+
+async fn rest_and_cancel(door: Door) {
+    let mut session = Session::start_by(door).await;
     let (first, second) = (session.resting(1), session.resting(2));
     for order in [&first, &second] {
         let answer = kinds(&session.gateway.submit(order).await);
@@ -384,7 +416,13 @@ async fn an_order_that_rests_is_canceled_by_both_doors() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_venue_refuses_is_refused_with_its_reason() {
-    let session = Session::start().await;
+    for door in DOORS {
+        be_refused(door).await;
+    }
+}
+
+async fn be_refused(door: Door) {
+    let session = Session::start_by(door).await;
     let cases = [
         (
             OrderRequest {
@@ -492,7 +530,13 @@ async fn the_end_of_the_subscription_is_a_disconnect() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_outcome_is_resolved_both_ways_and_never_sent_again() {
-    let session = Session::start().await;
+    for door in DOORS {
+        leave_unanswered(door).await;
+    }
+}
+
+async fn leave_unanswered(door: Door) {
+    let session = Session::start_by(door).await;
     for (counter, executed) in [(1, true), (2, false)] {
         for (answer, extra) in [("http503", 0), ("timeout1007", 10)] {
             let order = session.order(counter + extra);

@@ -17,8 +17,8 @@ use engine::{
 };
 use inference::TreeModel;
 use journal::{Room, RunHeader, Writer};
-use venues::binance::{Endpoints, MarketData, NEW_ORDER_BYTES_MAX, OrderEncoder, Settings, Signer};
-use venues::{Instruments, Secret};
+use venues::binance::{Endpoints, MarketData, OrderEncoder, Settings, Signer};
+use venues::{EncodeOrders as _, Instruments, NEW_ORDER_BYTES_MAX, Secret};
 
 use crate::frames::{BAR, BTC, Frame, history, instrument};
 use crate::stages::{Stage, Stages};

@@ -11,19 +11,17 @@ use domain::{
     Quantity, RejectReason,
 };
 use serde::Serialize;
-use tokio::sync::mpsc;
 
-use super::market_feed::{announces_end, connection_settings};
+use super::market_feed::{announces_end, feed_parts};
 use super::orders::venue_order_id;
 use super::parser::{AccountMessage, Execution, ExecutionType, Parser};
 use super::rest::RestClient;
 use crate::error::{ParseError, VenueError};
+use crate::feeds::AccountFeed;
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
-use crate::trading::{AccountEvent, AccountStatistics, EmitAccount};
-use crate::websocket::{
-    Connection, ConnectionStatistics, FrameSink, Judgement, Protocol, StreamMessage, StreamMessageKind,
-};
+use crate::trading::{AccountEvent, AccountProtocol, AccountStatistics, EmitAccount, Reference as _};
+use crate::websocket::{FrameSink, Judgement, Protocol, StreamMessage, StreamMessageKind};
 
 /// Reads the account's stream, without I/O.
 #[derive(Debug)]
@@ -44,31 +42,6 @@ impl AccountData {
             is_up: false,
             statistics: AccountStatistics::default(),
         }
-    }
-
-    /// What has come in.
-    #[must_use]
-    pub const fn statistics(&self) -> &AccountStatistics {
-        &self.statistics
-    }
-
-    /// Takes in whatever the stream's connection delivers.
-    ///
-    /// # Errors
-    /// [`VenueError::Malformed`] when it cannot be read: something happened to our account and we do not know
-    /// what, so reconcile.
-    pub fn on_message(
-        &mut self,
-        message: &StreamMessage,
-        emit: &mut EmitAccount<'_>,
-    ) -> Result<(), VenueError> {
-        match &message.kind {
-            StreamMessageKind::Connected => self.set_up(true, emit),
-            StreamMessageKind::Disconnected(_) => self.set_up(false, emit),
-            StreamMessageKind::Frame(frame) => return self.on_frame(frame, emit),
-            StreamMessageKind::Snapshot { .. } => self.statistics.unused += 1,
-        }
-        Ok(())
     }
 
     fn set_up(&mut self, up: bool, emit: &mut EmitAccount<'_>) {
@@ -158,6 +131,22 @@ impl AccountData {
     }
 }
 
+impl AccountProtocol for AccountData {
+    fn on_message(&mut self, message: &StreamMessage, emit: &mut EmitAccount<'_>) -> Result<(), VenueError> {
+        match &message.kind {
+            StreamMessageKind::Connected => self.set_up(true, emit),
+            StreamMessageKind::Disconnected(_) => self.set_up(false, emit),
+            StreamMessageKind::Frame(frame) => return self.on_frame(frame, emit),
+            StreamMessageKind::Snapshot { .. } => self.statistics.unused += 1,
+        }
+        Ok(())
+    }
+
+    fn statistics(&self) -> &AccountStatistics {
+        &self.statistics
+    }
+}
+
 /// The execution in an execution report, when there is one.
 fn fill(execution: &Execution, quote: Currency) -> Result<Option<Fill>, ParseError> {
     if execution.kind != ExecutionType::Trade {
@@ -226,7 +215,7 @@ impl Protocol for AccountStream {
     }
 
     fn hello(&mut self) -> Result<Vec<String>, VenueError> {
-        let api_key = self.rest.api_key()?;
+        let api_key = self.rest.api_key()?.expose();
         let encoder = self.rest.encoder()?;
         let recv_window = encoder.recv_window_ms();
         let timestamp = encoder.timestamp_ms(self.rest.clock().now());
@@ -271,48 +260,21 @@ impl Protocol for AccountStream {
     }
 }
 
-/// The running subscription.
-#[derive(Debug)]
-pub struct AccountFeed {
-    connection: Connection,
-    // Nothing is injected; the sender is kept so that the channel stays open.
-    _injected: mpsc::Sender<StreamMessageKind>,
-}
-
-impl AccountFeed {
-    /// Starts it in the current tokio runtime; everything it learns goes into `sink`.
-    ///
-    /// # Errors
-    /// [`VenueError::NoCredentials`].
-    pub fn spawn(rest: Arc<RestClient>, jitter: Jitter, sink: impl FrameSink) -> Result<Self, VenueError> {
-        rest.encoder()?;
-        let (sender, injected) = mpsc::channel(1);
-        let settings = connection_settings(&rest);
-        let clock = Arc::clone(rest.clock());
-        let url = rest.settings().endpoints.ws_api.clone();
-        let connection = Connection::spawn(
-            AccountStream { rest, url },
-            settings,
-            clock,
-            jitter,
-            injected,
-            sink,
-        );
-        Ok(Self {
-            connection,
-            _injected: sender,
-        })
-    }
-
-    /// Counters of the connection.
-    pub fn statistics(&self) -> Arc<ConnectionStatistics> {
-        self.connection.statistics()
-    }
-
-    /// Closes the stream, tells the sink, and waits for that.
-    pub async fn stop(self) {
-        self.connection.stop().await;
-    }
+/// Starts the account's stream in the current tokio runtime; everything it tells goes into `sink`.
+///
+/// # Errors
+/// [`VenueError::NoCredentials`].
+pub fn account_feed(
+    rest: &Arc<RestClient>,
+    jitter: Jitter,
+    sink: impl FrameSink,
+) -> Result<AccountFeed, VenueError> {
+    rest.encoder()?;
+    let stream = AccountStream {
+        rest: Arc::clone(rest),
+        url: rest.settings().endpoints.ws_api.clone(),
+    };
+    Ok(AccountFeed::spawn(stream, feed_parts(rest, jitter, sink)))
 }
 
 #[cfg(test)]

@@ -320,6 +320,8 @@ pub(super) fn trades(body: &[u8], instrument: &Instrument) -> Result<Vec<Account
     raw.iter()
         .map(|raw| {
             Ok(AccountTrade {
+                // The list does not carry our ids.
+                client_order_id: None,
                 venue_order_id: venue_order_id(raw.order_id),
                 instrument: instrument.id,
                 ts_event: Timestamp::from_millis(raw.time),

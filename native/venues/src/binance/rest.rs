@@ -22,12 +22,11 @@ use crate::http;
 use crate::last_look::{Guarded, LastLook};
 use crate::rate_limit::{OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
 use crate::retry::{Backoff, Jitter};
+use crate::secret::Secret;
+use crate::trading::{BARS_MAX, Pending, Reference};
 
 /// Largest answer accepted, bytes: `exchangeInfo` of all symbols is a tenth of it.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
-
-/// Most bars one call of [`RestClient::bars`] fetches.
-pub const BARS_MAX: usize = 50_000;
 
 /// Most bars in one answer.
 const BARS_PER_ANSWER: usize = 1_000;
@@ -160,11 +159,6 @@ impl RestClient {
         })
     }
 
-    /// The clock that signed requests are stamped with.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     /// The settings it was made with.
     pub const fn settings(&self) -> &Settings {
         &self.settings
@@ -196,30 +190,6 @@ impl RestClient {
         })
     }
 
-    /// Anchors `clock`, which is this client's own, to the venue's: two samples, each the best of a few.
-    ///
-    /// # Errors
-    /// [`VenueError`] when the venue does not answer, or its clock runs at a rate that is not accepted.
-    pub async fn anchor_clock(&self, clock: &ServerClock, rate: Rate) -> Result<(), VenueError> {
-        // The first answer pays for the connection.
-        self.server_time().await?;
-        let first = self.best_time_sample().await?;
-        if rate == Rate::Estimated {
-            sleep(RATE_BASELINE).await;
-        }
-        let second = self.best_time_sample().await?;
-        clock.anchor(first, second, rate)?;
-        Ok(())
-    }
-
-    /// Corrects `clock` by a fresh sample; the correction in service time.
-    ///
-    /// # Errors
-    /// [`VenueError`] when the venue does not answer.
-    pub async fn resync_clock(&self, clock: &ServerClock) -> Result<Nanos, VenueError> {
-        Ok(clock.resync(self.best_time_sample().await?))
-    }
-
     async fn best_time_sample(&self) -> Result<TimeSample, VenueError> {
         let mut best = self.server_time().await?;
         for _ in 1..TIME_QUESTIONS {
@@ -229,30 +199,6 @@ impl RestClient {
             }
         }
         Ok(best)
-    }
-
-    /// The rules of these symbols; ids count from zero in their order. Lowers the rate budget to the venue's
-    /// own limit where that is lower.
-    ///
-    /// # Errors
-    /// [`VenueError`], in particular [`VenueError::UnknownSymbol`].
-    pub async fn instruments(&self, symbols: &[&str]) -> Result<Vec<Instrument>, VenueError> {
-        let odd = symbols.iter().find(|symbol| !is_symbol(symbol));
-        if let Some(symbol) = odd {
-            return Err(VenueError::UnknownSymbol {
-                symbol: (*symbol).to_owned(),
-            });
-        }
-        let names: Vec<_> = symbols.iter().map(|symbol| format!("%22{symbol}%22")).collect();
-        let call = Call::public("exchangeInfo", "/api/v3/exchangeInfo", 20);
-        let body = self
-            .read(&call, &format!("symbols=%5B{}%5D", names.join(",")))
-            .await?;
-        let info = rules::exchange_info(&body, symbols)?;
-        if let Some(told) = info.weight_per_minute {
-            lock(&self.budget).lower_to(told);
-        }
-        Ok(info.instruments)
     }
 
     /// A snapshot of the book, as received: the hot thread reads it.
@@ -271,49 +217,6 @@ impl RestClient {
         let call = Call::public("depth", "/api/v3/depth", weight);
         self.accepted(&call, &format!("symbol={}&limit={levels}", instrument.symbol))
             .await
-    }
-
-    /// The last `count` complete bars that closed at or before `before`, oldest first; fewer where the
-    /// venue has fewer. At most [`BARS_MAX`].
-    ///
-    /// # Errors
-    /// [`VenueError`], in particular [`VenueError::Setting`] for a span that the venue has no bars of.
-    pub async fn bars(
-        &self,
-        instrument: &Instrument,
-        span: Nanos,
-        count: usize,
-        before: Timestamp,
-    ) -> Result<Vec<Bar>, VenueError> {
-        let interval = rules::interval(span).ok_or_else(|| VenueError::Setting {
-            setting: "bar_size",
-            problem: format!("the venue has no bars of {} ms", span.0 / 1_000_000),
-        })?;
-        let count = count.min(BARS_MAX);
-        let call = Call::public("klines", "/api/v3/klines", 2);
-        let mut newest_first: Vec<Bar> = Vec::with_capacity(count);
-        let mut last_open = before.plus(Nanos(-span.0)).floor_to(span);
-        for _ in 0..=count / BARS_PER_ANSWER + 1 {
-            let wanted = (count - newest_first.len()).min(BARS_PER_ANSWER);
-            if wanted == 0 {
-                break;
-            }
-            let query = format!(
-                "symbol={}&interval={interval}&endTime={}&limit={wanted}",
-                instrument.symbol,
-                last_open.millis()
-            );
-            let body = self.read(&call, &query).await?;
-            let page = rules::bars(&body, instrument.id, span)?;
-            let Some(first) = page.first().map(|bar| bar.ts_open) else {
-                break;
-            };
-            let complete = page.iter().rev().filter(|bar| bar.ts_open <= last_open);
-            newest_first.extend(complete.take(wanted));
-            last_open = first.plus(Nanos(-span.0));
-        }
-        newest_first.reverse();
-        Ok(newest_first)
     }
 
     /// A request that only reads, tried again when nothing or nothing final came back.
@@ -389,12 +292,7 @@ impl RestClient {
         query: &str,
         form: Option<Body>,
     ) -> Result<Answer, VenueError> {
-        let now = self.clock.monotonic();
-        let taken = lock(&self.budget).try_take(call.weight, call.urgency, now);
-        taken.map_err(|retry_after| VenueError::RateLimited {
-            request: call.name,
-            retry_after,
-        })?;
+        self.take_weight(call)?;
         let base = self.settings.endpoints.rest.trim_end_matches('/');
         let url = if query.is_empty() {
             format!("{base}{}", call.path)
@@ -421,6 +319,15 @@ impl RestClient {
         Ok(Answer { status, body })
     }
 
+    /// Takes a request from the address's budget.
+    pub(super) fn take_weight(&self, call: &Call) -> Result<(), VenueError> {
+        let taken = lock(&self.budget).try_take(call.weight, call.urgency, self.clock.monotonic());
+        taken.map_err(|retry_after| VenueError::RateLimited {
+            request: call.name,
+            retry_after,
+        })
+    }
+
     /// Takes one order from the account's own limits.
     pub(super) fn take_order(&self) -> Result<(), VenueError> {
         let taken = lock(&self.orders).try_take(self.clock.monotonic());
@@ -441,9 +348,9 @@ impl RestClient {
             .ok_or(VenueError::NoCredentials)
     }
 
-    pub(super) fn api_key(&self) -> Result<&str, VenueError> {
+    pub(super) fn api_key(&self) -> Result<&Secret, VenueError> {
         let keys = self.keys.as_ref().ok_or(VenueError::NoCredentials)?;
-        Ok(keys.credentials.api_key.expose())
+        Ok(&keys.credentials.api_key)
     }
 
     /// Learns from each answer what the venue has counted, and stops when it says so.
@@ -454,16 +361,103 @@ impl RestClient {
         if let Some(used) = number("x-mbx-used-weight-1m") {
             budget.observe(used, now);
         }
-        if status == 429 || status == 418 {
-            let told = number(RETRY_AFTER.as_str()).map(|seconds| Nanos::from_secs(i64::from(seconds)));
-            let wait = told.unwrap_or(PAUSE_DEFAULT);
-            warn!(
-                status,
-                wait_ms = wait.0 / 1_000_000,
-                "the venue asks to slow down: nothing is sent until then"
-            );
-            budget.pause(wait, now);
+        let told = number(RETRY_AFTER.as_str()).map(|seconds| Nanos::from_secs(i64::from(seconds)));
+        slow_down(&mut budget, status, told, now);
+    }
+
+    /// The same from an answer of the WebSocket API, which tells until when to wait.
+    pub(super) fn observe_socket(&self, status: u16, used_weight: Option<u32>, until: Option<Timestamp>) {
+        let now = self.clock.monotonic();
+        let mut budget = lock(&self.budget);
+        if let Some(used) = used_weight {
+            budget.observe(used, now);
         }
+        let told = until.map(|until| Nanos(until.since(self.clock.now()).0.max(0)));
+        slow_down(&mut budget, status, told, now);
+    }
+}
+
+impl Reference for RestClient {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// By two samples, each the best of a few.
+    fn anchor_clock<'a>(&'a self, clock: &'a ServerClock, rate: Rate) -> Pending<'a, Result<(), VenueError>> {
+        Box::pin(async move {
+            // The first answer pays for the connection.
+            self.server_time().await?;
+            let first = self.best_time_sample().await?;
+            if rate == Rate::Estimated {
+                sleep(RATE_BASELINE).await;
+            }
+            let second = self.best_time_sample().await?;
+            clock.anchor(first, second, rate)?;
+            Ok(())
+        })
+    }
+
+    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Nanos, VenueError>> {
+        Box::pin(async move { Ok(clock.resync(self.best_time_sample().await?)) })
+    }
+
+    /// Lowers the rate budget to the venue's own limit where that is lower.
+    fn instruments<'a>(&'a self, symbols: &'a [&'a str]) -> Pending<'a, Result<Vec<Instrument>, VenueError>> {
+        Box::pin(async move {
+            let odd = symbols.iter().find(|symbol| !is_symbol(symbol));
+            if let Some(symbol) = odd {
+                return Err(VenueError::UnknownSymbol {
+                    symbol: (*symbol).to_owned(),
+                });
+            }
+            let names: Vec<_> = symbols.iter().map(|symbol| format!("%22{symbol}%22")).collect();
+            let call = Call::public("exchangeInfo", "/api/v3/exchangeInfo", 20);
+            let query = format!("symbols=%5B{}%5D", names.join(","));
+            let info = rules::exchange_info(&self.read(&call, &query).await?, symbols)?;
+            if let Some(told) = info.weight_per_minute {
+                lock(&self.budget).lower_to(told);
+            }
+            Ok(info.instruments)
+        })
+    }
+
+    fn bars<'a>(
+        &'a self,
+        instrument: &'a Instrument,
+        span: Nanos,
+        count: usize,
+        before: Timestamp,
+    ) -> Pending<'a, Result<Vec<Bar>, VenueError>> {
+        Box::pin(async move {
+            let interval = rules::interval(span).ok_or_else(|| VenueError::Setting {
+                setting: "bar_size",
+                problem: format!("the venue has no bars of {} ms", span.0 / 1_000_000),
+            })?;
+            let count = count.min(BARS_MAX);
+            let call = Call::public("klines", "/api/v3/klines", 2);
+            let mut newest_first: Vec<Bar> = Vec::with_capacity(count);
+            let mut last_open = before.plus(Nanos(-span.0)).floor_to(span);
+            for _ in 0..=count / BARS_PER_ANSWER + 1 {
+                let wanted = (count - newest_first.len()).min(BARS_PER_ANSWER);
+                if wanted == 0 {
+                    break;
+                }
+                let query = format!(
+                    "symbol={}&interval={interval}&endTime={}&limit={wanted}",
+                    instrument.symbol,
+                    last_open.millis()
+                );
+                let page = rules::bars(&self.read(&call, &query).await?, instrument.id, span)?;
+                let Some(first) = page.first().map(|bar| bar.ts_open) else {
+                    break;
+                };
+                let complete = page.iter().rev().filter(|bar| bar.ts_open <= last_open);
+                newest_first.extend(complete.take(wanted));
+                last_open = first.plus(Nanos(-span.0));
+            }
+            newest_first.reverse();
+            Ok(newest_first)
+        })
     }
 }
 
@@ -481,6 +475,20 @@ impl Keys {
             credentials,
         })
     }
+}
+
+/// Stops everything for as long as the venue says, where the status of its answer says so.
+fn slow_down(budget: &mut WeightBudget, status: u16, told: Option<Nanos>, now: Nanos) {
+    if status != 429 && status != 418 {
+        return;
+    }
+    let wait = told.unwrap_or(PAUSE_DEFAULT);
+    let wait_ms = wait.0 / 1_000_000;
+    warn!(
+        status,
+        wait_ms, "the venue asks to slow down: nothing is sent until then"
+    );
+    budget.pause(wait, now);
 }
 
 /// A symbol that may stand in a query as it is.

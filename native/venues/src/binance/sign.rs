@@ -8,9 +8,7 @@ use super::settings::{SelfTradePrevention, Settings};
 use crate::encode::{check, push_client_order_id, push_integer, push_units};
 use crate::error::EncodeError;
 use crate::secret::Secret;
-
-/// Longest encoded new order, bytes: a buffer of this capacity never grows.
-pub const NEW_ORDER_BYTES_MAX: usize = 512;
+use crate::trading::EncodeOrders;
 
 /// HMAC-SHA256 with its key already worked in.
 ///
@@ -78,54 +76,6 @@ impl OrderEncoder {
         }
     }
 
-    /// Encodes and signs a new order as the body of `POST /api/v3/order`. Clears `out` first.
-    ///
-    /// Does not allocate when `out` has room for [`NEW_ORDER_BYTES_MAX`]. The client order id goes out in its
-    /// text form, one to one. `reduce_only` is not a word of this venue: keeping it is the engine's part.
-    ///
-    /// # Errors
-    /// [`EncodeError`] when the order cannot be said in the venue's words.
-    pub fn encode_new_order(
-        &self,
-        order: &OrderRequest,
-        instrument: &Instrument,
-        ts: Timestamp,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
-        check(order, instrument)?;
-        out.clear();
-        out.extend_from_slice(b"symbol=");
-        out.extend_from_slice(instrument.symbol.as_str().as_bytes());
-        out.extend_from_slice(match order.side {
-            Side::Buy => b"&side=BUY",
-            Side::Sell => b"&side=SELL",
-        });
-        match order.price {
-            // The venue's "maker" type takes no time in force: it rests until canceled.
-            Some(price) if order.post_only => push_price(b"&type=LIMIT_MAKER", price, out),
-            Some(price) => {
-                push_price(b"&type=LIMIT", price, out);
-                out.extend_from_slice(match order.time_in_force {
-                    TimeInForce::Gtc => b"&timeInForce=GTC",
-                    TimeInForce::Ioc => b"&timeInForce=IOC",
-                    TimeInForce::Fok => b"&timeInForce=FOK",
-                });
-            }
-            None => out.extend_from_slice(b"&type=MARKET"),
-        }
-        out.extend_from_slice(b"&quantity=");
-        push_units(order.quantity.units(), out);
-        out.extend_from_slice(b"&newClientOrderId=");
-        push_client_order_id(order.client_order_id, out);
-        out.extend_from_slice(b"&newOrderRespType=FULL");
-        if let Some(mode) = self.self_trade_prevention {
-            out.extend_from_slice(b"&selfTradePreventionMode=");
-            out.extend_from_slice(mode.as_str().as_bytes());
-        }
-        self.stamp_and_sign(ts, out);
-        Ok(())
-    }
-
     /// Encodes and signs a cancel as the query of `DELETE /api/v3/order`. Clears `out` first.
     ///
     /// # Errors
@@ -176,8 +126,57 @@ impl OrderEncoder {
         self.recv_window_ms.unsigned_abs()
     }
 
+    pub(super) const fn self_trade_prevention(&self) -> Option<SelfTradePrevention> {
+        self.self_trade_prevention
+    }
+
     pub(super) const fn signer(&self) -> &Signer {
         &self.signer
+    }
+}
+
+impl EncodeOrders for OrderEncoder {
+    /// As the signed body of `POST /api/v3/order`. The client order id goes out in its text form, one to one.
+    /// `reduce_only` is not a word of this venue: keeping it is the engine's part.
+    fn encode_new_order(
+        &mut self,
+        order: &OrderRequest,
+        instrument: &Instrument,
+        ts: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        check(order, instrument)?;
+        out.clear();
+        out.extend_from_slice(b"symbol=");
+        out.extend_from_slice(instrument.symbol.as_str().as_bytes());
+        out.extend_from_slice(match order.side {
+            Side::Buy => b"&side=BUY",
+            Side::Sell => b"&side=SELL",
+        });
+        match order.price {
+            // The venue's "maker" type takes no time in force: it rests until canceled.
+            Some(price) if order.post_only => push_price(b"&type=LIMIT_MAKER", price, out),
+            Some(price) => {
+                push_price(b"&type=LIMIT", price, out);
+                out.extend_from_slice(match order.time_in_force {
+                    TimeInForce::Gtc => b"&timeInForce=GTC",
+                    TimeInForce::Ioc => b"&timeInForce=IOC",
+                    TimeInForce::Fok => b"&timeInForce=FOK",
+                });
+            }
+            None => out.extend_from_slice(b"&type=MARKET"),
+        }
+        out.extend_from_slice(b"&quantity=");
+        push_units(order.quantity.units(), out);
+        out.extend_from_slice(b"&newClientOrderId=");
+        push_client_order_id(order.client_order_id, out);
+        out.extend_from_slice(b"&newOrderRespType=FULL");
+        if let Some(mode) = self.self_trade_prevention {
+            out.extend_from_slice(b"&selfTradePreventionMode=");
+            out.extend_from_slice(mode.as_str().as_bytes());
+        }
+        self.stamp_and_sign(ts, out);
+        Ok(())
     }
 }
 
@@ -195,6 +194,7 @@ mod tests {
     use super::super::settings::Endpoints;
     use super::*;
     use crate::sample::instrument;
+    use crate::trading::NEW_ORDER_BYTES_MAX;
 
     const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
 

@@ -25,12 +25,10 @@ use crate::http;
 use crate::last_look::{Guarded, LastLook};
 use crate::rate_limit::Urgency;
 use crate::retry::{Backoff, Jitter};
+use crate::trading::{BARS_MAX, Pending, Reference};
 
 /// Largest answer accepted, bytes: all products together are a twentieth of it.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
-
-/// Most bars one call of [`RestClient::bars`] fetches.
-pub const BARS_MAX: usize = 50_000;
 
 /// Most bars in one answer.
 const BARS_PER_ANSWER: usize = 300;
@@ -208,11 +206,6 @@ impl RestClient {
         })
     }
 
-    /// The clock that tokens are stamped with.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     /// The settings it was made with.
     pub const fn settings(&self) -> &Settings {
         &self.settings
@@ -283,30 +276,6 @@ impl RestClient {
         })
     }
 
-    /// Anchors `clock`, which is this client's own, to the venue's: two samples, each the best of a few.
-    ///
-    /// # Errors
-    /// [`VenueError`] when the venue does not answer, or its clock runs at a rate that is not accepted.
-    pub async fn anchor_clock(&self, clock: &ServerClock, rate: Rate) -> Result<(), VenueError> {
-        // The first answer pays for the connection.
-        self.server_time().await?;
-        let first = self.best_time_sample().await?;
-        if rate == Rate::Estimated {
-            sleep(RATE_BASELINE).await;
-        }
-        let second = self.best_time_sample().await?;
-        clock.anchor(first, second, rate)?;
-        Ok(())
-    }
-
-    /// Corrects `clock` by a fresh sample; the correction in service time.
-    ///
-    /// # Errors
-    /// [`VenueError`] when the venue does not answer.
-    pub async fn resync_clock(&self, clock: &ServerClock) -> Result<Nanos, VenueError> {
-        Ok(clock.resync(self.best_time_sample().await?))
-    }
-
     async fn best_time_sample(&self) -> Result<TimeSample, VenueError> {
         let mut best = self.timed().await?;
         for _ in 1..TIME_QUESTIONS {
@@ -329,11 +298,7 @@ impl RestClient {
         }
     }
 
-    /// The rules of these symbols; ids count from zero in their order.
-    ///
-    /// # Errors
-    /// [`VenueError`], in particular [`VenueError::UnknownSymbol`].
-    pub async fn instruments(&self, symbols: &[&str]) -> Result<Vec<Instrument>, VenueError> {
+    async fn products(&self, symbols: &[&str]) -> Result<Vec<Instrument>, VenueError> {
         if let Some(symbol) = symbols.iter().find(|symbol| !is_symbol(symbol)) {
             return Err(VenueError::UnknownSymbol {
                 symbol: (*symbol).to_owned(),
@@ -352,12 +317,7 @@ impl RestClient {
         Ok(instruments)
     }
 
-    /// The last `count` complete bars that closed at or before `before`, oldest first; fewer where the
-    /// venue has fewer. At most [`BARS_MAX`]. The venue has no bar of a span in which nothing traded.
-    ///
-    /// # Errors
-    /// [`VenueError`], in particular [`VenueError::Setting`] for a span that the venue has no bars of.
-    pub async fn bars(
+    async fn candles(
         &self,
         instrument: &Instrument,
         span: Nanos,
@@ -515,6 +475,45 @@ impl RestClient {
         let wait_ms = wait.0 / 1_000_000;
         warn!(wait_ms, "the venue asks to slow down: nothing is sent until then");
         lock(self.budget(call)).pause(wait, self.clock.monotonic());
+    }
+}
+
+impl Reference for RestClient {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    fn anchor_clock<'a>(&'a self, clock: &'a ServerClock, rate: Rate) -> Pending<'a, Result<(), VenueError>> {
+        Box::pin(async move {
+            // The first answer pays for the connection.
+            self.timed().await?;
+            let first = self.best_time_sample().await?;
+            if rate == Rate::Estimated {
+                sleep(RATE_BASELINE).await;
+            }
+            let second = self.best_time_sample().await?;
+            clock.anchor(first, second, rate)?;
+            Ok(())
+        })
+    }
+
+    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Nanos, VenueError>> {
+        Box::pin(async move { Ok(clock.resync(self.best_time_sample().await?)) })
+    }
+
+    fn instruments<'a>(&'a self, symbols: &'a [&'a str]) -> Pending<'a, Result<Vec<Instrument>, VenueError>> {
+        Box::pin(self.products(symbols))
+    }
+
+    /// The venue has no bar of a span in which nothing traded.
+    fn bars<'a>(
+        &'a self,
+        instrument: &'a Instrument,
+        span: Nanos,
+        count: usize,
+        before: Timestamp,
+    ) -> Pending<'a, Result<Vec<Bar>, VenueError>> {
+        Box::pin(self.candles(instrument, span, count, before))
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Settings {
     /// Longest silence on a socket, answers to pings included, wall time.
     pub idle_timeout: Duration,
     /// Longest wait for the venue's next heartbeat, which comes each second, wall time: a socket that answers pings and
-    /// brings nothing else is as good as closed.
+    /// brings nothing else is as good as closed. The largest message must get through in that time.
     pub heartbeat_timeout: Duration,
     /// A name for all of our orders: those that bear the same never trade with each other.
     pub self_trade_prevention_id: Option<Text<36>>,
@@ -102,7 +102,7 @@ impl Settings {
             request_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_mins(1),
-            heartbeat_timeout: Duration::from_secs(5),
+            heartbeat_timeout: Duration::from_secs(10),
             self_trade_prevention_id: Text::new(SELF_TRADE_PREVENTION_ID),
             private_per_second: PRIVATE_PER_SECOND,
             public_per_second: PUBLIC_PER_SECOND,
@@ -165,8 +165,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// From the key's name (`organizations/.../apiKeys/...`) and its private key: the PEM of an EC key on P-256
-    /// (`ES256`), or the base64 text of an Ed25519 key (`EdDSA`).
+    /// From the key's name (`organizations/.../apiKeys/...`) and its private key: an EC key on P-256 in PEM (`ES256`), or
+    /// the base64 text of an Ed25519 key (`EdDSA`).
     #[must_use]
     pub const fn new(key_name: Secret, private_key: Secret) -> Self {
         Self {

@@ -60,14 +60,11 @@ enum Key {
 impl Key {
     /// Reads a key as the venue hands it out.
     fn parse(secret: &Secret) -> Option<Self> {
-        let text = secret.expose();
-        if text.starts_with("-----BEGIN") {
-            // The venue's key file is JSON: whoever copies from there has escaped line ends.
-            let pem = Zeroizing::new(text.replace("\\n", "\n"));
-            let key = p256::SecretKey::from_pem(&pem).ok()?;
+        if secret.expose().starts_with("-----BEGIN") {
+            let key = p256::SecretKey::from_pem(secret.expose()).ok()?;
             return Some(Self::Es256(Box::new(key.into())));
         }
-        let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
+        let bytes = Zeroizing::new(STANDARD.decode(secret.expose()).ok()?);
         let seed: &[u8; ED25519_SECRET_BYTES] = bytes.first_chunk()?;
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let public = &bytes[ED25519_SECRET_BYTES..];

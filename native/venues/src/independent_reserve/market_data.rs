@@ -292,6 +292,11 @@ impl MarketProtocol for MarketData {
         self.requests.pop()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.on_disconnected(emit);
+        self.on_connected();
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.market(instrument)
             .is_some_and(|market| market.orders.is_synchronized())

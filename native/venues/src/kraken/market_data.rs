@@ -177,6 +177,17 @@ impl MarketProtocol for MarketData {
         self.requests.pop()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.requests.clear();
+        for (instrument, market) in self.instruments.iter().zip(&mut self.markets) {
+            market.book.invalidate(BookInvalidReason::Disconnected, emit);
+            market.last_trade = None;
+            market.newest = None;
+            // The subscription stands, so no snapshot comes by itself.
+            self.requests.push(instrument.id);
+        }
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.book(instrument).is_some_and(ChecksumBook::is_synchronized)
     }

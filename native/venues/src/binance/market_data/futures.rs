@@ -38,6 +38,10 @@ impl MarketProtocol for FuturesMarketData {
         self.0.take_resync_request()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.0.begin_again(emit);
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.0.is_synchronized(instrument)
     }

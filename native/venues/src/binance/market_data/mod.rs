@@ -308,6 +308,11 @@ impl MarketProtocol for MarketData {
         self.take_snapshot_request()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.on_disconnected(emit);
+        self.on_connected();
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.is_synchronized(instrument)
     }

@@ -334,6 +334,13 @@ impl MarketProtocol for ExchangeMarketData {
         self.requests.pop()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        for market in &mut self.markets {
+            market.book.invalidate(BookInvalidReason::Disconnected, emit);
+        }
+        self.collect_requests();
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         match self.book(instrument) {
             Some(Book::Levels(book)) => book.is_synchronized(),

@@ -20,7 +20,14 @@ fn secret(text: &str) -> Secret {
 }
 
 pub(in crate::coinbase) fn credentials(private_key: &str) -> Credentials {
-    Credentials::new(secret(KEY_NAME), secret(private_key))
+    let private_key = private_key.to_owned();
+    let is_pem = private_key.starts_with("-----");
+    let private_key = if is_pem {
+        Secret::pem(private_key)
+    } else {
+        Secret::new(private_key)
+    };
+    Credentials::new(secret(KEY_NAME), private_key.unwrap())
 }
 
 fn signer(private_key: &str) -> Result<TokenSigner, VenueError> {

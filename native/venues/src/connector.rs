@@ -1,0 +1,159 @@
+//! One account at one venue, whatever its wires: every part that speaks to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{Nanos, Venue};
+
+use crate::clock::Clock;
+use crate::credentials::Credentials;
+use crate::error::VenueError;
+use crate::feeds::{AccountFeed, MarketFeed};
+use crate::instruments::Instruments;
+use crate::market::MarketProtocol;
+use crate::retry::Jitter;
+use crate::tls::TrustedRoots;
+use crate::trading::{AccountProtocol, Gateway, Reference};
+use crate::websocket::FrameSink;
+use crate::{binance, coinbase, resolution};
+
+/// Where the venue's doors are. Clear text (`http`, `ws`) is for this machine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// REST, without a path.
+    pub rest: String,
+    /// Market data streams.
+    pub market: String,
+    /// The account's stream, and order entry where it is over a socket.
+    pub account: String,
+}
+
+/// How new orders and cancels leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderEntry {
+    /// Each as a request over REST.
+    Rest,
+    /// Over one socket, where the venue takes orders there. While it is down no new order leaves; cancels leave over REST.
+    WebSocket,
+}
+
+/// Everything about a session but its keys.
+#[derive(Debug, Clone)]
+pub struct ConnectorSettings {
+    /// Which venue.
+    pub venue: Venue,
+    /// Where to connect.
+    pub endpoints: Endpoints,
+    /// How long after its timestamp the venue may still take a signed request, wall time.
+    pub recv_window: Nanos,
+    /// How far behind the venue's engine its answers to queries may lag, wall time; see [`resolution`].
+    pub read_staleness: Nanos,
+    /// How new orders leave.
+    pub order_entry: OrderEntry,
+    /// Whom to believe when TLS is used.
+    pub trusted_roots: TrustedRoots,
+}
+
+impl ConnectorSettings {
+    /// The defaults for a venue at these doors.
+    #[must_use]
+    pub fn new(venue: Venue, endpoints: Endpoints) -> Self {
+        Self {
+            venue,
+            endpoints,
+            recv_window: Nanos::from_secs(1),
+            read_staleness: resolution::READ_STALENESS,
+            order_entry: OrderEntry::Rest,
+            trusted_roots: TrustedRoots::Public,
+        }
+    }
+}
+
+/// Makes the parts that speak to one account at one venue. They share its keys, its clock and its rate budget.
+pub trait Connector: fmt::Debug + Send + Sync {
+    /// What the venue tells everybody.
+    fn reference(&self) -> Arc<dyn Reference>;
+
+    /// Orders and queries, in the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`VenueError`] when the settings cannot work.
+    fn gateway(&self, instruments: &Arc<Instruments>) -> Result<Arc<dyn Gateway>, VenueError>;
+
+    /// What reads the market's streams. `ahead_max`: how far a message's time may be ahead of our own when it came, both
+    /// on the venue's axis.
+    fn market_protocol(&self, instruments: &Arc<Instruments>, ahead_max: Nanos) -> Box<dyn MarketProtocol>;
+
+    /// What reads the account's stream.
+    fn account_protocol(&self, instruments: &Arc<Instruments>) -> Box<dyn AccountProtocol>;
+
+    /// Starts the market's streams in the current tokio runtime; everything they tell goes into `sink`.
+    ///
+    /// # Errors
+    /// [`VenueError`] when they cannot be asked for.
+    fn market_feed(
+        &self,
+        instruments: &Arc<Instruments>,
+        jitter: Jitter,
+        sink: Box<dyn FrameSink>,
+    ) -> Result<MarketFeed, VenueError>;
+
+    /// Starts the account's stream in the current tokio runtime; everything it tells goes into `sink`.
+    ///
+    /// # Errors
+    /// [`VenueError`] when it cannot be asked for.
+    fn account_feed(
+        &self,
+        instruments: &Arc<Instruments>,
+        jitter: Jitter,
+        sink: Box<dyn FrameSink>,
+    ) -> Result<AccountFeed, VenueError>;
+}
+
+/// What reaches this account. Nothing is sent yet.
+///
+/// # Errors
+/// [`VenueError::Setting`] when the settings cannot work, the credentials are another venue's, or no orders can be sent
+/// to this venue; [`VenueError::Secret`] when a key is not one.
+pub fn connect(
+    settings: ConnectorSettings,
+    credentials: Credentials,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Connector>, VenueError> {
+    let venue = settings.venue;
+    match (venue, credentials) {
+        (Venue::Binance, Credentials::Binance { api_key, secret }) => {
+            let keys = binance::Credentials::new(api_key, secret);
+            Ok(Box::new(binance::Session::new(settings, keys, clock)?))
+        }
+        (
+            Venue::Coinbase,
+            Credentials::Coinbase {
+                key_name,
+                private_key,
+            },
+        ) => {
+            let keys = coinbase::Credentials::new(key_name, private_key);
+            Ok(Box::new(coinbase::Session::new(settings, &keys, clock)?))
+        }
+        (Venue::Coinbase, Credentials::CoinbaseExchange { .. }) => Err(VenueError::Setting {
+            setting: "venue.name",
+            problem: format!(
+                "{venue}: orders are sent to Advanced Trade, not to Exchange, whose keys have a passphrase"
+            ),
+        }),
+        (Venue::Kraken, _) => Err(VenueError::Setting {
+            setting: "venue.name",
+            problem: format!(
+                "{venue}: orders are not sent there yet; allowed are {} and {}",
+                Venue::Binance,
+                Venue::Coinbase
+            ),
+        }),
+        (Venue::BinanceUsdm | Venue::IndependentReserve, _) => Err(VenueError::Setting {
+            setting: "venue.name",
+            problem: format!("{venue}: only its market data is read"),
+        }),
+        (Venue::Binance | Venue::Coinbase, other) => Err(other.are_of_another_venue(venue)),
+    }
+}

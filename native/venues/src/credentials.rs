@@ -1,0 +1,151 @@
+//! What proves to a venue that an account is ours.
+
+use domain::Venue;
+
+use crate::error::VenueError;
+use crate::secret::{Secret, SecretError};
+
+/// The keys of one account. Never printed.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// Binance: an API key and what signs for it.
+    Binance {
+        /// Names the account.
+        api_key: Secret,
+        /// The secret of HMAC-SHA256.
+        secret: Secret,
+    },
+    /// Coinbase Advanced Trade: a key of the developer platform.
+    Coinbase {
+        /// `organizations/.../apiKeys/...`.
+        key_name: Secret,
+        /// An EC private key (P-256) in PEM, or an Ed25519 key as base64 text.
+        private_key: Secret,
+    },
+    /// Coinbase Exchange.
+    CoinbaseExchange {
+        /// Names the account.
+        api_key: Secret,
+        /// The secret of HMAC-SHA256, base64.
+        secret: Secret,
+        /// Chosen when the key was made.
+        passphrase: Secret,
+    },
+    /// Kraken spot.
+    Kraken {
+        /// Names the account.
+        api_key: Secret,
+        /// The secret of HMAC-SHA512, base64.
+        secret: Secret,
+    },
+}
+
+/// The environment variables that hold an account's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyNames<'a> {
+    /// Holds what names the account.
+    pub key: &'a str,
+    /// Holds what signs for it.
+    pub secret: &'a str,
+    /// Holds the passphrase, which only keys of Coinbase Exchange have.
+    pub passphrase: Option<&'a str>,
+}
+
+impl Credentials {
+    /// Reads the keys of a venue from the environment.
+    ///
+    /// # Errors
+    /// [`VenueError::Secret`] when a variable is not set or holds no key, [`VenueError::Setting`] for a venue at which
+    /// nobody has an account.
+    pub fn from_env(venue: Venue, names: KeyNames<'_>) -> Result<Self, VenueError> {
+        Self::read(venue, names, Secret::from_env, Secret::pem_from_env)
+    }
+
+    fn read(
+        venue: Venue,
+        names: KeyNames<'_>,
+        read: impl Fn(&str) -> Result<Secret, SecretError>,
+        read_pem: impl Fn(&str) -> Result<Secret, SecretError>,
+    ) -> Result<Self, VenueError> {
+        let key = || read(names.key);
+        let secret = || read(names.secret);
+        Ok(match (venue, names.passphrase) {
+            (Venue::Binance, _) => Self::Binance {
+                api_key: key()?,
+                secret: secret()?,
+            },
+            (Venue::Kraken, _) => Self::Kraken {
+                api_key: key()?,
+                secret: secret()?,
+            },
+            (Venue::Coinbase, None) => Self::Coinbase {
+                key_name: key()?,
+                // The newer kind of key is one plain text.
+                private_key: secret().or_else(|_| read_pem(names.secret))?,
+            },
+            (Venue::Coinbase, Some(passphrase)) => Self::CoinbaseExchange {
+                api_key: key()?,
+                secret: secret()?,
+                passphrase: read(passphrase)?,
+            },
+            (Venue::BinanceUsdm | Venue::IndependentReserve, _) => {
+                return Err(VenueError::Setting {
+                    setting: "venue.name",
+                    problem: format!("{venue}: only its market data is read"),
+                });
+            }
+        })
+    }
+
+    /// Whose keys they are.
+    #[must_use]
+    pub const fn venue(&self) -> Venue {
+        match self {
+            Self::Binance { .. } => Venue::Binance,
+            Self::Coinbase { .. } | Self::CoinbaseExchange { .. } => Venue::Coinbase,
+            Self::Kraken { .. } => Venue::Kraken,
+        }
+    }
+
+    pub(crate) fn are_of_another_venue(&self, venue: Venue) -> VenueError {
+        VenueError::Setting {
+            setting: "venue.name",
+            problem: format!("{venue}: the keys given are those of {}", self.venue()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(venue: Venue, passphrase: Option<&str>) -> Result<Credentials, VenueError> {
+        let names = KeyNames {
+            key: "the-key",
+            secret: "the-secret",
+            passphrase,
+        };
+        let read = |name: &str| Secret::new(name.to_owned());
+        Credentials::read(venue, names, read, read)
+    }
+
+    #[test]
+    fn each_venue_has_keys_of_its_own_and_none_is_printed() {
+        for (venue, passphrase) in [
+            (Venue::Binance, None),
+            (Venue::Kraken, None),
+            (Venue::Coinbase, None),
+            (Venue::Coinbase, Some("the-passphrase")),
+        ] {
+            let keys = keys(venue, passphrase).unwrap();
+            assert_eq!(keys.venue(), venue);
+            let text = format!("{keys:?} {}", keys.are_of_another_venue(Venue::Binance));
+            assert!(!text.contains("the-"), "{text}");
+        }
+        assert!(matches!(
+            keys(Venue::Coinbase, Some("the-passphrase")),
+            Ok(Credentials::CoinbaseExchange { .. })
+        ));
+        assert!(keys(Venue::IndependentReserve, None).is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! The running streams of a venue: its market data, and the account's own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::{Instrument, InstrumentId};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::error::VenueError;
+use crate::instruments::Instruments;
+use crate::retry::{Backoff, Jitter};
+use crate::trading::Pending;
+use crate::websocket::{Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Protocol};
+
+/// Answers to resync requests on their way to the connection.
+const RESYNCS_QUEUED_MAX: usize = 16;
+
+/// What was fetched for an account's stream on its way to the connection.
+const FETCHED_QUEUED_MAX: usize = 16;
+
+/// First and longest pause before the book of an instrument is asked for again.
+const RESYNC_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// An instrument that asked for nothing this long starts its pauses anew.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
+
+/// Asks for books to be synchronized anew, without blocking; any thread. An instrument that has already asked is not
+/// queued again.
+#[derive(Debug, Clone)]
+pub struct ResyncRequester {
+    wanted: Arc<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    flags: Vec<AtomicBool>,
+    any: Notify,
+}
+
+impl ResyncRequester {
+    /// Asks for one instrument's book: what [`crate::MarketProtocol::take_resync_request`] names.
+    pub fn request(&self, instrument: InstrumentId) {
+        if let Some(flag) = self.wanted.flags.get(usize::from(instrument.0)) {
+            flag.store(true, Ordering::Release);
+            self.wanted.any.notify_one();
+        }
+    }
+}
+
+/// How a venue synchronizes a book anew: what the connection is given for it.
+pub type Resync = Box<dyn Fn(Instrument) -> Pending<'static, Result<Injected, VenueError>> + Send + Sync>;
+
+/// For a venue whose stream begins a book again when it is told so: see [`Protocol::resync`].
+#[must_use]
+pub fn resync_over_the_stream() -> Resync {
+    Box::new(|instrument| Box::pin(std::future::ready(Ok(Injected::Resync(instrument.id)))))
+}
+
+/// What a feed runs with, beside its protocol.
+pub struct FeedParts<S> {
+    /// How long to wait for what.
+    pub settings: ConnectionSettings,
+    /// Stamps what comes.
+    pub clock: Arc<dyn Clock>,
+    /// Of every pause.
+    pub jitter: Jitter,
+    /// Where everything goes.
+    pub sink: S,
+}
+
+/// The running market data of some instruments.
+#[derive(Debug)]
+pub struct MarketFeed {
+    connection: Connection,
+    resyncs: JoinHandle<()>,
+    requester: ResyncRequester,
+}
+
+impl MarketFeed {
+    /// Starts the feed in the current tokio runtime; everything it learns goes into the sink.
+    pub fn spawn<P: Protocol, S: FrameSink>(
+        protocol: P,
+        mut parts: FeedParts<S>,
+        instruments: &Instruments,
+        resync: Resync,
+    ) -> Self {
+        let (sender, injected) = mpsc::channel(RESYNCS_QUEUED_MAX);
+        let wanted = Arc::new(Wanted {
+            flags: instruments.iter().map(|_| AtomicBool::new(false)).collect(),
+            any: Notify::new(),
+        });
+        let paced = instruments.iter().map(|instrument| Paced {
+            instrument: *instrument,
+            backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, parts.jitter.split()),
+            asked: None,
+        });
+        let resyncs = Resyncs {
+            resync,
+            wanted: Arc::clone(&wanted),
+            instruments: paced.collect(),
+            sender,
+        };
+        Self {
+            connection: Connection::spawn(
+                protocol,
+                parts.settings,
+                parts.clock,
+                parts.jitter,
+                injected,
+                parts.sink,
+            ),
+            resyncs: tokio::spawn(resyncs.run()),
+            requester: ResyncRequester { wanted },
+        }
+    }
+
+    /// What asks for books anew.
+    #[must_use]
+    pub fn requester(&self) -> ResyncRequester {
+        self.requester.clone()
+    }
+
+    /// Counters of the connection.
+    #[must_use]
+    pub fn statistics(&self) -> Arc<ConnectionStatistics> {
+        self.connection.statistics()
+    }
+
+    /// Closes the stream, tells the sink, and waits for that.
+    pub async fn stop(self) {
+        self.resyncs.abort();
+        self.connection.stop().await;
+    }
+}
+
+/// The running subscription to the account's events.
+#[derive(Debug)]
+pub struct AccountFeed {
+    connection: Connection,
+    // Where nothing is injected the sender is kept, so that the channel stays open.
+    _injected: Option<mpsc::Sender<Injected>>,
+    beside: Option<Beside>,
+}
+
+impl AccountFeed {
+    /// Starts it in the current tokio runtime; everything it learns goes into the sink.
+    pub fn spawn<P: Protocol, S: FrameSink>(protocol: P, parts: FeedParts<S>) -> Self {
+        let (sender, injected) = mpsc::channel(1);
+        Self {
+            connection: connection(protocol, parts, injected),
+            _injected: Some(sender),
+            beside: None,
+        }
+    }
+
+    /// The same, with a task beside it that fetches what the stream does not tell and has it delivered in between.
+    pub fn spawn_beside<P: Protocol, S: FrameSink, F: Future<Output = ()> + Send + 'static>(
+        protocol: P,
+        parts: FeedParts<S>,
+        task: impl FnOnce(mpsc::Sender<Injected>) -> F,
+    ) -> Self {
+        let (sender, injected) = mpsc::channel(FETCHED_QUEUED_MAX);
+        Self {
+            connection: connection(protocol, parts, injected),
+            _injected: None,
+            beside: Some(Beside(tokio::spawn(task(sender)))),
+        }
+    }
+
+    /// Counters of the connection.
+    #[must_use]
+    pub fn statistics(&self) -> Arc<ConnectionStatistics> {
+        self.connection.statistics()
+    }
+
+    /// Closes the stream, tells the sink, and waits for that.
+    pub async fn stop(self) {
+        drop(self.beside);
+        self.connection.stop().await;
+    }
+}
+
+/// A task that ends with what it serves.
+#[derive(Debug)]
+struct Beside(JoinHandle<()>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn connection<P: Protocol, S: FrameSink>(
+    protocol: P,
+    parts: FeedParts<S>,
+    injected: mpsc::Receiver<Injected>,
+) -> Connection {
+    Connection::spawn(
+        protocol,
+        parts.settings,
+        parts.clock,
+        parts.jitter,
+        injected,
+        parts.sink,
+    )
+}
+
+/// An instrument and how soon its book may be asked for again.
+struct Paced {
+    instrument: Instrument,
+    backoff: Backoff,
+    asked: Option<Instant>,
+}
+
+impl Paced {
+    fn pause(&mut self) -> Duration {
+        match self.asked {
+            None => Duration::ZERO,
+            Some(last) if last.elapsed() > SETTLED_AFTER => {
+                self.backoff.reset();
+                Duration::ZERO
+            }
+            Some(_) => self.backoff.next_pause(),
+        }
+    }
+}
+
+/// Sees to the books that are wanted, one at a time.
+struct Resyncs {
+    resync: Resync,
+    wanted: Arc<Wanted>,
+    instruments: Vec<Paced>,
+    sender: mpsc::Sender<Injected>,
+}
+
+impl Resyncs {
+    async fn run(mut self) {
+        let wanted = Arc::clone(&self.wanted);
+        loop {
+            wanted.any.notified().await;
+            for (flag, paced) in wanted.flags.iter().zip(&mut self.instruments) {
+                if !flag.swap(false, Ordering::AcqRel) {
+                    continue;
+                }
+                sleep(paced.pause()).await;
+                paced.asked = Some(Instant::now());
+                match (self.resync)(paced.instrument).await {
+                    Ok(injected) => {
+                        if self.sender.send(injected).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        warn!(symbol = %paced.instrument.symbol, %error, "no snapshot, asking again");
+                        flag.store(true, Ordering::Release);
+                        wanted.any.notify_one();
+                    }
+                }
+            }
+        }
+    }
+}
