@@ -29,8 +29,8 @@ pub use looser::{LooserLimit, not_looser_than};
 pub use risk_limits::parse_risk_limits;
 pub use schema::{FileKind, Key, Kind, Presence, schema};
 pub use service::{
-    ClockConfig, EngineSettings, InstrumentChoice, JournalConfig, ServiceConfig, SlotChoice, Stage,
-    VenueConfig, parse_service, parse_service_layers,
+    ClockConfig, EngineSettings, InstrumentChoice, JournalConfig, OrderEntry, ServiceConfig, SlotChoice,
+    Stage, VenueConfig, parse_service, parse_service_layers,
 };
 pub use strategy::{StrategyConfig, parse_strategy};
 

@@ -31,6 +31,15 @@ impl Stage {
     }
 }
 
+/// `[venue] order_entry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderEntry {
+    /// Each order is a request over REST.
+    Rest,
+    /// Orders share one socket.
+    WebSocket,
+}
+
 /// `[venue]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VenueConfig {
@@ -42,10 +51,14 @@ pub struct VenueConfig {
     pub ws_url: String,
     /// Address of the WebSocket API.
     pub ws_api_url: String,
+    /// How orders leave.
+    pub order_entry: OrderEntry,
     /// Environment variable of the key.
     pub api_key_env: String,
     /// Environment variable of the secret.
     pub api_secret_env: String,
+    /// Environment variable of the passphrase, where the key has one.
+    pub api_passphrase_env: Option<String>,
     /// How late a signed request may arrive.
     pub recv_window: Nanos,
 }
@@ -162,6 +175,7 @@ pub fn parse_service_layers(layers: &[SourceText]) -> Result<ServiceConfig, Conf
     document.require_all();
     check_bar(&mut document, "engine.bar_seconds");
     check_stage(&mut document);
+    check_venue(&mut document);
     check_bounds(&mut document);
     let currency = check_currency(&mut document);
     let places = check_lists(&mut document);
@@ -217,6 +231,25 @@ fn check_stage(document: &mut Document) {
     }
 }
 
+/// What only some venues have: keys with a passphrase, and orders over a socket.
+fn check_venue(document: &mut Document) {
+    let Some(name) = document.text("venue.name") else {
+        return;
+    };
+    let is_coinbase = name == Venue::Coinbase.as_str();
+    if let Some(passphrase) = document.text("venue.api_passphrase_env").filter(|_| !is_coinbase) {
+        let allowed = format!("no passphrase at venue {name:?}: only keys of coinbase have one");
+        let found = format!("text {passphrase:?}");
+        document.fault("venue.api_passphrase_env", FaultKind::Conflict, found, allowed);
+    }
+    let entry = document.text("venue.order_entry");
+    if let Some(entry) = entry.filter(|entry| is_coinbase && entry == "websocket") {
+        let allowed = "\"rest\": coinbase takes no orders over a WebSocket".to_owned();
+        let found = format!("text {entry:?}");
+        document.fault("venue.order_entry", FaultKind::Conflict, found, allowed);
+    }
+}
+
 fn is_loopback(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or("");
@@ -265,11 +298,10 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         let Some(symbol) = document.text(&path) else {
             continue;
         };
-        if !symbol
-            .chars()
-            .all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit())
-        {
-            let allowed = "upper-case letters and digits, such as BTCUSDT".to_owned();
+        if !symbol.bytes().all(is_of_a_symbol) {
+            let allowed =
+                "upper-case letters and digits, such as BTCUSDT, BTC-USD (coinbase) or BTC/USD (kraken)"
+                    .to_owned();
             document.fault(&path, FaultKind::OutOfRange, format!("text {symbol:?}"), allowed);
         }
         if symbols.contains(&symbol) {
@@ -305,6 +337,10 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         }
     }
     places
+}
+
+fn is_of_a_symbol(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'/')
 }
 
 /// A document without faults.
@@ -358,13 +394,23 @@ impl Taken {
     }
 
     fn venue(&self) -> VenueConfig {
+        let venue = Venue::from_name(&self.text("venue.name")).expect("a checked venue");
+        let variable = |path, what: &str| {
+            let usual = || format!("PY_RT_{}_{what}", venue.as_str().to_ascii_uppercase());
+            self.document.text(path).unwrap_or_else(usual)
+        };
         VenueConfig {
-            venue: Venue::from_name(&self.text("venue.name")).expect("a checked venue"),
+            venue,
             rest_url: self.text("venue.rest_url"),
             ws_url: self.text("venue.ws_url"),
             ws_api_url: self.text("venue.ws_api_url"),
-            api_key_env: self.text("venue.api_key_env"),
-            api_secret_env: self.text("venue.api_secret_env"),
+            order_entry: match self.text("venue.order_entry").as_str() {
+                "websocket" => OrderEntry::WebSocket,
+                _ => OrderEntry::Rest,
+            },
+            api_key_env: variable("venue.api_key_env", "API_KEY"),
+            api_secret_env: variable("venue.api_secret_env", "API_SECRET"),
+            api_passphrase_env: self.document.text("venue.api_passphrase_env"),
             recv_window: self.millis("venue.recv_window_ms"),
         }
     }

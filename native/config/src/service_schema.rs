@@ -4,7 +4,7 @@ use domain::SCALE;
 use engine::limits::{INSTRUMENTS_MAX, SLOTS_MAX};
 
 use crate::schema::{Key, Kind};
-use crate::strategy::DAY_SECONDS;
+use crate::strategy::{DAY_SECONDS, TRADED_VENUES};
 
 const HOUR_MS: i64 = 3_600_000;
 const NAME: Kind = Kind::Text { max_bytes: 64 };
@@ -58,7 +58,7 @@ pub(crate) static KEYS: &[Key] = &[
         "",
         "Currency of portfolio limits; that of the risk limits.",
     ),
-    Key::required("venue.name", Kind::Choice(&["binance"]), "", "The venue."),
+    Key::required("venue.name", Kind::Choice(TRADED_VENUES), "", "The venue."),
     Key::required("venue.rest_url", Kind::Url(&["https", "http"]), "", "REST."),
     Key::required(
         "venue.ws_url",
@@ -70,22 +70,34 @@ pub(crate) static KEYS: &[Key] = &[
         "venue.ws_api_url",
         Kind::Url(&["wss", "ws"]),
         "",
-        "WebSocket API: user data.",
+        "WebSocket of the account: its events, and its orders where order_entry says so.",
     ),
+    Key::optional(
+        "venue.order_entry",
+        Kind::Choice(&["rest", "websocket"]),
+        "",
+        "How orders leave: each as a request over REST, or all over one socket to ws_api_url (binance, kraken).",
+    )
+    .or("\"rest\""),
     Key::optional(
         "venue.api_key_env",
         NAME,
         "",
-        "Environment variable that holds the key.",
-    )
-    .or("\"PY_RT_BINANCE_API_KEY\""),
+        "Environment variable that holds the key; absent: PY_RT_BINANCE_API_KEY, with the venue's name in it.",
+    ),
     Key::optional(
         "venue.api_secret_env",
         NAME,
         "",
-        "Environment variable that holds the secret.",
-    )
-    .or("\"PY_RT_BINANCE_API_SECRET\""),
+        "Environment variable that holds the secret, or the private key as PEM (Coinbase); absent: \
+         PY_RT_BINANCE_API_SECRET, with the venue's name in it.",
+    ),
+    Key::optional(
+        "venue.api_passphrase_env",
+        NAME,
+        "",
+        "Environment variable that holds the passphrase of a key of Coinbase Exchange; absent: a key of Advanced Trade.",
+    ),
     Key::optional(
         "venue.recv_window_ms",
         Kind::Integer { min: 1, max: 60_000 },

@@ -19,6 +19,9 @@ const SHARE_ABOVE_ZERO: Kind = Kind::Decimal {
     above_min: true,
     max: SCALE,
 };
+/// The venues to which orders can go, by their names in [`Venue`].
+pub(crate) const TRADED_VENUES: &[&str] = &["binance", "coinbase", "kraken"];
+
 /// Seconds of a day: a bar divides it.
 pub(crate) const DAY_SECONDS: i64 = 86_400;
 
@@ -41,7 +44,7 @@ pub(crate) static KEYS: &[Key] = &[
         "",
         "What it trades, as BASE/QUOTE.",
     ),
-    Key::required("strategy.exchange", Kind::Choice(&["binance"]), "", "The venue."),
+    Key::required("strategy.exchange", Kind::Choice(TRADED_VENUES), "", "The venue."),
     Key::required(
         "parameters.lookback_period",
         Kind::Integer {

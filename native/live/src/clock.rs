@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::{ClockConfig, Stage};
 use domain::{Nanos, Timestamp};
 use tracing::{info, warn};
-use venues::binance::RestClient;
+use venues::Reference;
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
 
 use crate::error::LiveError;
@@ -30,7 +30,7 @@ const PPB_PER_UNIT: i64 = 10;
 /// [`LiveError::Venue`] when the venue does not tell its time; [`LiveError::Clock`] when in stage prod this machine
 /// and the venue are too far apart.
 pub async fn anchor(
-    rest: &RestClient,
+    reference: &dyn Reference,
     clock: &ServerClock,
     stage: Stage,
     settings: &ClockConfig,
@@ -40,10 +40,10 @@ pub async fn anchor(
         (None, Stage::Prod) => Rate::RealTime,
         (None, Stage::Dev | Stage::Paper) => Rate::Estimated,
     };
-    rest.anchor_clock(clock, rate).await?;
+    reference.anchor_clock(clock, rate).await?;
     let measured = clock.rate_ppb();
     if rate == Rate::Estimated && (measured - REAL_TIME_PPB).abs() <= REAL_TIME_TOLERANCE_PPB {
-        rest.anchor_clock(clock, Rate::RealTime).await?;
+        reference.anchor_clock(clock, Rate::RealTime).await?;
     }
     let offset = clock.now().since(wall_now());
     if stage == Stage::Prod && offset.0.saturating_abs() > settings.offset_max.0 {
@@ -62,10 +62,10 @@ pub async fn anchor(
 }
 
 /// Keeps the clock near the venue's, for ever: the service aborts the task at its end.
-pub async fn keep_in_step(rest: Arc<RestClient>, clock: Arc<ServerClock>) {
+pub async fn keep_in_step(reference: Arc<dyn Reference>, clock: Arc<ServerClock>) {
     loop {
         tokio::time::sleep(RESYNC_INTERVAL).await;
-        match rest.resync_clock(&clock).await {
+        match reference.resync_clock(&clock).await {
             Ok(Nanos(0)) => {}
             Ok(correction) => info!(correction_ns = correction.0, "clock corrected"),
             // It goes on at its rate; what follows from a venue that is gone is the feeds' to say.

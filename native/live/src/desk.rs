@@ -13,10 +13,8 @@ use engine::limits::OPEN_ORDERS_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
-use venues::UnknownOrder;
-use venues::binance::{Gateway, RestClient};
 use venues::retry::Jitter;
-use venues::{Instruments, LastLook};
+use venues::{Gateway, Instruments, LastLook, Reference, UnknownOrder};
 
 use crate::fact::{Fact, FactSender};
 use crate::history;
@@ -59,8 +57,8 @@ pub(crate) enum Errand {
 /// Runs errands, each as a task of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) rest: Arc<RestClient>,
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) reference: Arc<dyn Reference>,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) bar_span: Nanos,
     /// How long after a bar's end it is asked for, wall time.
@@ -141,12 +139,12 @@ impl Desk {
     ) -> Option<Fact> {
         let listed = self.instruments.get(instrument)?;
         tokio::time::sleep(self.settle).await;
-        let bars = history::fetch(&self.rest, listed, self.bar_span, range, jitter).await;
+        let bars = history::fetch(&*self.reference, listed, self.bar_span, range, jitter).await;
         (!bars.is_empty()).then_some(Fact::History(bars))
     }
 
     async fn reconcile(&self, question: &Question) -> Fact {
-        match reconcile::ask(&self.gateway, &self.instruments, question).await {
+        match reconcile::ask(&*self.gateway, &self.instruments, question).await {
             Ok(truth) => Fact::Truth(Box::new(truth)),
             Err(error) => {
                 warn!(%error, "the account could not be compared with the venue's");
@@ -164,7 +162,7 @@ impl Desk {
             Fact::Reports(vec![OrderReport {
                 client_order_id: order.client_order_id,
                 instrument: order.instrument,
-                ts_event: self.rest.clock().now(),
+                ts_event: self.reference.clock().now(),
                 kind,
             }])
         };

@@ -11,10 +11,8 @@ use domain::{CancelRequest, Epoch, InstrumentId, OrderRequest, Timestamp};
 use engine::risk::Approved;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use venues::Instruments;
-use venues::UnknownOrder;
-use venues::binance::{NEW_ORDER_BYTES_MAX, OrderEncoder};
 use venues::clock::{Clock, ServerClock};
+use venues::{EncodeOrders, Instruments, NEW_ORDER_BYTES_MAX, UnknownOrder};
 
 use crate::desk::Errand;
 use crate::session::Session;
@@ -54,7 +52,7 @@ pub enum Halt {
 pub(crate) struct Egress {
     epoch: Epoch,
     latch: StopLatch,
-    encoder: OrderEncoder,
+    encoder: Box<dyn EncodeOrders>,
     instruments: Arc<Instruments>,
     clock: Arc<ServerClock>,
     errands: mpsc::Sender<Errand>,
@@ -66,7 +64,7 @@ impl Egress {
     pub(crate) fn new(
         epoch: Epoch,
         latch: StopLatch,
-        encoder: OrderEncoder,
+        encoder: Box<dyn EncodeOrders>,
         session: &Session,
         errands: mpsc::Sender<Errand>,
     ) -> Self {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use domain::{Bar, Instrument, Nanos, Timestamp};
 use tracing::{error, warn};
-use venues::VenueError;
-use venues::binance::{BARS_MAX, RestClient};
 use venues::retry::{Backoff, Jitter};
+use venues::{BARS_MAX, Reference, VenueError};
 
 /// Attempts to fetch one range: a venue may need a moment to show a bar that has just closed.
 const ATTEMPTS_MAX: u32 = 12;
@@ -17,7 +16,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// Fetches every bar of `[from, to)`, oldest first. What the venue does not have after [`ATTEMPTS_MAX`] attempts is
 /// left out.
 pub(crate) async fn fetch(
-    rest: &RestClient,
+    reference: &dyn Reference,
     instrument: &Instrument,
     span: Nanos,
     (from, to): (Timestamp, Timestamp),
@@ -28,7 +27,7 @@ pub(crate) async fn fetch(
     let mut backoff = Backoff::new(PAUSE.0, PAUSE.1, jitter);
     let mut best = Vec::new();
     for _ in 0..ATTEMPTS_MAX {
-        match range(rest, instrument, span, (from, to), wanted).await {
+        match range(reference, instrument, span, (from, to), wanted).await {
             Ok(bars) if bars.len() >= wanted => return bars,
             Ok(bars) => {
                 if bars.len() >= best.len() {
@@ -51,13 +50,13 @@ pub(crate) async fn fetch(
 }
 
 async fn range(
-    rest: &RestClient,
+    reference: &dyn Reference,
     instrument: &Instrument,
     span: Nanos,
     (from, to): (Timestamp, Timestamp),
     wanted: usize,
 ) -> Result<Vec<Bar>, VenueError> {
-    let mut bars = rest.bars(instrument, span, wanted, to).await?;
+    let mut bars = reference.bars(instrument, span, wanted, to).await?;
     bars.retain(|bar| bar.ts_open >= from && bar.ts_close() <= to);
     Ok(bars)
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use domain::{MarketEvent, Nanos, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus};
 use engine::EventBody;
 use tracing::{info, warn};
-use venues::AccountEvent;
-use venues::binance::{AccountData, MarketData, SnapshotRequester};
 use venues::clock::{Clock, ServerClock};
-use venues::{Instruments, StreamMessage, StreamMessageKind, VenueHealth};
+use venues::{
+    AccountEvent, AccountProtocol, Connector, Instruments, MarketProtocol, ResyncRequester, StreamMessage,
+    StreamMessageKind, VenueHealth,
+};
 
 use crate::comparison::Comparison;
 use crate::driver::Driver;
@@ -19,13 +20,13 @@ pub(crate) struct Link {
     venue: Venue,
     instruments: Arc<Instruments>,
     clock: Arc<ServerClock>,
-    market: MarketData,
+    market: Box<dyn MarketProtocol>,
     tape: Tape,
-    account: AccountData,
-    requester: SnapshotRequester,
+    account: Box<dyn AccountProtocol>,
+    requester: ResyncRequester,
     health: VenueHealth,
     is_market_up: bool,
-    /// The engine gave the books up while the market's stream stayed: they must be snapshots again.
+    /// The engine gave the books up while the market's stream stayed: they must be synchronized anew.
     books_are_stale: bool,
 }
 
@@ -37,13 +38,14 @@ impl Link {
         venue: Venue,
         instruments: Arc<Instruments>,
         clock: Arc<ServerClock>,
-        requester: SnapshotRequester,
+        connector: &dyn Connector,
+        requester: ResyncRequester,
     ) -> Self {
         Self {
             venue,
-            market: MarketData::new(Arc::clone(&instruments), clock.service_span(AHEAD_MAX)),
+            market: connector.market_protocol(&instruments, clock.service_span(AHEAD_MAX)),
             tape: Tape::new(instruments.len()),
-            account: AccountData::new(Arc::clone(&instruments)),
+            account: connector.account_protocol(&instruments),
             instruments,
             clock,
             requester,
@@ -95,7 +97,7 @@ impl Link {
             }
             StreamMessageKind::Frame(_) | StreamMessageKind::Snapshot { .. } => {}
         }
-        self.request_snapshots();
+        self.request_resyncs();
     }
 
     /// A message of the account's stream.
@@ -141,7 +143,7 @@ impl Link {
             comparison.ask_soon(self.clock.monotonic());
         }
         self.tell_status(change, received, driver, comparison);
-        self.request_snapshots();
+        self.request_resyncs();
     }
 
     /// Every trade from now on is seen, as far as our clock can say.
@@ -176,14 +178,13 @@ impl Link {
     /// Synchronizes the books as if the stream had just come up.
     fn begin_books_again(&mut self, received: Timestamp, driver: &mut Driver) {
         self.market
-            .on_disconnected(&mut |event| driver.give(received, EventBody::Market(event)));
-        self.market.on_connected();
+            .begin_again(&mut |event| driver.give(received, EventBody::Market(event)));
         self.tape.begin();
         self.tell_complete(received, driver);
     }
 
-    fn request_snapshots(&mut self) {
-        while let Some(instrument) = self.market.take_snapshot_request() {
+    fn request_resyncs(&mut self) {
+        while let Some(instrument) = self.market.take_resync_request() {
             self.requester.request(instrument);
         }
     }

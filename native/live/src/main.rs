@@ -14,7 +14,7 @@ use live::{Ended, LiveError, Ports, RunFolder, Setup};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use venues::binance::Credentials;
+use venues::Credentials;
 
 /// Threads that serve sockets; the deciding thread is beside them.
 const WORKERS: usize = 2;

@@ -1,9 +1,7 @@
 //! What the venue says of our account, against what we believe.
 
 use domain::{Balance, CancelRequest, Instrument, OrderReport, Quantity, Timestamp};
-use venues::binance::Gateway;
-use venues::{Instruments, VenueError};
-use venues::{OrderView, UnknownOrder};
+use venues::{Gateway, Instruments, OrderView, UnknownOrder, VenueError};
 
 /// An order that the engine believes the venue has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub(crate) struct Truth {
 /// # Errors
 /// [`VenueError`]: nothing is known then.
 pub(crate) async fn ask(
-    gateway: &Gateway,
+    gateway: &dyn Gateway,
     instruments: &Instruments,
     question: &Question,
 ) -> Result<Truth, VenueError> {

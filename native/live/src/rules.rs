@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use domain::Instrument;
 use tracing::{info, warn};
-use venues::Instruments;
-use venues::binance::RestClient;
+use venues::{Instruments, Reference};
 
 use crate::fact::{Fact, FactSender};
 
@@ -14,12 +13,12 @@ use crate::fact::{Fact, FactSender};
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Tells the deciding thread of rules that changed, for ever.
-pub(crate) async fn keep_up(rest: Arc<RestClient>, instruments: Arc<Instruments>, facts: FactSender) {
+pub(crate) async fn keep_up(reference: Arc<dyn Reference>, instruments: Arc<Instruments>, facts: FactSender) {
     let mut known: Vec<Instrument> = instruments.iter().copied().collect();
     loop {
         tokio::time::sleep(INTERVAL).await;
         let symbols: Vec<&str> = instruments.iter().map(|one| one.symbol.as_str()).collect();
-        match rest.instruments(&symbols).await {
+        match reference.instruments(&symbols).await {
             Ok(fresh) => {
                 for instrument in changed(&known, &fresh) {
                     info!(symbol = %instrument.symbol, "the venue changed its rules");

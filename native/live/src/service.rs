@@ -6,8 +6,7 @@ use engine::{CommandKind, CommandRefusal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
-use venues::Instruments;
-use venues::binance::{AccountFeed, Gateway, MarketFeed};
+use venues::{AccountFeed, Gateway, Instruments, MarketFeed};
 
 use crate::deploy::Deployer;
 use crate::doors::{self, Doors};
@@ -25,7 +24,7 @@ pub struct Service {
     pub(crate) doors: Doors,
     pub(crate) folder: RunFolder,
     pub(crate) instruments: Arc<Instruments>,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) market: MarketFeed,
     pub(crate) account: AccountFeed,
     /// What runs beside the deciding thread; ends with the service.

@@ -7,9 +7,11 @@ use config::{ServiceConfig, VenueConfig};
 use domain::{Bar, Nanos};
 use engine::limits::BARS_KEPT;
 use journal::Scale;
-use venues::binance::{Credentials, Endpoints, Gateway, RestClient, Settings};
 use venues::clock::{Clock, ServerClock};
-use venues::{Instruments, Secret, VenueError};
+use venues::{
+    Connector, ConnectorSettings, Credentials, Endpoints, Gateway, Instruments, KeyNames, OrderEntry,
+    Reference, VenueError,
+};
 
 use crate::clock;
 use crate::error::LiveError;
@@ -22,20 +24,24 @@ const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
 /// # Errors
 /// [`VenueError::Secret`] when one is not set, or holds no key.
 pub fn credentials(venue: &VenueConfig) -> Result<Credentials, VenueError> {
-    let api_key = Secret::from_env(&venue.api_key_env)?;
-    let secret = Secret::from_env(&venue.api_secret_env)?;
-    Ok(Credentials::new(api_key, secret))
+    let names = KeyNames {
+        key: &venue.api_key_env,
+        secret: &venue.api_secret_env,
+        passphrase: venue.api_passphrase_env.as_deref(),
+    };
+    Credentials::from_env(venue.venue, names)
 }
 
 /// How long a venue elsewhere may take to complete a bar that has closed, wall time.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The clock, the client and the instruments of a life.
+/// The clock, the ways to the venue and the instruments of a life.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) clock: Arc<ServerClock>,
-    pub(crate) rest: Arc<RestClient>,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) reference: Arc<dyn Reference>,
+    pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) instruments: Arc<Instruments>,
     /// How long after a bar's end it is asked for, wall time.
     pub(crate) settle: Duration,
@@ -48,18 +54,19 @@ impl Session {
     pub(crate) async fn open(config: &ServiceConfig, credentials: Credentials) -> Result<Self, LiveError> {
         let clock = Arc::new(ServerClock::local());
         let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let rest = RestClient::new(settings(&config.venue), Some(credentials), as_clock)?;
-        clock::anchor(&rest, &clock, config.stage, &config.clock).await?;
+        let connector = venues::connect(settings(&config.venue), credentials, as_clock)?;
+        let reference = connector.reference();
+        clock::anchor(&*reference, &clock, config.stage, &config.clock).await?;
         let choices = config.instruments.iter();
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
-        let instruments = Arc::new(Instruments::new(rest.instruments(&symbols).await?)?);
-        let rest = Arc::new(rest);
-        let gateway = Arc::new(Gateway::new(Arc::clone(&rest), Arc::clone(&instruments))?);
-        prove_keys(&gateway, &config.venue).await?;
+        let instruments = Arc::new(Instruments::new(reference.instruments(&symbols).await?)?);
+        let gateway = connector.gateway(&instruments)?;
+        prove_keys(&*gateway, &config.venue).await?;
         Ok(Self {
             scale: Scale::new(clock.rate_ppb()),
             clock,
-            rest,
+            connector: connector.into(),
+            reference,
             gateway,
             instruments,
             settle: if is_loopback(&config.venue) {
@@ -77,14 +84,14 @@ impl Session {
             // A clock that is ahead of the venue's would take the running bar for a complete one.
             let error = Nanos(2 * self.clock.uncertainty().0);
             let before = self.clock.now().plus(Nanos(-error.0));
-            history.extend(self.rest.bars(instrument, span, BARS_KEPT, before).await?);
+            history.extend(self.reference.bars(instrument, span, BARS_KEPT, before).await?);
         }
         Ok(history)
     }
 }
 
 /// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
-async fn prove_keys(gateway: &Gateway, venue: &VenueConfig) -> Result<(), LiveError> {
+async fn prove_keys(gateway: &dyn Gateway, venue: &VenueConfig) -> Result<(), LiveError> {
     match gateway.balances().await {
         Ok(_) => Ok(()),
         Err(source @ VenueError::Refused { .. }) if source.is_fatal() => Err(LiveError::KeysRefused {
@@ -96,13 +103,18 @@ async fn prove_keys(gateway: &Gateway, venue: &VenueConfig) -> Result<(), LiveEr
     }
 }
 
-fn settings(venue: &VenueConfig) -> Settings {
-    let mut settings = Settings::new(Endpoints {
+fn settings(venue: &VenueConfig) -> ConnectorSettings {
+    let endpoints = Endpoints {
         rest: venue.rest_url.clone(),
-        stream: venue.ws_url.clone(),
-        ws_api: venue.ws_api_url.clone(),
-    });
+        market: venue.ws_url.clone(),
+        account: venue.ws_api_url.clone(),
+    };
+    let mut settings = ConnectorSettings::new(venue.venue, endpoints);
     settings.recv_window = venue.recv_window;
+    settings.order_entry = match venue.order_entry {
+        config::OrderEntry::Rest => OrderEntry::Rest,
+        config::OrderEntry::WebSocket => OrderEntry::WebSocket,
+    };
     if is_loopback(venue) {
         settings.read_staleness = LOOPBACK_STALENESS;
     }
@@ -110,7 +122,7 @@ fn settings(venue: &VenueConfig) -> Settings {
 }
 
 /// Whether the venue is simulated on this machine. Clear text goes nowhere else: the configuration and
-/// `Settings::check` see to that.
+/// the venue's settings see to that.
 fn is_loopback(venue: &VenueConfig) -> bool {
     venue.rest_url.starts_with("http://")
 }
@@ -128,8 +140,10 @@ mod tests {
             rest_url: String::new(),
             ws_url: String::new(),
             ws_api_url: String::new(),
+            order_entry: config::OrderEntry::Rest,
             api_key_env: "PY_RT_NO_SUCH_KEY".to_owned(),
             api_secret_env: "PY_RT_NO_SUCH_SECRET".to_owned(),
+            api_passphrase_env: None,
             recv_window: Nanos(0),
         };
         let error = LiveError::Credentials(credentials(&venue).unwrap_err());

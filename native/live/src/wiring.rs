@@ -9,10 +9,9 @@ use journal::ConfigText;
 use messaging::InstrumentName;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use venues::binance::{AccountFeed, Credentials, Gateway, MarketFeed, SnapshotRequester};
 use venues::clock::Clock;
 use venues::retry::Jitter;
-use venues::{FrameSink, Instruments};
+use venues::{AccountFeed, Credentials, FrameSink, Gateway, Instruments, MarketFeed, ResyncRequester};
 
 use crate::clock;
 use crate::command_floors::CommandFloors;
@@ -50,7 +49,7 @@ use crate::wake::Wake;
 /// What the service is given beside its configuration.
 #[derive(Debug)]
 pub struct Ports {
-    /// The venue's API key and its secret.
+    /// The venue's keys of the account.
     pub credentials: Credentials,
     /// Where the life is recorded.
     pub recorder: Box<dyn Recorder>,
@@ -180,10 +179,10 @@ fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>) -> C
 /// What keeps clock and rules true beside everything else.
 fn side_tasks(session: &Session, facts: &FactSender) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let (rest, clock) = (Arc::clone(&session.rest), Arc::clone(&session.clock));
-    tasks.spawn(clock::keep_in_step(rest, clock));
-    let (rest, instruments) = (Arc::clone(&session.rest), Arc::clone(&session.instruments));
-    tasks.spawn(rules::keep_up(rest, instruments, facts.clone()));
+    let reference = || Arc::clone(&session.reference);
+    tasks.spawn(clock::keep_in_step(reference(), Arc::clone(&session.clock)));
+    let instruments = Arc::clone(&session.instruments);
+    tasks.spawn(rules::keep_up(reference(), instruments, facts.clone()));
     tasks
 }
 
@@ -198,13 +197,13 @@ fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, Arc<
 
 fn desk(
     session: &Session,
-    gateway: &Arc<Gateway>,
+    gateway: &Arc<dyn Gateway>,
     bar_span: Nanos,
     (facts, latch): (&FactSender, &StopLatch),
 ) -> Desk {
     Desk {
         gateway: Arc::clone(gateway),
-        rest: Arc::clone(&session.rest),
+        reference: Arc::clone(&session.reference),
         instruments: Arc::clone(&session.instruments),
         bar_span,
         settle: session.settle,
@@ -220,9 +219,10 @@ fn feeds(
     market: impl FrameSink,
     account: impl FrameSink,
 ) -> Result<(MarketFeed, AccountFeed), LiveError> {
-    let rest = || Arc::clone(&session.rest);
-    let market = MarketFeed::spawn(rest(), &session.instruments, jitter.split(), market)?;
-    Ok((market, AccountFeed::spawn(rest(), jitter.split(), account)?))
+    let (connector, instruments) = (&session.connector, &session.instruments);
+    let market = connector.market_feed(instruments, jitter.split(), Box::new(market))?;
+    let account = connector.account_feed(instruments, jitter.split(), Box::new(account))?;
+    Ok((market, account))
 }
 
 fn comparison(
@@ -235,9 +235,9 @@ fn comparison(
     Comparison::new(venue, instruments, folder.path().to_owned(), foreign)
 }
 
-fn link(venue: domain::Venue, session: &Session, requester: SnapshotRequester) -> Link {
+fn link(venue: domain::Venue, session: &Session, requester: ResyncRequester) -> Link {
     let (instruments, clock) = (Arc::clone(&session.instruments), Arc::clone(&session.clock));
-    Link::new(venue, instruments, clock, requester)
+    Link::new(venue, instruments, clock, &*session.connector, requester)
 }
 
 /// What is known of this life before its record is open.

@@ -28,8 +28,7 @@ use programs::TestPrograms;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use venue::SimulatedVenue;
-use venues::Secret;
-use venues::binance::Credentials;
+use venues::{Credentials, Secret};
 
 /// Longest wait for anything before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -339,7 +338,10 @@ pub(crate) async fn try_start(
     let programs = Arc::new(TestPrograms { limits: setup.limits });
     let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     let ports = Ports {
-        credentials: Credentials::new(secret(venue::API_KEY), secret(venue::API_SECRET)),
+        credentials: Credentials::Binance {
+            api_key: secret(venue::API_KEY),
+            secret: secret(venue::API_SECRET),
+        },
         recorder: Box::new(Overheard {
             recorder: Box::new(JournalRecorder {
                 dir: folder.file(FOLDER),
