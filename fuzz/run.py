@@ -125,6 +125,10 @@ def _samples(target: str) -> Iterator[bytes]:
         case "bundle_files":
             paths = sorted(path for path in (ROOT / "tests/contract/bundle").rglob("*") if path.is_file())
             yield from (path.read_bytes() for path in paths if path.stat().st_size <= INPUT_BYTES_MAX)
+        case "coinbase_account":
+            tests = sorted((ROOT / "native/venues/src/coinbase").rglob("*.rs"))
+            texts = (text for path in tests for text in re.findall(r'r#"(\{.*?)"#', path.read_text(encoding="utf-8")))
+            yield from (text.replace("{{", "{").replace("}}", "}").encode() for text in texts)
         case _:
             pass
 

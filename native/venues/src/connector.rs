@@ -15,7 +15,7 @@ use crate::retry::Jitter;
 use crate::tls::TrustedRoots;
 use crate::trading::{AccountProtocol, Gateway, Reference};
 use crate::websocket::FrameSink;
-use crate::{binance, kraken, resolution};
+use crate::{binance, coinbase, kraken, resolution};
 
 /// Where the venue's doors are. Clear text (`http`, `ws`) is for this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,18 +130,26 @@ pub fn connect(
             let keys = kraken::Credentials::new(api_key, secret);
             Ok(Box::new(kraken::Session::new(settings, &keys, clock)?))
         }
-        (Venue::Coinbase, _) => Err(VenueError::Setting {
+        (
+            Venue::Coinbase,
+            Credentials::Coinbase {
+                key_name,
+                private_key,
+            },
+        ) => {
+            let keys = coinbase::Credentials::new(key_name, private_key);
+            Ok(Box::new(coinbase::Session::new(settings, &keys, clock)?))
+        }
+        (Venue::Coinbase, Credentials::CoinbaseExchange { .. }) => Err(VenueError::Setting {
             setting: "venue.name",
             problem: format!(
-                "{venue}: orders are not sent there yet; allowed are {} and {}",
-                Venue::Binance,
-                Venue::Kraken
+                "{venue}: orders are sent to Advanced Trade, not to Exchange, whose keys have a passphrase"
             ),
         }),
         (Venue::BinanceUsdm | Venue::IndependentReserve, _) => Err(VenueError::Setting {
             setting: "venue.name",
             problem: format!("{venue}: only its market data is read"),
         }),
-        (Venue::Binance | Venue::Kraken, other) => Err(other.are_of_another_venue(venue)),
+        (Venue::Binance | Venue::Kraken | Venue::Coinbase, other) => Err(other.are_of_another_venue(venue)),
     }
 }

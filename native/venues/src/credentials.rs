@@ -19,7 +19,7 @@ pub enum Credentials {
     Coinbase {
         /// `organizations/.../apiKeys/...`.
         key_name: Secret,
-        /// The EC private key (P-256), PEM.
+        /// An EC private key (P-256) in PEM, or an Ed25519 key as base64 text.
         private_key: Secret,
     },
     /// Coinbase Exchange.
@@ -80,7 +80,8 @@ impl Credentials {
             },
             (Venue::Coinbase, None) => Self::Coinbase {
                 key_name: key()?,
-                private_key: read_pem(names.secret)?,
+                // The newer kind of key is one plain text.
+                private_key: secret().or_else(|_| read_pem(names.secret))?,
             },
             (Venue::Coinbase, Some(passphrase)) => Self::CoinbaseExchange {
                 api_key: key()?,

@@ -164,11 +164,15 @@ impl VenueError {
                 | Self::Encode(_)
                 | Self::UnknownInstrument(_)
                 | Self::UnknownSymbol { .. }
-        ) || matches!(self, Self::Refused { code, message, .. } if is_authentication(*code, message))
+        ) || matches!(self, Self::Refused { code, status, message, .. }
+            if *status == UNAUTHORIZED_STATUS || is_authentication(*code, message))
     }
 }
 
-/// Whether a refusal says "this key or signature is not accepted", by number or in words.
+/// The HTTP status that says "this key or signature is not accepted", where a venue has no codes.
+const UNAUTHORIZED_STATUS: u16 = 401;
+
+/// Whether a refusal says it by number or in words.
 fn is_authentication(code: i64, message: &str) -> bool {
     AUTHENTICATION_CODES.contains(&code) || AUTHENTICATION_WORDS.iter().any(|word| message.starts_with(word))
 }

@@ -20,6 +20,9 @@ use crate::websocket::{Connection, ConnectionSettings, ConnectionStatistics, Fra
 /// Answers to resync requests on their way to the connection.
 const RESYNCS_QUEUED_MAX: usize = 16;
 
+/// What was fetched for an account's stream on its way to the connection.
+const FETCHED_QUEUED_MAX: usize = 16;
+
 /// First and longest pause before the book of an instrument is asked for again.
 const RESYNC_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -139,25 +142,33 @@ impl MarketFeed {
 #[derive(Debug)]
 pub struct AccountFeed {
     connection: Connection,
-    // Nothing is injected; the sender is kept so that the channel stays open.
-    _injected: mpsc::Sender<Injected>,
+    // Where nothing is injected the sender is kept, so that the channel stays open.
+    _injected: Option<mpsc::Sender<Injected>>,
+    beside: Option<Beside>,
 }
 
 impl AccountFeed {
     /// Starts it in the current tokio runtime; everything it learns goes into the sink.
     pub fn spawn<P: Protocol, S: FrameSink>(protocol: P, parts: FeedParts<S>) -> Self {
         let (sender, injected) = mpsc::channel(1);
-        let connection = Connection::spawn(
-            protocol,
-            parts.settings,
-            parts.clock,
-            parts.jitter,
-            injected,
-            parts.sink,
-        );
         Self {
-            connection,
-            _injected: sender,
+            connection: connection(protocol, parts, injected),
+            _injected: Some(sender),
+            beside: None,
+        }
+    }
+
+    /// The same, with a task beside it that fetches what the stream does not tell and has it delivered in between.
+    pub fn spawn_beside<P: Protocol, S: FrameSink, F: Future<Output = ()> + Send + 'static>(
+        protocol: P,
+        parts: FeedParts<S>,
+        task: impl FnOnce(mpsc::Sender<Injected>) -> F,
+    ) -> Self {
+        let (sender, injected) = mpsc::channel(FETCHED_QUEUED_MAX);
+        Self {
+            connection: connection(protocol, parts, injected),
+            _injected: None,
+            beside: Some(Beside(tokio::spawn(task(sender)))),
         }
     }
 
@@ -169,8 +180,34 @@ impl AccountFeed {
 
     /// Closes the stream, tells the sink, and waits for that.
     pub async fn stop(self) {
+        drop(self.beside);
         self.connection.stop().await;
     }
+}
+
+/// A task that ends with what it serves.
+#[derive(Debug)]
+struct Beside(JoinHandle<()>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn connection<P: Protocol, S: FrameSink>(
+    protocol: P,
+    parts: FeedParts<S>,
+    injected: mpsc::Receiver<Injected>,
+) -> Connection {
+    Connection::spawn(
+        protocol,
+        parts.settings,
+        parts.clock,
+        parts.jitter,
+        injected,
+        parts.sink,
+    )
 }
 
 /// An instrument and how soon its book may be asked for again.

@@ -14,12 +14,14 @@ pub mod clock;
 pub mod coinbase;
 mod connector;
 mod credentials;
+mod encode;
 #[cfg(test)]
 #[path = "../tests/support/entries.rs"]
 mod entries;
 mod error;
 pub mod feeds;
 mod health;
+mod http;
 pub mod independent_reserve;
 mod instruments;
 pub mod iso8601;
@@ -34,6 +36,7 @@ pub mod retry;
 pub mod sample;
 mod secret;
 pub mod sequencer;
+mod setting;
 mod tls;
 mod trading;
 pub mod websocket;

@@ -95,7 +95,7 @@ pub enum DisconnectReason {
     Closed,
     /// The transport failed.
     Failed,
-    /// Nothing was heard for too long, not even an answer to a ping.
+    /// Nothing was heard for too long, not even an answer to a ping; or no message where some come at all times.
     Idle,
     /// The consumer took nothing for [`DELIVERY_WAIT_MAX`].
     Overrun,
@@ -198,10 +198,10 @@ pub trait Protocol: Send + 'static {
     /// A connection that was made, or was about to be, is no more.
     fn ended(&mut self) {}
 
-    /// Whether an answer to a ping proves that the connection lives. Not where the venue itself says something every
-    /// second: a dead service behind a living socket answers pings too.
-    fn hears_pongs(&self) -> bool {
-        true
+    /// Longest wait for a message where the venue sends some at all times: a socket that answers pings and brings nothing
+    /// else has stalled. `None` where silence is no fault.
+    fn silence_max(&self) -> Option<Duration> {
+        None
     }
 
     /// Least pause before the next attempt to connect.
@@ -651,6 +651,8 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         let ping_after = self.settings.idle_timeout / 3;
         let mut heard = Instant::now();
         let mut next_ping = heard + ping_after;
+        let silence_max = self.protocol.silence_max();
+        let mut silent_since = heard;
         self.unsent.clear();
         loop {
             tokio::select! {
@@ -674,12 +676,16 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                 }
                 next = socket.next() => {
                     let ts_received = self.delivery.clock.now();
-                    if self.protocol.hears_pongs() || !matches!(next, Some(Ok(Message::Pong(_)))) {
-                        heard = Instant::now();
+                    heard = Instant::now();
+                    if matches!(next, Some(Ok(Message::Text(_) | Message::Binary(_)))) {
+                        silent_since = heard;
                     }
                     if let Err(reason) = self.take(ts_received, next).await {
                         return reason;
                     }
+                }
+                () = sleep_until(silent_since + silence_max.unwrap_or_default()), if silence_max.is_some() => {
+                    return DisconnectReason::Idle;
                 }
                 () = sleep_until(next_ping.min(heard + self.settings.idle_timeout)) => {
                     if heard.elapsed() >= self.settings.idle_timeout {

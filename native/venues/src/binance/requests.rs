@@ -2,7 +2,8 @@
 
 use domain::{CancelRequest, ClientOrderId, Instrument, OrderRequest, Side, TimeInForce, Timestamp};
 
-use super::sign::{OrderEncoder, check, push_client_order_id, push_integer, push_units};
+use super::sign::OrderEncoder;
+use crate::encode::{check, push_client_order_id, push_integer, push_units};
 use crate::error::{EncodeError, VenueError};
 use crate::secret::Secret;
 use crate::trading::EncodeOrders;

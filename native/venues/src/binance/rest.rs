@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use domain::{Bar, Instrument, Nanos, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Body, Method, Response};
+use reqwest::{Body, Method};
 use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::time::sleep;
@@ -18,6 +18,7 @@ use super::settings::{Credentials, Settings};
 use super::sign::{OrderEncoder, Signer};
 use crate::clock::{Clock, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
+use crate::http;
 use crate::last_look::{Guarded, LastLook};
 use crate::rate_limit::{OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
 use crate::retry::{Backoff, Jitter};
@@ -41,9 +42,6 @@ const TIME_QUESTIONS: u32 = 3;
 
 /// Wall time between the two samples a rate is estimated from.
 const RATE_BASELINE: Duration = Duration::from_millis(400);
-
-/// How long an unused connection is kept.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// The venue's words in a refusal are cut here, characters.
 const REFUSAL_TEXT_MAX: usize = 200;
@@ -145,22 +143,7 @@ impl RestClient {
         let keys = credentials
             .map(|credentials| Keys::new(credentials, &settings))
             .transpose()?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(ClientConfig::clone(&tls))
-            .timeout(settings.request_timeout)
-            .connect_timeout(settings.connect_timeout)
-            .tcp_nodelay(true)
-            // Sooner than the venue would close it: a request on a dying connection has an unknown outcome.
-            .pool_idle_timeout(POOL_IDLE)
-            // A signed request goes where it was meant to, directly, once.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()
-            .map_err(|error| VenueError::Setting {
-                setting: "endpoints.rest",
-                problem: error.to_string(),
-            })?;
+        let http = http::client(&tls, settings.request_timeout, settings.connect_timeout)?;
         Ok(Self {
             http,
             tls,
@@ -241,7 +224,7 @@ impl RestClient {
         let mut backoff = Backoff::new(READ_PAUSE.0, READ_PAUSE.1, self.jitter());
         for _ in 1..READ_ATTEMPTS {
             match self.accepted(call, query).await {
-                Err(error) if may_pass(&error) => {
+                Err(error) if http::may_pass(&error) => {
                     warn!(request = call.name, %error, "asking again");
                     sleep(backoff.next_pause()).await;
                 }
@@ -329,10 +312,10 @@ impl RestClient {
         let response = request
             .send()
             .await
-            .map_err(|error| transport(call.name, error))?;
+            .map_err(|error| http::transport(call.name, error))?;
         self.observe(response.status().as_u16(), response.headers());
         let status = response.status().as_u16();
-        let body = body(call.name, response).await?;
+        let body = http::body(call.name, response, BODY_BYTES_MAX).await?;
         Ok(Answer { status, body })
     }
 
@@ -508,15 +491,6 @@ fn slow_down(budget: &mut WeightBudget, status: u16, told: Option<Nanos>, now: N
     budget.pause(wait, now);
 }
 
-/// Whether a request that only reads may get through when asked again.
-fn may_pass(error: &VenueError) -> bool {
-    match error {
-        VenueError::NotConnected { .. } | VenueError::NoAnswer { .. } => true,
-        VenueError::Refused { status, .. } => *status >= 500,
-        _ => false,
-    }
-}
-
 /// A symbol that may stand in a query as it is.
 fn is_symbol(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -525,45 +499,6 @@ fn is_symbol(text: &str) -> bool {
 
 pub(super) fn malformed(what: &'static str, source: ParseError) -> VenueError {
     VenueError::Malformed { what, source }
-}
-
-fn transport(request: &'static str, error: reqwest::Error) -> VenueError {
-    // The address of a signed request holds its signature.
-    let error = error.without_url();
-    let detail = chain(&error);
-    if error.is_connect() || error.is_builder() {
-        VenueError::NotConnected { request, detail }
-    } else {
-        VenueError::NoAnswer { request, detail }
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
-}
-
-async fn body(request: &'static str, mut response: Response) -> Result<Bytes, VenueError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| VenueError::NoAnswer {
-        request,
-        detail: chain(&error.without_url()),
-    })? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(VenueError::TooLarge {
-                request,
-                max: BODY_BYTES_MAX,
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -144,8 +144,9 @@ impl Protocol for PrivateStreams {
         self.desk.set_token(None);
     }
 
-    fn hears_pongs(&self) -> bool {
-        false
+    /// Heartbeats come every second.
+    fn silence_max(&self) -> Option<Duration> {
+        Some(self.rest.settings().idle_timeout)
     }
 
     fn least_pause(&self) -> Duration {

@@ -274,8 +274,9 @@ impl Protocol for MarketStreams {
         self.on_channel(message)
     }
 
-    fn hears_pongs(&self) -> bool {
-        false
+    /// Heartbeats come every second.
+    fn silence_max(&self) -> Option<Duration> {
+        Some(self.rest.settings().idle_timeout)
     }
 
     fn least_pause(&self) -> Duration {

@@ -7,6 +7,7 @@
     reason = "a test's own venue may panic and say so"
 )]
 
+pub(crate) mod coinbase;
 pub(crate) mod recorded;
 
 use std::future::Future;

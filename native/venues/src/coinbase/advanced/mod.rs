@@ -87,6 +87,8 @@ pub struct AdvancedMarketData {
     parser: Parser,
     markets: Vec<Market>,
     requests: Vec<InstrumentId>,
+    /// When the stream first came up.
+    since: Option<Timestamp>,
     /// The number that the next message must have; `None` while any may come.
     next_sequence: Option<u64>,
     heartbeat: Option<u64>,
@@ -111,6 +113,7 @@ impl AdvancedMarketData {
             instruments,
             ahead_max,
             parser: Parser::new(),
+            since: None,
             next_sequence: None,
             heartbeat: None,
             kinds: [0; KIND_NAMES.len()],
@@ -137,7 +140,8 @@ impl AdvancedMarketData {
     }
 
     /// The stream is open: its first message may have any number, and subscribing brings snapshots (A3).
-    fn on_connected(&mut self) {
+    fn on_connected(&mut self, ts_received: Timestamp) {
+        self.since = self.since.or(Some(ts_received));
         self.next_sequence = None;
         self.heartbeat = None;
         self.requests.clear();
@@ -242,12 +246,15 @@ impl AdvancedMarketData {
 
     /// A5. After a lost connection the snapshot closes the hole as far as it reaches.
     fn on_trades(&mut self, trades: &[TradeMessage], emit: &mut Emit<'_>) {
+        let since = self.since;
         for trade in trades {
             let Some((instrument, market)) = self.find(&trade.symbol) else {
                 continue;
             };
             let last = market.last_trade;
-            let is_history = trade.kind == EventKind::Snapshot && !market.is_trading;
+            // What traded between the connection and the subscription belongs to bars that are open.
+            let is_before = since.is_none_or(|since| trade.ts_event < since);
+            let is_history = trade.kind == EventKind::Snapshot && !market.is_trading && is_before;
             if last.is_some_and(|last| trade.trade_id <= last) {
                 self.wire.trade_duplicates += u64::from(trade.kind == EventKind::Update);
                 continue;
@@ -336,7 +343,7 @@ impl AdvancedMarketData {
 impl MarketProtocol for AdvancedMarketData {
     fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
         match &message.kind {
-            StreamMessageKind::Connected => self.on_connected(),
+            StreamMessageKind::Connected => self.on_connected(message.ts_received),
             StreamMessageKind::Frame(frame) => {
                 return self.on_frame(message.ts_received.plus(self.ahead_max), frame, emit);
             }

@@ -159,6 +159,15 @@ impl MarketProtocol for Level3MarketData {
         self.requests.pop()
     }
 
+    fn begin_again(&mut self, emit: &mut Emit<'_>) {
+        self.requests.clear();
+        for (instrument, book) in self.instruments.iter().zip(&mut self.books) {
+            book.invalidate(BookInvalidReason::Disconnected, emit);
+            // The subscription stands, so no snapshot comes by itself.
+            self.requests.push(instrument.id);
+        }
+    }
+
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
         self.book(instrument).is_some_and(Level3Book::is_synchronized)
     }

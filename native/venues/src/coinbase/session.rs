@@ -1,0 +1,93 @@
+//! One account at Coinbase Advanced Trade, as any venue's.
+
+use std::sync::Arc;
+
+use domain::Nanos;
+
+use super::advanced::AdvancedMarketData;
+use super::rest::RestClient;
+use super::settings::{Credentials, Endpoints, Settings};
+use super::{AccountData, Gateway, account_feed, market_feed};
+use crate::clock::Clock;
+use crate::connector::{Connector, ConnectorSettings, OrderEntry};
+use crate::error::VenueError;
+use crate::feeds::{AccountFeed, MarketFeed};
+use crate::instruments::Instruments;
+use crate::market::MarketProtocol;
+use crate::retry::Jitter;
+use crate::trading::{self, AccountProtocol, Reference};
+use crate::websocket::FrameSink;
+
+/// What reaches one account at Coinbase Advanced Trade.
+#[derive(Debug, Clone)]
+pub struct Session {
+    rest: Arc<RestClient>,
+}
+
+impl Session {
+    /// Nothing is sent yet. The venue has no receive window: `recv_window` is not used, and an order without an answer may
+    /// arrive as long as its token lives ([`Settings::token_lifetime`]).
+    ///
+    /// # Errors
+    /// [`VenueError::Setting`] when the settings or the private key cannot work; the venue takes orders over REST only.
+    pub fn new(
+        settings: ConnectorSettings,
+        credentials: &Credentials,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, VenueError> {
+        if settings.order_entry != OrderEntry::Rest {
+            return Err(VenueError::Setting {
+                setting: "venue.order_entry",
+                problem: "the venue takes orders over REST only".to_owned(),
+            });
+        }
+        let settings = Settings {
+            read_staleness: settings.read_staleness,
+            trusted_roots: settings.trusted_roots,
+            ..Settings::new(Endpoints {
+                rest: settings.endpoints.rest,
+                market: settings.endpoints.market,
+                user: settings.endpoints.account,
+            })
+        };
+        let rest = RestClient::new(settings, Some(credentials), clock)?;
+        Ok(Self { rest: Arc::new(rest) })
+    }
+}
+
+impl Connector for Session {
+    fn reference(&self) -> Arc<dyn Reference> {
+        Arc::clone(&self.rest) as Arc<dyn Reference>
+    }
+
+    fn gateway(&self, instruments: &Arc<Instruments>) -> Result<Arc<dyn trading::Gateway>, VenueError> {
+        let gateway = Gateway::new(Arc::clone(&self.rest), Arc::clone(instruments))?;
+        Ok(Arc::new(gateway))
+    }
+
+    fn market_protocol(&self, instruments: &Arc<Instruments>, ahead_max: Nanos) -> Box<dyn MarketProtocol> {
+        Box::new(AdvancedMarketData::new(Arc::clone(instruments), ahead_max))
+    }
+
+    fn account_protocol(&self, instruments: &Arc<Instruments>) -> Box<dyn AccountProtocol> {
+        Box::new(AccountData::new(Arc::clone(instruments)))
+    }
+
+    fn market_feed(
+        &self,
+        instruments: &Arc<Instruments>,
+        jitter: Jitter,
+        sink: Box<dyn FrameSink>,
+    ) -> Result<MarketFeed, VenueError> {
+        market_feed(&self.rest, instruments, jitter, sink)
+    }
+
+    fn account_feed(
+        &self,
+        instruments: &Arc<Instruments>,
+        jitter: Jitter,
+        sink: Box<dyn FrameSink>,
+    ) -> Result<AccountFeed, VenueError> {
+        account_feed(&self.rest, instruments, jitter, sink)
+    }
+}
