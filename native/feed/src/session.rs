@@ -1,6 +1,7 @@
 //! One connection's session: which files it is in, and how it is played through its venue's protocol.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,12 @@ use domain::{
     Currency, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity, Text,
     Timestamp,
 };
+use recording::{ReadError, Record, RecordKind};
 use venues::{DisconnectReason, Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
 
-use crate::error::ReadError;
+use crate::heard::{self, Heard, Listener};
 use crate::oracle::Oracle;
 use crate::reading::{self, Answer};
-use crate::recording::{Record, RecordKind};
 use crate::survey::{Part, Surveyed};
 use crate::wire::Wire;
 
@@ -43,6 +44,8 @@ pub(crate) struct Counters {
 /// A session that is being played.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Its place among the sessions, in order of time.
+    number: usize,
     pub(crate) wire: Wire,
     pub(crate) connection: Arc<str>,
     /// Indices of its files.
@@ -93,7 +96,7 @@ pub(crate) fn plan(files: &mut [Surveyed]) -> Vec<Plan> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
+    pub(crate) fn new(number: usize, plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
         let Plan {
             wire,
             connection,
@@ -128,6 +131,7 @@ impl Session {
             .map_err(|error| content(error.to_string()))?;
         let count = instruments.len();
         Ok(Self {
+            number,
             wire,
             connection,
             files: parts.iter().map(|part| part.file).collect(),
@@ -153,47 +157,75 @@ impl Session {
     }
 
     /// Plays one record of the connection, or a REST answer of its file.
-    pub(crate) fn play(&mut self, record: &Record, path: &std::path::Path) {
+    pub(crate) fn play(&mut self, record: &Record, path: &Path, listener: &mut dyn Listener) {
         match &record.kind {
             RecordKind::Connected { .. } => {
-                if self.is_connected {
-                    let kind = StreamMessageKind::Disconnected(DisconnectReason::Closed);
-                    self.deliver(record, path, kind);
-                }
-                self.connect(record, path);
+                self.disconnect(record, path, listener);
+                self.connect(record, path, listener);
             }
+            RecordKind::Disconnected { .. } => self.disconnect(record, path, listener),
             RecordKind::Sent(_) => self.counters.sent += 1,
             RecordKind::Received(frame) => {
                 if !self.is_connected {
-                    self.connect(record, path);
+                    self.connect(record, path, listener);
                 }
                 self.counters.frames += 1;
                 self.counters.bytes += frame.len() as u64;
-                self.deliver(record, path, StreamMessageKind::Frame(frame.clone()));
+                self.deliver(record, path, listener, StreamMessageKind::Frame(frame.clone()));
             }
             RecordKind::Answer { url, body } => {
                 if let Some(instrument) = self.answered(url.as_deref(), body) {
                     self.counters.snapshots += 1;
                     let body = body.clone();
-                    self.deliver(record, path, StreamMessageKind::Snapshot { instrument, body });
+                    self.deliver(
+                        record,
+                        path,
+                        listener,
+                        StreamMessageKind::Snapshot { instrument, body },
+                    );
                 }
             }
         }
     }
 
-    fn connect(&mut self, record: &Record, path: &std::path::Path) {
-        self.is_connected = true;
-        self.counters.connects += 1;
-        self.deliver(record, path, StreamMessageKind::Connected);
+    fn disconnect(&mut self, record: &Record, path: &Path, listener: &mut dyn Listener) {
+        if std::mem::take(&mut self.is_connected) {
+            let kind = StreamMessageKind::Disconnected(DisconnectReason::Closed);
+            self.deliver(record, path, listener, kind);
+        }
     }
 
-    fn deliver(&mut self, record: &Record, path: &std::path::Path, kind: StreamMessageKind) {
+    fn connect(&mut self, record: &Record, path: &Path, listener: &mut dyn Listener) {
+        self.is_connected = true;
+        self.counters.connects += 1;
+        self.deliver(record, path, listener, StreamMessageKind::Connected);
+    }
+
+    fn deliver(
+        &mut self,
+        record: &Record,
+        path: &Path,
+        listener: &mut dyn Listener,
+        kind: StreamMessageKind,
+    ) {
         let message = StreamMessage {
             ts_received: record.at,
             kind,
         };
         let Self { protocol, oracle, .. } = self;
-        let result = protocol.on_message(&message, &mut |event| oracle.hear(&event));
+        let (number, wire, instruments) = (self.number, self.wire, &self.instruments);
+        let result = protocol.on_message(&message, &mut |event| {
+            oracle.hear(&event);
+            let instrument = heard::instrument(&event).and_then(|id| instruments.get(id));
+            listener.hear(&Heard {
+                session: number,
+                wire,
+                symbol: instrument.map_or("", |instrument| instrument.symbol.as_str()),
+                ts_received: record.at,
+                event: &event,
+                best: instrument.map_or([None; 2], |instrument| oracle.best(instrument.id)),
+            });
+        });
         match &message.kind {
             StreamMessageKind::Frame(frame) => {
                 oracle.settle_frame(frame, result.is_err(), protocol.as_ref());
@@ -291,7 +323,7 @@ fn symbol_in(url: &str) -> Option<&str> {
 }
 
 /// An instrument of which only the symbol is known: enough to read its market, not to trade it.
-fn made(wire: Wire, id: u16, symbol: Text<24>) -> Instrument {
+pub(crate) fn made(wire: Wire, id: u16, symbol: Text<24>) -> Instrument {
     let (base, quote) = currencies(symbol.as_str());
     let currency = |code: &str| {
         Currency::new(code).unwrap_or_else(|| Currency::new(NO_CURRENCY).expect("a code of one letter"))

@@ -104,6 +104,21 @@ pub trait FrameSink: Send + 'static {
     /// # Errors
     /// The message itself.
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage>;
+
+    /// Hears what else crosses the socket and decides nothing: for a recorder. It must not wait. Nothing is done with it
+    /// unless a sink says otherwise.
+    fn overhear(&mut self, _at: Timestamp, _aside: Aside<'_>) {}
+}
+
+/// What crosses a socket and is no stream message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside<'a> {
+    /// The socket is open, to this address; the handshake is still to come.
+    Opened(&'a str),
+    /// We sent this.
+    Sent(&'a str),
+    /// This came and is part of the handshake, or came while it was made.
+    Handshake(&'a [u8]),
 }
 
 impl<F> FrameSink for F
@@ -301,6 +316,10 @@ impl<S: FrameSink> Delivery<S> {
         Err(DisconnectReason::Overrun)
     }
 
+    fn overhear(&mut self, aside: Aside<'_>) {
+        self.sink.overhear(self.clock.now(), aside);
+    }
+
     async fn deliver_now(&mut self, kind: StreamMessageKind) -> Result<(), DisconnectReason> {
         self.deliver(self.clock.now(), kind).await
     }
@@ -396,6 +415,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             .await
             .map_err(|_| "timed out".to_owned())?
             .map_err(|error| error.to_string())?;
+        self.delivery.overhear(Aside::Opened(self.protocol.url()));
         let hello = self.protocol.hello().map_err(|error| error.to_string())?;
         if hello.is_empty() {
             return Ok(socket);
@@ -409,6 +429,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn handshake(&mut self, socket: &mut Socket, hello: Vec<String>) -> Result<(), String> {
         for text in hello {
             self.wait_for_outbound().await;
+            self.delivery.overhear(Aside::Sent(&text));
             socket
                 .send(Message::text(text))
                 .await
@@ -416,13 +437,16 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         }
         loop {
             match socket.next().await {
-                Some(Ok(Message::Text(text))) => match self.protocol.judge(text.as_bytes()) {
-                    Judgement::Ready => return Ok(()),
-                    Judgement::Refused(why) => return Err(format!("refused: {why}")),
-                    Judgement::Ended => return Err("ended by the venue".to_owned()),
-                    // Nothing is up yet, so nothing is delivered.
-                    Judgement::Deliver | Judgement::Handshake => {}
-                },
+                Some(Ok(Message::Text(text))) => {
+                    self.delivery.overhear(Aside::Handshake(text.as_bytes()));
+                    match self.protocol.judge(text.as_bytes()) {
+                        Judgement::Ready => return Ok(()),
+                        Judgement::Refused(why) => return Err(format!("refused: {why}")),
+                        Judgement::Ended => return Err("ended by the venue".to_owned()),
+                        // Nothing is up yet, so nothing is delivered.
+                        Judgement::Deliver | Judgement::Handshake => {}
+                    }
+                }
                 Some(Ok(Message::Ping(_))) => self.outbound.take_forced(self.delivery.clock.monotonic()),
                 Some(Ok(Message::Close(_))) | None => return Err("closed during the handshake".to_owned()),
                 Some(Ok(_)) => {}
@@ -513,7 +537,12 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn pass_on(&mut self, ts_received: Timestamp, message: Bytes) -> Result<(), DisconnectReason> {
         let judgement = self.protocol.judge(&message);
         match judgement {
-            Judgement::Handshake | Judgement::Ready => return Ok(()),
+            Judgement::Handshake | Judgement::Ready => {
+                self.delivery
+                    .sink
+                    .overhear(ts_received, Aside::Handshake(&message));
+                return Ok(());
+            }
             Judgement::Refused(_) => return Err(DisconnectReason::Ended),
             Judgement::Deliver | Judgement::Ended => {}
         }
