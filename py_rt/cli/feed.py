@@ -43,8 +43,8 @@ def check(
 
 
 @app.command(
-    epilog="Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would; 2 a file cannot be read, or the "
-    "command line is wrong."
+    epilog="Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would; 2 a file cannot be read, or "
+    "the command line is wrong."
 )
 def replay(
     files: Annotated[list[Path], typer.Argument(help="Recordings, of one wire or of several.", metavar="FILE...")],
@@ -56,15 +56,15 @@ def replay(
 
     Example: py_rt feed replay recordings/*.zst --speed 10
 
-    Events are book (snapshot or delta), book_invalid, trade, quote and venue: what the parsers, sequencers and books that
-    trade made of each message. Prices and quantities are decimal text, times UTC nanoseconds.
+    Events are book (snapshot or delta), book_invalid, trade, quote and venue: what the parsers, sequencers and books
+    that trade made of each message. Prices and quantities are decimal text, times UTC nanoseconds.
     """
     _leave_with(["replay", "--speed", speed, "--", *map(str, files)])
 
 
 @app.command(
-    epilog="Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would, and the tables stand; 2 a file "
-    "cannot be read or written, or the command line is wrong."
+    epilog="Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would, and the tables stand; 2 a "
+    "file cannot be read or written, or the command line is wrong."
 )
 def export(
     files: Annotated[list[Path], typer.Argument(help="Recordings, of one wire or of several.", metavar="FILE...")],
@@ -74,13 +74,13 @@ def export(
 
     Example: py_rt feed export recordings/*.zst --out tables
 
-    Prices and quantities are units of 1e-8, times UTC nanoseconds. The assets raw_book and raw_trades do the same into the
-    lake, by days.
+    Prices and quantities are units of 1e-8, times UTC nanoseconds. The assets raw_book and raw_trades do the same into
+    the lake, by days.
     """
     _leave_with(["export", "--out", str(out), "--", *map(str, files)])
 
 
-def record(
+def record(  # noqa: PLR0913, PLR0917  # the options of one command
     venue: Annotated[str, typer.Option(help="Whose streams, such as binance.")],
     symbol: Annotated[list[str], typer.Option(help="The venue's own symbol; give it once for each.", metavar="SYMBOL")],
     out: Annotated[Path, typer.Option(help="Folder for the files; what is in it stays.", metavar="DIR")],
@@ -98,17 +98,16 @@ def record(
 ) -> None:
     """Record a venue's market streams as they come, until Ctrl-C.
 
-    Examples:
+    Example: py_rt record --venue binance --symbol BTCUSDT --symbol ETHUSDT --out recordings
 
-    py_rt record --venue binance --symbol BTCUSDT --symbol ETHUSDT --out recordings
+    Ten minutes: py_rt record --venue binance --symbol BTCUSDT --out recordings --seconds 600 --json
 
-    py_rt record --venue binance --symbol BTCUSDT --out recordings --seconds 600 --json
+    From a server of the same wire: py_rt record --venue binance --symbol BTCUSDT --out recordings --url
+    http://127.0.0.1:8080
 
-    py_rt record --venue binance --symbol BTCUSDT --out recordings --url http://127.0.0.1:8080
-
-    Each message stands in the files byte for byte, with the time of its receipt, beside connections made and lost and REST
-    snapshots. Files are appended to, ended by size and time, and never gone back to: what a crash leaves is read up to
-    its last whole line. Then: py_rt feed check recordings/*, and the assets raw_book and raw_trades.
+    Each message stands in the files byte for byte, with the time of its receipt, beside connections made and lost and
+    REST snapshots. Files are appended to, ended by size and time, and never gone back to: what a crash leaves is read
+    up to its last whole line. Then: py_rt feed check recordings/*, and the assets raw_book and raw_trades.
     """
     options = ["--venue", venue, "--out", str(out), "--rotate-mb", str(rotate_mb)]
     options += ["--rotate-minutes", str(rotate_minutes), "--sync-ms", str(sync_ms)]
@@ -119,7 +118,7 @@ def record(
     with _said():
         command = find_command(COMMAND)
         # In place of this process: signals reach the one that writes, and no other stands between.
-        os.execv(command, [command, "record", *options])
+        os.execv(command, [command, "record", *options])  # noqa: S606  # no shell is wanted
 
 
 def _leave_with(arguments: list[str]) -> None:
