@@ -7,6 +7,7 @@ use simulation::FlowConfig;
 
 use crate::bars_file::common_tick;
 use crate::error::ServerError;
+use crate::wire::VenueKind;
 
 /// Units of base and quote that an account opens with where nothing else is asked for: 10 and 1,000,000.
 const OPENING_BASE: i64 = 10 * SCALE;
@@ -15,9 +16,11 @@ const OPENING_QUOTE: i64 = 1_000_000 * SCALE;
 /// Everything a server needs to know, keys apart.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
+    /// Whose wire is served.
+    pub venue: VenueKind,
     /// The record, ascending.
     pub bars: Vec<Bar>,
-    /// The venue's name of the instrument, such as `BTCUSDT`.
+    /// The venue's name of the instrument, such as `BTCUSDT`, `BTC/USD` or `BTC-USD`.
     pub symbol: String,
     /// Opening time of the first bar that is played; the first of the record where `None`.
     pub from: Option<Timestamp>,
@@ -50,6 +53,7 @@ impl ServerConfig {
     #[must_use]
     pub fn new(bars: Vec<Bar>, symbol: &str) -> Self {
         Self {
+            venue: VenueKind::default(),
             bars,
             symbol: symbol.to_owned(),
             from: None,
