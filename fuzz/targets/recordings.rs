@@ -6,9 +6,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use feed::RecordKind;
-use feed::{Recording, Wire};
+use feed::Wire;
 use libfuzzer_sys::fuzz_target;
+use recording::{RecordKind, Recording};
 
 /// How gzip and zstd begin.
 const PACKED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];

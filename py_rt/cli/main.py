@@ -32,6 +32,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("ui")(ui.ui)
+app.command("record")(feed.record)
 app.command("parity")(record.parity)
 app.command("trace")(record.trace)
 service.add_to(app)

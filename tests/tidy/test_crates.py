@@ -25,8 +25,9 @@ DEPENDENCIES = {
     "inference": {"engine"},
     "backtest": {"domain", "engine", "simulation"},
     "venues": {"domain"},
-    "venue_server": {"domain", "simulation"},
-    "feed": {"domain", "venues"},
+    "venue_server": {"domain", "recording", "simulation"},
+    "recording": {"domain"},
+    "feed": {"domain", "recording", "venues"},
     "ipc": {"domain"},
     "messaging": {"domain"},
     "live": {
@@ -56,7 +57,7 @@ KNOWN_BY = {
     "prost": {"messaging"},
     "pyo3": {"py_rt_core"},
     "reqwest": {"venues"},
-    "tokio": {"live", "venue_server", "venues"},
+    "tokio": {"feed", "live", "venue_server", "venues"},
     "tokio-tungstenite": {"venues"},
     "zmq": {"messaging"},
 }

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
+use recording::{ReadError, Record, RecordKind, Recording};
 use venues::StreamMessage;
 
-use crate::error::ReadError;
 use crate::faults::Playable;
-use crate::recording::{Record, RecordKind, Recording};
+use crate::heard::{Deaf, Listener};
 use crate::report::Report;
 use crate::session::{Session, plan};
 use crate::survey::{Part, Surveyed, survey};
@@ -30,8 +30,21 @@ pub struct Progress {
 /// everything else is a session by itself.
 ///
 /// # Errors
-/// [`ReadError`] when a file cannot be read, is damaged, or holds no message of a wire that is known.
+/// [`ReadError`] when a file cannot be read, is damaged, or no file holds a message of a wire that is known.
 pub fn check(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Report, ReadError> {
+    listen(paths, tell, &mut Deaf)
+}
+
+/// Checks recordings, and lets a listener hear every event of their protocols at the place where it follows. When the
+/// listener has heard enough, the report is of what was played until then.
+///
+/// # Errors
+/// As [`check()`].
+pub fn listen(
+    paths: &[PathBuf],
+    tell: &mut dyn FnMut(Progress),
+    listener: &mut dyn Listener,
+) -> Result<Report, ReadError> {
     let mut files = Vec::with_capacity(paths.len());
     for (file, path) in paths.iter().enumerate() {
         let mut told = |line| {
@@ -42,8 +55,8 @@ pub fn check(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Report
     let strangers = strangers(&files)?;
     let mut sessions = Vec::new();
     // Which session each connection of each file belongs to.
-    for plan in plan(&mut files) {
-        sessions.push(Session::new(plan, &files)?);
+    for (number, plan) in plan(&mut files).into_iter().enumerate() {
+        sessions.push(Session::new(number, plan, &files)?);
     }
     let mut merge = Merge::new(&files);
     while let Some((file, record)) = merge.next(&files)? {
@@ -52,14 +65,17 @@ pub fn check(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Report
             pass: 2,
             line: record.line,
         });
+        if listener.wait_until(record.at).is_break() {
+            break;
+        }
         let path = &files[file].path;
+        let is_answer = matches!(record.kind, RecordKind::Answer { .. });
         for session in sessions
             .iter_mut()
             .filter(|session| session.files.contains(&file))
         {
-            let is_answer = matches!(record.kind, RecordKind::Answer { .. });
             if is_answer || session.connection == record.connection {
-                session.play(&record, path);
+                session.play(&record, path, listener);
             }
         }
     }
@@ -79,8 +95,8 @@ pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
         files.push(survey(file, path, &mut |_| {})?);
     }
     let mut sessions = Vec::new();
-    for plan in plan(&mut files) {
-        sessions.push((Session::new(plan, &files)?, Vec::new()));
+    for (number, plan) in plan(&mut files).into_iter().enumerate() {
+        sessions.push((Session::new(number, plan, &files)?, Vec::new()));
     }
     let mut merge = Merge::new(&files);
     while let Some((file, record)) = merge.next(&files)? {
@@ -99,19 +115,22 @@ pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
         .collect())
 }
 
-/// Connections whose messages are of no known wire, by name; an error where a file holds nothing else.
+/// Connections whose messages are of no known wire, by name; an error where there is nothing else, in a file that holds
+/// messages or in all of them. A recorder that was stopped at once leaves a file without any.
 fn strangers(files: &[Surveyed]) -> Result<Vec<String>, ReadError> {
     let mut strangers = Vec::new();
+    let is_strange = |part: &&Part| part.wire.is_none();
     for file in files {
-        let is_strange = |part: &&Part| part.wire.is_none();
-        if file.parts.iter().all(|part| is_strange(&part)) {
-            let problem = match file.parts.first() {
-                None => "no message was received in it".to_owned(),
-                Some(part) => format!(
-                    "its messages, from line {}, are of no wire that is known",
-                    part.line
-                ),
-            };
+        let problem = match file.parts.first() {
+            None if files.iter().any(|file| !file.parts.is_empty()) => continue,
+            None => "no message was received in it".to_owned(),
+            Some(_) if file.parts.iter().any(|part| part.wire.is_some()) => String::new(),
+            Some(part) => format!(
+                "its messages, from line {}, are of no wire that is known",
+                part.line
+            ),
+        };
+        if !problem.is_empty() {
             return Err(ReadError::Content {
                 file: file.path.clone(),
                 problem,

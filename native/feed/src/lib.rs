@@ -1,16 +1,18 @@
-//! The only reader and writer of recorded wire sessions; plays them through the venues' protocols and reports.
+//! Records venues' wires, and plays recorded sessions through the venues' protocols and reports.
 //!
-//! [`recording`] reads a file, whatever its format, as [`Record`]s in order of time. [`check()`] plays files through the
-//! shipped parsers, sequencers and books of their venues, and beside them through a second, independent reading that
+//! [`record`](record::record) writes a venue's market streams down as they come. [`check()`] plays recorded files through
+//! the shipped parsers, sequencers and books of their venues, and beside them through a second, independent reading that
 //! keeps every number as the venue wrote it; its [`Report`] says what was found.
 
 mod check;
-mod error;
 mod exact;
+pub mod export;
 pub mod faults;
+mod heard;
 mod oracle;
 mod reading;
-pub mod recording;
+pub mod record;
+pub mod replay;
 pub mod report;
 mod session;
 mod survey;
@@ -19,9 +21,8 @@ mod text_book;
 mod text_orders;
 mod wire;
 
-pub use check::{OPEN_FILES_MAX, Progress, check};
-pub use error::ReadError;
-pub use recording::{Format, Record, RecordKind, Recording};
+pub use check::{OPEN_FILES_MAX, Progress, check, listen};
+pub use heard::{Heard, Listener};
 pub use report::Report;
 pub use session::ERRORS_KEPT_MAX;
 pub use wire::Wire;

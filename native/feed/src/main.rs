@@ -1,13 +1,19 @@
-//! The command that plays recorded sessions and says what it found.
+//! The command that records venues' wires, plays what was recorded and says what it found.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+mod meter;
+mod record_command;
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use feed::check;
+use feed::export::export;
 use feed::faults::{Campaign, FAULTS_MAX, inject};
-use feed::{Progress, check};
+use feed::replay::{ReplayError, Speed, replay};
+
+use meter::Meter;
 
 /// Something is wrong with what was recorded.
 const WRONG: u8 = 1;
@@ -15,13 +21,7 @@ const WRONG: u8 = 1;
 /// A file cannot be read, or the command line is none.
 const UNREADABLE: u8 = 2;
 
-/// Between two lines of progress.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
-/// Lines between two looks at the clock.
-const LOOK_EVERY: u64 = 1_000;
-
-/// Plays recorded wire sessions.
+/// Records venues' wires, and plays what was recorded.
 #[derive(Debug, Parser)]
 #[command(name = "py_rt_feed", version)]
 struct Options {
@@ -71,11 +71,70 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Records a venue's market streams as they come, until it is told to stop (SIGINT, SIGTERM).
+    ///
+    /// Each message stands in the files byte for byte, with the time of its receipt, beside connections made and lost and
+    /// REST snapshots. A file is ended by size and by time and never gone back to; what a crash leaves is read up to its
+    /// last whole line. `check` reads the files.
+    ///
+    /// Exit status: 0 ended as told; 1 the disk takes no more: what was written before can be read; 2 it cannot begin.
+    ///
+    /// Example: py_rt_feed record --venue binance --symbol BTCUSDT ETHUSDT --out recordings
+    Record(record_command::Options),
+    /// Plays recordings as normalised events, one JSON document a line.
+    ///
+    /// Events: book (snapshot or delta), book_invalid, trade, quote, venue. Prices and quantities are decimal text, times
+    /// UTC nanoseconds.
+    ///
+    /// Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would; 2 a file cannot be read, or the command
+    /// line is wrong.
+    ///
+    /// Example: py_rt_feed replay recordings/*.zst --speed 10
+    Replay {
+        /// Recordings.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Seconds of the recording in one second, such as 1 or 0.5; `max` is as fast as it is taken.
+        #[arg(long, default_value = "max", value_parser = speed)]
+        speed: Speed,
+    },
+    /// Writes recordings as tables of integers: book.csv, trades.csv, and report.json, which says what they are worth.
+    ///
+    /// Prices and quantities are units of 1e-8, times UTC nanoseconds.
+    ///
+    /// Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would, and the tables stand; 2 a file cannot
+    /// be read or written, or the command line is wrong.
+    ///
+    /// Example: py_rt_feed export recordings/*.zst --out tables
+    Export {
+        /// Recordings.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The folder for the tables, which must not hold them yet.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let times = text
+        .parse()
+        .ok()
+        .filter(|times: &f64| times.is_finite() && *times > 0.0);
+    times
+        .map(Speed::Times)
+        .ok_or_else(|| "a positive number, or max".to_owned())
 }
 
 fn main() -> ExitCode {
     let done = match Options::parse().command {
-        Command::Check { files, json } => run(&files, json),
+        Command::Check { files, json } => checked(&files, json),
+        Command::Replay { files, speed } => replayed(&files, speed),
+        Command::Export { files, out } => exported(&files, &out),
+        Command::Record(options) => record_command::run(&options),
         Command::Faults {
             files,
             count,
@@ -94,7 +153,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether nothing is wrong.
-fn run(files: &[PathBuf], json: bool) -> Result<bool, Box<dyn std::error::Error>> {
+fn checked(files: &[PathBuf], json: bool) -> Result<bool, Box<dyn std::error::Error>> {
     let mut meter = Meter::new(files);
     let report = check(files, &mut |progress| meter.tell(progress));
     meter.clear();
@@ -125,51 +184,27 @@ fn run_faults(files: &[PathBuf], campaign: Campaign, json: bool) -> Result<bool,
     Ok(report.breaches == 0)
 }
 
-/// Progress on a terminal; silent elsewhere.
-struct Meter<'a> {
-    files: &'a [PathBuf],
-    is_shown: bool,
-    looked: u64,
-    told: Instant,
+/// Likewise.
+fn replayed(files: &[PathBuf], speed: Speed) -> Result<bool, Box<dyn std::error::Error>> {
+    match replay(files, speed, BufWriter::new(io::stdout().lock()), &mut |_| {}) {
+        // Whoever listened has heard enough.
+        Err(ReplayError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        report => told(&report?),
+    }
 }
 
-impl<'a> Meter<'a> {
-    fn new(files: &'a [PathBuf]) -> Self {
-        Self {
-            files,
-            is_shown: io::stderr().is_terminal(),
-            looked: 0,
-            told: Instant::now(),
-        }
-    }
+/// Likewise.
+fn exported(files: &[PathBuf], out: &Path) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut meter = Meter::new(files);
+    let exported = export(files, out, &mut |progress| meter.tell(progress));
+    meter.clear();
+    told(&exported?.report)
+}
 
-    fn tell(&mut self, progress: Progress) {
-        self.looked += 1;
-        if !self.is_shown || !self.looked.is_multiple_of(LOOK_EVERY) || self.told.elapsed() < PROGRESS_EVERY {
-            return;
-        }
-        self.told = Instant::now();
-        let doing = if progress.pass == 1 {
-            "looking into"
-        } else {
-            "playing"
-        };
-        let (path, line) = (self.files[progress.file].display(), progress.line);
-        let _ = write!(io::stderr(), "\r\x1b[K{doing} {path}, line {line}");
-        let _ = io::stderr().flush();
+/// Says on stderr what is wrong, if anything is.
+fn told(report: &feed::Report) -> Result<bool, Box<dyn std::error::Error>> {
+    for problem in &report.problems {
+        writeln!(io::stderr(), "{problem}")?;
     }
-
-    fn tell_faults(&mut self, injected: u64, count: u64) {
-        if self.is_shown && self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = Instant::now();
-            let _ = write!(io::stderr(), "\r\x1b[K{injected} of {count} faults");
-            let _ = io::stderr().flush();
-        }
-    }
-
-    fn clear(&self) {
-        if self.is_shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
+    Ok(report.right)
 }

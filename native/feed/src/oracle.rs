@@ -114,6 +114,13 @@ impl Oracle {
         &self.books
     }
 
+    /// Best bid and ask that follow from the events heard.
+    pub(crate) fn best(&self, instrument: InstrumentId) -> [Option<Level>; 2] {
+        self.books
+            .get(usize::from(instrument.0))
+            .map_or([None; 2], |book| book.mirror.best())
+    }
+
     /// Hears one event of the protocol.
     pub(crate) fn hear(&mut self, event: &MarketEvent<'_>) {
         match event {

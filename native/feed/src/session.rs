@@ -1,6 +1,7 @@
 //! One connection's session: which files it is in, and how it is played through its venue's protocol.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,12 @@ use domain::{
     Currency, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity, Text,
     Timestamp,
 };
+use recording::{ReadError, Record, RecordKind};
 use venues::{DisconnectReason, Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
 
-use crate::error::ReadError;
+use crate::heard::{self, Heard, Listener};
 use crate::oracle::Oracle;
 use crate::reading::{self, Answer};
-use crate::recording::{Record, RecordKind};
 use crate::survey::{Part, Surveyed};
 use crate::wire::Wire;
 
@@ -43,6 +44,8 @@ pub(crate) struct Counters {
 /// A session that is being played.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Its place among the sessions, in order of time.
+    number: usize,
     pub(crate) wire: Wire,
     pub(crate) connection: Arc<str>,
     /// Indices of its files.
@@ -93,7 +96,7 @@ pub(crate) fn plan(files: &mut [Surveyed]) -> Vec<Plan> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
+    pub(crate) fn new(number: usize, plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
         let Plan {
             wire,
             connection,
@@ -128,6 +131,7 @@ impl Session {
             .map_err(|error| content(error.to_string()))?;
         let count = instruments.len();
         Ok(Self {
+            number,
             wire,
             connection,
             files: parts.iter().map(|part| part.file).collect(),
@@ -153,9 +157,9 @@ impl Session {
     }
 
     /// Plays one record of the connection, or a REST answer of its file.
-    pub(crate) fn play(&mut self, record: &Record, path: &std::path::Path) {
+    pub(crate) fn play(&mut self, record: &Record, path: &Path, listener: &mut dyn Listener) {
         for kind in self.translate(record) {
-            self.deliver(record, path, kind);
+            self.deliver(record, path, listener, kind);
         }
     }
 
@@ -163,10 +167,8 @@ impl Session {
     pub(crate) fn translate(&mut self, record: &Record) -> impl Iterator<Item = StreamMessageKind> + use<> {
         let (mut before, mut kind) = ([None, None], None);
         match &record.kind {
-            RecordKind::Connected { .. } => {
-                let closed = StreamMessageKind::Disconnected(DisconnectReason::Closed);
-                before = [self.is_connected.then_some(closed), Some(self.connect())];
-            }
+            RecordKind::Connected { .. } => before = [self.disconnect(), Some(self.connect())],
+            RecordKind::Disconnected { .. } => before = [self.disconnect(), None],
             RecordKind::Sent(_) => self.counters.sent += 1,
             RecordKind::Received(frame) => {
                 before = [(!self.is_connected).then(|| self.connect()), None];
@@ -185,19 +187,42 @@ impl Session {
         before.into_iter().flatten().chain(kind)
     }
 
+    fn disconnect(&mut self) -> Option<StreamMessageKind> {
+        let was_connected = std::mem::take(&mut self.is_connected);
+        was_connected.then_some(StreamMessageKind::Disconnected(DisconnectReason::Closed))
+    }
+
     fn connect(&mut self) -> StreamMessageKind {
         self.is_connected = true;
         self.counters.connects += 1;
         StreamMessageKind::Connected
     }
 
-    fn deliver(&mut self, record: &Record, path: &std::path::Path, kind: StreamMessageKind) {
+    fn deliver(
+        &mut self,
+        record: &Record,
+        path: &Path,
+        listener: &mut dyn Listener,
+        kind: StreamMessageKind,
+    ) {
         let message = StreamMessage {
             ts_received: record.at,
             kind,
         };
         let Self { protocol, oracle, .. } = self;
-        let result = protocol.on_message(&message, &mut |event| oracle.hear(&event));
+        let (number, wire, instruments) = (self.number, self.wire, &self.instruments);
+        let result = protocol.on_message(&message, &mut |event| {
+            oracle.hear(&event);
+            let instrument = heard::instrument(&event).and_then(|id| instruments.get(id));
+            listener.hear(&Heard {
+                session: number,
+                wire,
+                symbol: instrument.map_or("", |instrument| instrument.symbol.as_str()),
+                ts_received: record.at,
+                event: &event,
+                best: instrument.map_or([None; 2], |instrument| oracle.best(instrument.id)),
+            });
+        });
         match &message.kind {
             StreamMessageKind::Frame(frame) => {
                 oracle.settle_frame(frame, result.is_err(), protocol.as_ref());
@@ -295,7 +320,7 @@ fn symbol_in(url: &str) -> Option<&str> {
 }
 
 /// An instrument of which only the symbol is known: enough to read its market, not to trade it.
-fn made(wire: Wire, id: u16, symbol: Text<24>) -> Instrument {
+pub(crate) fn made(wire: Wire, id: u16, symbol: Text<24>) -> Instrument {
     let (base, quote) = currencies(symbol.as_str());
     let currency = |code: &str| {
         Currency::new(code).unwrap_or_else(|| Currency::new(NO_CURRENCY).expect("a code of one letter"))

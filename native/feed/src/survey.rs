@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::Timestamp;
+use recording::{Format, ReadError, Record, RecordKind, Recording};
 use venues::INSTRUMENTS_MAX;
 
-use crate::error::ReadError;
 use crate::reading::{self, Answer, Fact};
-use crate::recording::{Format, Record, RecordKind, Recording};
 use crate::wire::Wire;
 
 /// One connection's part in one file.
@@ -96,6 +95,7 @@ impl Surveyed {
                 part.begins |= part.frames == 0;
                 Ok(())
             }
+            RecordKind::Disconnected { .. } => Ok(()),
             RecordKind::Sent(text) => {
                 let part = self.part(file, &record.connection);
                 part.depths.extend(reading::subscribed_depths(text));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{BookUpdate, BookUpdateKind, Level};
+use domain::{BookUpdate, BookUpdateKind, Level, Price, Quantity};
 
 use crate::exact::Exact;
 use crate::reading::{BookFact, TextLevel};
@@ -190,6 +190,18 @@ impl Mirror {
             asks: BTreeMap::new(),
             cut,
         }
+    }
+
+    /// Best bid and ask.
+    pub(crate) fn best(&self) -> [Option<Level>; 2] {
+        let level = |(&price, &quantity): (&i64, &i64)| Level {
+            price: Price::from_units(price),
+            quantity: Quantity::from_units(quantity),
+        };
+        [
+            self.bids.last_key_value().map(level),
+            self.asks.first_key_value().map(level),
+        ]
     }
 
     pub(crate) fn apply(&mut self, update: &BookUpdate<'_>) {

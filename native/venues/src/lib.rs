@@ -55,4 +55,4 @@ pub use trading::{
     AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, EmitAccount, EncodeOrders,
     Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
 };
-pub use websocket::{DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
+pub use websocket::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

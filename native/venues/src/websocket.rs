@@ -112,6 +112,21 @@ pub trait FrameSink: Send + 'static {
     /// # Errors
     /// The message itself.
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage>;
+
+    /// Hears what else crosses the socket and decides nothing: for a recorder. It must not wait. Nothing is done with it
+    /// unless a sink says otherwise.
+    fn overhear(&mut self, _at: Timestamp, _aside: Aside<'_>) {}
+}
+
+/// What crosses a socket and is no stream message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside<'a> {
+    /// The socket is open, to this address; the handshake is still to come.
+    Opened(&'a str),
+    /// We sent this.
+    Sent(&'a str),
+    /// This came and is part of the handshake, or came while it was made.
+    Handshake(&'a [u8]),
 }
 
 impl<F> FrameSink for F
@@ -479,6 +494,10 @@ impl<S: FrameSink> Delivery<S> {
         Err(DisconnectReason::Overrun)
     }
 
+    fn overhear(&mut self, aside: Aside<'_>) {
+        self.sink.overhear(self.clock.now(), aside);
+    }
+
     async fn deliver_now(&mut self, kind: StreamMessageKind) -> Result<(), DisconnectReason> {
         self.deliver(self.clock.now(), kind).await
     }
@@ -597,6 +616,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             connect_timeout, tls, ..
         } = &self.settings;
         let mut socket = open(self.protocol.url(), tls, *connect_timeout).await?;
+        self.delivery.overhear(Aside::Opened(self.protocol.url()));
         let hello = self.protocol.hello().map_err(|error| error.to_string())?;
         if hello.is_empty() {
             return Ok((socket, Vec::new()));
@@ -612,6 +632,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         let mut early = Vec::new();
         for text in hello {
             outbound_room(&mut self.outbound, &*self.delivery.clock).await;
+            self.delivery.overhear(Aside::Sent(&text));
             socket
                 .send(Message::text(text))
                 .await
@@ -619,17 +640,20 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         }
         loop {
             match socket.next().await {
-                Some(Ok(Message::Text(text))) => match self.protocol.judge(text.as_bytes()) {
-                    Judgement::Ready => return Ok(early),
-                    Judgement::Refused(why) => return Err(format!("refused: {why}")),
-                    Judgement::Ended => return Err("ended by the venue".to_owned()),
-                    Judgement::Handshake => {}
-                    Judgement::Deliver if early.len() == EARLY_MESSAGES_MAX => {
-                        return Err("too many messages before the answer to the handshake".to_owned());
+                Some(Ok(Message::Text(text))) => {
+                    self.delivery.overhear(Aside::Handshake(text.as_bytes()));
+                    match self.protocol.judge(text.as_bytes()) {
+                        Judgement::Ready => return Ok(early),
+                        Judgement::Refused(why) => return Err(format!("refused: {why}")),
+                        Judgement::Ended => return Err("ended by the venue".to_owned()),
+                        Judgement::Handshake => {}
+                        Judgement::Deliver if early.len() == EARLY_MESSAGES_MAX => {
+                            return Err("too many messages before the answer to the handshake".to_owned());
+                        }
+                        // Nothing is up yet: a first part of several subscriptions runs already.
+                        Judgement::Deliver => early.push((self.delivery.clock.now(), text.into())),
                     }
-                    // Nothing is up yet: a first part of several subscriptions runs already.
-                    Judgement::Deliver => early.push((self.delivery.clock.now(), text.into())),
-                },
+                }
                 Some(Ok(Message::Ping(_))) => self.outbound.take_forced(self.delivery.clock.monotonic()),
                 Some(Ok(Message::Close(_))) | None => return Err("closed during the handshake".to_owned()),
                 Some(Ok(_)) => {}
@@ -777,7 +801,12 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn pass_on(&mut self, ts_received: Timestamp, message: Bytes) -> Result<(), DisconnectReason> {
         let judgement = self.protocol.judge(&message);
         match judgement {
-            Judgement::Handshake | Judgement::Ready => return Ok(()),
+            Judgement::Handshake | Judgement::Ready => {
+                self.delivery
+                    .sink
+                    .overhear(ts_received, Aside::Handshake(&message));
+                return Ok(());
+            }
             Judgement::Refused(why) => {
                 warn!(stream = self.protocol.name(), why, "refused");
                 return Err(DisconnectReason::Ended);

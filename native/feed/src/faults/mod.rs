@@ -14,11 +14,11 @@ use std::path::PathBuf;
 
 use domain::{BookUpdateKind, InstrumentId, MarketEvent};
 use fastrand::Rng;
+use recording::ReadError;
 use serde::Serialize;
 use venues::{MarketProtocol, StreamMessage, StreamMessageKind};
 
 use crate::check::sessions;
-use crate::error::ReadError;
 use crate::wire::Wire;
 pub use fault::Fault;
 pub use trial::{Breach, Fate};

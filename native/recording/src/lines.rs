@@ -19,16 +19,16 @@ const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// One line, without its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Line<'a> {
+    pub(crate) bytes: &'a [u8],
     /// From 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Whether a line end stood behind it: only the last line of a file can lack it.
-    pub(super) is_ended: bool,
+    pub(crate) is_ended: bool,
 }
 
 /// The lines of one file: plain, gzip or zstd, by its first bytes.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     path: PathBuf,
     source: Box<dyn BufRead>,
     /// The last line, and whether it ended.
@@ -46,13 +46,13 @@ impl std::fmt::Debug for Lines {
 }
 
 impl Lines {
-    pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
         let file = File::open(path).map_err(|source| failed(path, source))?;
         Self::read(path, BufReader::with_capacity(CHUNK_BYTES, file))
     }
 
     /// Of bytes that are called by a path.
-    pub(super) fn read(path: &Path, mut bytes: impl BufRead + 'static) -> Result<Self, ReadError> {
+    pub(crate) fn read(path: &Path, mut bytes: impl BufRead + 'static) -> Result<Self, ReadError> {
         let head = bytes.fill_buf().map_err(|source| failed(path, source))?;
         let source: Box<dyn BufRead> = if head.starts_with(GZIP_MAGIC) {
             Box::new(BufReader::with_capacity(CHUNK_BYTES, MultiGzDecoder::new(bytes)))
@@ -74,22 +74,22 @@ impl Lines {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the packed bytes ended before their format says that they may.
-    pub(super) const fn is_cut(&self) -> bool {
+    pub(crate) const fn is_cut(&self) -> bool {
         self.is_cut
     }
 
     /// Gives the last line once more.
-    pub(super) const fn repeat(&mut self) {
+    pub(crate) const fn repeat(&mut self) {
         self.is_repeated = true;
     }
 
     /// The next line that is not empty; `None` behind the last.
-    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
         while !std::mem::take(&mut self.is_repeated) {
             self.buffer.clear();
             self.is_ended = self.fill()?;
@@ -147,7 +147,7 @@ impl Lines {
         )
     }
 
-    pub(super) fn fault(&self, line: u64, problem: impl Into<String>) -> ReadError {
+    pub(crate) fn fault(&self, line: u64, problem: impl Into<String>) -> ReadError {
         ReadError::Line {
             file: self.path.clone(),
             line,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Entry, RecordKind, seconds};
+use crate::record::{Entry, RecordKind, seconds};
 
 /// What a line can be, by its `t`. Others say nothing of the wire.
 const KINDS: [&str; 5] = ["header", "http", "connect", "send", "recv"];
@@ -27,11 +27,11 @@ struct Raw<'a> {
     data: Option<&'a RawValue>,
 }
 
-pub(super) fn is_one(line: &[u8]) -> bool {
+pub(crate) fn is_one(line: &[u8]) -> bool {
     serde_json::from_slice::<Raw<'_>>(line).is_ok_and(|raw| KINDS.contains(&raw.t.as_ref()))
 }
 
-pub(super) fn read(line: &[u8]) -> Result<Option<Entry>, String> {
+pub(crate) fn read(line: &[u8]) -> Result<Option<Entry>, String> {
     let raw: Raw<'_> = serde_json::from_slice(line).map_err(|error| format!("not an entry: {error}"))?;
     let kind = match raw.t.as_ref() {
         "connect" => RecordKind::Connected {

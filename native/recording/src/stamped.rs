@@ -5,16 +5,16 @@
 use bytes::Bytes;
 use domain::Timestamp;
 
-use super::{Entry, RecordKind};
+use crate::record::{Entry, RecordKind};
 
 /// How a depth snapshot begins; no message of a stream does.
 const SNAPSHOT: &[u8] = br#"{"lastUpdateId""#;
 
-pub(super) fn is_one(line: &[u8]) -> bool {
+pub(crate) fn is_one(line: &[u8]) -> bool {
     split(line).is_some_and(|(_, message)| matches!(message.first(), Some(b'{' | b'[')))
 }
 
-pub(super) fn read(line: &[u8]) -> Result<Entry, String> {
+pub(crate) fn read(line: &[u8]) -> Result<Entry, String> {
     let (at, message) = split(line).ok_or("not `<receive time, ns> <message>`")?;
     let body = Bytes::copy_from_slice(message);
     let kind = if message.starts_with(SNAPSHOT) {

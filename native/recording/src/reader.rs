@@ -1,142 +1,22 @@
-//! Recorded sessions as files: one reader for each format that is met, chosen by what stands in the file.
-//!
-//! | format | a line |
-//! |---|---|
-//! | [`Format::Stamped`] | `<receive time, ns since the epoch> <message>`; a REST answer stands as it came, in its place |
-//! | [`Format::Entries`] | cryptofeed's JSON lines: `{"t":"recv","conn":...,"ts":<s>,"data":"<message as a JSON string>"}`; `t` is also `header`, `http`, `connect`, `send` |
-//! | [`Format::Transcript`] | cryptofeed's older text: `wss://... <-> <s>` connected, `wss://... <- <s>: <sent>`, `https://... -> <s>: <answer>`, `<s>: <received>` |
-//! | [`Format::Frames`] | `{"rx_ns":<ns>,"frame":<message>}`, with `"dir":"tx"` where it was sent; a line without a frame describes the capture |
-//!
-//! Each may be plain, gzip or zstd. A message is handed on byte for byte as the venue sent it: its numbers' text matters.
-//! Memory is bounded: one line is held at a time, and of REST answers that stand before their time no more than
-//! [`HELD_BYTES_MAX`].
-
-mod entries;
-mod frames;
-mod lines;
-mod stamped;
-mod transcript;
+//! One recorded file as records in order of time.
 
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use domain::Timestamp;
 use serde::de::IgnoredAny;
 
 use crate::error::ReadError;
-pub use lines::LINE_BYTES_MAX;
-use lines::{Line, Lines};
+use crate::format::Format;
+use crate::lines::{Line, Lines};
+use crate::record::{Entry, Record, RecordKind};
 
 /// Most bytes of REST answers held until their time comes. Beyond it they are handed on where they stand.
 pub const HELD_BYTES_MAX: usize = 256 << 20;
 
 /// Most connections in one file.
 pub const CONNECTIONS_MAX: usize = 4_096;
-
-/// How a recording is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// A receive time and a message.
-    Stamped,
-    /// cryptofeed's JSON lines.
-    Entries,
-    /// cryptofeed's older text.
-    Transcript,
-    /// JSON lines that hold the frame itself.
-    Frames,
-}
-
-impl Format {
-    /// The name used in reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stamped => "stamped_lines",
-            Self::Entries => "cryptofeed_jsonl",
-            Self::Transcript => "cryptofeed_text",
-            Self::Frames => "frame_lines",
-        }
-    }
-
-    /// The format that a file's first line is in.
-    fn of(line: &[u8]) -> Option<Self> {
-        if stamped::is_one(line) {
-            Some(Self::Stamped)
-        } else if transcript::is_one(line) {
-            Some(Self::Transcript)
-        } else if entries::is_one(line) {
-            Some(Self::Entries)
-        } else if frames::is_one(line) {
-            Some(Self::Frames)
-        } else {
-            None
-        }
-    }
-
-    fn read(self, line: &[u8]) -> Result<Option<Entry>, String> {
-        match self {
-            Self::Stamped => stamped::read(line).map(Some),
-            Self::Entries => entries::read(line),
-            Self::Transcript => transcript::read(line),
-            Self::Frames => frames::read(line),
-        }
-    }
-}
-
-/// What happened on a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordKind {
-    /// It was opened, to this address.
-    Connected {
-        /// The address.
-        url: String,
-    },
-    /// We sent this.
-    Sent(Bytes),
-    /// This came, byte for byte.
-    Received(Bytes),
-    /// A REST answer came, over a connection of its own.
-    Answer {
-        /// What was asked; `None` where the recording does not say.
-        url: Option<String>,
-        /// Its body, byte for byte.
-        body: Bytes,
-    },
-}
-
-/// One thing in a recording.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// When it happened at the recorder, by the recorder's clock (which need not count from the epoch).
-    pub at: Timestamp,
-    /// The recording's own name of the connection; empty where it has only one.
-    pub connection: Arc<str>,
-    /// The line it stands on, from 1.
-    pub line: u64,
-    /// What it is.
-    pub kind: RecordKind,
-}
-
-/// A line as its format's reader gives it.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    at: Timestamp,
-    connection: Option<String>,
-    kind: RecordKind,
-}
-
-impl Entry {
-    fn new(at: Timestamp, kind: RecordKind) -> Self {
-        Self {
-            at,
-            connection: None,
-            kind,
-        }
-    }
-}
 
 /// One recorded file, read from its start to its end.
 #[derive(Debug)]
@@ -335,24 +215,10 @@ fn is_broken(line: Line<'_>, read: &Result<Option<Entry>, String>) -> bool {
         Err(_) => true,
         Ok(None) => false,
         Ok(Some(entry)) => match &entry.kind {
-            RecordKind::Connected { .. } => false,
+            RecordKind::Connected { .. } | RecordKind::Disconnected { .. } => false,
             RecordKind::Sent(text) | RecordKind::Received(text) | RecordKind::Answer { body: text, .. } => {
                 serde_json::from_slice::<IgnoredAny>(text).is_err()
             }
         },
     }
-}
-
-/// Seconds since the epoch as decimal text, without a float in between; digits beyond nanoseconds are cut off.
-fn seconds(text: &str) -> Option<Timestamp> {
-    const NANO_DIGITS: usize = 9;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    let fraction: i64 = format!("{fraction:0<9}")[..NANO_DIGITS].parse().ok()?;
-    let whole: i64 = whole.parse().ok()?;
-    let nanos = whole.checked_mul(1_000_000_000)?.checked_add(fraction)?;
-    Some(Timestamp::from_nanos(nanos))
 }

@@ -3,21 +3,21 @@
 use bytes::Bytes;
 use domain::Timestamp;
 
-use super::{Entry, RecordKind, seconds};
+use crate::record::{Entry, RecordKind, seconds};
 
 /// The line that says what was recorded; nothing happened then.
 const CONFIGURATION: &str = "configuration: ";
 
 const SCHEMES: [&str; 4] = ["wss://", "ws://", "https://", "http://"];
 
-pub(super) fn is_one(line: &[u8]) -> bool {
+pub(crate) fn is_one(line: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(line) else {
         return false;
     };
     text.starts_with(CONFIGURATION) || read_text(text).is_ok()
 }
 
-pub(super) fn read(line: &[u8]) -> Result<Option<Entry>, String> {
+pub(crate) fn read(line: &[u8]) -> Result<Option<Entry>, String> {
     // A message may be damaged; what stands around it is ASCII.
     match std::str::from_utf8(line) {
         Ok(text) if text.starts_with(CONFIGURATION) => Ok(None),
