@@ -68,8 +68,9 @@ pub(crate) fn with_streams(http: &Http, sockets: &Sockets) -> Settings {
     let mut settings = settings(http);
     settings.endpoints.market = sockets.url();
     settings.endpoints.user = sockets.url();
-    // Six requests before an answer and all that follows it: no test waits for budget.
-    settings.private_per_second = 1_000;
+    // What is said first leaves at the pace that connections keep.
+    settings.connect_timeout = Duration::from_secs(4);
+    settings.request_timeout = Duration::from_secs(5);
     settings
 }
 
