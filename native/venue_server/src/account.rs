@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{Currency, SCALE};
-use serde_json::{Value, json};
 
-use crate::decimal::amount8;
 use crate::keys::ApiKey;
 use crate::orders::FillRecord;
 
@@ -76,29 +74,11 @@ impl Account {
         self.fills.push(fill);
     }
 
-    /// The balances as REST lists them.
-    pub(crate) fn balances(&self) -> Value {
-        let entries = self.holdings.iter().map(|(currency, holding)| {
-            json!({
-                "asset": currency.as_str(),
-                "free": amount8(holding.free),
-                "locked": amount8(holding.locked),
-            })
-        });
-        entries.collect()
-    }
-
-    /// The balances of some assets as the user stream lists them.
-    pub(crate) fn positions(&self, currencies: &[Currency]) -> Value {
-        let entries = currencies.iter().map(|&currency| {
-            let holding = self.holding(currency);
-            json!({
-                "a": currency.as_str(),
-                "f": amount8(holding.free),
-                "l": amount8(holding.locked),
-            })
-        });
-        entries.collect()
+    /// Every asset it holds or held.
+    pub(crate) fn holdings(&self) -> impl Iterator<Item = (Currency, Holding)> {
+        self.holdings
+            .iter()
+            .map(|(&currency, &holding)| (currency, holding))
     }
 }
 
@@ -117,6 +97,5 @@ mod tests {
         account.receive(usdt, -one / 2);
         let holding = account.holding(usdt);
         assert_eq!((holding.free, holding.locked), (8 * one + one / 2, 0));
-        assert_eq!(account.balances()[0]["free"], "8.50000000");
     }
 }

@@ -8,14 +8,17 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::Nanos;
+use domain::{Nanos, Side};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api_error::ApiError;
-use crate::faults::{Effect, FAULT_MS_MAX, Fault};
-use crate::rest::json_text;
-use crate::shared::Shared;
+use crate::account::Account;
+use crate::decimal::{amount8, price8, quantity8};
+use crate::faults::{FAULT_MS_MAX, Fault, Forced, Met};
+use crate::frames::{Class, FrameFault};
+use crate::hub::Target;
+use crate::orders::OrderRecord;
+use crate::shared::{Shared, json_text};
 use crate::venue::Venue;
 
 /// Most venue time that one step may skip: a week in milliseconds.
@@ -36,14 +39,10 @@ fn describe(venue: &mut Venue, now: domain::Timestamp) -> Value {
         .iter()
         .enumerate()
         .map(|(index, holder)| {
-            let open: Vec<Value> = venue
-                .orders
-                .open_of(index)
-                .map(|order| order.queried(&symbol))
-                .collect();
+            let open: Vec<Value> = venue.orders.open_of(index).map(open_order).collect();
             json!({
                 "api_key": holder.key.key,
-                "balances": holder.balances(),
+                "balances": balances(holder),
                 "open_orders": open,
                 "orders": venue.orders.of_account(index).count(),
                 "fills": holder.fills.len(),
@@ -60,9 +59,33 @@ fn describe(venue: &mut Venue, now: domain::Timestamp) -> Value {
         "record_ended": venue.record_ended(),
         "update_id": venue.market.update_id(),
         "connections": { "market": market, "account": account },
-        "faults_waiting": venue.faults.waiting(),
+        "faults_waiting": venue.faults.waiting() + venue.hub.faults.waiting(),
+        "mode": venue.mode().as_str(),
         "accounts": accounts,
     })
+}
+
+fn open_order(order: &OrderRecord) -> Value {
+    let ticket = &order.ticket;
+    json!({
+        "id": order.id.0,
+        "client_order_id": ticket.client_order_id,
+        "side": if ticket.side == Side::Buy { "buy" } else { "sell" },
+        "price": ticket.price.map(price8),
+        "quantity": quantity8(ticket.quantity),
+        "filled": quantity8(order.filled),
+    })
+}
+
+fn balances(holder: &Account) -> Value {
+    let entries = holder.holdings().map(|(currency, holding)| {
+        json!({
+            "asset": currency.as_str(),
+            "free": amount8(holding.free),
+            "locked": amount8(holding.locked),
+        })
+    });
+    entries.collect()
 }
 
 /// `POST /admin/pause`.
@@ -126,53 +149,107 @@ pub(crate) async fn faults(State(shared): State<Arc<Shared>>, body: Bytes) -> Re
 
 fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
     let mut venue = shared.venue();
-    let queue = |venue: &mut Venue, request, effect: &Effect, count| {
-        let queued = venue.faults.add(request, effect, count);
-        queued
-            .then_some(())
-            .ok_or_else(|| "too many faults wait already".to_owned())
-    };
     match fault {
         Fault::DropConnections { target } => venue.hub.drop_connections(target),
-        Fault::DepthGap { count } => venue.hub.skip_diffs(count),
-        Fault::MalformedFrame { count } => venue.hub.break_diffs(count),
+        Fault::Close { target, code, reason } => close(&mut venue, target, code, &reason)?,
+        Fault::DepthGap { count } => frames(&mut venue, Class::Book, FrameFault::Drop, 0, count)?,
+        Fault::MalformedFrame { count } => frames(&mut venue, Class::Book, FrameFault::Truncate, 0, count)?,
+        Fault::Frames {
+            class,
+            fault,
+            ms,
+            count,
+        } => frames(&mut venue, class, fault, ms, count)?,
+        Fault::BadChecksum { count } => venue.hub.spoil_checksums(count),
         Fault::Silence { ms } => venue.hub.silence(bounded(ms)?),
         Fault::Outage { ms } => {
             shared.outage.begin(bounded(ms)?);
-            venue.hub.drop_connections(crate::hub::Target::All);
+            venue.hub.drop_connections(Target::All);
         }
-        Fault::TerminateAccountStream => terminate(&mut venue),
+        Fault::Restart { ms } => {
+            venue.tell_shutdown();
+            venue
+                .hub
+                .close_connections(Target::All, SERVICE_RESTART, "Service restart");
+            shared.outage.begin(bounded(ms)?);
+        }
+        Fault::ClockSkew { ms } => venue.skew(Nanos::from_millis(ms)),
+        Fault::Mode { mode } => venue.set_mode(mode),
+        Fault::TerminateAccountStream => venue.end_account_streams(),
+        other => request_fault(&mut venue, other)?,
+    }
+    Ok(())
+}
+
+/// Queues what the next requests of a kind meet.
+fn request_fault(venue: &mut Venue, fault: Fault) -> Result<(), String> {
+    let (request, met, count) = match fault {
         Fault::UnknownOutcome {
             request,
             executed,
             answer,
             count,
-        } => queue(&mut venue, request, &Effect::Unknown { executed, answer }, count)?,
+        } => {
+            let answer = answer.into();
+            (request, Met::Unknown { executed, answer }, count)
+        }
         Fault::Reject {
             request,
             code,
             message,
             count,
-        } => queue(
-            &mut venue,
-            request,
-            &Effect::Refuse(ApiError::new(400, code, message)),
-            count,
-        )?,
+        } => (request, Met::Refused(Forced::Error { code, message }), count),
         Fault::RateLimited {
             request,
             retry_after_s,
             count,
-        } => {
-            let limit = venue.limits.weight_limit();
-            let error = ApiError::too_many_requests(limit, retry_after_s);
-            queue(&mut venue, request, &Effect::Refuse(error), count)?;
-        }
-        Fault::Delay { request, ms, count } => {
-            bounded(ms)?;
-            queue(&mut venue, request, &Effect::Delay { ms }, count)?;
-        }
+        } => (
+            request,
+            Met::Refused(Forced::RateLimited { retry_after_s }),
+            count,
+        ),
+        Fault::Banned {
+            request,
+            retry_after_s,
+            count,
+        } => (request, Met::Refused(Forced::Banned { retry_after_s }), count),
+        Fault::Delay { request, ms, count } => (request, Met::Late(bounded(ms)?), count),
+        // The others are no request's.
+        _ => return Ok(()),
+    };
+    queued(venue.faults.add(request, &met, count))
+}
+
+fn frames(venue: &mut Venue, class: Class, fault: FrameFault, ms: u64, count: u32) -> Result<(), String> {
+    queued(venue.hub.faults.add(class, fault, bounded(ms)?, count))
+}
+
+fn queued(taken: bool) -> Result<(), String> {
+    taken
+        .then_some(())
+        .ok_or_else(|| "too many faults wait already".to_owned())
+}
+
+/// Codes that may stand in a close frame, and longest reason in bytes: RFC 6455, 5.5.1 and 7.4.
+const CLOSE_CODES: std::ops::Range<u16> = 1_000..5_000;
+const CLOSE_REASON_BYTES_MAX: usize = 123;
+/// The code of a server that restarts.
+const SERVICE_RESTART: u16 = 1_012;
+
+fn close(venue: &mut Venue, target: Target, code: u16, reason: &str) -> Result<(), String> {
+    // 1004 to 1006 and 1015 are never sent.
+    if !CLOSE_CODES.contains(&code) || matches!(code, 1_004..=1_006 | 1_015) {
+        return Err(format!(
+            "code is {code}, allowed 1000 to 4999 but 1004 to 1006 and 1015"
+        ));
     }
+    if reason.len() > CLOSE_REASON_BYTES_MAX {
+        return Err(format!(
+            "reason has {} bytes, allowed {CLOSE_REASON_BYTES_MAX}",
+            reason.len()
+        ));
+    }
+    venue.hub.close_connections(target, code, reason);
     Ok(())
 }
 
@@ -181,15 +258,6 @@ fn bounded(ms: u64) -> Result<Duration, String> {
         return Err(format!("ms is {ms}, allowed 0 to {FAULT_MS_MAX}"));
     }
     Ok(Duration::from_millis(ms))
-}
-
-fn terminate(venue: &mut Venue) {
-    let now = venue.catch_up();
-    let event = json!({ "e": "eventStreamTerminated", "E": now.millis() });
-    for account in 0..venue.accounts.len() {
-        venue.hub.publish_account(account, &event);
-    }
-    venue.hub.end_account_streams();
 }
 
 fn refuse(message: &str) -> Response {

@@ -1,12 +1,14 @@
 //! What a server is made of.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use domain::{Bar, Currency, Decimal, Instrument, Nanos, Price, SCALE, Timestamp};
 use simulation::FlowConfig;
 
 use crate::bars_file::common_tick;
 use crate::error::ServerError;
+use crate::wire::VenueKind;
 
 /// Units of base and quote that an account opens with where nothing else is asked for: 10 and 1,000,000.
 const OPENING_BASE: i64 = 10 * SCALE;
@@ -15,9 +17,11 @@ const OPENING_QUOTE: i64 = 1_000_000 * SCALE;
 /// Everything a server needs to know, keys apart.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
+    /// Whose wire is served.
+    pub venue: VenueKind,
     /// The record, ascending.
     pub bars: Vec<Bar>,
-    /// The venue's name of the instrument, such as `BTCUSDT`.
+    /// The venue's name of the instrument, such as `BTCUSDT`, `BTC/USD` or `BTC-USD`.
     pub symbol: String,
     /// Opening time of the first bar that is played; the first of the record where `None`.
     pub from: Option<Timestamp>,
@@ -37,6 +41,8 @@ pub struct ServerConfig {
     pub balances: BTreeMap<String, i64>,
     /// Request weight that one minute allows.
     pub weight_per_minute: u64,
+    /// Certificate and key; plain text where `None`.
+    pub tls: Option<TlsFiles>,
     /// The port on 127.0.0.1; zero takes any free one.
     pub port: u16,
     /// Wait for `/admin/resume` before time runs.
@@ -45,11 +51,21 @@ pub struct ServerConfig {
     pub exit_when_done: bool,
 }
 
+/// What a server with TLS shows and keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate, and those that it hangs on, as PEM.
+    pub certificate: PathBuf,
+    /// Its private key, as PEM.
+    pub key: PathBuf,
+}
+
 impl ServerConfig {
     /// A server over `bars` with the defaults: one bar a second, 10 basis points commission, any free port.
     #[must_use]
     pub fn new(bars: Vec<Bar>, symbol: &str) -> Self {
         Self {
+            venue: VenueKind::default(),
             bars,
             symbol: symbol.to_owned(),
             from: None,
@@ -61,6 +77,7 @@ impl ServerConfig {
             taker_bps: Decimal::from_units(10 * SCALE),
             balances: BTreeMap::new(),
             weight_per_minute: 6_000,
+            tls: None,
             port: 0,
             start_paused: false,
             exit_when_done: false,

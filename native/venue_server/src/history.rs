@@ -3,16 +3,13 @@
 use std::collections::VecDeque;
 
 use domain::{Bar, Price, Quantity, Side, Timestamp, Trade};
-use serde_json::{Value, json};
 
-use crate::decimal::{amount8, price8, quantity8};
-
-/// Public trades kept for `trades`.
+/// Public trades kept.
 pub(crate) const TRADES_KEPT: usize = 1_000;
-/// Most bars of one answer.
-pub(crate) const KLINES_MAX: usize = 1_000;
-/// Bars of an answer that asks for no number.
-pub(crate) const KLINES_DEFAULT: usize = 500;
+
+const DAY_NANOS: i64 = 86_400_000_000_000;
+/// Bars of a second that a day holds.
+const BARS_A_DAY_MAX: usize = 86_400;
 
 /// What traded in a bar, beside its prices.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +31,17 @@ impl Tally {
             self.taker_value += value;
         }
     }
+}
+
+/// A bar as clients may see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShownBar {
+    pub(crate) bar: Bar,
+    /// Quote currency traded, units of 1e-16.
+    pub(crate) value: i128,
+    pub(crate) trades: u64,
+    pub(crate) taker_base: Quantity,
+    pub(crate) taker_value: i128,
 }
 
 /// The record before now, and the tape since the start.
@@ -113,32 +121,19 @@ impl History {
     }
 
     /// The latest `limit` public trades, oldest first.
-    pub(crate) fn recent_trades(&self, limit: usize) -> Value {
-        let skip = self.trades.len().saturating_sub(limit);
-        let listed = self.trades.iter().skip(skip).map(|trade| {
-            let value = i128::from(trade.price.units()) * i128::from(trade.quantity.units());
-            json!({
-                "id": trade.trade_id.0,
-                "price": price8(trade.price),
-                "qty": quantity8(trade.quantity),
-                "quoteQty": amount8(value),
-                "time": trade.ts_event.millis(),
-                "isBuyerMaker": trade.aggressor == Side::Sell,
-                "isBestMatch": true,
-            })
-        });
-        listed.collect()
+    pub(crate) fn latest(&self, limit: usize) -> impl DoubleEndedIterator<Item = &Trade> {
+        self.trades.iter().skip(self.trades.len().saturating_sub(limit))
     }
 
     /// Bars from `start` to `end` (opening times, inclusive), the latest `limit` of them where no start is given.
     /// A bar that is still forming at `now` shows what has traded in it; later bars are not there yet.
-    pub(crate) fn klines(
+    pub(crate) fn bars(
         &self,
         now: Timestamp,
         start: Option<Timestamp>,
         end: Option<Timestamp>,
         limit: usize,
-    ) -> Value {
+    ) -> Vec<ShownBar> {
         // A bar in which nothing has traded yet is not there yet.
         let passed = self.bars.partition_point(|bar| bar.ts_close() <= now);
         let next = self.bars.get(passed).map(|bar| bar.ts_open);
@@ -153,11 +148,11 @@ impl History {
         };
         let to = to.min(from.saturating_add(limit));
         (from..to)
-            .map(|index| self.kline(index, index < passed))
+            .map(|index| self.shown(index, index < passed))
             .collect()
     }
 
-    fn kline(&self, index: usize, has_passed: bool) -> Value {
+    fn shown(&self, index: usize, has_passed: bool) -> ShownBar {
         let bar = self.forming.filter(|_| !has_passed).unwrap_or(self.bars[index]);
         // Before the start nothing but the bar itself is recorded: its value is taken at its typical price.
         let tally = index
@@ -165,20 +160,47 @@ impl History {
             .and_then(|played| self.tallies.get(played).copied());
         let value = tally.map_or_else(|| typical_value(&bar), |tally| tally.value);
         let tally = tally.unwrap_or_default();
-        json!([
-            bar.ts_open.millis(),
-            price8(bar.open),
-            price8(bar.high),
-            price8(bar.low),
-            price8(bar.close),
-            quantity8(bar.volume),
-            bar.ts_close().millis() - 1,
-            amount8(value),
-            tally.trades,
-            quantity8(Quantity::from_units(tally.taker_base)),
-            amount8(tally.taker_value),
-            "0",
-        ])
+        ShownBar {
+            bar,
+            value,
+            trades: tally.trades,
+            taker_base: Quantity::from_units(tally.taker_base),
+            taker_value: tally.taker_value,
+        }
+    }
+}
+
+/// What traded in the last 24 hours, by the bars that began in them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Day {
+    pub(crate) open: Price,
+    pub(crate) high: Price,
+    pub(crate) low: Price,
+    pub(crate) volume: Quantity,
+    pub(crate) vwap: Price,
+    pub(crate) trades: u64,
+}
+
+impl Day {
+    pub(crate) fn of(history: &History, now: Timestamp) -> Self {
+        let start = Timestamp::from_nanos(now.nanos() - DAY_NANOS);
+        let bars = history.bars(now, Some(start), None, BARS_A_DAY_MAX);
+        let last = history.last_price();
+        let (mut volume, mut value, mut trades) = (0i128, 0i128, 0);
+        for shown in &bars {
+            volume += i128::from(shown.bar.volume.units());
+            value += shown.value;
+            trades += shown.trades;
+        }
+        let vwap = i64::try_from(value / volume.max(1)).unwrap_or(i64::MAX);
+        Self {
+            open: bars.first().map_or(last, |shown| shown.bar.open),
+            high: bars.iter().map(|shown| shown.bar.high).max().unwrap_or(last),
+            low: bars.iter().map(|shown| shown.bar.low).min().unwrap_or(last),
+            volume: Quantity::from_units(i64::try_from(volume).unwrap_or(i64::MAX)),
+            vwap: Price::from_units(vwap),
+            trades,
+        }
     }
 }
 
@@ -210,12 +232,9 @@ mod tests {
         }
     }
 
-    fn opens(value: &Value) -> Vec<i64> {
-        value
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|kline| kline[0].as_i64().unwrap() / 1_000)
+    fn opens(bars: &[ShownBar]) -> Vec<i64> {
+        bars.iter()
+            .map(|shown| shown.bar.ts_open.millis() / 1_000)
             .collect()
     }
 
@@ -224,17 +243,14 @@ mod tests {
         let bars: Vec<Bar> = (0..10).map(bar).collect();
         let mut history = History::new(&bars[..4], &bars[4..]);
         let at = Timestamp::from_millis;
-        assert_eq!(opens(&history.klines(at(4_500), None, None, 500)), [0, 1, 2, 3]);
-        assert_eq!(opens(&history.klines(at(5_000), None, None, 3)), [2, 3, 4]);
+        assert_eq!(opens(&history.bars(at(4_500), None, None, 500)), [0, 1, 2, 3]);
+        assert_eq!(opens(&history.bars(at(5_000), None, None, 3)), [2, 3, 4]);
+        assert_eq!(opens(&history.bars(at(5_000), Some(at(1_000)), None, 2)), [1, 2]);
         assert_eq!(
-            opens(&history.klines(at(5_000), Some(at(1_000)), None, 2)),
-            [1, 2]
-        );
-        assert_eq!(
-            opens(&history.klines(at(5_000), Some(at(2_001)), Some(at(3_000)), 9)),
+            opens(&history.bars(at(5_000), Some(at(2_001)), Some(at(3_000)), 9)),
             [3]
         );
-        assert_eq!(opens(&history.klines(at(99_000), None, None, 500)).len(), 10);
+        assert_eq!(opens(&history.bars(at(99_000), None, None, 500)).len(), 10);
         history.note(Trade {
             instrument: InstrumentId(0),
             ts_event: at(4_200),
@@ -243,10 +259,14 @@ mod tests {
             quantity: Quantity::from_units(2),
             aggressor: Side::Buy,
         });
-        let forming = history.klines(at(4_500), None, None, 1);
+        let forming = history.bars(at(4_500), None, None, 1);
         assert_eq!(
-            (&forming[0][4], &forming[0][5], &forming[0][8]),
-            (&json!("4.50000000"), &json!("0.00000002"), &json!(1))
+            (
+                forming[0].bar.close.units(),
+                forming[0].bar.volume.units(),
+                forming[0].trades
+            ),
+            (450_000_000, 2, 1)
         );
         assert_eq!(
             (

@@ -5,68 +5,13 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::frames::{Class, Frame, FrameFault, FrameFaults, Queued, corrupted, truncated};
+use crate::wire::Session;
+
 /// Messages that may wait for a slow reader; with one more the connection is dropped.
 pub(crate) const QUEUE_MAX: usize = 65_536;
 /// Most connections at a time, market and account together.
 pub(crate) const CONNECTIONS_MAX: usize = 300;
-
-/// A public stream of the one instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Book diffs every 100 ms of venue time.
-    Depth100,
-    /// Book diffs every second of venue time.
-    Depth1000,
-    /// Public trades.
-    Trade,
-    /// Best prices.
-    BookTicker,
-}
-
-impl Stream {
-    pub(crate) const ALL: [Self; 4] = [Self::Depth100, Self::Depth1000, Self::Trade, Self::BookTicker];
-
-    /// What follows `<symbol>@` in its name.
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Depth100 => "depth@100ms",
-            Self::Depth1000 => "depth",
-            Self::Trade => "trade",
-            Self::BookTicker => "bookTicker",
-        }
-    }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
-
-/// The streams one connection subscribed to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct StreamSet(u8);
-
-impl StreamSet {
-    pub(crate) fn insert(&mut self, stream: Stream) {
-        self.0 |= stream.bit();
-    }
-
-    pub(crate) fn remove(&mut self, stream: Stream) {
-        self.0 &= !stream.bit();
-    }
-
-    pub(crate) fn contains(self, stream: Stream) -> bool {
-        self.0 & stream.bit() != 0
-    }
-}
-
-/// Which kind of connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Public streams; `combined` wraps each message with its stream's name.
-    Market { streams: StreamSet, combined: bool },
-    /// The WebSocket API; `account` once it subscribed to the user data of an account.
-    Account { account: Option<usize> },
-}
 
 /// Names a connection in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +20,50 @@ pub(crate) struct ConnectionId(u64);
 #[derive(Debug)]
 struct Connection {
     id: ConnectionId,
-    purpose: Purpose,
-    sender: Sender<Utf8Bytes>,
+    session: Session,
+    sender: Sender<Queued>,
+    /// A message that comes after the next one of its class.
+    held: Option<(Class, Utf8Bytes)>,
+}
+
+impl Connection {
+    /// Queues a message with what happens to it; false when the reader is too slow, or gone.
+    fn deliver(&mut self, class: Class, text: Utf8Bytes, fault: Option<(FrameFault, Duration)>) -> bool {
+        let queue = |text: Utf8Bytes| self.sender.try_send(Queued::text(text)).is_ok();
+        let taken = match fault {
+            None => queue(text),
+            Some((FrameFault::Drop, _)) => return true,
+            Some((FrameFault::Reorder, _)) => {
+                let before = self.held.replace((class, text));
+                return before.is_none_or(|(_, before)| queue(before));
+            }
+            Some((FrameFault::Delay, by)) => {
+                let late = Queued {
+                    frame: Frame::Text(text),
+                    not_before: Some(Instant::now() + by),
+                };
+                self.sender.try_send(late).is_ok()
+            }
+            Some((FrameFault::Duplicate, _)) => queue(text.clone()) && queue(text),
+            Some((FrameFault::Truncate, _)) => queue(truncated(&text)),
+            Some((FrameFault::Corrupt, _)) => queue(corrupted(&text)),
+        };
+        match self.held.take_if(|(held, _)| *held == class) {
+            Some((_, held)) => taken && queue(held),
+            None => taken,
+        }
+    }
 }
 
 /// All connections, and the faults that their messages meet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Hub {
-    names: [String; 4],
     connections: Vec<Connection>,
     next_id: u64,
     silent_until: Option<Instant>,
-    skipped_diffs: u32,
-    broken_diffs: u32,
+    pub(crate) faults: FrameFaults,
+    /// How many of the next checksums are wrong, on wires that have them.
+    wrong_checksums: u32,
 }
 
 /// Which connections a fault drops.
@@ -99,38 +75,31 @@ pub(crate) enum Target {
     All,
 }
 
-impl Hub {
-    pub(crate) fn new(symbol: &str) -> Self {
-        let lower = symbol.to_ascii_lowercase();
-        Self {
-            names: Stream::ALL.map(|stream| format!("{lower}@{}", stream.suffix())),
-            connections: Vec::new(),
-            next_id: 0,
-            silent_until: None,
-            skipped_diffs: 0,
-            broken_diffs: 0,
+impl Target {
+    fn holds(self, session: &Session) -> bool {
+        match self {
+            Self::All => true,
+            Self::Market => !session.is_account(),
+            Self::Account => session.is_account(),
         }
     }
+}
 
-    /// The stream of a name, such as `btcusdt@trade`.
-    pub(crate) fn stream(&self, name: &str) -> Option<Stream> {
-        let at = self.names.iter().position(|known| known == name)?;
-        Stream::ALL.get(at).copied()
-    }
-
-    pub(crate) fn name(&self, stream: Stream) -> &str {
-        &self.names[stream as usize]
-    }
-
+impl Hub {
     /// A new connection; `None` when there are too many.
-    pub(crate) fn connect(&mut self, purpose: Purpose) -> Option<(ConnectionId, Receiver<Utf8Bytes>)> {
+    pub(crate) fn connect(&mut self, session: Session) -> Option<(ConnectionId, Receiver<Queued>)> {
         if self.connections.len() >= CONNECTIONS_MAX {
             return None;
         }
         let (sender, receiver) = channel(QUEUE_MAX);
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
-        self.connections.push(Connection { id, purpose, sender });
+        self.connections.push(Connection {
+            id,
+            session,
+            sender,
+            held: None,
+        });
         Some((id, receiver))
     }
 
@@ -138,103 +107,90 @@ impl Hub {
         self.connections.retain(|connection| connection.id != id);
     }
 
-    /// The kind of a connection, to change its subscriptions; `None` once it was dropped.
-    pub(crate) fn purpose_mut(&mut self, id: ConnectionId) -> Option<&mut Purpose> {
+    /// The session of a connection, to change its subscriptions; `None` once it was dropped.
+    pub(crate) fn session_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {
         let connection = self.connections.iter_mut().find(|connection| connection.id == id);
-        connection.map(|connection| &mut connection.purpose)
+        connection.map(|connection| &mut connection.session)
+    }
+
+    pub(crate) fn sessions_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.connections
+            .iter_mut()
+            .map(|connection| &mut connection.session)
     }
 
     /// `(market, account)` connections.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let market = self
+        let account = self
             .connections
             .iter()
-            .filter(|one| matches!(one.purpose, Purpose::Market { .. }))
+            .filter(|one| one.session.is_account())
             .count();
-        (market, self.connections.len() - market)
+        (self.connections.len() - account, account)
     }
 
-    /// Whether anyone would get a message of `stream`.
-    pub(crate) fn is_wanted(&self, stream: Stream) -> bool {
-        self.connections
-            .iter()
-            .any(|one| matches!(one.purpose, Purpose::Market { streams, .. } if streams.contains(stream)))
-    }
-
-    /// Sends a public message to all that subscribed to its stream.
-    pub(crate) fn publish(&mut self, stream: Stream, payload: &str) {
-        if self.silent_until.is_some_and(|until| Instant::now() < until) {
-            return;
-        }
-        let is_diff = matches!(stream, Stream::Depth100 | Stream::Depth1000);
-        if is_diff && self.skipped_diffs > 0 {
-            self.skipped_diffs -= 1;
-            return;
-        }
-        let malformed = is_diff && self.broken_diffs > 0;
-        self.broken_diffs -= u32::from(malformed);
-        let payload = if malformed {
-            &payload[..payload.len() / 2]
-        } else {
-            payload
-        };
-        let raw = Utf8Bytes::from(payload.to_owned());
-        let mut wrapped: Option<Utf8Bytes> = None;
-        let name = &self.names[stream as usize];
-        self.connections.retain(|connection| {
-            let Purpose::Market { streams, combined } = connection.purpose else {
+    /// Sends a message to every connection for which `text_for` has one. A fault that waits for `class` meets all
+    /// of them alike.
+    pub(crate) fn broadcast(
+        &mut self,
+        class: Class,
+        mut text_for: impl FnMut(&mut Session) -> Option<Utf8Bytes>,
+    ) {
+        let silent = class != Class::Account && self.silent_until.is_some_and(|until| Instant::now() < until);
+        let mut fault = None;
+        let mut taken = false;
+        let faults = &mut self.faults;
+        self.connections.retain_mut(|connection| {
+            let Some(text) = text_for(&mut connection.session) else {
                 return true;
             };
-            if !streams.contains(stream) {
+            if silent {
                 return true;
             }
-            let message = if combined {
-                let make = || Utf8Bytes::from(format!("{{\"stream\":\"{name}\",\"data\":{payload}}}"));
-                wrapped.get_or_insert_with(make).clone()
-            } else {
-                raw.clone()
-            };
+            if !taken {
+                taken = true;
+                fault = faults.take(class);
+            }
             // A reader that is too slow, or gone, is dropped.
-            connection.sender.try_send(message).is_ok()
+            connection.deliver(class, text, fault)
         });
     }
 
-    /// Sends an event to all subscriptions of an account's user data.
-    pub(crate) fn publish_account(&mut self, account: usize, event: &serde_json::Value) {
+    /// Sends an answer to one connection: no fault meets it.
+    pub(crate) fn send(&mut self, id: ConnectionId, text: impl Into<Utf8Bytes>) {
+        let text = text.into();
         self.connections.retain(|connection| {
-            let subscribed = connection.purpose
-                == Purpose::Account {
-                    account: Some(account),
-                };
-            if !subscribed {
-                return true;
-            }
-            let wrapped = serde_json::json!({ "subscriptionId": 0, "event": event });
-            connection
-                .sender
-                .try_send(Utf8Bytes::from(wrapped.to_string()))
-                .is_ok()
+            connection.id != id || connection.sender.try_send(Queued::text(text.clone())).is_ok()
         });
-    }
-
-    /// Ends the user data subscriptions of all connections; the connections stay.
-    pub(crate) fn end_account_streams(&mut self) {
-        for connection in &mut self.connections {
-            if let Purpose::Account { account } = &mut connection.purpose {
-                *account = None;
-            }
-        }
     }
 
     /// Drops connections without a word.
     pub(crate) fn drop_connections(&mut self, target: Target) {
+        self.connections
+            .retain(|connection| !target.holds(&connection.session));
+    }
+
+    /// Ends connections with a close frame, after what they still have to be sent.
+    pub(crate) fn close_connections(&mut self, target: Target, code: u16, reason: &str) {
+        self.close_those(|session| target.holds(session), code, reason);
+    }
+
+    /// The same for those for which `closes` holds.
+    pub(crate) fn close_those(&mut self, closes: impl Fn(&Session) -> bool, code: u16, reason: &str) {
         self.connections.retain(|connection| {
-            let is_market = matches!(connection.purpose, Purpose::Market { .. });
-            match target {
-                Target::All => false,
-                Target::Market => !is_market,
-                Target::Account => is_market,
+            let closes = closes(&connection.session);
+            if closes {
+                let frame = Frame::Close {
+                    code,
+                    reason: reason.to_owned(),
+                };
+                // A full queue: the connection ends all the same.
+                let _ = connection.sender.try_send(Queued {
+                    frame,
+                    not_before: None,
+                });
             }
+            !closes
         });
     }
 
@@ -243,76 +199,84 @@ impl Hub {
         self.silent_until = Some(Instant::now() + wall);
     }
 
-    /// Loses the next book diffs.
-    pub(crate) fn skip_diffs(&mut self, count: u32) {
-        self.skipped_diffs = count;
+    /// Makes the next checksums wrong.
+    pub(crate) fn spoil_checksums(&mut self, count: u32) {
+        self.wrong_checksums = count;
     }
 
-    /// Cuts the next book diffs in half.
-    pub(crate) fn break_diffs(&mut self, count: u32) {
-        self.broken_diffs = count;
+    /// Whether the next checksum is to be wrong.
+    pub(crate) fn spoils_checksum(&self) -> bool {
+        self.wrong_checksums > 0
+    }
+
+    /// A wrong checksum was written.
+    pub(crate) fn checksum_was_spoiled(&mut self) {
+        self.wrong_checksums = self.wrong_checksums.saturating_sub(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binance;
 
-    fn hub_with(stream: Stream, combined: bool) -> (Hub, Receiver<Utf8Bytes>) {
-        let mut hub = Hub::new("BTCUSDT");
-        let mut streams = StreamSet::default();
-        streams.insert(stream);
-        let (_, receiver) = hub.connect(Purpose::Market { streams, combined }).unwrap();
-        (hub, receiver)
+    fn session() -> Session {
+        Session::Binance(binance::Session::account())
     }
 
-    #[test]
-    fn messages_reach_their_subscribers_raw_or_wrapped() {
-        let (mut hub, mut receiver) = hub_with(Stream::Trade, true);
-        hub.publish(Stream::Trade, "{}");
-        hub.publish(Stream::BookTicker, "{}");
-        assert_eq!(
-            receiver.try_recv().unwrap().as_str(),
-            r#"{"stream":"btcusdt@trade","data":{}}"#
-        );
-        assert!(receiver.try_recv().is_err());
-        let (mut hub, mut receiver) = hub_with(Stream::Trade, false);
-        hub.publish(Stream::Trade, "{}");
-        assert_eq!(receiver.try_recv().unwrap().as_str(), "{}");
+    fn say(hub: &mut Hub, class: Class, text: &str) {
+        hub.broadcast(class, |_| Some(Utf8Bytes::from(text.to_owned())));
+    }
+
+    fn heard(receiver: &mut Receiver<Queued>) -> Vec<String> {
+        std::iter::from_fn(|| receiver.try_recv().ok())
+            .map(|queued| match queued.frame {
+                Frame::Text(text) => text.to_string(),
+                Frame::Close { code, .. } => format!("closed {code}"),
+            })
+            .collect()
     }
 
     #[test]
     fn a_full_queue_drops_the_connection() {
-        let (mut hub, _receiver) = hub_with(Stream::Trade, false);
+        let mut hub = Hub::default();
+        let (_, _receiver) = hub.connect(session()).unwrap();
         for _ in 0..QUEUE_MAX {
-            hub.publish(Stream::Trade, "{}");
+            say(&mut hub, Class::Trade, "{}");
         }
-        assert_eq!(hub.count(), (1, 0));
-        hub.publish(Stream::Trade, "{}");
+        assert_eq!(hub.count(), (0, 1));
+        say(&mut hub, Class::Trade, "{}");
         assert_eq!(hub.count(), (0, 0));
     }
 
     #[test]
     fn connections_are_bounded() {
-        let mut hub = Hub::new("BTCUSDT");
-        let held: Vec<_> = (0..=CONNECTIONS_MAX)
-            .map(|_| hub.connect(Purpose::Account { account: None }))
-            .collect();
+        let mut hub = Hub::default();
+        let held: Vec<_> = (0..=CONNECTIONS_MAX).map(|_| hub.connect(session())).collect();
         assert_eq!(held.iter().flatten().count(), CONNECTIONS_MAX);
     }
 
     #[test]
     fn faults_meet_the_messages_they_name() {
-        let (mut hub, mut receiver) = hub_with(Stream::Depth100, false);
-        hub.skip_diffs(1);
-        hub.publish(Stream::Depth100, r#"{"u":1}"#);
-        hub.break_diffs(1);
-        hub.publish(Stream::Depth100, r#"{"u":2}"#);
-        hub.publish(Stream::Depth100, r#"{"u":3}"#);
-        assert_eq!(receiver.try_recv().unwrap().as_str(), r#"{"u"#);
-        assert_eq!(receiver.try_recv().unwrap().as_str(), r#"{"u":3}"#);
+        let mut hub = Hub::default();
+        let (_, mut receiver) = hub.connect(session()).unwrap();
+        let fault = |hub: &mut Hub, fault| assert!(hub.faults.add(Class::Book, fault, Duration::ZERO, 1));
+        fault(&mut hub, FrameFault::Drop);
+        fault(&mut hub, FrameFault::Truncate);
+        fault(&mut hub, FrameFault::Reorder);
+        for text in [r#"{"u":1}"#, r#"{"u":2}"#, r#"{"u":3}"#] {
+            say(&mut hub, Class::Book, text);
+        }
+        say(&mut hub, Class::Trade, "{}");
+        say(&mut hub, Class::Book, r#"{"u":4}"#);
+        assert_eq!(heard(&mut receiver), [r#"{"u"#, "{}", r#"{"u":4}"#, r#"{"u":3}"#]);
+        fault(&mut hub, FrameFault::Duplicate);
+        say(&mut hub, Class::Book, r#"{"u":5}"#);
+        assert_eq!(heard(&mut receiver), [r#"{"u":5}"#, r#"{"u":5}"#]);
         hub.silence(Duration::from_hours(1));
-        hub.publish(Stream::Depth100, r#"{"u":4}"#);
-        assert!(receiver.try_recv().is_err());
+        say(&mut hub, Class::Book, r#"{"u":6}"#);
+        hub.close_connections(Target::All, 1012, "restart");
+        assert_eq!(heard(&mut receiver), ["closed 1012"]);
+        assert_eq!(hub.count(), (0, 0));
     }
 }

@@ -4,12 +4,10 @@ use domain::{
     Currency, Decimal, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Money, Price, Quantity,
     Text, Venue,
 };
-use serde_json::{Value, json};
 
-use crate::api_error::ApiError;
-use crate::decimal::{money8, price8, quantity8};
 use crate::error::ServerError;
-use crate::rate::{ORDERS_PER_10_SECONDS, RAW_REQUESTS_PER_5_MINUTES};
+use crate::refusal::{Filter, Refusal};
+use crate::wire::VenueKind;
 
 /// Most open orders of one account.
 pub(crate) const OPEN_ORDERS_MAX: usize = 200;
@@ -26,12 +24,13 @@ pub(crate) struct Listing {
     pub(crate) symbol: String,
     pub(crate) maker_bps: Decimal,
     pub(crate) taker_bps: Decimal,
-    weight_limit: u64,
+    pub(crate) weight_limit: u64,
 }
 
 impl Listing {
     /// A listing of `symbol`, with the tick of the record and the venue's usual bounds.
     pub(crate) fn new(
+        kind: VenueKind,
         symbol: &str,
         tick_size: Price,
         bps: (Decimal, Decimal),
@@ -40,17 +39,11 @@ impl Listing {
         let refused = || ServerError::Option {
             option: "--symbol",
             value: symbol.to_owned(),
-            allowed: "upper-case base and quote, the quote one of FDUSD, USDT, USDC, BUSD, EUR, USD, BTC, ETH",
+            allowed: kind.symbol_rule(),
         };
-        let plain = symbol
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        let base = QUOTES
-            .iter()
-            .find_map(|quote| symbol.strip_suffix(quote))
-            .filter(|base| plain && !base.is_empty())
-            .ok_or_else(refused)?;
-        let quote = Currency::new(&symbol[base.len()..]).ok_or_else(refused)?;
+        let (base, quote) = split(kind, symbol).ok_or_else(refused)?;
+        let base = Currency::new(base).ok_or_else(refused)?;
+        let quote = Currency::new(quote).ok_or_else(refused)?;
         let rules = InstrumentRules {
             tick_size,
             lot_size: Quantity::from_units(1),
@@ -58,14 +51,18 @@ impl Listing {
             max_price: Price::from_units(1_000_000 * domain::SCALE).round_down(tick_size),
             min_quantity: Quantity::from_units(1_000),
             max_quantity: Quantity::from_units(9_000 * domain::SCALE),
-            min_notional: Money::from_decimal_units(5 * domain::SCALE, quote),
+            min_notional: Money::from_decimal_units(kind.smallest_notional(), quote),
         };
         Ok(Self {
             instrument: Instrument {
                 id: InstrumentId(0),
-                venue: Venue::Binance,
+                venue: match kind {
+                    VenueKind::Binance => Venue::Binance,
+                    VenueKind::Kraken => Venue::Kraken,
+                    VenueKind::Coinbase => Venue::Coinbase,
+                },
                 symbol: Text::new(symbol).ok_or_else(refused)?,
-                base: Currency::new(base).ok_or_else(refused)?,
+                base,
                 quote,
                 rules,
                 status: InstrumentStatus::Trading,
@@ -80,126 +77,50 @@ impl Listing {
     /// The venue's filters, in the order in which it names the first that fails.
     ///
     /// `last` is the last trade's price: it prices market orders and bounds limit prices.
-    pub(crate) fn check(
-        &self,
-        price: Option<Price>,
-        quantity: Quantity,
-        last: Price,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, price: Option<Price>, quantity: Quantity, last: Price) -> Result<(), Refusal> {
         let rules = &self.instrument.rules;
         if let Some(price) = price {
             let outside = price < rules.min_price || price > rules.max_price;
             if outside || !price.is_multiple_of(rules.tick_size) {
-                return Err(ApiError::filter("PRICE_FILTER"));
+                return Err(Refusal::Filter(Filter::Price));
             }
             let (high, low) = (
                 last.units().saturating_mul(PRICE_TIMES_MAX),
                 last.units() / PRICE_PARTS_MIN,
             );
             if !last.is_zero() && !(low..=high).contains(&price.units()) {
-                return Err(ApiError::filter("PERCENT_PRICE_BY_SIDE"));
+                return Err(Refusal::Filter(Filter::PriceRange));
             }
         }
         let outside = quantity < rules.min_quantity || quantity > rules.max_quantity;
         if outside || !quantity.is_multiple_of(rules.lot_size) {
-            return Err(ApiError::filter("LOT_SIZE"));
+            return Err(Refusal::Filter(Filter::Quantity));
         }
         let notional = price.unwrap_or(last).notional(quantity, self.instrument.quote);
         if notional.units() < rules.min_notional.units() {
-            return Err(ApiError::filter("NOTIONAL"));
+            return Err(Refusal::Filter(Filter::Notional));
         }
         Ok(())
     }
-
-    /// The answer to `exchangeInfo`. Every filter in it is enforced.
-    pub(crate) fn exchange_info(&self, server_time_ms: i64) -> Value {
-        json!({
-            "timezone": "UTC",
-            "serverTime": server_time_ms,
-            "rateLimits": [
-                limit("REQUEST_WEIGHT", "MINUTE", 1, self.weight_limit),
-                limit("ORDERS", "SECOND", 10, ORDERS_PER_10_SECONDS),
-                limit("RAW_REQUESTS", "MINUTE", 5, RAW_REQUESTS_PER_5_MINUTES),
-            ],
-            "exchangeFilters": [],
-            "symbols": [self.symbol_info()],
-        })
-    }
-
-    fn symbol_info(&self) -> Value {
-        let instrument = &self.instrument;
-        json!({
-            "symbol": self.symbol,
-            "status": "TRADING",
-            "baseAsset": instrument.base.as_str(),
-            "baseAssetPrecision": 8,
-            "quoteAsset": instrument.quote.as_str(),
-            "quotePrecision": 8,
-            "quoteAssetPrecision": 8,
-            "baseCommissionPrecision": 8,
-            "quoteCommissionPrecision": 8,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
-            "icebergAllowed": false,
-            "ocoAllowed": false,
-            "otoAllowed": false,
-            "quoteOrderQtyMarketAllowed": false,
-            "allowTrailingStop": false,
-            "cancelReplaceAllowed": false,
-            "amendAllowed": false,
-            "isSpotTradingAllowed": true,
-            "isMarginTradingAllowed": false,
-            "filters": self.filters(),
-            "permissions": [],
-            "permissionSets": [["SPOT"]],
-            "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-            "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
-        })
-    }
-
-    fn filters(&self) -> Value {
-        let rules = &self.instrument.rules;
-        json!([
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": price8(rules.min_price),
-                "maxPrice": price8(rules.max_price),
-                "tickSize": price8(rules.tick_size),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": quantity8(rules.min_quantity),
-                "maxQty": quantity8(rules.max_quantity),
-                "stepSize": quantity8(rules.lot_size),
-            },
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": quantity8(rules.min_quantity),
-                "maxQty": quantity8(rules.max_quantity),
-                "stepSize": quantity8(rules.lot_size),
-            },
-            {
-                "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": "5",
-                "bidMultiplierDown": "0.2",
-                "askMultiplierUp": "5",
-                "askMultiplierDown": "0.2",
-                "avgPriceMins": 0,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": money8(rules.min_notional),
-                "applyMinToMarket": true,
-                "maxNotional": "9000000000.00000000",
-                "applyMaxToMarket": false,
-                "avgPriceMins": 0,
-            },
-            { "filterType": "MAX_NUM_ORDERS", "maxNumOrders": OPEN_ORDERS_MAX },
-        ])
-    }
 }
 
-fn limit(kind: &str, interval: &str, count: u32, limit: u64) -> Value {
-    json!({ "rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit })
+/// Base and quote of a symbol, as the venue writes it.
+fn split(kind: VenueKind, symbol: &str) -> Option<(&str, &str)> {
+    let (base, quote) = match kind {
+        VenueKind::Binance => {
+            let base = QUOTES.iter().find_map(|quote| symbol.strip_suffix(quote))?;
+            symbol.split_at(base.len())
+        }
+        VenueKind::Kraken => symbol.split_once('/')?,
+        VenueKind::Coinbase => symbol.split_once('-')?,
+    };
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    (plain(base) && plain(quote)).then_some((base, quote))
 }
 
 #[cfg(test)]
@@ -208,7 +129,14 @@ mod tests {
 
     fn listing() -> Listing {
         let tick = Price::from_units(390_625);
-        Listing::new("BTCUSDT", tick, (Decimal::ZERO, Decimal::ZERO), 6_000).unwrap()
+        Listing::new(
+            VenueKind::Binance,
+            "BTCUSDT",
+            tick,
+            (Decimal::ZERO, Decimal::ZERO),
+            6_000,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -217,25 +145,20 @@ mod tests {
         let check = |price: Option<&str>, quantity: &str| {
             let price = price.map(|text| Price::parse(text.as_bytes()).unwrap());
             let quantity = Quantity::parse(quantity.as_bytes()).unwrap();
-            listing
-                .check(price, quantity, Price::from_units(40_000 * domain::SCALE))
-                .map_err(|error| error.message)
+            listing.check(price, quantity, Price::from_units(40_000 * domain::SCALE))
         };
-        let filter = |name: &str| Err(format!("Filter failure: {name}"));
+        let filter = |filter| Err(Refusal::Filter(filter));
         assert_eq!(check(Some("40000.00390625"), "1"), Ok(()));
-        assert_eq!(check(Some("40000.00390624"), "1"), filter("PRICE_FILTER"));
-        assert_eq!(check(Some("1000000.00390625"), "1"), filter("PRICE_FILTER"));
+        assert_eq!(check(Some("40000.00390624"), "1"), filter(Filter::Price));
+        assert_eq!(check(Some("1000000.00390625"), "1"), filter(Filter::Price));
         assert_eq!(check(Some("200000"), "1"), Ok(()));
-        assert_eq!(
-            check(Some("200000.00390625"), "1"),
-            filter("PERCENT_PRICE_BY_SIDE")
-        );
+        assert_eq!(check(Some("200000.00390625"), "1"), filter(Filter::PriceRange));
         assert_eq!(check(Some("8000"), "1"), Ok(()));
-        assert_eq!(check(Some("7999.99609375"), "1"), filter("PERCENT_PRICE_BY_SIDE"));
-        assert_eq!(check(None, "0.00000999"), filter("LOT_SIZE"));
-        assert_eq!(check(None, "9000.00000001"), filter("LOT_SIZE"));
+        assert_eq!(check(Some("7999.99609375"), "1"), filter(Filter::PriceRange));
+        assert_eq!(check(None, "0.00000999"), filter(Filter::Quantity));
+        assert_eq!(check(None, "9000.00000001"), filter(Filter::Quantity));
         assert_eq!(check(None, "0.000125"), Ok(()));
-        assert_eq!(check(None, "0.00012499"), filter("NOTIONAL"));
+        assert_eq!(check(None, "0.00012499"), filter(Filter::Notional));
     }
 
     #[test]
@@ -251,7 +174,7 @@ mod tests {
         for wrong in ["btcusdt", "USDT", "BTCXYZ", ""] {
             let tick = Price::from_units(1);
             assert!(
-                Listing::new(wrong, tick, (Decimal::ZERO, Decimal::ZERO), 1).is_err(),
+                Listing::new(VenueKind::Binance, wrong, tick, (Decimal::ZERO, Decimal::ZERO), 1).is_err(),
                 "{wrong}"
             );
         }

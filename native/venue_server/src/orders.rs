@@ -1,19 +1,14 @@
-//! The venue's record of orders and executions, and how the wire shows them.
+//! The venue's record of orders and executions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::{Liquidity, Money, OrderType, Price, Quantity, Side, TimeInForce, TradeId};
-use serde_json::{Map, Value, json};
+use domain::{Liquidity, Money, OrderType, Price, Quantity, Side, TimeInForce, Timestamp, TradeId};
 use simulation::{ExpiryReason, OrderId, SelfTradePrevention};
-
-use crate::decimal::{amount8, money8, price8, quantity8};
 
 /// Orders kept; the oldest that have ended go first.
 pub(crate) const ORDERS_KEPT: usize = 200_000;
 
-const NOTHING: &str = "0.00000000";
-
-/// The state of an order as the venue names it.
+/// The state of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     New,
@@ -25,17 +20,6 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "NEW",
-            Self::PartiallyFilled => "PARTIALLY_FILLED",
-            Self::Filled => "FILLED",
-            Self::Canceled => "CANCELED",
-            Self::Expired => "EXPIRED",
-            Self::ExpiredInMatch => "EXPIRED_IN_MATCH",
-        }
-    }
-
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::New | Self::PartiallyFilled)
     }
@@ -48,54 +32,41 @@ impl Status {
     }
 }
 
+/// Why an order ended before it was filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its owner canceled it.
+    Asked,
+    /// The owner's own switch canceled it: time ran out without a sign of life.
+    Switch,
+    /// It was to rest only, and would have taken.
+    PostOnly,
+    /// Nothing was left to take, or fill-or-kill could not fill.
+    NothingToTake,
+    /// It would have met an order of its owner.
+    SelfTrade,
+    /// Its own end time came.
+    TimeUp,
+}
+
 /// An order as it was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Ticket {
+    /// The owner's name of it; empty where it has none.
     pub(crate) client_order_id: String,
+    /// The owner's number of it, on wires that know one.
+    pub(crate) reference: Option<i64>,
     pub(crate) side: Side,
     pub(crate) order_type: OrderType,
     pub(crate) price: Option<Price>,
     pub(crate) quantity: Quantity,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) post_only: bool,
+    /// Whether an order that was to rest only and would have taken is kept as canceled, instead of refused.
+    pub(crate) keeps_refused: bool,
     pub(crate) self_trade: SelfTradePrevention,
-}
-
-impl Ticket {
-    pub(crate) fn type_name(&self) -> &'static str {
-        match (self.order_type, self.post_only) {
-            (OrderType::Market, _) => "MARKET",
-            (OrderType::Limit, true) => "LIMIT_MAKER",
-            (OrderType::Limit, false) => "LIMIT",
-        }
-    }
-
-    fn time_in_force_name(&self) -> &'static str {
-        match self.time_in_force {
-            TimeInForce::Gtc => "GTC",
-            TimeInForce::Ioc => "IOC",
-            TimeInForce::Fok => "FOK",
-        }
-    }
-
-    fn self_trade_name(&self) -> &'static str {
-        match self.self_trade {
-            SelfTradePrevention::ExpireTaker => "EXPIRE_TAKER",
-            SelfTradePrevention::ExpireMaker => "EXPIRE_MAKER",
-            SelfTradePrevention::ExpireBoth => "EXPIRE_BOTH",
-        }
-    }
-
-    fn side_name(&self) -> &'static str {
-        side_name(self.side)
-    }
-}
-
-pub(crate) fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Buy => "BUY",
-        Side::Sell => "SELL",
-    }
+    /// When it ends by itself, venue time.
+    pub(crate) expires: Option<Timestamp>,
 }
 
 /// One execution.
@@ -116,34 +87,18 @@ impl FillRecord {
     pub(crate) fn value(&self) -> i128 {
         i128::from(self.price.units()) * i128::from(self.quantity.units())
     }
-
-    /// As `myTrades` lists it.
-    pub(crate) fn listed(&self, symbol: &str) -> Value {
-        json!({
-            "symbol": symbol,
-            "id": self.trade_id.0,
-            "orderId": self.order.0,
-            "orderListId": -1,
-            "price": price8(self.price),
-            "qty": quantity8(self.quantity),
-            "quoteQty": amount8(self.value()),
-            "commission": money8(self.fee),
-            "commissionAsset": self.fee.currency().as_str(),
-            "time": self.time_ms,
-            "isBuyer": self.side == Side::Buy,
-            "isMaker": self.liquidity == Liquidity::Maker,
-            "isBestMatch": true,
-        })
-    }
 }
 
 /// An order with what became of it.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderRecord {
     pub(crate) id: OrderId,
+    /// The matching engine's number of it: another one after each amendment.
+    pub(crate) engine: OrderId,
     pub(crate) account: usize,
     pub(crate) ticket: Ticket,
     pub(crate) status: Status,
+    pub(crate) ending: Option<Ending>,
     pub(crate) filled: Quantity,
     /// Quote currency paid or received, units of 1e-16.
     pub(crate) filled_value: i128,
@@ -155,146 +110,24 @@ pub(crate) struct OrderRecord {
 }
 
 impl OrderRecord {
-    fn price_text(&self) -> String {
-        price8(self.ticket.price.unwrap_or(Price::ZERO))
+    /// What is still to be filled.
+    pub(crate) fn remaining(&self) -> Quantity {
+        self.ticket
+            .quantity
+            .checked_sub(self.filled)
+            .unwrap_or(Quantity::ZERO)
     }
 
-    /// The fields that every answer about an order shares.
-    fn core(&self, symbol: &str) -> Map<String, Value> {
-        let ticket = &self.ticket;
-        let value = json!({
-            "symbol": symbol,
-            "orderId": self.id.0,
-            "orderListId": -1,
-            "clientOrderId": ticket.client_order_id,
-            "price": self.price_text(),
-            "origQty": quantity8(ticket.quantity),
-            "executedQty": quantity8(self.filled),
-            "origQuoteOrderQty": NOTHING,
-            "cummulativeQuoteQty": amount8(self.filled_value),
-            "status": self.status.as_str(),
-            "timeInForce": ticket.time_in_force_name(),
-            "type": ticket.type_name(),
-            "side": ticket.side_name(),
-            "selfTradePreventionMode": ticket.self_trade_name(),
-        });
-        match value {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        }
+    /// Average price of what was filled; zero before the first execution.
+    pub(crate) fn average_price(&self) -> Price {
+        let filled = i128::from(self.filled.units()).max(1);
+        Price::from_units(i64::try_from(self.filled_value / filled).unwrap_or(i64::MAX))
     }
 
-    /// As a query or the list of open orders shows it.
-    pub(crate) fn queried(&self, symbol: &str) -> Value {
-        let mut map = self.core(symbol);
-        map.insert("stopPrice".to_owned(), json!(NOTHING));
-        map.insert("icebergQty".to_owned(), json!(NOTHING));
-        map.insert("time".to_owned(), json!(self.created_ms));
-        map.insert("updateTime".to_owned(), json!(self.updated_ms));
-        map.insert("isWorking".to_owned(), json!(true));
-        map.insert("workingTime".to_owned(), json!(self.created_ms));
-        Value::Object(map)
+    /// Fees so far, units of 1e-16 of the asset they were taken in.
+    pub(crate) fn fees(&self) -> i128 {
+        self.fills.iter().map(|fill| fill.fee.units()).sum()
     }
-
-    /// The answer to a new order, as long as `newOrderRespType` asks for.
-    pub(crate) fn placed(&self, symbol: &str, answer: AnswerType) -> Value {
-        let transact = ("transactTime".to_owned(), json!(self.created_ms));
-        if answer == AnswerType::Ack {
-            let core = self.core(symbol);
-            let kept = ["symbol", "orderId", "orderListId", "clientOrderId"];
-            let brief = core.into_iter().filter(|(name, _)| kept.contains(&name.as_str()));
-            return Value::Object(brief.chain([transact]).collect());
-        }
-        let mut map = self.core(symbol);
-        map.insert(transact.0, transact.1);
-        map.insert("workingTime".to_owned(), json!(self.created_ms));
-        if answer == AnswerType::Full {
-            let fills = self.fills.iter().map(|fill| {
-                json!({
-                    "price": price8(fill.price),
-                    "qty": quantity8(fill.quantity),
-                    "commission": money8(fill.fee),
-                    "commissionAsset": fill.fee.currency().as_str(),
-                    "tradeId": fill.trade_id.0,
-                })
-            });
-            map.insert("fills".to_owned(), fills.collect());
-        }
-        Value::Object(map)
-    }
-
-    /// The answer to a cancel that named itself `cancel_id`.
-    pub(crate) fn canceled(&self, symbol: &str, cancel_id: &str) -> Value {
-        let mut map = self.core(symbol);
-        map.insert("origClientOrderId".to_owned(), json!(self.ticket.client_order_id));
-        map.insert("clientOrderId".to_owned(), json!(cancel_id));
-        map.insert("transactTime".to_owned(), json!(self.updated_ms));
-        Value::Object(map)
-    }
-
-    /// The user stream's report of what just happened to it.
-    pub(crate) fn execution_report(&self, symbol: &str, event: &ExecutionEvent<'_>) -> Value {
-        let ticket = &self.ticket;
-        let fill = event.fill;
-        let (client_id, original) = match event.cancel_id {
-            Some(cancel_id) => (cancel_id, ticket.client_order_id.as_str()),
-            None => (ticket.client_order_id.as_str(), ""),
-        };
-        json!({
-            "e": "executionReport",
-            "E": event.time_ms,
-            "s": symbol,
-            "c": client_id,
-            "S": ticket.side_name(),
-            "o": ticket.type_name(),
-            "f": ticket.time_in_force_name(),
-            "q": quantity8(ticket.quantity),
-            "p": self.price_text(),
-            "P": NOTHING,
-            "F": NOTHING,
-            "g": -1,
-            "C": original,
-            "x": event.kind,
-            "X": self.status.as_str(),
-            "r": "NONE",
-            "i": self.id.0,
-            "l": quantity8(fill.map_or(Quantity::ZERO, |fill| fill.quantity)),
-            "z": quantity8(self.filled),
-            "L": price8(fill.map_or(Price::ZERO, |fill| fill.price)),
-            "n": fill.map_or_else(|| "0".to_owned(), |fill| money8(fill.fee)),
-            "N": fill.map(|fill| fill.fee.currency().as_str().to_owned()),
-            "T": event.time_ms,
-            "t": fill.map_or(json!(-1), |fill| json!(fill.trade_id.0)),
-            "I": event.execution_id,
-            "w": self.status.is_open(),
-            "m": fill.is_some_and(|fill| fill.liquidity == Liquidity::Maker),
-            "M": false,
-            "O": self.created_ms,
-            "Z": amount8(self.filled_value),
-            "Y": amount8(fill.map_or(0, FillRecord::value)),
-            "Q": NOTHING,
-            "W": self.created_ms,
-            "V": ticket.self_trade_name(),
-        })
-    }
-}
-
-/// What an execution report tells.
-pub(crate) struct ExecutionEvent<'a> {
-    /// NEW, TRADE, CANCELED or EXPIRED.
-    pub(crate) kind: &'static str,
-    pub(crate) fill: Option<&'a FillRecord>,
-    pub(crate) cancel_id: Option<&'a str>,
-    pub(crate) execution_id: u64,
-    pub(crate) time_ms: i64,
-}
-
-/// How much a new order's answer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AnswerType {
-    Ack,
-    Result,
-    Full,
 }
 
 /// All orders of all accounts.
@@ -304,6 +137,10 @@ pub(crate) struct OrderLedger {
     open: BTreeSet<u64>,
     /// The latest order of each account and client id: ids may be used again once the order has ended.
     latest: HashMap<(usize, String), u64>,
+    /// Orders whose number in the matching engine is another than their own.
+    renumbered: HashMap<u64, u64>,
+    /// End times of open orders.
+    ends: BTreeSet<(Timestamp, u64)>,
 }
 
 impl OrderLedger {
@@ -314,15 +151,20 @@ impl OrderLedger {
                 self.remove(OrderId(id));
             }
         }
-        let key = (record.account, record.ticket.client_order_id.clone());
-        self.latest.insert(key, record.id.0);
+        if !record.ticket.client_order_id.is_empty() {
+            let key = (record.account, record.ticket.client_order_id.clone());
+            self.latest.insert(key, record.id.0);
+        }
+        if let Some(end) = record.ticket.expires {
+            self.ends.insert((end, record.id.0));
+        }
         self.open.insert(record.id.0);
         self.orders.insert(record.id.0, record);
     }
 
     /// Forgets an order that was refused.
     pub(crate) fn remove(&mut self, id: OrderId) {
-        self.open.remove(&id.0);
+        self.settle(id);
         if let Some(gone) = self.orders.remove(&id.0) {
             let key = (gone.account, gone.ticket.client_order_id);
             if self.latest.get(&key) == Some(&id.0) {
@@ -334,6 +176,31 @@ impl OrderLedger {
     /// Notes that an order has ended.
     pub(crate) fn settle(&mut self, id: OrderId) {
         self.open.remove(&id.0);
+        if let Some(order) = self.orders.get(&id.0) {
+            self.renumbered.remove(&order.engine.0);
+            if let Some(end) = order.ticket.expires {
+                self.ends.remove(&(end, id.0));
+            }
+        }
+    }
+
+    /// Notes that the matching engine knows an order by another number now.
+    pub(crate) fn renumber(&mut self, id: OrderId, engine: OrderId) {
+        if let Some(order) = self.orders.get_mut(&id.0) {
+            self.renumbered.remove(&order.engine.0);
+            order.engine = engine;
+            self.renumbered.insert(engine.0, id.0);
+        }
+    }
+
+    /// The order that the matching engine calls `engine`.
+    pub(crate) fn of_engine(&self, engine: OrderId) -> OrderId {
+        OrderId(self.renumbered.get(&engine.0).copied().unwrap_or(engine.0))
+    }
+
+    /// The next end time of an open order, with the order.
+    pub(crate) fn next_end(&self) -> Option<(Timestamp, OrderId)> {
+        self.ends.first().map(|&(end, id)| (end, OrderId(id)))
     }
 
     pub(crate) fn get(&self, id: OrderId) -> Option<&OrderRecord> {

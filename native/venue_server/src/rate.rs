@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api_error::ApiError;
+use crate::refusal::Refusal;
 
 /// Most new orders of one account in ten seconds.
 pub(crate) const ORDERS_PER_10_SECONDS: u64 = 1_000;
@@ -67,24 +67,24 @@ impl RateLimits {
     }
 
     /// Counts a request.
-    pub(crate) fn request(&mut self, weight: u64) -> Result<(), ApiError> {
+    pub(crate) fn request(&mut self, weight: u64) -> Result<(), Refusal> {
         let now = Instant::now();
         let limit = self.weight.limit;
         let counted = self
             .raw
             .count(1, now)
             .and_then(|()| self.weight.count(weight, now));
-        counted.map_err(|seconds| ApiError::too_many_requests(limit, seconds))
+        counted.map_err(|retry_after_s| Refusal::RequestRate { limit, retry_after_s })
     }
 
     /// Counts a new order of an account.
-    pub(crate) fn order(&mut self, account: usize) -> Result<(), ApiError> {
+    pub(crate) fn order(&mut self, account: usize) -> Result<(), Refusal> {
         match self.orders.get_mut(account) {
             Some(window) => {
                 let limit = window.limit;
                 window
                     .count(1, Instant::now())
-                    .map_err(|_| ApiError::too_many_orders(limit))
+                    .map_err(|_| Refusal::OrderRate { limit })
             }
             None => Ok(()),
         }
@@ -124,7 +124,12 @@ mod tests {
         let mut limits = RateLimits::new(20, 1);
         assert_eq!(limits.request(20), Ok(()));
         let refused = limits.request(1).unwrap_err();
-        assert_eq!((refused.status, refused.code), (429, -1003));
-        assert!(refused.retry_after.is_some());
+        assert!(matches!(
+            refused,
+            Refusal::RequestRate {
+                limit: 20,
+                retry_after_s: 1..
+            }
+        ));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use tokio::task::JoinHandle;
 
 use crate::config::ServerConfig;
@@ -13,7 +14,11 @@ use crate::keys::ApiKey;
 use crate::listener::LoopbackListener;
 use crate::shared::Shared;
 use crate::venue::Venue;
-use crate::{admin, rest, streams, ws_api};
+use crate::wire::VenueKind;
+use crate::{admin, tls};
+
+/// How often the venue says that it lives, on wires that do.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// A venue that is being served.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct Server {
     shared: Arc<Shared>,
     serving: JoinHandle<std::io::Result<()>>,
     pacing: JoinHandle<()>,
+    beating: JoinHandle<()>,
 }
 
 impl Server {
@@ -30,6 +36,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the record cannot be played, an option is wrong, or the port is taken.
     pub async fn start(config: ServerConfig, keys: Vec<ApiKey>) -> Result<Self, ServerError> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut venue = Venue::new(&config, keys)?;
         // The book stands before the first request.
         venue.catch_up();
@@ -42,20 +49,25 @@ impl Server {
             source,
         };
         let outage = Arc::clone(&shared.outage);
-        let listener = LoopbackListener::bind(config.port, outage).await.map_err(bind)?;
+        let listener = LoopbackListener::bind(config.port, outage, tls)
+            .await
+            .map_err(bind)?;
         let address = axum::serve::Listener::local_addr(&listener).map_err(bind)?;
         let mut stop = shared.stop.subscribe();
-        let serving = axum::serve(listener, router(Arc::clone(&shared))).with_graceful_shutdown(async move {
-            // An error means that nobody can ask for more.
-            let _ = stop.wait_for(|stop| *stop).await;
-        });
+        let serving = axum::serve(listener, router(config.venue, Arc::clone(&shared)))
+            .with_graceful_shutdown(async move {
+                // An error means that nobody can ask for more.
+                let _ = stop.wait_for(|stop| *stop).await;
+            });
         let serving = tokio::spawn(serving.into_future());
         let pacing = tokio::spawn(pace(Arc::clone(&shared), config.exit_when_done));
+        let beating = tokio::spawn(beat(Arc::clone(&shared)));
         Ok(Self {
             address,
             shared,
             serving,
             pacing,
+            beating,
         })
     }
 
@@ -78,6 +90,7 @@ impl Server {
         let port = self.address.port();
         let served = self.serving.await;
         self.pacing.abort();
+        self.beating.abort();
         match served {
             Ok(Ok(())) => Ok(()),
             Ok(Err(source)) => Err(ServerError::Bind { port, source }),
@@ -130,13 +143,18 @@ async fn pace(shared: Arc<Shared>, exit_when_done: bool) {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/api/v3/{*path}", any(rest::api))
-        .route("/ws", get(streams::raw))
-        .route("/ws/{*names}", get(streams::raw_of))
-        .route("/stream", get(streams::combined))
-        .route("/ws-api/v3", get(ws_api::api))
+/// Says each second of wall time that the venue lives.
+async fn beat(shared: Arc<Shared>) {
+    let mut seconds = tokio::time::interval(HEARTBEAT);
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        shared.venue().heartbeat();
+    }
+}
+
+fn router(kind: VenueKind, shared: Arc<Shared>) -> Router {
+    kind.routes()
         .route("/admin/state", get(admin::state))
         .route("/admin/pause", post(admin::pause))
         .route("/admin/resume", post(admin::resume))

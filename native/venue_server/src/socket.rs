@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::SinkExt;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use crate::frames::{Frame, Queued};
 
 /// The venue pings this often ...
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -15,16 +17,17 @@ const PONG_TIMEOUT: Duration = Duration::from_mins(1);
 /// A reader that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs a connection until either side ends it; `on_text` answers each text message with one.
+/// Runs a connection until either side ends it; `on_text` takes each text message and may answer it. What was queued
+/// before the answer was made goes out before it.
 pub(crate) async fn run<F, R>(
     mut socket: WebSocket,
-    mut queue: Receiver<Utf8Bytes>,
+    mut queue: Receiver<Queued>,
     mut stop: watch::Receiver<bool>,
     messages_per_second: Option<u32>,
     mut on_text: F,
 ) where
     F: FnMut(String) -> R,
-    R: Future<Output = String>,
+    R: Future<Output = Option<String>>,
 {
     let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,7 +36,7 @@ pub(crate) async fn run<F, R>(
     loop {
         tokio::select! {
             queued = queue.recv() => match queued {
-                Some(text) => if !send_queued(&mut socket, text, &mut queue).await { return },
+                Some(first) => if !send_queued(&mut socket, Some(first), &mut queue).await { return },
                 // Dropped by the hub: without a word.
                 None => return,
             },
@@ -46,7 +49,12 @@ pub(crate) async fn run<F, R>(
                 }
                 if let Message::Text(text) = message {
                     let reply = on_text(text.to_string()).await;
-                    if !send(&mut socket, Message::Text(reply.into())).await { return }
+                    if !send_queued(&mut socket, None, &mut queue).await { return }
+                    if let Some(reply) = reply
+                        && !send(&mut socket, Message::Text(reply.into())).await
+                    {
+                        return;
+                    }
                 }
             }
             _ = ping.tick() => {
@@ -56,11 +64,7 @@ pub(crate) async fn run<F, R>(
             }
             _ = stop.changed() => {
                 // What was published before the end still arrives.
-                if let Ok(text) = queue.try_recv()
-                    && !send_queued(&mut socket, text, &mut queue).await
-                {
-                    return;
-                }
+                if !send_queued(&mut socket, None, &mut queue).await { return }
                 close(&mut socket, "Server is shutting down").await;
                 return;
             }
@@ -98,16 +102,33 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     matches!(timeout(SEND_TIMEOUT, socket.send(message)).await, Ok(Ok(())))
 }
 
-/// Sends a message and all that already wait behind it, in one flush.
-async fn send_queued(socket: &mut WebSocket, first: Utf8Bytes, queue: &mut Receiver<Utf8Bytes>) -> bool {
-    let sending = async {
-        socket.feed(Message::Text(first)).await?;
-        while let Ok(next) = queue.try_recv() {
-            socket.feed(Message::Text(next)).await?;
+/// Sends a message, if there is one, and all that already wait behind it, in one flush where none of them is late;
+/// false once the connection has ended.
+async fn send_queued(socket: &mut WebSocket, first: Option<Queued>, queue: &mut Receiver<Queued>) -> bool {
+    let mut next = first.or_else(|| queue.try_recv().ok());
+    while let Some(queued) = next {
+        if let Some(until) = queued.not_before {
+            if !matches!(timeout(SEND_TIMEOUT, socket.flush()).await, Ok(Ok(()))) {
+                return false;
+            }
+            sleep_until(until.into()).await;
         }
-        socket.flush().await
-    };
-    matches!(timeout(SEND_TIMEOUT, sending).await, Ok(Ok(())))
+        let (message, ends) = match queued.frame {
+            Frame::Text(text) => (Message::Text(text), false),
+            Frame::Close { code, reason } => {
+                let reason = reason.into();
+                (Message::Close(Some(CloseFrame { code, reason })), true)
+            }
+        };
+        let fed = timeout(SEND_TIMEOUT, socket.feed(message)).await;
+        if ends || !matches!(fed, Ok(Ok(()))) {
+            // The connection ends either way.
+            let _ = timeout(SEND_TIMEOUT, socket.flush()).await;
+            return false;
+        }
+        next = queue.try_recv().ok();
+    }
+    matches!(timeout(SEND_TIMEOUT, socket.flush()).await, Ok(Ok(())))
 }
 
 async fn close(socket: &mut WebSocket, reason: &'static str) {

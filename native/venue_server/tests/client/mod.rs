@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use venue_server::{ApiKey, Server, ServerConfig};
+use venue_server::{ApiKey, Server, ServerConfig, VenueKind};
 
 pub(crate) const KEY: &str = "key_of_alpha";
 pub(crate) const SECRET: &str = "secret_of_alpha";
@@ -44,6 +44,14 @@ pub(crate) fn bars(count: i64) -> Vec<Bar> {
             }
         })
         .collect()
+}
+
+/// A venue of another wire, its time in the test's hands.
+pub(crate) fn paused_at(venue: VenueKind, count: i64) -> ServerConfig {
+    let mut config = paused(count);
+    config.venue = venue;
+    venue.default_symbol().clone_into(&mut config.symbol);
+    config
 }
 
 pub(crate) fn paused(count: i64) -> ServerConfig {
@@ -101,11 +109,24 @@ impl Client {
 
     /// One request on a connection of its own; `None` when the connection broke.
     pub(crate) async fn try_request(&self, method: &str, target: &str, body: &str) -> Option<Response> {
+        let headers = format!(
+            "X-MBX-APIKEY: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+            self.key
+        );
+        self.exchange(method, target, &headers, body).await
+    }
+
+    /// One request with these header lines on a connection of its own; `None` when the connection broke.
+    pub(crate) async fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &str,
+        body: &str,
+    ) -> Option<Response> {
         let mut stream = TcpStream::connect(self.address).await.ok()?;
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: venue\r\nConnection: close\r\nX-MBX-APIKEY: {}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            self.key,
+            "{method} {target} HTTP/1.1\r\nHost: venue\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.ok()?;
@@ -205,6 +226,7 @@ pub(crate) fn sign(secret: &str, payload: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
+#[derive(Debug)]
 pub(crate) struct Socket {
     inner: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
@@ -239,6 +261,18 @@ impl Socket {
         loop {
             let message = self.next().await.expect("an answer");
             if message.get("id") == request.get("id") {
+                return (before, message);
+            }
+            before.push(message);
+        }
+    }
+
+    /// Everything up to the first message for which `is_last` holds, and that one.
+    pub(crate) async fn until(&mut self, is_last: impl Fn(&Value) -> bool) -> (Vec<Value>, Value) {
+        let mut before = Vec::new();
+        loop {
+            let message = self.next().await.expect("a message");
+            if is_last(&message) {
                 return (before, message);
             }
             before.push(message);

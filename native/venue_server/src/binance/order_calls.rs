@@ -4,10 +4,11 @@ use domain::{OrderType, Side, TimeInForce};
 use serde_json::Value;
 use simulation::{OrderId, SelfTradePrevention};
 
-use crate::api_error::ApiError;
-use crate::calls::{LIST_DEFAULT, LIST_MAX, check_symbol, limit};
-use crate::orders::{AnswerType, OrderRecord, Ticket};
-use crate::request::Params;
+use crate::binance::api_error::ApiError;
+use crate::binance::calls::{LIST_DEFAULT, LIST_MAX, check_symbol, limit};
+use crate::binance::order_view::AnswerType;
+use crate::binance::request::Params;
+use crate::orders::{OrderRecord, Ticket};
 use crate::venue::Venue;
 
 /// Longest client order id, in bytes.
@@ -114,6 +115,7 @@ fn read_ticket(venue: &mut Venue, params: &Params) -> Result<Ticket, ApiError> {
     };
     Ok(Ticket {
         client_order_id: client_id(venue, params, "newClientOrderId")?,
+        reference: None,
         side,
         order_type,
         price,
@@ -122,7 +124,9 @@ fn read_ticket(venue: &mut Venue, params: &Params) -> Result<Ticket, ApiError> {
             .ok_or_else(|| ApiError::missing("quantity"))?,
         time_in_force,
         post_only,
+        keeps_refused: false,
         self_trade: self_trade(params)?,
+        expires: None,
     })
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use crate::api_error::ApiError;
-use crate::calls::Call;
-use crate::request::{Params, rest_payload};
-use crate::shared::{Failure, Handled, Sender, Shared};
+use crate::binance::api_error::ApiError;
+use crate::binance::calls::Call;
+use crate::binance::handle::{Failure, Handled, Sender, handle};
+use crate::binance::request::{Params, rest_payload};
+use crate::shared::{Shared, json_text, status_only};
 
 const KEY_HEADER: &str = "x-mbx-apikey";
 const WEIGHT_HEADER: &str = "x-mbx-used-weight-1m";
@@ -43,7 +44,7 @@ pub(crate) async fn api(
         api_key,
         payload: &payload,
     };
-    let handled = shared.handle(call, &params, sender);
+    let handled = handle(&shared, call, &params, sender);
     if !handled.delay.is_zero() {
         tokio::time::sleep(handled.delay).await;
     }
@@ -54,7 +55,7 @@ fn answer(handled: Handled) -> Response {
     let mut response = match handled.result {
         Ok(answer) => json_text(StatusCode::OK, answer.into_text()),
         Err(Failure::Api(refused)) => error(&refused),
-        Err(Failure::Unavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(Failure::Status(status)) => status_only(status),
     };
     let headers = response.headers_mut();
     headers.insert(WEIGHT_HEADER, HeaderValue::from(handled.used_weight));
@@ -74,9 +75,4 @@ pub(crate) fn error(refused: &ApiError) -> Response {
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
-}
-
-/// JSON text with a status.
-pub(crate) fn json_text(status: StatusCode, text: String) -> Response {
-    (status, [(CONTENT_TYPE, "application/json;charset=UTF-8")], text).into_response()
 }

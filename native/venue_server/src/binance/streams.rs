@@ -7,9 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::hub::{ConnectionId, Purpose, StreamSet};
+use crate::binance::subscriptions::{Session, Stream, StreamSet};
+use crate::hub::ConnectionId;
 use crate::shared::Shared;
 use crate::socket;
+use crate::wire;
 
 /// Messages that a market connection may send in a second.
 const MESSAGES_PER_SECOND: u32 = 5;
@@ -47,15 +49,18 @@ pub(crate) async fn combined(
 fn known(shared: &Shared, names: &str) -> StreamSet {
     let venue = shared.venue();
     let mut streams = StreamSet::default();
-    for stream in names.split('/').filter_map(|name| venue.hub.stream(name)) {
+    for stream in names
+        .split('/')
+        .filter_map(|name| Stream::of_name(&venue.listing.symbol, name))
+    {
         streams.insert(stream);
     }
     streams
 }
 
 fn open(shared: Arc<Shared>, upgrade: WebSocketUpgrade, streams: StreamSet, combined: bool) -> Response {
-    let purpose = Purpose::Market { streams, combined };
-    let Some((id, queue)) = shared.venue().hub.connect(purpose) else {
+    let session = wire::Session::Binance(Session::Market { streams, combined });
+    let Some((id, queue)) = shared.venue().hub.connect(session) else {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
     let failed = Arc::clone(&shared);
@@ -63,7 +68,7 @@ fn open(shared: Arc<Shared>, upgrade: WebSocketUpgrade, streams: StreamSet, comb
         .on_failed_upgrade(move |_| failed.venue().hub.disconnect(id))
         .on_upgrade(move |socket| async move {
             let stop = shared.stop.subscribe();
-            let answer = |text: String| std::future::ready(on_text(&shared, id, &text));
+            let answer = |text: String| std::future::ready(Some(on_text(&shared, id, &text)));
             socket::run(socket, queue, stop, Some(MESSAGES_PER_SECOND), answer).await;
             shared.venue().hub.disconnect(id);
         })
@@ -85,6 +90,7 @@ fn on_text(shared: &Shared, connection: ConnectionId, text: &str) -> String {
 fn subscribe(shared: &Shared, connection: ConnectionId, request: &Value) -> Result<Value, String> {
     let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
     let mut venue = shared.venue();
+    let symbol = venue.listing.symbol.clone();
     let hub = &mut venue.hub;
     if !["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS"].contains(&method) {
         return Err("unknown method, expected SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS".to_owned());
@@ -97,10 +103,10 @@ fn subscribe(shared: &Shared, connection: ConnectionId, request: &Value) -> Resu
         .flatten()
     {
         let name = name.as_str().unwrap_or_default();
-        let stream = hub.stream(name);
+        let stream = Stream::of_name(&symbol, name);
         named.push(stream.ok_or_else(|| format!("no stream `{name}` here"))?);
     }
-    let Some(Purpose::Market { streams, .. }) = hub.purpose_mut(connection) else {
+    let Some(wire::Session::Binance(Session::Market { streams, .. })) = hub.session_mut(connection) else {
         return Err("the connection is closing".to_owned());
     };
     for stream in named {
@@ -114,8 +120,6 @@ fn subscribe(shared: &Shared, connection: ConnectionId, request: &Value) -> Resu
     if method != "LIST_SUBSCRIPTIONS" {
         return Ok(Value::Null);
     }
-    let subscribed = crate::hub::Stream::ALL
-        .into_iter()
-        .filter(|stream| listed.contains(*stream));
-    Ok(subscribed.map(|stream| hub.name(stream).to_owned()).collect())
+    let subscribed = Stream::ALL.into_iter().filter(|stream| listed.contains(*stream));
+    Ok(subscribed.map(|stream| stream.name(&symbol)).collect())
 }

@@ -3,6 +3,9 @@
 use domain::Nanos;
 use serde_json::{Value, json};
 
+use crate::refusal::{Filter, Refusal};
+use crate::venue::Mode;
+
 /// An error answer: HTTP status, code and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -37,6 +40,18 @@ impl ApiError {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(429, -1003, message)
+        }
+    }
+
+    pub(crate) fn banned(retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                418,
+                -1003,
+                "Way too much request weight used; IP banned until the window is over. Please use WebSocket Streams \
+                 for live updates to avoid bans.",
+            )
         }
     }
 
@@ -178,6 +193,28 @@ impl ApiError {
             -1007,
             "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
         )
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Filter(Filter::Price) => Self::filter("PRICE_FILTER"),
+            Refusal::Filter(Filter::PriceRange) => Self::filter("PERCENT_PRICE_BY_SIDE"),
+            Refusal::Filter(Filter::Quantity) => Self::filter("LOT_SIZE"),
+            Refusal::Filter(Filter::Notional) => Self::filter("NOTIONAL"),
+            Refusal::OpenOrders => Self::filter("MAX_NUM_ORDERS"),
+            Refusal::VenueOrders => Self::filter("EXCHANGE_MAX_NUM_ORDERS"),
+            Refusal::DuplicateId => Self::duplicate_order(),
+            Refusal::Balance => Self::balance(),
+            Refusal::WouldTake => Self::would_take(),
+            Refusal::UnknownOrder => Self::unknown_order(),
+            Refusal::RequestRate { limit, retry_after_s } => Self::too_many_requests(limit, retry_after_s),
+            Refusal::OrderRate { limit } => Self::too_many_orders(limit),
+            Refusal::Mode(Mode::Maintenance) => Self::new(503, -1016, "This service is no longer available."),
+            Refusal::Mode(_) => Self::bad(-1013, "Market is closed."),
+            Refusal::Disabled => Self::rejected("This action is disabled on this account."),
+        }
     }
 }
 

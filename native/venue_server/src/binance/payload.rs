@@ -84,6 +84,11 @@ pub(crate) fn account_position(time_ms: i64, balances: &Value) -> Value {
     json!({ "e": "outboundAccountPosition", "E": time_ms, "u": time_ms, "B": balances })
 }
 
+/// The venue goes away soon.
+pub(crate) fn server_shutdown(time_ms: i64) -> String {
+    format!(r#"{{"e":"serverShutdown","E":{time_ms}}}"#)
+}
+
 #[cfg(test)]
 mod tests {
     use domain::{InstrumentId, Nanos, Timestamp, TradeId};

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::api_error::{AHEAD_MAX, ApiError, RECV_WINDOW_DEFAULT_MS, RECV_WINDOW_MAX_MS};
+use crate::binance::api_error::{AHEAD_MAX, ApiError, RECV_WINDOW_DEFAULT_MS, RECV_WINDOW_MAX_MS};
 
 /// Most parameters of one request.
 const PARAMETERS_MAX: usize = 64;

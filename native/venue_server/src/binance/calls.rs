@@ -3,14 +3,15 @@
 use domain::{Side, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api_error::ApiError;
+use crate::binance::api_error::ApiError;
+use crate::binance::history_view::{KLINES_DEFAULT, KLINES_MAX};
+use crate::binance::order_calls::{cancel_all, cancel_order, find_order, my_trades, new_order};
+use crate::binance::payload::depth_snapshot;
+use crate::binance::request::Params;
 use crate::decimal::{fixed8, price8, quantity8};
 use crate::faults::RequestKind;
-use crate::history::{KLINES_DEFAULT, KLINES_MAX, TRADES_KEPT};
-use crate::order_calls::{cancel_all, cancel_order, find_order, my_trades, new_order};
+use crate::history::TRADES_KEPT;
 use crate::orders::OrderRecord;
-use crate::payload::depth_snapshot;
-use crate::request::Params;
 use crate::venue::Venue;
 
 /// Levels of a snapshot that asks for no number, and the most of any.
@@ -160,8 +161,8 @@ impl Call {
         let now = venue.catch_up();
         let value = match self {
             Self::Ping => json!({}),
-            Self::Time => json!({ "serverTime": now.millis() }),
-            Self::ExchangeInfo => exchange_info(venue, params, now)?,
+            Self::Time => json!({ "serverTime": venue.shown(now).millis() }),
+            Self::ExchangeInfo => exchange_info(venue, params, venue.shown(now))?,
             Self::Depth => return depth(venue, params).map(Answer::Text),
             Self::Klines => klines(venue, params, now)?,
             Self::Trades => {

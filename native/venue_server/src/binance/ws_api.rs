@@ -7,20 +7,23 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::api_error::ApiError;
-use crate::calls::{Answer, Call};
-use crate::hub::{ConnectionId, Purpose};
-use crate::request::Params;
-use crate::shared::{Failure, Handled, Sender, Shared, authorize};
+use crate::binance::api_error::ApiError;
+use crate::binance::calls::{Answer, Call};
+use crate::binance::handle::{Failure, Handled, Sender, authorize, handle};
+use crate::binance::request::Params;
+use crate::binance::subscriptions::Session;
+use crate::hub::ConnectionId;
+use crate::shared::Shared;
 use crate::socket;
+use crate::wire;
 
 /// Weight of a user data subscription.
 const SUBSCRIBE_WEIGHT: u64 = 2;
 
 /// `/ws-api/v3`.
 pub(crate) async fn api(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
-    let purpose = Purpose::Account { account: None };
-    let Some((id, queue)) = shared.venue().hub.connect(purpose) else {
+    let session = wire::Session::Binance(Session::account());
+    let Some((id, queue)) = shared.venue().hub.connect(session) else {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
     let failed = Arc::clone(&shared);
@@ -30,7 +33,7 @@ pub(crate) async fn api(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpg
             let stop = shared.stop.subscribe();
             let answer = |text: String| {
                 let shared = Arc::clone(&shared);
-                async move { on_text(&shared, id, &text).await }
+                async move { Some(on_text(&shared, id, &text).await) }
             };
             socket::run(socket, queue, stop, None, answer).await;
             shared.venue().hub.disconnect(id);
@@ -55,7 +58,7 @@ async fn on_text(shared: &Shared, connection: ConnectionId, text: &str) -> Strin
                 api_key: params.get("apiKey"),
                 payload: &payload,
             };
-            let handled = shared.handle(call, &params, sender);
+            let handled = handle(shared, call, &params, sender);
             if !handled.delay.is_zero() {
                 tokio::time::sleep(handled.delay).await;
             }
@@ -82,9 +85,9 @@ fn answer(id: &Value, handled: Handled) -> String {
             json!({ "id": id, "status": 200, "result": value, "rateLimits": limits }).to_string()
         }
         Err(Failure::Api(refused)) => failure(id, &refused).to_string(),
-        Err(Failure::Unavailable) => {
+        Err(Failure::Status(status)) => {
             let unknown = ApiError::new(
-                503,
+                status,
                 -1000,
                 "An unknown error occurred while processing the request.",
             );
@@ -131,7 +134,7 @@ fn subscribe(shared: &Shared, connection: ConnectionId, params: &Params) -> Resu
 
 fn set_account(shared: &Shared, connection: ConnectionId, subscribed: Option<usize>) {
     let mut venue = shared.venue();
-    if let Some(Purpose::Account { account }) = venue.hub.purpose_mut(connection) {
+    if let Some(wire::Session::Binance(Session::Account { account })) = venue.hub.session_mut(connection) {
         *account = subscribed;
     }
 }
