@@ -159,6 +159,7 @@ impl UserStream {
             }
             UserBody::Subscriptions { .. } if !self.is_ready => {
                 self.is_ready = true;
+                self.heartbeats.begin();
                 return Judgement::Ready;
             }
             UserBody::Subscriptions { .. } | UserBody::Other => {}

@@ -181,6 +181,8 @@ impl Protocol for MarketStreams {
             };
         } else if !self.is_ready && says(br#""channel":"subscriptions""#) {
             self.is_ready = true;
+            // Saying it all took its time.
+            self.heartbeats.begin();
             return Judgement::Ready;
         }
         if self.heartbeats.are_missing() {

@@ -26,10 +26,14 @@ fn key() -> p256::SecretKey {
     p256::SecretKey::from_slice(&[7; 32]).unwrap()
 }
 
+/// The key in the venue's form.
+pub(crate) fn private_key() -> String {
+    key().to_sec1_pem(LineEnding::LF).unwrap().to_string()
+}
+
 pub(crate) fn credentials() -> Credentials {
-    let pem = key().to_sec1_pem(LineEnding::LF).unwrap();
     let name = Secret::new(KEY_NAME.to_owned()).unwrap();
-    Credentials::new(name, Secret::pem(pem.to_string()).unwrap())
+    Credentials::new(name, Secret::pem(private_key()).unwrap())
 }
 
 /// The claims of a token whose signature is that of the tests' key.
@@ -68,8 +72,9 @@ pub(crate) fn with_streams(http: &Http, sockets: &Sockets) -> Settings {
     let mut settings = settings(http);
     settings.endpoints.market = sockets.url();
     settings.endpoints.user = sockets.url();
-    // Six requests before an answer and all that follows it: no test waits for budget.
-    settings.private_per_second = 1_000;
+    // What is said first leaves at the pace that connections keep.
+    settings.connect_timeout = Duration::from_secs(4);
+    settings.request_timeout = Duration::from_secs(5);
     settings
 }
 

@@ -550,6 +550,23 @@ fn trades_are_passed_on_once_over_lost_connections_too() {
 }
 
 #[test]
+fn what_traded_between_the_connection_and_its_subscription_is_no_history() {
+    let mut case = Case::new();
+    // The trades bear this time.
+    case.now = crate::iso8601::parse(b"2026-08-09T21:05:48Z").unwrap();
+    case.feed(StreamMessageKind::Connected).unwrap();
+    let earlier = trades(0, "snapshot", &[8]).replace(":48Z", ":47Z");
+    case.frame(&earlier).unwrap();
+    assert_eq!(case.data.statistics().history_trades, 1);
+    let mut case = Case::new();
+    case.now = crate::iso8601::parse(b"2026-08-09T21:05:48Z").unwrap();
+    case.feed(StreamMessageKind::Connected).unwrap();
+    case.frame(&trades(0, "snapshot", &[9, 8])).unwrap();
+    let ids: Vec<_> = case.seen.trades.iter().map(|trade| trade.trade_id.0).collect();
+    assert_eq!((ids, case.data.statistics().history_trades), (vec![8, 9], 0));
+}
+
+#[test]
 fn best_prices_that_differ_are_counted_and_change_nothing() {
     let mut case = Case::synchronized();
     let ticker = |sequence, bid: &str| {
