@@ -22,7 +22,7 @@ pub struct Book {
     bids: Vec<Level>,
     /// Descending: the best ask is last.
     asks: Vec<Level>,
-    state: State,
+    state: BookState,
     quote: Option<TopOfBook>,
     last_update: Timestamp,
     update_id: u64,
@@ -30,7 +30,7 @@ pub struct Book {
 
 /// Whether the levels may be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum BookState {
     /// No snapshot yet, ever: quotes alone may serve.
     Empty,
     /// Levels are right.
@@ -47,7 +47,7 @@ impl Book {
             instrument,
             bids: Vec::with_capacity(LEVELS_AT_START),
             asks: Vec::with_capacity(LEVELS_AT_START),
-            state: State::Empty,
+            state: BookState::Empty,
             quote: None,
             last_update: Timestamp::EPOCH,
             update_id: 0,
@@ -70,9 +70,9 @@ impl Book {
                 self.bids.clear();
                 self.asks.clear();
             }
-            (BookUpdateKind::Delta, State::Valid) => {}
-            (BookUpdateKind::Delta, State::Empty) => return Err(BookInvalidReason::Gap),
-            (BookUpdateKind::Delta, State::Invalid(reason)) => return Err(reason),
+            (BookUpdateKind::Delta, BookState::Valid) => {}
+            (BookUpdateKind::Delta, BookState::Empty) => return Err(BookInvalidReason::Gap),
+            (BookUpdateKind::Delta, BookState::Invalid(reason)) => return Err(reason),
         }
         for level in update.bids {
             set_level(&mut self.bids, *level, |a, b| a < b);
@@ -80,7 +80,7 @@ impl Book {
         for level in update.asks {
             set_level(&mut self.asks, *level, |a, b| a > b);
         }
-        self.state = State::Valid;
+        self.state = BookState::Valid;
         self.last_update = now;
         self.update_id = update.update_id;
         if self.is_crossed() {
@@ -99,17 +99,23 @@ impl Book {
             ask: quote.ask,
             ask_quantity: quote.ask_quantity,
         });
-        if self.state == State::Empty {
+        if self.state == BookState::Empty {
             self.last_update = now;
         }
     }
 
     /// Declares the book wrong: [`Book::top`] is `None` until the next snapshot.
     pub fn invalidate(&mut self, reason: BookInvalidReason) {
-        self.state = State::Invalid(reason);
+        self.state = BookState::Invalid(reason);
         self.quote = None;
         self.bids.clear();
         self.asks.clear();
+    }
+
+    /// Whether the levels may be believed.
+    #[must_use]
+    pub const fn state(&self) -> BookState {
+        self.state
     }
 
     /// Whether the book, or for an instrument without one its quote, may be traded on.
@@ -122,9 +128,9 @@ impl Book {
     #[must_use]
     pub fn top(&self) -> Option<TopOfBook> {
         match self.state {
-            State::Empty => self.quote,
-            State::Invalid(_) => None,
-            State::Valid => {
+            BookState::Empty => self.quote,
+            BookState::Invalid(_) => None,
+            BookState::Valid => {
                 let (bid, ask) = (self.bids.last()?, self.asks.last()?);
                 Some(TopOfBook {
                     bid: bid.price,
