@@ -6,12 +6,13 @@
 use ipc::layout::{HEADER_BYTES, Header, SegmentKind};
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [SegmentKind; 5] = [
+const KINDS: [SegmentKind; 6] = [
     SegmentKind::Ring,
     SegmentKind::Table,
     SegmentKind::ParameterRequest,
     SegmentKind::ParameterAnswer,
     SegmentKind::Flags,
+    SegmentKind::MarketCache,
 ];
 
 fuzz_target!(|input: (u64, Vec<u8>)| {

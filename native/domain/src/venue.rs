@@ -39,6 +39,15 @@ impl Venue {
         }
     }
 
+    /// Whether what it trades is the asset itself, not a contract on it.
+    #[must_use]
+    pub const fn is_spot(self) -> bool {
+        match self {
+            Self::Binance | Self::Coinbase | Self::Kraken | Self::IndependentReserve => true,
+            Self::BinanceUsdm => false,
+        }
+    }
+
     /// The venue of a name as in [`Venue::as_str`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -31,6 +31,12 @@ pub const EMPTY_BARS_MAX: usize = 2_048;
 /// Levels of one side of a book.
 pub const BOOK_LEVELS_MAX: usize = 20_000;
 
+/// Venues of one consolidated market.
+pub const CONSOLIDATED_MEMBERS_MAX: usize = 8;
+
+/// Levels of each side that a consolidated market keeps of one venue.
+pub const CONSOLIDATED_LEVELS_MAX: usize = 10;
+
 /// Orders that a strategy may ask for in one event.
 pub const INTENTS_MAX: usize = 16;
 

@@ -4,13 +4,18 @@
 //! cargo run -p ipc --example ring_feed -- RUN/segments.sock CAPACITY EPOCH
 //! ```
 //!
-//! It offers the ring `market`, the table `positions`, the flags `stops` and the parameters `parameters`, says `ready`,
-//! and then takes commands on standard input, each answered by one line on standard output. It ends when its standard
+//! It offers the ring `market`, the table `positions`, the market cache `market_cache`, the flags `stops` and the
+//! parameters `parameters`, says `ready`, and then takes commands on standard input, each answered by one line on standard output. It ends when its standard
 //! input does.
 //!
 //! ```text
 //! publish N             the next N records of `sample`                   published TOTAL
 //! put ENTRY NUMBER      a position, `sample` NUMBER of that kind         version VERSION
+//! book INSTRUMENT NUMBER       cached book NUMBER                        version VERSION
+//! gap INSTRUMENT NUMBER        the same, but the book is invalid
+//! trade INSTRUMENT NUMBER      cached trade NUMBER
+//! venue INSTRUMENT STATE       online or offline, learned at the clock's time
+//! clock TS_SERVICE             service time stands still there           clock TS_SERVICE
 //! raise ENTRY RUNG      pause, reduce-only or kill                       stops LADDER
 //! lower ENTRY RUNG
 //! parameters serve      answer requests (as at the start): `entry_threshold` may be 0.5 to 1
@@ -21,6 +26,77 @@
     loom,
     allow(unused, reason = "the shared rings are not built for the model checker")
 )]
+
+/// Markets that anybody can make again from their number alone: one pair at three venues, and a contract on it.
+#[cfg(not(loom))]
+mod latest {
+    use domain::{Currency, InstrumentStatus, Level, Price, Quantity, Side, Text, Timestamp, TradeId, Venue};
+    use ipc::market_cache::{BookHead, BookState, CachedInstrument, CachedTrade};
+
+    /// Venue, symbol and status by index.
+    const INSTRUMENTS: [(Venue, &str, InstrumentStatus); 4] = [
+        (Venue::Binance, "BTCUSD", InstrumentStatus::Trading),
+        (Venue::Coinbase, "BTC-USD", InstrumentStatus::CancelOnly),
+        (Venue::Kraken, "BTC/USD", InstrumentStatus::Trading),
+        (Venue::BinanceUsdm, "BTCUSD", InstrumentStatus::Halted),
+    ];
+
+    pub(crate) fn instruments() -> Vec<CachedInstrument> {
+        let currency = |code| Currency::new(code).expect("a code that fits");
+        let all = INSTRUMENTS
+            .into_iter()
+            .map(|(venue, symbol, status)| CachedInstrument {
+                venue,
+                symbol: Text::new(symbol).expect("a symbol that fits"),
+                base: currency("BTC"),
+                quote: currency("USD"),
+                status,
+                tick_size: Price::from_units(1_000_000),
+                lot_size: Quantity::from_units(1_000),
+            });
+        all.collect()
+    }
+
+    fn made(number: i64) -> Timestamp {
+        Timestamp::from_nanos(1_632_700_000_000_000_000 + number * 1_000_000)
+    }
+
+    fn received(number: i64) -> Timestamp {
+        Timestamp::from_nanos(made(number).nanos() + 250)
+    }
+
+    pub(crate) fn head(number: i64, state: BookState) -> BookHead {
+        BookHead {
+            state,
+            ts_event: made(number),
+            ts_received: received(number),
+            update_id: number.unsigned_abs(),
+        }
+    }
+
+    /// Bids and asks, up to eleven of each.
+    pub(crate) fn levels(instrument: u16, number: i64) -> [Vec<Level>; 2] {
+        let middle = 4_000_000_000_000 + number * 1_000 + i64::from(instrument) * 250;
+        let side = |sign: i64| {
+            (1..=number % 12).map(move |far| Level {
+                price: Price::from_units(middle + sign * far * 700),
+                quantity: Quantity::from_units(number + far),
+            })
+        };
+        [side(-1).collect(), side(1).collect()]
+    }
+
+    pub(crate) fn trade(number: i64) -> CachedTrade {
+        CachedTrade {
+            ts_received: received(number),
+            ts_event: made(number),
+            trade_id: TradeId((1 << 63) + number.unsigned_abs()),
+            price: Price::from_units(4_000_000_000_000 + number),
+            quantity: Quantity::from_units(number + 1),
+            aggressor: if number % 2 == 0 { Side::Buy } else { Side::Sell },
+        }
+    }
+}
 
 /// Records that anybody can make again from their number alone, with values at the ends of their ranges among them.
 #[cfg(not(loom))]
@@ -213,14 +289,15 @@ mod feed {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
     use std::time::Duration;
 
-    use domain::Decimal;
+    use domain::{BookInvalidReason, Decimal, InstrumentId, Timestamp, VenueState};
     use ipc::atomic_flags::{FlagsWriter, StopFlags};
+    use ipc::market_cache::{BookState, CachedVenue, MarketCacheWriter};
     use ipc::parameters::{ParameterInbox, ParameterPoll, ParameterRequest};
     use ipc::ring_buffer::RingWriter;
     use ipc::seqlock::TableWriter;
     use ipc::shared_memory::{SegmentServer, monotonic_ns, private_directory};
 
-    use super::sample;
+    use super::{latest, sample};
 
     type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -236,6 +313,9 @@ mod feed {
     struct Feed {
         ring: RingWriter,
         table: TableWriter,
+        cache: MarketCacheWriter,
+        /// Service time, which stands still.
+        now: Timestamp,
         flags: FlagsWriter,
         inbox: ParameterInbox,
         holds_parameters: bool,
@@ -247,6 +327,8 @@ mod feed {
             Ok(Self {
                 ring: RingWriter::create("market", capacity, epoch)?,
                 table: TableWriter::create("positions", ENTRIES, epoch)?,
+                cache: MarketCacheWriter::create("market_cache", &latest::instruments(), epoch)?,
+                now: Timestamp::EPOCH,
                 flags: FlagsWriter::create("stops", ENTRIES, epoch)?,
                 inbox: ParameterInbox::create("parameters", epoch)?,
                 holds_parameters: false,
@@ -257,13 +339,15 @@ mod feed {
         fn offer(&self, server: &SegmentServer) -> Outcome<()> {
             self.ring.offer(server.registry())?;
             self.table.offer(server.registry())?;
+            self.cache.offer(server.registry())?;
             self.flags.offer(server.registry())?;
             Ok(self.inbox.offer(server.registry())?)
         }
 
-        fn beat(&self) {
+        fn beat(&mut self) {
             self.ring.heartbeat();
             self.table.heartbeat();
+            self.cache.heartbeat(self.now, 0);
             self.flags.heartbeat();
             self.inbox.heartbeat();
         }
@@ -290,6 +374,14 @@ mod feed {
                     let record = sample::position(number.parse()?);
                     format!("version {}", self.table.write(entry.parse()?, &record)?)
                 }
+                [word @ ("book" | "gap" | "trade" | "venue"), instrument, what] => {
+                    format!("version {}", self.show(word, instrument.parse()?, what)?)
+                }
+                ["clock", now] => {
+                    self.now = Timestamp::from_nanos(now.parse()?);
+                    self.beat();
+                    format!("clock {now}")
+                }
                 ["raise", entry, rung] => {
                     self.flags.raise(entry.parse()?, flag(rung)?)?;
                     format!("stops {}", self.flags.get(entry.parse()?)?)
@@ -308,6 +400,32 @@ mod feed {
                     .map_or("applied nothing".to_owned(), describe),
                 _ => return Err(format!("{command:?} is no command; see the head of ring_feed.rs").into()),
             })
+        }
+
+        /// Changes a market of the cache.
+        fn show(&mut self, word: &str, instrument: u16, what: &str) -> Outcome<u64> {
+            let id = InstrumentId(instrument);
+            let state = match (word, what) {
+                ("trade", number) => {
+                    return Ok(self.cache.write_trade(id, &latest::trade(number.parse()?))?);
+                }
+                ("venue", state) => {
+                    let state = match state {
+                        "online" => VenueState::Online,
+                        "offline" => VenueState::Offline,
+                        _ => return Err("a venue is online or offline".into()),
+                    };
+                    let (state, ts_received) = (Some(state), self.now);
+                    return Ok(self.cache.write_venue(id, CachedVenue { state, ts_received })?);
+                }
+                ("book", _) => BookState::Valid,
+                _ => BookState::Invalid(BookInvalidReason::Gap),
+            };
+            let number = what.parse()?;
+            let [bids, asks] = latest::levels(instrument, number);
+            Ok(self
+                .cache
+                .write_book(id, &latest::head(number, state), bids, asks)?)
         }
 
         fn publish(&mut self, count: u64) -> String {

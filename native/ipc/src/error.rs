@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::atomic_flags::FlagsError;
 use crate::layout::LayoutFault;
+use crate::market_cache::CacheFault;
 use crate::parameters::ParameterFault;
 use crate::record::RecordError;
 use crate::ring_buffer::RingFault;
@@ -190,6 +191,16 @@ pub enum IpcError {
         index: usize,
         /// Why.
         fault: RecordError,
+    },
+    /// A cache's entry holds no market.
+    #[error("market cache {name} entry {index}: {fault}")]
+    Cache {
+        /// The segment.
+        name: String,
+        /// The entry.
+        index: usize,
+        /// Why.
+        fault: CacheFault,
     },
     /// Flags were not read or changed.
     #[error("flags {name}: {fault}")]

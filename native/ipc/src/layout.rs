@@ -24,17 +24,19 @@
 //!
 //! slot of a ring        sequence, 15 payload words (a record)
 //! slot of a table       sequence, 15 payload words (a record), one entry per index
+//! slot of a cache       sequence, 63 payload words: slot 0 the service's clock, slot i + 1 the market of instrument i
 //! slot of a request     sequence, 43 payload words, padding
 //! slot of an answer     sequence, 12 payload words, padding
 //! slot of flags         bits, padding
 //! ```
 //!
-//! `layout_hash` covers every name, offset and type above and in [`crate::record`], so that a reader built from other
-//! sources refuses the segment instead of misreading it. `version` is for people.
+//! `layout_hash` covers every name, offset and type above, in [`crate::record`] and in [`crate::market_cache`], so that a
+//! reader built from other sources refuses the segment instead of misreading it. `version` is for people.
 
 use thiserror::Error;
 
-use crate::record::{KINDS, PAYLOAD_WORDS};
+use crate::market_cache::{CLOCK_FIELDS, CODES, ENTRY_BYTES, FIELDS};
+use crate::record::{Field, KINDS, PAYLOAD_WORDS};
 
 /// First word of every segment: `PYRTSHM1` in memory.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PYRTSHM1");
@@ -65,6 +67,8 @@ pub const MAX_SEGMENT_BYTES: u64 = 1 << 28;
 pub const RING_CAPACITY: std::ops::RangeInclusive<u64> = 8..=1 << 20;
 /// Fewest and most entries of a table.
 pub const TABLE_CAPACITY: std::ops::RangeInclusive<u64> = 1..=1 << 16;
+/// Fewest and most slots of a cache: the clock's, and one for each instrument.
+pub const CACHE_CAPACITY: std::ops::RangeInclusive<u64> = 2..=1 << 12;
 /// Fewest and most entries of flags.
 pub const FLAGS_CAPACITY: std::ops::RangeInclusive<u64> = 1..=1 << 10;
 
@@ -96,6 +100,8 @@ pub enum SegmentKind {
     ParameterAnswer,
     /// The stopping ladder.
     Flags,
+    /// The latest market of each instrument.
+    MarketCache,
 }
 
 impl SegmentKind {
@@ -107,6 +113,7 @@ impl SegmentKind {
             Self::ParameterRequest => 3,
             Self::ParameterAnswer => 4,
             Self::Flags => 5,
+            Self::MarketCache => 6,
         }
     }
 
@@ -117,6 +124,7 @@ impl SegmentKind {
             Self::ParameterRequest => 384,
             Self::ParameterAnswer => 128,
             Self::Flags => 64,
+            Self::MarketCache => ENTRY_BYTES as u64,
         }
     }
 
@@ -127,6 +135,7 @@ impl SegmentKind {
             Self::Table => TABLE_CAPACITY,
             Self::ParameterRequest | Self::ParameterAnswer => 1..=1,
             Self::Flags => FLAGS_CAPACITY,
+            Self::MarketCache => CACHE_CAPACITY,
         }
     }
 
@@ -166,16 +175,36 @@ const fn fold_records(mut hash: u64) -> u64 {
         let description = &KINDS[kind];
         hash = fold_number(hash, description.code as u64);
         hash = fold_bytes(hash, description.name.as_bytes());
-        let mut field = 0;
-        while field < description.fields.len() {
-            let described = &description.fields[field];
-            hash = fold_bytes(hash, described.name.as_bytes());
-            hash = fold_number(hash, described.offset as u64);
-            hash = fold_bytes(hash, described.numpy.as_bytes());
-            hash = fold_bytes(hash, described.unit.as_bytes());
-            field += 1;
-        }
+        hash = fold_fields(hash, description.fields);
         kind += 1;
+    }
+    hash
+}
+
+const fn fold_fields(mut hash: u64, fields: &[Field]) -> u64 {
+    let mut field = 0;
+    while field < fields.len() {
+        let described = &fields[field];
+        hash = fold_bytes(hash, described.name.as_bytes());
+        hash = fold_number(hash, described.offset as u64);
+        hash = fold_bytes(hash, described.numpy.as_bytes());
+        hash = fold_bytes(hash, described.unit.as_bytes());
+        field += 1;
+    }
+    hash
+}
+
+const fn fold_codes(mut hash: u64) -> u64 {
+    let mut field = 0;
+    while field < CODES.len() {
+        let (name, values) = CODES[field];
+        hash = fold_bytes(hash, name.as_bytes());
+        let mut code = 0;
+        while code < values.len() {
+            hash = fold_bytes(hash, values[code].as_bytes());
+            code += 1;
+        }
+        field += 1;
     }
     hash
 }
@@ -196,6 +225,7 @@ pub const fn layout_hash(kind: SegmentKind) -> u64 {
         SegmentKind::ParameterRequest => fold_bytes(hash, REQUEST_WORDS.as_bytes()),
         SegmentKind::ParameterAnswer => fold_bytes(hash, ANSWER_WORDS.as_bytes()),
         SegmentKind::Flags => fold_bytes(hash, FLAG_BITS.as_bytes()),
+        SegmentKind::MarketCache => fold_codes(fold_fields(fold_fields(hash, &CLOCK_FIELDS), &FIELDS)),
     }
 }
 
@@ -364,12 +394,13 @@ mod tests {
         HEADER_BYTES, HEADER_FIELDS, Header, LayoutFault, MAX_SEGMENT_BYTES, SegmentKind, layout_hash,
     };
 
-    const KINDS: [SegmentKind; 5] = [
+    const KINDS: [SegmentKind; 6] = [
         SegmentKind::Ring,
         SegmentKind::Table,
         SegmentKind::ParameterRequest,
         SegmentKind::ParameterAnswer,
         SegmentKind::Flags,
+        SegmentKind::MarketCache,
     ];
 
     fn header(kind: SegmentKind) -> Header {
@@ -391,6 +422,7 @@ mod tests {
             0xd108_39be_01c1_ae3b,
             0x5ff4_75ad_b2c9_fc01,
             0x412d_299e_b632_97d9,
+            0xdffc_8b2c_5462_22e9,
         ];
         assert_eq!(hashes, expected, "{hashes:x?}");
     }

@@ -11,6 +11,7 @@
 //! | [`record`] | the closed set of records, and their description for machines |
 //! | [`ring_buffer`] | broadcast ring: market data, signals, fills, positions |
 //! | [`seqlock`] | table of latest values |
+//! | [`market_cache`] | the latest market of each instrument: book, trade, venue |
 //! | [`parameters`] | Python writes, the service reads and answers |
 //! | [`atomic_flags`] | the stopping ladder, visible from outside |
 //! | [`shared_memory`] | segments, sockets, who may have what |
@@ -61,6 +62,7 @@ compile_error!(
 pub mod atomic_flags;
 pub mod atomics;
 pub mod layout;
+pub mod market_cache;
 pub mod record;
 pub mod ring_buffer;
 pub mod scheduling;

@@ -19,6 +19,7 @@ mod codec;
 mod description;
 
 pub use codec::RecordError;
+pub(crate) use description::field;
 pub use description::{Field, KINDS, KindDescription};
 
 use domain::{Bar, ClientOrderId, Fill, InstrumentId, Price, Quantity, Quote, SlotId, Timestamp, Trade};

@@ -20,7 +20,9 @@
 mod shared;
 
 #[cfg(not(loom))]
-pub use shared::{PollResult, Reattached, RingReader, RingWriter};
+pub use crate::shared_memory::Reattached;
+#[cfg(not(loom))]
+pub use shared::{PollResult, RingReader, RingWriter};
 
 use thiserror::Error;
 

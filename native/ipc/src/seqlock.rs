@@ -138,17 +138,39 @@ impl<W: WritableWords> SeqlockWriter<W> {
     #[inline]
     pub fn write(&mut self, index: usize, payload: &[u64]) -> Result<u64, SeqlockError> {
         let entry = self.geometry.entry(&self.words, index, payload.len())?;
-        // The next odd number: a predecessor that died while writing left an odd one, which stays unreadable.
-        let writing = entry[0].load(Ordering::Relaxed).wrapping_add(1) | 1;
-        entry[0].store(writing, Ordering::Release);
-        fence(Ordering::Release);
-        for (cell, word) in entry[1..].iter().zip(payload) {
-            cell.store(*word, Ordering::Relaxed);
-        }
-        let settled = writing.wrapping_add(1);
-        entry[0].store(settled, Ordering::Release);
-        Ok(settled / 2)
+        Ok(replace(entry, 0, payload))
     }
+
+    /// Replaces an entry's words from `first` on and leaves the others as they are; readers see both or neither.
+    /// Returns the entry's new version. Wait-free.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and [`SeqlockError::Unsettled`] for an entry that an earlier writer left half
+    /// written: only a whole write makes that readable again.
+    #[inline]
+    pub fn write_part(&mut self, index: usize, first: usize, payload: &[u64]) -> Result<u64, SeqlockError> {
+        let len = first.saturating_add(payload.len());
+        let entry = self.geometry.entry(&self.words, index, len)?;
+        if entry[0].load(Ordering::Relaxed) % 2 == 1 {
+            return Err(SeqlockError::Unsettled { index });
+        }
+        Ok(replace(entry, first, payload))
+    }
+}
+
+/// Stores `payload` into an entry's words behind its sequence, from word `first` of them on; the new version.
+#[inline]
+fn replace(entry: &[AtomicU64], first: usize, payload: &[u64]) -> u64 {
+    // The next odd number: a predecessor that died while writing left an odd one, which stays unreadable.
+    let writing = entry[0].load(Ordering::Relaxed).wrapping_add(1) | 1;
+    entry[0].store(writing, Ordering::Release);
+    fence(Ordering::Release);
+    for (cell, word) in entry[1 + first..].iter().zip(payload) {
+        cell.store(*word, Ordering::Relaxed);
+    }
+    let settled = writing.wrapping_add(1);
+    entry[0].store(settled, Ordering::Release);
+    settled / 2
 }
 
 /// A reading end of a table.

@@ -22,6 +22,7 @@ mod segment;
 mod server;
 mod wire;
 
+pub use client::Reattached;
 pub use liveness::{STALE_AFTER_NS, SUSPECT_AFTER_NS, monotonic_ns};
 pub use mapping::{ReadMapping, WriteMapping};
 pub use peer::check_user;
@@ -29,6 +30,7 @@ pub use server::{MAX_SEGMENTS, SegmentRegistry, SegmentServer, Served, private_d
 pub use wire::{EXCHANGE_TIMEOUT_MS, MAX_NAME_BYTES};
 
 pub(crate) use client::{AttachedSegment, Attachment, attach, attach_writable};
+pub(crate) use liveness::heartbeat_age_ns;
 pub(crate) use segment::{ClientAccess, OwnedSegment, SegmentSpec};
 
 #[cfg(test)]

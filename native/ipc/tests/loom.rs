@@ -251,6 +251,32 @@ fn table_entries_are_read_whole() {
 }
 
 #[test]
+fn a_part_of_an_entry_is_read_with_the_rest_of_it() {
+    explore(None, || {
+        let geometry = TableGeometry {
+            first_entry_word: 0,
+            entry_words: 3,
+            capacity: 1,
+        };
+        let words = HeapWords::new(3);
+        let mut writer = SeqlockWriter::new(words.clone(), geometry).unwrap();
+        let reader = SeqlockReader::new(words, geometry).unwrap();
+        let writing = thread::spawn(move || {
+            assert_eq!(writer.write_part(0, 0, &[1]), Ok(1));
+            assert_eq!(writer.write_part(0, 1, &[2]), Ok(2));
+        });
+        let mut out = [0; 2];
+        if let Some(sequence) = reader.attempt(0, &mut out).unwrap() {
+            let whole = [[0, 0], [1, 0], [1, 2]][usize::try_from(sequence / 2).unwrap()];
+            assert_eq!(out, whole, "torn");
+        }
+        writing.join().unwrap();
+        assert_eq!(reader.attempt(0, &mut out), Ok(Some(4)));
+        assert_eq!(out, [1, 2]);
+    });
+}
+
+#[test]
 fn a_successor_of_a_writer_that_died_is_read_whole() {
     explore(None, || {
         let geometry = TableGeometry {

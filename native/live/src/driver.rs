@@ -83,7 +83,7 @@ impl Driver {
             );
             self.out.egress.halt(Halt::Defect);
         }
-        self.out.rings.show_event(ts, &event.body);
+        self.out.rings.show_event(ts, &event.body, &self.engine);
         self.out.teller.tell_event(ts, &event.body);
         self.out.counters.events.add_one();
         if matches!(event.body, EventBody::Market(MarketEvent::BookInvalid(_))) {

@@ -203,7 +203,7 @@ impl EngineLoop {
         }
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
         let out = self.driver.out();
         let (market, account) = self.inputs.waiting();
         out.counters.market_queue.set(market as u64);
@@ -217,7 +217,8 @@ impl EngineLoop {
         let reconciled = self.comparison.is_reconciled();
         out.counters.reconciled.set(u64::from(reconciled));
         out.latch.heartbeat();
-        out.rings.heartbeat();
+        let (now, rate_ppb) = (self.clock.now(), self.clock.rate_ppb());
+        self.driver.out_mut().rings.heartbeat(now, rate_ppb);
         self.parameters.heartbeat();
     }
 

@@ -21,6 +21,7 @@ mod holdings;
 mod inputs;
 pub mod journal_record;
 mod link;
+pub mod market_cache;
 mod memory;
 pub mod messenger;
 pub mod monitoring;

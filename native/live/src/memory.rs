@@ -4,6 +4,7 @@ use config::ServiceConfig;
 use domain::{Epoch, SlotId};
 use ipc::IpcError;
 use ipc::shared_memory::SegmentServer;
+use venues::Instruments;
 
 use crate::parameters::Parameters;
 use crate::rings::Rings;
@@ -22,13 +23,18 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Makes and offers them; nobody is served before [`SegmentDoor::open`].
-    pub(crate) fn create(config: &ServiceConfig, folder: &RunFolder) -> Result<Self, IpcError> {
+    pub(crate) fn create(
+        config: &ServiceConfig,
+        instruments: &Instruments,
+        folder: &RunFolder,
+    ) -> Result<Self, IpcError> {
         let Epoch(life) = folder.epoch();
         let life = u64::from(life);
         let slots: Vec<SlotId> = config.slots.iter().map(|slot| slot.slot).collect();
         let server = SegmentDoor::bind(folder.path())?;
         let registry = server.registry();
-        let rings = Rings::create(config.ring_records, slots.len(), life, registry)?;
+        let instruments = instruments.iter();
+        let rings = Rings::create(config.ring_records, slots.len(), instruments, life, registry)?;
         let parameters = Parameters::create(life, registry)?;
         let latch = StopLatch::create(slots, life)?;
         latch.offer(registry)?;

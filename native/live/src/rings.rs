@@ -5,8 +5,9 @@
 //! | `market` | ring of everything: best prices, trades, bars, signals, fills, positions |
 //! | `account` | ring of signals, fills and positions only: much less passes, so a reader may be away much longer |
 //! | `positions` | table: the latest position of each slot, in the order of the slots |
+//! | `market_cache` | the latest book, trade and venue state of each instrument: [`crate::market_cache`] |
 
-use domain::{MarketEvent, Price, Quantity, Timestamp};
+use domain::{Instrument, MarketEvent, Price, Quantity, Timestamp};
 use engine::probe::Probe;
 use engine::{Action, BookedFill, Engine, EventBody, PositionUpdate, Signal, SlotSnapshot};
 use ipc::IpcError;
@@ -15,6 +16,8 @@ use ipc::ring_buffer::RingWriter;
 use ipc::seqlock::TableWriter;
 use ipc::shared_memory::SegmentRegistry;
 use tracing::warn;
+
+use crate::market_cache::MarketCache;
 
 /// Name of the ring of everything.
 pub const MARKET: &str = "market";
@@ -29,13 +32,15 @@ pub(crate) struct Rings {
     market: RingWriter,
     account: RingWriter,
     positions: TableWriter,
+    latest: MarketCache,
 }
 
 impl Rings {
     /// Makes the segments of a life and offers them.
-    pub(crate) fn create(
+    pub(crate) fn create<'a>(
         records: u32,
         slots: usize,
+        instruments: impl IntoIterator<Item = &'a Instrument>,
         epoch: u64,
         registry: &SegmentRegistry,
     ) -> Result<Self, IpcError> {
@@ -43,6 +48,7 @@ impl Rings {
             market: RingWriter::create(MARKET, u64::from(records), epoch)?,
             account: RingWriter::create(ACCOUNT, u64::from(records), epoch)?,
             positions: TableWriter::create(POSITIONS, slots as u64, epoch)?,
+            latest: MarketCache::create(instruments, epoch, registry)?,
         };
         rings.market.offer(registry)?;
         rings.account.offer(registry)?;
@@ -53,14 +59,22 @@ impl Rings {
         Ok(rings)
     }
 
-    pub(crate) fn heartbeat(&self) {
+    /// Says that the service is at work; its clock says `now` and runs at `rate_ppb` of the wall's.
+    pub(crate) fn heartbeat(&mut self, now: Timestamp, rate_ppb: i64) {
         self.market.heartbeat();
         self.account.heartbeat();
         self.positions.heartbeat();
+        self.latest.heartbeat(now, rate_ppb);
     }
 
-    /// Shows an input of the engine.
-    pub(crate) fn show_event(&mut self, ts_received: Timestamp, body: &EventBody<'_>) {
+    /// Shows an input that the engine has taken in.
+    pub(crate) fn show_event<P: Probe>(
+        &mut self,
+        ts_received: Timestamp,
+        body: &EventBody<'_>,
+        engine: &Engine<P>,
+    ) {
+        self.latest.show(ts_received, body, engine);
         let record = match *body {
             EventBody::Market(MarketEvent::Trade(trade)) => Record::Trade { ts_received, trade },
             EventBody::Market(MarketEvent::Quote(quote)) => Record::TopOfBook { ts_received, quote },

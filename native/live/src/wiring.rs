@@ -68,7 +68,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let begun = begin(ports.recorder, life(setup, folder.epoch(), &session)).await?;
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
-    let memory = Memory::create(config, &folder)?;
+    let memory = Memory::create(config, &session.instruments, &folder)?;
 
     let counters = Arc::new(Counters::default());
     let wake = Wake::default();

@@ -11,6 +11,7 @@ use super::state::InstrumentState;
 use crate::action::{ControlLevel, PositionUpdate};
 use crate::command::Scope;
 use crate::execution::{OrderManager, OrderView};
+use crate::market::Book;
 use crate::position::Ledger;
 use crate::probe::Probe;
 use crate::risk::{RATE_WINDOW, value_at_risk};
@@ -200,6 +201,16 @@ impl<P: Probe> Engine<P> {
     /// Fees paid in assets that were neither base nor quote.
     pub fn foreign_fees(&self) -> &[Money] {
         self.positions.foreign_fees()
+    }
+
+    /// An instrument's book, valid or not.
+    pub fn book(&self, instrument: InstrumentId) -> Option<&Book> {
+        Some(&self.instruments.get(usize::from(instrument.0))?.book)
+    }
+
+    /// Venue time of the data that the top of an instrument's book comes from.
+    pub fn data_ts(&self, instrument: InstrumentId) -> Option<Timestamp> {
+        Some(self.instruments.get(usize::from(instrument.0))?.data_ts)
     }
 
     /// Best levels of a valid book.

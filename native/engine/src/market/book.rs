@@ -13,7 +13,7 @@ pub struct Book {
     instrument: InstrumentId,
     bids: Ladder,
     asks: Ladder,
-    state: State,
+    state: BookState,
     quote: Option<TopOfBook>,
     last_update: Timestamp,
     update_id: u64,
@@ -21,7 +21,7 @@ pub struct Book {
 
 /// Whether the levels may be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum BookState {
     /// No snapshot yet, ever: quotes alone may serve.
     Empty,
     /// Levels are right.
@@ -38,7 +38,7 @@ impl Book {
             instrument,
             bids: Ladder::new(Side::Buy, BOOK_LEVELS_MAX),
             asks: Ladder::new(Side::Sell, BOOK_LEVELS_MAX),
-            state: State::Empty,
+            state: BookState::Empty,
             quote: None,
             last_update: Timestamp::EPOCH,
             update_id: 0,
@@ -61,15 +61,15 @@ impl Book {
                 self.bids.replace(update.bids);
                 self.asks.replace(update.asks);
             }
-            (BookUpdateKind::Delta, State::Valid) => {
+            (BookUpdateKind::Delta, BookState::Valid) => {
                 // Removing a level that is not known is normal: it lies beyond the snapshot's depth.
                 self.bids.apply(update.bids);
                 self.asks.apply(update.asks);
             }
-            (BookUpdateKind::Delta, State::Empty) => return Err(BookInvalidReason::Gap),
-            (BookUpdateKind::Delta, State::Invalid(reason)) => return Err(reason),
+            (BookUpdateKind::Delta, BookState::Empty) => return Err(BookInvalidReason::Gap),
+            (BookUpdateKind::Delta, BookState::Invalid(reason)) => return Err(reason),
         }
-        self.state = State::Valid;
+        self.state = BookState::Valid;
         self.last_update = now;
         self.update_id = update.update_id;
         if self.is_crossed() {
@@ -88,17 +88,23 @@ impl Book {
             ask: quote.ask,
             ask_quantity: quote.ask_quantity,
         });
-        if self.state == State::Empty {
+        if self.state == BookState::Empty {
             self.last_update = now;
         }
     }
 
     /// Declares the book wrong: [`Book::top`] is `None` until the next snapshot.
     pub fn invalidate(&mut self, reason: BookInvalidReason) {
-        self.state = State::Invalid(reason);
+        self.state = BookState::Invalid(reason);
         self.quote = None;
         self.bids.clear();
         self.asks.clear();
+    }
+
+    /// Whether the levels may be believed.
+    #[must_use]
+    pub const fn state(&self) -> BookState {
+        self.state
     }
 
     /// Whether the book, or for an instrument without one its quote, may be traded on.
@@ -111,9 +117,9 @@ impl Book {
     #[must_use]
     pub fn top(&self) -> Option<TopOfBook> {
         match self.state {
-            State::Empty => self.quote,
-            State::Invalid(_) => None,
-            State::Valid => {
+            BookState::Empty => self.quote,
+            BookState::Invalid(_) => None,
+            BookState::Valid => {
                 let (bid, ask) = (self.bids.best()?, self.asks.best()?);
                 Some(TopOfBook {
                     bid: bid.price,

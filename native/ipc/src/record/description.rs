@@ -26,7 +26,12 @@ pub struct KindDescription {
     pub fields: &'static [Field],
 }
 
-const fn field(name: &'static str, offset: usize, numpy: &'static str, unit: &'static str) -> Field {
+pub(crate) const fn field(
+    name: &'static str,
+    offset: usize,
+    numpy: &'static str,
+    unit: &'static str,
+) -> Field {
     Field {
         name,
         offset,

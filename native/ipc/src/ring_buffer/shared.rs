@@ -8,8 +8,8 @@ use crate::error::IpcError;
 use crate::layout::{CURSOR_WORD, FIRST_SLOT_WORD, SegmentKind};
 use crate::record::{PAYLOAD_WORDS, Payload, ROW_BYTES, Record, write_row};
 use crate::shared_memory::{
-    AttachedSegment, Attachment, ClientAccess, OwnedSegment, ReadMapping, SegmentRegistry, SegmentSpec,
-    WriteMapping, attach,
+    AttachedSegment, Attachment, ClientAccess, OwnedSegment, ReadMapping, Reattached, SegmentRegistry,
+    SegmentSpec, WriteMapping, attach,
 };
 
 /// Most times one poll lets itself be lapped before it returns; what it missed is in the result.
@@ -117,18 +117,6 @@ pub struct PollResult {
     pub epoch: u64,
 }
 
-/// What [`RingReader::reattach`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reattached {
-    /// The service still offers the ring this reader has; nothing changed.
-    Same,
-    /// The reader now stands at the first record of a newer ring.
-    Newer {
-        /// Its epoch.
-        epoch: u64,
-    },
-}
-
 /// The reading end of a ring in shared memory.
 #[derive(Debug)]
 pub struct RingReader {
@@ -224,23 +212,10 @@ impl RingReader {
     /// Any [`IpcError`] of attaching; [`IpcError::EpochNotNewer`] when the ring on offer is another one and not newer.
     /// The reader then keeps what it has.
     pub fn reattach(&mut self) -> Result<Reattached, IpcError> {
-        let (socket, name) = (self.segment.socket.clone(), self.segment.name.clone());
-        let offered = attach(Attachment {
-            socket: &socket,
-            name: &name,
-            kind: SegmentKind::Ring,
-        })?;
-        if offered.identity == self.segment.identity {
+        let Some(offered) = self.segment.successor()? else {
             return Ok(Reattached::Same);
-        }
-        let (attached, epoch) = (self.segment.header.epoch, offered.header.epoch);
-        if epoch <= attached {
-            return Err(IpcError::EpochNotNewer {
-                name,
-                attached,
-                offered: epoch,
-            });
-        }
+        };
+        let epoch = offered.header.epoch;
         self.consumer = consumer(&offered, Start::First)?;
         self.segment = offered;
         Ok(Reattached::Newer { epoch })

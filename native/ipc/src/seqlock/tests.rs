@@ -72,6 +72,30 @@ fn an_entry_left_half_written_is_unreadable_until_the_next_writer_settles_it() {
 }
 
 #[test]
+fn a_part_replaces_its_words_and_no_others() {
+    let (words, mut writer, reader) = ends();
+    writer.write(0, &[1, 2, 3, 4]).unwrap();
+    assert_eq!(writer.write_part(0, 2, &[7]), Ok(2));
+    let mut out = [0; 4];
+    reader.read(0, &mut out).unwrap();
+    assert_eq!(out, [1, 2, 7, 4]);
+    for first in [4, usize::MAX] {
+        let refused = writer.write_part(0, first, &[0]);
+        assert!(
+            matches!(refused, Err(SeqlockError::Length { room: 4, .. })),
+            "{first}"
+        );
+    }
+    // What a dead writer left of the others would pass for whole.
+    words.word(2).store(9, Ordering::Relaxed);
+    assert_eq!(
+        writer.write_part(0, 2, &[8]),
+        Err(SeqlockError::Unsettled { index: 0 })
+    );
+    assert!(reader.read(0, &mut out).is_err());
+}
+
+#[test]
 fn concurrent_reads_are_whole() {
     let (_words, mut writer, reader) = ends();
     let done = AtomicBool::new(false);

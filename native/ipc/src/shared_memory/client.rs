@@ -37,6 +37,41 @@ pub(crate) struct AttachedSegment<M> {
     pub(crate) identity: (u64, u64),
 }
 
+/// What asking the service again found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reattached {
+    /// It still offers the segment this reader has; nothing changed.
+    Same,
+    /// The reader now has the segment of a newer life.
+    Newer {
+        /// Its epoch.
+        epoch: u64,
+    },
+}
+
+impl AttachedSegment<ReadMapping> {
+    /// The segment that the service offers now in the place of this one; `None` when it is this one.
+    pub(crate) fn successor(&self) -> Result<Option<Self>, IpcError> {
+        let offered = attach(Attachment {
+            socket: &self.socket,
+            name: &self.name,
+            kind: self.header.kind,
+        })?;
+        if offered.identity == self.identity {
+            return Ok(None);
+        }
+        let (attached, epoch) = (self.header.epoch, offered.header.epoch);
+        if epoch <= attached {
+            return Err(IpcError::EpochNotNewer {
+                name: self.name.clone(),
+                attached,
+                offered: epoch,
+            });
+        }
+        Ok(Some(offered))
+    }
+}
+
 /// Fetches a segment's descriptor and maps it for reading.
 pub(crate) fn attach(wanted: Attachment<'_>) -> Result<AttachedSegment<ReadMapping>, IpcError> {
     let Received { fd, liveness } = fetch(wanted)?;

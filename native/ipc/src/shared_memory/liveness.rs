@@ -23,6 +23,13 @@ pub fn monotonic_ns() -> u64 {
         .wrapping_add(now.tv_nsec.unsigned_abs())
 }
 
+/// Nanoseconds since the writer's last sign of life; `None` when it lies in the future, as no writer's does.
+pub(crate) fn heartbeat_age_ns<W: Words>(words: &W) -> Option<u64> {
+    let heartbeat = load_acquire(&words.span(HEARTBEAT_WORD, 1, Access::granted())[0]);
+    // The clock is one and is read after it.
+    monotonic_ns().checked_sub(heartbeat)
+}
+
 /// Watches one writer: its state word, its heartbeat, and, once that is late, its process.
 #[derive(Debug)]
 pub(crate) struct Liveness {
@@ -46,13 +53,11 @@ impl Liveness {
 
     /// Costs two loads and a clock reading while the heartbeat is fresh.
     pub(crate) fn writer_alive<W: Words>(&self, words: &W) -> bool {
-        let word = |index| load_acquire(&words.span(index, 1, Access::granted())[0]);
-        if word(STATE_WORD) != STATE_OPEN {
+        let state = load_acquire(&words.span(STATE_WORD, 1, Access::granted())[0]);
+        if state != STATE_OPEN {
             return false;
         }
-        let heartbeat = word(HEARTBEAT_WORD);
-        // A heartbeat from the future is no heartbeat: the clock is one and was read after it.
-        let Some(age) = monotonic_ns().checked_sub(heartbeat) else {
+        let Some(age) = heartbeat_age_ns(words) else {
             return false;
         };
         if age <= SUSPECT_AFTER_NS.min(self.stale_after_ns) {

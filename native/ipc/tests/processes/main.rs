@@ -12,14 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use domain::InstrumentId;
 use ipc::IpcError;
+use ipc::market_cache::{CacheReading, MarketCacheReader};
 use ipc::parameters::{ParameterInbox, ParameterPoll, ParameterWriter};
 use ipc::record::ROW_BYTES;
 use ipc::ring_buffer::{Reattached, RingReader, Start};
 use ipc::shared_memory::{SegmentServer, Served, monotonic_ns, private_directory};
 use tempfile::TempDir;
 
-use checked::is_whole;
+use checked::{is_whole, is_whole_market};
 
 /// Longest any of these tests waits for another process.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -58,6 +60,10 @@ impl Peer {
         let numbers = [capacity, epoch, count].map(|number| number.to_string());
         let [capacity, epoch, count] = numbers.each_ref().map(String::as_str);
         Self::start(&["ring", socket.to_str().unwrap(), "market", capacity, epoch, count]).ready()
+    }
+
+    fn cache(socket: &Path, epoch: u64) -> Self {
+        Self::start(&["cache", socket.to_str().unwrap(), "latest", &epoch.to_string()]).ready()
     }
 
     /// SIGKILL: nothing in it runs any more.
@@ -174,6 +180,50 @@ fn a_writer_killed_while_writing_leaves_whole_records_and_its_successor_is_found
         writer = Peer::ring(&socket, 256, epoch + 1, 0);
         assert_eq!(reader.reattach().unwrap(), Reattached::Newer { epoch: epoch + 1 });
         assert_eq!(reader.position(), 0);
+    }
+}
+
+#[test]
+fn a_cache_written_at_full_speed_is_read_whole_and_its_successor_is_found() {
+    const READINGS: u64 = 40_000;
+    let (_home, socket) = home();
+    let mut writer = Peer::cache(&socket, 1);
+    let mut reader = MarketCacheReader::attach(&socket, "latest").unwrap();
+    for epoch in 1..=6 {
+        let (mut last, mut whole) = (0, 0);
+        for _ in 0..READINGS {
+            match reader.read(InstrumentId(0)) {
+                Ok(CacheReading { version, market }) => {
+                    assert!(is_whole_market(&market), "{market:?}");
+                    assert!(version >= last);
+                    last = version;
+                    whole += 1;
+                }
+                // It is being written without pause.
+                Err(IpcError::Seqlock { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(whole > 0 && reader.now().unwrap().is_some());
+        assert_eq!(reader.reattach().unwrap(), Reattached::Same);
+        writer.kill();
+        let started = Instant::now();
+        while reader.writer_alive() {
+            assert!(started.elapsed() < PATIENCE, "a dead writer is noticed");
+        }
+        assert!(reader.silent_for_ns().unwrap() > 0);
+        // What it left is whole, or known to be torn.
+        match reader.read(InstrumentId(0)) {
+            Ok(reading) => assert!(is_whole_market(&reading.market)),
+            Err(error) => assert!(matches!(error, IpcError::Seqlock { .. }), "{error}"),
+        }
+        assert!(
+            matches!(reader.reattach(), Err(IpcError::Os { .. })),
+            "nobody is there to ask"
+        );
+        writer = Peer::cache(&socket, epoch + 1);
+        assert_eq!(reader.reattach().unwrap(), Reattached::Newer { epoch: epoch + 1 });
+        assert!(reader.writer_alive());
     }
 }
 

@@ -1,5 +1,5 @@
-//! The second process of the tests in this folder: writes a ring, or holds a parameter slot, until it is killed or its
-//! standard input ends. It says `ready` on standard output when others may attach.
+//! The second process of the tests in this folder: writes a ring or a market cache, or holds a parameter slot, until it
+//! is killed or its standard input ends. It says `ready` on standard output when others may attach.
 
 #[cfg(not(loom))]
 mod checked;
@@ -10,12 +10,16 @@ mod roles {
     use std::path::Path;
     use std::time::Duration;
 
-    use domain::{Decimal, SlotId, Text, Timestamp};
+    use domain::{
+        Currency, Decimal, InstrumentId, InstrumentStatus, Price, Quantity, Side, SlotId, Text, Timestamp,
+        TradeId, Venue,
+    };
+    use ipc::market_cache::{BookHead, BookState, CachedInstrument, CachedTrade, MarketCacheWriter};
     use ipc::parameters::{ParameterChange, ParameterWriter};
     use ipc::ring_buffer::RingWriter;
     use ipc::shared_memory::SegmentServer;
 
-    use super::checked::payload;
+    use super::checked::{levels, payload};
 
     type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -50,6 +54,51 @@ mod roles {
         wait_for_parent()
     }
 
+    /// `cache SOCKET NAME EPOCH`: writes one market, book and trade in turn, as fast as it can and without end.
+    fn cache(socket: &Path, name: &str, epoch: u64) -> Outcome {
+        let currency = |code| Currency::new(code).ok_or("a code");
+        let instrument = CachedInstrument {
+            venue: Venue::Kraken,
+            symbol: Text::new("BTC/USD").ok_or("a symbol that fits")?,
+            base: currency("BTC")?,
+            quote: currency("USD")?,
+            status: InstrumentStatus::Trading,
+            tick_size: Price::from_units(1),
+            lot_size: Quantity::from_units(1),
+        };
+        let mut writer = MarketCacheWriter::create(name, &[instrument], epoch)?;
+        let write = |writer: &mut MarketCacheWriter, number: u64| -> Outcome {
+            let [bids, asks] = levels(number);
+            let time = Timestamp::from_nanos(number.cast_signed());
+            let head = BookHead {
+                state: BookState::Valid,
+                ts_event: time,
+                ts_received: time,
+                update_id: number,
+            };
+            writer.write_book(InstrumentId(0), &head, bids, asks)?;
+            let trade = CachedTrade {
+                ts_received: time,
+                ts_event: time,
+                trade_id: TradeId(number),
+                price: Price::from_units(1),
+                quantity: Quantity::from_units(number.cast_signed()),
+                aggressor: Side::Buy,
+            };
+            writer.write_trade(InstrumentId(0), &trade)?;
+            if number % BEAT == 1 {
+                writer.heartbeat(time, 1_000_000_000);
+            }
+            Ok(())
+        };
+        write(&mut writer, 1)?;
+        let server = SegmentServer::bind(socket)?;
+        writer.offer(server.registry())?;
+        std::thread::spawn(move || while server.serve_once(Some(Duration::from_secs(1))).is_ok() {});
+        say("ready")?;
+        (2..).try_for_each(|number| write(&mut writer, number))
+    }
+
     /// `parameters SOCKET NAME`: becomes the writer of a slot, writes one request, and keeps the slot.
     fn parameters(socket: &Path, name: &str) -> Outcome {
         let mut writer = ParameterWriter::attach(socket, name)?;
@@ -72,8 +121,12 @@ mod roles {
                 name,
                 [capacity.parse()?, epoch.parse()?, count.parse()?],
             ),
+            ["cache", socket, name, epoch] => cache(Path::new(socket), name, epoch.parse()?),
             ["parameters", socket, name] => parameters(Path::new(socket), name),
-            _ => Err("usage: ring SOCKET NAME CAPACITY EPOCH COUNT | parameters SOCKET NAME".into()),
+            _ => Err(
+                "usage: ring SOCKET NAME CAPACITY EPOCH COUNT | cache SOCKET NAME EPOCH | parameters SOCKET NAME"
+                    .into(),
+            ),
         }
     }
 }
