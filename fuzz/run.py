@@ -117,6 +117,13 @@ def _samples(target: str) -> Iterator[bytes]:
     match target:
         case "journal_records":
             yield from _golden_records()
+        case "kraken_account":
+            words = (ROOT / "native/venues/src/kraken/account_tests.rs").read_text(encoding="utf-8")
+            reports = [re.sub(r"\s*\n\s*", "", word) for word in re.findall(r'= r#"(\{.*?\})"#;', words, flags=re.DOTALL)]
+            for channel, kind in itertools.product(("executions", "balances"), ("snapshot", "update")):
+                around = '{"channel":"%s","type":"%s","data":[%s],"sequence":1}'
+                yield from ((around % (channel, kind, report)).encode() for report in reports)
+                yield (around % (channel, kind, ",".join(reports))).encode()
         case "commands":
             golden = (ROOT / "tests/contract/commands/golden.txt").read_text(encoding="utf-8")
             yield from (bytes.fromhex(word) for word in re.findall(r"\b(?:[0-9a-f]{2}){4,}\b", golden))
@@ -142,6 +149,8 @@ def _recorded(target: str) -> Iterator[bytes]:
         yield from _beginnings()
     if folder := ENTRIES.get(target):
         yield from _entries(folder)
+    if target == "kraken_stream":
+        yield from _kraken()
     if target != "binance_stream":
         return
     for path in sorted(RECORDINGS.glob("ws_binance_*/*.gz")):
@@ -159,6 +168,18 @@ def _entries(folder: str) -> Iterator[bytes]:
         short = [message for message in data if len(message) <= INPUT_BYTES_MAX]
         yield from short[: 2 * SKIP_TO]
         yield from short[2 * SKIP_TO :: SKIP_TO]
+
+
+def _kraken() -> Iterator[bytes]:
+    """Messages of both versions of its wire, as they came."""
+    for path in sorted((RECORDINGS / "ws_kraken_v1_20210405").glob("*.gz")):
+        with gzip.open(path, "rb") as lines:
+            received = (line.split(b": ", 1)[1].rstrip(b"\n") for line in lines if line[:1].isdigit())
+            yield from itertools.islice(received, 0, SEEDS_MAX * SKIP_TO, SKIP_TO)
+    for path in sorted((RECORDINGS / "ws_kraken_v2_btcusd_d10_20260816").glob("*.ndjson")):
+        for line in path.read_bytes().splitlines():
+            if b'"frame": ' in line:
+                yield line.split(b'"frame": ', 1)[1].removesuffix(b"}")
 
 
 def _beginnings() -> Iterator[bytes]:
