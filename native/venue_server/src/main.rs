@@ -4,16 +4,18 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use domain::{Decimal, Nanos, Price, Quantity, Timestamp};
 use simulation::FlowConfig;
 use tracing_subscriber::EnvFilter;
-use venue_server::{Server, ServerConfig, ServerError, load_keys, read_bars};
+use venue_server::{Server, ServerConfig, ServerError, TlsFiles, VenueKind, load_keys, read_bars};
 
-/// Serves a simulated Binance spot venue on 127.0.0.1 from recorded bars.
+/// Serves a simulated venue on 127.0.0.1 from recorded bars, on the wire of Binance spot, Kraken spot or Coinbase
+/// Advanced Trade.
 ///
 /// API keys come from the environment (PY_RT_VENUE_KEYS, `api_key:secret` separated by commas) or from a file of
-/// mode 0400, one `api_key:secret` a line. When it is ready it prints one line of JSON with its addresses.
+/// mode 0400, one `api_key:secret` a line; each is an account. A secret of Kraken's is base64, one of Coinbase's a P-256
+/// key as PEM, its line ends as `\n`. When it is ready it prints one line of JSON with its addresses.
 ///
 /// Example: py_rt_venue_server --bars bars.csv --symbol BTCUSDT --seed 7 --bar-ms 50 --port 8701
 #[derive(Debug, Parser)]
@@ -22,9 +24,18 @@ struct Options {
     /// CSV: ts_open (ns since the epoch, UTC), open, high, low, close, volume (decimal text).
     #[arg(long)]
     bars: PathBuf,
-    /// The venue's name of the instrument.
-    #[arg(long, default_value = "BTCUSDT")]
-    symbol: String,
+    /// Whose wire.
+    #[arg(long, value_enum, default_value_t = Wire::Binance)]
+    venue: Wire,
+    /// The venue's name of the instrument; BTCUSDT, BTC/USD or BTC-USD where none is given.
+    #[arg(long)]
+    symbol: Option<String>,
+    /// Certificate as PEM: the server speaks TLS. Needs --tls-key.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Seed of the order flow.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -78,6 +89,33 @@ struct Options {
     exit_when_done: bool,
 }
 
+/// A wire by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wire {
+    Binance,
+    Kraken,
+    Coinbase,
+}
+
+impl Wire {
+    fn kind(self) -> VenueKind {
+        match self {
+            Self::Binance => VenueKind::Binance,
+            Self::Kraken => VenueKind::Kraken,
+            Self::Coinbase => VenueKind::Coinbase,
+        }
+    }
+
+    /// Its own parts of the ready line: where orders and private streams go.
+    fn addresses(self, ws: &str) -> String {
+        match self {
+            Self::Binance => format!(r#""ws":"{ws}","ws_api":"{ws}/ws-api/v3""#),
+            Self::Kraken => format!(r#""ws":"{ws}/v2","ws_v1":"{ws}""#),
+            Self::Coinbase => format!(r#""ws":"{ws}""#),
+        }
+    }
+}
+
 impl Options {
     fn flow(&self) -> Result<FlowConfig, ServerError> {
         let default = FlowConfig::with_seed(self.seed);
@@ -98,7 +136,17 @@ impl Options {
     }
 
     fn config(&self) -> Result<ServerConfig, ServerError> {
-        let mut config = ServerConfig::new(read_bars(&self.bars)?, &self.symbol);
+        let kind = self.venue.kind();
+        let symbol = self.symbol.as_deref().unwrap_or(kind.default_symbol());
+        let mut config = ServerConfig::new(read_bars(&self.bars)?, symbol);
+        config.venue = kind;
+        config.tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            _ => None,
+        };
         if self.bar_ms == 0 {
             return Err(refused("--bar-ms", "0", "1 or more milliseconds"));
         }
@@ -149,9 +197,9 @@ async fn serve(options: &Options) -> Result<(), ServerError> {
     let keys = load_keys(options.keys_file.as_deref())?;
     let server = Server::start(options.config()?, keys).await?;
     let port = server.address().port();
-    let ready = format!(
-        r#"{{"rest":"http://127.0.0.1:{port}","ws":"ws://127.0.0.1:{port}","ws_api":"ws://127.0.0.1:{port}/ws-api/v3"}}"#
-    );
+    let secure = if options.tls_cert.is_some() { "s" } else { "" };
+    let addresses = options.venue.addresses(&format!("ws{secure}://127.0.0.1:{port}"));
+    let ready = format!(r#"{{"rest":"http{secure}://127.0.0.1:{port}",{addresses}}}"#);
     // Whoever started it may have gone; the server is of use all the same.
     let _ = writeln!(io::stdout(), "{ready}");
     let _ = io::stdout().flush();
