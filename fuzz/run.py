@@ -117,6 +117,13 @@ def _samples(target: str) -> Iterator[bytes]:
     match target:
         case "journal_records":
             yield from _golden_records()
+        case "kraken_account":
+            words = (ROOT / "native/venues/src/kraken/account_tests.rs").read_text(encoding="utf-8")
+            reports = [re.sub(r"\s*\n\s*", "", word) for word in re.findall(r'= r#"(\{.*?\})"#;', words, flags=re.DOTALL)]
+            for channel, kind in itertools.product(("executions", "balances"), ("snapshot", "update")):
+                around = '{"channel":"%s","type":"%s","data":[%s],"sequence":1}'
+                yield from ((around % (channel, kind, report)).encode() for report in reports)
+                yield (around % (channel, kind, ",".join(reports))).encode()
         case "commands":
             golden = (ROOT / "tests/contract/commands/golden.txt").read_text(encoding="utf-8")
             yield from (bytes.fromhex(word) for word in re.findall(r"\b(?:[0-9a-f]{2}){4,}\b", golden))
@@ -168,13 +175,15 @@ def _entries(folder: str) -> Iterator[bytes]:
 
 
 def _kraken() -> Iterator[bytes]:
-    """Messages of both versions: behind the second they came in, and in the lines of a capture."""
-    for path in sorted(RECORDINGS.glob("ws_kraken_v1_*/*.gz")):
+    """Messages of both versions of its wire, as they came."""
+    for path in sorted((RECORDINGS / "ws_kraken_v1_20210405").glob("*.gz")):
         with gzip.open(path, "rb") as lines:
-            messages = (match[1] for line in lines if (match := re.match(rb"[0-9.]+: (.+)", line)))
-            yield from (message for message in itertools.islice(messages, 0, SEEDS_MAX * SKIP_TO, SKIP_TO))
-    for path in sorted(RECORDINGS.glob("ws_kraken_v2_*/*.ndjson")):
-        yield from (match[1] for match in re.finditer(rb'"frame":\s*(\{.+\})\}', path.read_bytes()))
+            received = (line.split(b": ", 1)[1].rstrip(b"\n") for line in lines if line[:1].isdigit())
+            yield from itertools.islice(received, 0, SEEDS_MAX * SKIP_TO, SKIP_TO)
+    for path in sorted((RECORDINGS / "ws_kraken_v2_btcusd_d10_20260816").glob("*.ndjson")):
+        for line in path.read_bytes().splitlines():
+            if b'"frame": ' in line:
+                yield line.split(b'"frame": ', 1)[1].removesuffix(b"}")
 
 
 def _beginnings() -> Iterator[bytes]:

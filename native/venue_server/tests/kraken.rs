@@ -149,7 +149,7 @@ async fn an_order_lives_through_its_states_over_rest() {
     );
     assert_eq!(
         refusal(&client, "AddOrder", &params).await,
-        "EOrder:Duplicate cl_ord_id"
+        "EGeneral:Invalid arguments:cl_ord_id not unique"
     );
     let held = call(&client, "BalanceEx", "").await;
     assert_eq!(
@@ -630,7 +630,10 @@ async fn orders_over_the_socket_are_answered_and_told() {
     let (_, twin) = ask(&mut socket, "add_order", order).await;
     assert_eq!(
         (&twin["success"], &twin["error"]),
-        (&json!(false), &json!("EOrder:Duplicate cl_ord_id"))
+        (
+            &json!(false),
+            &json!("EGeneral:Invalid arguments:cl_ord_id not unique")
+        )
     );
     let amend = json!({ "cl_ord_id": "e2-s0-9", "order_qty": 0.25 });
     let (before, amended) = ask(&mut socket, "amend_order", amend).await;

@@ -5,7 +5,8 @@
 //!   orders seen are remembered.
 //! - A `trade` may say `partially_filled` although it completes the order; a `filled` of its own follows. Only the trade
 //!   is a fill.
-//! - Each channel counts its messages in `sequence`. A number that does not follow is a message that was lost.
+//! - Messages are counted in `sequence`; a number that does not follow is a message that was lost. Whether a connection
+//!   counts or each channel ("the subscription message sequence number"), the second channel's first number tells.
 //! - The snapshot holds the open orders and the last fifty trades. Those trades that came to pass while the stream was
 //!   down are told; older ones are history.
 //! - Balances are totals: what open orders hold of them is not said.
@@ -50,21 +51,47 @@ pub(super) enum Channel {
     Balances,
 }
 
-/// The last number of each private channel on one connection.
+/// What is counted: learned from the first number of the second channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Channels,
+    Connection,
+}
+
+/// The numbers of the private messages of one connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sequences {
-    last: [Option<u64>; 2],
+    by_channel: [Option<u64>; 2],
+    last: Option<u64>,
+    counts: Option<Counts>,
 }
 
 impl Sequences {
-    /// Whether this message follows the last one of its channel.
+    /// Whether this message follows the last one.
     pub(super) fn follows(&mut self, place: Place) -> bool {
-        let last = match place.channel {
-            Channel::Executions => &mut self.last[0],
-            Channel::Balances => &mut self.last[1],
-        };
-        let before = last.replace(place.sequence);
-        before.is_none_or(|before| before.checked_add(1) == Some(place.sequence))
+        let number = place.sequence;
+        let next = |last: u64| last.checked_add(1) == Some(number);
+        let before = self.by_channel[place.channel.index()].replace(number);
+        let last = self.last.replace(number);
+        match (before, last) {
+            // The first of its channel, and the first of all: it begins.
+            (None, None) => true,
+            (None, Some(last)) => {
+                let counts = if number != 1 && next(last) {
+                    Counts::Connection
+                } else {
+                    Counts::Channels
+                };
+                self.counts = Some(counts);
+                true
+            }
+            (Some(before), Some(last)) => next(match self.counts {
+                Some(Counts::Connection) => last,
+                Some(Counts::Channels) | None => before,
+            }),
+            // A number of a channel is the last of all where there is no other.
+            (Some(_), None) => false,
+        }
     }
 }
 
@@ -75,6 +102,15 @@ pub(super) fn place(message: &[u8]) -> Option<Place> {
         channel: channel(envelope.channel.as_deref()?)?,
         sequence: envelope.sequence?,
     })
+}
+
+impl Channel {
+    const fn index(self) -> usize {
+        match self {
+            Self::Executions => 0,
+            Self::Balances => 1,
+        }
+    }
 }
 
 fn channel(word: &str) -> Option<Channel> {

@@ -207,6 +207,24 @@ fn a_number_that_does_not_follow_is_a_lost_message() {
 }
 
 #[test]
+fn a_connection_may_count_instead_of_its_channels() {
+    let balances = |sequence| {
+        frame(&format!(
+            r#"{{"channel":"balances","type":"update","data":[],"sequence":{sequence}}}"#
+        ))
+    };
+    let mut account = up();
+    told(&mut account, executions("snapshot", 1, &[PENDING]));
+    assert_eq!(told(&mut account, balances(2)), []);
+    assert_eq!(
+        kinds(&told(&mut account, executions("update", 3, &[NEW]))).len(),
+        1
+    );
+    assert_eq!(told(&mut account, balances(4)), []);
+    assert_eq!(told(&mut account, balances(6)), [AccountEvent::Down]);
+}
+
+#[test]
 fn of_a_snapshot_only_what_came_while_down_is_told() {
     let mut account = up();
     let resting = PENDING.replace("pending_new", "new");

@@ -11,6 +11,8 @@ mod book;
 mod client_id;
 mod dead_man;
 mod decimal;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod level3;
 mod limits;

@@ -89,7 +89,7 @@ async fn ping(socket: &mut Socket, number: u64, clock: &Arc<dyn Clock>) -> Resul
 }
 
 /// The time in the answer to our ping; `None` for any other message.
-fn pong(message: &[u8], number: u64) -> Result<Option<Timestamp>, VenueError> {
+pub(super) fn pong(message: &[u8], number: u64) -> Result<Option<Timestamp>, VenueError> {
     #[derive(Deserialize)]
     struct Raw {
         #[serde(default)]
