@@ -219,8 +219,8 @@ impl Parameters<'_> {
 
     fn sign(self) {
         self.out.extend_from_slice(b"\"signature\":\"");
-        self.out
-            .extend_from_slice(&self.orders.signer().hex(self.payload));
+        let signature = self.orders.signer().signature(self.payload);
+        self.out.extend_from_slice(signature.as_bytes());
         self.out.extend_from_slice(b"\"}}");
     }
 }

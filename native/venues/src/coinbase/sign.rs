@@ -60,7 +60,7 @@ enum Key {
 impl Key {
     /// Reads a key as the venue hands it out.
     fn parse(secret: &Secret) -> Option<Self> {
-        if secret.expose().starts_with("-----BEGIN") {
+        if secret.is_pem() {
             let key = p256::SecretKey::from_pem(secret.expose()).ok()?;
             return Some(Self::Es256(Box::new(key.into())));
         }
