@@ -270,15 +270,7 @@ async fn the_book_stands_while_the_market_moves() {
         .await;
     assert_eq!(session.seen.invalid, []);
     let wire = session.data.wire_statistics();
-    assert_eq!(
-        (
-            wire.malformed,
-            wire.connection_gaps,
-            wire.trade_gaps,
-            wire.fallbacks
-        ),
-        (0, 0, 0, 0)
-    );
+    assert_eq!((wire.malformed, wire.connection_gaps, wire.trade_gaps), (0, 0, 0));
     let reference = session.connector.reference();
     let now = session.clock.now();
     let history = reference

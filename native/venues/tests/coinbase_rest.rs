@@ -215,6 +215,38 @@ async fn a_cancel_counts_when_the_order_has_ended() {
 }
 
 #[tokio::test]
+async fn the_fills_of_a_canceled_order_are_told_before_its_end() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = Http::serve(move |request: &Request| match request.path.as_str() {
+        ORDERS => json(placed(OURS)),
+        CANCEL => cancel_result(true, ""),
+        FILLS => {
+            assert_eq!(request.param("order_ids").as_deref(), Some("v-e3-s1-42"));
+            let fills = [fill(OURS, 2, "0.1"), fill(OURS, 1, "0.2")];
+            // The list lags behind the order.
+            let shown = usize::from(asked.fetch_add(1, Ordering::SeqCst) == 0);
+            json(fill_list(&fills[shown..]))
+        }
+        _ => one(&listed(OURS, "CANCELLED", "0.3")),
+    })
+    .await;
+    let gateway = gateway(&server);
+    gateway.submit(&order()).await;
+    let reports = gateway.cancel(&cancel(id(42))).await;
+    let kinds: Vec<_> = reports.iter().map(|report| report.kind).collect();
+    let [
+        OrderReportKind::Filled(first),
+        OrderReportKind::Filled(second),
+        OrderReportKind::Canceled,
+    ] = kinds[..]
+    else {
+        panic!("{kinds:?}")
+    };
+    assert_eq!((first.trade_id.0, second.trade_id.0), (1, 2));
+    assert_eq!(server.count("GET", FILLS), 2);
+}
+
+#[tokio::test]
 async fn a_cancel_that_is_refused_leaves_the_order_as_it_was() {
     let refused = |reason| OrderReportKind::CancelRejected(reason);
     for (word, expected) in [

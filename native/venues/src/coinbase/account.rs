@@ -174,12 +174,8 @@ impl AccountData {
             return;
         };
         let mut tell = |kind| {
-            emit(AccountEvent::Order(report(
-                client_order_id,
-                instrument,
-                ts_event,
-                kind,
-            )))
+            let report = report(client_order_id, instrument, ts_event, kind);
+            emit(AccountEvent::Order(report));
         };
         let end = match order.status {
             OrderStatus::Accepted | OrderStatus::PartiallyFilled => {

@@ -6,7 +6,7 @@
 //! - It answers that it took an order and says nothing of fills: those come by the account's stream and the list of
 //!   executions.
 //! - It cancels and finds orders by its own names. Ours are found by going through its lists.
-//! - A cancel is only begun when it answers: the order is asked for until it has ended.
+//! - A cancel is only begun when it answers: the order is asked for until it has ended, and its executions with it.
 //! - It has no window after which a request is not taken; the end of the request's token is the nearest to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +55,8 @@ const LOOK_BACK: Nanos = Nanos::from_secs(24 * 3_600);
 /// Questions after a canceled order until it has ended, and the first and longest pause between them.
 const CONFIRM_ATTEMPTS: u32 = 8;
 const CONFIRM_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 const ORDERS: &str = "/api/v3/brokerage/orders/historical/batch";
 pub(super) const FILLS: &str = "/api/v3/brokerage/orders/historical/fills";
@@ -178,23 +180,49 @@ impl Gateway {
         }
     }
 
-    async fn cancel_one(&self, cancel: &CancelRequest) -> OrderReportKind {
+    async fn cancel_one(&self, cancel: &CancelRequest) -> Vec<OrderReport> {
+        let one = |kind| {
+            vec![report(
+                cancel.client_order_id,
+                cancel.instrument,
+                self.now(),
+                kind,
+            )]
+        };
         let refused = OrderReportKind::CancelRejected;
         let venue_order_id = match self.name_of(cancel).await {
             Ok(Some(venue_order_id)) => venue_order_id,
-            Ok(None) => return refused(CancelRejectReason::UnknownOrder),
+            Ok(None) => return one(refused(CancelRejectReason::UnknownOrder)),
             Err(error) => {
                 warn!(order = %cancel.client_order_id, %error, "cancel not sent: the order's name is not known");
-                return refused(CancelRejectReason::Other);
+                return one(refused(CancelRejectReason::Other));
             }
         };
         let answers = self.cancel_named(&[venue_order_id]).await;
-        match answers.first().copied().unwrap_or(CancelAnswer::Unknown) {
-            CancelAnswer::Initiated => self.confirm(cancel.instrument, venue_order_id).await,
+        let answer = answers.first().copied().unwrap_or(CancelAnswer::Unknown);
+        self.canceled(cancel, venue_order_id, answer).await
+    }
+
+    /// What a cancel came to, given the venue's answer.
+    async fn canceled(
+        &self,
+        cancel: &CancelRequest,
+        venue_order_id: VenueOrderId,
+        answer: CancelAnswer,
+    ) -> Vec<OrderReport> {
+        let refused = OrderReportKind::CancelRejected;
+        let kind = match answer {
+            CancelAnswer::Initiated => return self.confirm(cancel, venue_order_id).await,
             CancelAnswer::NothingOpen => refused(CancelRejectReason::UnknownOrder),
             CancelAnswer::Refused | CancelAnswer::NotSent => refused(CancelRejectReason::Other),
             CancelAnswer::Unknown => OrderReportKind::OutcomeUnknown,
-        }
+        };
+        vec![report(
+            cancel.client_order_id,
+            cancel.instrument,
+            self.now(),
+            kind,
+        )]
     }
 
     async fn cancel_named(&self, venue_order_ids: &[VenueOrderId]) -> Vec<CancelAnswer> {
@@ -215,23 +243,51 @@ impl Gateway {
         orders::canceled(venue_order_ids, &exchanged)
     }
 
-    /// Asks for an order whose cancel was begun until it has ended.
-    async fn confirm(&self, instrument: InstrumentId, venue_order_id: VenueOrderId) -> OrderReportKind {
+    /// Asks for an order whose cancel was begun until it has ended, and what it executed is known: no fill comes after
+    /// its end, which the account's stream may tell later.
+    async fn confirm(&self, cancel: &CancelRequest, venue_order_id: VenueOrderId) -> Vec<OrderReport> {
+        let at = |ts_event, kind| report(cancel.client_order_id, cancel.instrument, ts_event, kind);
         let mut backoff = Backoff::new(CONFIRM_PAUSE.0, CONFIRM_PAUSE.1, self.rest.jitter());
         for _ in 0..CONFIRM_ATTEMPTS {
-            if let Ok(Some(view)) = self.by_venue_id(instrument, venue_order_id).await {
-                match view.status {
-                    OrderStatus::Canceled | OrderStatus::Expired => return OrderReportKind::Canceled,
+            if let Ok(Some(view)) = self.by_venue_id(cancel.instrument, venue_order_id).await {
+                let is_canceled = matches!(view.status, OrderStatus::Canceled | OrderStatus::Expired);
+                if is_canceled && let Some(trades) = self.trades_of(&view).await {
+                    let fills = trades
+                        .iter()
+                        .map(|trade| at(trade.ts_event, OrderReportKind::Filled(trade.fill)));
+                    let end = at(self.now(), OrderReportKind::Canceled);
+                    return fills.chain([end]).collect();
+                }
+                if view.status.is_terminal() && !is_canceled {
                     // It ended another way first.
-                    status if status.is_terminal() => {
-                        return OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder);
-                    }
-                    _ => {}
+                    let gone = OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder);
+                    return vec![at(self.now(), gone)];
                 }
             }
             sleep(backoff.next_pause()).await;
         }
-        OrderReportKind::OutcomeUnknown
+        vec![at(self.now(), OrderReportKind::OutcomeUnknown)]
+    }
+
+    /// The executions of an order, oldest first; `None` while the list does not show all of them.
+    async fn trades_of(&self, view: &OrderView) -> Option<Vec<AccountTrade>> {
+        if view.filled.is_zero() {
+            return Some(Vec::new());
+        }
+        let fills = self
+            .executions(&format!("order_ids={}", view.venue_order_id.0))
+            .await
+            .ok()?;
+        let mut trades: Vec<_> = fills
+            .into_iter()
+            .map(|fill| fill.trade)
+            .filter(|trade| trade.venue_order_id == view.venue_order_id)
+            .collect();
+        trades.sort_by_key(|trade| (trade.ts_event, trade.fill.trade_id));
+        let sum = trades
+            .iter()
+            .try_fold(Quantity::ZERO, |sum, trade| sum.checked_add(trade.fill.quantity))?;
+        (sum >= view.filled).then_some(trades)
     }
 
     async fn cancel_every(&self, instrument: InstrumentId) -> Result<Vec<OrderReport>, VenueError> {
@@ -241,20 +297,13 @@ impl Gateway {
             let names: Vec<_> = chunk.iter().map(|view| view.venue_order_id).collect();
             let answers = self.cancel_named(&names).await;
             for (view, answer) in chunk.iter().zip(answers) {
-                let Some(client_order_id) = view.client_order_id else {
-                    continue;
-                };
-                let kind = match answer {
-                    CancelAnswer::Initiated => self.confirm(instrument, view.venue_order_id).await,
-                    CancelAnswer::NothingOpen => {
-                        OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder)
-                    }
-                    CancelAnswer::Refused | CancelAnswer::NotSent => {
-                        OrderReportKind::CancelRejected(CancelRejectReason::Other)
-                    }
-                    CancelAnswer::Unknown => OrderReportKind::OutcomeUnknown,
-                };
-                reports.push(report(client_order_id, instrument, self.now(), kind));
+                if let Some(client_order_id) = view.client_order_id {
+                    let cancel = CancelRequest {
+                        client_order_id,
+                        instrument,
+                    };
+                    reports.extend(self.canceled(&cancel, view.venue_order_id, answer).await);
+                }
             }
         }
         Ok(reports)
@@ -428,15 +477,7 @@ impl trading::Gateway for Gateway {
     }
 
     fn cancel<'a>(&'a self, cancel: &'a CancelRequest) -> Pending<'a, Vec<OrderReport>> {
-        Box::pin(async move {
-            let kind = self.cancel_one(cancel).await;
-            vec![report(
-                cancel.client_order_id,
-                cancel.instrument,
-                self.now(),
-                kind,
-            )]
-        })
+        Box::pin(self.cancel_one(cancel))
     }
 
     fn cancel_all(&self, instrument: InstrumentId) -> Pending<'_, Result<Vec<OrderReport>, VenueError>> {
@@ -504,7 +545,10 @@ pub(super) fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(char::from(HEX_DIGITS[usize::from(nibble)]));
+            }
         }
     }
     out

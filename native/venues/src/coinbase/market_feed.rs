@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::InstrumentId;
+use domain::{InstrumentId, Text};
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::rest::{RestClient, malformed};
+use super::sign::Token;
 use crate::error::VenueError;
 use crate::feeds::{FeedParts, MarketFeed, resync_over_the_stream};
 use crate::instruments::Instruments;
@@ -91,7 +92,7 @@ pub(super) fn subscribe(
         kind,
         product_ids,
         channel,
-        jwt: token.as_ref().map(|token| token.as_str()),
+        jwt: token.as_ref().map(Token::as_str),
     };
     serde_json::to_string(&request).map_err(|error| malformed("request", error.into()))
 }
@@ -147,7 +148,7 @@ impl Protocol for MarketStreams {
         self.heartbeats.begin();
         self.is_ready = false;
         let symbols: Vec<_> = self.instruments.iter().map(|listed| listed.symbol).collect();
-        let symbols: Vec<_> = symbols.iter().map(|symbol| symbol.as_str()).collect();
+        let symbols: Vec<_> = symbols.iter().map(Text::as_str).collect();
         // The first to be confirmed brings nothing that could be lost before all are.
         let mut texts = vec![subscribe(&self.rest, "subscribe", "heartbeats", &[])?];
         for channel in CHANNELS {

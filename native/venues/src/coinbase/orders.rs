@@ -228,7 +228,6 @@ pub(super) fn canceled(orders: &[VenueOrderId], exchanged: &Exchanged) -> Vec<Ca
             | VenueError::NoCredentials
             | VenueError::Setting { .. },
         ) => all(CancelAnswer::NotSent),
-        Err(_) => all(CancelAnswer::Unknown),
         Ok(answer) if answer.is_success() => {
             let Ok(raw) = serde_json::from_slice::<RawCancels<'_>>(&answer.body) else {
                 return all(CancelAnswer::Unknown);
@@ -243,7 +242,7 @@ pub(super) fn canceled(orders: &[VenueOrderId], exchanged: &Exchanged) -> Vec<Ca
             orders.iter().map(of).collect()
         }
         Ok(answer) if definite(answer).is_some() => all(CancelAnswer::Refused),
-        Ok(_) => all(CancelAnswer::Unknown),
+        Ok(_) | Err(_) => all(CancelAnswer::Unknown),
     }
 }
 
@@ -287,14 +286,13 @@ pub(super) fn amended(exchanged: &Exchanged) -> Amended {
             | VenueError::NoCredentials
             | VenueError::Setting { .. },
         ) => Amended::Refused,
-        Err(_) => Amended::Unknown,
         Ok(answer) if answer.is_success() => match serde_json::from_slice::<Raw>(&answer.body) {
             Ok(Raw { success: true }) => Amended::Done,
             Ok(Raw { success: false }) => Amended::Refused,
             Err(_) => Amended::Unknown,
         },
         Ok(answer) if definite(answer).is_some() => Amended::Refused,
-        Ok(_) => Amended::Unknown,
+        Ok(_) | Err(_) => Amended::Unknown,
     }
 }
 

@@ -60,7 +60,7 @@ enum Key {
 impl Key {
     /// Reads a key as the venue hands it out.
     fn parse(secret: &Secret) -> Option<Self> {
-        if secret.expose().starts_with("-----BEGIN") {
+        if secret.is_pem() {
             let key = p256::SecretKey::from_pem(secret.expose()).ok()?;
             return Some(Self::Es256(Box::new(key.into())));
         }
@@ -190,13 +190,14 @@ impl TokenSigner {
         Ok(Token { text, issued: now })
     }
 
+    /// Hexadecimal digits that no other token bears.
     fn nonce(&self) -> Result<String, VenueError> {
         let mut bytes = [0; NONCE_BYTES];
         self.random.fill(&mut bytes).map_err(|_| VenueError::Setting {
             setting: "private_key",
             problem: "the system has no randomness to sign with".to_owned(),
         })?;
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 }
 

@@ -70,17 +70,17 @@ struct Shared {
     taken: Notify,
 }
 
-impl Shared {
-    /// Before which a token was signed too long ago at `now`.
-    fn not_before(&self, now: Timestamp, age: Nanos) -> Timestamp {
-        now.plus(Nanos(-age.0))
-    }
+/// Before which a token was signed too long ago at `now`.
+const fn not_before(now: Timestamp, age: Nanos) -> Timestamp {
+    now.plus(Nanos(-age.0))
+}
 
+impl Shared {
     async fn fill(&self) -> Result<(), VenueError> {
         // Replaced at half the age at which they count no more, so that the pool is rarely empty.
         let age = Nanos(self.age_max.0 / 2);
         for shelf in &self.shelves {
-            for _ in 0..shelf.missing(self.not_before(self.clock.now(), age)) {
+            for _ in 0..shelf.missing(not_before(self.clock.now(), age)) {
                 let (method, path) = shelf.kind;
                 shelf.put(self.signer.for_request(method, path, self.clock.now())?);
                 yield_now().await;
@@ -124,7 +124,7 @@ impl TokenPool {
     pub(super) fn take(&self, kind: Kind) -> Result<Token, VenueError> {
         let now = self.shared.clock.now();
         let shelf = self.shared.shelves.iter().find(|shelf| shelf.kind == kind);
-        let kept = shelf.and_then(|shelf| shelf.take(self.shared.not_before(now, self.shared.age_max)));
+        let kept = shelf.and_then(|shelf| shelf.take(not_before(now, self.shared.age_max)));
         self.shared.taken.notify_one();
         match kept {
             Some(token) => Ok(token),
@@ -203,7 +203,7 @@ mod tests {
         let later = shared.clock.now().plus(Nanos(1));
         assert_eq!(shelf.missing(later), TOKENS_KEPT);
         shared.fill().await.unwrap();
-        assert_eq!(shelf.missing(shared.not_before(later, shared.age_max)), 0);
+        assert_eq!(shelf.missing(not_before(later, shared.age_max)), 0);
         assert!(shelf.take(later.plus(Nanos::from_secs(60))).is_none());
     }
 

@@ -47,6 +47,7 @@ fn named(text: &str) -> VenueOrderId {
     VenueOrderId(Text::new(text).unwrap())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as what is read has it")]
 fn answered(status: u16, body: &str) -> Exchanged {
     Ok(Answer {
         status,
