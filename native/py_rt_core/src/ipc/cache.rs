@@ -116,7 +116,7 @@ impl MarketCacheReader {
         } else {
             Pricing::AtVenue
         };
-        let (now, market) = self.with(py, |cache| {
+        let (now, market) = self.with(py, move |cache| {
             let market = consolidate(cache, &members, Nanos(max_age_ns))?;
             let now = now.map_or_else(|| service_now(cache), |now| Ok(Timestamp::from_nanos(now)))?;
             Ok((now, market))
