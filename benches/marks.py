@@ -94,6 +94,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("inference", "ratio", 1, ""),
     Mark("inference", "ratio_without_the_call", 1, ""),
     Mark("book_update", "ratio", 0.12, ""),
+    Mark("consolidated_update", "ratio", 0.5, ""),
     Mark("parse_depth", "ratio", 3, ""),
     Mark("ring_publish", "ratio", 1, ""),
     Mark("ring_one_way", "ratio", 1.3, ""),

@@ -66,11 +66,13 @@ PROGRAMS = (
     ),
     Program("live", "handover", 5, ("handover",)),
     Program("engine", "book", 31, ("book_update",), ("apply_counted",)),
+    Program("engine", "consolidated", 31, ("consolidated_update",)),
     Program("engine", "features", 31, ("features_per_bar",), ("bar_counted",)),
     Program("inference", "rotating", 31, ("inference",), ("score_counted",)),
     Program("backtest", "sma_cross", 5, ("backtest",), ("whole_counted",)),
     Program("venues", "hot_path", 51, ("parse_depth", "parse_and_sequence", "encode_and_sign")),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
+    Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )
 
 

@@ -137,6 +137,50 @@ class FlagsReader:
     def name(self) -> str: ...
 
 @final
+class MarketCacheReader:
+    """What is known now of each instrument of a running service: book, last trade, venue, itself."""
+
+    def __new__(cls, socket_path: str | PathLike[str], name: str) -> MarketCacheReader: ...
+    def read(self, instrument: int) -> npt.NDArray[np.void]:
+        """An instrument's row as a structured array of shape (1,), whole and of one moment."""
+    def snapshot(self) -> npt.NDArray[np.void]:
+        """Every instrument's row, by index."""
+    def consolidated(
+        self, members: Sequence[tuple[int, int]], max_age_ns: int, after_fees: bool, now: int | None = None
+    ) -> tuple[
+        int,
+        list[tuple[int, Literal["taken", "invalid", "stale"], int | None]],
+        npt.NDArray[np.int64],
+        npt.NDArray[np.int64],
+    ]:
+        """Several venues as one market: the time, standings with ages, bids and asks in rows of four.
+
+        `members`: index and taker fee in 1e-8 of a ten-thousandth. A row: instrument, price, net price, quantity.
+        """
+    def now(self) -> int | None:
+        """Service time, ns UTC; it goes on when the service is gone."""
+    def reattach(self) -> Literal["newer", "same", "absent"]:
+        """Ask the service again, after a restart of it."""
+    @property
+    def silent_for_ns(self) -> int | None:
+        """Wall time since the service's last sign of life."""
+    @property
+    def instruments(self) -> int: ...
+    @property
+    def epoch(self) -> int:
+        """The writer's life; grows with every restart of the service."""
+    @property
+    def writer_alive(self) -> bool: ...
+    @property
+    def name(self) -> str: ...
+    def close(self) -> None:
+        """Let the cache go; a second time does nothing."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+@final
 class Order:
     """An order that a strategy wants: at the market without a price, else at its limit or better."""
 
@@ -377,6 +421,12 @@ def inspect_bundle(store: str | PathLike[str], digest: str, *, risk_policy: str 
 
 def looser_limits(limits: str, policy: str) -> list[str]:
     """Every limit of one `risk_limits.toml` that is looser than another's, a sentence each."""
+
+def market_cache_codes() -> list[tuple[str, list[str]]]:
+    """What the codes in a row of the market cache mean, by field: the place of a name is its code."""
+
+def market_cache_dtype() -> np.dtype[np.void]:
+    """The structured numpy type of an instrument's row in the market cache."""
 
 def record_dtype(kind: str) -> np.dtype[np.void]:
     """The structured numpy type of a kind's rows, 128 bytes each."""

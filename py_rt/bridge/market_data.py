@@ -7,6 +7,9 @@ Prices, quantities and amounts stay the integers that they are: see each field's
     with MarketDataReader(run / "segments.sock") as reader:
         for batch in reader:
             print(batch.frame("trade"))
+
+Where only the present counts, `MarketDataCache` holds what is known now of each instrument: see
+`py_rt.bridge.market_cache`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 import polars as pl
 import py_rt_core
 
+from py_rt.bridge.market_cache import MarketCacheError, MarketDataCache
 from py_rt.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -29,6 +33,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.void]
+
+__all__ = [
+    "KINDS",
+    "Batch",
+    "Field",
+    "Kind",
+    "MarketCacheError",
+    "MarketDataCache",
+    "MarketDataReader",
+    "RingError",
+    "read_table",
+]
 
 ATTACH_EVERY_MS = 20
 """Time between two questions whether a service that is gone has come back."""

@@ -134,7 +134,7 @@ def test_what_cannot_be_meant_is_refused(given: str) -> None:
 def test_the_command_names_every_crate_once_and_goes_on_after_a_failure() -> None:
     command = programs.build_command([program for program in PROGRAMS if program.crate == "engine"])
     assert command.count("-p") == len({program.crate for program in PROGRAMS})
-    assert command.count("--bench") == 2
+    assert command.count("--bench") == 3
     assert "--no-fail-fast" in command
 
 

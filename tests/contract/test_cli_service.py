@@ -149,6 +149,27 @@ def test_before_anything_runs_every_question_is_answered(shell: Shell) -> None:
     assert (local["path"], local["status"]["stopped"]) == ("local", False)
 
 
+def test_the_market_is_shown_without_a_key(shell: Shell, tmp_path: Path) -> None:
+    def seen() -> dict[str, Any]:
+        return shell.json("book", "BTCUSDT", "--service", str(shell.service.run), home=tmp_path)
+
+    until(lambda: seen()["last_trade"] is not None and seen()["book"]["state"] == "valid", "a book and a trade")
+    facts = seen()
+    assert (facts["book"]["instrument"], facts["venue_state"], facts["epoch"]) == ("binance/BTCUSDT", "online", 1)
+    bid, ask = (Decimal(facts["book"][side][0][0]) for side in ("bids", "asks"))
+    assert bid < ask
+    assert len(facts["book"]["bids"]) == 10
+    (top,) = shell.json("book")["books"]
+    assert (top["instrument"], len(top["asks"])) == ("binance/BTCUSDT", 1)
+    said = shell("book", SYMBOL).out.splitlines()
+    assert said[0].startswith("binance/BTCUSDT (BTC/USDT): trading, venue online, book valid, ")
+    assert said[1].startswith("last trade: ")
+    assert (said[2].split(), len(said)) == (["bid", "BTC", "bid", "USDT", "ask", "USDT", "ask", "BTC"], 13)
+    assert "binance/BTCUSDT" in shell("book").out
+    wrong = shell.json("book", "ETHUSDT", status=WRONG)
+    assert wrong["error"] == "ETHUSDT is not here: there are binance/BTCUSDT"
+
+
 def test_what_the_service_says_no_to_comes_with_its_reason_and_the_next_step(shell: Shell) -> None:
     failed = shell.json("deploy", "ab" * 32, status=FAILED)
     assert (failed["outcome"], failed["refusal"]) == ("failed", "bundle_refused")

@@ -34,8 +34,8 @@ mod py_rt_core {
     use crate::indicators::calculate_sma;
     #[pymodule_export]
     use crate::ipc::{
-        FlagsReader, ParameterAnswer, ParameterWriter, RingPoll, RingReader, TableReader, record_dtype,
-        record_kinds,
+        FlagsReader, MarketCacheReader, ParameterAnswer, ParameterWriter, RingPoll, RingReader, TableReader,
+        market_cache_codes, market_cache_dtype, record_dtype, record_kinds,
     };
     #[pymodule_export]
     use crate::journal::{journal_signals, replay_journal, trace_order};

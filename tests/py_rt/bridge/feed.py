@@ -127,3 +127,14 @@ def _position(number: int, price: int, _turn: int) -> dict[str, Any]:
     prices = {"average_entry_price": price, "mark_price": price + 3}
     amounts = {"realized_pnl": number - (1 << 80), "unrealized_pnl": (1 << 81) - number, "fees": number}
     return {"quantity": -number, **prices, **amounts, "equity": number - 2**127, "open_orders": number % 5}
+
+
+def cached_book(instrument: int, number: int) -> dict[str, Any]:
+    """Cached book `number` of an instrument as the other process makes it, at most ten levels of each side."""
+    ts_event, middle = 1_632_700_000_000_000_000 + number * 1_000_000, 4_000_000_000_000 + number * 1_000
+    middle += 250 * instrument
+    sides = {
+        side: [[middle + sign * far * 700, number + far] for far in range(1, 1 + min(10, number % 12))]
+        for side, sign in (("bids", -1), ("asks", 1))
+    }
+    return {"ts_event": ts_event, "ts_received": ts_event + 250, "update_id": number, **sides}

@@ -223,7 +223,7 @@ def test_a_successor_that_is_not_newer_is_refused(socket: Path) -> None:
 
 
 def test_what_is_not_there_is_named(feed: Feed, socket: Path, tmp_path: Path) -> None:
-    offered = "offered are market, parameters.answer, parameters.request, positions, stops"
+    offered = "offered are market, market_cache, parameters.answer, parameters.request, positions, stops"
     with pytest.raises(RingError, match=re.escape(offered)):
         MarketDataReader(socket, "fills")
     with pytest.raises(RingError, match="kind 2, asked for was Ring"):

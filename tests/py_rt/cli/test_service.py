@@ -75,6 +75,7 @@ COMMANDS = [
         ["rearm"],
         ["set"],
         ["watch"],
+        ["book"],
         ["order", "new"],
         ["order", "cancel"],
     ),

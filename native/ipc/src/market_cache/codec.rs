@@ -25,6 +25,9 @@ pub(super) const INSTRUMENT: usize = VENUE + VENUE_WORDS;
 const SPARE: usize = INSTRUMENT + INSTRUMENT_WORDS;
 const _: () = assert!(SPARE + 1 == ENTRY_WORDS);
 
+/// Longest text of an entry.
+const SYMBOL_BYTES: usize = 24;
+
 /// First words of the two sides.
 const BIDS: usize = BOOK + 4;
 const ASKS: usize = BIDS + 2 * LEVELS;
@@ -381,12 +384,11 @@ fn read_instrument(words: &EntryWords) -> Result<CachedInstrument, CacheFault> {
         return refuse("status", words[INSTRUMENT]);
     };
     let at = INSTRUMENT + 3;
-    let currency =
-        |field, first: usize| match text(&words[first..first + 2]).as_deref().and_then(Currency::new) {
-            Some(currency) => Ok(currency),
-            None => refuse(field, words[first]),
-        };
-    let Some(symbol) = text(&words[at..at + 3]).as_deref().and_then(Text::new) else {
+    let currency = |field, first: usize| match text(&words[first..first + 2], Currency::new) {
+        Some(currency) => Ok(currency),
+        None => refuse(field, words[first]),
+    };
+    let Some(symbol) = text(&words[at..at + 3], Text::new) else {
         return refuse("symbol", words[at]);
     };
     Ok(CachedInstrument {
@@ -400,12 +402,17 @@ fn read_instrument(words: &EntryWords) -> Result<CachedInstrument, CacheFault> {
     })
 }
 
-/// Text that is padded with zeros, and holds none.
-fn text(words: &[u64]) -> Option<String> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+/// What `make` takes of text that is padded with zeros, and holds none.
+fn text<T>(words: &[u64], make: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let mut bytes = [0; SYMBOL_BYTES];
+    let cells = bytes.as_chunks_mut::<8>().0.iter_mut();
+    cells
+        .zip(words)
+        .for_each(|(cell, word)| *cell = word.to_le_bytes());
     let len = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let (text, padding) = bytes.split_at(len);
-    let padded = padding.iter().all(|byte| *byte == 0);
-    let text = std::str::from_utf8(text).ok()?;
-    padded.then(|| text.to_owned())
+    if padding.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    std::str::from_utf8(text).ok().and_then(make)
 }

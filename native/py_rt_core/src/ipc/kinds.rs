@@ -4,8 +4,8 @@ use ::ipc::record::{KINDS, ROW_BYTES, Record, RecordError};
 use numpy::{IntoPyArray, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
 
+use super::fields_dtype;
 use crate::error::refused;
 
 /// A field: name, byte offset in the row, numpy type, unit.
@@ -42,21 +42,7 @@ fn dtypes(py: Python<'_>) -> PyResult<&Vec<Py<PyArrayDescr>>> {
     DTYPES.get_or_try_init(py, || {
         KINDS
             .iter()
-            .map(|kind| {
-                let layout = PyDict::new(py);
-                let fields = kind.fields.iter();
-                layout.set_item(
-                    "names",
-                    fields.clone().map(|field| field.name).collect::<Vec<_>>(),
-                )?;
-                layout.set_item(
-                    "formats",
-                    fields.clone().map(|field| field.numpy).collect::<Vec<_>>(),
-                )?;
-                layout.set_item("offsets", fields.map(|field| field.offset).collect::<Vec<_>>())?;
-                layout.set_item("itemsize", ROW_BYTES)?;
-                Ok(PyArrayDescr::new(py, layout)?.unbind())
-            })
+            .map(|kind| Ok(fields_dtype(py, kind.fields, ROW_BYTES)?.unbind()))
             .collect()
     })
 }

@@ -1,11 +1,9 @@
 //! Rings: what the service sends to everybody.
 
-use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use ::ipc::IpcError;
 use ::ipc::layout::RING_CAPACITY;
 use ::ipc::record::ROW_BYTES;
 use ::ipc::ring_buffer::{PollResult, Reattached, RingReader as Ring, Start};
@@ -13,9 +11,9 @@ use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::attached;
 use super::kinds::{self, Sorted};
 use super::waiting::until;
+use super::{attached, reattached};
 use crate::error::refused;
 
 /// Most records of one poll: as many as the largest ring holds.
@@ -253,14 +251,12 @@ impl RingReader {
     /// ring, where what is lost is counted. "same": nothing changed. "absent": nobody serves the ring now; ask later.
     /// Drain the ring first: what is left in it is given up. Raises `CoreError` for a ring that is not newer, or none.
     fn reattach(&self, py: Python<'_>) -> PyResult<&'static str> {
-        self.with(py, |open| match open.ring.reattach() {
-            Ok(Reattached::Same) => Ok("same"),
-            Ok(Reattached::Newer { .. }) => {
+        self.with(py, |open| {
+            let found = open.ring.reattach();
+            if matches!(found, Ok(Reattached::Newer { .. })) {
                 open.fault = None;
-                Ok("newer")
             }
-            Err(error) if is_absence(&error) => Ok("absent"),
-            Err(error) => Err(refused(error)),
+            reattached(found)
         })
     }
 
@@ -324,21 +320,5 @@ impl RingReader {
     #[pyo3(signature = (*_raised))]
     fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyAny>) {
         self.close(py);
-    }
-}
-
-/// Whether an error only says that nobody serves the ring now, as during a restart.
-fn is_absence(error: &IpcError) -> bool {
-    match error {
-        IpcError::Timeout { .. } | IpcError::UnknownSegment { .. } => true,
-        IpcError::Os { source, .. } => matches!(
-            source.kind(),
-            ErrorKind::NotFound
-                | ErrorKind::ConnectionRefused
-                | ErrorKind::ConnectionReset
-                | ErrorKind::BrokenPipe
-                | ErrorKind::UnexpectedEof
-        ),
-        _ => false,
     }
 }
