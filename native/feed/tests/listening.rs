@@ -1,6 +1,10 @@
 //! What is played is told: as lines at a pace, and as tables.
 
-#![allow(clippy::unwrap_used, reason = "a test says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says so by panicking, and skips aloud"
+)]
 
 mod support;
 

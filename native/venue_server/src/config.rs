@@ -1,6 +1,7 @@
 //! What a server is made of.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use domain::{Bar, Currency, Decimal, Instrument, Nanos, Price, SCALE, Timestamp};
 use simulation::FlowConfig;
@@ -40,12 +41,23 @@ pub struct ServerConfig {
     pub balances: BTreeMap<String, i64>,
     /// Request weight that one minute allows.
     pub weight_per_minute: u64,
+    /// Certificate and key; plain text where `None`.
+    pub tls: Option<TlsFiles>,
     /// The port on 127.0.0.1; zero takes any free one.
     pub port: u16,
     /// Wait for `/admin/resume` before time runs.
     pub start_paused: bool,
     /// Stop when the record is over, instead of serving its end state.
     pub exit_when_done: bool,
+}
+
+/// What a server with TLS shows and keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate, and those that it hangs on, as PEM.
+    pub certificate: PathBuf,
+    /// Its private key, as PEM.
+    pub key: PathBuf,
 }
 
 impl ServerConfig {
@@ -65,6 +77,7 @@ impl ServerConfig {
             taker_bps: Decimal::from_units(10 * SCALE),
             balances: BTreeMap::new(),
             weight_per_minute: 6_000,
+            tls: None,
             port: 0,
             start_paused: false,
             exit_when_done: false,

@@ -75,6 +75,12 @@ pub enum ServerError {
         /// Which entry, from 1. The entry itself is not shown: it is a secret.
         entry: usize,
     },
+    /// A secret of Coinbase's wire is no key of P-256.
+    #[error("keys, entry {entry}: the secret must be a P-256 key as PEM, its line ends as `\\n`")]
+    PrivateKey {
+        /// Which entry, from 1. The entry itself is not shown: it is a secret.
+        entry: usize,
+    },
     /// A key file that others can read is no secret.
     #[error("{path}: mode is {mode:04o}, must be 0400: run `chmod 0400` on it")]
     KeyFileMode {
@@ -82,6 +88,14 @@ pub enum ServerError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// A certificate or its key is none.
+    #[error("{path}: {reason}")]
+    Tls {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The bars cannot be played.
     #[error(transparent)]

@@ -172,8 +172,13 @@ impl Hub {
 
     /// Ends connections with a close frame, after what they still have to be sent.
     pub(crate) fn close_connections(&mut self, target: Target, code: u16, reason: &str) {
+        self.close_those(|session| target.holds(session), code, reason);
+    }
+
+    /// The same for those for which `closes` holds.
+    pub(crate) fn close_those(&mut self, closes: impl Fn(&Session) -> bool, code: u16, reason: &str) {
         self.connections.retain(|connection| {
-            let closes = target.holds(&connection.session);
+            let closes = closes(&connection.session);
             if closes {
                 let frame = Frame::Close {
                     code,

@@ -12,10 +12,13 @@ pub const KEYS_VARIABLE: &str = "PY_RT_VENUE_KEYS";
 /// Most accounts of one server.
 pub const ACCOUNTS_MAX: usize = 256;
 
+/// Longest secret that is a key as PEM, in bytes.
+const PEM_BYTES_MAX: usize = 2_048;
+
 /// One account's key. The secret never shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// What stands in the `X-MBX-APIKEY` header.
+    /// What names it on the wire: in `X-MBX-APIKEY`, `API-Key`, or as `kid` of a token.
     pub key: String,
     pub(crate) secret: String,
 }
@@ -75,7 +78,7 @@ fn parse_keys(text: &str, origin: &str) -> Result<Vec<ApiKey>, ServerError> {
         };
         let (key, secret) = entry.split_once(':').ok_or_else(refused)?;
         let known = keys.iter().any(|known| known.key == key);
-        if !is_plain(key) || !is_plain(secret) || known || keys.len() >= ACCOUNTS_MAX {
+        if !is_plain(key) || !is_secret(secret) || known || keys.len() >= ACCOUNTS_MAX {
             return Err(refused());
         }
         keys.push(ApiKey::new(key, secret));
@@ -83,9 +86,20 @@ fn parse_keys(text: &str, origin: &str) -> Result<Vec<ApiKey>, ServerError> {
     Ok(keys)
 }
 
+/// Names of keys hold slashes and points at some venues.
 fn is_plain(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/.".contains(&byte);
     (8..=128).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// A plain text, base64, or a key as PEM in one line.
+fn is_secret(text: &str) -> bool {
+    let in_pem = text.starts_with("-----BEGIN ");
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || b"_-/.+=".contains(&byte) || (in_pem && b" \\".contains(&byte))
+    };
+    let longest = if in_pem { PEM_BYTES_MAX } else { 128 };
+    (8..=longest).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | Binance spot | `BTCUSDT` | `/api/v3` | public streams `/ws` and `/stream`, WebSocket API `/ws-api/v3` |
 //! | Kraken spot | `BTC/USD` | `/0/public`, `/0/private` | public and private `/v2`; the older one `/` (or `/ws`) |
+//! | Coinbase Advanced Trade | `BTC-USD` | `/api/v3/brokerage` | market and user `/` (or `/ws`) |
 //!
 //! **Kraken** serves, public: Time, SystemStatus, Assets, AssetPairs, Depth, OHLC (the record's interval), Ticker,
 //! Trades; private: GetWebSocketsToken, AddOrder (limit and market; GTC, IOC, FOK, GTD; `post`, `viqc`; stptype,
@@ -19,6 +20,15 @@
 //! cancel_all_orders_after; version 1 has book, trade and ticker. An order that was to rest only and would take is
 //! accepted and stands as canceled ("Post only order"); an amendment goes to the back of its queue; fees are taken in
 //! the quote currency. Order numbers are `OXXXXX-XXXXX-XXXXXX`, executions `TXXXXX-XXXXX-XXXXXX`, both base 36.
+//!
+//! **Coinbase** serves, public (and under `market/` without a token): time, products, products/{id}, product_book,
+//! best_bid_ask, products/{id}/candles (the record's granularity), products/{id}/ticker; private: accounts, orders
+//! (`limit_limit_gtc`, `limit_limit_gtd`, `limit_limit_fok`, `sor_limit_ioc`, `market_market_ioc`, `market_market_fok`),
+//! orders/batch_cancel, orders/edit, orders/historical/{batch,fills,ID}, key_permissions, transaction_summary. Tokens are
+//! ES256, for one method and path (whatever the host), at most two minutes; a secret is a P-256 key as PEM, private or
+//! public. A client order id that is known brings back the order that has it. The socket has level2 (as l2_data, the
+//! changes of 50 ms of venue time in one message), market_trades, ticker, heartbeats, status and user, and one count of
+//! messages over all channels of a connection; a connection that subscribes to nothing for 5 s is closed.
 //!
 //! Venue time runs `compression` times faster than wall time, and all times on the wire are venue time. What bounds the
 //! network is kept in wall time, because the network is not compressed: `recvWindow` with the second that a timestamp
@@ -35,6 +45,7 @@ mod admin;
 mod bars_file;
 mod binance;
 mod clock;
+mod coinbase;
 mod config;
 mod decimal;
 mod error;
@@ -55,11 +66,12 @@ mod refusal;
 mod server;
 mod shared;
 mod socket;
+mod tls;
 mod venue;
 mod wire;
 
 pub use bars_file::{common_tick, read_bars};
-pub use config::ServerConfig;
+pub use config::{ServerConfig, TlsFiles};
 pub use error::ServerError;
 pub use keys::{ACCOUNTS_MAX, ApiKey, KEYS_VARIABLE, load_keys};
 pub use recorded::{RecordedConfig, RecordedServer};

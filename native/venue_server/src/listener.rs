@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Wait after a failed accept, such as too many open files, before the next.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -40,17 +44,80 @@ impl Outage {
     }
 }
 
-/// A listener on 127.0.0.1.
+/// Connections that may wait between their handshake and their first request.
+const ACCEPTED_MAX: usize = 64;
+/// A client that has not finished its handshake by then is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A listener on 127.0.0.1, with TLS where it has a certificate.
 #[derive(Debug)]
 pub(crate) struct LoopbackListener {
-    inner: TcpListener,
-    outage: Arc<Outage>,
+    address: SocketAddr,
+    accepted: Receiver<(Connection, SocketAddr)>,
+    accepting: JoinHandle<()>,
 }
 
 impl LoopbackListener {
-    pub(crate) async fn bind(port: u16, outage: Arc<Outage>) -> io::Result<Self> {
+    pub(crate) async fn bind(port: u16, outage: Arc<Outage>, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        Ok(Self { inner, outage })
+        let address = inner.local_addr()?;
+        let (sender, accepted) = channel(ACCEPTED_MAX);
+        let accepting = tokio::spawn(accept(inner, outage, tls, sender));
+        Ok(Self {
+            address,
+            accepted,
+            accepting,
+        })
+    }
+}
+
+impl Drop for LoopbackListener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Takes connections; a slow handshake holds up none but its own.
+async fn accept(
+    inner: TcpListener,
+    outage: Arc<Outage>,
+    tls: Option<TlsAcceptor>,
+    sender: Sender<(Connection, SocketAddr)>,
+) {
+    loop {
+        match inner.accept().await {
+            Ok((_, address)) if outage.is_on() || !address.ip().is_loopback() => {}
+            Ok((stream, address)) => {
+                // Latency matters more than packets; a failure only costs latency.
+                let _ = stream.set_nodelay(true);
+                let born = outage.generation();
+                let outage = Arc::clone(&outage);
+                let Some(tls) = tls.clone() else {
+                    let stream = Stream::Plain(stream);
+                    if sender
+                        .send((Connection { stream, born, outage }, address))
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                    continue;
+                };
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        let stream = Stream::Tls(Box::new(stream));
+                        // The server may have stopped meanwhile.
+                        let _ = sender.send((Connection { stream, born, outage }, address)).await;
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
     }
 }
 
@@ -59,33 +126,29 @@ impl Listener for LoopbackListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            match self.inner.accept().await {
-                Ok((_, address)) if self.outage.is_on() || !address.ip().is_loopback() => {}
-                Ok((stream, address)) => {
-                    // Latency matters more than packets; a failure only costs latency.
-                    let _ = stream.set_nodelay(true);
-                    let born = self.outage.generation();
-                    let outage = Arc::clone(&self.outage);
-                    return (Connection { stream, born, outage }, address);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            }
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            // Nothing more comes.
+            None => std::future::pending().await,
         }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.inner.local_addr()
+        Ok(self.address)
     }
+}
+
+/// What carries a connection's bytes.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A connection that an outage ends: nothing more is read from it. What is being answered still goes out.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     born: u64,
     outage: Arc<Outage>,
 }
@@ -99,7 +162,10 @@ impl AsyncRead for Connection {
         if self.born != self.outage.generation() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
     }
 }
 
@@ -109,14 +175,23 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }

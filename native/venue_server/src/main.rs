@@ -4,16 +4,21 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use domain::{Decimal, Nanos, Price, Quantity, Timestamp};
 use simulation::FlowConfig;
 use tracing_subscriber::EnvFilter;
-use venue_server::{RecordedConfig, RecordedServer, Server, ServerConfig, ServerError, load_keys, read_bars};
+use venue_server::{
+    RecordedConfig, RecordedServer, Server, ServerConfig, ServerError, TlsFiles, VenueKind, load_keys,
+    read_bars,
+};
 
-/// Serves a simulated Binance spot venue on 127.0.0.1 from recorded bars.
+/// Serves a simulated venue on 127.0.0.1 from recorded bars, on the wire of Binance spot, Kraken spot or Coinbase
+/// Advanced Trade.
 ///
 /// API keys come from the environment (PY_RT_VENUE_KEYS, `api_key:secret` separated by commas) or from a file of
-/// mode 0400, one `api_key:secret` a line. When it is ready it prints one line of JSON with its addresses.
+/// mode 0400, one `api_key:secret` a line; each is an account. A secret of Kraken's is base64, one of Coinbase's a P-256
+/// key as PEM, its line ends as `\n`. When it is ready it prints one line of JSON with its addresses.
 ///
 /// Example: py_rt_venue_server --bars bars.csv --symbol BTCUSDT --seed 7 --bar-ms 50 --port 8701
 ///
@@ -26,14 +31,23 @@ struct Options {
     bars: Option<PathBuf>,
     /// Serve recordings of Binance's combined stream instead, one session in any number of files. They begin with the first
     /// listener; nothing can be traded.
-    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["bars", "bar_ms"])]
+    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["bars", "bar_ms", "tls_cert"])]
     recording: Vec<PathBuf>,
     /// With --recording: seconds of it in one second, such as 1 or 0.5; `max` is as fast as it is taken.
     #[arg(long, default_value = "1", requires = "recording")]
     speed: String,
-    /// The venue's name of the instrument.
-    #[arg(long, default_value = "BTCUSDT")]
-    symbol: String,
+    /// Whose wire.
+    #[arg(long, value_enum, default_value_t = Wire::Binance)]
+    venue: Wire,
+    /// The venue's name of the instrument; BTCUSDT, BTC/USD or BTC-USD where none is given.
+    #[arg(long)]
+    symbol: Option<String>,
+    /// Certificate as PEM: the server speaks TLS. Needs --tls-key.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Seed of the order flow.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -87,6 +101,33 @@ struct Options {
     exit_when_done: bool,
 }
 
+/// A wire by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wire {
+    Binance,
+    Kraken,
+    Coinbase,
+}
+
+impl Wire {
+    fn kind(self) -> VenueKind {
+        match self {
+            Self::Binance => VenueKind::Binance,
+            Self::Kraken => VenueKind::Kraken,
+            Self::Coinbase => VenueKind::Coinbase,
+        }
+    }
+
+    /// Its own parts of the ready line: where orders and private streams go.
+    fn addresses(self, ws: &str) -> String {
+        match self {
+            Self::Binance => format!(r#""ws":"{ws}","ws_api":"{ws}/ws-api/v3""#),
+            Self::Kraken => format!(r#""ws":"{ws}/v2","ws_v1":"{ws}""#),
+            Self::Coinbase => format!(r#""ws":"{ws}""#),
+        }
+    }
+}
+
 impl Options {
     fn flow(&self) -> Result<FlowConfig, ServerError> {
         let default = FlowConfig::with_seed(self.seed);
@@ -107,8 +148,18 @@ impl Options {
     }
 
     fn config(&self) -> Result<ServerConfig, ServerError> {
+        let kind = self.venue.kind();
+        let symbol = self.symbol.as_deref().unwrap_or(kind.default_symbol());
         let bars = self.bars.as_deref().unwrap_or_else(|| Path::new(""));
-        let mut config = ServerConfig::new(read_bars(bars)?, &self.symbol);
+        let mut config = ServerConfig::new(read_bars(bars)?, symbol);
+        config.venue = kind;
+        config.tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            _ => None,
+        };
         let bar_ms = self.bar_ms.unwrap_or_default();
         if bar_ms == 0 {
             return Err(refused("--bar-ms", "0", "1 or more milliseconds"));
@@ -141,6 +192,14 @@ impl Options {
     }
 
     fn recorded_config(&self) -> Result<RecordedConfig, ServerError> {
+        if self.venue.kind() != VenueKind::Binance {
+            let value = self.venue.kind().default_symbol();
+            return Err(refused(
+                "--venue",
+                value,
+                "binance: other recordings are not served yet",
+            ));
+        }
         let speed = match self.speed.as_str() {
             "max" => None,
             text => {
@@ -178,7 +237,7 @@ fn refused(option: &'static str, value: &str, allowed: &'static str) -> ServerEr
 async fn serve(options: &Options) -> Result<(), ServerError> {
     if !options.recording.is_empty() {
         let server = RecordedServer::start(options.recorded_config()?).await?;
-        tell_ready(server.address().port());
+        tell_ready(options, server.address().port());
         let stop = server.stopper();
         tokio::spawn(async move {
             stop_signal().await;
@@ -188,7 +247,7 @@ async fn serve(options: &Options) -> Result<(), ServerError> {
     }
     let keys = load_keys(options.keys_file.as_deref())?;
     let server = Server::start(options.config()?, keys).await?;
-    tell_ready(server.address().port());
+    tell_ready(options, server.address().port());
     let stopper = server.stopper();
     tokio::spawn(async move {
         stop_signal().await;
@@ -198,10 +257,10 @@ async fn serve(options: &Options) -> Result<(), ServerError> {
 }
 
 /// One line of JSON with the addresses.
-fn tell_ready(port: u16) {
-    let ready = format!(
-        r#"{{"rest":"http://127.0.0.1:{port}","ws":"ws://127.0.0.1:{port}","ws_api":"ws://127.0.0.1:{port}/ws-api/v3"}}"#
-    );
+fn tell_ready(options: &Options, port: u16) {
+    let secure = if options.tls_cert.is_some() { "s" } else { "" };
+    let addresses = options.venue.addresses(&format!("ws{secure}://127.0.0.1:{port}"));
+    let ready = format!(r#"{{"rest":"http{secure}://127.0.0.1:{port}",{addresses}}}"#);
     // Whoever started it may have gone; the server is of use all the same.
     let _ = writeln!(io::stdout(), "{ready}");
     let _ = io::stdout().flush();

@@ -8,7 +8,6 @@ use axum::Router;
 use axum::routing::{get, post};
 use tokio::task::JoinHandle;
 
-use crate::admin;
 use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::keys::ApiKey;
@@ -16,6 +15,7 @@ use crate::listener::LoopbackListener;
 use crate::shared::Shared;
 use crate::venue::Venue;
 use crate::wire::VenueKind;
+use crate::{admin, tls};
 
 /// How often the venue says that it lives, on wires that do.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the record cannot be played, an option is wrong, or the port is taken.
     pub async fn start(config: ServerConfig, keys: Vec<ApiKey>) -> Result<Self, ServerError> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut venue = Venue::new(&config, keys)?;
         // The book stands before the first request.
         venue.catch_up();
@@ -48,7 +49,9 @@ impl Server {
             source,
         };
         let outage = Arc::clone(&shared.outage);
-        let listener = LoopbackListener::bind(config.port, outage).await.map_err(bind)?;
+        let listener = LoopbackListener::bind(config.port, outage, tls)
+            .await
+            .map_err(bind)?;
         let address = axum::serve::Listener::local_addr(&listener).map_err(bind)?;
         let mut stop = shared.stop.subscribe();
         let serving = axum::serve(listener, router(config.venue, Arc::clone(&shared)))

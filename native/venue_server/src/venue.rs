@@ -14,6 +14,7 @@ pub(crate) use self::placing::Amendment;
 use crate::account::Account;
 use crate::binance;
 use crate::clock::VenueClock;
+use crate::coinbase;
 use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::events::{Event, Happening, OrderNews};
@@ -87,6 +88,8 @@ pub(crate) struct Venue {
     pub(crate) faults: RequestFaults,
     /// Nonces and tokens of Kraken's wire.
     pub(crate) kraken: kraken::Desk,
+    /// Keys of Coinbase's wire.
+    pub(crate) coinbase: coinbase::Desk,
     fees: FeeSchedule,
     outbox: Outbox,
     /// One for each of the wire's grids.
@@ -117,6 +120,12 @@ impl Venue {
         let start = played.first().map_or(Timestamp::EPOCH, |bar| bar.ts_open);
         let span = played.first().map_or(Nanos(1), |bar| bar.span);
         let market = Market::new(&listing.instrument, config.flow, played.to_vec())?;
+        let coinbase = match config.venue {
+            VenueKind::Coinbase => {
+                coinbase::Desk::new(&keys).map_err(|index| ServerError::PrivateKey { entry: index + 1 })?
+            }
+            VenueKind::Binance | VenueKind::Kraken => coinbase::Desk::default(),
+        };
         let opening = config.opening_balances(&listing.instrument)?;
         let accounts: Vec<Account> = keys
             .into_iter()
@@ -132,6 +141,7 @@ impl Venue {
             limits: RateLimits::new(config.weight_per_minute, accounts.len()),
             faults: RequestFaults::default(),
             kraken: kraken::Desk::default(),
+            coinbase,
             fees: FeeSchedule {
                 maker_bps: config.maker_bps,
                 taker_bps: config.taker_bps,
@@ -287,6 +297,7 @@ impl Venue {
             accounts: &self.accounts,
             orders: &self.orders,
             history: &self.history,
+            mode: self.mode,
             now,
         };
         (scene, &mut self.hub)
@@ -338,6 +349,7 @@ impl Venue {
             accounts: &self.accounts,
             orders: &self.orders,
             history: &self.history,
+            mode: self.mode,
             now: self.clock.now(),
         };
         self.kind.publish(&mut self.hub, &scene, &Event::Order(&news));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::binance;
+use crate::coinbase;
 use crate::events::Event;
 use crate::history::History;
 use crate::hub::Hub;
@@ -14,6 +15,7 @@ use crate::kraken;
 use crate::listing::Listing;
 use crate::orders::OrderLedger;
 use crate::shared::Shared;
+use crate::venue::Mode;
 
 /// Whose wire is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +41,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) accounts: &'a [Account],
     pub(crate) orders: &'a OrderLedger,
     pub(crate) history: &'a History,
+    pub(crate) mode: Mode,
     pub(crate) now: domain::Timestamp,
 }
 
@@ -47,6 +50,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) enum Session {
     Binance(binance::Session),
     Kraken(Box<kraken::Session>),
+    Coinbase(Box<coinbase::Session>),
 }
 
 impl Session {
@@ -55,6 +59,7 @@ impl Session {
         match self {
             Self::Binance(session) => session.is_account(),
             Self::Kraken(session) => session.is_account(),
+            Self::Coinbase(session) => session.is_account(),
         }
     }
 }
@@ -112,7 +117,7 @@ impl VenueKind {
         match self {
             Self::Binance => binance::publish(hub, scene, event),
             Self::Kraken => kraken::publish(hub, scene, event),
-            Self::Coinbase => {}
+            Self::Coinbase => coinbase::publish(hub, scene, event),
         }
     }
 
@@ -121,7 +126,7 @@ impl VenueKind {
         match self {
             Self::Binance => binance::routes(),
             Self::Kraken => kraken::routes(),
-            Self::Coinbase => Router::new(),
+            Self::Coinbase => coinbase::routes(),
         }
     }
 }

@@ -156,7 +156,7 @@ impl RecordedServer {
         });
         let port = config.port;
         let bind = |source| ServerError::Bind { port, source };
-        let listener = LoopbackListener::bind(port, Arc::new(Outage::default()));
+        let listener = LoopbackListener::bind(port, Arc::new(Outage::default()), None);
         let listener = listener.await.map_err(bind)?;
         let address = axum::serve::Listener::local_addr(&listener).map_err(bind)?;
         let mut stop = house.stop.subscribe();
