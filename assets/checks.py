@@ -10,10 +10,20 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.partitions import daily
+from assets.partitions import daily, days_of
 from py_rt.data import expectations
 from py_rt.data.cleaning import BarRules, published
-from py_rt.data.schemas import CLEAN_BARS, QUARANTINED_BARS, RAW_BARS, RAW_DAILY_BARS, STAGED_BARS, Table
+from py_rt.data.ingestion.recordings import Recordings
+from py_rt.data.schemas import (
+    CLEAN_BARS,
+    QUARANTINED_BARS,
+    RAW_BARS,
+    RAW_BOOK,
+    RAW_DAILY_BARS,
+    RAW_TRADES,
+    STAGED_BARS,
+    Table,
+)
 
 MAX_KEPT_OUT_WARN = 0.05
 MAX_KEPT_OUT = 0.50
@@ -53,6 +63,8 @@ def _result(passed: bool, metadata: dict[str, Any], *, warn: bool = False) -> dg
 
 raw_bars_fit_schema = fits_schema(RAW_BARS)
 raw_daily_bars_fit_schema = fits_schema(RAW_DAILY_BARS, partitions=None)
+raw_book_fits_schema = fits_schema(RAW_BOOK)
+raw_trades_fit_schema = fits_schema(RAW_TRADES)
 staged_bars_fit_schema = fits_schema(STAGED_BARS)
 clean_bars_fit_schema = fits_schema(CLEAN_BARS)
 quarantined_bars_fit_schema = fits_schema(QUARANTINED_BARS)
@@ -213,3 +225,74 @@ def meets_expectations(
     context.log.info("suite %s on %s: %d expectations", report.suite, day, len(report.outcomes))
     metadata = {"rows": report.rows, "day": str(day), "expectations": len(report.outcomes), **broken}
     return _result(report.success, metadata)
+
+
+def in_order_of_receipt(table: Table) -> dg.AssetChecksDefinition:
+    """Make the check that a recorded table's rows are in the order in which they were received."""
+
+    @dg.asset_check(
+        asset=table.name,
+        name="in_order_of_receipt",
+        blocking=True,
+        partitions_def=daily,
+        description="Within a day, times of receipt never go back from row to row.",
+    )
+    def check(rows: pl.DataFrame) -> dg.AssetCheckResult:
+        before = pl.col("ts_received").shift(1).over("date")
+        back = rows.sort("date", "row").with_columns(before.alias("before")).filter(pl.col("ts_received") < before)
+        return _result(back.is_empty(), {"rows": rows.height, "back": back.height, "examples": _lines(back)})
+
+    return check
+
+
+raw_book_in_order = in_order_of_receipt(RAW_BOOK)
+raw_trades_in_order = in_order_of_receipt(RAW_TRADES)
+
+
+@dg.asset_check(
+    asset="raw_book",
+    name="counts_equal_report",
+    blocking=True,
+    partitions_def=daily,
+    description="Rows and updates are those of the export, and with those before the days those of a check.",
+)
+def book_counts_equal_report(
+    context: dg.AssetCheckExecutionContext, raw_book: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+) -> dg.AssetCheckResult:
+    """Count what stands in the lake."""
+    facts = recorded_wires.facts(days_of(context))
+    numbered = raw_book.filter(pl.col("update").is_not_null())
+    updates = numbered.select("date", "session", "symbol", "update").unique().height
+    found = (raw_book.height, updates, updates + facts.skipped_updates)
+    wanted = (facts.book_rows, facts.book_updates, facts.played_updates)
+    return _result(found == wanted, {"rows_updates_played": list(found), "wanted": list(wanted)})
+
+
+@dg.asset_check(
+    asset="raw_trades",
+    name="counts_equal_report",
+    blocking=True,
+    partitions_def=daily,
+    description="Rows are those of the export, and with those before the days those of a check.",
+)
+def trade_counts_equal_report(
+    context: dg.AssetCheckExecutionContext, raw_trades: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+) -> dg.AssetCheckResult:
+    """Count what stands in the lake."""
+    facts = recorded_wires.facts(days_of(context))
+    found = (raw_trades.height, raw_trades.height + facts.skipped_trades)
+    wanted = (facts.trade_rows, facts.played_trades)
+    return _result(found == wanted, {"rows_played": list(found), "wanted": list(wanted)})
+
+
+@dg.asset_check(
+    asset="raw_book",
+    partitions_def=daily,
+    description="A check of the recordings finds nothing wrong: no hole, no error, no wrong checksum or best level.",
+)
+def recordings_are_right(
+    context: dg.AssetCheckExecutionContext, raw_book: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+) -> dg.AssetCheckResult:
+    """Warn of what the venue or the line did: the tables say where nothing is known."""
+    problems = list(recorded_wires.facts(days_of(context)).problems)
+    return _result(not problems, {"rows": raw_book.height, "problems": problems}, warn=True)

@@ -1,4 +1,4 @@
-"""What an asset hangs on besides its code and the assets it reads: the source's files, keys, the ledger, a report page.
+"""What an asset hangs on besides its code and the assets it reads: files of a source, recordings, keys, the ledger.
 
 The graph does not know these. A module of assets names them in `OUTSIDE`: for an asset, the question whether anything
 out there has changed since it was made. `pipelines.staleness` asks before it reuses what was made.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from py_rt.bundle.store import BundleStore
     from py_rt.data.cleaning import BarRules
     from py_rt.data.ingestion.market_data import Source
+    from py_rt.data.ingestion.recordings import Recordings
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Outside:
         self.rules: BarRules = resources["bar_rules"]
         self.store: BundleStore = resources["bundle_store"]
         self.reports: Path = resources["reports"]
+        self.recorded_wires: Recordings = resources["recorded_wires"]
 
     def forget(self) -> None:
         """Look again at what a run changes; the source's files are not among that."""

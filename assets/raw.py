@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
@@ -12,11 +12,12 @@ from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
 from py_rt.data import schemas
-from py_rt.data.ingestion import landing, market_data, raw_files
-from py_rt.data.schemas import RAW_BARS, RAW_DAILY_BARS
-from py_rt.data.storage import Lake, read_or_empty
+from py_rt.data.ingestion import landing, market_data, raw_files, recordings
+from py_rt.data.schemas import RAW_BARS, RAW_BOOK, RAW_DAILY_BARS, RAW_TRADES, Table
+from py_rt.data.storage import DayWindow, Lake, read_or_empty, rows_by_partition
 
 _CODE = code_version(__name__, "assets.checks", landing, market_data, raw_files, schemas)
+_RECORDED_CODE = code_version(__name__, "assets.checks", recordings, schemas)
 _NOT_CONTENT = ("ts_arrival", "source_end")
 _OFFERED = "offered_sha256"
 
@@ -69,6 +70,70 @@ def raw_daily_bars(
     return _landed(context, offered, read_or_empty(lake, RAW_DAILY_BARS), RAW_DAILY_BARS)
 
 
+_WAITS_FOR_RECORDING = {"py_rt/waits_for": "recording"}
+"""Made by hand or by a job of its own: where nothing is recorded there is nothing to land."""
+
+
+@dg.asset(
+    group_name="raw",
+    partitions_def=daily,
+    backfill_policy=single_run,
+    code_version=_RECORDED_CODE,
+    kinds={"rust", "polars", "deltalake"},
+    metadata=declared(RAW_BOOK),
+    tags=_WAITS_FOR_RECORDING,
+    description=RAW_BOOK.doc,
+)
+def raw_book(
+    context: dg.AssetExecutionContext,
+    recorded_wires: dg.ResourceParam[recordings.Recordings],
+    lake: dg.ResourceParam[Lake],
+) -> dg.Output[pl.DataFrame]:
+    """The books that were recorded on the run's days."""
+    window = days_of(context)
+    return _recorded(context, recorded_wires, lake, recorded_wires.export(window).book, RAW_BOOK)
+
+
+@dg.asset(
+    group_name="raw",
+    partitions_def=daily,
+    backfill_policy=single_run,
+    code_version=_RECORDED_CODE,
+    kinds={"rust", "polars", "deltalake"},
+    metadata=declared(RAW_TRADES),
+    tags=_WAITS_FOR_RECORDING,
+    description=RAW_TRADES.doc,
+)
+def raw_trades(
+    context: dg.AssetExecutionContext,
+    recorded_wires: dg.ResourceParam[recordings.Recordings],
+    lake: dg.ResourceParam[Lake],
+) -> dg.Output[pl.DataFrame]:
+    """The public trades that were recorded on the run's days."""
+    window = days_of(context)
+    return _recorded(context, recorded_wires, lake, recorded_wires.export(window).trades, RAW_TRADES)
+
+
+def _recorded(
+    context: dg.AssetExecutionContext, found: recordings.Recordings, lake: Lake, rows: pl.DataFrame, table: Table
+) -> dg.Output[pl.DataFrame]:
+    window = days_of(context)
+    recordings.keep_what_landed(rows_by_partition(lake.uri(table.group, table.name)), rows, window)
+    for day in context.partition_keys:
+        seen = {_OFFERED: found.fingerprint(_day(day))}
+        context.add_asset_metadata(seen, asset_key=context.asset_key, partition_key=day)
+    problems = list(found.facts(window).problems)
+    for problem in problems:
+        context.log.warning("%s: %s", table.name, problem)
+    metadata = {"file_sha256": found.lineage(window), "problems": problems}
+    return published(context, rows, table, metadata=metadata)
+
+
+def _day(key: str) -> DayWindow:
+    day = date.fromisoformat(key)
+    return DayWindow(day, day + timedelta(days=1))
+
+
 def _landed(
     context: dg.AssetExecutionContext, offered: pl.DataFrame, landed: pl.DataFrame, table: schemas.Table
 ) -> dg.Output[pl.DataFrame]:
@@ -101,4 +166,14 @@ def _daily_changed(outside: Outside, made: Made) -> str | None:
     return "the source offers other rows" if outside.offered_daily_bars != made.metadata.get(_OFFERED) else None
 
 
-OUTSIDE: Mapping[str, Question] = {"raw_bars": _days_changed, "raw_daily_bars": _daily_changed}
+def _recordings_changed(outside: Outside, made: Made) -> str | None:
+    now = outside.recorded_wires.fingerprint(_day(str(made.partition)))
+    return "the recordings changed" if now != made.metadata.get(_OFFERED) else None
+
+
+OUTSIDE: Mapping[str, Question] = {
+    "raw_bars": _days_changed,
+    "raw_daily_bars": _daily_changed,
+    "raw_book": _recordings_changed,
+    "raw_trades": _recordings_changed,
+}

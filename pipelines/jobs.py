@@ -18,15 +18,24 @@ APPROVED = dg.AssetSelection.tag("py_rt/waits_for", "approval")
 DEPLOYED = dg.AssetSelection.tag("py_rt/waits_for", "service")
 """What a running service comes before."""
 
-BY_HAND = APPROVED | DEPLOYED
+RECORDED = dg.AssetSelection.tag("py_rt/waits_for", "recording")
+"""What a recorder comes before."""
+
+BY_HAND = APPROVED | DEPLOYED | RECORDED
 """What the chain does not make along the way."""
 
 DAILY_GROUPS = ("raw", "cleaned", "features")
 
 ingest_daily = dg.define_asset_job(
     "ingest_daily",
-    selection=dg.AssetSelection.groups(*DAILY_GROUPS),
+    selection=dg.AssetSelection.groups(*DAILY_GROUPS) - RECORDED,
     description="Raw and cleaned bars, features and labels of one day or a range of days.",
+)
+
+land_recordings = dg.define_asset_job(
+    "land_recordings",
+    selection=RECORDED,
+    description="Recorded books and trades of one day or a range of days: `py_rt record` comes first.",
 )
 
 MONTHLY_GROUPS = ("models", "backtests", "bundles")
@@ -78,4 +87,4 @@ def main_job() -> None:
     run_chain()
 
 
-JOBS = (ingest_daily, train_monthly, publish_approved, deploy, main_job)
+JOBS = (ingest_daily, land_recordings, train_monthly, publish_approved, deploy, main_job)

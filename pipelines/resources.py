@@ -8,6 +8,7 @@ Read from the environment:
 `PY_RT_SOURCE`                source of bars: `bundled` (default), `local`, or one of an installed entry point
 `PY_RT_SOURCE_<OPTION>`       an option of that source, for example `PY_RT_SOURCE_FOLDER` for `local`
 `PY_RT_INSTRUMENT`            our name of the instrument; default `BTCUSDT`
+`PY_RT_RECORDINGS`            folder that `py_rt record` writes into; default `<home>/recordings`
 `PY_RT_RUN_FOLDER`            run folder of the service that bundles are deployed to; default: whichever runs in a
                               folder of `<home>/runs`
 ============================  ================================================================================
@@ -27,6 +28,7 @@ from py_rt.bridge.services import RunFolders
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
 from py_rt.data.ingestion.market_data import open_source
+from py_rt.data.ingestion.recordings import Recordings
 from py_rt.data.storage import Lake
 from py_rt.defaults import home_folder
 
@@ -57,6 +59,18 @@ def run_folders(environ: Mapping[str, str]) -> RunFolders:
     return RunFolders(home_folder(environ) / "runs", Path(only).expanduser().absolute() if only else None)
 
 
+def recordings_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of recorded wires.
+
+    >>> recordings_folder({"PY_RT_HOME": "/srv/py_rt"}).as_posix()
+    '/srv/py_rt/recordings'
+    >>> recordings_folder({"PY_RT_RECORDINGS": "/data/recordings"}).as_posix()
+    '/data/recordings'
+    """
+    given = environ.get("PY_RT_RECORDINGS")
+    return Path(given).expanduser().absolute() if given else home_folder(environ) / "recordings"
+
+
 def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object]:
     """Make every resource by name.
 
@@ -83,6 +97,7 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "lake": lake,
         "reports": home_folder(environ) / "reports",
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
+        "recorded_wires": Recordings(recordings_folder(environ)),
         "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),
         "expectation_runner": expectation_runner,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,3 +59,8 @@ def default_root() -> Path:
         "install py_rt again, or run it from a checkout"
     )
     raise FileNotFoundError(message)
+
+
+def installed_command(name: str) -> str | None:
+    """Where an installed command is: beside the interpreter, or on the path; `None` where it is not installed."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)

@@ -350,7 +350,84 @@ FEATURES_BAR = Table(
 """Not among `TABLES`: the specification of the features, not this page, says which further columns there are, and each
 specification has a table of its own."""
 
-TABLES = {table.name: table for table in (RAW_BARS, RAW_DAILY_BARS, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS, LABELS)}
+_RECORDED = (
+    Column("row", pl.Int64(), "place in the day, in order of receipt", minimum=0),
+    Column("session", pl.Int64(), "connection of the recorder, counted over the day", minimum=0),
+    Column("venue", pl.String(), "whose wire"),
+    Column("symbol", pl.String(), "the venue's own"),
+    Column("ts_received", pl.Int64(), "when the message was read from the socket, UTC ns", minimum=0),
+)
+_RECEIPT_DAY = Column("date", pl.Date(), "UTC day of receipt")
+_DAY_OF_RECEIPT = RowRule(
+    "date is the UTC day of ts_received",
+    pl.from_epoch("ts_received", time_unit="ns").dt.date() == pl.col("date"),
+)
+_IS_INVALID = pl.col("kind") == "invalid"
+
+RAW_BOOK = Table(
+    "raw_book",
+    "raw",
+    "Recorded order books: each level of each update, as the venue's sequencer proved it",
+    (
+        *_RECORDED,
+        Column("ts_event", pl.Int64(), "the venue's time of the update, UTC ns", nullable=True),
+        Column(
+            "kind",
+            pl.String(),
+            "snapshot: what was known before is gone; delta: a quantity of 0 removes the level; "
+            "invalid: nothing is known until the next snapshot",
+            allowed=("snapshot", "delta", "invalid"),
+        ),
+        Column("reason", pl.String(), "why the book is invalid", nullable=True),
+        Column(
+            "update", pl.Int64(), "update of this book in this session, counted over the day", nullable=True, minimum=0
+        ),
+        Column("update_id", pl.Int64(), "the venue's number of the book afterwards", nullable=True, minimum=0),
+        Column("side", pl.String(), "absent: an update without levels", nullable=True, allowed=("bid", "ask")),
+        _fixed("price", "price of the level", nullable=True, minimum=1),
+        _fixed("quantity", "what rests there afterwards", nullable=True, minimum=0),
+        _fixed("best_bid", "best bid after the whole update", nullable=True, minimum=1),
+        _fixed("best_ask", "best ask after the whole update", nullable=True, minimum=1),
+        _RECEIPT_DAY,
+    ),
+    key=("date", "row"),
+    rules=(
+        _DAY_OF_RECEIPT,
+        RowRule("the best bid is below the best ask", pl.col("best_bid") < pl.col("best_ask")),
+        RowRule("a book that is invalid says why, and no other", pl.col("reason").is_not_null() == _IS_INVALID),
+        RowRule(
+            "an update has a number and a time",
+            _IS_INVALID | pl.all_horizontal(pl.col("update", "update_id", "ts_event").is_not_null()),
+        ),
+        RowRule(
+            "a level is whole",
+            (pl.col("side").is_null() == pl.col("price").is_null())
+            & (pl.col("side").is_null() == pl.col("quantity").is_null()),
+        ),
+    ),
+)
+
+RAW_TRADES = Table(
+    "raw_trades",
+    "raw",
+    "Recorded public trades",
+    (
+        *_RECORDED,
+        Column("ts_event", pl.Int64(), "the venue's time of the trade, UTC ns"),
+        Column("trade_id", pl.Int64(), "the venue's number of the trade", minimum=0),
+        _fixed("price", "price", minimum=1),
+        _fixed("quantity", "traded quantity", minimum=1),
+        Column("aggressor", pl.String(), "whose order took", allowed=("buy", "sell")),
+        _RECEIPT_DAY,
+    ),
+    key=("date", "row"),
+    rules=(_DAY_OF_RECEIPT,),
+)
+
+TABLES = {
+    table.name: table
+    for table in (RAW_BARS, RAW_DAILY_BARS, RAW_BOOK, RAW_TRADES, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS, LABELS)
+}
 """Every table that is declared whole, by name."""
 
 

@@ -13,14 +13,14 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from py_rt.defaults import HOME_VARIABLE
+from py_rt.defaults import HOME_VARIABLE, installed_command
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from py_rt.demo.place import Place
@@ -54,8 +54,7 @@ def find_command(name: str) -> str:
     Raises:
         DemoError: it is not installed.
     """
-    beside = Path(sys.executable).parent
-    found = shutil.which(name, path=str(beside)) or shutil.which(name)
+    found = installed_command(name)
     if found is None:
         raise DemoError(f"{name} is not installed beside {sys.executable}: install py_rt (`make setup` in a checkout)")
     return found

@@ -11,10 +11,11 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use domain::{BookUpdate, BookUpdateKind, Level, MarketEvent, Trade};
-use recording::ReadError;
+use domain::{BookUpdate, BookUpdateKind, Level, MarketEvent, Timestamp, Trade};
+use recording::{ReadError, Recording};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -50,11 +51,21 @@ pub enum ExportError {
 pub struct Exported {
     /// Rows of `book.csv`.
     pub book_rows: u64,
+    /// Updates of books in them, snapshots included.
+    pub book_updates: u64,
     /// Rows of `trades.csv`.
     pub trade_rows: u64,
-    /// What a check of the same recordings says.
+    /// Updates of books before the window, which were played and not written.
+    pub skipped_updates: u64,
+    /// Likewise trades.
+    pub skipped_trades: u64,
+    /// What a check of what was played says: all of the recordings up to the end of the window.
     pub report: Report,
 }
+
+/// Times of receipt that are exported, UTC nanoseconds, the end excluded. What comes before is played, so that books stand,
+/// and what comes after is not read.
+pub type Window = std::ops::Range<i64>;
 
 /// Writes the tables of recordings into a folder, which is made if it is not there; files that are there stay, and are an
 /// error.
@@ -64,17 +75,26 @@ pub struct Exported {
 pub fn export(
     paths: &[PathBuf],
     folder: &Path,
+    window: Window,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Exported, ExportError> {
+    let paths = begun_before(paths, window.end)?;
     std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
     let mut tables = Tables {
         book: TableFile::create(folder.join("book.csv"), BOOK_HEAD)?,
         trades: TableFile::create(folder.join("trades.csv"), TRADES_HEAD)?,
         updates: BTreeMap::new(),
+        window,
+        book_updates: 0,
+        skipped_updates: 0,
+        skipped_trades: 0,
     };
     let report_file = folder.join("report.json");
-    let report = listen(paths, tell, &mut tables)?;
+    let report = listen(&paths, tell, &mut tables)?;
     let exported = Exported {
+        book_updates: tables.book_updates,
+        skipped_updates: tables.skipped_updates,
+        skipped_trades: tables.skipped_trades,
         book_rows: tables.book.finish()?,
         trade_rows: tables.trades.finish()?,
         report,
@@ -86,24 +106,43 @@ pub fn export(
     Ok(exported)
 }
 
+/// Those whose first record is before the end. One without a record has nothing to tell.
+fn begun_before(paths: &[PathBuf], end: i64) -> Result<Vec<PathBuf>, ReadError> {
+    let mut begun = Vec::with_capacity(paths.len());
+    for path in paths {
+        let first = Recording::open(path)?.next().transpose()?;
+        if first.is_some_and(|first| first.at.nanos() < end) {
+            begun.push(path.clone());
+        }
+    }
+    Ok(begun)
+}
+
 struct Tables {
     book: TableFile,
     trades: TableFile,
     /// Updates of each book so far, by session and symbol.
     updates: BTreeMap<(usize, String), u64>,
+    window: Window,
+    book_updates: u64,
+    skipped_updates: u64,
+    skipped_trades: u64,
 }
 
 impl Listener for Tables {
-    fn wait_until(&mut self, _at: domain::Timestamp) -> std::ops::ControlFlow<()> {
-        if self.book.failed.is_some() || self.trades.failed.is_some() {
-            return std::ops::ControlFlow::Break(());
+    fn wait_until(&mut self, at: Timestamp) -> ControlFlow<()> {
+        if at.nanos() >= self.window.end || self.book.failed.is_some() || self.trades.failed.is_some() {
+            return ControlFlow::Break(());
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     }
 
     fn hear(&mut self, heard: &Heard<'_>) {
+        let is_early = heard.ts_received.nanos() < self.window.start;
         match heard.event {
-            MarketEvent::Book(update) => self.update(heard, update),
+            MarketEvent::Book(update) => self.update(heard, update, is_early),
+            MarketEvent::Trade(_) if is_early => self.skipped_trades += 1,
+            MarketEvent::BookInvalid(_) if is_early => {}
             MarketEvent::BookInvalid(invalid) => {
                 let at = heard.ts_received.nanos();
                 let reason = invalid_word(invalid.reason);
@@ -117,13 +156,18 @@ impl Listener for Tables {
 }
 
 impl Tables {
-    fn update(&mut self, heard: &Heard<'_>, update: &BookUpdate<'_>) {
+    fn update(&mut self, heard: &Heard<'_>, update: &BookUpdate<'_>, is_early: bool) {
         let counted = self
             .updates
             .entry((heard.session, heard.symbol.to_owned()))
             .or_default();
         let number = *counted;
         *counted += 1;
+        if is_early {
+            self.skipped_updates += 1;
+            return;
+        }
+        self.book_updates += 1;
         let (received, happened, id) = (
             heard.ts_received.nanos(),
             update.ts_event.nanos(),
@@ -191,7 +235,11 @@ impl TableFile {
         if self.failed.is_some() {
             return;
         }
-        let (session, venue, symbol) = (heard.session, heard.wire.venue(), heard.symbol);
+        let (session, venue, symbol) = (
+            heard.session,
+            heard.wire.venue(),
+            heard.symbol.replace('"', "\"\""),
+        );
         self.failed = writeln!(self.out, "{session},{venue},\"{symbol}\",{rest}").err();
         self.rows += 1;
     }

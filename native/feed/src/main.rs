@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use feed::check;
-use feed::export::export;
+use feed::export::{Window, export};
 use feed::faults::{Campaign, FAULTS_MAX, inject};
 use feed::replay::{ReplayError, Speed, replay};
 
@@ -113,6 +113,12 @@ enum Command {
         /// The folder for the tables, which must not hold them yet.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Only what was received from this time on, UTC nanoseconds; what comes before is played, so that books stand.
+        #[arg(long, default_value_t = i64::MIN, hide_default_value = true, allow_negative_numbers = true)]
+        from_ns: i64,
+        /// Only what was received before this time.
+        #[arg(long, default_value_t = i64::MAX, hide_default_value = true, allow_negative_numbers = true)]
+        to_ns: i64,
     },
 }
 
@@ -133,7 +139,12 @@ fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Check { files, json } => checked(&files, json),
         Command::Replay { files, speed } => replayed(&files, speed),
-        Command::Export { files, out } => exported(&files, &out),
+        Command::Export {
+            files,
+            out,
+            from_ns,
+            to_ns,
+        } => exported(&files, &out, from_ns..to_ns),
         Command::Record(options) => record_command::run(&options),
         Command::Faults {
             files,
@@ -194,9 +205,9 @@ fn replayed(files: &[PathBuf], speed: Speed) -> Result<bool, Box<dyn std::error:
 }
 
 /// Likewise.
-fn exported(files: &[PathBuf], out: &Path) -> Result<bool, Box<dyn std::error::Error>> {
+fn exported(files: &[PathBuf], out: &Path, window: Window) -> Result<bool, Box<dyn std::error::Error>> {
     let mut meter = Meter::new(files);
-    let exported = export(files, out, &mut |progress| meter.tell(progress));
+    let exported = export(files, out, window, &mut |progress| meter.tell(progress));
     meter.clear();
     told(&exported?.report)
 }

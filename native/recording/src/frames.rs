@@ -86,7 +86,7 @@ pub(crate) fn is_one(line: &[u8]) -> bool {
     spliced(line).is_some()
         || serde_json::from_slice::<Whole<'_>>(line).is_ok_and(|whole| {
             whole.recording.is_some()
-                || whole.frame.is_some() && whole.rx_ns.is_some()
+                || whole.rx_ns.is_some()
                 || whole.url.is_some() && whole.captured_at.is_some()
         })
 }

@@ -49,6 +49,9 @@ pub enum ServerError {
         /// What stands there.
         text: String,
     },
+    /// A recording cannot be read, or holds nothing that can be served.
+    #[error(transparent)]
+    Recording(#[from] recording::ReadError),
     /// `--from` names no bar.
     #[error("--from {0}: no bar opens at this time (ns since the epoch, UTC)")]
     From(i64),

@@ -35,6 +35,9 @@
 //! may be ahead, deadlines, the switch that cancels everything, heartbeats, and the request limits. `@depth@100ms` keeps
 //! its grid in venue time.
 //!
+//! Instead of a simulated venue, a recording of Binance's combined stream can be served: [`RecordedServer`], at any speed, with
+//! snapshots as of the live stream. Nothing can be traded there.
+//!
 //! `/admin/...` is for tests and people: state, pause, resume, advance, faults.
 
 mod account;
@@ -58,6 +61,7 @@ mod listener;
 mod listing;
 mod orders;
 mod rate;
+mod recorded;
 mod refusal;
 mod server;
 mod shared;
@@ -70,5 +74,6 @@ pub use bars_file::{common_tick, read_bars};
 pub use config::{ServerConfig, TlsFiles};
 pub use error::ServerError;
 pub use keys::{ACCOUNTS_MAX, ApiKey, KEYS_VARIABLE, load_keys};
+pub use recorded::{RecordedConfig, RecordedServer};
 pub use server::{Server, Stopper};
 pub use wire::VenueKind;

@@ -1,14 +1,17 @@
 //! The command that serves a simulated venue on one loopback port.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use domain::{Decimal, Nanos, Price, Quantity, Timestamp};
 use simulation::FlowConfig;
 use tracing_subscriber::EnvFilter;
-use venue_server::{Server, ServerConfig, ServerError, TlsFiles, VenueKind, load_keys, read_bars};
+use venue_server::{
+    RecordedConfig, RecordedServer, Server, ServerConfig, ServerError, TlsFiles, VenueKind, load_keys,
+    read_bars,
+};
 
 /// Serves a simulated venue on 127.0.0.1 from recorded bars, on the wire of Binance spot, Kraken spot or Coinbase
 /// Advanced Trade.
@@ -18,12 +21,21 @@ use venue_server::{Server, ServerConfig, ServerError, TlsFiles, VenueKind, load_
 /// key as PEM, its line ends as `\n`. When it is ready it prints one line of JSON with its addresses.
 ///
 /// Example: py_rt_venue_server --bars bars.csv --symbol BTCUSDT --seed 7 --bar-ms 50 --port 8701
+///
+/// Or a recording as the wire: py_rt_venue_server --recording recordings/*.zst --speed 10
 #[derive(Debug, Parser)]
 #[command(name = "py_rt_venue_server", version)]
 struct Options {
     /// CSV: ts_open (ns since the epoch, UTC), open, high, low, close, volume (decimal text).
-    #[arg(long)]
-    bars: PathBuf,
+    #[arg(long, required_unless_present = "recording")]
+    bars: Option<PathBuf>,
+    /// Serve recordings of Binance's combined stream instead, one session in any number of files. They begin with the first
+    /// listener; nothing can be traded.
+    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["bars", "bar_ms", "tls_cert"])]
+    recording: Vec<PathBuf>,
+    /// With --recording: seconds of it in one second, such as 1 or 0.5; `max` is as fast as it is taken.
+    #[arg(long, default_value = "1", requires = "recording")]
+    speed: String,
     /// Whose wire.
     #[arg(long, value_enum, default_value_t = Wire::Binance)]
     venue: Wire,
@@ -40,8 +52,8 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Wall milliseconds of one bar: the compression of venue time follows from it.
-    #[arg(long)]
-    bar_ms: u32,
+    #[arg(long, required_unless_present = "recording")]
+    bar_ms: Option<u32>,
     /// Port on 127.0.0.1; 0 takes any free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -138,7 +150,8 @@ impl Options {
     fn config(&self) -> Result<ServerConfig, ServerError> {
         let kind = self.venue.kind();
         let symbol = self.symbol.as_deref().unwrap_or(kind.default_symbol());
-        let mut config = ServerConfig::new(read_bars(&self.bars)?, symbol);
+        let bars = self.bars.as_deref().unwrap_or_else(|| Path::new(""));
+        let mut config = ServerConfig::new(read_bars(bars)?, symbol);
         config.venue = kind;
         config.tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsFiles {
@@ -147,12 +160,13 @@ impl Options {
             }),
             _ => None,
         };
-        if self.bar_ms == 0 {
+        let bar_ms = self.bar_ms.unwrap_or_default();
+        if bar_ms == 0 {
             return Err(refused("--bar-ms", "0", "1 or more milliseconds"));
         }
         config.from = self.from.map(Timestamp::from_nanos);
         config.warmup_bars = self.warmup_bars;
-        config.wall_span = Nanos::from_millis(self.bar_ms.into());
+        config.wall_span = Nanos::from_millis(bar_ms.into());
         config.flow = self.flow()?;
         if let Some(text) = &self.tick_size {
             let tick = Price::parse(text.as_bytes())
@@ -176,6 +190,33 @@ impl Options {
         config.exit_when_done = self.exit_when_done;
         Ok(config)
     }
+
+    fn recorded_config(&self) -> Result<RecordedConfig, ServerError> {
+        if self.venue.kind() != VenueKind::Binance {
+            let value = self.venue.kind().default_symbol();
+            return Err(refused(
+                "--venue",
+                value,
+                "binance: other recordings are not served yet",
+            ));
+        }
+        let speed = match self.speed.as_str() {
+            "max" => None,
+            text => {
+                let times = text
+                    .parse()
+                    .ok()
+                    .filter(|times: &f64| times.is_finite() && *times > 0.0);
+                Some(times.ok_or_else(|| refused("--speed", text, "a positive number, or max"))?)
+            }
+        };
+        Ok(RecordedConfig {
+            files: self.recording.clone(),
+            speed,
+            port: self.port,
+            exit_when_done: self.exit_when_done,
+        })
+    }
 }
 
 fn basis_points(option: &'static str, text: &str) -> Result<Decimal, ServerError> {
@@ -194,21 +235,35 @@ fn refused(option: &'static str, value: &str, allowed: &'static str) -> ServerEr
 }
 
 async fn serve(options: &Options) -> Result<(), ServerError> {
+    if !options.recording.is_empty() {
+        let server = RecordedServer::start(options.recorded_config()?).await?;
+        tell_ready(options, server.address().port());
+        let stop = server.stopper();
+        tokio::spawn(async move {
+            stop_signal().await;
+            stop();
+        });
+        return server.wait().await;
+    }
     let keys = load_keys(options.keys_file.as_deref())?;
     let server = Server::start(options.config()?, keys).await?;
-    let port = server.address().port();
-    let secure = if options.tls_cert.is_some() { "s" } else { "" };
-    let addresses = options.venue.addresses(&format!("ws{secure}://127.0.0.1:{port}"));
-    let ready = format!(r#"{{"rest":"http{secure}://127.0.0.1:{port}",{addresses}}}"#);
-    // Whoever started it may have gone; the server is of use all the same.
-    let _ = writeln!(io::stdout(), "{ready}");
-    let _ = io::stdout().flush();
+    tell_ready(options, server.address().port());
     let stopper = server.stopper();
     tokio::spawn(async move {
         stop_signal().await;
         stopper.stop();
     });
     server.wait().await
+}
+
+/// One line of JSON with the addresses.
+fn tell_ready(options: &Options, port: u16) {
+    let secure = if options.tls_cert.is_some() { "s" } else { "" };
+    let addresses = options.venue.addresses(&format!("ws{secure}://127.0.0.1:{port}"));
+    let ready = format!(r#"{{"rest":"http{secure}://127.0.0.1:{port}",{addresses}}}"#);
+    // Whoever started it may have gone; the server is of use all the same.
+    let _ = writeln!(io::stdout(), "{ready}");
+    let _ = io::stdout().flush();
 }
 
 /// Waits for SIGTERM or Ctrl-C.

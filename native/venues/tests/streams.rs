@@ -4,12 +4,12 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::InstrumentId;
+use domain::{InstrumentId, Timestamp};
 use futures_util::{SinkExt, StreamExt};
 use support::{API_KEY, Http, Inbox, Reply, Sockets, client, eventually, instruments, queue, recorded};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +22,8 @@ use venues::feeds::{FeedParts, resync_over_the_stream};
 use venues::retry::Jitter;
 use venues::websocket::{ConnectionSettings, Judgement, Protocol};
 use venues::{
-    AccountFeed, DisconnectReason, MarketFeed, StreamMessage, StreamMessageKind, TrustedRoots, VenueError,
+    AccountFeed, Aside, DisconnectReason, FrameSink, MarketFeed, StreamMessage, StreamMessageKind, TrustedRoots,
+    VenueError,
 };
 
 const TICKER: &str =
@@ -482,6 +483,57 @@ async fn the_account_is_up_only_when_the_subscription_is_confirmed() {
     assert!(inbox.next_frame().await.contains("eventStreamTerminated"));
     expect_disconnect(&mut inbox, DisconnectReason::Ended).await;
     assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    feed.stop().await;
+}
+
+/// Hears everything, as a recorder does.
+struct Ear(Arc<Mutex<Vec<String>>>);
+
+impl FrameSink for Ear {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        let word = match message.kind {
+            StreamMessageKind::Frame(frame) => String::from_utf8(frame.to_vec()).unwrap(),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(word);
+        Ok(())
+    }
+
+    fn overhear(&mut self, _at: Timestamp, aside: Aside<'_>) {
+        let word = match aside {
+            Aside::Opened(url) => format!("opened {url}"),
+            Aside::Sent(text) => format!("sent {}", text.contains("subscribe.signature")),
+            Aside::Handshake(message) => format!("handshake {}", String::from_utf8_lossy(message)),
+        };
+        self.0.lock().unwrap().push(word);
+    }
+}
+
+#[tokio::test]
+async fn a_sink_may_hear_the_handshake_too() {
+    const READY: &str = r#"{"id":"py-rt-subscribe","status":200,"result":{"subscriptionId":0}}"#;
+    const EVENT: &str = r#"{"subscriptionId":0,"event":{"e":"balanceUpdate"}}"#;
+    let sockets = Sockets::serve(|mut socket, _| async move {
+        let _ = socket.next().await;
+        say(&mut socket, READY).await;
+        say(&mut socket, EVENT).await;
+        listen(&mut socket).await;
+    })
+    .await;
+    let (_http, settings) = settings(&sockets).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let sink = Ear(Arc::clone(&heard));
+    let url = settings.endpoints.ws_api.clone();
+    let feed = AccountFeed::spawn(client(settings), Jitter::seeded(1), sink).unwrap();
+    eventually("the event", || heard.lock().unwrap().len() >= 5).await;
+    let expected = [
+        format!("opened {url}"),
+        "sent true".to_owned(),
+        format!("handshake {READY}"),
+        "Connected".to_owned(),
+        EVENT.to_owned(),
+    ];
+    assert_eq!(*heard.lock().unwrap(), expected);
     feed.stop().await;
 }
 

@@ -79,7 +79,9 @@ async fn listed(rest: &RestClient, symbols: &[String]) -> Result<(), VenueError>
     let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
     match rest.instruments(&names).await {
         Ok(_) => Ok(()),
-        Err(error @ VenueError::UnknownSymbol { .. }) => Err(error),
+        // The venue looked at them and refuses.
+        Err(error @ VenueError::Refused { status: 400, .. }) => Err(error),
+        Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
             warn!(%error, "not known yet whether the venue lists the symbols");
             Ok(())

@@ -1,0 +1,234 @@
+"""Recorded wires: the folder that `py_rt record` writes into, read as tables of integers by UTC days of receipt.
+
+The reading is Rust's (`py_rt_feed export`): the parsers, sequencers and books that trade play the recordings, and a
+report says what they are worth. Nothing here looks into a recording.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from py_rt.data.schemas import RAW_BOOK, RAW_TRADES
+from py_rt.defaults import installed_command
+from py_rt.errors import ChangedSourceError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from py_rt.data.storage import DayWindow
+
+COMMAND = "py_rt_feed"
+SOURCE = "recordings"
+
+CONTEXT_NS = 2 * 3_600 * 10**9
+"""A file that was last written this long before a day is played too, so that the day's books stand from its beginning.
+The recorder ends files each hour unless it is told otherwise."""
+
+ENDINGS = (".jsonl", ".ndjson", ".zst", ".gz")
+"""How names of recordings end; other files are passed over."""
+
+READ_BYTES = 1 << 20
+
+_BOOK_CSV = {
+    "session": pl.Int64(),
+    "venue": pl.String(),
+    "symbol": pl.String(),
+    "ts_received": pl.Int64(),
+    "ts_event": pl.Int64(),
+    "kind": pl.String(),
+    "reason": pl.String(),
+    "update": pl.Int64(),
+    "update_id": pl.Int64(),
+    "side": pl.String(),
+    "price": pl.Int64(),
+    "quantity": pl.Int64(),
+    "best_bid": pl.Int64(),
+    "best_ask": pl.Int64(),
+}
+_TRADES_CSV = {
+    "session": pl.Int64(),
+    "venue": pl.String(),
+    "symbol": pl.String(),
+    "ts_received": pl.Int64(),
+    "ts_event": pl.Int64(),
+    "trade_id": pl.Int64(),
+    "price": pl.Int64(),
+    "quantity": pl.Int64(),
+    "aggressor": pl.String(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an export of recordings says of itself.
+
+    Attributes:
+        book_rows: rows of the book table.
+        book_updates: updates of books in them, snapshots included.
+        trade_rows: rows of the trades table.
+        played_updates: updates that the report counts over all that was played, the window's context included.
+        played_trades: likewise trades.
+        skipped_updates: those of them before the window.
+        skipped_trades: likewise.
+        problems: what is wrong with the recordings, in words.
+    """
+
+    book_rows: int
+    book_updates: int
+    trade_rows: int
+    played_updates: int
+    played_trades: int
+    skipped_updates: int
+    skipped_trades: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The tables of some days, as `RAW_BOOK` and `RAW_TRADES` declare them."""
+
+    book: pl.DataFrame
+    trades: pl.DataFrame
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """A folder of recordings.
+
+    Attributes:
+        folder: where they are, without folders of their own; it may be absent.
+        command: that exports them; `None` is the installed one.
+    """
+
+    folder: Path
+    command: Path | None = None
+    _facts: dict[tuple[DayWindow, str], Facts] = field(default_factory=dict, repr=False, compare=False)
+
+    def files(self, window: DayWindow) -> list[Path]:
+        """Every file that may hold something of the days or of their context: those not last written before it."""
+        since = _ns(window.start) - CONTEXT_NS
+        found = sorted(path for path in self.folder.glob("*") if path.name.endswith(ENDINGS) and path.is_file())
+        return [path for path in found if path.stat().st_mtime_ns >= since]
+
+    def fingerprint(self, window: DayWindow) -> str:
+        """A hash that changes when a file of the days does, without reading it."""
+        stats = ((path.name, path.stat()) for path in self.files(window))
+        lines = [f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def lineage(self, window: DayWindow) -> dict[str, str]:
+        """SHA-256 of each file that is played for the days, by name."""
+        return {path.name: _sha256(path) for path in self.files(window)}
+
+    def export(self, window: DayWindow) -> Exported:
+        """Play the recordings and read what was received within the days.
+
+        Raises:
+            SourceError: a recording cannot be read, or the command is not installed.
+        """
+        files = self.files(window)
+        with tempfile.TemporaryDirectory(prefix="py_rt-export-") as folder:
+            out = Path(folder) / "tables"
+            if files:
+                self._run(["export", *map(str, files), "--out", str(out), *_bounds(window)])
+                facts = _facts(json.loads((out / "report.json").read_bytes()))
+                book = pl.read_csv(out / "book.csv", schema=_BOOK_CSV)
+                trades = pl.read_csv(out / "trades.csv", schema=_TRADES_CSV)
+            else:
+                facts = Facts(0, 0, 0, 0, 0, 0, 0, ())
+                book, trades = pl.DataFrame(schema=_BOOK_CSV), pl.DataFrame(schema=_TRADES_CSV)
+        self._facts[window, self.fingerprint(window)] = facts
+        return Exported(RAW_BOOK.conform(_numbered_updates(_by_day(book))), RAW_TRADES.conform(_by_day(trades)), facts)
+
+    def facts(self, window: DayWindow) -> Facts:
+        """What an export of the days says of itself; the last one's where no file has changed since."""
+        known = self._facts.get((window, self.fingerprint(window)))
+        return known if known is not None else self.export(window).facts
+
+    def _run(self, arguments: list[str]) -> None:
+        command = str(self.command) if self.command is not None else installed_command(COMMAND)
+        if command is None:
+            raise SourceError(
+                SOURCE, str(self.folder), None, f"{COMMAND} is not installed: install py_rt (`make setup`)"
+            )
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+        # 1: something is wrong with what was recorded; the tables stand, and the report says what.
+        if done.returncode not in {0, 1}:
+            raise SourceError(SOURCE, str(self.folder), None, done.stderr.strip() or f"{COMMAND}: {done.returncode}")
+
+
+def keep_what_landed(landed: Mapping[date | None, int], offered: pl.DataFrame, window: DayWindow) -> None:
+    """Refuse an offer in which a landed day has fewer rows: recordings grow, and what is gone stays in the lake.
+
+    Args:
+        landed: rows of each day of the table.
+        offered: rows that would replace the window's days.
+        window: those days.
+
+    Raises:
+        ChangedSourceError: a day would lose rows.
+    """
+    now: dict[Any, int] = dict(offered.group_by("date").len().iter_rows())
+    for day, rows in landed.items():
+        if day is not None and window.start <= day < window.end and now.get(day, 0) < rows:
+            problem = (
+                f"day {day} was landed with {rows} rows and its recordings now give {now.get(day, 0)}: put the files "
+                "back. Landed data stays as it is"
+            )
+            raise ChangedSourceError(SOURCE, "recordings", None, problem)
+
+
+def _by_day(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give each row its day and its place in it, and count sessions anew: a day is the same however it is made."""
+    day = pl.from_epoch("ts_received", time_unit="ns").dt.date().alias("date")
+    return rows.with_columns(day).with_columns(
+        pl.int_range(pl.len(), dtype=pl.Int64).over("date").alias("row"),
+        (pl.col("session").rank("dense").over("date") - 1).cast(pl.Int64).alias("session"),
+    )
+
+
+def _numbered_updates(book: pl.DataFrame) -> pl.DataFrame:
+    """Count each book's updates anew each day."""
+    return book.with_columns(
+        (pl.col("update") - pl.col("update").min().over("date", "session", "symbol")).alias("update")
+    )
+
+
+def _facts(exported: dict[str, Any]) -> Facts:
+    report = exported["report"]
+    books = [book for connection in report["connections"] for book in connection["books"]]
+    totals = report["totals"]
+    return Facts(
+        book_rows=exported["book_rows"],
+        book_updates=exported["book_updates"],
+        trade_rows=exported["trade_rows"],
+        played_updates=totals["updates"] + sum(book["snapshots"] for book in books),
+        played_trades=totals["trades"],
+        skipped_updates=exported["skipped_updates"],
+        skipped_trades=exported["skipped_trades"],
+        problems=tuple(report["problems"]),
+    )
+
+
+def _bounds(window: DayWindow) -> list[str]:
+    return [f"--from-ns={_ns(window.start)}", f"--to-ns={_ns(window.end)}"]
+
+
+def _ns(day: date) -> int:
+    return int(datetime.combine(day, time.min, UTC).timestamp()) * 10**9
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
