@@ -22,8 +22,8 @@ use venues::feeds::{FeedParts, resync_over_the_stream};
 use venues::retry::Jitter;
 use venues::websocket::{ConnectionSettings, Judgement, Protocol};
 use venues::{
-    AccountFeed, Aside, DisconnectReason, FrameSink, MarketFeed, StreamMessage, StreamMessageKind, TrustedRoots,
-    VenueError,
+    AccountFeed, Aside, DisconnectReason, FrameSink, MarketFeed, StreamMessage, StreamMessageKind,
+    TrustedRoots, VenueError,
 };
 
 const TICKER: &str =
@@ -524,7 +524,7 @@ async fn a_sink_may_hear_the_handshake_too() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let sink = Ear(Arc::clone(&heard));
     let url = settings.endpoints.ws_api.clone();
-    let feed = AccountFeed::spawn(client(settings), Jitter::seeded(1), sink).unwrap();
+    let feed = account_feed(&client(settings), Jitter::seeded(1), sink).unwrap();
     eventually("the event", || heard.lock().unwrap().len() >= 5).await;
     let expected = [
         format!("opened {url}"),

@@ -18,6 +18,7 @@ use super::{House, WAITING_MAX, Waiting};
 use crate::listing::Listing;
 use crate::shared::json_text;
 use crate::socket;
+use crate::venue::Mode;
 use crate::wire::VenueKind;
 
 /// Messages on their way to one listener.
@@ -189,7 +190,7 @@ async fn exchange_info(State(house): State<Arc<House>>, RawQuery(query): RawQuer
         let Ok(listing) = Listing::new(VenueKind::Binance, symbol, tick, free, WEIGHT_PER_MINUTE) else {
             continue;
         };
-        info = listing.exchange_info(time_ms);
+        info = listing.exchange_info(Mode::Online, time_ms);
         if let Some(Value::Array(own)) = info.get_mut("symbols").map(Value::take) {
             symbols.extend(own);
         }
