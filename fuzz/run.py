@@ -119,7 +119,8 @@ def _samples(target: str) -> Iterator[bytes]:
             yield from _golden_records()
         case "kraken_account":
             words = (ROOT / "native/venues/src/kraken/account_tests.rs").read_text(encoding="utf-8")
-            reports = [re.sub(r"\s*\n\s*", "", word) for word in re.findall(r'= r#"(\{.*?\})"#;', words, flags=re.DOTALL)]
+            found = re.findall(r'= r#"(\{.*?\})"#;', words, flags=re.DOTALL)
+            reports = [re.sub(r"\s*\n\s*", "", word) for word in found]
             for channel, kind in itertools.product(("executions", "balances"), ("snapshot", "update")):
                 around = '{"channel":"%s","type":"%s","data":[%s],"sequence":1}'
                 yield from ((around % (channel, kind, report)).encode() for report in reports)

@@ -7,11 +7,12 @@
 //! A venue's close is an interruption like any other: the book is resynchronized and orders are reconciled. Where it comes
 //! by the hour, [`crate::rotation`] makes a new connection before it.
 
+mod outgoing;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use domain::{InstrumentId, Nanos, Timestamp};
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
@@ -28,10 +29,10 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::error::VenueError;
-use crate::last_look::LastLook;
 use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
 use crate::trading::Pending;
+pub use outgoing::{Departure, Outgoing, Ticket};
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -227,80 +228,6 @@ pub trait Protocol: Send + 'static {
     /// How often connections may be attempted: the wall time each adds, and how many at once.
     fn connects(&self) -> (Nanos, u32) {
         CONNECTS
-    }
-}
-
-/// What became of a message on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
-    /// Handed to the connection.
-    Sent,
-    /// The last look said no.
-    Stopped,
-    /// There was no connection to hand it to.
-    NotUp,
-    /// The connection broke while it took the message.
-    Broken,
-}
-
-/// A message for a venue over a running connection. It leaves at once or not at all.
-pub struct Outgoing {
-    text: String,
-    look: LastLook,
-    taken: Arc<AtomicBool>,
-    departed: oneshot::Sender<Departure>,
-}
-
-impl fmt::Debug for Outgoing {
-    /// Without its text, in which a token may stand.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Outgoing").finish_non_exhaustive()
-    }
-}
-
-/// What its sender keeps of a message.
-#[derive(Debug)]
-pub struct Ticket {
-    taken: Arc<AtomicBool>,
-    departed: oneshot::Receiver<Departure>,
-}
-
-impl Outgoing {
-    /// A message, and the ticket to wait with.
-    #[must_use]
-    pub fn new(text: String, look: LastLook) -> (Self, Ticket) {
-        let taken = Arc::new(AtomicBool::new(false));
-        let (departed, ticket) = oneshot::channel();
-        let outgoing = Self {
-            text,
-            look,
-            taken: Arc::clone(&taken),
-            departed,
-        };
-        let departed = ticket;
-        (outgoing, Ticket { taken, departed })
-    }
-
-    /// Takes it on; `false` when its sender has given it up.
-    fn take(&self) -> bool {
-        !self.taken.swap(true, Ordering::SeqCst)
-    }
-
-    fn refuse(self) {
-        let _ = self.departed.send(Departure::NotUp);
-    }
-}
-
-impl Ticket {
-    /// Waits until the message has left or not, at most so long. What nobody has taken by then will not leave any more.
-    pub async fn departure(self, longest: Duration) -> Departure {
-        let Self { taken, departed } = self;
-        match timeout(longest, departed).await {
-            Ok(Ok(departure)) => departure,
-            // Nobody has taken it, and nobody will.
-            Ok(Err(_)) | Err(_) if !taken.swap(true, Ordering::SeqCst) => Departure::NotUp,
-            Ok(Err(_)) | Err(_) => Departure::Broken,
-        }
     }
 }
 
