@@ -34,7 +34,7 @@ async fn an_order_lives_through_its_states_over_rest() {
     );
     assert_eq!(
         refusal(&client, "AddOrder", &params).await,
-        "EOrder:Duplicate cl_ord_id"
+        "EGeneral:Invalid arguments:cl_ord_id not unique"
     );
     let held = call(&client, "BalanceEx", "").await;
     assert_eq!(

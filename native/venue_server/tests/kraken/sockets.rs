@@ -39,7 +39,10 @@ async fn orders_over_the_socket_are_answered_and_told() {
     let (_, twin) = ask(&mut socket, "add_order", order).await;
     assert_eq!(
         (&twin["success"], &twin["error"]),
-        (&json!(false), &json!("EOrder:Duplicate cl_ord_id"))
+        (
+            &json!(false),
+            &json!("EGeneral:Invalid arguments:cl_ord_id not unique")
+        )
     );
     let amend = json!({ "cl_ord_id": "e2-s0-9", "order_qty": 0.25 });
     let (before, amended) = ask(&mut socket, "amend_order", amend).await;
