@@ -57,8 +57,8 @@ def replay(
 
     Example: py_rt feed replay recordings/*.zst --speed 10
 
-    Events are book (snapshot or delta), book_invalid, trade, quote and venue: what the parsers, sequencers and books
-    that trade made of each message. Prices and quantities are decimal text, times UTC nanoseconds.
+    Events are book (snapshot or delta), book_invalid, trade and quote: what the parsers, sequencers and books that
+    trade made of each message. Prices and quantities are decimal text, times UTC nanoseconds.
     """
     _leave_with(["replay", "--speed", speed, "--", *map(str, files)])
 

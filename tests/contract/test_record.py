@@ -177,7 +177,8 @@ def test_a_replay_is_the_same_at_any_speed(tmp_path: Path) -> None:
     trade = '{"e":"trade","E":1,"s":"BTCUSDT","t":%d,"p":"99.50","q":"0.250","T":1,"m":true,"M":true}'
     path = tmp_path / "trades"
     path.write_text("".join(f"{1_700_000_000_000_000_000 + at * 10**9} {trade % at}\n" for at in range(5)))
-    paced = feed("replay", path, "--speed", "1000")
+    command = [sys.executable, "-c", MAIN, "feed", "replay", str(path), "--speed", "1000"]
+    paced = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout
     assert paced == feed("replay", path, "--speed", "max")
     assert [json.loads(line)["trade_id"] for line in paced.splitlines() if '"trade"' in line] == list(range(5))
     done = subprocess.run(

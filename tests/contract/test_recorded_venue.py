@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,13 @@ SAME_OF_BOOK = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=["100", "max"])
-def venue(request: pytest.FixtureRequest) -> Iterator[str]:
+@contextmanager
+def venue(speed: str) -> Iterator[str]:
     """Where the recorded two days are served."""
     recordings = [SPOT / name for name in NAMES]
     if not SPOT.is_dir():
         pytest.skip(f"no recorded data at {SPOT}: set PY_RT_SHARED_DATA")
-    command = [find_command("py_rt_venue_server"), "--recording", *recordings, "--speed", request.param]
+    command = [find_command("py_rt_venue_server"), "--recording", *recordings, "--speed", speed]
     with session(list(map(str, command)), stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         yield json.loads(server.stdout.readline())["rest"]
@@ -48,17 +49,25 @@ def state(url: str) -> dict[str, Any]:
     return found
 
 
-def test_a_copy_taken_from_the_wire_is_the_original(venue: str, tmp_path: Path) -> None:
-    original = checked([SPOT / name for name in NAMES])
-    out = tmp_path / "copy"
-    with recorder(venue, out, "--plain", "--rotate-minutes", "0") as process:
-        until(lambda: state(venue)["is_done"], "the end of the recording")
-        played = state(venue)["played"]
-        until(lambda: files(out)[0].read_bytes().count(b'"frame":') == played, "the end of the copy")
+def recorded_whole(url: str, out: Path, *options: str) -> dict[str, Any]:
+    """The summary of a recorder that had everything that was served."""
+    with recorder(url, out, "--plain", "--rotate-minutes", "0", *options) as process:
+        until(lambda: bool(state(url)["is_done"]), "the end of the recording")
+        played = state(url)["played"]
+        until(lambda: len(frames(files(out))) == played, "the end of the copy")
+        until(lambda: all(b'"answer":' in path.read_bytes() for path in files(out)), "a snapshot in each file")
         process.send_signal(signal.SIGTERM)
         summary, _ = stopped(process)
     assert (summary["books_standing"], summary["gaps"], summary["errors"]) == (1, 0, 0)
+    return summary
 
+
+@pytest.mark.parametrize("speed", ["100", "max"])
+def test_a_copy_taken_from_the_wire_is_the_original(speed: str, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    with venue(speed) as url:
+        recorded_whole(url, out)
+    original = checked([SPOT / name for name in NAMES])
     copy = checked(files(out))
     (was,), (now,) = original["connections"], copy["connections"]
     assert {name: now[name] for name in SAME_OF_CONNECTION} == {name: was[name] for name in SAME_OF_CONNECTION}
@@ -66,11 +75,29 @@ def test_a_copy_taken_from_the_wire_is_the_original(venue: str, tmp_path: Path) 
     assert {name: book_now[name] for name in SAME_OF_BOOK} == {name: book_was[name] for name in SAME_OF_BOOK}
     assert book_now["best"]["compared"] == book_now["best"]["equal"] > 0
     # Message for message, the bytes are the venue's own.
-    assert b"".join(frames(files(out)[0])) == b"".join(messages(SPOT))
+    assert frames(files(out)) == messages(SPOT)
 
 
-def frames(path: Path) -> list[bytes]:
-    lines = (line.partition(b'"frame":') for line in path.read_bytes().splitlines())
+def test_each_file_of_a_recording_stands_by_itself(tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    with venue("100") as url:
+        summary = recorded_whole(url, out, "--rotate-mb", "12")
+    parts = files(out)
+    assert len(parts) >= 3
+    assert summary["snapshots"] == len(parts)
+    for part in parts:
+        (connection,) = checked([part])["connections"]
+        assert connection["books"][0]["synchronized"]
+    (connection,) = checked(parts)["connections"]
+    assert connection["connects"] == 1
+    # What was not needed in between was asked for all the same, and changed nothing.
+    book = connection["books"][0]
+    assert (book["snapshots"], book["snapshots_refused"]) == (1, len(parts) - 1)
+    assert (book["updates"], book["trades"]["count"]) == (6_493, 19_904)
+
+
+def frames(paths: list[Path]) -> list[bytes]:
+    lines = (line.partition(b'"frame":') for path in paths for line in path.read_bytes().splitlines())
     return [frame.removesuffix(b"}") for _, mark, frame in lines if mark]
 
 

@@ -83,7 +83,7 @@ enum Command {
     Record(record_command::Options),
     /// Plays recordings as normalised events, one JSON document a line.
     ///
-    /// Events: book (snapshot or delta), book_invalid, trade, quote, venue. Prices and quantities are decimal text, times
+    /// Events: book (snapshot or delta), book_invalid, trade, quote. Prices and quantities are decimal text, times
     /// UTC nanoseconds.
     ///
     /// Exit status: 0 nothing wrong; 1 something wrong was found, as `check` would; 2 a file cannot be read, or the command

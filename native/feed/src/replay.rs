@@ -6,7 +6,6 @@
 //! | `book_invalid` | `reason`: nothing is known of the book until its next snapshot |
 //! | `trade` | `ts_event`, `trade_id`, `price`, `quantity`, `aggressor` |
 //! | `quote` | `ts_event`, `update_id`, `bid`, `bid_quantity`, `ask`, `ask_quantity` |
-//! | `venue` | `state`; no `symbol` |
 //!
 //! Prices and quantities are decimal text, times UTC nanoseconds.
 
@@ -15,11 +14,10 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use domain::{Level, MarketEvent, Timestamp, VenueState};
+use domain::{Level, MarketEvent, Timestamp};
+use recording::ReadError;
 use serde::Serialize;
 use thiserror::Error;
-
-use recording::ReadError;
 
 use crate::check::{Progress, listen};
 use crate::heard::{Heard, Listener, invalid_word, side_word};
@@ -130,7 +128,6 @@ impl<W: Write> Listener for Player<W> {
 struct Line<'a> {
     ts_received: i64,
     venue: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     symbol: &'a str,
     #[serde(flatten)]
     event: Event,
@@ -166,13 +163,10 @@ enum Event {
         ask: String,
         ask_quantity: String,
     },
-    Venue {
-        state: &'static str,
-    },
 }
 
 impl Event {
-    /// `None` for what only a venue's list of instruments says.
+    /// `None` for what no stream of a market says.
     fn of(event: &MarketEvent<'_>) -> Option<Self> {
         Some(match event {
             MarketEvent::Book(update) => Self::Book {
@@ -203,13 +197,7 @@ impl Event {
                 ask: quote.ask.to_string(),
                 ask_quantity: quote.ask_quantity.to_string(),
             },
-            MarketEvent::VenueStatus(status) => Self::Venue {
-                state: match status.state {
-                    VenueState::Online => "online",
-                    VenueState::Offline => "offline",
-                },
-            },
-            MarketEvent::InstrumentUpdated(_) => return None,
+            MarketEvent::VenueStatus(_) | MarketEvent::InstrumentUpdated(_) => return None,
         })
     }
 }

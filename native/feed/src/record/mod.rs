@@ -164,6 +164,7 @@ pub fn record(
         streams,
         counts: Counts::default(),
         synced: Instant::now(),
+        told: Instant::now(),
         tell,
     };
     let error = recorder.run(options, stop, &outlet, &runtime).err();
@@ -202,6 +203,7 @@ struct Recorder<'t> {
     streams: Vec<Stream>,
     counts: Counts,
     synced: Instant,
+    told: Instant,
     tell: &'t mut dyn FnMut(&News<'_>),
 }
 
@@ -218,8 +220,7 @@ impl Recorder<'_> {
             let next = match outlet.try_next() {
                 Next::Nothing => {
                     self.writer.flush()?;
-                    self.count_books();
-                    (self.tell)(&News::Counts(&self.counts, self.writer.written()));
+                    self.tell_counts();
                     outlet.next_within(TICK)
                 }
                 next => next,
@@ -240,6 +241,15 @@ impl Recorder<'_> {
                     runtime.spawn(feed.stop());
                 }
             }
+        }
+    }
+
+    /// Now and then: looking at each book costs more than a message.
+    fn tell_counts(&mut self) {
+        if self.told.elapsed() >= TICK {
+            self.told = Instant::now();
+            self.count_books();
+            (self.tell)(&News::Counts(&self.counts, self.writer.written()));
         }
     }
 
