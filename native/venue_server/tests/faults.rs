@@ -147,3 +147,34 @@ async fn the_clock_is_off_and_the_venue_closes_its_market() {
     client.fault(json!({ "kind": "mode", "mode": "online" })).await;
     assert_eq!(client.signed("DELETE", "order", cancel).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_fill_is_told_after_the_cancel_that_came_behind_it() {
+    let (_server, client) = start(paused(2)).await;
+    client.advance(10_000).await;
+    let mut user = client.user_data().await;
+    // Better than any other bid: the next sale meets it first.
+    let ask = client::number(&client.get("ticker/bookTicker").await[0]["askPrice"]);
+    let price = domain::Price::from_units(ask - 390_625);
+    let bid =
+        format!("side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.5&price={price}&newClientOrderId=rests");
+    assert_eq!(client.order(&bid).await.json()["status"], "NEW");
+    // Behind the balances that go with the fill, and behind the report of the cancel.
+    client
+        .fault(json!({ "kind": "frames", "class": "account", "fault": "reorder", "behind": 2 }))
+        .await;
+    let sale = format!("side=SELL&type=LIMIT&timeInForce=IOC&quantity=0.2&price={price}");
+    assert_eq!(client.other().order(&sale).await.json()["status"], "FILLED");
+    let cancel = "symbol=BTCUSDT&origClientOrderId=rests";
+    let canceled = client.signed("DELETE", "order", cancel).await.json();
+    assert_eq!(
+        (&canceled["status"], &canceled["executedQty"]),
+        (&json!("CANCELED"), &json!("0.20000000"))
+    );
+    let (told, _) = user.ask(&json!({ "id": "mark", "method": "ping" })).await;
+    let kinds: Vec<&str> = told
+        .iter()
+        .filter_map(|message| message["event"]["x"].as_str())
+        .collect();
+    assert_eq!(kinds, ["NEW", "CANCELED", "TRADE"]);
+}
