@@ -12,7 +12,7 @@
 //! until the connection has been made anew, which the socket sees to by the same count. What a new subscription repeats is
 //! a snapshot of open orders; what they had executed before it is for reconciliation to find.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use domain::{
@@ -50,7 +50,7 @@ struct Tracked {
     settled: Quantity,
     /// Executed, by the executions passed on.
     told: Quantity,
-    trades: Vec<TradeId>,
+    trades: BTreeSet<TradeId>,
 }
 
 impl Tracked {
@@ -68,7 +68,7 @@ impl Tracked {
                 Quantity::ZERO
             },
             told: Quantity::ZERO,
-            trades: Vec::new(),
+            trades: BTreeSet::new(),
         }
     }
 
@@ -233,10 +233,9 @@ impl AccountData {
             field: "order_id",
             problem: "an execution is of an order that the stream told of",
         })?;
-        if tracked.trades.contains(&trade.fill.trade_id) {
+        if !tracked.trades.insert(trade.fill.trade_id) {
             return Ok(());
         }
-        tracked.trades.push(trade.fill.trade_id);
         let told = tracked.told.checked_add(trade.fill.quantity);
         tracked.told = told.unwrap_or(tracked.told);
         // A quotient, rounded down, may stay below the whole for ever.
