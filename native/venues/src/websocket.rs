@@ -117,7 +117,7 @@ pub enum Aside<'a> {
     Opened(&'a str),
     /// We sent this.
     Sent(&'a str),
-    /// This came and is part of the handshake, or came while it was made.
+    /// This came and is part of the handshake, so that it is not delivered.
     Handshake(&'a [u8]),
 }
 
@@ -438,8 +438,11 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    self.delivery.overhear(Aside::Handshake(text.as_bytes()));
-                    match self.protocol.judge(text.as_bytes()) {
+                    let judgement = self.protocol.judge(text.as_bytes());
+                    if judgement != Judgement::Deliver {
+                        self.delivery.overhear(Aside::Handshake(text.as_bytes()));
+                    }
+                    match judgement {
                         Judgement::Ready => return Ok(()),
                         Judgement::Refused(why) => return Err(format!("refused: {why}")),
                         Judgement::Ended => return Err("ended by the venue".to_owned()),
