@@ -126,7 +126,7 @@ pub enum Aside<'a> {
     Opened(&'a str),
     /// We sent this.
     Sent(&'a str),
-    /// This came and is part of the handshake, or came while it was made.
+    /// This came and is part of the handshake, so that it is not delivered.
     Handshake(&'a [u8]),
 }
 
@@ -142,6 +142,10 @@ where
 impl FrameSink for Box<dyn FrameSink> {
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
         (**self).try_deliver(message)
+    }
+
+    fn overhear(&mut self, at: Timestamp, aside: Aside<'_>) {
+        (**self).overhear(at, aside);
     }
 }
 
@@ -568,8 +572,11 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    self.delivery.overhear(Aside::Handshake(text.as_bytes()));
-                    match self.protocol.judge(text.as_bytes()) {
+                    let judgement = self.protocol.judge(text.as_bytes());
+                    if judgement != Judgement::Deliver {
+                        self.delivery.overhear(Aside::Handshake(text.as_bytes()));
+                    }
+                    match judgement {
                         Judgement::Ready => return Ok(early),
                         Judgement::Refused(why) => return Err(format!("refused: {why}")),
                         Judgement::Ended => return Err("ended by the venue".to_owned()),
@@ -616,6 +623,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                 }
                 () = outbound_room(&mut self.outbound, &*self.delivery.clock), if !self.unsent.is_empty() => {
                     let text = self.unsent.pop_front().unwrap_or_default();
+                    self.delivery.overhear(Aside::Sent(&text));
                     if let Err(reason) = self.send(socket, Message::text(text)).await {
                         return reason;
                     }
