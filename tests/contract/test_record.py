@@ -33,24 +33,33 @@ def environment() -> dict[str, str]:
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """Where a simulated venue serves its wire, 3,000 times as fast as it was."""
+    with served(tmp_path, "binance", "BTCUSDT") as address:
+        yield address
+
+
+@contextmanager
+def served(tmp_path: Path, venue: str, symbol: str) -> Iterator[str]:
     bars = tmp_path / "bars.csv"
     bars.write_text(bars_csv())
-    command = [find_command("py_rt_venue_server"), "--bars", bars, "--symbol", "BTCUSDT", "--bar-ms", "300"]
+    command = [find_command("py_rt_venue_server"), "--venue", venue, "--bars", bars, "--symbol", symbol]
+    command += ["--bar-ms", "300"]
     with session(list(map(str, command)), stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         yield json.loads(server.stdout.readline())["rest"]
 
 
 @contextmanager
-def recorder(url: str, out: Path, *options: str, symbol: str = "BTCUSDT") -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", MAIN, "record", "--venue", "binance", "--symbol", symbol, "--out", str(out)]
+def recorder(
+    url: str, out: Path, *options: str, symbol: str = "BTCUSDT", venue: str = "binance"
+) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", MAIN, "record", "--venue", venue, "--symbol", symbol, "--out", str(out)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with session([*command, "--url", url, "--json", *options], cwd=ROOT, env=environment(), **pipes) as process:
         yield process
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("binance_*"))
+    return sorted(folder.glob("*_*"))
 
 
 def until_written(folder: Path, size: int = ENOUGH_BYTES) -> None:
@@ -110,6 +119,29 @@ def test_what_is_recorded_until_it_is_told_to_stop_is_right_and_complete(
     counted = {name: sum(event["event"] == name for event in events) for name in ("book", "trade")}
     assert counted == {"book": report["totals"]["updates"] + book["snapshots"], "trade": report["totals"]["trades"]}
     assert [event["ts_received"] for event in events] == sorted(event["ts_received"] for event in events)
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "wire"), [("kraken", "BTC/USD", "kraken_v2"), ("coinbase", "BTC-USD", "coinbase_advanced")]
+)
+def test_every_venue_is_recorded_as_its_wire_is(tmp_path: Path, venue: str, symbol: str, wire: str) -> None:
+    out = tmp_path / "recordings"
+    with (
+        served(tmp_path, venue, symbol) as address,
+        recorder(address, out, "--plain", symbol=symbol, venue=venue) as it,
+    ):
+        until_written(out)
+        it.send_signal(signal.SIGTERM)
+        summary, _ = stopped(it)
+    assert (summary["error"], summary["books_standing"], summary["gaps"], summary["errors"]) == (None, 1, 0, 0)
+    report = checked(files(out))
+    (connection,) = report["connections"]
+    assert (connection["wire"], report["totals"]["messages"]) == (wire, summary["messages"])
+    (book,) = connection["books"]
+    assert (book["symbol"], book["synchronized"]) == (symbol, True)
+    assert book["updates"] > 0
+    if venue == "kraken":
+        assert report["totals"]["checksums_right"] > 0
 
 
 @pytest.mark.parametrize("packing", [["--plain"], ["--sync-ms", "10"]])

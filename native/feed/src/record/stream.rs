@@ -1,6 +1,7 @@
 //! A venue's market streams as a recorder needs them, whatever the venue. A new venue fills in [`open`].
 
 mod binance;
+mod over_the_stream;
 
 use std::fmt;
 use std::future::Future;
@@ -8,9 +9,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::{InstrumentId, Text, Venue};
+use tracing::warn;
 use venues::clock::Clock;
 use venues::retry::Jitter;
-use venues::{Instruments, MarketProtocol, VenueError};
+use venues::{Instruments, MarketProtocol, Reference, VenueError};
 
 use super::queue::Inlet;
 use crate::session::made;
@@ -54,7 +56,7 @@ pub(crate) struct Wish<'a> {
 }
 
 /// Venues whose streams can be recorded.
-pub const RECORDED: [Venue; 1] = [Venue::Binance];
+pub const RECORDED: [Venue; 3] = [Venue::Binance, Venue::Coinbase, Venue::Kraken];
 
 /// Opens a venue's streams in the current tokio runtime: as many connections as it takes.
 ///
@@ -63,10 +65,25 @@ pub const RECORDED: [Venue; 1] = [Venue::Binance];
 pub(crate) async fn open(wish: Wish<'_>) -> Result<Vec<Stream>, VenueError> {
     match wish.venue {
         Venue::Binance => binance::open(wish).await,
+        Venue::Coinbase => over_the_stream::open_coinbase(wish).await,
+        Venue::Kraken => over_the_stream::open_kraken(wish).await,
         venue => Err(VenueError::Setting {
             setting: "venue",
             problem: format!("{venue} cannot be recorded yet: its streams are read, not opened"),
         }),
+    }
+}
+
+/// Asks whether the venue lists them. Who cannot be asked now may be there later: the streams try again by themselves.
+async fn listed(venue: &dyn Reference, symbols: &[String]) -> Result<(), VenueError> {
+    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    match venue.instruments(&names).await {
+        Ok(_) => Ok(()),
+        Err(error @ VenueError::UnknownSymbol { .. }) => Err(error),
+        Err(error) => {
+            warn!(%error, "not known yet whether the venue lists the symbols");
+            Ok(())
+        }
     }
 }
 

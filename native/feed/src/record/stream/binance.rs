@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::InstrumentId;
-use tracing::warn;
 use venues::binance::{Endpoints, RestClient, Settings, market_feed};
-use venues::{Instruments, MarketFeed, Reference, VenueError};
+use venues::{Instruments, MarketFeed, VenueError};
 
 use super::{LiveFeed, Stream, Wish};
 use crate::wire::Wire;
@@ -51,7 +50,7 @@ pub(super) async fn open(mut wish: Wish<'_>) -> Result<Vec<Stream>, VenueError> 
         .iter()
         .map(|symbol| symbol.to_ascii_uppercase())
         .collect();
-    listed(&rest, &symbols).await?;
+    super::listed(&*rest, &symbols).await?;
     let mut streams = Vec::new();
     for (at, symbols) in symbols.chunks(SYMBOLS_PER_CONNECTION).enumerate() {
         let wire = Wire::BinanceSpot;
@@ -72,21 +71,6 @@ pub(super) async fn open(mut wish: Wish<'_>) -> Result<Vec<Stream>, VenueError> 
         });
     }
     Ok(streams)
-}
-
-/// Asks whether the venue lists them. Who cannot be asked now may be there later: the streams try again by themselves.
-async fn listed(rest: &RestClient, symbols: &[String]) -> Result<(), VenueError> {
-    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    match rest.instruments(&names).await {
-        Ok(_) => Ok(()),
-        // The venue looked at them and refuses.
-        Err(error @ VenueError::Refused { status: 400, .. }) => Err(error),
-        Err(error) if error.is_fatal() => Err(error),
-        Err(error) => {
-            warn!(%error, "not known yet whether the venue lists the symbols");
-            Ok(())
-        }
-    }
 }
 
 /// The venue's own, or one address for both doors.
