@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::Text;
+use domain::{Text, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use tracing::info;
 use crate::feeds::FeedParts;
 use crate::retry::Jitter;
 use crate::websocket::{
-    Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
+    Aside, Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
 };
 
 /// Most messages that are kept of a new connection; beyond them it begins to overlap anew.
@@ -233,6 +233,15 @@ struct Lined<S> {
 impl<S: FrameSink> FrameSink for Lined<S> {
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
         lock(&self.router).take(self.line, message)
+    }
+
+    /// What is said beside the messages is told of the connection that delivers them. One that takes over goes on where
+    /// another stopped: to whoever listens, nothing was opened.
+    fn overhear(&mut self, at: Timestamp, aside: Aside<'_>) {
+        let mut router = lock(&self.router);
+        if router.active == self.line {
+            router.sink.overhear(at, aside);
+        }
     }
 }
 
