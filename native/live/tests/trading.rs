@@ -21,7 +21,13 @@ fn fill(seen: &Seen) -> Option<engine::BookedFill> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strategy_trades_and_what_it_holds_agrees_with_the_venue() {
-    let mut bench = Bench::start().await;
+    for order_entry in ["rest", "websocket"] {
+        trade_by(order_entry).await;
+    }
+}
+
+async fn trade_by(order_entry: &str) {
+    let mut bench = Bench::start_by(order_entry, None).await;
     bench.until_ready().await;
     bench.deploy(CROSS).await;
     assert_eq!(bench.commander.look().await.unwrap().state, ServiceState::Trading);

@@ -179,7 +179,7 @@ fn sequencing(wanted: Wanted) {
 }
 
 fn encoding(wanted: Wanted) {
-    let signer = Signer::new(&Secret::new("s".repeat(64)).expect("a secret"));
+    let signer = Signer::new(&Secret::new("s".repeat(64)).expect("a secret")).expect("a key");
     let mut encoder = OrderEncoder::new(signer.clone(), &Settings::new(Endpoints::production()));
     let (order, instrument) = (order(), instrument());
     let mut out = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
@@ -194,7 +194,7 @@ fn encoding(wanted: Wanted) {
     let [encodes, signatures] = interleaved(
         wanted.rounds,
         &mut [&mut || times(ORDERS, || encode(&mut out)), &mut || {
-            times(ORDERS, || signer.hex(black_box(&body)))
+            times(ORDERS, || signer.signature(black_box(&body)))
         }],
     );
     Row {

@@ -12,14 +12,14 @@ pub enum Credentials {
     Binance {
         /// Names the account.
         api_key: Secret,
-        /// The secret of HMAC-SHA256.
+        /// The secret of HMAC-SHA256, or the private key of Ed25519 in PEM.
         secret: Secret,
     },
     /// Coinbase Advanced Trade: a key of the developer platform.
     Coinbase {
         /// `organizations/.../apiKeys/...`.
         key_name: Secret,
-        /// The EC private key (P-256), PEM.
+        /// The private key, of P-256 in PEM.
         private_key: Secret,
     },
     /// Coinbase Exchange.
@@ -58,14 +58,13 @@ impl Credentials {
     /// [`VenueError::Secret`] when a variable is not set or holds no key, [`VenueError::Setting`] for a venue at which
     /// nobody has an account.
     pub fn from_env(venue: Venue, names: KeyNames<'_>) -> Result<Self, VenueError> {
-        Self::read(venue, names, Secret::from_env, Secret::pem_from_env)
+        Self::read(venue, names, Secret::from_env)
     }
 
     fn read(
         venue: Venue,
         names: KeyNames<'_>,
         read: impl Fn(&str) -> Result<Secret, SecretError>,
-        read_pem: impl Fn(&str) -> Result<Secret, SecretError>,
     ) -> Result<Self, VenueError> {
         let key = || read(names.key);
         let secret = || read(names.secret);
@@ -80,7 +79,7 @@ impl Credentials {
             },
             (Venue::Coinbase, None) => Self::Coinbase {
                 key_name: key()?,
-                private_key: read_pem(names.secret)?,
+                private_key: secret()?,
             },
             (Venue::Coinbase, Some(passphrase)) => Self::CoinbaseExchange {
                 api_key: key()?,
@@ -124,8 +123,7 @@ mod tests {
             secret: "the-secret",
             passphrase,
         };
-        let read = |name: &str| Secret::new(name.to_owned());
-        Credentials::read(venue, names, read, read)
+        Credentials::read(venue, names, |name| Secret::new(name.to_owned()))
     }
 
     #[test]

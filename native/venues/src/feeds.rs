@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::error::VenueError;
 use crate::instruments::Instruments;
 use crate::retry::{Backoff, Jitter};
+use crate::rotation::{Injector, Rotation, RotationSettings};
 use crate::trading::Pending;
 use crate::websocket::{Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Protocol};
 
@@ -70,10 +71,35 @@ pub struct FeedParts<S> {
     pub sink: S,
 }
 
+/// The connections of a feed.
+#[derive(Debug)]
+enum Streams {
+    /// One, made anew when it is lost.
+    One(Connection),
+    /// Each made anew before the venue ends it.
+    Rotating(Rotation),
+}
+
+/// Puts messages among those of the stream.
+enum Injecting {
+    One(mpsc::Sender<Injected>),
+    Rotating(Injector),
+}
+
+impl Injecting {
+    /// False when there is no stream any more.
+    async fn inject(&self, injected: Injected) -> bool {
+        match self {
+            Self::One(sender) => sender.send(injected).await.is_ok(),
+            Self::Rotating(injector) => injector.inject(injected).await,
+        }
+    }
+}
+
 /// The running market data of some instruments.
 #[derive(Debug)]
 pub struct MarketFeed {
-    connection: Connection,
+    streams: Streams,
     resyncs: JoinHandle<()>,
     requester: ResyncRequester,
 }
@@ -87,30 +113,62 @@ impl MarketFeed {
         resync: Resync,
     ) -> Self {
         let (sender, injected) = mpsc::channel(RESYNCS_QUEUED_MAX);
+        let jitter = parts.jitter.split();
+        let connection = Connection::spawn(
+            protocol,
+            parts.settings,
+            parts.clock,
+            parts.jitter,
+            injected,
+            parts.sink,
+        );
+        let injecting = Injecting::One(sender);
+        Self::of(Streams::One(connection), injecting, jitter, instruments, resync)
+    }
+
+    /// The same over connections that are made anew before the venue ends them, without a missed or a doubled message.
+    pub fn spawn_rotating<P: Protocol, S: FrameSink>(
+        rotation: RotationSettings<P>,
+        mut parts: FeedParts<S>,
+        instruments: &Instruments,
+        resync: Resync,
+    ) -> Self {
+        let jitter = parts.jitter.split();
+        let rotation = Rotation::spawn(rotation, parts);
+        let injecting = Injecting::Rotating(rotation.injector());
+        Self::of(
+            Streams::Rotating(rotation),
+            injecting,
+            jitter,
+            instruments,
+            resync,
+        )
+    }
+
+    fn of(
+        streams: Streams,
+        injecting: Injecting,
+        mut jitter: Jitter,
+        instruments: &Instruments,
+        resync: Resync,
+    ) -> Self {
         let wanted = Arc::new(Wanted {
             flags: instruments.iter().map(|_| AtomicBool::new(false)).collect(),
             any: Notify::new(),
         });
         let paced = instruments.iter().map(|instrument| Paced {
             instrument: *instrument,
-            backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, parts.jitter.split()),
+            backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, jitter.split()),
             asked: None,
         });
         let resyncs = Resyncs {
             resync,
             wanted: Arc::clone(&wanted),
             instruments: paced.collect(),
-            sender,
+            injecting,
         };
         Self {
-            connection: Connection::spawn(
-                protocol,
-                parts.settings,
-                parts.clock,
-                parts.jitter,
-                injected,
-                parts.sink,
-            ),
+            streams,
             resyncs: tokio::spawn(resyncs.run()),
             requester: ResyncRequester { wanted },
         }
@@ -122,16 +180,31 @@ impl MarketFeed {
         self.requester.clone()
     }
 
-    /// Counters of the connection.
+    /// Counters of the connection that delivers.
     #[must_use]
     pub fn statistics(&self) -> Arc<ConnectionStatistics> {
-        self.connection.statistics()
+        match &self.streams {
+            Streams::One(connection) => connection.statistics(),
+            Streams::Rotating(rotation) => rotation.statistics(),
+        }
+    }
+
+    /// Times that a new connection took over from one that stood.
+    #[must_use]
+    pub fn rotations(&self) -> u64 {
+        match &self.streams {
+            Streams::One(_) => 0,
+            Streams::Rotating(rotation) => rotation.count(),
+        }
     }
 
     /// Closes the stream, tells the sink, and waits for that.
     pub async fn stop(self) {
         self.resyncs.abort();
-        self.connection.stop().await;
+        match self.streams {
+            Streams::One(connection) => connection.stop().await,
+            Streams::Rotating(rotation) => rotation.stop().await,
+        }
     }
 }
 
@@ -198,7 +271,7 @@ struct Resyncs {
     resync: Resync,
     wanted: Arc<Wanted>,
     instruments: Vec<Paced>,
-    sender: mpsc::Sender<Injected>,
+    injecting: Injecting,
 }
 
 impl Resyncs {
@@ -214,7 +287,7 @@ impl Resyncs {
                 paced.asked = Some(Instant::now());
                 match (self.resync)(paced.instrument).await {
                     Ok(injected) => {
-                        if self.sender.send(injected).await.is_err() {
+                        if !self.injecting.inject(injected).await {
                             return;
                         }
                     }

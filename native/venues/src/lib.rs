@@ -30,6 +30,7 @@ pub mod order_book;
 pub mod rate_limit;
 pub mod resolution;
 pub mod retry;
+pub mod rotation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod sample;
 mod secret;

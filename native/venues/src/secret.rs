@@ -60,10 +60,10 @@ pub enum SecretError {
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Holds `text`, with whitespace at its ends removed.
+    /// Holds `text`, with whitespace at its ends removed; a private key in PEM as [`Self::pem`] takes it.
     ///
     /// # Errors
-    /// [`SecretError::Content`] when it is empty, too long or not printable ASCII.
+    /// [`SecretError`] when it is empty, too long or not printable ASCII.
     pub fn new(text: String) -> Result<Self, SecretError> {
         Self::checked(&Zeroizing::new(text), || "secret".to_owned())
     }
@@ -85,13 +85,9 @@ impl Secret {
         Self::checked_pem(&Zeroizing::new(text), || "secret".to_owned())
     }
 
-    /// Reads an environment variable that holds a private key in PEM, as [`Self::pem`] takes it.
-    ///
-    /// # Errors
-    /// [`SecretError`] when it is not set or does not hold one.
-    pub fn pem_from_env(name: &str) -> Result<Self, SecretError> {
-        let text = std::env::var(name).map_err(|_| SecretError::Environment(name.to_owned()))?;
-        Self::checked_pem(&Zeroizing::new(text), || format!("environment variable {name}"))
+    /// Whether it is a key in PEM, and not a plain one.
+    pub(crate) fn is_pem(&self) -> bool {
+        self.0.starts_with(PEM_BEGIN)
     }
 
     /// Reads a file with mode 0400.
@@ -121,6 +117,9 @@ impl Secret {
 
     fn checked(text: &Zeroizing<String>, origin: impl Fn() -> String) -> Result<Self, SecretError> {
         let trimmed = text.trim();
+        if trimmed.starts_with(PEM_BEGIN) {
+            return Self::checked_pem(text, origin);
+        }
         let fits = !trimmed.is_empty() && trimmed.len() as u64 <= SECRET_BYTES_MAX;
         if !fits || !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Content(origin()));
@@ -200,7 +199,8 @@ mod tests {
     fn a_key_in_pem_keeps_its_lines_also_where_they_are_written_as_escapes() {
         let text = "-----BEGIN EC PRIVATE KEY-----\nQUJD\n-----END EC PRIVATE KEY-----";
         for written in [text.to_owned(), format!("{text}\n"), text.replace('\n', "\\n")] {
-            assert_eq!(Secret::pem(written).unwrap().expose(), text);
+            assert_eq!(Secret::pem(written.clone()).unwrap().expose(), text);
+            assert!(Secret::new(written).unwrap().is_pem());
         }
         for refused in [
             "QUJD",

@@ -4,8 +4,8 @@
 //! text message with its receive time to a [`FrameSink`]. Its consumer learns of every interruption:
 //! after each [`StreamMessageKind::Connected`] comes exactly one [`StreamMessageKind::Disconnected`].
 //!
-//! Not here yet: the make-before-break rotation before a venue's 24-hour limit. Until then the venue's close
-//! is an interruption like any other: the book is resynchronized and orders are reconciled.
+//! A venue's close is an interruption like any other: the book is resynchronized and orders are reconciled. Where it comes
+//! by the hour, [`crate::rotation`] makes a new connection before it.
 
 use std::collections::VecDeque;
 use std::fmt;

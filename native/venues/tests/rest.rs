@@ -8,18 +8,23 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{
     CancelRejectReason, CancelRequest, ClientOrderId, Epoch, InstrumentId, Nanos, OrderReportKind,
     OrderRequest, OrderStatus, OrderType, Price, Quantity, RejectReason, Side, SlotId, TimeInForce,
     Timestamp,
 };
+use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::{Signature, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use support::{API_KEY, API_SECRET, Http, Reply, Request, client, instruments};
-use venues::binance::{Gateway, RestClient};
+use venues::binance::{Credentials, Gateway, RestClient};
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
-use venues::{Gateway as _, LastLook, Reference as _, UnknownOrder, VenueError};
+use venues::{Gateway as _, LastLook, Reference as _, Secret, UnknownOrder, VenueError};
 
 const BTC: InstrumentId = InstrumentId(0);
 
@@ -104,6 +109,46 @@ async fn an_order_leaves_once_signed_as_a_form() {
     let digits: Vec<_> = digits.iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = digits.concat();
     assert_eq!(signature, expected);
+}
+
+#[tokio::test]
+async fn a_private_key_of_ed25519_signs_as_well_and_is_never_shown() {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let pem = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let server = Http::serve(|_: &Request| Reply::Json(200, placed("NEW"))).await;
+    let credentials = Credentials::new(
+        Secret::new(API_KEY.to_owned()).unwrap(),
+        Secret::new(pem.to_string()).unwrap(),
+    );
+    let shown = format!("{credentials:?}");
+    let clock = Arc::new(ServerClock::local());
+    let rest = RestClient::new(server.settings(), Some(credentials), clock).unwrap();
+    let gateway = Gateway::new(Arc::new(rest), instruments()).unwrap();
+    let reports = gateway.submit(&order()).await;
+    assert!(
+        matches!(reports[0].kind, OrderReportKind::Accepted(_)),
+        "{reports:?}"
+    );
+
+    let requests = server.requests();
+    let (payload, signature) = requests[0].body.rsplit_once("&signature=").unwrap();
+    let escapes = [("%2B", "+"), ("%2F", "/"), ("%3D", "=")];
+    let signature = escapes.iter().fold(signature.to_owned(), |text, (escape, sign)| {
+        text.replace(escape, sign)
+    });
+    let bytes: [u8; 64] = STANDARD.decode(signature).unwrap().try_into().unwrap();
+    let signed = Signature::from_bytes(&bytes);
+    key.verifying_key()
+        .verify_strict(payload.as_bytes(), &signed)
+        .unwrap();
+
+    let secret = pem.lines().nth(1).unwrap();
+    assert!(!shown.contains(secret) && !format!("{gateway:?}").contains(secret));
+    let other = Secret::new("-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----".to_owned());
+    let credentials = Credentials::new(Secret::new(API_KEY.to_owned()).unwrap(), other.unwrap());
+    let clock = Arc::new(ServerClock::local());
+    let error = RestClient::new(server.settings(), Some(credentials), clock).unwrap_err();
+    assert!(error.is_fatal() && !error.to_string().contains("QUJD"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

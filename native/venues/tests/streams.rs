@@ -273,6 +273,99 @@ async fn snapshots_come_through_the_same_door_and_failures_are_asked_again() {
     feed.stop().await;
 }
 
+fn ticker(number: u64) -> String {
+    TICKER.replace("\"u\":1,", &format!("\"u\":{number},"))
+}
+
+#[tokio::test]
+async fn a_new_connection_takes_over_without_a_missed_or_a_doubled_message() {
+    let second = Arc::new(Semaphore::new(0));
+    let script = Arc::clone(&second);
+    let sockets = Sockets::serve(move |mut socket, number| {
+        let second = Arc::clone(&script);
+        async move {
+            // The first one is behind and then ahead of the second one.
+            let numbers = match number {
+                0 => {
+                    for number in [1, 2] {
+                        say(&mut socket, &ticker(number)).await;
+                    }
+                    let _ = second.acquire().await;
+                    3..=6
+                }
+                1 => {
+                    second.add_permits(1);
+                    4..=8
+                }
+                _ => return listen(&mut socket).await,
+            };
+            for number in numbers {
+                say(&mut socket, &ticker(number)).await;
+            }
+            listen(&mut socket).await;
+        }
+    })
+    .await;
+    let (_http, mut settings) = settings(&sockets).await;
+    settings.rotate_after = Duration::from_millis(100);
+    let (sink, mut inbox) = queue(16);
+    let feed = market(settings, sink);
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    for number in 1..=8 {
+        assert_eq!(inbox.next_frame().await, ticker(number));
+    }
+    assert_eq!(feed.rotations(), 1);
+    feed.stop().await;
+    expect_disconnect(&mut inbox, DisconnectReason::Stopped).await;
+    assert!(inbox.is_empty());
+}
+
+#[tokio::test]
+async fn a_new_connection_is_the_reconnect_when_the_old_one_is_lost_before_they_meet() {
+    let second = Arc::new(Semaphore::new(0));
+    let script = Arc::clone(&second);
+    let sockets = Sockets::serve(move |mut socket, number| {
+        let second = Arc::clone(&script);
+        async move {
+            match number {
+                0 => {
+                    say(&mut socket, &ticker(1)).await;
+                    let _ = second.acquire().await;
+                    let _ = socket.close(None).await;
+                }
+                1 => {
+                    for number in [5, 6] {
+                        say(&mut socket, &ticker(number)).await;
+                    }
+                    // Once the ping is answered, what came before it has been read.
+                    let _ = socket.send(Message::Ping(Bytes::new())).await;
+                    while let Some(Ok(message)) = socket.next().await {
+                        if message.is_pong() {
+                            second.add_permits(1);
+                        }
+                    }
+                }
+                _ => {}
+            }
+            listen(&mut socket).await;
+        }
+    })
+    .await;
+    let (_http, mut settings) = settings(&sockets).await;
+    settings.rotate_after = Duration::from_millis(100);
+    let (sink, mut inbox) = queue(16);
+    let feed = market(settings, sink);
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    assert_eq!(inbox.next_frame().await, ticker(1));
+    expect_disconnect(&mut inbox, DisconnectReason::Closed).await;
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    for number in [5, 6] {
+        assert_eq!(inbox.next_frame().await, ticker(number));
+    }
+    assert_eq!(feed.rotations(), 0, "it was an interruption");
+    feed.stop().await;
+}
+
 /// A venue that sends a snapshot of a book to whoever subscribes to it.
 struct Subscriptions(String);
 

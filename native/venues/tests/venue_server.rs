@@ -120,6 +120,10 @@ impl Session {
     }
 
     async fn start_by(door: Door) -> Self {
+        Self::start_with(door, |_| ()).await
+    }
+
+    async fn start_with(door: Door, change: impl FnOnce(&mut Settings)) -> Self {
         let mut config = ServerConfig::new(bars(), "BTCUSDT");
         config.from = Some(Timestamp::from_millis(
             FIRST_BAR_MS + i64::try_from(HISTORY).unwrap() * 60_000,
@@ -134,6 +138,7 @@ impl Session {
         settings.connect_timeout = Duration::from_secs(1);
         settings.read_staleness = Nanos::from_millis(30);
         settings.recv_window = Nanos::from_millis(500);
+        change(&mut settings);
         let clock = Arc::new(ServerClock::local());
         let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let rest = RestClient::new(settings, Some(support::credentials()), as_clock).unwrap();
@@ -305,6 +310,39 @@ async fn the_book_stays_proven_while_the_market_moves() {
         );
     }
     session.rest.resync_clock(&session.clock).await.unwrap();
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_follow_each_other_without_a_missed_or_a_doubled_event() {
+    let change = |settings: &mut Settings| settings.rotate_after = Duration::from_millis(150);
+    let mut session = Session::start_with(Door::Rest, change).await;
+    // From the first change on that follows the snapshot, none that came before it has an excuse.
+    session.until("a change", |session| session.seen.deltas > 0).await;
+    let stale = session.data.sequencer_statistics(BTC).unwrap().diffs_stale;
+    let begun = session.seen.snapshots;
+    session
+        .until("five new connections in a lively market", |session| {
+            session.market.rotations() >= 5 && session.seen.deltas > 300 && session.seen.trades > 50
+        })
+        .await;
+    assert!(session.seen.invalid.is_empty(), "{:?}", session.seen.invalid);
+    let book = *session.data.sequencer_statistics(BTC).unwrap();
+    assert_eq!((book.gaps, book.crossed, book.best_mismatches), (0, 0, 0));
+    assert_eq!(
+        (book.diffs_stale, session.seen.snapshots),
+        (stale, begun),
+        "no change of the book came twice, and none was fetched anew"
+    );
+    let statistics = session.data.statistics();
+    assert_eq!(
+        (
+            statistics.trade_duplicates,
+            statistics.trade_gaps,
+            statistics.malformed
+        ),
+        (0, 0, 0)
+    );
     session.stop().await;
 }
 

@@ -333,7 +333,7 @@ fn program(model: &[u8], threshold: Decimal) -> SlotProgram {
 }
 
 fn signer() -> Signer {
-    Signer::new(&Secret::new("s".repeat(64)).expect("a secret"))
+    Signer::new(&Secret::new("s".repeat(64)).expect("a secret")).expect("a key")
 }
 
 /// What no implementation is spared: to look at the frame's bytes, to sign the order's, and to write as many bytes as
@@ -360,7 +360,7 @@ impl Floor {
         // It wraps, because a checked sum is not vectorised.
         let quote = |&byte: &u8| u32::from(byte == b'"');
         let quotes = frame.bytes.iter().map(quote).fold(0, u32::wrapping_add);
-        let signature = self.signer.hex(&order[..order.len() - SIGNATURE_BYTES]);
+        let signature = self.signer.signature(&order[..order.len() - SIGNATURE_BYTES]);
         let half = usize::try_from(recorded_bytes / 2).expect("a few hundred bytes");
         for _ in 0..2 {
             if half > 0 {
@@ -370,6 +370,6 @@ impl Floor {
                 self.at += half as u64;
             }
         }
-        u64::from(quotes) + u64::from(signature[0])
+        u64::from(quotes) + u64::from(signature.as_bytes()[0])
     }
 }

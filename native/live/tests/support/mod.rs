@@ -212,9 +212,14 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(full_after: Option<u64>) -> Self {
+        Self::start_by("rest", full_after).await
+    }
+
+    /// The same, with orders that leave as `[venue] order_entry` says.
+    pub(crate) async fn start_by(order_entry: &str, full_after: Option<u64>) -> Self {
         let venue = SimulatedVenue::start().await;
         let home = tempfile::tempdir().unwrap();
-        let setup = Setup::load(&write_config(home.path(), venue.port())).unwrap();
+        let setup = Setup::load(&write_config(home.path(), venue.port(), order_entry)).unwrap();
         let (service, tape) = start_service(&setup, full_after).await;
         let commander = service.commander();
         Self {
@@ -358,7 +363,7 @@ pub(crate) async fn try_start(
     Ok((service, tape))
 }
 
-fn write_config(home: &Path, port: u16) -> PathBuf {
+fn write_config(home: &Path, port: u16, order_entry: &str) -> PathBuf {
     let limits = include_str!("../../../../config/risk_limits.toml").replace(
         "max_portfolio_concentration = 0.25",
         "max_portfolio_concentration = 1.0",
@@ -381,6 +386,7 @@ name = "binance"
 rest_url = "http://127.0.0.1:{port}"
 ws_url = "ws://127.0.0.1:{port}"
 ws_api_url = "ws://127.0.0.1:{port}/ws-api/v3"
+order_entry = "{order_entry}"
 [[instrument]]
 symbol = "BTCUSDT"
 [[slot]]

@@ -221,7 +221,7 @@ impl Protocol for AccountStream {
         let timestamp = encoder.timestamp_ms(self.rest.clock().now());
         // The venue signs the parameters in alphabetical order.
         let payload = format!("apiKey={api_key}&recvWindow={recv_window}&timestamp={timestamp}");
-        let signature = encoder.signer().hex(payload.as_bytes());
+        let signature = encoder.signer().signature(payload.as_bytes());
         let request = Subscribe {
             id: SUBSCRIBE_ID,
             method: "userDataStream.subscribe.signature",
@@ -229,7 +229,7 @@ impl Protocol for AccountStream {
                 api_key,
                 recv_window,
                 timestamp,
-                signature: std::str::from_utf8(&signature).unwrap_or_default(),
+                signature: signature.as_str(),
             },
         };
         let text = serde_json::to_string(&request)

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use domain::Instrument;
 
+use super::parser::{Parser, StreamMessageBody};
 use super::rest::RestClient;
 use crate::error::VenueError;
 use crate::feeds::{FeedParts, MarketFeed, Resync};
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
+use crate::rotation::{Numbers, RotationSettings};
 use crate::trading::Reference as _;
 use crate::websocket::{ConnectionSettings, FrameSink, Injected, Judgement, Protocol, StreamMessageKind};
 
@@ -29,6 +31,7 @@ pub(super) fn announces_end(message: &[u8]) -> bool {
 }
 
 /// Depth, trades and best prices of all instruments on one connection; subscribed by the address itself.
+#[derive(Debug, Clone)]
 struct MarketStreams {
     url: String,
 }
@@ -91,7 +94,8 @@ pub fn market_feed(
     jitter: Jitter,
     sink: impl FrameSink,
 ) -> Result<MarketFeed, VenueError> {
-    let streams = MarketStreams::new(&rest.settings().endpoints.stream, instruments)?;
+    let settings = rest.settings().clone();
+    let streams = MarketStreams::new(&settings.endpoints.stream, instruments)?;
     let parts = feed_parts(rest, jitter, sink);
     let rest = Arc::clone(rest);
     let resync: Resync = Box::new(move |instrument: Instrument| {
@@ -105,7 +109,24 @@ pub fn market_feed(
             }))
         })
     });
-    Ok(MarketFeed::spawn(streams, parts, instruments, resync))
+    let rotation = RotationSettings {
+        age: settings.rotate_after,
+        protocol: Box::new(move || streams.clone()),
+        numbers: numbers(),
+    };
+    Ok(MarketFeed::spawn_rotating(rotation, parts, instruments, resync))
+}
+
+/// Every message of these streams bears a number that only grows.
+fn numbers() -> Numbers {
+    let mut parser = Parser::new();
+    Box::new(move |message| match parser.stream_message(message).ok()? {
+        StreamMessageBody::Depth(depth) => Some(((depth.symbol, 0), depth.last_update_id)),
+        StreamMessageBody::Trade(trade) => Some(((trade.symbol, 1), trade.trade_id.0)),
+        StreamMessageBody::EmptyTrade { symbol, trade_id } => Some(((symbol, 1), trade_id.0)),
+        StreamMessageBody::Ticker(ticker) => Some(((ticker.symbol, 2), ticker.update_id)),
+        StreamMessageBody::ServerShutdown | StreamMessageBody::Other => None,
+    })
 }
 
 /// What the feeds of this session run with.

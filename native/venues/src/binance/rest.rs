@@ -488,7 +488,7 @@ impl Keys {
         api_key.set_sensitive(true);
         Ok(Self {
             api_key,
-            encoder: OrderEncoder::new(Signer::new(&credentials.secret), settings),
+            encoder: OrderEncoder::new(Signer::new(&credentials.secret)?, settings),
             credentials,
         })
     }

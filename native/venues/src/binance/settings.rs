@@ -87,6 +87,9 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Longest wait for a connection, wall time; shorter than `request_timeout`.
     pub connect_timeout: Duration,
+    /// Age at which a connection of the market's streams is made anew, while it still stands, wall time. The venue ends
+    /// each after 24 hours.
+    pub rotate_after: Duration,
     /// Longest silence on a socket, answers to pings included, wall time.
     pub idle_timeout: Duration,
     /// Levels of a snapshot on each side, 5 to 5,000. Deeper levels are unknown until they change.
@@ -120,6 +123,7 @@ impl Settings {
             timestamp_margin: Nanos(0),
             request_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
+            rotate_after: Duration::from_hours(23),
             idle_timeout: Duration::from_mins(1),
             snapshot_levels: 1_000,
             self_trade_prevention: Some(SelfTradePrevention::ExpireTaker),
@@ -159,6 +163,12 @@ impl Settings {
                 "must be shorter than request_timeout, else a lost answer cannot be told from a lost connection"
                 .to_owned()
             },
+        )?;
+        let day = Duration::from_hours(24);
+        require(
+            "rotate_after",
+            !self.rotate_after.is_zero() && self.rotate_after < day,
+            || "above zero and below 24 hours, when the venue ends a connection".to_owned(),
         )?;
         require(
             "idle_timeout",
@@ -216,7 +226,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// From the API key and its HMAC-SHA256 secret.
+    /// From the API key and its secret: the secret of HMAC-SHA256, or the private key of Ed25519 in PEM.
     #[must_use]
     pub const fn new(api_key: Secret, secret: Secret) -> Self {
         Self { api_key, secret }
@@ -267,5 +277,7 @@ mod tests {
         assert!(settings(|s| s.snapshot_levels = 5_000));
         assert!(!settings(|s| s.snapshot_levels = 4));
         assert!(!settings(|s| s.connect_timeout = s.request_timeout));
+        assert!(!settings(|s| s.rotate_after = Duration::from_hours(24)));
+        assert!(!settings(|s| s.rotate_after = Duration::ZERO));
     }
 }

@@ -1,54 +1,116 @@
 //! Orders as bytes, signed: what stands between a decision and the socket, without an allocation.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::{
     CancelRequest, ClientOrderId, Instrument, OrderRequest, OrderType, Price, Quantity, Side, TimeInForce,
     Timestamp,
 };
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+use ed25519_dalek::{Signer as _, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::settings::{SelfTradePrevention, Settings};
-use crate::error::EncodeError;
+use crate::error::{EncodeError, VenueError};
 use crate::secret::Secret;
 use crate::trading::EncodeOrders;
 
-/// HMAC-SHA256 with its key already worked in.
-///
-/// Each signature starts from a copy of the prepared state, so the secret is hashed once per session.
+/// Signs with the account's secret: HMAC-SHA256 with its key already worked in, or Ed25519.
 #[derive(Clone)]
-pub struct Signer {
-    prepared: Hmac<Sha256>,
+pub struct Signer(Key);
+
+#[derive(Clone)]
+enum Key {
+    // Each signature starts from a copy of the prepared state, so the secret is hashed once per session.
+    Hmac(Hmac<Sha256>),
+    Ed25519(Box<SigningKey>),
+}
+
+/// Longest signature as text: 64 bytes in base64.
+const SIGNATURE_TEXT_MAX: usize = 88;
+
+/// A signature as the venue reads it: hexadecimal for HMAC-SHA256, base64 for Ed25519.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    text: [u8; SIGNATURE_TEXT_MAX],
+    length: usize,
+}
+
+impl Signature {
+    /// Its text, which needs no escapes in JSON.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+
+    /// See [`Self::as_bytes`].
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
 }
 
 impl Signer {
-    /// Prepares a secret.
-    #[must_use]
-    pub fn new(secret: &Secret) -> Self {
+    /// Prepares a secret: a private key of Ed25519 in PEM, or any other text as a key of HMAC-SHA256.
+    ///
+    /// # Errors
+    /// [`VenueError::Setting`] for a private key that is not one of Ed25519.
+    pub fn new(secret: &Secret) -> Result<Self, VenueError> {
+        if secret.is_pem() {
+            let key = SigningKey::from_pkcs8_pem(secret.expose()).map_err(|_| VenueError::Setting {
+                setting: "api_secret",
+                problem: "a private key in PEM must be an Ed25519 key (PKCS #8: BEGIN PRIVATE KEY)"
+                    .to_owned(),
+            })?;
+            return Ok(Self(Key::Ed25519(Box::new(key))));
+        }
         let prepared = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
             .expect("HMAC takes keys of any length");
-        Self { prepared }
+        Ok(Self(Key::Hmac(prepared)))
     }
 
-    /// Appends `&signature=` and the lower-case hexadecimal signature of all that stands in `payload`.
+    /// Appends `&signature=` and the signature of all that stands in `payload`, escaped as a form needs it.
     pub fn sign(&self, payload: &mut Vec<u8>) {
-        let signature = self.hex(payload);
+        let signature = self.signature(payload);
         payload.extend_from_slice(b"&signature=");
-        payload.extend_from_slice(&signature);
+        for &byte in signature.as_bytes() {
+            match byte {
+                b'+' => payload.extend_from_slice(b"%2B"),
+                b'/' => payload.extend_from_slice(b"%2F"),
+                b'=' => payload.extend_from_slice(b"%3D"),
+                plain => payload.push(plain),
+            }
+        }
     }
 
-    /// The signature of `payload` in lower-case hexadecimal.
+    /// The signature of `payload`.
     #[must_use]
-    pub fn hex(&self, payload: &[u8]) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut mac = self.prepared.clone();
-        mac.update(payload);
-        let mut hex = [0; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(mac.finalize().into_bytes()) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        hex
+    pub fn signature(&self, payload: &[u8]) -> Signature {
+        let mut text = [0; SIGNATURE_TEXT_MAX];
+        let length = match &self.0 {
+            Key::Hmac(prepared) => {
+                let mut mac = prepared.clone();
+                mac.update(payload);
+                write_hex(&mac.finalize().into_bytes(), &mut text)
+            }
+            Key::Ed25519(key) => {
+                let signed = key.sign(payload).to_bytes();
+                STANDARD.encode_slice(signed, &mut text).unwrap_or_default()
+            }
+        };
+        Signature { text, length }
     }
+}
+
+/// Writes bytes in lower-case hexadecimal; how many digits.
+fn write_hex(bytes: &[u8], out: &mut [u8]) -> usize {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    2 * bytes.len()
 }
 
 impl std::fmt::Debug for Signer {
@@ -269,7 +331,7 @@ mod tests {
     const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
 
     fn signer() -> Signer {
-        Signer::new(&Secret::new(SECRET.to_owned()).unwrap())
+        Signer::new(&Secret::new(SECRET.to_owned()).unwrap()).unwrap()
     }
 
     fn encoder() -> OrderEncoder {

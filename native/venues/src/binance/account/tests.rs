@@ -209,8 +209,13 @@ fn the_subscription_is_signed_over_its_sorted_parameters() {
     assert_eq!(request["method"], "userDataStream.subscribe.signature");
     let params = &request["params"];
     let payload = format!("apiKey=the-key&recvWindow=1000&timestamp={}", params["timestamp"]);
-    let expected = stream.rest.encoder().unwrap().signer().hex(payload.as_bytes());
-    assert_eq!(params["signature"].as_str().unwrap().as_bytes(), expected);
+    let expected = stream
+        .rest
+        .encoder()
+        .unwrap()
+        .signer()
+        .signature(payload.as_bytes());
+    assert_eq!(params["signature"].as_str().unwrap(), expected.as_str());
 }
 
 #[test]

@@ -1,0 +1,471 @@
+//! A new connection before the old one is given up, without a missed or a doubled message.
+//!
+//! A venue ends its connections after a day. Before that a second one is made, and what it brings is kept. Both bring the
+//! same messages, numbered in each stream. Once the old one has delivered the first message that the new one brought in
+//! each of its streams, nothing can have come between them, and the new one takes over: what it kept is delivered but for
+//! what the old one delivered already. The consumer learns nothing of it. Where the old one is lost first, that is an
+//! interruption like any other, and the new one is the reconnect.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::Text;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::info;
+
+use crate::feeds::FeedParts;
+use crate::retry::Jitter;
+use crate::websocket::{
+    Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
+};
+
+/// Most messages that are kept of a new connection; beyond them it begins to overlap anew.
+const KEPT_MAX: usize = 65_536;
+
+/// Longest that the new connection may lag behind what the old one has delivered, wall time.
+const LAG_MAX: Duration = Duration::from_mins(1);
+
+/// Injected messages on their way to a connection.
+const INJECTED_MAX: usize = 16;
+
+/// Longest wait for a connection that was replaced to pass on what was injected into it, and how often it is looked.
+const PASS_ON: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(1));
+
+/// Pause before it is looked again whether the last change of connections is over.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// A stream of numbered messages on a connection: the symbol, and which of its streams.
+pub type StreamKey = (Text<24>, u8);
+
+/// Reads stream and number of a message; `None` for one that may come from one connection and not from the other.
+pub type Numbers = Box<dyn FnMut(&[u8]) -> Option<(StreamKey, u64)> + Send>;
+
+/// When and how connections are made anew.
+pub struct RotationSettings<P> {
+    /// Wall time after which a connection is made anew, below the venue's limit.
+    pub age: Duration,
+    /// Makes the protocol of the next connection.
+    pub protocol: Box<dyn Fn() -> P + Send + Sync>,
+    /// Tells messages apart.
+    pub numbers: Numbers,
+}
+
+impl<P> fmt::Debug for RotationSettings<P> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RotationSettings")
+            .field("age", &self.age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A feed over connections that follow each other.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    lines: Arc<Lines>,
+    task: JoinHandle<()>,
+}
+
+/// The connections there are.
+#[derive(Debug)]
+struct Lines {
+    connections: Mutex<Connections>,
+    /// Held while something is injected, and while connections change places: nothing goes into one that was replaced.
+    injecting: tokio::sync::Mutex<()>,
+    taken_over: Notify,
+    rotations: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    active: Option<Line>,
+    standby: Option<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    connection: Connection,
+    injected: mpsc::Sender<Injected>,
+}
+
+impl Rotation {
+    /// Starts in the current tokio runtime.
+    pub(crate) fn spawn<P: Protocol, S: FrameSink>(
+        settings: RotationSettings<P>,
+        parts: FeedParts<S>,
+    ) -> Self {
+        let lines = Arc::new(Lines {
+            connections: Mutex::default(),
+            injecting: tokio::sync::Mutex::default(),
+            taken_over: Notify::new(),
+            rotations: AtomicU64::new(0),
+        });
+        let FeedParts {
+            settings: connection,
+            clock,
+            mut jitter,
+            sink,
+        } = parts;
+        let router = Arc::new(Mutex::new(Router {
+            sink,
+            numbers: settings.numbers,
+            active: 0,
+            phase: Phase::Alone,
+            lines: Arc::clone(&lines),
+        }));
+        let protocol = settings.protocol;
+        let shared = Arc::clone(&router);
+        let open = move |line: u64, jitter: Jitter| {
+            let (injected, taken) = mpsc::channel(INJECTED_MAX);
+            let sink = Lined {
+                line,
+                router: Arc::clone(&shared),
+            };
+            let (settings, clock) = (connection.clone(), Arc::clone(&clock));
+            Line {
+                connection: Connection::spawn(protocol(), settings, clock, jitter, taken, sink),
+                injected,
+            }
+        };
+        lock(&lines.connections).active = Some(open(0, jitter.split()));
+        let rotating = Arc::clone(&lines);
+        let task = tokio::spawn(async move {
+            for line in 1.. {
+                sleep(settings.age).await;
+                while !lock(&router).expect(line) {
+                    sleep(SETTLING).await;
+                }
+                let next = open(line, jitter.split());
+                lock(&rotating.connections).standby = Some(next);
+                rotating.taken_over.notified().await;
+                rotating.retire().await;
+            }
+        });
+        Self { lines, task }
+    }
+
+    /// What injects into the connection that delivers.
+    pub(crate) fn injector(&self) -> Injector {
+        Injector(Arc::clone(&self.lines))
+    }
+
+    /// Times that a new connection took over without a word.
+    pub(crate) fn count(&self) -> u64 {
+        self.lines.rotations.load(Ordering::Acquire)
+    }
+
+    /// Counters of the connection that delivers; of the first one where none does any more.
+    pub(crate) fn statistics(&self) -> Arc<ConnectionStatistics> {
+        let connections = lock(&self.lines.connections);
+        let active = connections.active.as_ref();
+        active
+            .map(|line| line.connection.statistics())
+            .unwrap_or_default()
+    }
+
+    /// Closes the streams, tells the sink, and waits for that.
+    pub(crate) async fn stop(self) {
+        self.task.abort();
+        let connections = std::mem::take(&mut *lock(&self.lines.connections));
+        for line in [connections.standby, connections.active].into_iter().flatten() {
+            line.connection.stop().await;
+        }
+    }
+}
+
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        self.task.abort();
+        // The task holds them as well, and ends later.
+        *lock(&self.lines.connections) = Connections::default();
+    }
+}
+
+/// Injects into the connection that delivers.
+#[derive(Debug, Clone)]
+pub(crate) struct Injector(Arc<Lines>);
+
+impl Injector {
+    /// False when there is no connection any more.
+    pub(crate) async fn inject(&self, injected: Injected) -> bool {
+        let _turn = self.0.injecting.lock().await;
+        let sender = {
+            let connections = lock(&self.0.connections);
+            connections.active.as_ref().map(|line| line.injected.clone())
+        };
+        match sender {
+            Some(sender) => sender.send(injected).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+impl Lines {
+    /// The standby is the active one now: closes the one before it, once that has passed on what was injected into it.
+    async fn retire(&self) {
+        let old = {
+            let _turn = self.injecting.lock().await;
+            let mut connections = lock(&self.connections);
+            let next = connections.standby.take();
+            std::mem::replace(&mut connections.active, next)
+        };
+        let Some(Line { connection, injected }) = old else {
+            return;
+        };
+        let deadline = Instant::now() + PASS_ON.0;
+        while injected.capacity() < INJECTED_MAX && Instant::now() < deadline {
+            sleep(PASS_ON.1).await;
+        }
+        connection.stop().await;
+    }
+}
+
+/// The sink of one connection.
+struct Lined<S> {
+    line: u64,
+    router: Arc<Mutex<Router<S>>>,
+}
+
+impl<S: FrameSink> FrameSink for Lined<S> {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        lock(&self.router).take(self.line, message)
+    }
+}
+
+/// Brings the messages of all connections into one order.
+struct Router<S> {
+    sink: S,
+    numbers: Numbers,
+    /// The connection that delivers.
+    active: u64,
+    phase: Phase,
+    lines: Arc<Lines>,
+}
+
+enum Phase {
+    /// One connection.
+    Alone,
+    /// A second one is on its way.
+    Overlap(Overlap),
+    /// The second one has taken over, and may still bring what was delivered.
+    Follow(Follow),
+}
+
+#[derive(Default)]
+struct Overlap {
+    line: u64,
+    /// The moment at which it came up.
+    up: Option<StreamMessage>,
+    kept: VecDeque<StreamMessage>,
+    /// The number of the first message that was kept in each stream.
+    first: HashMap<StreamKey, u64>,
+    /// The number of the last message that was delivered in each stream, since the overlap began.
+    delivered: HashMap<StreamKey, u64>,
+}
+
+struct Follow {
+    kept: VecDeque<StreamMessage>,
+    delivered: HashMap<StreamKey, u64>,
+    since: Instant,
+}
+
+impl<S: FrameSink> Router<S> {
+    /// A new connection is about to be made; false while the last change is not over.
+    fn expect(&mut self, line: u64) -> bool {
+        let is_over = self.drain()
+            && match &self.phase {
+                Phase::Follow(follow) => follow.is_over(),
+                Phase::Alone | Phase::Overlap(_) => true,
+            };
+        if is_over {
+            self.phase = Phase::Overlap(Overlap {
+                line,
+                ..Overlap::default()
+            });
+        }
+        is_over
+    }
+
+    fn take(&mut self, line: u64, message: StreamMessage) -> Result<(), StreamMessage> {
+        if matches!(message.kind, StreamMessageKind::Snapshot { .. }) {
+            // Asked for by the consumer: its place among the messages is its own affair.
+            return self.sink.try_deliver(message);
+        }
+        match &mut self.phase {
+            Phase::Overlap(overlap) if overlap.line == line => {
+                overlap.keep(message, &mut self.numbers);
+                self.take_over_when_due();
+                Ok(())
+            }
+            // Of a connection that was given up.
+            _ if line != self.active => Ok(()),
+            Phase::Alone => self.sink.try_deliver(message),
+            Phase::Overlap(_) => self.deliver_in_overlap(message),
+            Phase::Follow(_) => self.follow(message),
+        }
+    }
+
+    fn deliver_in_overlap(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        let number = match &message.kind {
+            StreamMessageKind::Frame(frame) => (self.numbers)(frame),
+            _ => None,
+        };
+        let is_lost = matches!(message.kind, StreamMessageKind::Disconnected(_));
+        self.sink.try_deliver(message)?;
+        if let (Phase::Overlap(overlap), Some((key, number))) = (&mut self.phase, number) {
+            overlap.delivered.insert(key, number);
+        }
+        if is_lost {
+            self.take_over_after_a_loss();
+        } else {
+            self.take_over_when_due();
+        }
+        Ok(())
+    }
+
+    fn take_over_when_due(&mut self) {
+        let Phase::Overlap(overlap) = &mut self.phase else {
+            return;
+        };
+        if overlap.up.is_none() || overlap.first.is_empty() {
+            return;
+        }
+        let Overlap { first, delivered, .. } = overlap;
+        let meets = |(key, first): (&StreamKey, &u64)| delivered.get(key).is_some_and(|last| last >= first);
+        if first.iter().all(meets) {
+            let overlap = std::mem::take(overlap);
+            info!(kept = overlap.kept.len(), "a new connection takes over");
+            self.lines.rotations.fetch_add(1, Ordering::AcqRel);
+            self.hand_over(overlap.line, overlap.kept, overlap.delivered);
+        }
+    }
+
+    /// The consumer was told that the stream is down. A new connection that is up already is the reconnect.
+    fn take_over_after_a_loss(&mut self) {
+        let Phase::Overlap(overlap) = &mut self.phase else {
+            return;
+        };
+        let Some(up) = overlap.up.take() else {
+            // What was delivered is nobody's measure any more.
+            overlap.delivered.clear();
+            return;
+        };
+        let Overlap { line, mut kept, .. } = std::mem::take(overlap);
+        kept.push_front(up);
+        self.hand_over(line, kept, HashMap::new());
+    }
+
+    fn hand_over(&mut self, line: u64, kept: VecDeque<StreamMessage>, delivered: HashMap<StreamKey, u64>) {
+        self.active = line;
+        self.phase = Phase::Follow(Follow {
+            kept,
+            delivered,
+            since: Instant::now(),
+        });
+        // What finds no room now goes before the connection's next message.
+        let _ = self.drain();
+        self.lines.taken_over.notify_one();
+    }
+
+    fn follow(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        if !self.drain() {
+            return Err(message);
+        }
+        let Phase::Follow(follow) = &mut self.phase else {
+            return self.sink.try_deliver(message);
+        };
+        let is_news = follow.is_news(&message, &mut self.numbers);
+        if follow.is_over() {
+            self.phase = Phase::Alone;
+        }
+        if is_news {
+            self.sink.try_deliver(message)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Delivers what was kept; false while some of it finds no room.
+    fn drain(&mut self) -> bool {
+        let Phase::Follow(follow) = &mut self.phase else {
+            return true;
+        };
+        while let Some(message) = follow.kept.pop_front() {
+            if !follow.is_news(&message, &mut self.numbers) {
+                continue;
+            }
+            if let Err(back) = self.sink.try_deliver(message) {
+                follow.kept.push_front(back);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Overlap {
+    fn keep(&mut self, message: StreamMessage, numbers: &mut Numbers) {
+        match &message.kind {
+            StreamMessageKind::Connected => {
+                self.begin();
+                self.up = Some(message);
+            }
+            StreamMessageKind::Disconnected(_) => {
+                self.begin();
+                self.up = None;
+            }
+            StreamMessageKind::Frame(frame) => {
+                let Some((key, number)) = numbers(frame) else {
+                    return;
+                };
+                if self.kept.len() >= KEPT_MAX {
+                    self.begin();
+                }
+                self.first.entry(key).or_insert(number);
+                self.kept.push_back(message);
+            }
+            StreamMessageKind::Snapshot { .. } => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        self.kept.clear();
+        self.first.clear();
+    }
+}
+
+impl Follow {
+    /// Whether nothing that was delivered can come again.
+    fn is_over(&self) -> bool {
+        self.delivered.is_empty() || self.since.elapsed() > LAG_MAX
+    }
+
+    /// Whether the connection before this one has not delivered it.
+    fn is_news(&mut self, message: &StreamMessage, numbers: &mut Numbers) -> bool {
+        let StreamMessageKind::Frame(frame) = &message.kind else {
+            return true;
+        };
+        if self.delivered.is_empty() {
+            return true;
+        }
+        let Some((key, number)) = numbers(frame) else {
+            return true;
+        };
+        match self.delivered.get(&key) {
+            Some(last) if number <= *last => false,
+            Some(_) => {
+                self.delivered.remove(&key);
+                true
+            }
+            None => true,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
