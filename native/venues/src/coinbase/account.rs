@@ -3,7 +3,7 @@
 //! The `user` channel tells how an order is (state, quantity executed so far, average price), and names no execution. No
 //! fill is made up from an average: an order whose executed quantity grew is owed fills, and those come from the list of
 //! executions over REST, with the venue's own number each, delivered through the same door
-//! ([`StreamMessageKind::Snapshot`], by [`super::account_feed`]). So:
+//! ([`StreamMessageKind::Snapshot`], by [`super::account_feed()`]). So:
 //! - each execution is passed on once, whatever the list repeats;
 //! - the end of an order is held back until what it executed has been passed on, so that no fill comes after it;
 //! - where the list could not be read (an empty answer stands for that), the order's outcome is unknown: ask.
