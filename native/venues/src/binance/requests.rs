@@ -29,14 +29,10 @@ impl RequestEncoder {
     /// [`VenueError::Setting`] for a key that the venue cannot have given.
     pub(super) fn new(orders: OrderEncoder, api_key: Secret) -> Result<Self, VenueError> {
         let text = api_key.expose();
-        if text.len() > API_KEY_BYTES_MAX
-            || !text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        {
+        if text.len() > API_KEY_BYTES_MAX || text.contains(['"', '\\']) {
             return Err(VenueError::Setting {
                 setting: "api_key",
-                problem: format!("a key is at most {API_KEY_BYTES_MAX} letters, digits and hyphens"),
+                problem: format!("a key is at most {API_KEY_BYTES_MAX} bytes without quotes and backslashes"),
             });
         }
         Ok(Self {
@@ -222,5 +218,119 @@ impl Parameters<'_> {
         let signature = self.orders.signer().signature(self.payload);
         self.out.extend_from_slice(signature.as_bytes());
         self.out.extend_from_slice(b"\"}}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Epoch, InstrumentId, OrderType, Price, Quantity, SlotId};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::settings::{Endpoints, Settings};
+    use super::super::sign::Signer;
+    use super::*;
+    use crate::sample::instrument;
+    use crate::trading::NEW_ORDER_BYTES_MAX;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned()).unwrap()
+    }
+
+    /// An encoder with the longest key there is, and what checks its signatures.
+    fn encoder() -> (RequestEncoder, Signer) {
+        let signer = Signer::new(&secret("a-secret")).unwrap();
+        let orders = OrderEncoder::new(signer.clone(), &Settings::new(Endpoints::production()));
+        let key = secret(&"k".repeat(API_KEY_BYTES_MAX));
+        (RequestEncoder::new(orders, key).unwrap(), signer)
+    }
+
+    fn order(units: i64, id: ClientOrderId) -> OrderRequest {
+        OrderRequest {
+            client_order_id: id,
+            instrument: InstrumentId(0),
+            side: Side::Sell,
+            order_type: OrderType::Limit,
+            price: Some(Price::from_units(units)),
+            quantity: Quantity::from_units(units),
+            time_in_force: TimeInForce::Ioc,
+            post_only: false,
+            reduce_only: false,
+        }
+    }
+
+    /// The parameters, and whether the signature is that of all others by name.
+    fn read(request: &[u8], signer: &Signer) -> (Value, bool) {
+        let request: Value = serde_json::from_slice(request).unwrap();
+        let params = request["params"].as_object().unwrap();
+        let mut pairs: Vec<_> = params.iter().filter(|(name, _)| *name != "signature").collect();
+        pairs.sort_by_key(|(name, _)| *name);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", text(value)));
+        let payload = pairs.collect::<Vec<_>>().join("&");
+        let signature = signer.signature(payload.as_bytes());
+        let is_signed = params["signature"] == signature.as_str();
+        (request, is_signed)
+    }
+
+    proptest! {
+        #[test]
+        fn every_order_is_signed_by_the_names_of_its_parameters_within_its_buffer(
+            units in 1i64.., epoch: u32, slot: u16, counter: u32, is_market: bool, post_only: bool,
+        ) {
+            let id = ClientOrderId { epoch: Epoch(epoch), slot: SlotId(slot), counter };
+            let mut request = order(units, id);
+            if is_market {
+                (request.order_type, request.price) = (OrderType::Market, None);
+            } else if post_only {
+                (request.time_in_force, request.post_only) = (TimeInForce::Gtc, true);
+            }
+            let (mut encoder, signer) = encoder();
+            let mut out = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
+            let start = out.as_ptr();
+            let ts = Timestamp::from_millis(1_723_161_255_208);
+            encoder.encode_new_order(&request, &instrument(0, "BTCUSDT"), ts, &mut out).unwrap();
+            prop_assert_eq!(start, out.as_ptr(), "it grew");
+            let (read, is_signed) = read(&out, &signer);
+            prop_assert!(is_signed, "{}", read);
+            prop_assert_eq!(read["id"].as_str().unwrap(), id.to_string());
+            prop_assert_eq!(read["params"].get("price").is_some(), !is_market);
+            prop_assert_eq!(read["params"].get("timeInForce").is_some(), !is_market && !post_only);
+        }
+    }
+
+    #[test]
+    fn a_cancel_names_its_order_and_its_own_instrument_only() {
+        let (mut encoder, signer) = encoder();
+        let cancel = CancelRequest {
+            client_order_id: ClientOrderId {
+                epoch: Epoch(3),
+                slot: SlotId(1),
+                counter: 42,
+            },
+            instrument: InstrumentId(0),
+        };
+        let mut out = Vec::new();
+        let ts = Timestamp::from_millis(5);
+        let mut encode = |instrument| encoder.encode_cancel("cancel-7", &cancel, &instrument, ts, &mut out);
+        assert_eq!(encode(instrument(1, "ETHUSDT")), Err(EncodeError::Instrument));
+        encode(instrument(0, "BTCUSDT")).unwrap();
+        let (read, is_signed) = read(&out, &signer);
+        assert!(is_signed, "{read}");
+        assert_eq!(
+            (&read["id"], &read["method"], &read["params"]["origClientOrderId"]),
+            (&"cancel-7".into(), &"order.cancel".into(), &"e3-s1-42".into())
+        );
+    }
+
+    #[test]
+    fn a_key_that_would_need_escapes_is_refused() {
+        let orders = encoder().0.orders;
+        for key in ["a\"b", "a\\b", &"k".repeat(API_KEY_BYTES_MAX + 1)] {
+            let error = RequestEncoder::new(orders.clone(), secret(key)).unwrap_err();
+            assert!(!error.to_string().contains(key), "{error}");
+        }
     }
 }
