@@ -93,6 +93,13 @@ fuzz: setup ## Feed everything that reads foreign bytes with made-up input: SECO
 bench: setup ## Measure: one table, each row beside its anchor where there is one.
 	@$(RUN) python benches/run.py
 
+.PHONY: peers
+peers: setup ## Foreign clients, in an environment of their own (.peers), against the simulated venue.
+	$(call say,peers: the clients of others)
+	@$(UV) venv --quiet --allow-existing --python 3.11 .peers
+	@$(UV) pip install --quiet --python .peers/bin/python --no-deps --requirement tests/peers/requirements.txt
+	@$(RUN) pytest tests/peers
+
 .PHONY: ui
 ui: setup ## Dagster's webserver and daemon with the project loaded.
 	@$(RUN) py_rt ui

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::account::Account;
 use crate::decimal::{amount8, price8, quantity8};
 use crate::faults::{FAULT_MS_MAX, Fault, Forced, Met};
-use crate::frames::{Class, FrameFault};
+use crate::frames::{Class, FrameFault, FrameTerms};
 use crate::hub::Target;
 use crate::orders::OrderRecord;
 use crate::shared::{Shared, json_text};
@@ -152,14 +152,24 @@ fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
     match fault {
         Fault::DropConnections { target } => venue.hub.drop_connections(target),
         Fault::Close { target, code, reason } => close(&mut venue, target, code, &reason)?,
-        Fault::DepthGap { count } => frames(&mut venue, Class::Book, FrameFault::Drop, 0, count)?,
-        Fault::MalformedFrame { count } => frames(&mut venue, Class::Book, FrameFault::Truncate, 0, count)?,
+        Fault::DepthGap { count } => frames(&mut venue, Class::Book, FrameFault::Drop.into(), count)?,
+        Fault::MalformedFrame { count } => {
+            frames(&mut venue, Class::Book, FrameFault::Truncate.into(), count)?;
+        }
         Fault::Frames {
             class,
             fault,
             ms,
+            behind,
             count,
-        } => frames(&mut venue, class, fault, ms, count)?,
+        } => {
+            let terms = FrameTerms {
+                fault,
+                delay: bounded(ms)?,
+                behind,
+            };
+            frames(&mut venue, class, terms, count)?;
+        }
         Fault::BadChecksum { count } => venue.hub.spoil_checksums(count),
         Fault::Silence { ms } => venue.hub.silence(bounded(ms)?),
         Fault::Outage { ms } => {
@@ -220,8 +230,8 @@ fn request_fault(venue: &mut Venue, fault: Fault) -> Result<(), String> {
     queued(venue.faults.add(request, &met, count))
 }
 
-fn frames(venue: &mut Venue, class: Class, fault: FrameFault, ms: u64, count: u32) -> Result<(), String> {
-    queued(venue.hub.faults.add(class, fault, bounded(ms)?, count))
+fn frames(venue: &mut Venue, class: Class, terms: FrameTerms, count: u32) -> Result<(), String> {
+    queued(venue.hub.faults.add(class, terms, count))
 }
 
 fn queued(taken: bool) -> Result<(), String> {

@@ -76,6 +76,9 @@ pub(crate) enum Fault {
         fault: FrameFault,
         #[serde(default)]
         ms: u64,
+        /// How many later messages come before one that is out of order.
+        #[serde(default = "once")]
+        behind: u32,
         #[serde(default = "once")]
         count: u32,
     },

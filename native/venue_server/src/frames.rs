@@ -58,7 +58,7 @@ pub(crate) enum FrameFault {
     Delay,
     /// It comes twice.
     Duplicate,
-    /// It comes after the next message of its class.
+    /// It comes after later messages of its class.
     Reorder,
     /// Only its first half comes.
     Truncate,
@@ -66,25 +66,45 @@ pub(crate) enum FrameFault {
     Corrupt,
 }
 
+/// A fault with its measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameTerms {
+    pub(crate) fault: FrameFault,
+    /// How late a message is that is to be late.
+    pub(crate) delay: Duration,
+    /// How many later messages come before one that is to be out of order.
+    pub(crate) behind: u32,
+}
+
+impl From<FrameFault> for FrameTerms {
+    fn from(fault: FrameFault) -> Self {
+        Self {
+            fault,
+            delay: Duration::ZERO,
+            behind: 1,
+        }
+    }
+}
+
 /// Faults that wait for their messages, first come first served within a class.
 #[derive(Debug, Default)]
-pub(crate) struct FrameFaults(VecDeque<(Class, FrameFault, Duration)>);
+pub(crate) struct FrameFaults(VecDeque<(Class, FrameTerms)>);
 
 impl FrameFaults {
     /// Queues `count` times the fault; false when too many wait.
-    pub(crate) fn add(&mut self, class: Class, fault: FrameFault, delay: Duration, count: u32) -> bool {
+    pub(crate) fn add(&mut self, class: Class, terms: FrameTerms, count: u32) -> bool {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         if self.0.len().saturating_add(count) > FRAME_FAULTS_MAX {
             return false;
         }
-        self.0.extend(std::iter::repeat_n((class, fault, delay), count));
+        self.0.extend(std::iter::repeat_n((class, terms), count));
         true
     }
 
     /// The fault that meets the next message of this class.
-    pub(crate) fn take(&mut self, class: Class) -> Option<(FrameFault, Duration)> {
+    pub(crate) fn take(&mut self, class: Class) -> Option<FrameTerms> {
         let at = self.0.iter().position(|(of, ..)| *of == class)?;
-        self.0.remove(at).map(|(_, fault, delay)| (fault, delay))
+        self.0.remove(at).map(|(_, terms)| terms)
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -133,15 +153,12 @@ mod tests {
     #[test]
     fn faults_meet_their_class_in_turn() {
         let mut faults = FrameFaults::default();
-        assert!(faults.add(Class::Book, FrameFault::Drop, Duration::ZERO, 1));
-        assert!(faults.add(Class::Account, FrameFault::Reorder, Duration::ZERO, 1));
-        assert!(!faults.add(Class::Book, FrameFault::Drop, Duration::ZERO, u32::MAX));
+        assert!(faults.add(Class::Book, FrameFault::Drop.into(), 1));
+        assert!(faults.add(Class::Account, FrameFault::Reorder.into(), 1));
+        assert!(!faults.add(Class::Book, FrameFault::Drop.into(), u32::MAX));
         assert_eq!(faults.take(Class::Trade), None);
-        assert_eq!(
-            faults.take(Class::Account),
-            Some((FrameFault::Reorder, Duration::ZERO))
-        );
-        assert_eq!(faults.take(Class::Book), Some((FrameFault::Drop, Duration::ZERO)));
+        assert_eq!(faults.take(Class::Account), Some(FrameFault::Reorder.into()));
+        assert_eq!(faults.take(Class::Book), Some(FrameFault::Drop.into()));
         assert_eq!(faults.waiting(), 0);
     }
 

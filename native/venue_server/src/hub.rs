@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::frames::{Class, Frame, FrameFault, FrameFaults, Queued, corrupted, truncated};
+use crate::frames::{Class, Frame, FrameFault, FrameFaults, FrameTerms, Queued, corrupted, truncated};
 use crate::wire::Session;
 
 /// Messages that may wait for a slow reader; with one more the connection is dropped.
@@ -22,25 +22,25 @@ struct Connection {
     id: ConnectionId,
     session: Session,
     sender: Sender<Queued>,
-    /// A message that comes after the next one of its class.
-    held: Option<(Class, Utf8Bytes)>,
+    /// Messages that come behind later ones of their class, and behind how many of them.
+    held: Vec<(Class, Utf8Bytes, u32)>,
 }
 
 impl Connection {
     /// Queues a message with what happens to it; false when the reader is too slow, or gone.
-    fn deliver(&mut self, class: Class, text: Utf8Bytes, fault: Option<(FrameFault, Duration)>) -> bool {
+    fn deliver(&mut self, class: Class, text: Utf8Bytes, terms: Option<FrameTerms>) -> bool {
         let queue = |text: Utf8Bytes| self.sender.try_send(Queued::text(text)).is_ok();
-        let taken = match fault {
+        let taken = match terms.map(|terms| (terms.fault, terms)) {
             None => queue(text),
             Some((FrameFault::Drop, _)) => return true,
-            Some((FrameFault::Reorder, _)) => {
-                let before = self.held.replace((class, text));
-                return before.is_none_or(|(_, before)| queue(before));
+            Some((FrameFault::Reorder, terms)) => {
+                self.held.push((class, text, terms.behind));
+                return true;
             }
-            Some((FrameFault::Delay, by)) => {
+            Some((FrameFault::Delay, terms)) => {
                 let late = Queued {
                     frame: Frame::Text(text),
-                    not_before: Some(Instant::now() + by),
+                    not_before: Some(Instant::now() + terms.delay),
                 };
                 self.sender.try_send(late).is_ok()
             }
@@ -48,10 +48,24 @@ impl Connection {
             Some((FrameFault::Truncate, _)) => queue(truncated(&text)),
             Some((FrameFault::Corrupt, _)) => queue(corrupted(&text)),
         };
-        match self.held.take_if(|(held, _)| *held == class) {
-            Some((_, held)) => taken && queue(held),
-            None => taken,
-        }
+        taken && self.release(class)
+    }
+
+    /// Queues the messages that were behind no more than the one of `class` that was queued just now.
+    fn release(&mut self, class: Class) -> bool {
+        let mut taken = true;
+        let sender = &self.sender;
+        self.held.retain_mut(|(of, text, behind)| {
+            if *of != class {
+                return true;
+            }
+            *behind = behind.saturating_sub(1);
+            if *behind == 0 {
+                taken &= sender.try_send(Queued::text(text.clone())).is_ok();
+            }
+            *behind > 0
+        });
+        taken
     }
 }
 
@@ -98,7 +112,7 @@ impl Hub {
             id,
             session,
             sender,
-            held: None,
+            held: Vec::new(),
         });
         Some((id, receiver))
     }
@@ -260,7 +274,7 @@ mod tests {
     fn faults_meet_the_messages_they_name() {
         let mut hub = Hub::default();
         let (_, mut receiver) = hub.connect(session()).unwrap();
-        let fault = |hub: &mut Hub, fault| assert!(hub.faults.add(Class::Book, fault, Duration::ZERO, 1));
+        let fault = |hub: &mut Hub, fault: FrameFault| assert!(hub.faults.add(Class::Book, fault.into(), 1));
         fault(&mut hub, FrameFault::Drop);
         fault(&mut hub, FrameFault::Truncate);
         fault(&mut hub, FrameFault::Reorder);

@@ -35,6 +35,8 @@ pub(crate) async fn run<F, R>(
     let mut budget = MessageBudget::new(messages_per_second);
     loop {
         tokio::select! {
+            // What is queued goes first: a farewell reaches the client though nothing more is read from it.
+            biased;
             queued = queue.recv() => match queued {
                 Some(first) => if !send_queued(&mut socket, Some(first), &mut queue).await { return },
                 // Dropped by the hub: without a word.

@@ -215,7 +215,7 @@ fn exchange_info(venue: &Venue, params: &Params, now: Timestamp) -> Result<Value
     if asked.iter().any(|asked| asked != symbol) {
         return Err(ApiError::symbol());
     }
-    Ok(venue.listing.exchange_info(now.millis()))
+    Ok(venue.listing.exchange_info(venue.mode(), now.millis()))
 }
 
 fn depth(venue: &Venue, params: &Params) -> Result<String, ApiError> {

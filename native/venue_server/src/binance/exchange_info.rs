@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::decimal::{money8, price8, quantity8};
 use crate::listing::{Listing, OPEN_ORDERS_MAX};
 use crate::rate::{ORDERS_PER_10_SECONDS, RAW_REQUESTS_PER_5_MINUTES};
+use crate::venue::Mode;
 
 impl Listing {
     /// The answer to `exchangeInfo`. Every filter in it is enforced.
-    pub(crate) fn exchange_info(&self, server_time_ms: i64) -> Value {
+    pub(crate) fn exchange_info(&self, mode: Mode, server_time_ms: i64) -> Value {
         json!({
             "timezone": "UTC",
             "serverTime": server_time_ms,
@@ -18,15 +19,19 @@ impl Listing {
                 limit("RAW_REQUESTS", "MINUTE", 5, RAW_REQUESTS_PER_5_MINUTES),
             ],
             "exchangeFilters": [],
-            "symbols": [self.symbol_info()],
+            "symbols": [self.symbol_info(mode)],
         })
     }
 
-    fn symbol_info(&self) -> Value {
+    fn symbol_info(&self, mode: Mode) -> Value {
         let instrument = &self.instrument;
         json!({
             "symbol": self.symbol,
-            "status": "TRADING",
+            "status": match mode {
+                Mode::Online | Mode::PostOnly => "TRADING",
+                Mode::CancelOnly => "CANCEL_ONLY",
+                Mode::Maintenance => "BREAK",
+            },
             "baseAsset": instrument.base.as_str(),
             "baseAssetPrecision": 8,
             "quoteAsset": instrument.quote.as_str(),

@@ -38,7 +38,7 @@ impl From<Refusal> for Failure {
             Refusal::Filter(Filter::Quantity) => "EOrder:Order minimum not met",
             Refusal::Filter(Filter::Notional) => "EOrder:Cost minimum not met",
             Refusal::OpenOrders | Refusal::VenueOrders => "EOrder:Orders limit exceeded",
-            Refusal::DuplicateId => "EOrder:Duplicate cl_ord_id",
+            Refusal::DuplicateId => "EGeneral:Invalid arguments:cl_ord_id not unique",
             Refusal::Balance => "EOrder:Insufficient funds",
             Refusal::WouldTake => "EOrder:Post only order",
             Refusal::UnknownOrder => "EOrder:Unknown order",
