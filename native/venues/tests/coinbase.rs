@@ -290,9 +290,17 @@ async fn an_order_that_trades_is_accepted_by_the_answer_and_filled_by_the_stream
     let order = session.order(1);
     let answer = session.submit(&order).await;
     assert!(matches!(answer[..], [OrderReportKind::Accepted(_)]), "{answer:?}");
+    let view = session
+        .gateway
+        .query_order(&cancel(id(1)))
+        .await
+        .unwrap()
+        .unwrap();
+    // A thin book may leave a rest, which ends at once too.
+    assert!(view.status.is_terminal() && !view.filled.is_zero(), "{view:?}");
     session
         .until("its fills", |session| {
-            total(&fills(&session.seen.reports(id(1)))) == order.quantity
+            total(&fills(&session.seen.reports(id(1)))) == view.filled
         })
         .await;
     let by_stream = fills(&session.seen.reports(id(1)));
@@ -300,13 +308,6 @@ async fn an_order_that_trades_is_accepted_by_the_answer_and_filled_by_the_stream
     let by_list: Vec<_> = listed.iter().map(|trade| trade.fill).collect();
     assert_eq!(by_stream, by_list, "the same executions, number for number");
     assert!(listed.iter().all(|trade| trade.client_order_id == Some(id(1))));
-    let view = session
-        .gateway
-        .query_order(&cancel(id(1)))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!((view.status, view.filled), (OrderStatus::Filled, order.quantity));
     let balances = session.gateway.balances().await.unwrap();
     assert!(balances.iter().any(|balance| balance.currency.as_str() == "USD"));
     session.stop().await;
@@ -391,6 +392,7 @@ async fn what_the_venue_refuses_is_refused_with_its_reason() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_outcome_is_resolved_both_ways_and_never_sent_again() {
     let session = Session::start().await;
+    let mut executed_once = Quantity::ZERO;
     for (counter, executed) in [(1, true), (2, false)] {
         let order = session.order(counter);
         session
@@ -410,26 +412,16 @@ async fn an_unknown_outcome_is_resolved_both_ways_and_never_sent_again() {
             let Some(OrderReportKind::Found(found)) = resolved.last() else {
                 panic!("{resolved:?}")
             };
-            assert_eq!(
-                (found.status, found.filled),
-                (OrderStatus::Filled, order.quantity)
-            );
-            assert_eq!(total(&fills(&resolved)), order.quantity);
+            assert!(found.status.is_terminal() && !found.filled.is_zero(), "{found:?}");
+            assert_eq!(total(&fills(&resolved)), found.filled);
+            executed_once = found.filled;
         } else {
             assert_eq!(resolved, [OrderReportKind::NotFound]);
         }
     }
-    assert_eq!(
-        session
-            .gateway
-            .trades(BTC, Timestamp::EPOCH)
-            .await
-            .unwrap()
-            .iter()
-            .map(|trade| trade.fill.quantity.units())
-            .sum::<i64>(),
-        25_000_000
-    );
+    let trades = session.gateway.trades(BTC, Timestamp::EPOCH).await.unwrap();
+    let traded: Vec<_> = trades.iter().map(|trade| trade.fill).collect();
+    assert_eq!(total(&traded), executed_once, "never sent again");
     session.stop().await;
 }
 
