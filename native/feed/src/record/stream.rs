@@ -79,7 +79,13 @@ async fn listed(venue: &dyn Reference, symbols: &[String]) -> Result<(), VenueEr
     let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
     match venue.instruments(&names).await {
         Ok(_) => Ok(()),
-        Err(error @ VenueError::UnknownSymbol { .. }) => Err(error),
+        // The venue looked at them and refuses.
+        Err(
+            error @ VenueError::Refused {
+                status: 400 | 404, ..
+            },
+        ) => Err(error),
+        Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
             warn!(%error, "not known yet whether the venue lists the symbols");
             Ok(())
