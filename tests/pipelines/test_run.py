@@ -331,7 +331,7 @@ def test_nothing_but_lines_of_json_is_written_by_a_process_of_its_own(tmp_path: 
     summary = lines[-1]
     assert (summary["event"], summary["success"], summary["assets"]) == ("summary", True, len(BARS_ASSETS))
     assert summary["materializations"] == (len(BARS_ASSETS) - 1) * 94 + 1
-    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (13, 0, [])
+    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (20, 0, [])
     suite = next(line for line in lines if line.get("check") == "meets_expectations")
     assert (suite["passed"], suite["metadata"]["expectations"]) == (True, 15)
     assert table(tmp_path / "home", "clean_bars").height == 8_928
