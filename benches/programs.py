@@ -30,7 +30,7 @@ class Program:
     """One bench target of one crate.
 
     `samples` is how often it measures within one round; `counted` names its functions of which callgrind may count the
-    instructions.
+    instructions; `rounds` bounds the rounds of one that is long.
     """
 
     crate: str
@@ -38,6 +38,7 @@ class Program:
     samples: int
     rows: tuple[str, ...]
     counted: tuple[str, ...] = ()
+    rounds: int | None = None
 
     def wanted(self, words: Sequence[str]) -> bool:
         """Whether a word is in the program's name or in one of its rows; without words, always.
@@ -65,12 +66,33 @@ PROGRAMS = (
         ("ordering_frame", "other_frame"),
     ),
     Program("live", "handover", 5, ("handover",)),
-    Program("engine", "book", 31, ("book_update",), ("apply_counted",)),
+    Program(
+        "live",
+        "markets",
+        3,
+        ("message_to_book_binance", "message_to_book_coinbase", "message_to_book_kraken", "three_venues"),
+    ),
+    # Its samples are seconds, and one run of all of them is asked for.
+    Program("live", "sockets", 60, ("sockets",), rounds=1),
+    Program("engine", "book", 31, ("book_update", "best_price"), ("apply_counted",)),
     Program("engine", "consolidated", 31, ("consolidated_update",)),
     Program("engine", "features", 31, ("features_per_bar",), ("bar_counted",)),
     Program("inference", "rotating", 31, ("inference",), ("score_counted",)),
     Program("backtest", "sma_cross", 5, ("backtest",), ("whole_counted",)),
-    Program("venues", "hot_path", 51, ("parse_depth", "parse_and_sequence", "encode_and_sign")),
+    Program(
+        "venues",
+        "hot_path",
+        51,
+        ("parse_depth", "parse_coinbase", "parse_kraken", "parse_and_sequence", "encode_and_sign"),
+        ("binance_counted", "coinbase_counted", "kraken_counted"),
+    ),
+    Program(
+        "venues",
+        "round_trip",
+        3,
+        (*(f"round_trip_{way}" for way in ("blocking", "spinning", "tls_blocking", "tls_spinning")), "gateway_orders"),
+    ),
+    Program("venues", "orders", 31, ("orders_add_cancel",)),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
     Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )

@@ -95,6 +95,8 @@ def measure(executables: dict[str, Path], programs: Sequence[Program], asked: ar
         for program in programs if number % 2 == 0 else reversed(programs):
             if program.name not in executables or program.name in measured.failed:
                 continue
+            if program.rounds is not None and number >= program.rounds:
+                continue
             tell(f"round {number + 1} of {asked.rounds}: {program.name} (load {load():.1f})")
             try:
                 samples = asked.samples or program.samples
