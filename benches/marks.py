@@ -113,6 +113,7 @@ MARKS: tuple[Mark, ...] = (
     *(Mark(f"round_trip_{way}spinning", "ratio", 1.25, "") for way in ("", "tls_")),
     Mark("gateway_orders", "orders_a_second", 990, "orders", at_least=True),
     Mark("gateway_orders", "not_accepted", 0, "orders"),
+    Mark("fill_to_python", "p99", 100_000, "ns"),
     Mark("ring_publish", "ratio", 1, ""),
     Mark("ring_one_way", "ratio", 1.3, ""),
 )
