@@ -94,8 +94,26 @@ MARKS: tuple[Mark, ...] = (
     Mark("inference", "ratio", 1, ""),
     Mark("inference", "ratio_without_the_call", 1, ""),
     Mark("book_update", "ratio", 0.12, ""),
+    Mark("best_price", "p50", 2, "ns"),
+    *(
+        Mark(f"message_to_book_{venue}", figure, bound, "ns")
+        for venue in ("binance", "coinbase", "kraken")
+        for figure, bound in (("p50", 1_000), ("p99", 3_000))
+    ),
+    Mark("three_venues", "millions per second", 0.3, "M messages per second", at_least=True),
+    Mark("three_venues", "allocations", 0, ""),
+    Mark("sockets", "messages_a_second", 100_000, "messages", at_least=True),
+    Mark("sockets", "memory_growth_mb", 8, "MB"),
     Mark("consolidated_update", "ratio", 0.5, ""),
     Mark("parse_depth", "ratio", 3, ""),
+    Mark("parse_coinbase", "ratio", 5, ""),
+    Mark("parse_kraken", "ratio", 5, ""),
+    Mark("orders_add_cancel", "ratio", 1, ""),
+    *(Mark(f"round_trip_{way}blocking", "ratio", 1.1, "") for way in ("", "tls_")),
+    *(Mark(f"round_trip_{way}spinning", "ratio", 1.25, "") for way in ("", "tls_")),
+    Mark("gateway_orders", "orders_a_second", 990, "orders", at_least=True),
+    Mark("gateway_orders", "not_accepted", 0, "orders"),
+    Mark("fill_to_python", "p99", 100_000, "ns"),
     Mark("ring_publish", "ratio", 1, ""),
     Mark("ring_one_way", "ratio", 1.3, ""),
 )

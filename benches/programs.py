@@ -30,7 +30,8 @@ class Program:
     """One bench target of one crate.
 
     `samples` is how often it measures within one round; `counted` names its functions of which callgrind may count the
-    instructions.
+    instructions; `rounds` bounds the rounds of one that is long. What is no bench target
+    (`is_bench`) is measured by a script of its name, on the built commands.
     """
 
     crate: str
@@ -38,6 +39,8 @@ class Program:
     samples: int
     rows: tuple[str, ...]
     counted: tuple[str, ...] = ()
+    rounds: int | None = None
+    is_bench: bool = True
 
     def wanted(self, words: Sequence[str]) -> bool:
         """Whether a word is in the program's name or in one of its rows; without words, always.
@@ -65,12 +68,34 @@ PROGRAMS = (
         ("ordering_frame", "other_frame"),
     ),
     Program("live", "handover", 5, ("handover",)),
-    Program("engine", "book", 31, ("book_update",), ("apply_counted",)),
+    Program(
+        "live",
+        "markets",
+        3,
+        ("message_to_book_binance", "message_to_book_coinbase", "message_to_book_kraken", "three_venues"),
+    ),
+    # Its samples are seconds, and one run of all of them is asked for.
+    Program("live", "sockets", 60, ("sockets",), rounds=1),
+    Program("engine", "book", 31, ("book_update", "best_price"), ("apply_counted",)),
     Program("engine", "consolidated", 31, ("consolidated_update",)),
     Program("engine", "features", 31, ("features_per_bar",), ("bar_counted",)),
     Program("inference", "rotating", 31, ("inference",), ("score_counted",)),
     Program("backtest", "sma_cross", 5, ("backtest",), ("whole_counted",)),
-    Program("venues", "hot_path", 51, ("parse_depth", "parse_and_sequence", "encode_and_sign")),
+    Program(
+        "venues",
+        "hot_path",
+        51,
+        ("parse_depth", "parse_coinbase", "parse_kraken", "parse_and_sequence", "encode_and_sign"),
+        ("binance_counted", "coinbase_counted", "kraken_counted"),
+    ),
+    Program(
+        "venues",
+        "round_trip",
+        3,
+        (*(f"round_trip_{way}" for way in ("blocking", "spinning", "tls_blocking", "tls_spinning")), "gateway_orders"),
+    ),
+    Program("venues", "orders", 31, ("orders_add_cancel",)),
+    Program("live", "fill_to_python", 200, ("fill_to_python",), is_bench=False),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
     Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )
@@ -95,8 +120,19 @@ def build_command(programs: Iterable[Program]) -> list[str]:
     for crate in dict.fromkeys(program.crate for program in PROGRAMS):
         command += ["-p", crate]
     for program in programs:
-        command += ["--bench", program.name]
+        if program.is_bench:
+            command += ["--bench", program.name]
     return command
+
+
+def build_services() -> dict[str, Path]:
+    """Builds the commands that a script measures, with the profile of the benches."""
+    command = ["cargo", "build", "--profile", "bench", "--locked", "--bins"]
+    for crate in ("venue_server", *dict.fromkeys(program.crate for program in PROGRAMS)):
+        command += ["-p", crate]
+    done = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "PYO3_NO_PYTHON": "1"})
+    scripts = [program.name for program in PROGRAMS if not program.is_bench]
+    return dict.fromkeys(scripts, target_folder() / "release" / "py_rt_live") if done.returncode == 0 else {}
 
 
 def executables(messages: str) -> dict[str, Path]:
@@ -118,10 +154,14 @@ def executables(messages: str) -> dict[str, Path]:
 def build(programs: Sequence[Program]) -> dict[str, Path]:
     """Builds all of them; those that fail are missing from the answer. Cargo's progress goes to standard error."""
     environment = {**os.environ, "PYO3_NO_PYTHON": "1"}
-    done = subprocess.run(
-        build_command(programs), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, env=environment
-    )
-    return executables(done.stdout)
+    found: dict[str, Path] = {}
+    if any(program.is_bench for program in programs):
+        command = build_command(programs)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+        found |= executables(done.stdout)
+    if not all(program.is_bench for program in programs):
+        found |= build_services()
+    return found
 
 
 def built(programs: Sequence[Program]) -> dict[str, Path]:
@@ -129,6 +169,9 @@ def built(programs: Sequence[Program]) -> dict[str, Path]:
     folder = target_folder() / "release" / "deps"
     found = {}
     for program in programs:
+        if not program.is_bench:
+            found[program.name] = folder.parent / "py_rt_live"
+            continue
         files = [path for path in folder.glob(f"{program.name}-*") if path.suffix == "" and os.access(path, os.X_OK)]
         if files:
             found[program.name] = max(files, key=lambda path: path.stat().st_mtime)

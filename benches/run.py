@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches import instructions, onnx_rotating, table
+from benches import fill_to_python, instructions, onnx_rotating, table
 from benches.figures import Line, rows_of
 from benches.machine import load, read_machine
 from benches.programs import PROGRAMS, BenchError, Program, build, built, run
@@ -85,6 +85,8 @@ def one_round(program: Program, executable: Path, samples: int) -> list[Line]:
     """One run of one program."""
     if program.name == "rotating":
         return [onnx_rotating.run(executable, samples)]
+    if program.name == "fill_to_python":
+        return [fill_to_python.run(samples)]
     return run(program, executable, samples)
 
 
@@ -94,6 +96,8 @@ def measure(executables: dict[str, Path], programs: Sequence[Program], asked: ar
     for number in range(asked.rounds):
         for program in programs if number % 2 == 0 else reversed(programs):
             if program.name not in executables or program.name in measured.failed:
+                continue
+            if program.rounds is not None and number >= program.rounds:
                 continue
             tell(f"round {number + 1} of {asked.rounds}: {program.name} (load {load():.1f})")
             try:

@@ -2,7 +2,7 @@
 
 Exit status: 0 done; 1 it failed; 2 the command line or a file was wrong; 3 a check of the data failed, or the service
 refused; 4 a service did not answer, so that what became of the command is not known; 5 no service runs there. What
-judges recordings (`parity`, `feed check`) ends with 1 when it found something wrong.
+judges recordings (`parity`, `replay`, `feed check`) ends with 1 when it found something wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import bundle, config, demo, feed, keys, record, run, service, ui
+from py_rt.cli import bundle, config, demo, feed, keys, record, replay, run, service, ui
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -33,6 +33,7 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("ui")(ui.ui)
 app.command("record")(feed.record)
+app.command("replay")(replay.replay)
 app.command("parity")(record.parity)
 app.command("trace")(record.trace)
 service.add_to(app)

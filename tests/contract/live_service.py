@@ -50,6 +50,7 @@ risk_limits_file = "{home}/risk_limits.toml"
 portfolio_currency = "USDT"
 [venue]
 name = "binance"
+{gateway}
 rest_url = "{rest}"
 ws_url = "{ws}"
 ws_api_url = "{ws_api}"
@@ -98,17 +99,24 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class LiveService:
-    """One venue, and one life after the other of the service beside it."""
+    """One venue, and one life after the other of the service beside it.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: where everything is made.
+        gateway: a line of `[venue]`: with a simulated one the service is given no key of the venue.
+    """
+
+    def __init__(self, home: Path, gateway: str = 'gateway = "venue"') -> None:
         self.home = home
+        self.has_keys = "simulated" not in gateway
         self.run = home / "run"
         for role in (*ROLES, "builder", "approver"):
             create_key(home / "keys", role)
         # Trusted by nobody: its list lies elsewhere.
         create_key(home / "stranger", "operator")
         self.write_policy()
-        self.venue, addresses = self._venue()
+        self.venue, self.addresses = self._venue()
+        addresses = self.addresses
         text = CONFIG.format(
             instance=INSTANCE,
             home=home,
@@ -117,6 +125,7 @@ class LiveService:
             rest=addresses["rest"],
             ws=addresses["ws"],
             ws_api=addresses["ws_api"],
+            gateway=gateway,
         )
         (home / "service.toml").write_text(text, encoding="utf-8")
         self.service: subprocess.Popen[bytes] | None = None
@@ -159,7 +168,9 @@ class LiveService:
 
     def _spawn(self, *, api_key: str = API_KEY, secret: str = SECRET) -> subprocess.Popen[bytes]:
         command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
-        environment = {**os.environ, "PY_RT_BINANCE_API_KEY": api_key, "PY_RT_BINANCE_API_SECRET": secret}
+        keys = {"PY_RT_BINANCE_API_KEY": api_key, "PY_RT_BINANCE_API_SECRET": secret}
+        environment = {name: value for name, value in os.environ.items() if name not in keys}
+        environment |= keys if self.has_keys else {}
         with (self.home / "service.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 

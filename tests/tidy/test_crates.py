@@ -31,7 +31,8 @@ DEPENDENCIES = {
     "ipc": {"domain"},
     "messaging": {"domain"},
     "live": {
-        "domain", "engine", "config", "simulation", "journal", "bundle", "inference", "venues", "ipc", "messaging",
+        "domain", "engine", "config", "simulation", "journal", "bundle", "inference", "venues", "feed", "ipc",
+        "messaging",
     },
     "py_rt_core": {
         "domain", "engine", "config", "simulation", "backtest", "bundle", "inference", "ipc", "journal",

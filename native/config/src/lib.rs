@@ -18,6 +18,7 @@ mod risk_limits;
 mod schema;
 mod service;
 mod service_schema;
+mod simulated;
 mod strategy;
 mod values;
 
@@ -32,6 +33,7 @@ pub use service::{
     ClockConfig, EngineSettings, InstrumentChoice, JournalConfig, OrderEntry, ServiceConfig, SlotChoice,
     Stage, VenueConfig, parse_service, parse_service_layers,
 };
+pub use simulated::{GatewayChoice, SimulatedConfig};
 pub use strategy::{StrategyConfig, parse_strategy};
 
 /// Largest file that is read, bytes.

@@ -6,6 +6,7 @@ use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
 use crate::load::SourceText;
 use crate::service_schema::KEYS;
+use crate::simulated::{self, GatewayChoice, SimulatedConfig};
 use crate::strategy::check_bar;
 
 /// What is at stake.
@@ -45,6 +46,8 @@ pub enum OrderEntry {
 pub struct VenueConfig {
     /// Which venue.
     pub venue: Venue,
+    /// Where orders go.
+    pub gateway: GatewayChoice,
     /// REST address.
     pub rest_url: String,
     /// Address of market data streams.
@@ -131,6 +134,8 @@ pub struct ServiceConfig {
     pub portfolio_currency: Currency,
     /// The venue.
     pub venue: VenueConfig,
+    /// The simulated gateway, used where the venue's choice says so.
+    pub simulated: SimulatedConfig,
     /// Instruments, ids from 0.
     pub instruments: Vec<InstrumentChoice>,
     /// Slots, ids ascending.
@@ -176,6 +181,7 @@ pub fn parse_service_layers(layers: &[SourceText]) -> Result<ServiceConfig, Conf
     check_bar(&mut document, "engine.bar_seconds");
     check_stage(&mut document);
     check_venue(&mut document);
+    simulated::check(&mut document);
     check_bounds(&mut document);
     let currency = check_currency(&mut document);
     let places = check_lists(&mut document);
@@ -363,6 +369,7 @@ impl Taken {
             risk_limits_file: self.text("service.risk_limits_file"),
             portfolio_currency: currency,
             venue: self.venue(),
+            simulated: simulated::taken(&self.document),
             instruments: (0..self.document.length("instrument"))
                 .map(|at| InstrumentChoice {
                     symbol: self.text(&format!("instrument[{at}].symbol")),
@@ -401,6 +408,10 @@ impl Taken {
         };
         VenueConfig {
             venue,
+            gateway: match self.text("venue.gateway").as_str() {
+                "simulated" => GatewayChoice::Simulated,
+                _ => GatewayChoice::Venue,
+            },
             rest_url: self.text("venue.rest_url"),
             ws_url: self.text("venue.ws_url"),
             ws_api_url: self.text("venue.ws_api_url"),

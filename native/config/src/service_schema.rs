@@ -4,6 +4,7 @@ use domain::SCALE;
 use engine::limits::{INSTRUMENTS_MAX, SLOTS_MAX};
 
 use crate::schema::{Key, Kind};
+use crate::simulated::KEYS as SIMULATED;
 use crate::strategy::{DAY_SECONDS, TRADED_VENUES};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -59,6 +60,14 @@ pub(crate) static KEYS: &[Key] = &[
         "Currency of portfolio limits; that of the risk limits.",
     ),
     Key::required("venue.name", Kind::Choice(TRADED_VENUES), "", "The venue."),
+    Key::optional(
+        "venue.gateway",
+        Kind::Choice(&["venue", "simulated"]),
+        "",
+        "Where orders go: to the venue, or into a simulation in this process that fills them against the venue's public \
+         data and needs no key.",
+    )
+    .or("\"venue\""),
     Key::required("venue.rest_url", Kind::Url(&["https", "http"]), "", "REST."),
     Key::required(
         "venue.ws_url",
@@ -105,6 +114,14 @@ pub(crate) static KEYS: &[Key] = &[
         "How late a signed request may arrive.",
     )
     .or("5000"),
+    SIMULATED[0],
+    SIMULATED[1],
+    SIMULATED[2],
+    SIMULATED[3],
+    SIMULATED[4],
+    SIMULATED[5],
+    SIMULATED[6],
+    SIMULATED[7],
     Key::required(
         "instrument",
         Kind::Tables {

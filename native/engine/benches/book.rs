@@ -288,6 +288,27 @@ fn count(stream: &Stream) {
     rows::print_counted("apply_counted", updates, stream.name);
 }
 
+/// Reading the best prices of a book as the recording left it.
+fn best_price(wanted: Wanted, book: &Book) {
+    const READS: usize = 100_000;
+    let reads = |_| {
+        nanos_each(READS, || {
+            for _ in 0..READS {
+                black_box(black_box(book).top());
+            }
+        })
+    };
+    let samples: Vec<_> = (0..wanted.rounds).map(reads).collect();
+    Row {
+        name: "best_price",
+        unit: "ns per read of both sides",
+        subject: ("engine::market::Book::top", &samples),
+        anchor: None,
+        facts: &[],
+    }
+    .print(wanted);
+}
+
 fn main() {
     let Some(wanted) = Wanted::read() else { return };
     let found = recording::lines();
@@ -321,4 +342,5 @@ fn main() {
         ],
     }
     .print(wanted);
+    best_price(wanted, &run_book(&stream).1);
 }

@@ -85,15 +85,20 @@ pub fn listen(
     Ok(Report::new(&files, &sessions, strangers))
 }
 
+/// The first pass over all files.
+pub(crate) fn survey_all(paths: &[PathBuf]) -> Result<Vec<Surveyed>, ReadError> {
+    let files = paths.iter().enumerate();
+    files
+        .map(|(file, path)| survey(file, path, &mut |_| {}))
+        .collect()
+}
+
 /// The sessions of recordings, each ready to be played from its start.
 ///
 /// # Errors
 /// As [`check`].
 pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
-    let mut files = Vec::with_capacity(paths.len());
-    for (file, path) in paths.iter().enumerate() {
-        files.push(survey(file, path, &mut |_| {})?);
-    }
+    let mut files = survey_all(paths)?;
     let mut sessions = Vec::new();
     for (number, plan) in plan(&mut files).into_iter().enumerate() {
         sessions.push((Session::new(number, plan, &files)?, Vec::new()));
@@ -144,7 +149,7 @@ fn strangers(files: &[Surveyed]) -> Result<Vec<String>, ReadError> {
 
 /// The records of all files in order of time: a file is opened when its time has come.
 #[derive(Debug)]
-struct Merge {
+pub(crate) struct Merge {
     closed: VecDeque<usize>,
     open: Vec<Open>,
 }
@@ -157,7 +162,7 @@ struct Open {
 }
 
 impl Merge {
-    fn new(files: &[Surveyed]) -> Self {
+    pub(crate) fn new(files: &[Surveyed]) -> Self {
         let mut closed: Vec<usize> = (0..files.len()).collect();
         closed.sort_by_key(|&file| (files[file].first, file));
         Self {
@@ -166,7 +171,7 @@ impl Merge {
         }
     }
 
-    fn next(&mut self, files: &[Surveyed]) -> Result<Option<(usize, Record)>, ReadError> {
+    pub(crate) fn next(&mut self, files: &[Surveyed]) -> Result<Option<(usize, Record)>, ReadError> {
         while let Some(&file) = self.closed.front() {
             let earliest = self.open.iter().map(|open| open.next.at).min();
             if earliest.is_some_and(|earliest| earliest < files[file].first) {

@@ -10,6 +10,7 @@ pub mod export;
 pub mod faults;
 mod heard;
 mod oracle;
+pub mod playback;
 mod reading;
 pub mod record;
 pub mod replay;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use check::{OPEN_FILES_MAX, Progress, check, listen};
 pub use heard::{Heard, Listener};
+pub use recording::ReadError;
 pub use report::Report;
 pub use session::ERRORS_KEPT_MAX;
 pub use wire::Wire;

@@ -1,7 +1,7 @@
 //! One connection's session: which files it is in, and how it is played through its venue's protocol.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -95,14 +95,63 @@ pub(crate) fn plan(files: &mut [Surveyed]) -> Vec<Plan> {
     plans
 }
 
+impl Plan {
+    pub(crate) const fn wire(&self) -> Wire {
+        self.wire
+    }
+
+    /// When its first message came.
+    pub(crate) fn first(&self) -> Timestamp {
+        self.parts.first().map_or(Timestamp::EPOCH, |part| part.first)
+    }
+
+    /// When its last message came.
+    pub(crate) fn last(&self) -> Timestamp {
+        let last = self.parts.iter().map(|part| part.last).max();
+        last.unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Of which symbols it speaks.
+    pub(crate) fn symbols(&self, files: &[Surveyed]) -> Vec<String> {
+        symbols(self.wire, &self.parts, files)
+    }
+
+    /// Its first file.
+    fn file(&self, files: &[Surveyed]) -> PathBuf {
+        let first = self.parts.first();
+        first
+            .map(|part| files[part.file].path.clone())
+            .unwrap_or_default()
+    }
+}
+
 impl Session {
     pub(crate) fn new(number: usize, plan: Plan, files: &[Surveyed]) -> Result<Self, ReadError> {
+        let symbols = plan.symbols(files);
+        let instruments = symbols.iter().filter_map(|symbol| Text::new(symbol));
+        let instruments = instruments
+            .zip(0..)
+            .map(|(symbol, id)| made(plan.wire, id, symbol));
+        let instruments = Instruments::new(instruments.collect()).map_err(|error| ReadError::Content {
+            file: plan.file(files),
+            problem: error.to_string(),
+        })?;
+        Self::of(number, plan, files, Arc::new(instruments))
+    }
+
+    /// A session that is read as of these instruments.
+    pub(crate) fn of(
+        number: usize,
+        plan: Plan,
+        files: &[Surveyed],
+        instruments: Arc<Instruments>,
+    ) -> Result<Self, ReadError> {
+        let file = plan.file(files);
         let Plan {
             wire,
             connection,
             parts,
         } = plan;
-        let symbols = symbols(wire, &parts, files);
         let mut numbers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for part in &parts {
             for (symbol, &(first, last)) in &part.numbers {
@@ -110,25 +159,16 @@ impl Session {
                 *known = (known.0.min(first), known.1.max(last));
             }
         }
-        let content = |problem: String| ReadError::Content {
-            file: parts
-                .first()
-                .map(|part| files[part.file].path.clone())
-                .unwrap_or_default(),
-            problem,
-        };
-        let instruments = symbols.iter().filter_map(|symbol| Text::new(symbol));
-        let instruments = instruments.zip(0..).map(|(symbol, id)| made(wire, id, symbol));
-        let instruments =
-            Instruments::new(instruments.collect()).map_err(|error| content(error.to_string()))?;
-        let instruments = Arc::new(instruments);
         let depths: Vec<usize> = instruments
             .iter()
             .map(|instrument| depth(&parts, instrument.symbol.as_str()))
             .collect();
         let protocol = wire
             .protocol(Arc::clone(&instruments), &depths)
-            .map_err(|error| content(error.to_string()))?;
+            .map_err(|error| ReadError::Content {
+                file,
+                problem: error.to_string(),
+            })?;
         let count = instruments.len();
         Ok(Self {
             number,

@@ -264,7 +264,7 @@ fn on_open_order(view: &OrderView, driver: &mut Driver, received: Timestamp) {
                 client_order_id: id,
                 instrument: view.instrument,
             };
-            if let Err(refused) = driver.out().egress.cancel(cancel) {
+            if let Err(refused) = driver.out().egress.cancel(cancel, driver.now()) {
                 warn!(order = %id, %refused, "not canceled yet");
             }
         }

@@ -1,6 +1,6 @@
 //! One event after the other through the engine: recorded, decided, recorded, carried out.
 
-use domain::{Epoch, MarketEvent, Timestamp};
+use domain::{Epoch, MarketEvent, Nanos, Timestamp};
 use engine::{
     Actions, BundleActivated, Command, CommandId, CommandKind, Engine, Event, EventBody, SlotProgram,
 };
@@ -12,6 +12,7 @@ use crate::fact::CommandOutcome;
 use crate::monitoring::latency::{Stage, StageClock};
 use crate::outputs::Outputs;
 use crate::recording::Recording;
+use crate::simulated::SimulatedAccount;
 use crate::timers::TIMERS_MAX;
 
 /// The engine with everything that an event passes. Lives on the thread that decides.
@@ -24,6 +25,8 @@ pub(crate) struct Driver {
     time: EngineTime,
     seq: u64,
     commands: u64,
+    /// Hears the market with the engine.
+    simulated: Option<SimulatedAccount>,
 }
 
 impl Driver {
@@ -31,6 +34,7 @@ impl Driver {
         engine: Engine<StageClock>,
         recording: Recording,
         out: Outputs,
+        simulated: Option<SimulatedAccount>,
         start: Timestamp,
     ) -> Self {
         Self {
@@ -41,6 +45,7 @@ impl Driver {
             time: EngineTime::starting_at(start),
             seq: 0,
             commands: 0,
+            simulated,
         }
     }
 
@@ -70,6 +75,9 @@ impl Driver {
         }
         self.seq = seq;
         self.engine.probe_mut().ended(Stage::Record);
+        if let (Some(simulated), EventBody::Market(market)) = (&self.simulated, &event.body) {
+            simulated.hear(ts, market);
+        }
         self.engine.on_event(&event, &mut self.actions);
         self.engine.probe_mut().skip();
         if !self.recording.actions(ts, self.actions.as_slice()) {
@@ -191,6 +199,11 @@ impl Driver {
 
     pub(crate) const fn recording_mut(&mut self) -> &mut Recording {
         &mut self.recording
+    }
+
+    /// No later event is at or before `ts`: something has happened by itself then.
+    pub(crate) fn leave_behind(&mut self, ts: Timestamp) {
+        self.time.advance(ts.plus(Nanos(1)));
     }
 
     /// Engine time.

@@ -12,10 +12,9 @@ use engine::risk::Approved;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use venues::clock::{Clock, ServerClock};
-use venues::{EncodeOrders, Instruments, NEW_ORDER_BYTES_MAX, UnknownOrder};
+use venues::{Departure, EncodeOrders, Instruments, NEW_ORDER_BYTES_MAX, UnknownOrder};
 
 use crate::desk::Errand;
-use crate::session::Session;
 use crate::stop_latch::StopLatch;
 
 /// Why an order did not leave.
@@ -65,15 +64,16 @@ impl Egress {
         epoch: Epoch,
         latch: StopLatch,
         encoder: Box<dyn EncodeOrders>,
-        session: &Session,
+        instruments: Arc<Instruments>,
+        clock: Arc<ServerClock>,
         errands: mpsc::Sender<Errand>,
     ) -> Self {
         Self {
             epoch,
             latch,
             encoder,
-            instruments: Arc::clone(&session.instruments),
-            clock: Arc::clone(&session.clock),
+            instruments,
+            clock,
             errands,
             body: Vec::with_capacity(NEW_ORDER_BYTES_MAX),
             halted: None,
@@ -89,16 +89,20 @@ impl Egress {
         self.halted
     }
 
-    /// Lets an order leave, once.
+    /// Lets an order that was decided at `now`, engine time, leave, once.
     ///
     /// # Errors
     /// The order, which did not leave, and why not.
-    pub(crate) fn submit(&mut self, order: Approved<OrderRequest>) -> Result<(), (OrderRequest, Refused)> {
+    pub(crate) fn submit(
+        &mut self,
+        order: Approved<OrderRequest>,
+        now: Timestamp,
+    ) -> Result<(), (OrderRequest, Refused)> {
         let request = order.into_inner();
-        self.send(request).map_err(|refused| (request, refused))
+        self.send(request, now).map_err(|refused| (request, refused))
     }
 
-    fn send(&mut self, request: OrderRequest) -> Result<(), Refused> {
+    fn send(&mut self, request: OrderRequest, now: Timestamp) -> Result<(), Refused> {
         if let Some(reason) = self.halted {
             return Err(Refused::Halted(reason));
         }
@@ -117,15 +121,22 @@ impl Egress {
             return Err(Refused::Stopped);
         }
         let body = Bytes::copy_from_slice(&self.body);
-        self.hand_over(Errand::Submit { request, body })
+        // The desk must not be faster than the encoder hears of it.
+        let place = self.errands.try_reserve().map_err(|_| Refused::Busy)?;
+        self.encoder.handed_over(Departure::Order(&request), now);
+        place.send(Errand::Submit { request, body });
+        Ok(())
     }
 
-    /// Lets a cancel leave: nothing stops it.
+    /// Lets a cancel that was decided at `now`, engine time, leave: nothing stops it.
     ///
     /// # Errors
     /// [`Refused::Busy`].
-    pub(crate) fn cancel(&self, cancel: CancelRequest) -> Result<(), Refused> {
-        self.hand_over(Errand::Cancel(cancel))
+    pub(crate) fn cancel(&self, cancel: CancelRequest, now: Timestamp) -> Result<(), Refused> {
+        let place = self.errands.try_reserve().map_err(|_| Refused::Busy)?;
+        self.encoder.handed_over(Departure::Cancel(&cancel), now);
+        place.send(Errand::Cancel(cancel));
+        Ok(())
     }
 
     /// Asks what became of an order that was sent at `sent`.

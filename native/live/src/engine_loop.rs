@@ -73,7 +73,7 @@ impl EngineLoop {
         for taken in 0..MESSAGES_PER_TURN {
             // What is due before the next message comes before it.
             if let Some(received) = self.inputs.next_received() {
-                self.driver.fire_timers(received);
+                self.pass_time(received);
             }
             let Some((stream, message)) = self.inputs.take_message() else {
                 return taken > 0;
@@ -177,7 +177,11 @@ impl EngineLoop {
     /// While messages wait, their receive times are the time; only then is the clock's.
     fn fire_timers(&mut self) -> bool {
         let now: Timestamp = self.clock.now();
-        self.inputs.next_received().is_none() && self.driver.fire_timers(now)
+        self.inputs.next_received().is_none() && self.pass_time(now)
+    }
+
+    fn pass_time(&mut self, until: Timestamp) -> bool {
+        self.link.pass_time(until, &mut self.driver, &mut self.comparison)
     }
 
     fn do_chores(&mut self) {
@@ -247,8 +251,8 @@ impl EngineLoop {
     }
 
     fn rest(&self) {
-        let next_timer = self.driver.out().timers.next_at();
-        let longest = REST_MAX.min(self.clock.wall_until(next_timer));
+        let next = self.driver.out().timers.next_at().min(self.link.next_due());
+        let longest = REST_MAX.min(self.clock.wall_until(next));
         self.wake.rest(longest, || self.inputs.has_work());
     }
 }

@@ -85,6 +85,9 @@ pub enum LiveError {
     /// The record is damaged, or cannot be written.
     #[error("the record: {0}")]
     Record(#[from] RecordFault),
+    /// A recording cannot be played through the engine as it is asked for.
+    #[error("not replayed: {0}")]
+    Replay(String),
     /// Something in the service itself is wrong.
     #[error("{0}")]
     Defect(String),
@@ -112,7 +115,8 @@ impl LiveError {
             | Self::Content { .. }
             | Self::Ipc(_)
             | Self::Messaging(_)
-            | Self::Credentials(_) => EXIT_CONFIG,
+            | Self::Credentials(_)
+            | Self::Replay(_) => EXIT_CONFIG,
             Self::Venue(_) | Self::KeysRefused { .. } | Self::Clock { .. } => EXIT_VENUE,
             Self::Held { .. } => EXIT_HELD,
             Self::Record(_) => EXIT_RECORD,

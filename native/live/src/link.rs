@@ -13,6 +13,7 @@ use venues::{
 
 use crate::comparison::Comparison;
 use crate::driver::Driver;
+use crate::simulated::SimulatedAccount;
 
 /// Reads and sequences both streams, and keeps what follows from their going up and down.
 #[derive(Debug)]
@@ -28,31 +29,103 @@ pub(crate) struct Link {
     is_market_up: bool,
     /// The engine gave the books up while the market's stream stayed: they must be synchronized anew.
     books_are_stale: bool,
+    simulated: Option<SimulatedAccount>,
 }
+
+/// Steps of the simulated venue and rounds of timers between two messages: beyond it an order follows on an order without
+/// end, at one instant.
+const STEPS_MAX: usize = 65_536;
 
 /// How far the time of a market message may be ahead of the venue's clock as we know it, wall time.
 const AHEAD_MAX: Nanos = Nanos::from_secs(5);
+
+/// What reads a venue's two streams.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) market: Box<dyn MarketProtocol>,
+    pub(crate) account: Box<dyn AccountProtocol>,
+    pub(crate) requester: ResyncRequester,
+    /// The account's, where it is in this process.
+    pub(crate) simulated: Option<SimulatedAccount>,
+}
+
+impl Streams {
+    /// Those of a connector.
+    pub(crate) fn of(
+        connector: &dyn Connector,
+        instruments: &Arc<Instruments>,
+        clock: &ServerClock,
+        requester: ResyncRequester,
+        simulated: Option<SimulatedAccount>,
+    ) -> Self {
+        Self {
+            market: connector.market_protocol(instruments, clock.service_span(AHEAD_MAX)),
+            account: connector.account_protocol(instruments),
+            requester,
+            simulated,
+        }
+    }
+}
 
 impl Link {
     pub(crate) fn new(
         venue: Venue,
         instruments: Arc<Instruments>,
         clock: Arc<ServerClock>,
-        connector: &dyn Connector,
-        requester: ResyncRequester,
+        streams: Streams,
     ) -> Self {
+        let Streams {
+            market,
+            account,
+            requester,
+            simulated,
+        } = streams;
         Self {
             venue,
-            market: connector.market_protocol(&instruments, clock.service_span(AHEAD_MAX)),
+            market,
             tape: Tape::new(instruments.len()),
-            account: connector.account_protocol(&instruments),
+            account,
             instruments,
             clock,
             requester,
             health: VenueHealth::new(venue),
             is_market_up: false,
             books_are_stale: false,
+            simulated,
         }
+    }
+
+    /// What happens by itself up to `until`, in order of time: timers, and what a simulated venue tells. Whether anything
+    /// did.
+    pub(crate) fn pass_time(
+        &mut self,
+        until: Timestamp,
+        driver: &mut Driver,
+        comparison: &mut Comparison,
+    ) -> bool {
+        let Some(simulated) = self.simulated.clone() else {
+            return driver.fire_timers(until);
+        };
+        for step in 0..STEPS_MAX {
+            let timer = driver.out().timers.next_at();
+            let told = simulated.next_message(until.min(timer));
+            driver.leave_behind(simulated.reached());
+            match told {
+                Some(message) => self.on_account(&message, driver, comparison),
+                None if timer <= until => {
+                    driver.fire_timers(timer);
+                }
+                None => return step > 0,
+            }
+            driver.take_back();
+        }
+        true
+    }
+
+    /// When a simulated venue has something to tell, if the market tells nothing before.
+    pub(crate) fn next_due(&self) -> Timestamp {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or(Timestamp::from_nanos(i64::MAX), SimulatedAccount::next_due)
     }
 
     /// A message of the market's stream.

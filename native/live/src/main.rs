@@ -1,11 +1,13 @@
 //! The command `py_rt_live`.
 
+mod replay_command;
+
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use live::bundles::StoredBundles;
 use live::error::EXIT_OK;
 use live::journal_record::{FOLDER, JournalRecorder};
@@ -31,13 +33,22 @@ Example: py_rt_live --config config/paper.toml";
 /// Trades approved bundles at a venue, until told to stop.
 #[derive(Debug, Parser)]
 #[command(name = "py_rt_live", version, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The service's file (TOML).
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     /// Only check the configuration and every file it names; touch nothing.
     #[arg(long)]
     check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays a recording through the engine, with fills from the simulated gateway.
+    Replay(replay_command::Options),
 }
 
 fn main() -> ExitCode {
@@ -66,9 +77,14 @@ fn write_no_core() {
 
 fn run(options: &Options) -> Result<u8, LiveError> {
     write_no_core();
-    let setup = Setup::load(&options.config)?;
+    if let Some(Command::Replay(options)) = &options.command {
+        return replay_command::run(options);
+    }
+    // Without a command it must be there.
+    let config = options.config.clone().unwrap_or_default();
+    let setup = Setup::load(&config)?;
     if options.check {
-        let _ = writeln!(io::stdout(), "{}: nothing wrong found", options.config.display());
+        let _ = writeln!(io::stdout(), "{}: nothing wrong found", config.display());
         if let Err(error) = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials) {
             let _ = writeln!(io::stderr(), "to start, it also needs the venue's keys: {error}");
         }
@@ -98,7 +114,7 @@ fn run(options: &Options) -> Result<u8, LiveError> {
 }
 
 /// Runs the service until it is told to stop, or ends by itself.
-async fn serve(setup: &Setup, credentials: Credentials) -> Result<Ended, LiveError> {
+async fn serve(setup: &Setup, credentials: Option<Credentials>) -> Result<Ended, LiveError> {
     // Before anything else: a signal that comes while the service starts must not kill it halfway.
     let stop = StopSignal::listen()?;
     let folder = RunFolder::open(&setup.run_folder())?;

@@ -96,7 +96,7 @@ impl Outputs {
             self.egress.halt(Halt::Defect);
         }
         engine.probe_mut().skip();
-        match self.egress.submit(order) {
+        match self.egress.submit(order, now) {
             Ok(()) => {
                 engine.probe_mut().decided();
                 self.counters.orders_sent.add_one();
@@ -115,7 +115,7 @@ impl Outputs {
     }
 
     fn cancel(&mut self, cancel: CancelRequest, now: Timestamp) {
-        match self.egress.cancel(cancel) {
+        match self.egress.cancel(cancel, now) {
             Ok(()) => self.counters.cancels_sent.add_one(),
             Err(refused) => {
                 warn!(order = %cancel.client_order_id, %refused, "cancel not sent");

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{ServiceConfig, VenueConfig};
-use domain::{Bar, Nanos};
+use config::{GatewayChoice, ServiceConfig, VenueConfig};
+use domain::{Bar, Epoch, Nanos};
+use engine::EngineConfig;
 use engine::limits::BARS_KEPT;
 use journal::Scale;
+use tracing::info;
 use venues::clock::{Clock, ServerClock};
 use venues::{
     Connector, ConnectorSettings, Credentials, Endpoints, Gateway, Instruments, KeyNames, OrderEntry,
@@ -15,21 +17,26 @@ use venues::{
 
 use crate::clock;
 use crate::error::LiveError;
+use crate::simulated::{SimulatedAccount, SimulatedConnector};
 
 /// How far the answers of a venue on this machine may lag behind its engine, wall time: it has one copy of its books.
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
 
-/// Reads the venue's keys from the environment variables that the configuration names.
+/// Reads the venue's keys from the environment variables that the configuration names; `None` where orders stay in this
+/// process, which needs no key and looks for none.
 ///
 /// # Errors
 /// [`VenueError::Secret`] when one is not set, or holds no key.
-pub fn credentials(venue: &VenueConfig) -> Result<Credentials, VenueError> {
+pub fn credentials(venue: &VenueConfig) -> Result<Option<Credentials>, VenueError> {
+    if venue.gateway == GatewayChoice::Simulated {
+        return Ok(None);
+    }
     let names = KeyNames {
         key: &venue.api_key_env,
         secret: &venue.api_secret_env,
         passphrase: venue.api_passphrase_env.as_deref(),
     };
-    Credentials::from_env(venue.venue, names)
+    Credentials::from_env(venue.venue, names).map(Some)
 }
 
 /// How long a venue elsewhere may take to complete a bar that has closed, wall time.
@@ -47,25 +54,35 @@ pub(crate) struct Session {
     pub(crate) settle: Duration,
     /// How fast service time runs.
     pub(crate) scale: Scale,
+    /// The account, where it is in this process.
+    pub(crate) simulated: Option<SimulatedAccount>,
 }
 
 impl Session {
     /// Anchors the clock and asks for the rules of the configured instruments.
-    pub(crate) async fn open(config: &ServiceConfig, credentials: Credentials) -> Result<Self, LiveError> {
+    pub(crate) async fn open(
+        config: &ServiceConfig,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, LiveError> {
         let clock = Arc::new(ServerClock::local());
-        let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let connector = venues::connect(settings(&config.venue), credentials, as_clock)?;
+        let connector = connect(&config.venue, credentials, &clock)?;
         let reference = connector.reference();
         clock::anchor(&*reference, &clock, config.stage, &config.clock).await?;
+        let scale = Scale::new(clock.rate_ppb());
         let choices = config.instruments.iter();
         let symbols: Vec<&str> = choices.map(|choice| choice.symbol.as_str()).collect();
         let instruments = Arc::new(Instruments::new(reference.instruments(&symbols).await?)?);
+        let (connector, simulated) = match config.venue.gateway {
+            GatewayChoice::Venue => (connector, None),
+            GatewayChoice::Simulated => simulate(connector, config, scale, &instruments, &clock),
+        };
         let gateway = connector.gateway(&instruments)?;
         prove_keys(&*gateway, &config.venue).await?;
         Ok(Self {
-            scale: Scale::new(clock.rate_ppb()),
+            scale,
             clock,
-            connector: connector.into(),
+            connector,
+            simulated,
             reference,
             gateway,
             instruments,
@@ -75,6 +92,13 @@ impl Session {
                 SETTLE
             },
         })
+    }
+
+    /// An account in this process goes on where the record of earlier lives ends.
+    pub(crate) fn resume(&self, epoch: Epoch, config: &EngineConfig) {
+        if let Some(simulated) = &self.simulated {
+            simulated.resume(epoch, config);
+        }
     }
 
     /// The bars before now, as many as the engine keeps, oldest first for each instrument.
@@ -88,6 +112,39 @@ impl Session {
         }
         Ok(history)
     }
+}
+
+/// What reaches the venue; without its account where orders stay here.
+fn connect(
+    venue: &VenueConfig,
+    credentials: Option<Credentials>,
+    clock: &Arc<ServerClock>,
+) -> Result<Arc<dyn Connector>, LiveError> {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let connected = match (venue.gateway, credentials) {
+        (GatewayChoice::Simulated, _) => venues::connect_public(settings(venue), clock),
+        (GatewayChoice::Venue, Some(credentials)) => venues::connect(settings(venue), credentials, clock),
+        (GatewayChoice::Venue, None) => return Err(LiveError::Credentials(VenueError::NoCredentials)),
+    };
+    Ok(connected?.into())
+}
+
+/// The same with an account in this process.
+fn simulate(
+    public: Arc<dyn Connector>,
+    config: &ServiceConfig,
+    scale: Scale,
+    instruments: &Instruments,
+    clock: &Arc<ServerClock>,
+) -> (Arc<dyn Connector>, Option<SimulatedAccount>) {
+    let account = SimulatedAccount::new(config, scale, instruments.iter().copied());
+    info!(?config.simulated, "orders stay in this process: fills are simulated, and no key of the venue is used");
+    let connector = SimulatedConnector {
+        public,
+        account: account.clone(),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+    };
+    (Arc::new(connector), Some(account))
 }
 
 /// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
@@ -137,6 +194,7 @@ mod tests {
     fn a_key_that_is_not_there_is_named_with_what_names_it() {
         let venue = VenueConfig {
             venue: Venue::Binance,
+            gateway: GatewayChoice::Venue,
             rest_url: String::new(),
             ws_url: String::new(),
             ws_api_url: String::new(),
@@ -150,5 +208,10 @@ mod tests {
         let wanted = "environment variable PY_RT_NO_SUCH_KEY is not set: export it \
                       ([venue] api_key_env and api_secret_env in the service's file name the variables)";
         assert_eq!(error.to_string(), wanted);
+        let simulated = VenueConfig {
+            gateway: GatewayChoice::Simulated,
+            ..venue
+        };
+        assert!(credentials(&simulated).unwrap().is_none(), "no key is looked for");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use domain::{Bar, Epoch, InstrumentId, Nanos};
+use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
 use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
 use journal::ConfigText;
 use messaging::InstrumentName;
@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use venues::clock::Clock;
 use venues::retry::Jitter;
-use venues::{AccountFeed, Credentials, FrameSink, Gateway, Instruments, MarketFeed, ResyncRequester};
+use venues::{AccountFeed, Credentials, FrameSink, Instruments, MarketFeed, ResyncRequester};
 
 use crate::clock;
 use crate::command_floors::CommandFloors;
 use crate::comparison::Comparison;
 use crate::control::Control;
 use crate::deploy::Deployer;
-use crate::desk::{Desk, ERRANDS_MAX};
+use crate::desk::{Desk, ERRANDS_MAX, Errand};
 use crate::doors;
 use crate::driver::Driver;
 use crate::egress::Egress;
@@ -28,7 +28,7 @@ use crate::error::LiveError;
 use crate::fact::FactSender;
 use crate::holdings::ForeignHoldings;
 use crate::inputs::Inputs;
-use crate::link::Link;
+use crate::link::{Link, Streams};
 use crate::memory::Memory;
 use crate::messenger;
 use crate::monitoring::{Counters, LatencyBoard};
@@ -41,6 +41,7 @@ use crate::run_folder::RunFolder;
 use crate::service::Service;
 use crate::session::Session;
 use crate::setup::Setup;
+use crate::simulated::SimulatedAccount;
 use crate::stop_latch::StopLatch;
 use crate::telemetry;
 use crate::told::Teller;
@@ -49,8 +50,8 @@ use crate::wake::Wake;
 /// What the service is given beside its configuration.
 #[derive(Debug)]
 pub struct Ports {
-    /// The venue's keys of the account.
-    pub credentials: Credentials,
+    /// The venue's keys of the account; `None` where orders stay in this process.
+    pub credentials: Option<Credentials>,
     /// Where the life is recorded.
     pub recorder: Box<dyn Recorder>,
     /// Where bundles come from.
@@ -66,6 +67,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let floors = CommandFloors::open(folder.path())?;
     let session = Session::open(config, ports.credentials).await?;
     let begun = begin(ports.recorder, life(setup, folder.epoch(), &session)).await?;
+    session.resume(folder.epoch(), &begun.config);
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
     let memory = Memory::create(config, &session.instruments, &folder)?;
@@ -76,17 +78,16 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let (inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
     let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
     let mut jitter = jitter(folder.epoch());
-    let gateway = Arc::clone(&session.gateway);
-    let (latch, encoder) = (memory.latch.clone(), gateway.encoder());
-    let egress = Egress::new(folder.epoch(), latch.clone(), encoder, &session, errands);
+    let latch = memory.latch.clone();
+    let egress = egress(folder.epoch(), &latch, &session, errands);
     let (teller, told) = Teller::new(Arc::clone(&counters));
     let out = Outputs::new(egress, latch.clone(), memory.rings, teller, Arc::clone(&counters));
     let deployer = Arc::new(Deployer::new(ports.programs, facts.clone(), &session, &begun));
     let active = begun.active.clone();
-    let (driver, latencies) = driver(begun, out, &session)?;
+    let (driver, latencies) = driver(begun, out, session.simulated.clone(), session.clock.now())?;
 
     let mut tasks = side_tasks(&session, &facts);
-    let desk = desk(&session, &gateway, config.engine.bar_span, (&facts, &latch));
+    let desk = desk(&session, config.engine.bar_span, (&facts, &latch));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
         service: about(setup, &folder, &session, &deployer, &counters, &latencies)?,
@@ -125,7 +126,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         doors,
         latencies,
         folder,
-        gateway,
+        gateway: session.gateway,
         market,
         account,
         tasks,
@@ -133,6 +134,13 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latch,
         counters,
     })
+}
+
+/// The one way out, over the session's gateway.
+fn egress(epoch: Epoch, latch: &StopLatch, session: &Session, errands: mpsc::Sender<Errand>) -> Egress {
+    let (instruments, clock) = (Arc::clone(&session.instruments), Arc::clone(&session.clock));
+    let encoder = session.gateway.encoder();
+    Egress::new(epoch, latch.clone(), encoder, instruments, clock, errands)
 }
 
 /// What the service says of itself.
@@ -186,23 +194,25 @@ fn side_tasks(session: &Session, facts: &FactSender) -> JoinSet<()> {
     tasks
 }
 
-fn driver(begun: Begun, out: Outputs, session: &Session) -> Result<(Driver, Arc<LatencyBoard>), LiveError> {
+/// What decides, from the record's end or `now` on, whichever is later.
+pub(crate) fn driver(
+    begun: Begun,
+    out: Outputs,
+    simulated: Option<SimulatedAccount>,
+    now: Timestamp,
+) -> Result<(Driver, Arc<LatencyBoard>), LiveError> {
     let (stage_clock, latencies) = LatencyBoard::new();
     let engine = Engine::with_probe(begun.config, stage_clock)
         .map_err(|error| LiveError::Files(vec![error.to_string()]))?;
-    let start = session.clock.now().max(begun.last);
+    let start = now.max(begun.last);
     let recording = Recording::new(begun.record);
-    Ok((Driver::new(engine, recording, out, start), Arc::new(latencies)))
+    let driver = Driver::new(engine, recording, out, simulated, start);
+    Ok((driver, Arc::new(latencies)))
 }
 
-fn desk(
-    session: &Session,
-    gateway: &Arc<dyn Gateway>,
-    bar_span: Nanos,
-    (facts, latch): (&FactSender, &StopLatch),
-) -> Desk {
+fn desk(session: &Session, bar_span: Nanos, (facts, latch): (&FactSender, &StopLatch)) -> Desk {
     Desk {
-        gateway: Arc::clone(gateway),
+        gateway: Arc::clone(&session.gateway),
         reference: Arc::clone(&session.reference),
         instruments: Arc::clone(&session.instruments),
         bar_span,
@@ -237,7 +247,9 @@ fn comparison(
 
 fn link(venue: domain::Venue, session: &Session, requester: ResyncRequester) -> Link {
     let (instruments, clock) = (Arc::clone(&session.instruments), Arc::clone(&session.clock));
-    Link::new(venue, instruments, clock, &*session.connector, requester)
+    let simulated = session.simulated.clone();
+    let streams = Streams::of(&*session.connector, &instruments, &clock, requester, simulated);
+    Link::new(venue, instruments, clock, streams)
 }
 
 /// What is known of this life before its record is open.
@@ -256,7 +268,7 @@ fn life(setup: &Setup, epoch: Epoch, session: &Session) -> Life {
     }
 }
 
-fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> EngineConfig {
+pub(crate) fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> EngineConfig {
     let config = &setup.service.config;
     let slots = config.slots.iter().map(|slot| SlotConfig {
         slot: slot.slot,

@@ -30,10 +30,23 @@ struct OpenOrder {
     filled: Quantity,
 }
 
+/// An order as it was when it ended; number zero: it never got one.
 #[derive(Debug, Clone, Copy)]
 struct EndedOrder {
-    client_order_id: ClientOrderId,
+    order: OrderId,
+    request: OrderRequest,
     snapshot: OrderSnapshot,
+}
+
+/// An order as the venue shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeskOrder {
+    /// The venue's number of it.
+    pub venue_order_id: VenueOrderId,
+    /// As it was sent.
+    pub request: OrderRequest,
+    /// Its state.
+    pub snapshot: OrderSnapshot,
 }
 
 /// Requests in, reports out, and the orders in between.
@@ -118,7 +131,7 @@ impl OrderDesk {
             Some(kind) => {
                 self.tell(request.client_order_id, ts, kind);
                 if let OrderReportKind::Rejected(_) = kind {
-                    self.remember(request.client_order_id, OrderStatus::Rejected, Quantity::ZERO);
+                    self.remember(OrderId(0), request, OrderStatus::Rejected, Quantity::ZERO);
                 }
                 false
             }
@@ -157,11 +170,15 @@ impl OrderDesk {
             .map(|open| open.order)
     }
 
-    /// Reports an outcome; `ack_lost` hides the acknowledgement.
-    pub(crate) fn report(&mut self, order: OrderId, outcome: &OrderOutcome, ack_lost: bool, ts: Timestamp) {
-        let Some(at) = self.open.iter().rposition(|open| open.order == order) else {
-            return;
-        };
+    /// Reports an outcome; `ack_lost` hides the acknowledgement. What traded, if anything did.
+    pub(crate) fn report(
+        &mut self,
+        order: OrderId,
+        outcome: &OrderOutcome,
+        ack_lost: bool,
+        ts: Timestamp,
+    ) -> Option<Fill> {
+        let at = self.open.iter().rposition(|open| open.order == order)?;
         let request = self.open[at].request;
         let (kind, ends) = match *outcome {
             OrderOutcome::Accepted if ack_lost => (OrderReportKind::OutcomeUnknown, None),
@@ -204,8 +221,25 @@ impl OrderDesk {
         self.tell(request.client_order_id, ts, kind);
         if let Some(status) = ends {
             let gone = self.open.swap_remove(at);
-            self.remember(gone.request.client_order_id, status, gone.filled);
+            self.remember(gone.order, &gone.request, status, gone.filled);
         }
+        match kind {
+            OrderReportKind::Filled(fill) => Some(fill),
+            _ => None,
+        }
+    }
+
+    /// Ends an order without a word: whoever asked knows already.
+    pub(crate) fn end_silently(&mut self, order: OrderId) {
+        if let Some(at) = self.open.iter().position(|open| open.order == order) {
+            let gone = self.open.swap_remove(at);
+            self.remember(gone.order, &gone.request, OrderStatus::Canceled, gone.filled);
+        }
+    }
+
+    /// The venue changed the instrument's rules.
+    pub(crate) fn renew_rules(&mut self, instrument: &Instrument) {
+        self.instrument = *instrument;
     }
 
     /// Reports that a cancel named no open order.
@@ -217,28 +251,57 @@ impl OrderDesk {
     /// Answers a query.
     pub(crate) fn answer(&mut self, request: &CancelRequest, ts: Timestamp) {
         let id = request.client_order_id;
-        let open = self.open.iter().find(|open| open.request.client_order_id == id);
-        let found = match open {
-            Some(open) => Some(OrderSnapshot {
+        let found = self.order(id).map(|order| order.snapshot);
+        self.tell(
+            id,
+            ts,
+            found.map_or(OrderReportKind::NotFound, OrderReportKind::Found),
+        );
+    }
+
+    /// Orders that may still trade.
+    pub(crate) fn open_orders(&self) -> impl Iterator<Item = DeskOrder> + '_ {
+        self.open.iter().map(|open| DeskOrder {
+            venue_order_id: venue_order_id(open.order),
+            request: open.request,
+            snapshot: OrderSnapshot {
                 status: if open.filled.is_zero() {
                     OrderStatus::Accepted
                 } else {
                     OrderStatus::PartiallyFilled
                 },
                 filled: open.filled,
-            }),
-            None => self
-                .ended
-                .iter()
-                .rev()
-                .find(|ended| ended.client_order_id == id)
-                .map(|ended| ended.snapshot),
+            },
+        })
+    }
+
+    /// One of our orders: open, or ended as far as it is remembered.
+    pub(crate) fn order(&self, id: ClientOrderId) -> Option<DeskOrder> {
+        let is_it = |request: &OrderRequest| request.client_order_id == id;
+        let open = self.open_orders().find(|order| is_it(&order.request));
+        open.or_else(|| {
+            let ended = self.ended.iter().rev().find(|ended| is_it(&ended.request))?;
+            Some(DeskOrder {
+                venue_order_id: venue_order_id(ended.order),
+                request: ended.request,
+                snapshot: ended.snapshot,
+            })
+        })
+    }
+
+    /// Whether an order is on its way to the venue, or the first report of it on its way back.
+    pub(crate) fn is_on_its_way(&self, id: ClientOrderId) -> bool {
+        let mut requests = self.inbound.iter();
+        let leaves =
+            requests.any(|(_, request)| matches!(request, Request::New(new, _) if new.client_order_id == id));
+        let first = |report: &OrderReport| {
+            matches!(
+                report.kind,
+                OrderReportKind::Accepted(_) | OrderReportKind::Rejected(_) | OrderReportKind::OutcomeUnknown
+            )
         };
-        self.tell(
-            id,
-            ts,
-            found.map_or(OrderReportKind::NotFound, OrderReportKind::Found),
-        );
+        let mut reports = self.reports.iter();
+        leaves || reports.any(|(_, report)| report.client_order_id == id && first(report))
     }
 
     fn tell(&mut self, client_order_id: ClientOrderId, ts: Timestamp, kind: OrderReportKind) {
@@ -252,12 +315,13 @@ impl OrderDesk {
         self.reports.push_back((arrival, report));
     }
 
-    fn remember(&mut self, client_order_id: ClientOrderId, status: OrderStatus, filled: Quantity) {
+    fn remember(&mut self, order: OrderId, request: &OrderRequest, status: OrderStatus, filled: Quantity) {
         if self.ended.len() >= ORDERS_ENDED_KEPT {
             self.ended.pop_front();
         }
         self.ended.push_back(EndedOrder {
-            client_order_id,
+            order,
+            request: *request,
             snapshot: OrderSnapshot { status, filled },
         });
     }

@@ -14,7 +14,9 @@ use domain::{
 use rows::{Figures, Row, Wanted, interleaved, nanos_each};
 use venues::binance::parser::Parser;
 use venues::binance::{Endpoints, MarketData, OrderEncoder, Settings, Signer};
+use venues::kraken::WireVersion;
 use venues::{EncodeOrders as _, Instruments, NEW_ORDER_BYTES_MAX, Secret};
+use venues::{coinbase, kraken};
 
 /// Things of one sample.
 const FRAMES: usize = 1_000;
@@ -88,6 +90,47 @@ fn order() -> OrderRequest {
     }
 }
 
+/// Ten changes of a book on each side, as Coinbase writes them.
+fn coinbase_book() -> Vec<u8> {
+    let updates = |side: &'static str, base: u64| {
+        (0..10).map(move |level| {
+            format!(
+                r#"{{"side":"{side}","event_time":"2026-08-09T21:05:48.170326Z","price_level":"{}.{:02}","new_quantity":"0.{:08}"}}"#,
+                base + level,
+                level * 7,
+                level * 104_729
+            )
+        })
+    };
+    let updates: Vec<_> = updates("bid", 65_000).chain(updates("offer", 65_100)).collect();
+    format!(
+        r#"{{"channel":"l2_data","timestamp":"2026-08-09T21:05:48.505350477Z","sequence_num":14,"events":[{{"type":"update","product_id":"BTC-USD","updates":[{}]}}]}}"#,
+        updates.join(",")
+    )
+    .into_bytes()
+}
+
+/// The same as Kraken writes them in version 2.
+fn kraken_book() -> Vec<u8> {
+    let levels = |base: u64| {
+        let level = |level: u64| {
+            format!(
+                r#"{{"price":{}.{},"qty":0.{:08}}}"#,
+                base + level,
+                level % 10,
+                level * 104_729
+            )
+        };
+        (0..10).map(level).collect::<Vec<_>>().join(",")
+    };
+    format!(
+        r#"{{"channel":"book","type":"update","data":[{{"symbol":"BTC/USD","bids":[{}],"asks":[{}],"checksum":2439117997,"timestamp":"2026-08-16T23:37:04.334090Z"}}]}}"#,
+        levels(62_700),
+        levels(62_800)
+    )
+    .into_bytes()
+}
+
 /// A plain look at every byte, as a count of quotation marks. It wraps, because a checked sum is not vectorised.
 fn scan(frame: &[u8]) -> u32 {
     let quote = |&byte: &u8| u32::from(byte == b'"');
@@ -135,6 +178,42 @@ fn reading(wanted: Wanted) {
         ],
     }
     .print(wanted);
+}
+
+/// What another venue's reader takes for its message, beside a look at the same bytes.
+fn other_reading(wanted: Wanted, row: (&str, &str), frame: &[u8], mut read: impl FnMut(&[u8]) -> bool) {
+    let (name, subject) = row;
+    let [reads, scans] = interleaved(
+        wanted.rounds,
+        &mut [
+            &mut || times(FRAMES, || assert!(read(black_box(frame)))),
+            &mut || times(FRAMES, || scan(black_box(frame))),
+        ],
+    );
+    Row {
+        name,
+        unit: "ns per frame",
+        subject: (subject, &reads),
+        anchor: Some(("scan of the same bytes", &scans)),
+        facts: &[("bytes", frame.len().into())],
+    }
+    .print(wanted);
+}
+
+fn coinbase_reading(wanted: Wanted) {
+    let mut parser = coinbase::advanced::parser::Parser::new();
+    let row = ("parse_coinbase", "coinbase::advanced::Parser, 10 + 10 levels");
+    other_reading(wanted, row, &coinbase_book(), |frame| {
+        parser.message(frame).is_ok()
+    });
+    assert_eq!(parser.counts().1, 0, "the slow reader had to help");
+}
+
+fn kraken_reading(wanted: Wanted) {
+    let mut parser = kraken::parser::Parser::new(WireVersion::V2);
+    let row = ("parse_kraken", "kraken::Parser, version 2, 10 + 10 levels");
+    other_reading(wanted, row, &kraken_book(), |frame| parser.message(frame).is_ok());
+    assert_eq!(parser.counts().1, 0, "the slow reader had to help");
 }
 
 fn sequenced(table: &Arc<Instruments>, frames: &[Vec<u8>]) -> f64 {
@@ -207,9 +286,47 @@ fn encoding(wanted: Wanted) {
     .print(wanted);
 }
 
+/// What callgrind counts.
+#[inline(never)]
+fn binance_counted(parser: &mut Parser, frame: &[u8]) {
+    assert!(black_box(parser.stream_message(black_box(frame))).is_ok());
+}
+
+/// What callgrind counts.
+#[inline(never)]
+fn coinbase_counted(parser: &mut coinbase::advanced::parser::Parser, frame: &[u8]) {
+    assert!(black_box(parser.message(black_box(frame))).is_ok());
+}
+
+/// What callgrind counts.
+#[inline(never)]
+fn kraken_counted(parser: &mut kraken::parser::Parser, frame: &[u8]) {
+    assert!(black_box(parser.message(black_box(frame))).is_ok());
+}
+
+fn count() {
+    let (depth, book, update) = (depth(1), coinbase_book(), kraken_book());
+    let mut binance = Parser::new();
+    let mut coinbase = coinbase::advanced::parser::Parser::new();
+    let mut kraken = kraken::parser::Parser::new(WireVersion::V2);
+    for _ in 0..FRAMES {
+        binance_counted(&mut binance, &depth);
+        coinbase_counted(&mut coinbase, &book);
+        kraken_counted(&mut kraken, &update);
+    }
+    for function in ["binance_counted", "coinbase_counted", "kraken_counted"] {
+        rows::print_counted(function, FRAMES, "made");
+    }
+}
+
 fn main() {
     let Some(wanted) = Wanted::read() else { return };
+    if wanted.counted {
+        return count();
+    }
     reading(wanted);
+    coinbase_reading(wanted);
+    kraken_reading(wanted);
     sequencing(wanted);
     encoding(wanted);
 }

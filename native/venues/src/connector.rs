@@ -77,7 +77,7 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// Orders and queries, in the current tokio runtime.
     ///
     /// # Errors
-    /// [`VenueError`] when the settings cannot work.
+    /// [`VenueError`] when the settings cannot work; [`VenueError::NoCredentials`] on what [`connect_public`] made.
     fn gateway(&self, instruments: &Arc<Instruments>) -> Result<Arc<dyn Gateway>, VenueError>;
 
     /// What reads the market's streams. `ahead_max`: how far a message's time may be ahead of our own when it came, both
@@ -124,11 +124,11 @@ pub fn connect(
     match (venue, credentials) {
         (Venue::Binance, Credentials::Binance { api_key, secret }) => {
             let keys = binance::Credentials::new(api_key, secret);
-            Ok(Box::new(binance::Session::new(settings, keys, clock)?))
+            Ok(Box::new(binance::Session::new(settings, Some(keys), clock)?))
         }
         (Venue::Kraken, Credentials::Kraken { api_key, secret }) => {
             let keys = kraken::Credentials::new(api_key, secret);
-            Ok(Box::new(kraken::Session::new(settings, &keys, clock)?))
+            Ok(Box::new(kraken::Session::new(settings, Some(&keys), clock)?))
         }
         (
             Venue::Coinbase,
@@ -138,7 +138,7 @@ pub fn connect(
             },
         ) => {
             let keys = coinbase::Credentials::new(key_name, private_key);
-            Ok(Box::new(coinbase::Session::new(settings, &keys, clock)?))
+            Ok(Box::new(coinbase::Session::new(settings, Some(&keys), clock)?))
         }
         (Venue::Coinbase, Credentials::CoinbaseExchange { .. }) => Err(VenueError::Setting {
             setting: "venue.name",
@@ -152,4 +152,26 @@ pub fn connect(
         }),
         (Venue::Binance | Venue::Kraken | Venue::Coinbase, other) => Err(other.are_of_another_venue(venue)),
     }
+}
+
+/// What a venue tells everybody, without an account: reference and market data. No key is needed, and none is used.
+///
+/// # Errors
+/// [`VenueError::Setting`] when the settings cannot work, or the venue's rules cannot be asked for.
+pub fn connect_public(
+    settings: ConnectorSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Connector>, VenueError> {
+    let venue = settings.venue;
+    Ok(match venue {
+        Venue::Binance => Box::new(binance::Session::new(settings, None, clock)?),
+        Venue::Kraken => Box::new(kraken::Session::new(settings, None, clock)?),
+        Venue::Coinbase => Box::new(coinbase::Session::new(settings, None, clock)?),
+        Venue::BinanceUsdm | Venue::IndependentReserve => {
+            return Err(VenueError::Setting {
+                setting: "venue.name",
+                problem: format!("{venue}: only its streams are read, not its rules"),
+            });
+        }
+    })
 }

@@ -44,6 +44,17 @@ struct Wanted {
 }
 
 impl ResyncRequester {
+    /// For streams that cannot be asked, such as recorded ones: nothing is passed on.
+    #[must_use]
+    pub fn to_nobody() -> Self {
+        Self {
+            wanted: Arc::new(Wanted {
+                flags: Vec::new(),
+                any: Notify::new(),
+            }),
+        }
+    }
+
     /// Asks for one instrument's book: what [`crate::MarketProtocol::take_resync_request`] names.
     pub fn request(&self, instrument: InstrumentId) {
         if let Some(flag) = self.wanted.flags.get(usize::from(instrument.0)) {
@@ -214,7 +225,8 @@ impl MarketFeed {
 /// The running subscription to the account's events.
 #[derive(Debug)]
 pub struct AccountFeed {
-    connection: Connection,
+    /// `None` where the account is in this process.
+    connection: Option<Connection>,
     // Where nothing is injected the sender is kept, so that the channel stays open.
     _injected: Option<mpsc::Sender<Injected>>,
     beside: Option<Beside>,
@@ -225,7 +237,7 @@ impl AccountFeed {
     pub fn spawn<P: Protocol, S: FrameSink>(protocol: P, parts: FeedParts<S>) -> Self {
         let (sender, injected) = mpsc::channel(1);
         Self {
-            connection: connection(protocol, parts, injected),
+            connection: Some(connection(protocol, parts, injected)),
             _injected: Some(sender),
             beside: None,
         }
@@ -239,22 +251,35 @@ impl AccountFeed {
     ) -> Self {
         let (sender, injected) = mpsc::channel(FETCHED_QUEUED_MAX);
         Self {
-            connection: connection(protocol, parts, injected),
+            connection: Some(connection(protocol, parts, injected)),
             _injected: None,
             beside: Some(Beside(tokio::spawn(task(sender)))),
         }
     }
 
-    /// Counters of the connection.
+    /// That of an account in this process, which needs no connection: whoever keeps the account tells of it.
+    #[must_use]
+    pub const fn in_process() -> Self {
+        Self {
+            connection: None,
+            _injected: None,
+            beside: None,
+        }
+    }
+
+    /// Counters of the connection; all zero where there is none.
     #[must_use]
     pub fn statistics(&self) -> Arc<ConnectionStatistics> {
-        self.connection.statistics()
+        let connection = self.connection.as_ref();
+        connection.map_or_else(Arc::default, Connection::statistics)
     }
 
     /// Closes the stream, tells the sink, and waits for that.
     pub async fn stop(self) {
         drop(self.beside);
-        self.connection.stop().await;
+        if let Some(connection) = self.connection {
+            connection.stop().await;
+        }
     }
 }
 

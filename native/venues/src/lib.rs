@@ -42,7 +42,7 @@ mod tls;
 mod trading;
 pub mod websocket;
 
-pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect};
+pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
 pub use credentials::{Credentials, KeyNames};
 pub use error::{EncodeError, ParseError, VenueError};
 pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};
@@ -53,7 +53,7 @@ pub use market::{MarketProtocol, WireStatistics};
 pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
 pub use trading::{
-    AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, EmitAccount, EncodeOrders,
-    Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
+    AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, Departure, EmitAccount,
+    EncodeOrders, Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
 };
 pub use websocket::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

@@ -154,6 +154,19 @@ pub trait EncodeOrders: fmt::Debug + Send {
         ts: Timestamp,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError>;
+
+    /// A request was handed over at engine time `ts`, and will be brought to the gateway: told on the thread that decides,
+    /// in the order of its decisions. A venue elsewhere hears of it by the request; one in this process needs no more.
+    fn handed_over(&self, _departure: Departure<'_>, _ts: Timestamp) {}
+}
+
+/// A request that left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure<'a> {
+    /// A new order.
+    Order(&'a OrderRequest),
+    /// A cancel.
+    Cancel(&'a CancelRequest),
 }
 
 /// Longest encoded new order of any venue, bytes: a buffer of this capacity never grows.
@@ -168,6 +181,7 @@ pub trait Gateway: fmt::Debug + Send + Sync {
 
     /// Sends what [`EncodeOrders::encode_new_order`] made of `order`, once, and reports what came of it.
     ///
+    /// - Nothing: the account's stream tells all of it; or
     /// - `Accepted`, then each `Filled` the answer names (the account's stream names them again, with the same trade
     ///   ids), then `Expired` where nothing rests; or
     /// - `Rejected`: the venue's own, definite no; or
@@ -183,6 +197,7 @@ pub trait Gateway: fmt::Debug + Send + Sync {
 
     /// Cancels one order.
     ///
+    /// - Nothing: the account's stream tells what came of it; or
     /// - `Canceled`, which may overtake the last fills on the account's stream; or
     /// - `CancelRejected(UnknownOrder)`: nothing open by that id, it may have ended; or
     /// - `CancelRejected(Other)`: a definite no, or the cancel did not leave; the order is as it was; or

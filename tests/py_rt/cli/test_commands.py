@@ -27,7 +27,7 @@ SHELL = (sys.executable, "-c", "import sys; from py_rt.cli.main import main; sys
 """The command in a process of its own."""
 
 COMMANDS = [
-    *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["trace"]),
+    *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["replay"], ["trace"]),
     *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
     *(["keys", "create"], ["keys", "list"], ["feed", "check"]),
 ]

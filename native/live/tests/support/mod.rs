@@ -6,10 +6,12 @@
 pub(crate) mod programs;
 pub(crate) mod venue;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::GatewayChoice;
 use domain::{
     Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, InstrumentId, Level, MarketEvent,
     OrderReport, OrderRequest, SlotId, Timestamp, VenueState,
@@ -217,9 +219,27 @@ impl Bench {
 
     /// The same, with orders that leave as `[venue] order_entry` says.
     pub(crate) async fn start_by(order_entry: &str, full_after: Option<u64>) -> Self {
-        let venue = SimulatedVenue::start().await;
+        Self::start_as(&format!("order_entry = \"{order_entry}\""), full_after).await
+    }
+
+    /// The same with orders that stay in the service, and these lines of `[simulated]`.
+    pub(crate) async fn start_simulated(lines: &str) -> Self {
+        Self::start_as(&format!("gateway = \"simulated\"\n[simulated]\n{lines}"), None).await
+    }
+
+    async fn start_as(venue_lines: &str, full_after: Option<u64>) -> Self {
+        Self::start_beside(SimulatedVenue::start().await, venue_lines, full_after).await
+    }
+
+    /// Beside a venue that the test keeps itself, with orders that stay in the service.
+    pub(crate) async fn start_simulated_at(address: SocketAddr) -> Self {
+        let venue = SimulatedVenue::kept_elsewhere(address);
+        Self::start_beside(venue, "gateway = \"simulated\"", None).await
+    }
+
+    async fn start_beside(venue: SimulatedVenue, venue_lines: &str, full_after: Option<u64>) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let setup = Setup::load(&write_config(home.path(), venue.port(), order_entry)).unwrap();
+        let setup = Setup::load(&write_config(home.path(), venue.port(), venue_lines)).unwrap();
         let (service, tape) = start_service(&setup, full_after).await;
         let commander = service.commander();
         Self {
@@ -313,6 +333,12 @@ impl Bench {
         }
     }
 
+    /// Ends the service in order; its files stay as long as they are held.
+    pub(crate) async fn end(self) -> (Setup, tempfile::TempDir, live::Ended) {
+        let ended = timeout(PATIENCE, self.service.drain()).await.expect("it ends");
+        (self.setup, self.home, ended.unwrap())
+    }
+
     /// Ends the service in order; what passed until then is in `seen`.
     pub(crate) async fn drain(mut self) -> (live::Ended, Vec<Seen>, SimulatedVenue) {
         let ended = timeout(PATIENCE, self.service.drain())
@@ -343,10 +369,13 @@ pub(crate) async fn try_start(
     let programs = Arc::new(TestPrograms { limits: setup.limits });
     let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     let ports = Ports {
-        credentials: Credentials::Binance {
-            api_key: secret(venue::API_KEY),
-            secret: secret(venue::API_SECRET),
-        },
+        // As the command does: a gateway in the service is given no key.
+        credentials: (setup.service.config.venue.gateway == GatewayChoice::Venue).then(|| {
+            Credentials::Binance {
+                api_key: secret(venue::API_KEY),
+                secret: secret(venue::API_SECRET),
+            }
+        }),
         recorder: Box::new(Overheard {
             recorder: Box::new(JournalRecorder {
                 dir: folder.file(FOLDER),
@@ -363,7 +392,23 @@ pub(crate) async fn try_start(
     Ok((service, tape))
 }
 
-fn write_config(home: &Path, port: u16, order_entry: &str) -> PathBuf {
+/// A configuration for replays: bars of a second, orders that stay here.
+pub(crate) fn setup_of(home: &Path, venue: &str, symbol: &str, currency: &str) -> Setup {
+    let path = write_config(home, 1, "gateway = \"simulated\"");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace("name = \"binance\"", &format!("name = \"{venue}\""))
+        .replace("\"BTCUSDT\"", &format!("\"{symbol}\""))
+        .replace("\"USDT\"", &format!("\"{currency}\""))
+        .replace("bar_seconds = 60", "bar_seconds = 1");
+    std::fs::write(&path, text).unwrap();
+    let limits = home.join("risk_limits.toml");
+    let text = std::fs::read_to_string(&limits).unwrap();
+    std::fs::write(&limits, text.replace("\"USDT\"", &format!("\"{currency}\""))).unwrap();
+    Setup::load(&path).unwrap()
+}
+
+fn write_config(home: &Path, port: u16, venue_lines: &str) -> PathBuf {
     let limits = include_str!("../../../../config/risk_limits.toml").replace(
         "max_portfolio_concentration = 0.25",
         "max_portfolio_concentration = 1.0",
@@ -386,7 +431,7 @@ name = "binance"
 rest_url = "http://127.0.0.1:{port}"
 ws_url = "ws://127.0.0.1:{port}"
 ws_api_url = "ws://127.0.0.1:{port}/ws-api/v3"
-order_entry = "{order_entry}"
+{venue_lines}
 [[instrument]]
 symbol = "BTCUSDT"
 [[slot]]

@@ -41,7 +41,9 @@ pub(crate) fn bars() -> Vec<Bar> {
 }
 
 pub(crate) struct SimulatedVenue {
-    server: Server,
+    address: SocketAddr,
+    /// Runs as long as it is held; `None` where somebody else holds it.
+    _server: Option<Server>,
 }
 
 impl SimulatedVenue {
@@ -50,29 +52,38 @@ impl SimulatedVenue {
         config.from = Some(bars()[HISTORY].ts_open);
         config.wall_span = Nanos(BAR.0 / COMPRESSION);
         let keys = vec![ApiKey::new(API_KEY, API_SECRET)];
+        let server = Server::start(config, keys).await.unwrap();
         Self {
-            server: Server::start(config, keys).await.unwrap(),
+            address: server.address(),
+            _server: Some(server),
+        }
+    }
+
+    pub(crate) const fn kept_elsewhere(address: SocketAddr) -> Self {
+        Self {
+            address,
+            _server: None,
         }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.server.address().port()
+        self.address.port()
     }
 
     pub(crate) async fn state(&self) -> Value {
-        request(self.server.address(), "GET", "/admin/state", "").await
+        request(self.address, "GET", "/admin/state", "").await
     }
 
     pub(crate) async fn pause(&self) -> Value {
-        request(self.server.address(), "POST", "/admin/pause", "").await
+        request(self.address, "POST", "/admin/pause", "").await
     }
 
     pub(crate) async fn fault(&self, fault: &str) {
-        request(self.server.address(), "POST", "/admin/faults", fault).await;
+        request(self.address, "POST", "/admin/faults", fault).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        request(self.server.address(), "GET", path, "").await
+        request(self.address, "GET", path, "").await
     }
 }
 

@@ -48,6 +48,11 @@ pub(super) fn router(house: Arc<House>) -> Router {
         .route("/api/v3/time", get(time))
         .route("/api/v3/depth", get(depth))
         .route("/api/v3/exchangeInfo", get(exchange_info))
+        // A recording has no bars of before.
+        .route(
+            "/api/v3/klines",
+            get(async || json_text(StatusCode::OK, "[]".to_owned())),
+        )
         .route("/admin/state", get(state))
         .with_state(house)
 }
@@ -133,7 +138,7 @@ fn on_text(house: &House, id: u64, text: &str) -> String {
 }
 
 async fn time(State(house): State<Arc<House>>) -> Response {
-    let text = json!({ "serverTime": house.stage().position_ns / 1_000_000 }).to_string();
+    let text = json!({ "serverTime": house.stage().now_ns() / 1_000_000 }).to_string();
     json_text(StatusCode::OK, text)
 }
 
@@ -177,7 +182,7 @@ async fn exchange_info(State(house): State<Arc<House>>, RawQuery(query): RawQuer
     if wanted.iter().flatten().any(|symbol| !known.contains_key(symbol)) {
         return invalid_symbol();
     }
-    let time_ms = house.stage().position_ns / 1_000_000;
+    let time_ms = house.stage().now_ns() / 1_000_000;
     let mut info = Value::Null;
     let mut symbols = Vec::new();
     for (symbol, &tick) in known {

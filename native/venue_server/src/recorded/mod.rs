@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{Notify, oneshot, watch};
@@ -70,8 +71,10 @@ struct Stage {
     next_id: u64,
     books: BTreeMap<String, RecordedBook>,
     waiting: Vec<Waiting>,
-    /// Time of the last message played, UTC ns.
+    /// Time of the last message played, UTC ns; of the first one before any is played.
     position_ns: i64,
+    /// While time runs: a time of the recording, when that was, and how fast it runs.
+    pace: Option<(i64, Instant, f64)>,
     played: u64,
     is_done: bool,
 }
@@ -126,6 +129,16 @@ impl Stage {
         self.listeners.retain(|listener| listener.id != id);
     }
 
+    /// The venue's time: that of the recording, which runs on between messages until its end.
+    fn now_ns(&self) -> i64 {
+        let Some((first, began, speed)) = self.pace.filter(|_| !self.is_done) else {
+            return self.position_ns;
+        };
+        let passed = began.elapsed().mul_f64(speed).as_nanos();
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        first.saturating_add(passed).max(self.position_ns)
+    }
+
     fn has_audience(&self) -> bool {
         self.listeners.iter().any(|listener| !listener.streams.is_empty())
     }
@@ -147,9 +160,13 @@ impl RecordedServer {
     /// [`ServerError`] when they cannot be read, hold nothing of the combined stream, or the port is taken.
     pub async fn start(config: RecordedConfig) -> Result<Self, ServerError> {
         let contents = tape::contents(&config.files)?;
+        let stage = Stage {
+            position_ns: contents.first_ns,
+            ..Stage::default()
+        };
         let house = Arc::new(House {
             contents,
-            stage: Mutex::default(),
+            stage: Mutex::new(stage),
             heard: Notify::new(),
             stop: watch::Sender::new(false),
             is_stopped: AtomicBool::new(false),

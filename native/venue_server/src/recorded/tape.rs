@@ -48,6 +48,8 @@ impl Speed {
 pub(super) struct Contents {
     /// By the time of their first record.
     pub(super) files: Vec<PathBuf>,
+    /// Time of the first record, UTC ns.
+    pub(super) first_ns: i64,
     /// Price step of each symbol, units of 1e-8.
     pub(super) ticks: BTreeMap<String, i64>,
     pub(super) streams: BTreeSet<String>,
@@ -108,6 +110,7 @@ pub(super) fn contents(files: &[PathBuf]) -> Result<Contents, ServerError> {
         *tick = (*tick).min(finest);
     }
     begun.sort();
+    found.first_ns = begun.first().map_or(0, |(first, _)| first.nanos());
     found.files = begun.into_iter().map(|(_, file)| file.clone()).collect();
     Ok(found)
 }
@@ -199,12 +202,19 @@ struct Pace {
 }
 
 impl Pace {
+    /// Time goes on from the next record.
+    fn stand_still(&mut self, house: &House) {
+        self.anchor = None;
+        house.stage().pace = None;
+    }
+
     /// Waits for a record's time; `false` when it was told to stop.
     fn wait(&mut self, house: &House, at: Timestamp) -> bool {
         let Speed::Times(speed) = self.speed else {
             return !house.is_stopped.load(Ordering::Relaxed);
         };
         let (first, began) = *self.anchor.get_or_insert_with(|| (at, Instant::now()));
+        house.stage().pace = Some((first.nanos(), began, speed));
         let passed = at.nanos().saturating_sub(first.nanos()).max(0);
         let due = Duration::try_from_secs_f64(passed as f64 / 1e9 / speed).unwrap_or(Duration::MAX);
         loop {
@@ -226,7 +236,7 @@ fn wait_for_audience(house: &House, pace: &mut Pace) -> bool {
         if house.is_stopped.load(Ordering::Relaxed) {
             return false;
         }
-        pace.anchor = None;
+        pace.stand_still(house);
         rest(house);
     }
     true
@@ -279,7 +289,7 @@ fn wait_for_request(house: &House, pace: &mut Pace, symbol: &str) {
     };
     let began = Instant::now();
     while !is_wanted() && began.elapsed() < REQUEST_PATIENCE && !house.is_stopped.load(Ordering::Relaxed) {
-        pace.anchor = None;
+        pace.stand_still(house);
         rest(house);
     }
 }

@@ -25,13 +25,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nothing is sent yet.
+    /// Nothing is sent yet. Without credentials there are only the market's data and what the venue tells everybody.
     ///
     /// # Errors
     /// [`VenueError::Setting`] when the settings cannot work.
     pub fn new(
         settings: ConnectorSettings,
-        credentials: Credentials,
+        credentials: Option<Credentials>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VenueError> {
         let order_entry = settings.order_entry;
@@ -45,7 +45,7 @@ impl Session {
                 ws_api: settings.endpoints.account,
             })
         };
-        let rest = RestClient::new(settings, Some(credentials), clock)?;
+        let rest = RestClient::new(settings, credentials, clock)?;
         Ok(Self {
             rest: Arc::new(rest),
             order_entry,

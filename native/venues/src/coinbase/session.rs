@@ -25,14 +25,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nothing is sent yet. The venue has no receive window: `recv_window` is not used, and an order without an answer may
+    /// Nothing is sent yet. Without credentials there are only the market's data and what the venue tells everybody. The venue has no receive window: `recv_window` is not used, and an order without an answer may
     /// arrive as long as its token lives ([`Settings::token_lifetime`]).
     ///
     /// # Errors
     /// [`VenueError::Setting`] when the settings or the private key cannot work; the venue takes orders over REST only.
     pub fn new(
         settings: ConnectorSettings,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VenueError> {
         if settings.order_entry != OrderEntry::Rest {
@@ -50,7 +50,7 @@ impl Session {
                 user: settings.endpoints.account,
             })
         };
-        let rest = RestClient::new(settings, Some(credentials), clock)?;
+        let rest = RestClient::new(settings, credentials, clock)?;
         Ok(Self { rest: Arc::new(rest) })
     }
 }

@@ -24,13 +24,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nothing is sent yet. How long after its timestamp a request may be taken is an order's `deadline` here.
+    /// Nothing is sent yet. Without credentials there are only the market's data and what the venue tells everybody. How long after its timestamp a request may be taken is an order's `deadline` here.
     ///
     /// # Errors
     /// [`VenueError::Setting`] when the settings or the private key cannot work.
     pub fn new(
         settings: ConnectorSettings,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VenueError> {
         let settings = Settings {
@@ -44,7 +44,7 @@ impl Session {
                 private: settings.endpoints.account,
             })
         };
-        let rest = RestClient::new(settings, Some(credentials), clock)?;
+        let rest = RestClient::new(settings, credentials, clock)?;
         Ok(Self { rest: Arc::new(rest) })
     }
 }
