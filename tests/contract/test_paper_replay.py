@@ -204,3 +204,12 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(traded: tuple[LiveSe
         done = replay(live, str(words[0]), *words[1:], status=REFUSED)
         assert reason in done.stderr, (words, done.stderr)
         assert not done.stdout
+
+
+@pytest.mark.parametrize("name", ["py_rt", "py_rt_live"])
+def test_its_help_shows_how_to_call_it(name: str) -> None:
+    command = py_rt() if name == "py_rt" else [str(find_command(name))]
+    done = subprocess.run([*command, "replay", "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = " ".join(done.stdout.split())
+    assert f"Example: {name} replay recordings/*.zst --bundle" in said
+    assert "Exit status: 0 played" in said

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{
-    BookUpdate, BookUpdateKind, ClientOrderId, MarketEvent, OrderRequest, OrderStatus, Quantity, TimeInForce,
-    Timestamp,
+    BookUpdateKind, ClientOrderId, MarketEvent, OrderRequest, OrderStatus, Quantity, TimeInForce, Timestamp,
 };
 use engine::{Action, BookedFill, Event, EventBody, JournalHealth, OrderUpdate};
 use journal::Room;
@@ -122,14 +121,13 @@ impl Decisions {
 /// When the market says it happened.
 const fn venue_time(event: &MarketEvent<'_>) -> Option<Timestamp> {
     match event {
-        // Where a venue's snapshot has no time it has the receiver's.
-        MarketEvent::Book(BookUpdate {
-            kind: BookUpdateKind::Snapshot,
-            ..
-        }) => None,
-        MarketEvent::Book(update) => Some(update.ts_event),
         MarketEvent::Trade(trade) => Some(trade.ts_event),
         MarketEvent::Quote(quote) => Some(quote.ts_event),
+        MarketEvent::Book(update) => match update.kind {
+            BookUpdateKind::Delta => Some(update.ts_event),
+            // Where a venue's snapshot has no time it has the receiver's.
+            BookUpdateKind::Snapshot => None,
+        },
         MarketEvent::BookInvalid(_) | MarketEvent::InstrumentUpdated(_) | MarketEvent::VenueStatus(_) => None,
     }
 }
