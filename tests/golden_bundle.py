@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,16 @@ def shipped_policy() -> str:
     return (default_root() / "config" / "risk_limits.toml").read_text(encoding="utf-8")
 
 
-def built(home: Path, strategy: Callable[[str], str] = str, *, signed: bool = True) -> str:
-    """Build it with another text of the strategy, and sign it by the home's builder; its digest."""
+def built(
+    home: Path, strategy: Callable[[str], str] = str, *, features: Callable[[str], str] = str, signed: bool = True
+) -> str:
+    """Build it with another text of the strategy and features, and sign it by the home's builder; its digest."""
     files = golden_files()
+    old = sha256(files["features.json"]).hexdigest()
+    files["features.json"] = features(files["features.json"].decode()).encode()
+    new = sha256(files["features.json"]).hexdigest()
+    # The model and what it came from name the features that they were made for.
+    files |= {path: files[path].replace(old.encode(), new.encode()) for path in ("model.onnx", "provenance.json")}
     text = strategy(files["strategy.toml"].decode())
     files["strategy.toml"] = text.encode()
     store = BundleStore(home / "bundles")

@@ -26,7 +26,7 @@ def replay(
     run: Annotated[
         str | None, typer.Option(help="Folder or name of a run to begin as and to compare with.", metavar="RUN")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document (docs/guides/paper_trading.md).")] = False,
 ) -> None:
     """Play a recording through the engine that trades, with fills from the simulated gateway, in the recording's time.
 
@@ -37,9 +37,11 @@ def replay(
     Limits, capital and the simulated gateway are the configuration's. With --run it begins as that run did (rules,
     history, the place at which the bundle was activated) and its decisions are held against the run's: which orders in
     which order, how they ended, what they were filled with; not when, for a recording has its recorder's receive times.
-    Without, rules are the steps that the recording shows, and the bundle's approval must hold now.
+    The recording must have begun before the bundle was deployed. Without --run, rules are the steps that the recording
+    shows, and the bundle's approval must hold now. On a terminal it says how far it is.
 
-    Exit status: 0 played, and the same as the run where there is one; 1 not the same; 2 refused.
+    Exit status: 0 played, and the same as the run where there is one; 1 not the same; 2 refused; 5 the run's record
+    cannot be read.
     """
     try:
         file = config if config is not None else default_root() / "config" / "paper.toml"

@@ -80,13 +80,13 @@ def find_command(name: str) -> Path:
     return found
 
 
-def bars_csv() -> str:
+def bars_csv(first_ns: int = FIRST_OPEN_NS, span_ns: int = SPAN_NS) -> str:
     """A market that swings gently around 100."""
     lines = ["ts_open,open,high,low,close,volume"]
     for number in range(BARS):
         open_, close = (100 + 0.2 * abs(at % 12 - 6) for at in (number, number + 1))
         high, low = max(open_, close) + 0.07, min(open_, close) - 0.07
-        lines.append(f"{FIRST_OPEN_NS + number * SPAN_NS},{open_:.2f},{high:.2f},{low:.2f},{close:.2f},4000")
+        lines.append(f"{first_ns + number * span_ns},{open_:.2f},{high:.2f},{low:.2f},{close:.2f},4000")
     return "\n".join(lines) + "\n"
 
 

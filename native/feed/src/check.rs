@@ -45,13 +45,7 @@ pub fn listen(
     tell: &mut dyn FnMut(Progress),
     listener: &mut dyn Listener,
 ) -> Result<Report, ReadError> {
-    let mut files = Vec::with_capacity(paths.len());
-    for (file, path) in paths.iter().enumerate() {
-        let mut told = |line| {
-            tell(Progress { file, pass: 1, line });
-        };
-        files.push(survey(file, path, &mut told)?);
-    }
+    let mut files = survey_all(paths, tell)?;
     let strangers = strangers(&files)?;
     let mut sessions = Vec::new();
     // Which session each connection of each file belongs to.
@@ -86,10 +80,13 @@ pub fn listen(
 }
 
 /// The first pass over all files.
-pub(crate) fn survey_all(paths: &[PathBuf]) -> Result<Vec<Surveyed>, ReadError> {
+pub(crate) fn survey_all(
+    paths: &[PathBuf],
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Surveyed>, ReadError> {
     let files = paths.iter().enumerate();
     files
-        .map(|(file, path)| survey(file, path, &mut |_| {}))
+        .map(|(file, path)| survey(file, path, &mut |line| tell(Progress { file, pass: 1, line })))
         .collect()
 }
 
@@ -98,7 +95,7 @@ pub(crate) fn survey_all(paths: &[PathBuf]) -> Result<Vec<Surveyed>, ReadError> 
 /// # Errors
 /// As [`check`].
 pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
-    let mut files = survey_all(paths)?;
+    let mut files = survey_all(paths, &mut |_| {})?;
     let mut sessions = Vec::new();
     for (number, plan) in plan(&mut files).into_iter().enumerate() {
         sessions.push((Session::new(number, plan, &files)?, Vec::new()));
@@ -122,7 +119,7 @@ pub(crate) fn sessions(paths: &[PathBuf]) -> Result<Vec<Playable>, ReadError> {
 
 /// Connections whose messages are of no known wire, by name; an error where there is nothing else, in a file that holds
 /// messages or in all of them. A recorder that was stopped at once leaves a file without any.
-fn strangers(files: &[Surveyed]) -> Result<Vec<String>, ReadError> {
+pub(crate) fn strangers(files: &[Surveyed]) -> Result<Vec<String>, ReadError> {
     let mut strangers = Vec::new();
     let is_strange = |part: &&Part| part.wire.is_none();
     for file in files {

@@ -9,6 +9,7 @@ mod exact;
 pub mod export;
 pub mod faults;
 mod heard;
+pub mod meter;
 mod oracle;
 pub mod playback;
 mod reading;

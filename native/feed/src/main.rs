@@ -1,6 +1,5 @@
 //! The command that records venues' wires, plays what was recorded and says what it found.
 
-mod meter;
 mod record_command;
 
 use std::io::{self, BufWriter, Write};
@@ -11,9 +10,8 @@ use clap::{Parser, Subcommand};
 use feed::check;
 use feed::export::{Window, export};
 use feed::faults::{Campaign, FAULTS_MAX, inject};
+use feed::meter::Meter;
 use feed::replay::{ReplayError, Speed, replay};
-
-use meter::Meter;
 
 /// Something is wrong with what was recorded.
 const WRONG: u8 = 1;

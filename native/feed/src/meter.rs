@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use feed::Progress;
+use crate::check::Progress;
 
 /// Between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -12,8 +12,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Lines between two looks at the clock.
 const LOOK_EVERY: u64 = 1_000;
 
-/// Progress on a terminal; silent elsewhere.
-pub(crate) struct Meter<'a> {
+/// Progress on a terminal, on stderr; silent elsewhere.
+#[derive(Debug)]
+pub struct Meter<'a> {
     files: &'a [PathBuf],
     is_shown: bool,
     looked: u64,
@@ -21,7 +22,9 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(files: &'a [PathBuf]) -> Self {
+    /// Of these files.
+    #[must_use]
+    pub fn new(files: &'a [PathBuf]) -> Self {
         Self {
             files,
             is_shown: io::stderr().is_terminal(),
@@ -30,7 +33,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    pub(crate) fn tell(&mut self, progress: Progress) {
+    /// So far.
+    pub fn tell(&mut self, progress: Progress) {
         self.looked += 1;
         if !self.is_shown || !self.looked.is_multiple_of(LOOK_EVERY) || self.told.elapsed() < PROGRESS_EVERY {
             return;
@@ -47,7 +51,7 @@ impl<'a> Meter<'a> {
     }
 
     /// So many faults of so many.
-    pub(crate) fn tell_faults(&mut self, injected: u64, count: u64) {
+    pub fn tell_faults(&mut self, injected: u64, count: u64) {
         if self.is_shown && self.told.elapsed() >= PROGRESS_EVERY {
             self.told = Instant::now();
             let _ = write!(io::stderr(), "\r\x1b[K{injected} of {count} faults");
@@ -55,7 +59,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    pub(crate) fn clear(&self) {
+    /// Takes the line away.
+    pub fn clear(&self) {
         if self.is_shown {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

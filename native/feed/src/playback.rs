@@ -8,7 +8,7 @@ use domain::{Instrument, Text, Timestamp};
 use recording::{ReadError, RecordKind};
 use venues::{Instruments, MarketProtocol, StreamMessage};
 
-use crate::check::{Merge, survey_all};
+use crate::check::{Merge, Progress, strangers, survey_all};
 use crate::session::{Plan, Session, made, plan};
 use crate::survey::Surveyed;
 use crate::wire::Wire;
@@ -23,12 +23,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Looks recordings through. Connections may follow on each other, but not stand beside each other.
+    /// Looks recordings through, and tells how far it is. Connections may follow on each other, but not stand beside each other.
     ///
     /// # Errors
     /// [`ReadError`] when a file cannot be read or is damaged, and for files of several wires, or of none.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, ReadError> {
-        let mut files = survey_all(paths)?;
+    pub fn open(paths: &[PathBuf], tell: &mut dyn FnMut(Progress)) -> Result<Self, ReadError> {
+        let mut files = survey_all(paths, tell)?;
+        // What is in none of the files is told with its file.
+        strangers(&files)?;
         let plans = plan(&mut files);
         let content = |problem: &str| ReadError::Content {
             file: paths.first().cloned().unwrap_or_default(),
@@ -45,7 +47,7 @@ impl Recorded {
         let overlap = plans.windows(2).any(|pair| pair[1].first() < pair[0].last());
         if overlap {
             return Err(content(
-                "connections stand beside each other in it: replay one at a time",
+                "connections stand beside each other in it, or a file is named twice: replay one at a time",
             ));
         }
         let mut symbols: Vec<String> = Vec::new();
@@ -79,6 +81,13 @@ impl Recorded {
         &self.instruments
     }
 
+    /// Files that end in the middle of a record: a crash, or a copy cut short.
+    #[must_use]
+    pub fn torn(&self) -> Vec<PathBuf> {
+        let torn = self.files.iter().filter(|file| file.is_torn);
+        torn.map(|file| file.path.clone()).collect()
+    }
+
     /// When the first and the last message came.
     #[must_use]
     pub fn span(&self) -> (Timestamp, Timestamp) {
@@ -102,6 +111,11 @@ impl Recorded {
             files,
             sessions,
             waiting: VecDeque::new(),
+            progress: Progress {
+                file: 0,
+                pass: 2,
+                line: 0,
+            },
         })
     }
 }
@@ -113,6 +127,7 @@ pub struct Playback {
     sessions: Vec<Session>,
     merge: Merge,
     waiting: VecDeque<StreamMessage>,
+    progress: Progress,
 }
 
 impl Playback {
@@ -121,6 +136,12 @@ impl Playback {
     pub fn protocol(&self) -> Box<dyn MarketProtocol> {
         // There is one session at least, and all are of one wire.
         self.sessions[0].protocol.duplicate()
+    }
+
+    /// Where the latest message stands.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        self.progress
     }
 
     /// The next message, with the time at which it was received; `None` at the end.
@@ -135,6 +156,7 @@ impl Playback {
             let Some((file, record)) = self.merge.next(&self.files)? else {
                 return Ok(None);
             };
+            (self.progress.file, self.progress.line) = (file, record.line);
             let is_answer = matches!(record.kind, RecordKind::Answer { .. });
             for session in &mut self.sessions {
                 let is_its =

@@ -47,7 +47,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plays a recording through the engine, with fills from the simulated gateway.
+    // What it does stands with its options.
     Replay(replay_command::Options),
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use domain::BundleDigest;
+use feed::meter::Meter;
 use live::bundles::StoredBundles;
 use live::error::EXIT_OK;
 use live::replay::{ReplayRequest, replay};
@@ -19,9 +20,12 @@ const EXIT_DIFFERS: u8 = 1;
 /// (rules, history, the place at which the bundle was activated) and is held against what the run decided; without, rules
 /// are the steps that the recording shows, and the bundle's approval must hold now.
 ///
-/// Exit status: 0 played, and the same as the run where there is one; 1 not the same; 2 refused.
+/// Exit status: 0 played, and the same as the run where there is one; 1 not the same; 2 refused; 5 the run's record cannot
+/// be read.
 ///
 /// Example: py_rt_live replay recordings/*.zst --bundle DIGEST --config config/paper.toml
+///
+/// Against a run: py_rt_live replay recordings/*.zst --bundle DIGEST --config config/paper.toml --run runs/paper
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Recordings of one venue.
@@ -36,7 +40,7 @@ pub(crate) struct Options {
     /// Folder of a run to begin as, and to compare with.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// One JSON document.
+    /// One JSON document (docs/guides/paper_trading.md).
     #[arg(long)]
     json: bool,
 }
@@ -58,7 +62,10 @@ pub(crate) fn run(options: &Options) -> Result<u8, LiveError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|error| LiveError::Defect(format!("no runtime: {error}")))?;
-    let report = runtime.block_on(replay(&request, &programs))?;
+    let mut meter = Meter::new(&options.files);
+    let report = runtime.block_on(replay(&request, &programs, &mut |progress| meter.tell(progress)));
+    meter.clear();
+    let report = report?;
     let text = if options.json {
         format!("{}\n", report.json())
     } else {

@@ -171,7 +171,7 @@ async fn replayed(bench: &live::Setup, files: &[PathBuf], run: Option<&Path>) ->
         bundle: CROSS,
         run,
     };
-    replay(&request, &programs).await.unwrap()
+    replay(&request, &programs, &mut |_| {}).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use domain::{Bar, BundleDigest, Timestamp};
-use engine::{BundleActivated, EngineConfig, EventBody};
+use engine::{BookedFill, BundleActivated, EngineConfig, EventBody};
 use journal::codec::{RecordedAction, decode_action};
 use journal::{JournalError, Reader, RecordBody, Scale};
 
@@ -17,12 +17,27 @@ use crate::record::RecordFault;
 pub(super) struct Run {
     pub(super) config: EngineConfig,
     pub(super) scale: Scale,
-    /// Bars that were there before the market spoke.
-    pub(super) history: Vec<Bar>,
     pub(super) activation: BundleActivated,
-    /// The latest venue time that the market had told when the bundle was activated; `None`: it had told nothing.
-    pub(super) activated_after: Option<Timestamp>,
+    /// What came from beside the market, in its order.
+    pub(super) given: Vec<Given>,
     pub(super) decisions: Decisions,
+}
+
+/// What a recording of the market does not hold, and where it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given {
+    /// The latest venue time that the market had told; `None`: it had told nothing.
+    pub(super) after: Option<Timestamp>,
+    pub(super) what: Beside,
+}
+
+/// What comes from beside the market.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Beside {
+    /// A bar that the venue was asked for: of before, or of a hole in what was heard.
+    Bar(Bar),
+    /// The bundle begins.
+    Activation,
 }
 
 impl Run {
@@ -37,12 +52,26 @@ impl Run {
             })
     }
 
-    /// Where a replay first decides or fills otherwise than the run, over the time of the market that both heard. Times
-    /// are not compared: they are those of two receivers.
-    pub(super) fn first_difference(&self, replayed: &Decisions) -> Option<String> {
+    /// Holds a replay against the run, over the time of the market that both heard. Times are not compared: they are
+    /// those of two receivers.
+    pub(super) fn compare(&self, replayed: &Decisions) -> Against {
         let until = self.decisions.market_time.min(replayed.market_time);
         let (ours, theirs) = (replayed.until(until), self.decisions.until(until));
-        for (number, (ours, theirs)) in (1..).zip(ours.iter().zip(&theirs)) {
+        Against {
+            orders: self.decisions.orders.len(),
+            fills: self.decisions.fills.len(),
+            compared: theirs.len(),
+            difference: self.first_difference(replayed, &ours, &theirs),
+        }
+    }
+
+    fn first_difference(
+        &self,
+        replayed: &Decisions,
+        ours: &[&Decided],
+        theirs: &[&Decided],
+    ) -> Option<String> {
+        for (number, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
             let differs =
                 order_difference(ours, theirs).or_else(|| self.fill_difference(replayed, ours, theirs));
             if let Some(what) = differs {
@@ -50,6 +79,10 @@ impl Run {
             }
         }
         let (ours, theirs) = (ours.len(), theirs.len());
+        if ours == 0 && theirs == 0 && !self.decisions.orders.is_empty() {
+            let what = "the recording ends before the run's first order: there is nothing to compare";
+            return Some(what.to_owned());
+        }
         (ours != theirs).then(|| format!("the run sent {theirs} orders in that time, the replay {ours}"))
     }
 
@@ -58,39 +91,64 @@ impl Run {
         if !ours.status.is_terminal() || !theirs.status.is_terminal() {
             return None;
         }
-        let fills = |decisions: &Decisions| {
-            let its = decisions.fills.iter();
-            let its = its.filter(|fill| fill.client_order_id == Some(ours.request.client_order_id));
-            its.map(|fill| {
-                (
-                    fill.fill.price,
-                    fill.fill.quantity,
-                    fill.fill.fee,
-                    fill.fill.liquidity,
-                )
-            })
-            .collect::<Vec<_>>()
+        let id = ours.request.client_order_id;
+        let (ours, theirs) = (replayed.fills_of(id), self.decisions.fills_of(id));
+        let is_same = |at: &usize| {
+            let facts = |fills: &[&BookedFill]| {
+                fills.get(*at).map(|one| {
+                    let fill = &one.fill;
+                    (fill.price, fill.quantity, fill.fee, fill.liquidity)
+                })
+            };
+            facts(&ours) == facts(&theirs)
         };
-        let (ours, theirs) = (fills(replayed), fills(&self.decisions));
-        (ours != theirs).then(|| format!("run filled {theirs:?}, replay {ours:?}"))
+        let at = (0..ours.len().max(theirs.len())).find(|at| !is_same(at))?;
+        let words = |fills: &[&BookedFill]| {
+            fills
+                .get(at)
+                .map_or_else(|| "none".to_owned(), |one| fill_words(one))
+        };
+        let (run, replay) = (words(&theirs), words(&ours));
+        Some(format!(
+            "its fill {}: in the run {run}, in the replay {replay}",
+            at + 1
+        ))
     }
+}
+
+/// What a replay is beside a run.
+#[derive(Debug)]
+pub(super) struct Against {
+    /// All of the run.
+    pub(super) orders: usize,
+    pub(super) fills: usize,
+    /// Orders of the run in the time of the market that both heard.
+    pub(super) compared: usize,
+    pub(super) difference: Option<String>,
 }
 
 /// In what two orders differ, times aside: they are those of two clocks.
 fn order_difference(ours: &Decided, theirs: &Decided) -> Option<String> {
     if ours.request != theirs.request {
-        return Some(format!("run {:?}, replay {:?}", theirs.request, ours.request));
+        let (run, replay) = (theirs.words(), ours.words());
+        return Some(format!("in the run {run}, in the replay {replay}"));
     }
     // What was open when one of the two ended has no end to compare.
     let both_ended = ours.status.is_terminal() && theirs.status.is_terminal();
     let ends = |order: &Decided| (order.status, order.filled);
     (both_ended && ends(ours) != ends(theirs)).then(|| {
-        format!(
-            "it ended as {:?} in the run, as {:?} in the replay",
-            ends(theirs),
-            ends(ours)
-        )
+        let words = |order: &Decided| format!("{:?} with {} filled", order.status, order.filled);
+        let (run, replay) = (words(theirs), words(ours));
+        format!("it ended as {run} in the run, as {replay} in the replay")
     })
+}
+
+fn fill_words(one: &BookedFill) -> String {
+    let fill = &one.fill;
+    format!(
+        "{} at {}, fee {}, {:?}",
+        fill.quantity, fill.price, fill.fee, fill.liquidity
+    )
 }
 
 fn damaged(error: &JournalError) -> LiveError {
@@ -103,7 +161,7 @@ fn damaged(error: &JournalError) -> LiveError {
 fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
     let mut reader = Reader::open(dir)?;
     let mut run: Option<(EngineConfig, Scale)> = None;
-    let (mut history, mut activated, mut decisions) = (Vec::new(), None, Decisions::default());
+    let (mut given, mut activated, mut decisions) = (Vec::new(), None, Decisions::default());
     let mut ts = Timestamp::EPOCH;
     loop {
         let format = reader.format();
@@ -116,15 +174,20 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
                 run = Some((header.config.clone(), Scale::from_texts(&header.texts)));
             }
             RecordBody::Event(event) => {
-                match event.body {
+                let what = match event.body {
                     // What follows is the end's, not the market's.
                     EventBody::Ending => break,
-                    EventBody::HistoricalBar(bar) if decisions.market_time.is_none() => history.push(bar),
-                    EventBody::BundleActivated(activation) if activation.digest == bundle => {
-                        activated.get_or_insert((activation, decisions.market_time));
+                    EventBody::HistoricalBar(bar) => Some(Beside::Bar(bar)),
+                    EventBody::BundleActivated(activation)
+                        if activation.digest == bundle && activated.is_none() =>
+                    {
+                        activated = Some(activation);
+                        Some(Beside::Activation)
                     }
-                    _ => {}
-                }
+                    _ => None,
+                };
+                let after = decisions.market_time;
+                given.extend(what.map(|what| Given { after, what }));
                 ts = event.ts;
                 decisions.event(&event);
             }
@@ -138,15 +201,14 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
             }
         }
     }
-    let (Some((config, scale)), Some((activation, activated_after))) = (run, activated) else {
+    let (Some((config, scale)), Some(activation)) = (run, activated) else {
         return Ok(None);
     };
     Ok(Some(Run {
         config,
         scale,
-        history,
         activation,
-        activated_after,
+        given,
         decisions,
     }))
 }

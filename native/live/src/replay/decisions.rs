@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{MarketEvent, OrderRequest, OrderStatus, Quantity, Timestamp};
+use domain::{
+    BookUpdateKind, ClientOrderId, MarketEvent, OrderRequest, OrderStatus, Quantity, TimeInForce, Timestamp,
+};
 use engine::{Action, BookedFill, Event, EventBody, JournalHealth, OrderUpdate};
 use journal::Room;
 
@@ -21,6 +23,28 @@ pub(super) struct Decided {
     pub(super) request: OrderRequest,
     pub(super) status: OrderStatus,
     pub(super) filled: Quantity,
+}
+
+impl Decided {
+    /// The order as it was asked for.
+    pub(super) fn words(&self) -> String {
+        let request = &self.request;
+        let limit = request
+            .price
+            .map_or_else(|| "market".to_owned(), |price| price.to_string());
+        let mut words = format!(
+            "{} {} {} at {limit}",
+            request.client_order_id, request.side, request.quantity
+        );
+        words += match request.time_in_force {
+            TimeInForce::Gtc => "",
+            TimeInForce::Ioc => ", ioc",
+            TimeInForce::Fok => ", fok",
+        };
+        words += if request.post_only { ", post-only" } else { "" };
+        words += if request.reduce_only { ", reduce-only" } else { "" };
+        words
+    }
 }
 
 /// All of a life.
@@ -80,6 +104,11 @@ impl Decisions {
         orders.filter(|order| order.market_time <= market_time).collect()
     }
 
+    pub(super) fn fills_of(&self, order: ClientOrderId) -> Vec<&BookedFill> {
+        let fills = self.fills.iter();
+        fills.filter(|fill| fill.client_order_id == Some(order)).collect()
+    }
+
     fn update(&mut self, update: &OrderUpdate) {
         let mut orders = self.orders.iter_mut().rev();
         let known = orders.find(|order| order.request.client_order_id == update.client_order_id);
@@ -90,11 +119,15 @@ impl Decisions {
 }
 
 /// When the market says it happened.
-pub(super) const fn venue_time(event: &MarketEvent<'_>) -> Option<Timestamp> {
+const fn venue_time(event: &MarketEvent<'_>) -> Option<Timestamp> {
     match event {
-        MarketEvent::Book(update) => Some(update.ts_event),
         MarketEvent::Trade(trade) => Some(trade.ts_event),
         MarketEvent::Quote(quote) => Some(quote.ts_event),
+        MarketEvent::Book(update) => match update.kind {
+            BookUpdateKind::Delta => Some(update.ts_event),
+            // Where a venue's snapshot has no time it has the receiver's.
+            BookUpdateKind::Snapshot => None,
+        },
         MarketEvent::BookInvalid(_) | MarketEvent::InstrumentUpdated(_) | MarketEvent::VenueStatus(_) => None,
     }
 }

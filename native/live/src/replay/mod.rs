@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use domain::{BundleDigest, Epoch, Instrument, InstrumentId, SlotId, Timestamp};
 use engine::{BundleActivated, EngineConfig, SlotProgram};
+use feed::Progress;
 use feed::playback::Recorded;
 use journal::Scale;
 use venues::Instruments;
@@ -50,12 +51,16 @@ struct Beginning {
     program: SlotProgram,
 }
 
-/// Plays a recording through the engine, fills from the simulated gateway.
+/// Plays a recording through the engine, fills from the simulated gateway; tells how far it is.
 ///
 /// # Errors
 /// [`LiveError::Replay`] for what cannot be played, [`LiveError::Record`] for a run whose record is damaged.
-pub async fn replay(request: &ReplayRequest<'_>, programs: &dyn Programs) -> Result<ReplayReport, LiveError> {
-    let recorded = Recorded::open(request.files).map_err(refused)?;
+pub async fn replay(
+    request: &ReplayRequest<'_>,
+    programs: &dyn Programs,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<ReplayReport, LiveError> {
+    let recorded = Recorded::open(request.files, tell).map_err(refused)?;
     let venue = request.setup.service.config.venue.venue;
     if recorded.wire().venue() != venue {
         let problem = format!(
@@ -68,19 +73,20 @@ pub async fn replay(request: &ReplayRequest<'_>, programs: &dyn Programs) -> Res
         .run
         .map(|folder| Run::read(folder, request.bundle))
         .transpose()?;
-    let beginning = begin(request, &recorded, run.as_ref(), programs)?;
-    let (wire, span) = (recorded.wire(), recorded.span());
+    let beginning = begin(request, &recorded, run.as_ref(), programs, tell)?;
+    let (wire, span, torn) = (recorded.wire(), recorded.span(), recorded.torn());
     let instruments = Instruments::new(beginning.config.instruments.clone())?;
     let instruments = Arc::new(instruments);
     let playback = recorded.play(&instruments).map_err(refused)?;
     let slot = beginning.activation.slot;
     let player = Player::new(request.setup, &beginning, &instruments, playback, span.0)?;
-    let played = player.play(beginning, run.as_ref()).await?;
+    let played = player.play(beginning, run.as_ref(), tell).await?;
     Ok(ReplayReport::new(
         wire.as_str(),
         span,
         (slot, request.bundle),
         played,
+        torn,
         run.as_ref(),
     ))
 }
@@ -95,9 +101,10 @@ fn begin(
     recorded: &Recorded,
     run: Option<&Run>,
     programs: &dyn Programs,
+    tell: &mut dyn FnMut(Progress),
 ) -> Result<Beginning, LiveError> {
     let Some(run) = run else {
-        return begin_anew(request, recorded, programs);
+        return begin_anew(request, recorded, programs, tell);
     };
     for instrument in &run.config.instruments {
         listed(recorded, instrument.symbol.as_str())?;
@@ -118,6 +125,7 @@ fn begin_anew(
     request: &ReplayRequest<'_>,
     recorded: &Recorded,
     programs: &dyn Programs,
+    tell: &mut dyn FnMut(Progress),
 ) -> Result<Beginning, LiveError> {
     let config = &request.setup.service.config;
     let choices = config.instruments.iter().zip(0..);
@@ -129,7 +137,7 @@ fn begin_anew(
         })
     });
     let instruments = instruments.collect::<Result<Vec<_>, LiveError>>()?;
-    let instruments = rules::shown(request.files, instruments).map_err(refused)?;
+    let instruments = rules::shown(request.files, instruments, tell).map_err(refused)?;
     let instruments = Instruments::new(instruments)?;
     let mut refusals = Vec::new();
     for slot in &config.slots {

@@ -1,18 +1,20 @@
 //! The service's own parts on the recording's time: what comes by sockets and threads there comes by calls here.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{Nanos, Timestamp};
-use engine::{EventBody, PositionUpdate};
+use engine::{BundleActivated, EventBody, PositionUpdate, SlotProgram};
+use feed::Progress;
 use feed::playback::Playback;
 use tokio::sync::mpsc;
 use venues::clock::{Clock, ServerClock};
 use venues::{Gateway, Instruments, ResyncRequester, StreamMessage, StreamMessageKind};
 
 use super::Beginning;
-use super::against::Run;
+use super::against::{Beside, Given, Run};
 use super::decisions::{Decisions, Kept};
 use super::refused;
 use crate::comparison::Comparison;
@@ -109,28 +111,40 @@ impl Player {
         })
     }
 
-    /// Plays all of it. The bundle is activated where the run's was, or before the first message.
-    pub(super) async fn play(mut self, beginning: Beginning, run: Option<&Run>) -> Result<Played, LiveError> {
-        let history = run.map_or(&[][..], |run| &run.history);
-        let after = run.and_then(|run| run.activated_after);
-        self.begin(&beginning, history);
-        let mut waiting = Some(beginning);
+    /// Plays all of it. What came to the run from beside the market comes where it came to the run; without a run the
+    /// bundle is activated before the first message.
+    pub(super) async fn play(
+        mut self,
+        beginning: Beginning,
+        run: Option<&Run>,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Played, LiveError> {
+        self.begin(&beginning);
+        let mut given = run.map_or_else(VecDeque::new, |run| run.given.iter().copied().collect());
+        if run.is_none() {
+            given.push_back(Given {
+                after: None,
+                what: Beside::Activation,
+            });
+        }
+        let mut program = Some(beginning.program);
         let mut messages = 0;
         let mut last = self.first;
         loop {
-            let market_time = self.kept.decisions().market_time;
-            if let Some(beginning) = waiting.take_if(|_| market_time >= after) {
-                let deployed = self.driver.deploy(last, beginning.program, beginning.activation);
-                deployed.map_err(refused)?;
-            }
+            self.give(&mut given, &mut program, beginning.activation, last)?;
             let Some(message) = self.playback.next_message().map_err(refused)? else {
                 break;
             };
+            tell(self.playback.progress());
             messages += 1;
             last = message.ts_received;
+            let was_told = self.kept.decisions().market_time.is_some();
             self.take(&message).await;
+            if !was_told && program.is_some() {
+                self.check_begin(&given)?;
+            }
         }
-        if waiting.is_some() {
+        if program.is_some() {
             return Err(LiveError::Replay(
                 "the recording ends before the place at which the run's bundle was activated".to_owned(),
             ));
@@ -144,16 +158,53 @@ impl Player {
         })
     }
 
-    fn begin(&mut self, beginning: &Beginning, history: &[domain::Bar]) {
+    fn begin(&mut self, beginning: &Beginning) {
         self.driver.begin(beginning.config.epoch);
-        for bar in history {
-            self.driver.give(self.first, EventBody::HistoricalBar(*bar));
-        }
         let up = StreamMessage {
             ts_received: self.first,
             kind: StreamMessageKind::Connected,
         };
         self.link.on_account(&up, &mut self.driver, &mut self.comparison);
+    }
+
+    /// Gives what came to the run by this time of the market.
+    fn give(
+        &mut self,
+        given: &mut VecDeque<Given>,
+        program: &mut Option<SlotProgram>,
+        activation: BundleActivated,
+        at: Timestamp,
+    ) -> Result<(), LiveError> {
+        let market_time = self.kept.decisions().market_time;
+        while let Some(next) = given.pop_front_if(|next| next.after <= market_time) {
+            match next.what {
+                Beside::Bar(bar) => {
+                    self.driver.give(at, EventBody::HistoricalBar(bar));
+                }
+                Beside::Activation => {
+                    if let Some(program) = program.take() {
+                        self.driver.deploy(at, program, activation).map_err(refused)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A recording that begins behind the activation lacks what the bundle decided on.
+    fn check_begin(&self, given: &VecDeque<Given>) -> Result<(), LiveError> {
+        let market_time = self.kept.decisions().market_time;
+        let mut waiting = given.iter();
+        let is_late = waiting.any(|next| {
+            matches!(next.what, Beside::Activation) && next.after.is_some() && next.after < market_time
+        });
+        if is_late {
+            return Err(LiveError::Replay(
+                "the recording begins after the run's bundle was activated: begin to record before that"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// What is due before a message, the message, and what follows from it.

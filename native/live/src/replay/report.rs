@@ -1,15 +1,19 @@
 //! What a replay came to, for people and for programs.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use domain::{BundleDigest, Liquidity, OrderType, Side, SlotId, TimeInForce, Timestamp};
 use engine::{BookedFill, PositionUpdate};
 use serde_json::{Value, json};
 
 use super::Ran;
-use super::against::Run;
+use super::against::{Against, Run};
 use super::decisions::Decided;
 use super::player::Played;
+
+/// What the JSON document is.
+const SCHEMA: &str = "py_rt.replay/1";
 
 /// What was played, what was decided, and how it differs from a run.
 #[derive(Debug)]
@@ -18,8 +22,9 @@ pub struct ReplayReport {
     span: (Timestamp, Timestamp),
     ran: Ran,
     played: Played,
-    /// Orders and fills of the run; the first difference from them.
-    run: Option<(usize, usize, Option<String>)>,
+    /// Files that end in the middle of a record.
+    torn: Vec<PathBuf>,
+    run: Option<Against>,
 }
 
 impl ReplayReport {
@@ -28,21 +33,16 @@ impl ReplayReport {
         span: (Timestamp, Timestamp),
         ran: (SlotId, BundleDigest),
         played: Played,
+        torn: Vec<PathBuf>,
         run: Option<&Run>,
     ) -> Self {
-        let run = run.map(|run| {
-            let of = &run.decisions;
-            (
-                of.orders.len(),
-                of.fills.len(),
-                run.first_difference(&played.decisions),
-            )
-        });
+        let run = run.map(|run| run.compare(&played.decisions));
         Self {
             wire,
             span,
             ran,
             played,
+            torn,
             run,
         }
     }
@@ -50,9 +50,7 @@ impl ReplayReport {
     /// Whether it is the run that it was held against; `true` when it was held against none.
     #[must_use]
     pub fn is_same(&self) -> bool {
-        self.run
-            .as_ref()
-            .is_none_or(|(.., difference)| difference.is_none())
+        self.run.as_ref().is_none_or(|run| run.difference.is_none())
     }
 
     /// As one JSON document: prices, quantities and money are decimal text, times UTC nanoseconds.
@@ -60,6 +58,7 @@ impl ReplayReport {
     pub fn json(&self) -> Value {
         let decisions = &self.played.decisions;
         json!({
+            "schema": SCHEMA,
             "wire": self.wire,
             "first_ns": self.span.0.nanos(),
             "last_ns": self.span.1.nanos(),
@@ -76,11 +75,13 @@ impl ReplayReport {
             "fills": decisions.fills.iter().map(fill).collect::<Vec<_>>(),
             "positions": self.played.positions.iter().map(position).collect::<Vec<_>>(),
             "equity": self.played.equity.to_string(),
-            "run": self.run.as_ref().map(|(orders, fills, difference)| json!({
-                "orders": orders,
-                "fills": fills,
-                "identical": difference.is_none(),
-                "difference": difference,
+            "torn": self.torn.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+            "run": self.run.as_ref().map(|run| json!({
+                "orders": run.orders,
+                "fills": run.fills,
+                "compared": run.compared,
+                "identical": run.difference.is_none(),
+                "difference": run.difference,
             })),
         })
     }
@@ -94,14 +95,13 @@ impl ReplayReport {
             self.wire, self.played.messages, decisions.events, decisions.bars, self.ran.1, self.ran.0.0
         );
         for one in &decisions.orders {
-            let request = &one.request;
-            let limit = request
-                .price
-                .map_or_else(|| "market".to_owned(), |price| price.to_string());
             let _ = writeln!(
                 text,
-                "  {} {} {} {} at {limit}: {:?}, {} filled",
-                one.ts, request.client_order_id, request.side, request.quantity, one.status, one.filled
+                "  {} {}: {:?}, {} filled",
+                one.ts,
+                one.words(),
+                one.status,
+                one.filled
             );
         }
         let _ = writeln!(
@@ -120,15 +120,22 @@ impl ReplayReport {
                 one.slot.0, one.quantity, one.realized, one.unrealized, one.fees
             );
         }
-        match &self.run {
-            Some((orders, fills, None)) => {
-                let _ = writeln!(text, "the run's {orders} orders and {fills} fills: the same");
-            }
-            Some((_, _, Some(difference))) => {
-                let _ = writeln!(text, "not the run: {difference}");
-            }
-            None => {}
+        for file in &self.torn {
+            let _ = writeln!(
+                text,
+                "{} ends in the middle of a record: what came after is not in it",
+                file.display()
+            );
         }
+        let Some(run) = &self.run else { return text };
+        let _ = match &run.difference {
+            None => writeln!(
+                text,
+                "the run's decisions: {} of its {} orders were sent in the recorded time, all the same",
+                run.compared, run.orders
+            ),
+            Some(difference) => writeln!(text, "not the run's decisions: {difference}"),
+        };
         text
     }
 }

@@ -4,17 +4,21 @@
 use std::path::PathBuf;
 
 use domain::{BookUpdate, Instrument, InstrumentStatus, Level, MarketEvent, Price, Quantity};
-use feed::{Heard, Listener, ReadError, listen};
+use feed::{Heard, Listener, Progress, ReadError, listen};
 
 /// The same instruments with the steps that every price and quantity in the recording is a multiple of.
-pub(super) fn shown(files: &[PathBuf], instruments: Vec<Instrument>) -> Result<Vec<Instrument>, ReadError> {
+pub(super) fn shown(
+    files: &[PathBuf],
+    instruments: Vec<Instrument>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Instrument>, ReadError> {
     let mut steps = Steps(
         instruments
             .into_iter()
             .map(|instrument| (instrument, [0, 0]))
             .collect(),
     );
-    listen(files, &mut |_| {}, &mut steps)?;
+    listen(files, tell, &mut steps)?;
     let instruments = steps.0.into_iter().map(|(mut instrument, [tick, lot])| {
         instrument.rules.tick_size = Price::from_units(tick.max(1));
         instrument.rules.lot_size = Quantity::from_units(lot.max(1));
