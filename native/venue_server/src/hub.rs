@@ -178,6 +178,15 @@ impl Hub {
         });
     }
 
+    /// Sends a text that is no message of the wire.
+    pub(crate) fn say(&mut self, target: Target, text: &str) {
+        let text = Utf8Bytes::from(text.to_owned());
+        self.connections.retain(|connection| {
+            !target.holds(&connection.session)
+                || connection.sender.try_send(Queued::text(text.clone())).is_ok()
+        });
+    }
+
     /// Drops connections without a word.
     pub(crate) fn drop_connections(&mut self, target: Target) {
         self.connections

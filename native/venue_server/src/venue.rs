@@ -97,6 +97,8 @@ pub(crate) struct Venue {
     /// When all orders of an account are canceled, unless it asks for more time first.
     switches: Vec<Option<Timestamp>>,
     mode: Mode,
+    /// Whether the keys may withdraw, as the calls that tell of them say.
+    pub(crate) keys_may_withdraw: bool,
     /// How far off the clock is that clients see.
     skew: Nanos,
     record_ended: bool,
@@ -158,6 +160,7 @@ impl Venue {
                 .map(|&grid| DepthFeed::new(grid))
                 .collect(),
             mode: Mode::default(),
+            keys_may_withdraw: false,
             skew: Nanos(0),
             record_ended: false,
             execution_id: 0,

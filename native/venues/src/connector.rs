@@ -28,6 +28,44 @@ pub struct Endpoints {
     pub account: String,
 }
 
+impl Endpoints {
+    /// The venue itself; `None` where no orders can be sent.
+    #[must_use]
+    pub fn production(venue: Venue) -> Option<Self> {
+        let (rest, market, account) = match venue {
+            Venue::Binance => {
+                let doors = binance::Endpoints::production();
+                (doors.rest, doors.stream, doors.ws_api)
+            }
+            Venue::Kraken => {
+                let doors = kraken::Endpoints::production();
+                (doors.rest, doors.stream, doors.private)
+            }
+            Venue::Coinbase => {
+                let doors = coinbase::Endpoints::production();
+                (doors.rest, doors.market, doors.user)
+            }
+            Venue::BinanceUsdm | Venue::IndependentReserve => return None,
+        };
+        Some(Self {
+            rest,
+            market,
+            account,
+        })
+    }
+
+    /// The venue's test network, with play money; `None` where it has none that takes orders (Kraken spot, Coinbase
+    /// Advanced Trade).
+    #[must_use]
+    pub fn testnet(venue: Venue) -> Option<Self> {
+        (venue == Venue::Binance).then(|| Self {
+            rest: "https://testnet.binance.vision".to_owned(),
+            market: "wss://stream.testnet.binance.vision".to_owned(),
+            account: "wss://ws-api.testnet.binance.vision/ws-api/v3".to_owned(),
+        })
+    }
+}
+
 /// How new orders and cancels leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderEntry {

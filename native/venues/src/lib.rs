@@ -40,6 +40,7 @@ pub mod sequencer;
 mod setting;
 mod tls;
 mod trading;
+mod unknown;
 pub mod websocket;
 
 pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect};
@@ -54,6 +55,7 @@ pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
 pub use trading::{
     AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, EmitAccount, EncodeOrders,
-    Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
+    Gateway, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
 };
+pub use unknown::UNKNOWN_WORD;
 pub use websocket::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

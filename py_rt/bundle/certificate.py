@@ -1,0 +1,137 @@
+"""Certificates of venues: what `py_rt venue certify` saw of the wire, kept in the home, and their gate."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from py_rt.bundle.gates import Gate, venue_gate
+from py_rt.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA_VERSION = 1
+NS_PER_SECOND = 10**9
+NS_PER_DAY = 86_400 * NS_PER_SECOND
+VALID_DAYS = 30
+"""Age in days above which a venue may have changed too much."""
+
+LOOPBACK = "loopback"
+"""Network of a server on this machine, which says nothing of the venue."""
+
+AS_EXPECTED, DIFFERS = "as_expected", "differs"
+WANTED = ("schema_version", "venue", "symbol", "network", "verdict", "ended_at_ns", "steps", "differences")
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Those of a home, and when they are judged.
+
+    Attributes:
+        folder: where they lie.
+        now_ns: now, ns UTC.
+    """
+
+    folder: Path
+    now_ns: int
+
+    def gate(self, instrument: str) -> Gate:
+        """Whether the instrument's venue was toured lately, at an address of its own, without a difference.
+
+        The newest tour counts, whatever it found: one that differed is not covered by an older one that did not.
+
+        Raises:
+            BundleError: a file there is no certificate.
+        """
+        venue = venue_of(instrument)
+        found = [read(path) for path in sorted(self.folder.glob("*.json"))]
+        real = [one for one in found if one["venue"] == venue and one["network"] != LOOPBACK]
+        if not real:
+            return venue_gate(venue, None, passed=None)
+        newest = max(real, key=lambda one: one["ended_at_ns"])
+        age = (self.now_ns - newest["ended_at_ns"]) / NS_PER_DAY
+        if not 0 <= age <= VALID_DAYS:
+            return venue_gate(venue, f"{age:.1f} days old", passed=False)
+        return venue_gate(venue, f"{newest['network']}, {summary(newest)}", passed=newest["verdict"] == AS_EXPECTED)
+
+
+def venue_of(instrument: str) -> str:
+    """Whose symbol it is: each venue has a spelling of its own.
+
+    >>> [venue_of(symbol) for symbol in ("BTCUSDT", "BTC/USD", "BTC-USD")]
+    ['binance', 'kraken', 'coinbase']
+    """
+    return "kraken" if "/" in instrument else "coinbase" if "-" in instrument else "binance"
+
+
+def summary(certificate: Mapping[str, Any]) -> str:
+    """What a certificate says, in a line.
+
+    >>> steps = [{"outcome": "as_expected"}, {"outcome": "differs"}, {"outcome": "not_offered"}]
+    >>> summary({"steps": steps, "differences": [{}]})
+    '1 steps as expected, 1 differ, 0 not tried, 1 messages or words differ'
+    """
+    outcomes = [step["outcome"] for step in certificate["steps"]]
+    count = outcomes.count
+    told = f"{count(AS_EXPECTED)} steps as expected, {count(DIFFERS)} differ, {count('not_tried')} not tried"
+    return f"{told}, {len(certificate['differences'])} messages or words differ"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a certificate.
+
+    Raises:
+        BundleError: it is none.
+    """
+    try:
+        certificate = parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, BundleError) as error:
+        raise BundleError(f"{path}: {error}: take it away, or certify the venue again") from error
+    return certificate
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The certificate of a text.
+
+    Raises:
+        BundleError: it is none.
+    """
+    try:
+        certificate: dict[str, Any] = json.loads(text)
+        missing = [key for key in WANTED if key not in certificate]
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"no certificate: {error}") from error
+    if missing or not isinstance(certificate, dict):
+        raise BundleError(f"no certificate: {', '.join(missing)} missing")
+    if certificate["schema_version"] != SCHEMA_VERSION:
+        raise BundleError(f"a certificate of version {certificate['schema_version']}, not {SCHEMA_VERSION}")
+    return certificate
+
+
+def keep(folder: Path, certificate: Mapping[str, Any]) -> Path:
+    """Write a certificate, whole or not at all, under a name of its venue and time.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ended = datetime.fromtimestamp(certificate["ended_at_ns"] // NS_PER_SECOND, UTC)
+    path = folder / f"{certificate['venue']}-{ended:%Y%m%dT%H%M%SZ}.json"
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(certificate, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
