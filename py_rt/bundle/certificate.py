@@ -22,11 +22,11 @@ NS_PER_DAY = 86_400 * NS_PER_SECOND
 VALID_DAYS = 30
 """Age in days above which a venue may have changed too much."""
 
-LOOPBACK = "loopback"
-"""Network of a server on this machine, which says nothing of the venue."""
+OF_THE_VENUE = ("testnet", "production")
+"""Networks that are the venue's own; a server on this machine or elsewhere says nothing of the venue."""
 
 AS_EXPECTED, DIFFERS = "as_expected", "differs"
-WANTED = ("schema_version", "venue", "symbol", "network", "verdict", "ended_at_ns", "steps", "differences")
+WANTED = ("schema_version", "venue", "symbol", "network", "verdict", "ended_at_ns", "traded", "steps", "differences")
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Certificates:
         """
         venue = venue_of(instrument)
         found = [read(path) for path in sorted(self.folder.glob("*.json"))]
-        real = [one for one in found if one["venue"] == venue and one["network"] != LOOPBACK]
+        real = [one for one in found if one["venue"] == venue and one["network"] in OF_THE_VENUE]
         if not real:
             return venue_gate(venue, None, passed=None)
         newest = max(real, key=lambda one: one["ended_at_ns"])
         age = (self.now_ns - newest["ended_at_ns"]) / NS_PER_DAY
         if not 0 <= age <= VALID_DAYS:
             return venue_gate(venue, f"{age:.1f} days old", passed=False)
-        return venue_gate(venue, f"{newest['network']}, {summary(newest)}", passed=newest["verdict"] == AS_EXPECTED)
+        return venue_gate(venue, f"{newest['network']}, {summary(newest)}", passed=is_good(newest))
 
 
 def venue_of(instrument: str) -> str:
@@ -70,17 +70,49 @@ def venue_of(instrument: str) -> str:
     return "kraken" if "/" in instrument else "coinbase" if "-" in instrument else "binance"
 
 
+def is_good(certificate: Mapping[str, Any]) -> bool:
+    """Whether a tour of the venue shows that its wire is the one that is expected.
+
+    Every step was tried, an order traded, and what differs is at most a field more than this build knows: venues add
+    those without notice, and readers pass over them.
+
+    >>> steps = [{"outcome": "as_expected"}, {"outcome": "not_offered"}]
+    >>> good = {"verdict": "as_expected", "steps": steps, "differences": [], "traded": True}
+    >>> is_good(good), is_good({**good, "traded": False}), is_good({**good, "steps": []})
+    (True, False, False)
+    >>> [is_good({**good, "verdict": "differs", "differences": [{"is_addition": more}]}) for more in (True, False)]
+    [True, False]
+    """
+    outcomes = {step["outcome"] for step in certificate["steps"]}
+    is_expected = bool(outcomes) and outcomes <= {AS_EXPECTED, "not_offered"}
+    differences = certificate["differences"]
+    is_told = certificate["verdict"] == (DIFFERS if differences else AS_EXPECTED)
+    return is_expected and is_told and certificate["traded"] is True and all(map(_is_more, differences))
+
+
+def _is_more(difference: Mapping[str, Any]) -> bool:
+    return difference.get("is_addition") is True
+
+
 def summary(certificate: Mapping[str, Any]) -> str:
     """What a certificate says, in a line.
 
     >>> steps = [{"outcome": "as_expected"}, {"outcome": "differs"}, {"outcome": "not_offered"}]
-    >>> summary({"steps": steps, "differences": [{}]})
-    '1 steps as expected, 1 differ, 0 not tried, 1 messages or words differ'
+    >>> summary({"steps": steps, "differences": [{}, {"is_addition": True}], "traded": False})
+    '1 steps as expected, 1 differ, 0 not tried, 1 messages or words differ, 1 fields more, no order traded (--trade)'
     """
     outcomes = [step["outcome"] for step in certificate["steps"]]
     count = outcomes.count
-    told = f"{count(AS_EXPECTED)} steps as expected, {count(DIFFERS)} differ, {count('not_tried')} not tried"
-    return f"{told}, {len(certificate['differences'])} messages or words differ"
+    more = sum(_is_more(one) for one in certificate["differences"])
+    told = [
+        f"{count(AS_EXPECTED)} steps as expected",
+        f"{count(DIFFERS)} differ",
+        f"{count('not_tried')} not tried",
+        f"{len(certificate['differences']) - more} messages or words differ",
+        f"{more} fields more",
+        "an order traded" if certificate["traded"] else "no order traded (--trade)",
+    ]
+    return ", ".join(told)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -111,7 +143,20 @@ def parse(text: str) -> dict[str, Any]:
         raise BundleError(f"no certificate: {', '.join(missing)} missing")
     if certificate["schema_version"] != SCHEMA_VERSION:
         raise BundleError(f"a certificate of version {certificate['schema_version']}, not {SCHEMA_VERSION}")
+    if not _is_whole(certificate):
+        raise BundleError("no certificate: steps, differences or ended_at_ns are not what a tour writes")
     return certificate
+
+
+def _is_whole(certificate: Mapping[str, Any]) -> bool:
+    steps, differences = certificate["steps"], certificate["differences"]
+    lists = isinstance(steps, list) and isinstance(differences, list)
+    return (
+        lists
+        and all(isinstance(step, dict) and isinstance(step.get("outcome"), str) for step in steps)
+        and all(isinstance(one, dict) for one in differences)
+        and isinstance(certificate["ended_at_ns"], int)
+    )
 
 
 def keep(folder: Path, certificate: Mapping[str, Any]) -> Path:

@@ -179,7 +179,9 @@ class Gates:
 def venue_gate(venue: str, found: str | None, *, passed: bool | None) -> Gate:
     """The venue was toured lately, and its wire is the one that is expected; `None`: it was never seen live."""
     title = f"Wire of {venue} certified (`py_rt venue certify {venue}`)"
-    return Gate(VENUE_GATE, title, "at the venue, within 30 days, no difference, nothing left out", found, passed)
+    return Gate(
+        VENUE_GATE, title, "at the venue, within 30 days, with --trade, no difference, nothing left out", found, passed
+    )
 
 
 def parity_gate(parity: Mapping[str, Any], thresholds: Iterable[float]) -> Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -19,9 +20,13 @@ from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 COMMAND = "py_rt_certify"
-PRODUCTION = "production"
+ASKED = {"production": "real money", "elsewhere": "whatever money stands behind this address"}
+"""Networks at which nothing is placed before a person agreed, and what is at stake there."""
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MARKS = {"as_expected": "as expected", "differs": "DIFFERS", "not_tried": "not tried", "not_offered": "not offered"}
 
 app = typer.Typer(
@@ -68,8 +73,9 @@ def certify(  # noqa: PLR0913, PLR0917  # the options of one command
     line += ["--trade"] if trade else []
     with _said(json=json):
         where = json_text.loads(_run([*line, "--where"]))
-        _agree(where, max_notional, consent=consent)
-        found = certificates.parse(_run([*line, "--consent"]))
+        _agree(where, max_notional, trade=trade, consent=consent)
+        # To this address and no other, whatever becomes of the file meanwhile.
+        found = certificates.parse(_run([*line, f"--consent={where['rest']}"]))
         path = certificates.keep(home_folder() / CERTIFICATES, found)
     if json:
         typer.echo(json_text.dumps({"certificate": str(path), **found}))
@@ -106,19 +112,39 @@ def _run(arguments: list[str]) -> str:
     Raises:
         _RefusedError: it wrote nothing, and said why.
     """
-    done = subprocess.run([find_command(COMMAND), *arguments], check=False, capture_output=True, text=True)
-    if done.stdout:
-        return done.stdout
-    raise _RefusedError(done.returncode if done.returncode > 0 else FAILED, done.stderr.strip())
+    pipe = subprocess.PIPE
+    with subprocess.Popen([find_command(COMMAND), *arguments], stdout=pipe, stderr=pipe, text=True) as tour:
+        with _passing_on(tour):
+            out, said = tour.communicate()
+        status = tour.returncode
+    if out:
+        return out
+    raise _RefusedError(status if status > 0 else FAILED, said.strip() or f"{COMMAND} ended by signal {-status}")
 
 
-def _agree(where: dict[str, Any], max_notional: str, *, consent: bool) -> None:
+@contextmanager
+def _passing_on(tour: subprocess.Popen[str]) -> Iterator[None]:
+    """Pass a stop on and wait: the tour takes its orders back first, and its certificate is still written."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        tour.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _agree(where: dict[str, Any], max_notional: str, *, trade: bool, consent: bool) -> None:
     """Nothing is placed with real money that nobody agreed to."""
-    if where["network"] != PRODUCTION or consent:
+    money = ASKED.get(where["network"])
+    if money is None or consent:
         return
     question = (
-        f"{where['venue']} at {where['rest']}: the tour places orders with real money, each of at most {max_notional} "
-        f"in the quote currency of {where['symbol']}. Go on?"
+        f"{where['venue']} at {where['rest']}: the tour places orders with {money}, each of at most {max_notional} "
+        f"in the quote currency of {where['symbol']}{', and lets one of them trade' if trade else ''}. Go on?"
     )
     # Whoever reads JSON reads standard output.
     if not sys.stdin.isatty():
@@ -135,6 +161,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"  [{MARKS[step['outcome']]}] {step['name']}: {'; '.join(step['seen'])}")
         lines += [f"      {word}" for word in step["words"] if step["outcome"] != "as_expected"]
     for one in found["differences"]:
-        lines.append(f"  [DIFFERS] {one['place']}: {one['what']}")
+        lines.append(f"  [{'more' if one['is_addition'] else 'DIFFERS'}] {one['place']}: {one['what']}")
         lines.append(f"      {one['text']}")
     return lines

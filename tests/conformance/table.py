@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from py_rt.bundle.certificate import AS_EXPECTED, LOOPBACK, NS_PER_SECOND
+from py_rt.bundle.certificate import NS_PER_SECOND, OF_THE_VENUE, is_good
 from py_rt.bundle.certificate import read as read_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,11 +100,11 @@ def certified(folder: Path = CERTIFICATES) -> dict[str, str]:
         BundleError: a file there is no certificate.
     """
     found = [read_certificate(path) for path in sorted(folder.glob("*.json"))]
-    real = [one for one in found if one["network"] != LOOPBACK]
+    real = [one for one in found if one["network"] in OF_THE_VENUE]
     newest = {one["venue"]: one for one in sorted(real, key=lambda one: int(one["ended_at_ns"]))}
     days: dict[str, str] = {}
     for venue, one in newest.items():
-        if one["verdict"] == AS_EXPECTED:
+        if is_good(one):
             ended = datetime.fromtimestamp(one["ended_at_ns"] // NS_PER_SECOND, UTC)
             days[TOURED[venue]] = f"{one['network']} {ended:%Y-%m-%d}"
     return days

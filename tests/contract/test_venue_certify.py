@@ -6,12 +6,14 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +26,6 @@ from tests.processes import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
@@ -120,7 +121,8 @@ class Venue:
         assert done.returncode == status, done.stdout + done.stderr
         for secret in (self.secret, *self.secret.split("\\n")[1:-1]):
             assert secret not in done.stdout + done.stderr
-        return done.stdout + done.stderr
+        said: str = done.stdout + done.stderr
+        return said
 
     def certificate(self, *options: str, status: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.toured(*options, "--json", status=status))
@@ -194,8 +196,9 @@ def test_a_healthy_wire_is_certified_and_nothing_is_left_of_the_tour(serve: Call
     (file,) = venue.certificates()
     kept = json.loads(file.read_text(encoding="utf-8"))
     assert {**kept, "certificate": str(file)} == certificate
-    binary = find_command("py_rt_certify").read_bytes()
-    assert kept["binary"]["sha256"] == hashlib.sha256(binary).hexdigest()
+    installed = shutil.which("py_rt_certify", path=str(Path(sys.executable).parent))
+    binary = Path(installed) if installed else find_command("py_rt_certify")
+    assert kept["binary"]["sha256"] == hashlib.sha256(binary.read_bytes()).hexdigest()
     assert (kept["network"], kept["venue"], kept["symbol"]) == ("loopback", name, SYMBOLS[name])
     assert venue.secret not in file.read_text(encoding="utf-8")
     # What a server on this machine says proves nothing of the venue.
@@ -256,6 +259,10 @@ STRAYS = {
             "a word that this build does not know",
         ),
     ],
+    "coinbase": [
+        ("market", '{"channel":"news","events":[]}', "a kind of message that this build does not know"),
+        ("account", '{"channel":"news","events":[]}', "a kind of message that this build does not know"),
+    ],
 }
 
 
@@ -274,6 +281,97 @@ def test_what_nobody_expects_is_written_down_word_by_word(serve: Callable[[str],
         assert tour.returncode == DIFFERS, out + said
     found = {(one["what"], one["text"]) for one in json.loads(out)["differences"]}
     assert {(what, text) for _, text, what in STRAYS[name]} <= found
+
+
+MORE = "a field that this build does not know"
+CHANGED: dict[str, list[tuple[str, str, str, set[tuple[str, str, bool]]]]] = {
+    "binance": [
+        (
+            "/api/v3/exchangeInfo",
+            '"icebergAllowed":',
+            '"icebergs":[],"icebergAllowed":',
+            {("exchangeInfo", f"symbols[].icebergs: {MORE}", True)},
+        ),
+        (
+            "/api/v3/exchangeInfo",
+            '"ocoAllowed":',
+            '"oco":',
+            {
+                ("exchangeInfo", "symbols[].ocoAllowed: missing", False),
+                ("exchangeInfo", f"symbols[].oco: {MORE}", True),
+            },
+        ),
+        ("trade", '"M":', '"M":{},"N":', {("market streams: trade", "data.M: object, not bool", False)}),
+        ("account", '"g":', '"gg":', {("account stream: executionReport", "event.g: missing", False)}),
+    ],
+    "kraken": [
+        (
+            "/0/public/AssetPairs",
+            '"margin_stop":',
+            '"news":[],"margin_stop":',
+            {("asset pairs", f"result.*.news: {MORE}", True)},
+        ),
+        (
+            "/0/public/AssetPairs",
+            '"margin_call":',
+            '"call":',
+            {("asset pairs", "result.*.margin_call: missing", False)},
+        ),
+        (
+            "trade",
+            '"ord_type":"',
+            '"ord_type":{},"was":"',
+            {("market streams: trade update", "data[].ord_type: object, not text", False)},
+        ),
+        (
+            "account",
+            '"order_status":',
+            '"status":',
+            {("account stream: executions update", "data[].order_status: missing", False)},
+        ),
+    ],
+    "coinbase": [
+        (
+            "/api/v3/brokerage/market/products",
+            '"watched":',
+            '"news":[],"watched":',
+            {("products", f"products[].news: {MORE}", True)},
+        ),
+        (
+            "/api/v3/brokerage/market/products",
+            '"view_only":',
+            '"viewed":',
+            {("products", "products[].view_only: missing", False)},
+        ),
+        (
+            "quote",
+            '"high_52_w":',
+            '"high_52_w":7,"was":',
+            {("market streams: ticker update", "events[].tickers[].high_52_w: integer, not text", False)},
+        ),
+        (
+            "account",
+            '"creation_time":',
+            '"created":',
+            {("account stream: user update", "events[].orders[].creation_time: missing", False)},
+        ),
+    ],
+}
+"""In the answer to a path, or in a message of a class: what becomes of which text, and what is found."""
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_field_more_a_missing_one_and_another_type_are_written_down(serve: Callable[[str], Venue], name: str) -> None:
+    venue = serve(name)
+    for place, before, after, _ in CHANGED[name]:
+        where = {"path": place} if place.startswith("/") else {"class": place}
+        fault = "rewrite_answer" if "path" in where else "rewrite_frame"
+        venue.fault(fault, **where, **{"from": before, "to": after})
+    certificate = venue.certificate("--patience-s", "10", status=DIFFERS)
+    found = {(one["place"], one["what"], one["is_addition"]) for one in certificate["differences"]}
+    for *_, expected in CHANGED[name]:
+        assert expected <= found
+    assert venue.account()["open_orders"] == []
 
 
 def test_what_only_the_slow_reader_can_read_differs(serve: Callable[[str], Venue]) -> None:
@@ -303,7 +401,21 @@ def test_what_only_the_slow_reader_can_read_differs(serve: Callable[[str], Venue
             {"class": "account", "fault": "drop", "count": 5_000},
             "order told by the account's stream",
         ),
+        (
+            "kraken",
+            "frames",
+            {"class": "account", "fault": "drop", "count": 5_000},
+            "order told by the account's stream",
+        ),
+        (
+            "coinbase",
+            "frames",
+            {"class": "account", "fault": "drop", "count": 5_000},
+            "order told by the account's stream",
+        ),
         ("binance", "silence", {"ms": 600_000}, "market streams"),
+        ("kraken", "silence", {"ms": 600_000}, "market streams"),
+        ("coinbase", "silence", {"ms": 600_000}, "market streams"),
     ],
 )
 def test_a_fault_of_the_wire_shows_in_its_step(
@@ -316,19 +428,35 @@ def test_a_fault_of_the_wire_shows_in_its_step(
     assert venue.account()["open_orders"] == []
 
 
-def test_a_tour_that_is_stopped_takes_its_order_back_and_says_so(serve: Callable[[str], Venue]) -> None:
-    venue = serve("binance")
+@pytest.mark.parametrize(
+    ("name", "stop"),
+    [
+        ("binance", signal.SIGINT),
+        ("kraken", signal.SIGINT),
+        ("coinbase", signal.SIGINT),
+        ("binance", signal.SIGTERM),
+        ("binance", signal.SIGHUP),
+    ],
+)
+def test_a_tour_that_is_stopped_takes_its_order_back_and_says_so(
+    serve: Callable[[str], Venue], name: str, stop: signal.Signals
+) -> None:
+    venue = serve(name)
     # The stream never tells of the order that rests: the tour waits there.
     venue.fault("frames", **{"class": "account", "fault": "drop", "count": 5_000})
-    command = [str(find_command("py_rt_certify")), "--config", str(venue.home / "service.toml")]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with session(command, env=venue.environment(), **pipes) as tour:
+    with session(venue.command("--json"), cwd=ROOT, env=venue.environment(), **pipes) as tour:
         until(lambda: bool(venue.account()["open_orders"]), "an order at rest")
-        tour.send_signal(signal.SIGINT)
+        # What rests cannot even be asked for.
+        venue.fault("reject", request="query", code=-1102, message="EGeneral:Not now", count=2)
+        tour.send_signal(stop)
         out, said = tour.communicate(timeout=PATIENCE_S)
         assert tour.returncode == DIFFERS, said
-    assert step(json.loads(out), "whole tour")["outcome"] == "not_tried"
+    certificate = json.loads(out)
+    assert step(certificate, "whole tour")["outcome"] == "not_tried"
+    assert step(certificate, "nothing left resting")["outcome"] == "as_expected"
     assert venue.account()["open_orders"] == []
+    assert len(venue.certificates()) == 1
 
 
 def test_orders_dearer_than_allowed_are_not_placed(serve: Callable[[str], Venue]) -> None:
@@ -347,12 +475,29 @@ def test_real_money_needs_consent_with_the_largest_amount_named(serve: Callable[
     assert "at most 12.5" in said
     # The command below asks for it as well, whoever starts it.
     line = [str(find_command("py_rt_certify")), "--config", str(venue.home / "service.toml"), "--production"]
-    done = subprocess.run(
-        line, check=False, capture_output=True, text=True, env=venue.environment(), timeout=PATIENCE_S
-    )
-    assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert "nothing was sent" in done.stderr
+    for consent in ([], ["--consent", venue.rest]):
+        done = subprocess.run(
+            [*line, *consent],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=venue.environment(),
+            timeout=PATIENCE_S,
+        )
+        assert (done.returncode, done.stdout) == (REFUSED, ""), "agreed to another address"
+        assert "nothing was sent" in done.stderr
     assert "kraken has no test network" in venue.toured("--testnet", status=WRONG)
+
+
+def test_somebody_elses_server_needs_consent_too(serve: Callable[[str], Venue]) -> None:
+    venue = serve("binance")
+    file = venue.home / "service.toml"
+    text = file.read_text(encoding="utf-8")
+    port = venue.rest.rpartition(":")[2]
+    for scheme in ("http", "ws"):
+        text = text.replace(f"{scheme}://127.0.0.1:{port}", f"{scheme}s://venue.example.org:{port}")
+    file.write_text(text, encoding="utf-8")
+    assert "whatever money stands behind this address" in venue.toured("--trade", status=REFUSED)
 
 
 def test_what_is_asked_for_wrongly_is_told(serve: Callable[[str], Venue], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,20 +38,23 @@ pub(crate) struct Step {
 /// A message, or a word in one, that is not what this build expects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
-    /// On which stream, or in which step.
-    pub(crate) place: &'static str,
+    /// On which stream, or in the answer to which request.
+    pub(crate) place: String,
     /// What is wrong with it.
     pub(crate) what: String,
     /// Word by word, shortened; without secrets.
     pub(crate) text: String,
+    /// Whether it is only something more, which a reader may pass over.
+    pub(crate) is_addition: bool,
 }
 
 impl Difference {
-    pub(crate) fn new(place: &'static str, what: impl Into<String>, text: &str) -> Self {
+    pub(crate) fn new(place: impl Into<String>, what: impl Into<String>, text: &str) -> Self {
         Self {
-            place,
+            place: place.into(),
             what: what.into(),
             text: text.chars().take(TEXT_CHARS_MAX).collect(),
+            is_addition: false,
         }
     }
 }
@@ -66,6 +69,8 @@ pub(crate) enum Network {
     Testnet,
     /// The venue itself.
     Production,
+    /// Somebody else's server: it says nothing of the venue, and may place orders there all the same.
+    Elsewhere,
 }
 
 /// The doors that were used.

@@ -28,7 +28,9 @@ pub(crate) enum CertifyError {
     #[error("{0} ([venue] api_key_env and api_secret_env in the service's file name the variables)")]
     Credentials(#[source] VenueError),
     /// The address is not on this machine, and nobody agreed.
-    #[error("{address} is a real venue: nothing was sent; say --consent when orders may be placed there")]
+    #[error(
+        "{address} is not on this machine: nothing was sent; say --consent {address} when orders may be placed there"
+    )]
     NoConsent {
         /// Where the tour would have gone.
         address: String,

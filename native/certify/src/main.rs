@@ -7,8 +7,10 @@
 mod certificate;
 mod error;
 mod plan;
+mod shape;
 mod streams;
 mod tour;
+mod wire;
 mod words;
 
 use std::fs::File;
@@ -22,7 +24,7 @@ use domain::Decimal;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -72,9 +74,9 @@ struct Options {
     /// The venue itself instead of the file's addresses.
     #[arg(long)]
     production: bool,
-    /// Orders may be placed at a venue that is not on this machine.
-    #[arg(long)]
-    consent: bool,
+    /// A person agreed to orders at this address, as `--where` tells it; needed where it is not on this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    consent: Option<String>,
     /// Most that one order may cost, in the quote currency.
     #[arg(long, default_value = "25", value_parser = money)]
     max_notional: Decimal,
@@ -142,7 +144,7 @@ fn run(options: Options) -> Result<Outcome, CertifyError> {
         print(&bound.place())?;
         return Ok(Outcome::AsExpected);
     }
-    let plan = bound.plan(options.consent)?;
+    let plan = bound.plan(options.consent.as_deref())?;
     let words = Words::new(plan.redaction.clone());
     tracing_subscriber::registry()
         .with(words.clone().with_filter(LevelFilter::WARN))
@@ -191,9 +193,11 @@ async fn certify(plan: Plan, words: Words) -> Result<Certificate, CertifyError> 
 /// Tours, and takes back what was placed: also when a person stops it halfway.
 async fn toured(plan: Plan, words: Words) -> Result<(Vec<Step>, Vec<Difference>), CertifyError> {
     let tour = Tour::open(plan, words).await?;
+    let mut stop =
+        Stop::new().map_err(|error| CertifyError::Defect(format!("signals cannot be heard: {error}")))?;
     let is_stopped = tokio::select! {
         () = tour.run() => false,
-        () = told_to_stop() => true,
+        () = stop.told() => true,
     };
     tour.clean().await;
     let (mut steps, differences) = tour.close().await;
@@ -209,14 +213,27 @@ async fn toured(plan: Plan, words: Words) -> Result<(Vec<Step>, Vec<Difference>)
     Ok((steps, differences))
 }
 
-/// SIGINT or SIGTERM.
-async fn told_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// SIGINT, SIGTERM or SIGHUP: also a terminal that is closed leaves no order behind.
+#[derive(Debug)]
+struct Stop([Signal; 3]);
+
+impl Stop {
+    /// From here on none of them ends the process.
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn told(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! What is to be toured, and how much it may cost.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{ServiceConfig, VenueConfig};
-use domain::{Decimal, Nanos};
+use domain::{Decimal, Nanos, Venue};
 use serde::Serialize;
-use venues::{ConnectorSettings, Credentials, Endpoints, KeyNames, OrderEntry};
+use venues::{ConnectorSettings, Credentials, Endpoints, KeyNames, OrderEntry, Overhearing};
 
 use crate::certificate::{Addresses, Network};
 use crate::error::CertifyError;
+use crate::wire::Wire;
 use crate::words::Redaction;
 
 /// How far the answers of a venue on this machine may lag behind its engine, wall time.
@@ -23,6 +25,7 @@ pub(crate) struct Plan {
     pub(crate) network: Network,
     pub(crate) credentials: Credentials,
     pub(crate) redaction: Redaction,
+    pub(crate) wire: Wire,
     pub(crate) symbol: String,
     pub(crate) bar_span: Nanos,
     /// Fixed rate of a simulated venue's time; `None`: measured.
@@ -94,21 +97,24 @@ impl<'c> Bound<'c> {
     }
 
     /// With the keys, and only with consent where the venue is real.
-    pub(crate) fn plan(self, has_consent: bool) -> Result<Plan, CertifyError> {
+    pub(crate) fn plan(self, consent: Option<&str>) -> Result<Plan, CertifyError> {
         let is_loopback = self.network == Network::Loopback;
-        if !is_loopback && !has_consent {
+        // The address, too: what was agreed to may have been another file's.
+        if !is_loopback && consent != Some(&self.endpoints.rest) {
             return Err(CertifyError::NoConsent {
                 address: self.endpoints.rest,
             });
         }
         let venue = self.config.venue.clone();
         let (credentials, redaction) = keys(&venue)?;
+        let wire = Wire::of(venue.venue, redaction.clone()).map_err(CertifyError::Defect)?;
         Ok(Plan {
             venue,
             endpoints: self.endpoints,
             network: self.network,
             credentials,
             redaction,
+            wire,
             symbol: self.symbol,
             bar_span: self.config.engine.bar_span,
             compression: self.config.clock.compression.filter(|_| is_loopback),
@@ -130,6 +136,7 @@ impl Plan {
         let mut settings = ConnectorSettings::new(self.venue.venue, self.endpoints.clone());
         settings.recv_window = self.venue.recv_window;
         settings.order_entry = order_entry;
+        settings.overhearing = Overhearing::by(Arc::new(self.wire.clone()));
         if self.is_loopback() {
             settings.read_staleness = LOOPBACK_STALENESS;
         }
@@ -164,37 +171,57 @@ fn doors(venue: &VenueConfig, asked: Option<Network>) -> Result<(Endpoints, Netw
             let doors = Endpoints::testnet(venue.venue).ok_or_else(|| none("--testnet", "test network"))?;
             Ok((doors, Network::Testnet))
         }
-        Some(Network::Loopback) | None => {
+        Some(Network::Loopback | Network::Elsewhere) | None => {
             let doors = Endpoints {
                 rest: venue.rest_url.clone(),
                 market: venue.ws_url.clone(),
                 account: venue.ws_api_url.clone(),
             };
-            let network = network_of(venue, &doors);
+            let network = network_of(venue.venue, &doors);
             Ok((doors, network))
         }
     }
 }
 
-/// Whose doors these are: what is neither on this machine nor the known test network is taken for the venue itself.
-fn network_of(venue: &VenueConfig, doors: &Endpoints) -> Network {
+/// Whose doors these are. The venue itself is known by its name and by TLS, which proves the name.
+fn network_of(venue: Venue, doors: &Endpoints) -> Network {
     let all = [&doors.rest, &doors.market, &doors.account];
     if all.into_iter().all(|url| is_loopback(url)) {
         Network::Loopback
-    } else if Endpoints::testnet(venue.venue).as_ref() == Some(doors) {
+    } else if Endpoints::testnet(venue).as_ref() == Some(doors) {
         Network::Testnet
-    } else {
+    } else if all.into_iter().all(|url| is_of(venue, url)) {
         Network::Production
+    } else {
+        Network::Elsewhere
+    }
+}
+
+/// Whether it is an address below the venue's own name, over TLS.
+fn is_of(venue: Venue, url: &str) -> bool {
+    let domain = match venue {
+        Venue::Binance => "binance.com",
+        Venue::Kraken => "kraken.com",
+        Venue::Coinbase => "coinbase.com",
+        Venue::BinanceUsdm | Venue::IndependentReserve => return false,
+    };
+    let is_tls = url.starts_with("https://") || url.starts_with("wss://");
+    let below = host(url).strip_suffix(domain);
+    is_tls && below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+}
+
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    match place.rsplit_once(':') {
+        Some((host, _)) if !place.ends_with(']') => host,
+        _ => place,
     }
 }
 
 fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, _)) if !authority.ends_with(']') => host,
-        _ => authority,
-    };
+    let host = host(url);
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
 }
@@ -228,9 +255,32 @@ mod tests {
             "https://api.binance.com",
             "https://127.0.0.1.example.com",
             "http://localhost.example.com:80",
+            "http://127.0.0.1@example.com",
             "",
         ] {
             assert!(!is_loopback(url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_venue_is_known_by_its_name_over_tls() {
+        for venue in [Venue::Binance, Venue::Kraken, Venue::Coinbase] {
+            let doors = Endpoints::production(venue).unwrap();
+            assert_eq!(network_of(venue, &doors), Network::Production, "{venue}");
+            for (from, to) in [
+                ("https://", "http://"),
+                (".com", ".com.example.org"),
+                ("api.", "api-"),
+            ] {
+                let other = Endpoints {
+                    rest: doors.rest.replacen(from, to, 1),
+                    ..doors.clone()
+                };
+                assert_eq!(network_of(venue, &other), Network::Elsewhere, "{}", other.rest);
+            }
+        }
+        let doors = Endpoints::testnet(Venue::Binance).unwrap();
+        assert_eq!(network_of(Venue::Binance, &doors), Network::Testnet);
+        assert_eq!(network_of(Venue::Kraken, &doors), Network::Elsewhere);
     }
 }

@@ -2,23 +2,24 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{ClientOrderId, InstrumentId, Level, MarketEvent, OrderReportKind};
+use domain::{ClientOrderId, InstrumentId, Level, MarketEvent, OrderReportKind, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use venues::sequencer::SequencerStatistics;
 use venues::{
-    AccountEvent, AccountFeed, AccountProtocol, FrameSink, MarketFeed, MarketProtocol, ResyncRequester,
-    StreamMessage, StreamMessageKind, WireStatistics,
+    AccountEvent, AccountFeed, AccountProtocol, Aside, FrameSink, MarketFeed, MarketProtocol,
+    ResyncRequester, StreamMessage, StreamMessageKind, WireStatistics,
 };
 
 use crate::certificate::Difference;
+use crate::wire::Wire;
 use crate::words::Words;
 
 /// Messages between a socket and its reader.
 const QUEUED_MAX: usize = 65_536;
 
 /// Differences of one stream, and events of an account, that are kept.
-const DIFFERENCES_MAX: usize = 50;
+const DIFFERENCES_MAX: usize = 100;
 /// Those of one kind among them.
 const ALIKE_MAX: usize = 5;
 const EVENTS_MAX: usize = 10_000;
@@ -36,35 +37,85 @@ const RARE_KINDS: [&str; 6] = [
 /// What a protocol calls a kind that it does not know.
 const UNKNOWN_KIND: &str = "other";
 
-/// A bounded queue from a socket to its reader.
-pub(crate) fn queue() -> (Box<dyn FrameSink>, mpsc::Receiver<StreamMessage>) {
+/// A bounded queue from a socket to its reader; handshakes are compared on the way.
+pub(crate) fn queue(
+    stream: &'static str,
+    wire: &Wire,
+) -> (Box<dyn FrameSink>, mpsc::Receiver<StreamMessage>) {
     let (sender, inbox) = mpsc::channel(QUEUED_MAX);
-    let sink = move |message: StreamMessage| {
-        sender.try_send(message).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => message,
-        })
+    let sink = Sink {
+        sender,
+        stream,
+        wire: wire.clone(),
     };
     (Box::new(sink), inbox)
 }
 
-/// Differences of one stream, bounded.
+struct Sink {
+    sender: mpsc::Sender<StreamMessage>,
+    stream: &'static str,
+    wire: Wire,
+}
+
+impl FrameSink for Sink {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        self.sender.try_send(message).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => message,
+        })
+    }
+
+    fn overhear(&mut self, _: Timestamp, aside: Aside<'_>) {
+        if let Aside::Handshake(message) = aside {
+            self.wire.message(self.stream, message);
+        }
+    }
+}
+
+/// Differences, bounded.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Odd(Arc<Mutex<Vec<Difference>>>);
+pub(crate) struct Odd(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    all: Vec<Difference>,
+    /// How many had no room.
+    left_out: u64,
+}
 
 impl Odd {
     fn add(&self, difference: Difference) {
+        self.keep(difference, ALIKE_MAX);
+    }
+
+    /// Adds it unless one like it is there.
+    pub(crate) fn add_once(&self, difference: Difference) {
+        self.keep(difference, 1);
+    }
+
+    fn keep(&self, difference: Difference, alike_max: usize) {
         let mut kept = self.lock();
-        let alike = kept.iter().filter(|one| one.what == difference.what).count();
-        if alike < ALIKE_MAX && kept.len() < DIFFERENCES_MAX {
-            kept.push(difference);
+        let is_like = |one: &&Difference| one.what == difference.what && one.place == difference.place;
+        if kept.all.iter().filter(is_like).count() >= alike_max {
+            return;
+        }
+        if kept.all.len() < DIFFERENCES_MAX {
+            kept.all.push(difference);
+        } else {
+            kept.left_out += 1;
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Difference> {
-        self.lock().clone()
+        let kept = self.lock();
+        let mut all = kept.all.clone();
+        if kept.left_out > 0 {
+            let what = format!("{} more differences were not kept", kept.left_out);
+            all.push(Difference::new("whole tour", what, ""));
+        }
+        all
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Difference>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,13 +170,14 @@ impl MarketWatch {
         feed: MarketFeed,
         inbox: mpsc::Receiver<StreamMessage>,
         protocol: Box<dyn MarketProtocol>,
-        words: Words,
+        (words, wire): (Words, Wire),
     ) -> Self {
         let (tell, seen) = watch::channel(MarketSeen::default());
         let odd = Odd::default();
         let reader = MarketReader {
             protocol,
             words,
+            wire,
             odd: odd.clone(),
         };
         let task = tokio::spawn(reader.run(inbox, feed.requester(), tell));
@@ -160,6 +212,7 @@ const TOURED: InstrumentId = InstrumentId(0);
 struct MarketReader {
     protocol: Box<dyn MarketProtocol>,
     words: Words,
+    wire: Wire,
     odd: Odd,
 }
 
@@ -187,6 +240,9 @@ impl MarketReader {
     }
 
     fn read(&mut self, message: &StreamMessage, before: &mut WireStatistics) {
+        if let StreamMessageKind::Frame(bytes) = &message.kind {
+            self.wire.message(MARKET, bytes);
+        }
         let stood = self.protocol.is_synchronized(TOURED);
         let unknown = self.words.unknown();
         let mut given_up = Vec::new();
@@ -268,11 +324,11 @@ impl AccountWatch {
         feed: AccountFeed,
         inbox: mpsc::Receiver<StreamMessage>,
         protocol: Box<dyn AccountProtocol>,
-        words: Words,
+        (words, wire): (Words, Wire),
     ) -> Self {
         let (tell, seen) = watch::channel(AccountSeen::default());
         let odd = Odd::default();
-        let task = tokio::spawn(read_account(inbox, protocol, words, odd.clone(), tell));
+        let task = tokio::spawn(read_account(inbox, protocol, (words, wire), odd.clone(), tell));
         Self {
             feed,
             task,
@@ -301,11 +357,14 @@ impl AccountWatch {
 async fn read_account(
     mut inbox: mpsc::Receiver<StreamMessage>,
     mut protocol: Box<dyn AccountProtocol>,
-    words: Words,
+    (words, wire): (Words, Wire),
     odd: Odd,
     tell: watch::Sender<AccountSeen>,
 ) {
     while let Some(message) = inbox.recv().await {
+        if let StreamMessageKind::Frame(bytes) = &message.kind {
+            wire.message(ACCOUNT, bytes);
+        }
         let unknown = words.unknown();
         let mut events = Vec::new();
         let read = protocol.on_message(&message, &mut |event| events.push(event));

@@ -5,12 +5,14 @@ mod orders;
 mod refusals;
 mod sizes;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::{
-    Balance, CancelRequest, ClientOrderId, Epoch, Instrument, InstrumentId, Nanos, SlotId, Timestamp,
+    Balance, CancelRequest, ClientOrderId, Epoch, Instrument, InstrumentId, Nanos, OrderReportKind, SlotId,
+    Timestamp,
 };
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
@@ -18,10 +20,11 @@ use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
 use venues::retry::Jitter;
 use venues::{Connector, Gateway, Instruments, OrderEntry, OrderView, Reference, VenueError};
 
-use crate::certificate::{Difference, Outcome, Step};
+use crate::certificate::{Difference, Network, Outcome, Step};
 use crate::error::CertifyError;
 use crate::plan::Plan;
-use crate::streams::{AccountWatch, MarketWatch, queue};
+use crate::streams::{ACCOUNT, AccountWatch, MARKET, MarketWatch, queue};
+use crate::wire::Wire;
 use crate::words::Words;
 
 /// Pause between two questions for what a venue does in its own time.
@@ -29,6 +32,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Looks at the open orders without one of ours, after which none is on its way.
 const LOOKS_WITHOUT: u32 = 2;
+
+/// Least time for taking back what rests, however short a step may be otherwise.
+const TAKE_BACK_LEAST: Duration = Duration::from_secs(60);
 
 /// The slot that a tour's orders name: no service has it, and the epoch beside it is the time of the tour.
 const SLOT: SlotId = SlotId(u16::MAX);
@@ -96,7 +102,12 @@ pub(crate) struct Tour {
     market: MarketWatch,
     account: AccountWatch,
     epoch: Epoch,
-    placed: AtomicU32,
+    /// Every order that was sent.
+    sent: Mutex<Vec<ClientOrderId>>,
+    /// Until when an order may still arrive whose answer was not heard.
+    in_doubt_until: Mutex<Option<Instant>>,
+    /// Whether the dead man's switch may be set.
+    is_switch_set: AtomicBool,
     /// What the account had at the beginning.
     funds: OnceCell<Vec<Balance>>,
     steps: Mutex<Vec<Step>>,
@@ -128,7 +139,8 @@ impl Tour {
             .map_err(CertifyError::Venue)?;
         refuse_withdrawals(&plan, &*gateway, &steps).await?;
         let steps = steps.done;
-        let (market, account) = streams(&line, &instruments, &clock, &words).map_err(CertifyError::Venue)?;
+        let heard = (words.clone(), plan.wire.clone());
+        let (market, account) = streams(&line, &instruments, &clock, &heard).map_err(CertifyError::Venue)?;
         Ok(Self {
             plan,
             words,
@@ -140,7 +152,9 @@ impl Tour {
             market,
             account,
             epoch: Epoch(wall_seconds()),
-            placed: AtomicU32::new(0),
+            sent: Mutex::default(),
+            in_doubt_until: Mutex::default(),
+            is_switch_set: AtomicBool::new(false),
             funds: OnceCell::new(),
             steps,
         })
@@ -148,16 +162,19 @@ impl Tour {
 
     /// Every step, in order. A step that fails does not end the tour.
     pub(crate) async fn run(&self) {
-        self.step("key in use", self.balances()).await;
+        self.step("account asked for", self.balances()).await;
         self.step("bars", self.bars()).await;
         self.step("market streams", self.market_streams()).await;
         self.step("account stream", self.account_stream()).await;
+        // Early: it asks much, and a rate budget is full only once.
+        self.step("order that was never sent", self.never_sent()).await;
         self.resting_order().await;
         self.step("order that takes at once and finds nothing", self.takes_nothing())
             .await;
         if self.plan.trades {
             self.trade().await;
         }
+        self.step("trades listed", self.trades_listed()).await;
         self.step("cancel all", self.cancel_all()).await;
         self.step("order entry over a socket", self.over_a_socket()).await;
         self.step("unknown symbol refused", self.unknown_symbol()).await;
@@ -170,7 +187,22 @@ impl Tour {
 
     /// Takes back whatever the tour left resting, whatever became of it.
     pub(crate) async fn clean(&self) {
-        self.step("nothing left resting", self.take_back()).await;
+        let taking_back = timeout(self.plan.patience.max(TAKE_BACK_LEAST), self.take_back());
+        let taken_back = async {
+            let left = || {
+                Odd::Differs(format!(
+                    "ORDERS MAY REST: look at the venue for {}",
+                    self.sent_text()
+                ))
+            };
+            taking_back.await.unwrap_or_else(|_| Err(left()))
+        };
+        self.step_within("nothing left resting", Duration::MAX, taken_back)
+            .await;
+        if self.is_switch_set.load(Ordering::SeqCst) {
+            self.step("dead man's switch taken off", self.take_switch_off())
+                .await;
+        }
         self.step("market streams to the end", async { self.market_at_the_end() })
             .await;
     }
@@ -179,6 +211,7 @@ impl Tour {
     pub(crate) async fn close(self) -> (Vec<Step>, Vec<Difference>) {
         let mut differences = self.market.odd.all();
         differences.extend(self.account.odd.all());
+        differences.extend(self.plan.wire.odd.all());
         self.market.stop().await;
         self.account.stop().await;
         let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -186,16 +219,50 @@ impl Tour {
     }
 
     async fn step(&self, name: &'static str, doing: impl Future<Output = Found>) {
-        let done = performed(name, (&self.words, self.plan.patience), doing).await;
+        self.step_within(name, self.plan.patience, doing).await;
+    }
+
+    async fn step_within(&self, name: &'static str, patience: Duration, doing: impl Future<Output = Found>) {
+        let done = performed(name, (&self.words, patience), doing).await;
         lock(&self.steps).push(done);
     }
 
+    /// The id of the next order; from here on the order is looked for.
     fn next_id(&self) -> ClientOrderId {
+        let mut sent = lock(&self.sent);
+        let counter = u32::try_from(sent.len()).unwrap_or(u32::MAX - 1) + 1;
+        let id = self.id(counter);
+        sent.push(id);
+        id
+    }
+
+    fn id(&self, counter: u32) -> ClientOrderId {
         ClientOrderId {
             epoch: self.epoch,
             slot: SLOT,
-            counter: self.placed.fetch_add(1, Ordering::SeqCst) + 1,
+            counter,
         }
+    }
+
+    /// An order leaves: until its answer is heard it may arrive late. Gives back until when others were in doubt before it.
+    fn in_doubt(&self) -> Option<Instant> {
+        let settings = self.plan.settings(OrderEntry::Rest);
+        let late = settings.recv_window.0 + settings.read_staleness.0;
+        let until = Instant::now().checked_add(Duration::from_nanos(late.unsigned_abs()));
+        std::mem::replace(&mut *lock(&self.in_doubt_until), until)
+    }
+
+    /// Its answer was heard: what was in doubt before it still is.
+    fn no_doubt(&self, before: Option<Instant>) {
+        *lock(&self.in_doubt_until) = before;
+    }
+
+    fn sent_text(&self) -> String {
+        let sent = lock(&self.sent);
+        sent.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn now(&self) -> Timestamp {
@@ -211,23 +278,37 @@ impl Tour {
         named.is_some_and(|id| id.epoch == self.epoch && id.slot == SLOT)
     }
 
-    /// Cancels each of the tour's orders that is open, until none was seen twice: one may have been on its way.
+    /// Cancels each of the tour's orders that is open, until none was seen twice and none may be on its way. A list that
+    /// cannot be had ends nothing: whatever was sent is canceled by its id.
     async fn take_back(&self) -> Found {
-        let mut taken_back = 0;
+        let mut taken_back = BTreeSet::new();
         let mut looks_without = 0;
-        while looks_without < LOOKS_WITHOUT {
-            let open = self.open_orders().await?;
-            let ours: Vec<_> = open.iter().filter(|view| self.is_ours(view)).collect();
-            for id in ours.iter().filter_map(|view| view.client_order_id) {
-                taken_back += 1;
-                drop(self.gateway.cancel(&named(id)).await);
+        let sent = lock(&self.sent).clone();
+        let is_in_doubt = || lock(&self.in_doubt_until).is_some_and(|until| Instant::now() < until);
+        while looks_without < LOOKS_WITHOUT || is_in_doubt() {
+            let ours: Vec<ClientOrderId> = match self.open_orders().await {
+                Ok(open) => {
+                    let ours = open.iter().filter(|view| self.is_ours(view));
+                    ours.filter_map(|view| view.client_order_id).collect()
+                }
+                Err(_) => sent.clone(),
+            };
+            for id in &ours {
+                let reports = self.gateway.cancel(&named(*id)).await;
+                if reports
+                    .iter()
+                    .any(|report| report.kind == OrderReportKind::Canceled)
+                {
+                    taken_back.insert(*id);
+                }
             }
             looks_without = if ours.is_empty() { looks_without + 1 } else { 0 };
             sleep(ASK_AGAIN).await;
         }
-        let placed = self.placed.load(Ordering::SeqCst);
         Ok(vec![format!(
-            "{placed} orders sent, {taken_back} taken back at the end, none rests"
+            "{} orders sent, {} taken back at the end, none rests",
+            sent.len(),
+            taken_back.len()
         )])
     }
 }
@@ -240,12 +321,15 @@ fn named(client_order_id: ClientOrderId) -> CancelRequest {
     }
 }
 
-/// Asks again when our own rate budget says later: a tour asks much, and has time.
+/// Asks again when our own rate budget says later: a tour asks much, and has time. Each time a little later still: what is
+/// asked may be more than one request, of which the first would use up what the last one waits for.
 async fn patiently<T>(ask: impl AsyncFn() -> Result<T, VenueError>) -> Result<T, VenueError> {
+    let mut times = 0;
     loop {
         match ask().await {
             Err(VenueError::RateLimited { retry_after, .. }) => {
-                sleep(Duration::from_nanos(retry_after.0.unsigned_abs())).await;
+                times += 1;
+                sleep(Duration::from_nanos(retry_after.0.unsigned_abs()).saturating_mul(times)).await;
             }
             other => return other,
         }
@@ -353,6 +437,9 @@ async fn refuse_withdrawals(
     let found = async {
         match asked? {
             Some(_) => Ok(vec!["the key may not withdraw".to_owned()]),
+            None if plan.network == Network::Production => {
+                differs("the venue did not tell of the key's rights")
+            }
             None => Err(Odd::NotOffered(
                 "the venue does not tell at this address".to_owned(),
             )),
@@ -366,19 +453,19 @@ fn streams(
     line: &Line,
     instruments: &Arc<Instruments>,
     clock: &Arc<ServerClock>,
-    words: &Words,
+    heard: &(Words, Wire),
 ) -> Result<(MarketWatch, AccountWatch), VenueError> {
     let mut jitter = Jitter::seeded(u64::from(std::process::id()));
     let protocol = line
         .connector
         .market_protocol(instruments, clock.service_span(AHEAD_MAX));
-    let (sink, inbox) = queue();
+    let (sink, inbox) = queue(MARKET, &heard.1);
     let feed = line.connector.market_feed(instruments, jitter.split(), sink)?;
-    let market = MarketWatch::spawn(feed, inbox, protocol, words.clone());
+    let market = MarketWatch::spawn(feed, inbox, protocol, heard.clone());
     let protocol = line.connector.account_protocol(instruments);
-    let (sink, inbox) = queue();
+    let (sink, inbox) = queue(ACCOUNT, &heard.1);
     let feed = line.connector.account_feed(instruments, jitter, sink)?;
-    let account = AccountWatch::spawn(feed, inbox, protocol, words.clone());
+    let account = AccountWatch::spawn(feed, inbox, protocol, heard.clone());
     Ok((market, account))
 }
 

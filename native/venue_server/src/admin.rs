@@ -171,6 +171,18 @@ fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
             frames(&mut venue, class, terms, count)?;
         }
         Fault::Stray { target, text } => venue.hub.say(target, &text),
+        Fault::RewriteAnswer {
+            path,
+            from,
+            to,
+            count,
+        } => queued(venue.rewrites.add(path, from, to, count))?,
+        Fault::RewriteFrame {
+            class,
+            from,
+            to,
+            count,
+        } => queued(venue.hub.rewrites.add(class, from, to, count))?,
         Fault::BadChecksum { count } => venue.hub.spoil_checksums(count),
         Fault::Silence { ms } => venue.hub.silence(bounded(ms)?),
         Fault::Outage { ms } => {

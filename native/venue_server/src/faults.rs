@@ -88,6 +88,22 @@ pub(crate) enum Fault {
         target: Target,
         text: String,
     },
+    /// In the next answers to a path that hold `from`, it is `to`.
+    RewriteAnswer {
+        path: String,
+        from: String,
+        to: String,
+        #[serde(default = "once")]
+        count: u32,
+    },
+    /// The same in the next messages of a class.
+    RewriteFrame {
+        class: Class,
+        from: String,
+        to: String,
+        #[serde(default = "once")]
+        count: u32,
+    },
     /// The next checksums of books are wrong, on wires that have them.
     BadChecksum {
         #[serde(default = "once")]

@@ -63,6 +63,7 @@ mod orders;
 mod rate;
 mod recorded;
 mod refusal;
+mod rewrites;
 mod server;
 mod shared;
 mod socket;

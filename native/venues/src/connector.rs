@@ -11,6 +11,7 @@ use crate::error::VenueError;
 use crate::feeds::{AccountFeed, MarketFeed};
 use crate::instruments::Instruments;
 use crate::market::MarketProtocol;
+use crate::overhear::Overhearing;
 use crate::retry::Jitter;
 use crate::tls::TrustedRoots;
 use crate::trading::{AccountProtocol, Gateway, Reference};
@@ -90,6 +91,8 @@ pub struct ConnectorSettings {
     pub order_entry: OrderEntry,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
+    /// Who hears the answers.
+    pub overhearing: Overhearing,
 }
 
 impl ConnectorSettings {
@@ -103,6 +106,7 @@ impl ConnectorSettings {
             read_staleness: resolution::READ_STALENESS,
             order_entry: OrderEntry::Rest,
             trusted_roots: TrustedRoots::Public,
+            overhearing: Overhearing::default(),
         }
     }
 }

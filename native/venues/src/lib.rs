@@ -29,6 +29,7 @@ pub mod kraken;
 mod last_look;
 mod market;
 pub mod order_book;
+mod overhear;
 pub mod rate_limit;
 pub mod resolution;
 pub mod retry;
@@ -51,6 +52,7 @@ pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};
 pub use last_look::LastLook;
 pub use market::{MarketProtocol, WireStatistics};
+pub use overhear::{Overhear, Overhearing};
 pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
 pub use trading::{

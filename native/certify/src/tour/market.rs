@@ -3,7 +3,7 @@
 use domain::{Balance, Instrument, InstrumentStatus};
 use venues::VenueError;
 
-use super::{Found, Tour, differs};
+use super::{Found, Tour, differs, patiently};
 use crate::streams::MarketSeen;
 
 /// Proofs of the book that are waited for.
@@ -37,18 +37,19 @@ pub(super) fn rules(instrument: &Instrument) -> Found {
 impl Tour {
     /// What the account had at the beginning.
     pub(super) async fn funds(&self) -> Result<&[Balance], VenueError> {
-        let asked = self.funds.get_or_try_init(|| self.gateway.balances());
+        let asked = self
+            .funds
+            .get_or_try_init(|| patiently(async || self.gateway.balances().await));
         Ok(asked.await?)
     }
 
     pub(super) async fn balances(&self) -> Found {
+        // No amounts: a certificate may be shown to others.
         let balances = self.funds().await?;
-        let ours = |currency| balances.iter().find(|balance| balance.currency == currency);
-        let told = [self.instrument.base, self.instrument.quote].map(|currency| match ours(currency) {
-            Some(balance) => format!("{currency}: {} free, {} locked", balance.free, balance.locked),
-            None => format!("{currency}: none"),
-        });
-        Ok(told.to_vec())
+        let has = |currency| balances.iter().any(|balance| balance.currency == currency);
+        let told = [self.instrument.base, self.instrument.quote]
+            .map(|currency| format!("{currency} {}", if has(currency) { "told" } else { "not told" }));
+        Ok(vec![format!("{} assets", balances.len()), told.join(", ")])
     }
 
     /// Bars that are complete and follow each other.

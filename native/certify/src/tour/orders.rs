@@ -1,6 +1,8 @@
 //! Orders: as small as the rules allow, far from the market, and each taken back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use domain::{
     Balance, ClientOrderId, Decimal, Fill, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderStatus,
@@ -8,7 +10,7 @@ use domain::{
 };
 use tokio::time::sleep;
 use venues::clock::Clock;
-use venues::{Gateway, LastLook, NEW_ORDER_BYTES_MAX, OrderEntry, OrderView, VenueError};
+use venues::{Gateway, LastLook, NEW_ORDER_BYTES_MAX, OrderEntry, OrderView, UnknownOrder, VenueError};
 
 use super::sizes::Sizes;
 use super::{ASK_AGAIN, Found, Line, Odd, TOURED, Tour, differs, named, patiently};
@@ -44,8 +46,17 @@ impl Shape {
     }
 }
 
+/// Longest pause before an order that did not leave is tried again.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Seconds that the switch is set to, in which the tour takes it off again.
 const SWITCH_SECONDS: u64 = 60;
+
+/// How far back trades are asked for, seconds of wall time.
+const SINCE_SECONDS: i64 = 600;
+
+/// The counter of an id that no order of a tour has.
+const NEVER_SENT: u32 = u32::MAX;
 
 impl Tour {
     /// Sizes for the market as it is, on the side that the account can pay for.
@@ -110,6 +121,7 @@ impl Tour {
             post_only: shape.post_only,
             reduce_only: false,
         };
+        let mut pause = ASK_AGAIN;
         loop {
             let signed_at = self.now().plus(Nanos(-age.0));
             let mut body = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
@@ -117,12 +129,17 @@ impl Tour {
                 .encoder()
                 .encode_new_order(&order, &self.instrument, signed_at, &mut body)
                 .map_err(|error| Odd::Differs(error.to_string()))?;
+            let others = self.in_doubt();
             let sent = gateway.submit_encoded(&order, body.into(), LastLook::always());
             let reports = sent.await;
+            if only(&reports) != Some(OrderReportKind::OutcomeUnknown) {
+                self.no_doubt(others);
+            }
             if only(&reports) != Some(OrderReportKind::NotSent) {
                 return Ok((order.client_order_id, reports));
             }
-            sleep(ASK_AGAIN).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -205,10 +222,8 @@ impl Tour {
         if !is_it {
             return differs(format!("it is shown as {view:?}"));
         }
-        let by_theirs = self
-            .gateway
-            .query_by_venue_id(TOURED, view.venue_order_id)
-            .await?;
+        let theirs = view.venue_order_id;
+        let by_theirs = patiently(async || self.gateway.query_by_venue_id(TOURED, theirs).await).await?;
         match by_theirs {
             Some(same) if same.client_order_id == Some(id) && same.status == view.status => {
                 Ok(vec![format!(
@@ -230,10 +245,14 @@ impl Tour {
 
     async fn amended(&self, id: ClientOrderId, sizes: &Sizes) -> Found {
         let order = named(id);
-        let Some(changing) = self.gateway.change(&order, sizes.larger, sizes.farther) else {
+        let change = || self.gateway.change(&order, sizes.larger, sizes.farther);
+        let changed = patiently(async || match change() {
+            Some(changing) => changing.await.map(Some),
+            None => Ok(None),
+        });
+        if changed.await?.is_none() {
             return Err(Odd::NotOffered("no order is changed in place here".to_owned()));
-        };
-        changing.await?;
+        }
         loop {
             let view = self.view(id).await?;
             if view.quantity == sizes.larger && !view.status.is_terminal() {
@@ -313,7 +332,7 @@ impl Tour {
         if traded.fills.is_empty() {
             return Err(Odd::NotTried("nothing traded".to_owned()));
         }
-        let since = self.now().plus(self.clock_span(-600));
+        let since = self.now().plus(self.clock_span(-SINCE_SECONDS));
         loop {
             let trades = patiently(async || self.gateway.trades(TOURED, since).await).await?;
             let same = |fill: &&Fill| trades.iter().any(|trade| trade.fill.trade_id == fill.trade_id);
@@ -345,25 +364,36 @@ impl Tour {
         loop {
             let after = held(&patiently(async || self.gateway.balances().await).await?);
             if after != before {
-                return Ok(vec![format!(
-                    "{base}: {} before, {} after",
-                    Quantity::from_units(before),
-                    Quantity::from_units(after)
-                )]);
+                let moved = Quantity::from_units(after - before);
+                return Ok(vec![format!("{base}: {moved}")]);
             }
             sleep(ASK_AGAIN).await;
         }
     }
 
+    /// The account's trades can be asked for, whether there are any or not.
+    pub(super) async fn trades_listed(&self) -> Found {
+        let since = self.now().plus(self.clock_span(-SINCE_SECONDS));
+        let trades = patiently(async || self.gateway.trades(TOURED, since).await).await?;
+        Ok(vec![format!("{} in {SINCE_SECONDS} s", trades.len())])
+    }
+
+    /// What becomes of an order whose answer never came: every source says that it was not placed.
+    pub(super) async fn never_sent(&self) -> Found {
+        let unknown = UnknownOrder {
+            client_order_id: self.id(NEVER_SENT),
+            instrument: TOURED,
+            sent: self.now().plus(self.clock_span(-SINCE_SECONDS)),
+        };
+        let reports = self.gateway.resolve(unknown).await;
+        expect_kind(&reports, "not found by any source", |kind| {
+            kind == OrderReportKind::NotFound
+        })
+    }
+
     /// One more order at rest, gone with all others. Not tried where somebody else's would go with it.
     pub(super) async fn cancel_all(&self) -> Found {
-        let open = self.open_orders().await?;
-        let foreign = open.iter().filter(|view| !self.is_ours(view)).count();
-        if foreign > 0 {
-            return Err(Odd::NotTried(format!(
-                "{foreign} open orders are not the tour's, and would be canceled too"
-            )));
-        }
+        self.nobody_elses().await?;
         let sizes = self.sizes().await?;
         let (id, reports) = self.send(Shape::resting(&sizes)).await?;
         accepted(id, &reports)?;
@@ -399,19 +429,47 @@ impl Tour {
         Ok(vec![format!("{id} placed and canceled")])
     }
 
+    /// What cancels every order of the account is not tried where somebody else's rest.
+    async fn nobody_elses(&self) -> Result<(), Odd> {
+        let open = self.open_orders().await?;
+        let foreign = open.iter().filter(|view| !self.is_ours(view)).count();
+        if foreign > 0 {
+            return Err(Odd::NotTried(format!(
+                "{foreign} open orders are not the tour's, and would be canceled too"
+            )));
+        }
+        Ok(())
+    }
+
     /// Set and taken off again.
     pub(super) async fn dead_mans_switch(&self) -> Found {
-        let none = || Odd::NotOffered("the venue has no timer that cancels an account's orders".to_owned());
-        for seconds in [SWITCH_SECONDS, 0] {
-            patiently(async || match self.gateway.cancel_all_after(seconds) {
-                Some(setting) => setting.await.map(Some),
-                None => Ok(None),
-            })
-            .await?
-            .ok_or_else(none)?;
+        if self.gateway.cancel_all_after(0).is_none() {
+            return Err(no_switch());
         }
+        self.nobody_elses().await?;
+        self.is_switch_set.store(true, Ordering::SeqCst);
+        self.set_switch(SWITCH_SECONDS).await?;
+        self.take_switch_off().await?;
         Ok(vec![format!("set to {SWITCH_SECONDS} s and taken off")])
     }
+
+    pub(super) async fn take_switch_off(&self) -> Found {
+        self.set_switch(0).await?;
+        self.is_switch_set.store(false, Ordering::SeqCst);
+        Ok(vec!["taken off".to_owned()])
+    }
+
+    async fn set_switch(&self, seconds: u64) -> Result<(), Odd> {
+        let set = patiently(async || match self.gateway.cancel_all_after(seconds) {
+            Some(setting) => setting.await.map(Some),
+            None => Ok(None),
+        });
+        set.await?.ok_or_else(no_switch)
+    }
+}
+
+fn no_switch() -> Odd {
+    Odd::NotOffered("the venue has no timer that cancels an account's orders".to_owned())
 }
 
 /// What became of the order that rests.

@@ -524,9 +524,9 @@ impl trading::Gateway for Gateway {
             if !self.rest.own_switch(true) {
                 return Err(switch_has_an_owner());
             }
-            let set = self.set_switch(seconds).await;
-            self.rest.own_switch(false);
-            set
+            // Given back also when nobody waits for the answer any more.
+            let _mine = OwnedSwitch(&self.rest);
+            self.set_switch(seconds).await
         }))
     }
 
@@ -539,6 +539,15 @@ impl trading::Gateway for Gateway {
             let margins = Margins::of_session(clock, settings.deadline, settings.read_staleness);
             resolution::find_out(self, clock, margins, unknown, self.rest.jitter()).await
         })
+    }
+}
+
+/// The switch while one request sets it.
+struct OwnedSwitch<'r>(&'r RestClient);
+
+impl Drop for OwnedSwitch<'_> {
+    fn drop(&mut self) {
+        self.0.own_switch(false);
     }
 }
 
