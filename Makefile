@@ -39,6 +39,7 @@ $(CURDIR)/.tools/bin/uv:
 .PHONY: build
 build: setup ## Build everything that is built: same as setup, then show what stands.
 	@$(RUN) py_rt --version
+	@$(RUN) py_rt_certify --version
 	@$(RUN) py_rt_feed --version
 	@$(RUN) py_rt_live --version
 	@$(RUN) py_rt_venue_server --version

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "wheel.data"
-CRATES = ("feed", "live", "venue_server")
-COMMANDS = ("py_rt_feed", "py_rt_live", "py_rt_venue_server")
+CRATES = ("certify", "feed", "live", "venue_server")
+COMMANDS = ("py_rt_certify", "py_rt_feed", "py_rt_live", "py_rt_venue_server")
 DEFAULTS = ("config", "workspace.yaml")
 SHARE = DATA / "data" / "share" / "py_rt"
 STUB = ROOT / "native" / "py_rt_core" / "py_rt_core.pyi"

@@ -16,12 +16,14 @@ _MARKER = "workspace.yaml"
 
 HOME_VARIABLE = "PY_RT_HOME"
 HOME_FOLDER = ".py_rt"
+CERTIFICATES = "certificates"
+"""Folder below the home: what `py_rt venue certify` wrote of venues."""
 
 
 def home_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of everything that is made: `PY_RT_HOME`, or `.py_rt` in the working folder.
 
-    Below it lie `lake`, `bundles`, `keys`, `runs`, `dagster`, `ledger` and `reports`.
+    Below it lie `lake`, `bundles`, `certificates`, `keys`, `runs`, `dagster`, `ledger` and `reports`.
 
     >>> home_folder({"PY_RT_HOME": "/srv/py_rt"}).as_posix()
     '/srv/py_rt'

@@ -7,15 +7,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from py_rt.bundle import verdict
-from py_rt.bundle.gates import Gates
+from py_rt.bundle.certificate import venue_of
+from py_rt.bundle.gates import Gates, venue_gate
 from py_rt.bundle.keys import KeyFileError, parse_trusted_keys
 from py_rt.bundle.manifest import sha256_hex
-from py_rt.bundle.statement import STAGES, Approval
+from py_rt.bundle.statement import PAPER, STAGES, Approval
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from py_rt.bundle.certificate import Certificates
+    from py_rt.bundle.gates import Gate
     from py_rt.bundle.keys import SigningKey, TrustedKey
     from py_rt.bundle.store import BundleStore
 
@@ -48,7 +51,13 @@ class Request:
 
 
 def approve(
-    store: BundleStore, request: Request, *, key: SigningKey, trusted_keys: str, risk_policy: str
+    store: BundleStore,
+    request: Request,
+    *,
+    key: SigningKey,
+    trusted_keys: str,
+    risk_policy: str,
+    certificates: Certificates | None = None,
 ) -> tuple[Approval, Mapping[str, Any]]:
     """Approve a bundle.
 
@@ -58,6 +67,7 @@ def approve(
         key: the approver's; never the builder's.
         trusted_keys: text of the `trusted_keys.toml` by which the services judge.
         risk_policy: text of the `risk_limits.toml` that no limit may be looser than.
+        certificates: of venues, for stages of real money; `None`: there are none.
 
     Returns:
         The approval, and the reader's verdict on the bundle with it.
@@ -80,12 +90,21 @@ def approve(
     if sha256_hex(content) != built["gates_sha256"]:
         raise BundleError(f"{GATES} changed while it was read: nothing was approved")
     # The gates first: whoever asks for real money is told what is missing, whatever the key is trusted for.
-    Gates.from_bytes(content).require(request.stage)
+    gates = Gates.from_bytes(content)
+    if request.stage != PAPER:
+        gates = gates.beside(_venue_gate(str(built["instrument"]), certificates))
+    gates.require(request.stage)
     if STAGES.index(request.stage) > STAGES.index(highest):
         raise KeyFileError(f"key {key.key_id} is trusted up to stage {highest}, not for {request.stage}")
     with store.locked():
         approval = _approval(store, request, trusted, str(built["gates_sha256"]))
         return approval, _put(store, approval, key=key, trusted_keys=trusted_keys, risk_policy=risk_policy)
+
+
+def _venue_gate(instrument: str, certificates: Certificates | None) -> Gate:
+    if certificates is None:
+        return venue_gate(venue_of(instrument), None, passed=None)
+    return certificates.gate(instrument)
 
 
 def _highest_stage(key: SigningKey, trusted: Sequence[TrustedKey]) -> str:

@@ -47,6 +47,10 @@ UNMEASURED = {
 """Gates of that list that nothing here measures yet."""
 
 
+VENUE_GATE = "venue_certificate"
+"""Measured when a stage is asked for, not when a bundle is built: it ages, and a venue changes."""
+
+
 class GatesError(BundleError):
     """A stage that is asked for and whose gates are not all passed.
 
@@ -153,8 +157,13 @@ class Gates:
         if stage != PAPER:
             # The list comes first, whole and in its order: that is what is asked before real money.
             names = [*FOR_LIVE, "deflated_sharpe", *(name for name in FOR_PAPER if name not in FOR_LIVE)]
+            names.append(VENUE_GATE)
             names += [f"results_at_{before}" for before in STAGES[1 : STAGES.index(stage)]]
         return tuple(self.gates.get(name) or Gate(name, name.replace("_", " "), "passed") for name in names)
+
+    def beside(self, gate: Gate) -> Gates:
+        """The same with one more gate, which is measured now."""
+        return Gates({**self.gates, gate.name: gate}, self.ledger)
 
     def require(self, stage: str) -> None:
         """Refuse a stage whose gates are not all passed.
@@ -165,6 +174,14 @@ class Gates:
         demanded = self.demanded(stage)
         if not all(gate.passed is True for gate in demanded):
             raise GatesError(stage, demanded)
+
+
+def venue_gate(venue: str, found: str | None, *, passed: bool | None) -> Gate:
+    """The venue was toured lately, and its wire is the one that is expected; `None`: it was never seen live."""
+    title = f"Wire of {venue} certified (`py_rt venue certify {venue}`)"
+    return Gate(
+        VENUE_GATE, title, "at the venue, within 30 days, with --trade, no difference, nothing left out", found, passed
+    )
 
 
 def parity_gate(parity: Mapping[str, Any], thresholds: Iterable[float]) -> Gate:

@@ -17,11 +17,12 @@ from py_rt.bundle import approve as approving
 from py_rt.bundle import build as building
 from py_rt.bundle import keys as key_files
 from py_rt.bundle import verdict
+from py_rt.bundle.certificate import Certificates
 from py_rt.bundle.manifest import LAYOUT
 from py_rt.bundle.statement import PAPER
 from py_rt.bundle.store import BundleStore
 from py_rt.cli.refusal import REFUSED, a_stage, shown, told
-from py_rt.defaults import default_root, home_folder
+from py_rt.defaults import CERTIFICATES, default_root, home_folder
 from py_rt.errors import BundleError
 
 if TYPE_CHECKING:
@@ -213,7 +214,14 @@ def approve(  # noqa: PLR0913, PLR0917  # the options of one command
             size_scale=_size(size_scale, stage),
             serial=serial,
         )
-        _, facts = approving.approve(store, request, key=key, trusted_keys=_trusted(), risk_policy=_policy(policy))
+        _, facts = approving.approve(
+            store,
+            request,
+            key=key,
+            trusted_keys=_trusted(),
+            risk_policy=_policy(policy),
+            certificates=Certificates(home_folder() / CERTIFICATES, time.time_ns()),
+        )
     shown(dict(facts), json=json, text=_verdict_text(request.digest, facts))
 
 

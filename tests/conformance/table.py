@@ -11,11 +11,19 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from py_rt.bundle.certificate import NS_PER_SECOND, OF_THE_VENUE, is_good
+from py_rt.bundle.certificate import read as read_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("venues.toml")
 PAGE = ROOT / "docs" / "reference" / "venues.md"
+CERTIFICATES = Path(__file__).with_name("certificates")
+"""Those of tours at the venues themselves that are kept with the repository; there may be none."""
+TOURED = {"binance": "binance_spot", "kraken": "kraken_v2", "coinbase": "coinbase_advanced"}
+"""The wire that a tour of a venue goes over."""
 KINDS = {"recording": "recording", "client": "foreign client", "documentation": "documentation"}
 """Words of an evidence, strongest first, and what the page calls them."""
 
@@ -30,6 +38,10 @@ looks up every test that is named. What a cell says is the strongest evidence th
   *unproven*;
 - `-`: the wire has it not, or it is not written.
 
+What needs an account says beside it when `py_rt venue certify` last toured the venue itself without a difference,
+by the certificates in `tests/conformance/certificates/`; **never live** where it did not.
+"""
+NEVER = """
 Whatever needs an account was **never seen live**: no order of this project has reached a real venue.
 """
 
@@ -81,11 +93,30 @@ def _evidence(text: str) -> Evidence:
     return Evidence(*match.groups())
 
 
-def page() -> str:
+def certified(folder: Path = CERTIFICATES) -> dict[str, str]:
+    """The wires whose newest tour, at an address of the venue's own, found no difference; and its day.
+
+    Raises:
+        BundleError: a file there is no certificate.
+    """
+    found = [read_certificate(path) for path in sorted(folder.glob("*.json"))]
+    real = [one for one in found if one["network"] in OF_THE_VENUE]
+    newest = {one["venue"]: one for one in sorted(real, key=lambda one: int(one["ended_at_ns"]))}
+    days: dict[str, str] = {}
+    for venue, one in newest.items():
+        if is_good(one):
+            ended = datetime.fromtimestamp(one["ended_at_ns"] // NS_PER_SECOND, UTC)
+            days[TOURED[venue]] = f"{one['network']} {ended:%Y-%m-%d}"
+    return days
+
+
+def page(folder: Path = CERTIFICATES) -> str:
     """The whole page."""
     wires, features = read()
-    lines = [HEAD, "| | " + " | ".join(wires.values()) + " |", "|---|" + "---|" * len(wires)]
-    lines += [f"| {one.name} | " + " | ".join(_cell(one, wire) for wire in wires) + " |" for one in features]
+    seen = certified(folder)
+    head = HEAD if seen else HEAD + NEVER
+    lines = [head, "| | " + " | ".join(wires.values()) + " |", "|---|" + "---|" * len(wires)]
+    lines += [f"| {one.name} | " + " | ".join(_cell(one, wire, seen) for wire in wires) + " |" for one in features]
     lines += ["", "## The tests behind it", ""]
     for feature in features:
         lines.append(f"**{feature.name}**")
@@ -95,10 +126,12 @@ def page() -> str:
     return "\n".join(lines)
 
 
-def _cell(feature: Feature, wire: str) -> str:
+def _cell(feature: Feature, wire: str, seen: dict[str, str]) -> str:
     kinds = [one.kind for one in feature.evidence.get(wire, [])]
     best = next((KINDS[kind] for kind in KINDS if kind in kinds), "-")
-    return f"{best}, never live" if feature.is_private and kinds else best
+    if not (feature.is_private and kinds):
+        return best
+    return f"{best}, live: {seen[wire]}" if wire in seen else f"{best}, never live"
 
 
 def main() -> int:

@@ -76,7 +76,7 @@ def find_command(name: str) -> Path:
     found = next((place / name for place in places if (place / name).is_file()), None)
     found = found or (Path(on_path) if (on_path := shutil.which(name)) else None)
     if found is None:
-        pytest.skip(f"{name} is not built: run `cargo build -p feed -p live -p venue_server --bins`")
+        pytest.skip(f"{name} is not built: run `cargo build -p certify -p feed -p live -p venue_server --bins`")
     return found
 
 
@@ -128,6 +128,7 @@ class LiveService:
             gateway=gateway,
         )
         (home / "service.toml").write_text(text, encoding="utf-8")
+        self.venue_url = addresses["rest"]
         self.service: subprocess.Popen[bytes] | None = None
 
     def write_policy(self, *, is_stricter: bool = False) -> None:
@@ -160,6 +161,11 @@ class LiveService:
             return file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == service.pid
 
         until(is_open, "an open service")
+
+    def fault(self, body: str) -> None:
+        """Tells the venue what to do wrong."""
+        with urllib.request.urlopen(f"{self.venue_url}/admin/faults", data=body.encode(), timeout=10) as answer:
+            assert answer.status == 200
 
     def refused_start(self, *, api_key: str = API_KEY, secret: str = SECRET) -> int:
         """The exit status of a life that does not begin."""

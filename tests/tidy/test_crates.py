@@ -28,6 +28,7 @@ DEPENDENCIES = {
     "venue_server": {"domain", "recording", "simulation"},
     "recording": {"domain"},
     "feed": {"domain", "recording", "venues"},
+    "certify": {"config", "domain", "venues"},
     "ipc": {"domain"},
     "messaging": {"domain"},
     "live": {
@@ -58,7 +59,7 @@ KNOWN_BY = {
     "prost": {"messaging"},
     "pyo3": {"py_rt_core"},
     "reqwest": {"venues"},
-    "tokio": {"feed", "live", "venue_server", "venues"},
+    "tokio": {"certify", "feed", "live", "venue_server", "venues"},
     "tokio-tungstenite": {"venues"},
     "zmq": {"messaging"},
 }

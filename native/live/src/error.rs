@@ -71,6 +71,15 @@ pub enum LiveError {
         /// What the venue said.
         source: venues::VenueError,
     },
+    /// The key may take funds out of the account.
+    #[error(
+        "the key in the environment variable {key_env} may withdraw funds: make one that may only read and trade, and \
+         delete this one"
+    )]
+    KeyMayWithdraw {
+        /// `[venue] api_key_env`.
+        key_env: String,
+    },
     /// This machine's clock and the venue's are too far apart.
     #[error(
         "this machine's clock is {} ms from the venue's, at most {} ms are allowed in stage prod: set the clock (NTP)",
@@ -117,7 +126,9 @@ impl LiveError {
             | Self::Messaging(_)
             | Self::Credentials(_)
             | Self::Replay(_) => EXIT_CONFIG,
-            Self::Venue(_) | Self::KeysRefused { .. } | Self::Clock { .. } => EXIT_VENUE,
+            Self::Venue(_) | Self::KeysRefused { .. } | Self::KeyMayWithdraw { .. } | Self::Clock { .. } => {
+                EXIT_VENUE
+            }
             Self::Held { .. } => EXIT_HELD,
             Self::Record(_) => EXIT_RECORD,
             Self::Defect(_) => EXIT_DEFECT,

@@ -8,7 +8,7 @@ use domain::{Bar, Epoch, Nanos};
 use engine::EngineConfig;
 use engine::limits::BARS_KEPT;
 use journal::Scale;
-use tracing::info;
+use tracing::{info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::{
     Connector, ConnectorSettings, Credentials, Endpoints, Gateway, Instruments, KeyNames, OrderEntry,
@@ -150,13 +150,27 @@ fn simulate(
 /// Asks for the account once: keys that the venue refuses end the start, before anything waits for them.
 async fn prove_keys(gateway: &dyn Gateway, venue: &VenueConfig) -> Result<(), LiveError> {
     match gateway.balances().await {
-        Ok(_) => Ok(()),
+        Ok(_) => may_not_withdraw(gateway, venue).await,
         Err(source @ VenueError::Refused { .. }) if source.is_fatal() => Err(LiveError::KeysRefused {
             key_env: venue.api_key_env.clone(),
             secret_env: venue.api_secret_env.clone(),
             source,
         }),
         Err(error) => Err(LiveError::Venue(error)),
+    }
+}
+
+/// A key that may take funds out of the account is refused: what leaks could empty it, and nothing here needs that.
+async fn may_not_withdraw(gateway: &dyn Gateway, venue: &VenueConfig) -> Result<(), LiveError> {
+    match gateway.key_rights().await? {
+        Some(rights) if rights.may_withdraw => Err(LiveError::KeyMayWithdraw {
+            key_env: venue.api_key_env.clone(),
+        }),
+        Some(_) => Ok(()),
+        None => {
+            warn!("the venue does not say here whether the key may withdraw: see to it that it may not");
+            Ok(())
+        }
     }
 }
 

@@ -170,6 +170,19 @@ fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
             };
             frames(&mut venue, class, terms, count)?;
         }
+        Fault::Stray { target, text } => venue.hub.say(target, &text),
+        Fault::RewriteAnswer {
+            path,
+            from,
+            to,
+            count,
+        } => queued(venue.rewrites.add(path, from, to, count))?,
+        Fault::RewriteFrame {
+            class,
+            from,
+            to,
+            count,
+        } => queued(venue.hub.rewrites.add(class, from, to, count))?,
         Fault::BadChecksum { count } => venue.hub.spoil_checksums(count),
         Fault::Silence { ms } => venue.hub.silence(bounded(ms)?),
         Fault::Outage { ms } => {
@@ -184,6 +197,7 @@ fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
             shared.outage.begin(bounded(ms)?);
         }
         Fault::ClockSkew { ms } => venue.skew(Nanos::from_millis(ms)),
+        Fault::KeyRights { withdraw } => venue.keys_may_withdraw = withdraw,
         Fault::Mode { mode } => venue.set_mode(mode),
         Fault::TerminateAccountStream => venue.end_account_streams(),
         other => request_fault(&mut venue, other)?,

@@ -82,6 +82,28 @@ pub(crate) enum Fault {
         #[serde(default = "once")]
         count: u32,
     },
+    /// Says this on connections, word by word: what the wire would never say.
+    Stray {
+        #[serde(default = "all_targets")]
+        target: Target,
+        text: String,
+    },
+    /// In the next answers to a path that hold `from`, it is `to`.
+    RewriteAnswer {
+        path: String,
+        from: String,
+        to: String,
+        #[serde(default = "once")]
+        count: u32,
+    },
+    /// The same in the next messages of a class.
+    RewriteFrame {
+        class: Class,
+        from: String,
+        to: String,
+        #[serde(default = "once")]
+        count: u32,
+    },
     /// The next checksums of books are wrong, on wires that have them.
     BadChecksum {
         #[serde(default = "once")]
@@ -100,6 +122,8 @@ pub(crate) enum Fault {
     Restart { ms: u64 },
     /// From now on the venue's clock, as clients see it and are checked against it, is off by this much.
     ClockSkew { ms: i64 },
+    /// What the venue says of its keys from now on: whether they may withdraw.
+    KeyRights { withdraw: bool },
     /// What the venue takes from now on.
     Mode { mode: Mode },
     /// Ends the user data subscriptions with `eventStreamTerminated`.

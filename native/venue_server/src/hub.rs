@@ -6,6 +6,7 @@ use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::frames::{Class, Frame, FrameFault, FrameFaults, FrameTerms, Queued, corrupted, truncated};
+use crate::rewrites::Rewrites;
 use crate::wire::Session;
 
 /// Messages that may wait for a slow reader; with one more the connection is dropped.
@@ -76,6 +77,7 @@ pub(crate) struct Hub {
     next_id: u64,
     silent_until: Option<Instant>,
     pub(crate) faults: FrameFaults,
+    pub(crate) rewrites: Rewrites<Class>,
     /// How many of the next checksums are wrong, on wires that have them.
     wrong_checksums: u32,
 }
@@ -153,7 +155,7 @@ impl Hub {
         let silent = class != Class::Account && self.silent_until.is_some_and(|until| Instant::now() < until);
         let mut fault = None;
         let mut taken = false;
-        let faults = &mut self.faults;
+        let (faults, rewrites) = (&mut self.faults, &mut self.rewrites);
         self.connections.retain_mut(|connection| {
             let Some(text) = text_for(&mut connection.session) else {
                 return true;
@@ -165,6 +167,7 @@ impl Hub {
                 taken = true;
                 fault = faults.take(class);
             }
+            let text = rewrites.apply(&class, &text).map_or(text, Utf8Bytes::from);
             // A reader that is too slow, or gone, is dropped.
             connection.deliver(class, text, fault)
         });
@@ -175,6 +178,15 @@ impl Hub {
         let text = text.into();
         self.connections.retain(|connection| {
             connection.id != id || connection.sender.try_send(Queued::text(text.clone())).is_ok()
+        });
+    }
+
+    /// Sends a text that is no message of the wire.
+    pub(crate) fn say(&mut self, target: Target, text: &str) {
+        let text = Utf8Bytes::from(text.to_owned());
+        self.connections.retain(|connection| {
+            !target.holds(&connection.session)
+                || connection.sender.try_send(Queued::text(text.clone())).is_ok()
         });
     }
 

@@ -6,14 +6,14 @@
 //!
 //! | wire | symbol | REST | sockets |
 //! |---|---|---|---|
-//! | Binance spot | `BTCUSDT` | `/api/v3` | public streams `/ws` and `/stream`, WebSocket API `/ws-api/v3` |
+//! | Binance spot | `BTCUSDT` | `/api/v3`, `/sapi/v1/account/apiRestrictions` | public streams `/ws` and `/stream`, WebSocket API `/ws-api/v3` |
 //! | Kraken spot | `BTC/USD` | `/0/public`, `/0/private` | public and private `/v2`; the older one `/` (or `/ws`) |
 //! | Coinbase Advanced Trade | `BTC-USD` | `/api/v3/brokerage` | market and user `/` (or `/ws`) |
 //!
 //! **Kraken** serves, public: Time, SystemStatus, Assets, AssetPairs, Depth, OHLC (the record's interval), Ticker,
 //! Trades; private: GetWebSocketsToken, AddOrder (limit and market; GTC, IOC, FOK, GTD; `post`, `viqc`; stptype,
 //! deadline, cl_ord_id, userref, validate), AmendOrder, EditOrder, CancelOrder, CancelAll, CancelAllOrdersAfter,
-//! QueryOrders, OpenOrders, ClosedOrders, TradesHistory, QueryTrades, Balance, BalanceEx, TradeVolume. A secret is the
+//! QueryOrders, OpenOrders, ClosedOrders, TradesHistory, QueryTrades, Balance, BalanceEx, TradeVolume, GetApiKeyInfo. A secret is the
 //! base64 text that the venue gives out; nonces must rise for each key. Version 2 of the socket has the channels book
 //! (depths 10, 25, 100, 500, 1000; every message with its checksum), trade, ticker, ohlc, instrument, status, heartbeat,
 //! executions, balances and the methods ping, subscribe, unsubscribe, add_order, amend_order, cancel_order, cancel_all,
@@ -63,6 +63,7 @@ mod orders;
 mod rate;
 mod recorded;
 mod refusal;
+mod rewrites;
 mod server;
 mod shared;
 mod socket;

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::task::JoinHandle;
 
@@ -12,7 +17,7 @@ use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::keys::ApiKey;
 use crate::listener::LoopbackListener;
-use crate::shared::Shared;
+use crate::shared::{Shared, status_only};
 use crate::venue::Venue;
 use crate::wire::VenueKind;
 use crate::{admin, tls};
@@ -160,5 +165,30 @@ fn router(kind: VenueKind, shared: Arc<Shared>) -> Router {
         .route("/admin/resume", post(admin::resume))
         .route("/admin/advance", post(admin::advance))
         .route("/admin/faults", post(admin::faults))
+        .layer(from_fn_with_state(Arc::clone(&shared), rewritten))
         .with_state(shared)
+}
+
+/// Longest answer that is rewritten, bytes.
+const REWRITTEN_BYTES_MAX: usize = 16 << 20;
+
+/// An answer as a fault wants it.
+async fn rewritten(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if !shared.venue().rewrites.wait_for(&path) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, REWRITTEN_BYTES_MAX).await else {
+        return status_only(500);
+    };
+    let text = String::from_utf8_lossy(&body);
+    match shared.venue().rewrites.apply(&path, &text) {
+        None => Response::from_parts(parts, body.into()),
+        Some(other) => {
+            parts.headers.remove(CONTENT_LENGTH);
+            Response::from_parts(parts, other.into())
+        }
+    }
 }

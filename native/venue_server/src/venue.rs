@@ -26,6 +26,7 @@ use crate::kraken;
 use crate::listing::Listing;
 use crate::orders::{Ending, FillRecord, OrderLedger};
 use crate::rate::RateLimits;
+use crate::rewrites::Rewrites;
 use crate::wire::{Scene, VenueKind};
 
 /// Units of money (1e-16) in one unit (1e-8) of base.
@@ -97,6 +98,10 @@ pub(crate) struct Venue {
     /// When all orders of an account are canceled, unless it asks for more time first.
     switches: Vec<Option<Timestamp>>,
     mode: Mode,
+    /// Whether the keys may withdraw, as the calls that tell of them say.
+    pub(crate) keys_may_withdraw: bool,
+    /// Answers over REST that are other ones, by their path.
+    pub(crate) rewrites: Rewrites<String>,
     /// How far off the clock is that clients see.
     skew: Nanos,
     record_ended: bool,
@@ -158,6 +163,8 @@ impl Venue {
                 .map(|&grid| DepthFeed::new(grid))
                 .collect(),
             mode: Mode::default(),
+            keys_may_withdraw: false,
+            rewrites: Rewrites::default(),
             skew: Nanos(0),
             record_ended: false,
             execution_id: 0,

@@ -11,6 +11,7 @@ use crate::error::VenueError;
 use crate::feeds::{AccountFeed, MarketFeed};
 use crate::instruments::Instruments;
 use crate::market::MarketProtocol;
+use crate::overhear::Overhearing;
 use crate::retry::Jitter;
 use crate::tls::TrustedRoots;
 use crate::trading::{AccountProtocol, Gateway, Reference};
@@ -26,6 +27,44 @@ pub struct Endpoints {
     pub market: String,
     /// The account's stream, and order entry where it is over a socket.
     pub account: String,
+}
+
+impl Endpoints {
+    /// The venue itself; `None` where no orders can be sent.
+    #[must_use]
+    pub fn production(venue: Venue) -> Option<Self> {
+        let (rest, market, account) = match venue {
+            Venue::Binance => {
+                let doors = binance::Endpoints::production();
+                (doors.rest, doors.stream, doors.ws_api)
+            }
+            Venue::Kraken => {
+                let doors = kraken::Endpoints::production();
+                (doors.rest, doors.stream, doors.private)
+            }
+            Venue::Coinbase => {
+                let doors = coinbase::Endpoints::production();
+                (doors.rest, doors.market, doors.user)
+            }
+            Venue::BinanceUsdm | Venue::IndependentReserve => return None,
+        };
+        Some(Self {
+            rest,
+            market,
+            account,
+        })
+    }
+
+    /// The venue's test network, with play money; `None` where it has none that takes orders (Kraken spot, Coinbase
+    /// Advanced Trade).
+    #[must_use]
+    pub fn testnet(venue: Venue) -> Option<Self> {
+        (venue == Venue::Binance).then(|| Self {
+            rest: "https://testnet.binance.vision".to_owned(),
+            market: "wss://stream.testnet.binance.vision".to_owned(),
+            account: "wss://ws-api.testnet.binance.vision/ws-api/v3".to_owned(),
+        })
+    }
 }
 
 /// How new orders and cancels leave.
@@ -52,6 +91,8 @@ pub struct ConnectorSettings {
     pub order_entry: OrderEntry,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
+    /// Who hears the answers.
+    pub overhearing: Overhearing,
 }
 
 impl ConnectorSettings {
@@ -65,6 +106,7 @@ impl ConnectorSettings {
             read_staleness: resolution::READ_STALENESS,
             order_entry: OrderEntry::Rest,
             trusted_roots: TrustedRoots::Public,
+            overhearing: Overhearing::default(),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! What proves to a venue that an account is ours.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::Venue;
+use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+use p256::pkcs8::LineEnding;
 
 use crate::error::VenueError;
 use crate::secret::{Secret, SecretError};
@@ -105,12 +109,72 @@ impl Credentials {
         }
     }
 
+    /// Every text of it, to take it out of what is written down.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<&str> {
+        let (name, secret) = match self {
+            Self::Binance { api_key, secret }
+            | Self::Kraken { api_key, secret }
+            | Self::CoinbaseExchange { api_key, secret, .. } => (api_key, secret),
+            Self::Coinbase {
+                key_name,
+                private_key,
+            } => (key_name, private_key),
+        };
+        let mut texts = vec![name.expose(), secret.expose()];
+        if let Self::CoinbaseExchange { passphrase, .. } = self {
+            texts.push(passphrase.expose());
+        }
+        texts
+    }
+
+    /// The same account's name with another secret of the same form: what it signs is refused. For a test of that.
+    ///
+    /// # Errors
+    /// [`VenueError::Secret`] when no such secret can be made.
+    pub fn with_another_secret(&self) -> Result<Self, VenueError> {
+        let mut other = self.clone();
+        let (Self::Binance { secret, .. }
+        | Self::Kraken { secret, .. }
+        | Self::CoinbaseExchange { secret, .. }
+        | Self::Coinbase {
+            private_key: secret, ..
+        }) = &mut other;
+        *secret = another(self.venue(), secret)?;
+        Ok(other)
+    }
+
     pub(crate) fn are_of_another_venue(&self, venue: Venue) -> VenueError {
         VenueError::Setting {
             setting: "venue.name",
             problem: format!("{venue}: the keys given are those of {}", self.venue()),
         }
     }
+}
+
+/// The scalar of a key that signs for nobody.
+const NOBODYS_KEY: [u8; 32] = [7; 32];
+
+fn another(venue: Venue, secret: &Secret) -> Result<Secret, VenueError> {
+    let text = match (venue, secret.is_pem()) {
+        (Venue::Coinbase, true) => {
+            let key = p256::SecretKey::from_slice(&NOBODYS_KEY).ok();
+            key.and_then(|key| key.to_sec1_pem(LineEnding::LF).ok())
+                .map(|pem| pem.to_string())
+        }
+        (_, true) => {
+            let key = ed25519_dalek::SigningKey::from_bytes(&NOBODYS_KEY);
+            key.to_pkcs8_pem(LineEnding::LF).ok().map(|pem| pem.to_string())
+        }
+        (Venue::Coinbase, false) => Some(STANDARD.encode(NOBODYS_KEY)),
+        (_, false) => {
+            // Still base64 where it was: the first letter is another.
+            let mut letters = secret.expose().chars();
+            let first = if letters.next() == Some('A') { 'B' } else { 'A' };
+            Some(format!("{first}{}", letters.as_str()))
+        }
+    };
+    Ok(Secret::new(text.unwrap_or_default())?)
 }
 
 #[cfg(test)]
@@ -124,6 +188,20 @@ mod tests {
             passphrase,
         };
         Credentials::read(venue, names, |name| Secret::new(name.to_owned()))
+    }
+
+    #[test]
+    fn another_secret_has_the_same_form() {
+        let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
+        for (venue, text) in [(Venue::Binance, "the-secret"), (Venue::Kraken, "QUJDRA==")] {
+            let other = another(venue, &secret(text)).unwrap();
+            assert_ne!(other.expose(), text);
+            assert_eq!(other.expose().get(1..), text.get(1..));
+        }
+        for venue in [Venue::Binance, Venue::Coinbase] {
+            let pem = secret("-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----");
+            assert!(another(venue, &pem).unwrap().is_pem());
+        }
     }
 
     #[test]

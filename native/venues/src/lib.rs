@@ -29,6 +29,7 @@ pub mod kraken;
 mod last_look;
 mod market;
 pub mod order_book;
+mod overhear;
 pub mod rate_limit;
 pub mod resolution;
 pub mod retry;
@@ -40,6 +41,7 @@ pub mod sequencer;
 mod setting;
 mod tls;
 mod trading;
+mod unknown;
 pub mod websocket;
 
 pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
@@ -50,10 +52,12 @@ pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};
 pub use last_look::LastLook;
 pub use market::{MarketProtocol, WireStatistics};
+pub use overhear::{Overhear, Overhearing};
 pub use secret::{Secret, SecretError};
 pub use tls::TrustedRoots;
 pub use trading::{
     AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, Departure, EmitAccount,
-    EncodeOrders, Gateway, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
+    EncodeOrders, Gateway, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference, UnknownOrder,
 };
+pub use unknown::UNKNOWN_WORD;
 pub use websocket::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};

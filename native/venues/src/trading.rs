@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{
     Balance, Bar, CancelRequest, ClientOrderId, Fill, Instrument, InstrumentId, Nanos, OrderReport,
-    OrderRequest, OrderSnapshot, OrderStatus, Quantity, Side, Timestamp, VenueOrderId,
+    OrderRequest, OrderSnapshot, OrderStatus, Price, Quantity, Side, Timestamp, VenueOrderId,
 };
 
 use crate::clock::{Clock, Rate, ServerClock};
@@ -65,6 +65,13 @@ pub struct AccountTrade {
     pub ts_event: Timestamp,
     /// The execution.
     pub fill: Fill,
+}
+
+/// What a key may do, beside what everybody may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRights {
+    /// Take funds out of the account. No key of a service may.
+    pub may_withdraw: bool,
 }
 
 /// An order whose answer never came.
@@ -250,6 +257,35 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`VenueError`] when there is no usable answer.
     fn balances(&self) -> Pending<'_, Result<Vec<Balance>, VenueError>>;
+
+    /// What the key may do. `None`: the venue does not tell at this address.
+    ///
+    /// # Errors
+    /// [`VenueError`] when there is no usable answer.
+    fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>>;
+
+    /// Changes quantity and price of one of our open orders in place, where the venue is asked for that; `None`: it is not.
+    /// `quantity` counts what has traded.
+    ///
+    /// # Errors
+    /// [`VenueError`]; after one that is not a definite refusal, query the order.
+    fn change<'a>(
+        &'a self,
+        _order: &'a CancelRequest,
+        _quantity: Quantity,
+        _price: Price,
+    ) -> Option<Pending<'a, Result<(), VenueError>>> {
+        None
+    }
+
+    /// Tells the venue to cancel every order of the account after so many seconds, unless it is told again before; zero:
+    /// never. `None`: the venue has no such timer. It has one owner; see the venue's own room.
+    ///
+    /// # Errors
+    /// [`VenueError`] when the venue did not take it, or somebody else owns it.
+    fn cancel_all_after(&self, _seconds: u64) -> Option<Pending<'_, Result<(), VenueError>>> {
+        None
+    }
 
     /// Finds out what became of an order whose answer never came, by [`crate::resolution`], waiting as long as that
     /// takes.

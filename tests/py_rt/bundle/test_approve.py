@@ -10,12 +10,14 @@ import pytest
 
 from py_rt.bundle import verdict
 from py_rt.bundle.approve import Request, approve
+from py_rt.bundle.certificate import Certificates, keep
 from py_rt.bundle.gates import FOR_LIVE, GatesError
 from py_rt.bundle.keys import KeyFileError, create_key, key_path
 from py_rt.bundle.statement import Approval, builder_envelope
 from py_rt.bundle.verdict import RefusedBundleError
 from py_rt.errors import BundleError
 from tests.py_rt.bundle.conftest import DAY, NOW
+from tests.py_rt.bundle.test_certificate import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +29,17 @@ def request(digest: str, **changes: Any) -> Request:  # noqa: ANN401 - a value o
     return replace(Request(digest, 1, "paper", NOW, NOW + 30 * DAY), **changes)
 
 
-def approved(desk: Desk, asked: Request, role: str = "approver") -> tuple[Approval, Mapping[str, Any]]:
-    return approve(desk.store, asked, key=desk.key(role), trusted_keys=desk.trusted, risk_policy=desk.policy)
+def approved(
+    desk: Desk, asked: Request, role: str = "approver", certificates: Certificates | None = None
+) -> tuple[Approval, Mapping[str, Any]]:
+    return approve(
+        desk.store,
+        asked,
+        key=desk.key(role),
+        trusted_keys=desk.trusted,
+        risk_policy=desk.policy,
+        certificates=certificates,
+    )
 
 
 def test_an_approved_bundle_may_run(desk: Desk) -> None:
@@ -178,7 +189,8 @@ def test_real_money_is_refused_with_the_whole_list_and_its_numbers(desk: Desk, h
     assert lines[2] == "  [not evaluated] Walk-forward optimization completed: wanted completed"
     assert lines[3] == "  [FAILED] Out-of-sample Sharpe ratio, annual: -1.25; wanted above 1.5"
     assert lines[4] == "  [passed] Risk limits configured (looser than the policy): 0; wanted 0"
-    assert sum("[not evaluated]" in line for line in lines) == 5
+    assert sum("[not evaluated]" in line for line in lines) == 6
+    assert "venue_certificate" in {gate.name for gate in refusal.value.gates}
     assert not desk.store.signature(built.digest, "approver").exists()
 
 
@@ -192,16 +204,27 @@ def all_gates_passed(desk: Desk) -> dict[str, bytes]:
 def test_real_money_is_possible_once_everything_is_passed(desk: Desk) -> None:
     senior(desk)
     built = desk.build(all_gates_passed(desk))
-    approval, facts = approved(desk, request(built.digest, stage="live_10", size_scale=Decimal("0.1")))
+    asked = request(built.digest, stage="live_10", size_scale=Decimal("0.1"))
+    certificates = Certificates(desk.store.root.parent / "certificates", NOW)
+    for given in (None, certificates):
+        with pytest.raises(GatesError, match="1 of 13 gates are not passed"):
+            approved(desk, asked, certificates=given)
+    keep(certificates.folder, certificate(venue="kraken"))
+    with pytest.raises(GatesError, match=r"\[not evaluated\] Wire of binance certified"):
+        approved(desk, asked, certificates=certificates)
+    keep(certificates.folder, certificate())
+    approval, facts = approved(desk, asked, certificates=certificates)
     assert (approval.stage, facts["size_scale"]) == ("live_10", "0.1")
     with pytest.raises(GatesError, match=r"\[not evaluated\] results at live 10"):
-        approved(desk, request(built.digest, stage="live_25", size_scale=Decimal("0.25")))
+        approved(desk, request(built.digest, stage="live_25", size_scale=Decimal("0.25")), certificates=certificates)
 
 
 def test_a_key_for_paper_approves_no_real_money(desk: Desk) -> None:
     built = desk.build(all_gates_passed(desk))
+    certificates = Certificates(desk.store.root.parent / "certificates", NOW)
+    keep(certificates.folder, certificate())
     with pytest.raises(KeyFileError, match="up to stage paper, not for live_10"):
-        approved(desk, request(built.digest, stage="live_10"))
+        approved(desk, request(built.digest, stage="live_10"), certificates=certificates)
     with pytest.raises(BundleError, match="no stage is called 'live'"):
         approved(desk, request(built.digest, stage="live"))
 

@@ -39,6 +39,7 @@ pub(crate) enum Call {
     NewOrder,
     CancelOrder,
     CancelAll,
+    KeyRestrictions,
 }
 
 /// The answer of a call: a value, or text that is JSON already.
@@ -80,6 +81,11 @@ impl Call {
         })
     }
 
+    /// The call of a request under `/sapi/v1/`.
+    pub(crate) fn of_wallet(method: &str, path: &str) -> Option<Self> {
+        ((method, path) == ("GET", "account/apiRestrictions")).then_some(Self::KeyRestrictions)
+    }
+
     /// The call of a WebSocket API method.
     pub(crate) fn of_method(method: &str) -> Option<Self> {
         Some(match method {
@@ -119,7 +125,12 @@ impl Call {
     /// What it counts against the request weight, as the venue documents it.
     pub(crate) fn weight(self, params: &Params) -> u64 {
         match self {
-            Self::Ping | Self::Time | Self::NewOrder | Self::CancelOrder | Self::CancelAll => 1,
+            Self::Ping
+            | Self::Time
+            | Self::NewOrder
+            | Self::CancelOrder
+            | Self::CancelAll
+            | Self::KeyRestrictions => 1,
             Self::Klines | Self::BookTicker => 2,
             Self::QueryOrder => 4,
             Self::OpenOrders => 6,
@@ -183,6 +194,7 @@ impl Call {
             Self::NewOrder => new_order(venue, account, params)?,
             Self::CancelOrder => cancel_order(venue, account, params)?,
             Self::CancelAll => cancel_all(venue, account, params)?,
+            Self::KeyRestrictions => key_restrictions(venue, account),
         };
         Ok(Answer::Value(value))
     }
@@ -304,6 +316,26 @@ fn account_status(venue: &Venue, account: usize) -> Value {
         "balances": holder.balances(),
         "permissions": ["SPOT"],
         "uid": account + 1,
+    })
+}
+
+fn key_restrictions(venue: &Venue, account: usize) -> Value {
+    let may_withdraw = venue.keys_may_withdraw;
+    json!({
+        // The venue asks for that before it lets a key withdraw.
+        "ipRestrict": may_withdraw,
+        "createTime": venue.accounts[account].updated_ms,
+        "enableReading": true,
+        "enableWithdrawals": may_withdraw,
+        "enableInternalTransfer": false,
+        "enableMargin": false,
+        "enableFutures": false,
+        "permitsUniversalTransfer": false,
+        "enableVanillaOptions": false,
+        "enableFixApiTrade": false,
+        "enableFixReadOnly": false,
+        "enableSpotAndMarginTrading": true,
+        "enablePortfolioMarginTrading": false,
     })
 }
 

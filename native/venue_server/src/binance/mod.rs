@@ -32,6 +32,7 @@ use crate::wire::{self, Scene};
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/api/v3/{*path}", any(rest::api))
+        .route("/sapi/v1/{*path}", any(rest::wallet))
         .route("/ws", get(streams::raw))
         .route("/ws/{*names}", get(streams::raw_of))
         .route("/stream", get(streams::combined))

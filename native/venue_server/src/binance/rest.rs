@@ -27,11 +27,35 @@ pub(crate) async fn api(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let call = Call::of_rest(method.as_str(), &path);
+    perform(&shared, call, query, &headers, &body).await
+}
+
+/// Any request under `/sapi/v1/`.
+pub(crate) async fn wallet(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let call = Call::of_wallet(method.as_str(), &path);
+    perform(&shared, call, query, &headers, &body).await
+}
+
+async fn perform(
+    shared: &Shared,
+    call: Option<Call>,
+    query: Option<String>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Response {
     let query = query.unwrap_or_default();
-    let Ok(body) = std::str::from_utf8(&body) else {
+    let Ok(body) = std::str::from_utf8(body) else {
         return error(&ApiError::illegal("body"));
     };
-    let Some(call) = Call::of_rest(method.as_str(), &path) else {
+    let Some(call) = call else {
         return error(&ApiError::not_found());
     };
     let params = match Params::from_text(&query, body) {
@@ -44,7 +68,7 @@ pub(crate) async fn api(
         api_key,
         payload: &payload,
     };
-    let handled = handle(&shared, call, &params, sender);
+    let handled = handle(shared, call, &params, sender);
     if !handled.delay.is_zero() {
         tokio::time::sleep(handled.delay).await;
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use domain::{Level, OrderType, Side, Timestamp, Trade};
+use serde::Serialize;
 use serde_json::{Value, json};
 use simulation::DepthDiff;
 
@@ -142,18 +143,40 @@ fn publish_trade(hub: &mut Hub, scene: &Scene<'_>, trade: &Trade, now: &str) {
     });
 }
 
+/// Public trades, their fields in the venue's order.
+#[derive(Serialize)]
+struct Trades<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    trades: Vec<TradeLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct TradeLine<'a> {
+    product_id: &'a str,
+    trade_id: String,
+    price: String,
+    size: String,
+    time: String,
+    side: &'static str,
+}
+
 fn trades<'a>(symbol: &str, kind: &str, trades: impl Iterator<Item = &'a Trade>) -> String {
-    let one = |trade: &Trade| {
-        json!({
-            "product_id": symbol,
-            "trade_id": trade.trade_id.0.to_string(),
-            "price": names::price(trade.price),
-            "size": names::quantity(trade.quantity),
-            "time": rfc3339(trade.ts_event, 6),
-            "side": views::maker_side(trade.aggressor),
-        })
+    let one = |trade: &Trade| TradeLine {
+        product_id: symbol,
+        trade_id: trade.trade_id.0.to_string(),
+        price: names::price(trade.price),
+        size: names::quantity(trade.quantity),
+        time: rfc3339(trade.ts_event, 6),
+        side: views::maker_side(trade.aggressor),
     };
-    json!({ "type": kind, "trades": trades.map(one).collect::<Value>() }).to_string()
+    let trades = trades.map(one).collect();
+    written(&Trades { kind, trades })
+}
+
+/// JSON with the fields in the order of their declaration.
+fn written(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_default()
 }
 
 /// The latest trades, the last one first.
@@ -165,31 +188,56 @@ pub(super) fn trades_snapshot(scene: &Scene<'_>) -> String {
     )
 }
 
-/// Best prices, the last trade, and the day.
+/// Best prices, the last trade, and the day, its fields in the venue's order.
+#[derive(Serialize)]
+struct Tickers<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    tickers: [TickerLine<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct TickerLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    product_id: &'a str,
+    price: String,
+    volume_24_h: String,
+    low_24_h: String,
+    high_24_h: String,
+    low_52_w: String,
+    high_52_w: String,
+    price_percent_chg_24_h: &'static str,
+    best_bid: String,
+    best_ask: String,
+    best_bid_quantity: String,
+    best_ask_quantity: String,
+}
+
 pub(super) fn ticker(scene: &Scene<'_>, kind: &str) -> String {
     let best = scene.market.best();
     let [bid, ask] = [best.bid, best.ask].map(Option::unwrap_or_default);
     let day = Day::of(scene.history, scene.now);
-    let last = scene.history.last_price();
-    json!({
-        "type": kind,
-        "tickers": [{
-            "type": "ticker",
-            "product_id": scene.listing.symbol,
-            "price": names::price(last),
-            "volume_24_h": names::quantity(day.volume),
-            "low_24_h": names::price(day.low),
-            "high_24_h": names::price(day.high),
-            "low_52_w": names::price(day.low),
-            "high_52_w": names::price(day.high),
-            "price_percent_chg_24_h": "0",
-            "best_bid": names::price(bid.0),
-            "best_bid_quantity": names::quantity(bid.1),
-            "best_ask": names::price(ask.0),
-            "best_ask_quantity": names::quantity(ask.1),
-        }],
+    let (low, high) = (names::price(day.low), names::price(day.high));
+    let line = TickerLine {
+        kind: "ticker",
+        product_id: &scene.listing.symbol,
+        price: names::price(scene.history.last_price()),
+        volume_24_h: names::quantity(day.volume),
+        low_24_h: low.clone(),
+        high_24_h: high.clone(),
+        low_52_w: low,
+        high_52_w: high,
+        price_percent_chg_24_h: "0",
+        best_bid: names::price(bid.0),
+        best_ask: names::price(ask.0),
+        best_bid_quantity: names::quantity(bid.1),
+        best_ask_quantity: names::quantity(ask.1),
+    };
+    written(&Tickers {
+        kind,
+        tickers: [line],
     })
-    .to_string()
 }
 
 /// The product and what the venue takes of it.

@@ -173,7 +173,7 @@ fn private(venue: &mut Venue, account: usize, request: &Request<'_>) -> Result<V
                 .find(|one| one["uuid"] == *id);
             json!({ "account": found.ok_or_else(|| Failure::not_found("account not found"))? })
         }
-        ("GET", ["key_permissions"]) => views::key_permissions(account),
+        ("GET", ["key_permissions"]) => views::key_permissions(account, venue.keys_may_withdraw),
         ("GET", ["transaction_summary"]) => views::transaction_summary(venue),
         ("POST", ["orders"]) => orders::place(venue, account, body)?,
         ("POST", ["orders", "batch_cancel"]) => orders::cancel(venue, account, body)?,

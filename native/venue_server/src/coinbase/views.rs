@@ -244,11 +244,11 @@ pub(super) fn accounts(venue: &Venue, account: usize) -> Value {
     json!({ "size": listed.len(), "accounts": listed, "has_next": false, "cursor": "" })
 }
 
-pub(super) fn key_permissions(account: usize) -> Value {
+pub(super) fn key_permissions(account: usize, may_withdraw: bool) -> Value {
     json!({
         "can_view": true,
         "can_trade": true,
-        "can_transfer": false,
+        "can_transfer": may_withdraw,
         "portfolio_uuid": names::portfolio_id(account),
         "portfolio_type": "DEFAULT",
     })

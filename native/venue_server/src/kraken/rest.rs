@@ -169,6 +169,7 @@ fn private(venue: &mut Venue, account: usize, method: &str, fields: &Fields) -> 
         "QueryTrades" => views::query_trades(venue, account, fields)?,
         "Balance" => views::balance(venue, account),
         "BalanceEx" => views::balance_ex(venue, account),
+        "GetApiKeyInfo" => views::key_info(venue, account),
         "TradeVolume" => views::trade_volume(venue),
         _ => return Err(Failure::text("EGeneral:Unknown method")),
     })

@@ -45,6 +45,28 @@ pub(super) fn time(ms: i64) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
+/// What the account's key may do.
+pub(super) fn key_info(venue: &Venue, account: usize) -> Value {
+    let mut permissions = vec![
+        "query-funds",
+        "query-open-trades",
+        "query-closed-trades",
+        "modify-trades",
+        "close-trades",
+    ];
+    if venue.keys_may_withdraw {
+        permissions.push("withdraw-funds");
+    }
+    json!({
+        "api_key_name": "api",
+        "api_key": venue.accounts[account].key.key,
+        "nonce": "0",
+        "nonce_window": 0,
+        "permissions": permissions,
+        "ip_allowlist": [],
+    })
+}
+
 pub(super) fn order(order: &OrderRecord, names: &Names, with_trades: bool) -> Value {
     let ticket = &order.ticket;
     let price = ticket

@@ -22,8 +22,8 @@ use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{self, Margins};
 use crate::trading::{
-    self, AccountTrade, EncodeOrders, Gateway as _, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference as _,
-    UnknownOrder,
+    self, AccountTrade, EncodeOrders, Gateway as _, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending,
+    Reference as _, UnknownOrder,
 };
 
 /// Most trades in one answer.
@@ -50,6 +50,13 @@ const CANCEL_ALL: Call = call(
 const QUERY: Call = call("query order", "GET", "/api/v3/order", 4, Urgency::Essential);
 const OPEN_ORDERS: Call = call("open orders", "GET", "/api/v3/openOrders", 6, Urgency::Essential);
 const TRADES: Call = call("my trades", "GET", "/api/v3/myTrades", 20, Urgency::Essential);
+const RESTRICTIONS: Call = call(
+    "key restrictions",
+    "GET",
+    "/sapi/v1/account/apiRestrictions",
+    1,
+    Urgency::Essential,
+);
 const ACCOUNT: Call = call("account", "GET", "/api/v3/account", 20, Urgency::Essential);
 
 const fn call(
@@ -345,6 +352,19 @@ impl trading::Gateway for Gateway {
         Box::pin(async move {
             let body = self.rest.signed(&ACCOUNT, "omitZeroBalances=true").await?;
             orders::balances(&body).map_err(|source| malformed(ACCOUNT.name, source))
+        })
+    }
+
+    /// The venue's test network has no such call.
+    fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
+        Box::pin(async move {
+            match self.rest.signed(&RESTRICTIONS, "").await {
+                Ok(body) => orders::key_rights(&body)
+                    .map(Some)
+                    .map_err(|source| malformed(RESTRICTIONS.name, source)),
+                Err(VenueError::Refused { status: 404, .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
         })
     }
 

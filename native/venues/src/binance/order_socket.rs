@@ -25,6 +25,7 @@ use super::orders::Exchanged;
 use super::rest::{Answer, Call, RestClient};
 use crate::error::VenueError;
 use crate::last_look::LastLook;
+use crate::overhear::ORDER_SOCKET;
 use crate::retry::{Backoff, Jitter};
 use crate::websocket::{self, Socket};
 
@@ -302,6 +303,8 @@ impl Driver {
                 return;
             }
         };
+        let overhearing = &self.rest.settings().overhearing;
+        overhearing.answer(ORDER_SOCKET, raw.status, message);
         self.observe(&raw);
         let id = raw.id.map_or("", RawValue::get).trim_matches('"');
         let Some(Waiting { answer, .. }) = self.unanswered.remove(id) else {

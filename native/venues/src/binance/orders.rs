@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::parser::{self, price, quantity};
 use super::rest::Answer;
 use crate::error::{AUTHENTICATION_CODES, ParseError, VenueError};
-use crate::trading::{AccountTrade, OrderView};
+use crate::trading::{AccountTrade, KeyRights, OrderView};
 
 /// Codes that say "nobody knows": unknown error, internal disconnect, unexpected answer, timeout.
 const UNKNOWN_CODES: [i64; 4] = [-1000, -1001, -1006, -1007];
@@ -123,6 +123,19 @@ struct RawBalance<'a> {
     free: Cow<'a, str>,
     #[serde(borrow)]
     locked: Cow<'a, str>,
+}
+
+/// Reads what a key may do.
+pub(super) fn key_rights(body: &[u8]) -> Result<KeyRights, ParseError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Raw {
+        enable_withdrawals: bool,
+    }
+    let raw: Raw = serde_json::from_slice(body)?;
+    Ok(KeyRights {
+        may_withdraw: raw.enable_withdrawals,
+    })
 }
 
 /// What the answer to a new order means. `now` stamps what the venue did not.

@@ -316,6 +316,7 @@ impl RestClient {
         self.observe(response.status().as_u16(), response.headers());
         let status = response.status().as_u16();
         let body = http::body(call.name, response, BODY_BYTES_MAX).await?;
+        self.settings.overhearing.answer(call.name, status, &body);
         Ok(Answer { status, body })
     }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{ParseError, VenueError};
 use crate::instruments::INSTRUMENTS_MAX;
+use crate::unknown::unknown_word;
 
 /// What this build takes from `exchangeInfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +146,10 @@ fn status(raw: &RawSymbol<'_>) -> InstrumentStatus {
         "HALT" | "BREAK" | "END_OF_DAY" | "PRE_TRADING" | "POST_TRADING" | "AUCTION_MATCH" => {
             InstrumentStatus::Halted
         }
-        _ => InstrumentStatus::Unknown,
+        word => {
+            unknown_word("status of an instrument", word);
+            InstrumentStatus::Unknown
+        }
     }
 }
 

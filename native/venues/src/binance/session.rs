@@ -39,6 +39,7 @@ impl Session {
             recv_window: settings.recv_window,
             read_staleness: settings.read_staleness,
             trusted_roots: settings.trusted_roots,
+            overhearing: settings.overhearing,
             ..Settings::new(Endpoints {
                 rest: settings.endpoints.rest,
                 stream: settings.endpoints.market,

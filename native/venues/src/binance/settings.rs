@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::Nanos;
 
 use crate::error::VenueError;
+use crate::overhear::Overhearing;
 use crate::resolution::READ_STALENESS;
 use crate::secret::Secret;
 use crate::setting::{check_url, require};
@@ -103,6 +104,8 @@ pub struct Settings {
     pub orders_per_day: u32,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
+    /// Who hears the answers.
+    pub overhearing: Overhearing,
 }
 
 impl Settings {
@@ -130,6 +133,7 @@ impl Settings {
             orders_per_ten_seconds: 100,
             orders_per_day: 200_000,
             trusted_roots: TrustedRoots::Public,
+            overhearing: Overhearing::default(),
         }
     }
 

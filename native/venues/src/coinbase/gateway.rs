@@ -35,7 +35,8 @@ use crate::rate_limit::Urgency;
 use crate::resolution::{self, Margins};
 use crate::retry::Backoff;
 use crate::trading::{
-    self, AccountTrade, EncodeOrders, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference as _, UnknownOrder,
+    self, AccountTrade, EncodeOrders, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, Reference as _,
+    UnknownOrder,
 };
 
 /// Entries of one page of a list: orders, executions, accounts.
@@ -56,12 +57,16 @@ const LOOK_BACK: Nanos = Nanos::from_secs(24 * 3_600);
 const CONFIRM_ATTEMPTS: u32 = 8;
 const CONFIRM_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Longest part of an answer in the log, characters.
+const LOGGED_CHARS_MAX: usize = 300;
+
 const HEX_DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 const ORDERS: &str = "/api/v3/brokerage/orders/historical/batch";
 pub(super) const FILLS: &str = "/api/v3/brokerage/orders/historical/fills";
 const ACCOUNTS: &str = "/api/v3/brokerage/accounts";
 const ORDER: &str = "/api/v3/brokerage/orders/historical";
+const KEY_PERMISSIONS: &str = "/api/v3/brokerage/key_permissions";
 const EDIT: &str = "/api/v3/brokerage/orders/edit";
 
 pub(super) const fn query<'a>(name: &'static str, path: &'a str) -> Call<'a> {
@@ -159,7 +164,10 @@ impl Gateway {
                 one(OrderReportKind::Accepted(venue_order_id))
             }
             Submitted::Accepted(_) | Submitted::AlreadyThere => self.already_there(order, now).await,
-            Submitted::Report(kind) => one(kind),
+            Submitted::Report(kind) => {
+                log_words("new order", &exchanged);
+                one(kind)
+            }
         }
     }
 
@@ -237,10 +245,15 @@ impl Gateway {
             return vec![CancelAnswer::NotSent; venue_order_ids.len()];
         };
         let exchanged = self.rest.exchange(&CANCEL, "", Some(json.into())).await;
-        if let Err(error) = &exchanged {
-            warn!(%error, "no answer to a cancel");
+        let answers = orders::canceled(venue_order_ids, &exchanged);
+        match &exchanged {
+            Err(error) => warn!(%error, "no answer to a cancel"),
+            Ok(_) if answers.iter().any(|answer| *answer != CancelAnswer::Initiated) => {
+                log_words("cancel", &exchanged);
+            }
+            Ok(_) => {}
         }
-        orders::canceled(venue_order_ids, &exchanged)
+        answers
     }
 
     /// Asks for an order whose cancel was begun until it has ended, and what it executed is known: no fill comes after
@@ -519,6 +532,30 @@ impl trading::Gateway for Gateway {
         })
     }
 
+    fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
+        Box::pin(async move {
+            let call = query("key permissions", KEY_PERMISSIONS);
+            let body = self.rest.accepted(&call, "", None).await?;
+            let rights = orders::key_rights(&body).map_err(|source| malformed(call.name, source))?;
+            Ok(Some(rights))
+        })
+    }
+
+    fn change<'a>(
+        &'a self,
+        order: &'a CancelRequest,
+        quantity: Quantity,
+        price: Price,
+    ) -> Option<Pending<'a, Result<(), VenueError>>> {
+        Some(Box::pin(async move {
+            match self.amend(order, price, quantity).await {
+                Amended::Done => Ok(()),
+                Amended::Refused => Err(not_changed("the venue refused it, or it did not leave")),
+                Amended::Unknown => Err(not_changed("no usable answer")),
+            }
+        }))
+    }
+
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>> {
         Box::pin(async move {
             let settings = self.rest.settings();
@@ -530,6 +567,13 @@ impl trading::Gateway for Gateway {
             };
             resolution::find_out(self, &*clock, margins, unknown, self.rest.jitter()).await
         })
+    }
+}
+
+fn not_changed(detail: &str) -> VenueError {
+    VenueError::NoAnswer {
+        request: "edit order",
+        detail: detail.to_owned(),
     }
 }
 
@@ -552,6 +596,17 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// The venue refuses with a success, too: what it says then.
+fn log_words(request: &'static str, exchanged: &Exchanged) {
+    if let Ok(answer) = exchanged {
+        let words: String = String::from_utf8_lossy(&answer.body)
+            .chars()
+            .take(LOGGED_CHARS_MAX)
+            .collect();
+        warn!(request, status = answer.status, words, "refused");
+    }
 }
 
 fn log_failure(order: ClientOrderId, exchanged: &Exchanged) {

@@ -20,7 +20,8 @@ use super::rest::{Answer, Refusal};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::iso8601;
-use crate::trading::{AccountTrade, OrderView};
+use crate::trading::{AccountTrade, KeyRights, OrderView};
+use crate::unknown::unknown_word;
 
 /// Words of a refusal that say "nobody knows".
 const UNKNOWN_WORDS: [&str; 8] = [
@@ -372,7 +373,10 @@ pub(super) fn order_status(word: &str, filled: Quantity) -> OrderStatus {
         // What has traded was not refused.
         "FAILED" if has_fills => OrderStatus::Canceled,
         "FAILED" => OrderStatus::Rejected,
-        _ => OrderStatus::Unknown,
+        word => {
+            unknown_word("status of an order", word);
+            OrderStatus::Unknown
+        }
     }
 }
 
@@ -593,6 +597,18 @@ pub(super) fn balances(body: &[u8]) -> Result<Page<Balance>, ParseError> {
     Ok(Page {
         items,
         next: next_page(raw.has_next, &raw.cursor),
+    })
+}
+
+/// Reads what a key may do: moving funds between accounts and out of them is one right here.
+pub(super) fn key_rights(body: &[u8]) -> Result<KeyRights, ParseError> {
+    #[derive(Deserialize)]
+    struct Raw {
+        can_transfer: bool,
+    }
+    let raw: Raw = serde_json::from_slice(body)?;
+    Ok(KeyRights {
+        may_withdraw: raw.can_transfer,
     })
 }
 

@@ -452,6 +452,7 @@ impl RestClient {
         let status = response.status().as_u16();
         self.observe(call, status, response.headers());
         let body = http::body(call.name, response, BODY_BYTES_MAX).await?;
+        self.settings.overhearing.answer(call.name, status, &body);
         Ok(Answer { status, body })
     }
 

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::decimal::{Rounding, units};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::INSTRUMENTS_MAX;
+use crate::unknown::unknown_word;
 
 /// Bars finer than a minute the venue has none.
 const SECOND: i64 = 1_000_000_000;
@@ -156,7 +157,10 @@ fn status(raw: &RawProduct<'_>) -> InstrumentStatus {
         }
         "online" => InstrumentStatus::Trading,
         "offline" | "delisted" => InstrumentStatus::Halted,
-        _ => InstrumentStatus::Unknown,
+        word => {
+            unknown_word("status of an instrument", word);
+            InstrumentStatus::Unknown
+        }
     }
 }
 

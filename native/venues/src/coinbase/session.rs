@@ -44,6 +44,7 @@ impl Session {
         let settings = Settings {
             read_staleness: settings.read_staleness,
             trusted_roots: settings.trusted_roots,
+            overhearing: settings.overhearing,
             ..Settings::new(Endpoints {
                 rest: settings.endpoints.rest,
                 market: settings.endpoints.market,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::{Nanos, Text};
 
 use crate::error::VenueError;
+use crate::overhear::Overhearing;
 use crate::resolution::READ_STALENESS;
 use crate::secret::Secret;
 use crate::setting::{check_url, require};
@@ -83,6 +84,8 @@ pub struct Settings {
     pub public_per_second: u32,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
+    /// Who hears the answers.
+    pub overhearing: Overhearing,
 }
 
 impl Settings {
@@ -107,6 +110,7 @@ impl Settings {
             private_per_second: PRIVATE_PER_SECOND,
             public_per_second: PUBLIC_PER_SECOND,
             trusted_roots: TrustedRoots::Public,
+            overhearing: Overhearing::default(),
         }
     }
 

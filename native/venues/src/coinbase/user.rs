@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::ids::venue_order_id;
 use super::orders::{amount, order_status, reject_reason, side, time};
 use crate::error::ParseError;
+use crate::unknown::unknown_word;
 
 /// Most orders in one message: the venue sends its snapshot by the fifty.
 const MESSAGE_ORDERS_MAX: usize = 4_096;
@@ -170,7 +171,10 @@ pub fn message(frame: &[u8]) -> Result<UserMessage, ParseError> {
         "user" => UserBody::Orders(orders(events)?),
         "heartbeats" => heartbeat(events)?,
         "subscriptions" => subscriptions(events)?,
-        _ => UserBody::Other,
+        word => {
+            unknown_word("channel of the account", word);
+            UserBody::Other
+        }
     };
     Ok(UserMessage::Numbered {
         sequence,

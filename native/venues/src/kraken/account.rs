@@ -29,6 +29,7 @@ use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::iso8601;
 use crate::trading::{AccountEvent, AccountProtocol, AccountStatistics, EmitAccount};
+use crate::unknown::unknown_word;
 use crate::websocket::{StreamMessage, StreamMessageKind};
 
 /// Orders remembered; the oldest are forgotten first.
@@ -119,6 +120,11 @@ fn channel(word: &str) -> Option<Channel> {
         "balances" => Some(Channel::Balances),
         _ => None,
     }
+}
+
+/// Channels that tell nothing of the account.
+fn is_unused(word: &str) -> bool {
+    matches!(word, "heartbeat" | "status")
 }
 
 #[derive(Deserialize)]
@@ -272,6 +278,9 @@ impl AccountData {
     ) -> Result<(), ParseError> {
         let envelope: Envelope<'_> = serde_json::from_slice(frame)?;
         let Some(channel) = envelope.channel.as_deref().and_then(channel) else {
+            if let Some(word) = envelope.channel.filter(|word| !is_unused(word)) {
+                unknown_word("channel of the account", &word);
+            }
             self.statistics.unused += 1;
             return Ok(());
         };
@@ -414,8 +423,13 @@ impl AccountData {
                 self.statistics.unused += 1;
                 return;
             }
-            // Its quantity or price is another now (`amended`, `restated`), or this build has no word for it: ask.
-            _ => OrderReportKind::OutcomeUnknown,
+            // Its quantity or price is another now: ask.
+            ("amended" | "restated", None) => OrderReportKind::OutcomeUnknown,
+            // This build has no word for it: ask.
+            (word, None) => {
+                unknown_word("kind of an execution", word);
+                OrderReportKind::OutcomeUnknown
+            }
         };
         emit(AccountEvent::Order(OrderReport {
             client_order_id,

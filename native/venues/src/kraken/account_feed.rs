@@ -19,6 +19,7 @@ use super::requests::{Desk, Requests, reply};
 use super::rest::RestClient;
 use crate::error::VenueError;
 use crate::feeds::AccountFeed;
+use crate::overhear::ORDER_SOCKET;
 use crate::retry::Jitter;
 use crate::secret::Secret;
 use crate::trading::Pending;
@@ -68,6 +69,10 @@ impl PrivateStreams {
         let number = reply.number.unwrap_or(u64::MAX);
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let Some(open) = self.open.get_mut(at) else {
+            self.rest
+                .settings()
+                .overhearing
+                .answer(ORDER_SOCKET, 200, message);
             if !self.desk.answer(number, reply.outcome) {
                 warn!(number, method = reply.method, "an answer that nobody waits for");
             }

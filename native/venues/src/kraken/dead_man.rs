@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, switch_has_an_owner};
 use super::parser::SystemStatus;
 use crate::error::VenueError;
 
@@ -84,10 +84,7 @@ impl DeadMan {
     pub fn spawn(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<Self, VenueError> {
         times.check()?;
         if !gateway.rest().own_switch(true) {
-            return Err(VenueError::Setting {
-                setting: "dead_man",
-                problem: "the switch has an owner: two would keep each other's orders alive".to_owned(),
-            });
+            return Err(switch_has_an_owner());
         }
         let (stop, stopped) = watch::channel(false);
         let statistics = Arc::new(SwitchStatistics::default());

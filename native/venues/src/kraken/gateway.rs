@@ -26,7 +26,7 @@ use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{self, Margins};
 use crate::trading::{
-    self, AccountTrade, EncodeOrders, NEW_ORDER_BYTES_MAX, OrderView, Pending, UnknownOrder,
+    self, AccountTrade, EncodeOrders, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, UnknownOrder,
 };
 
 /// Trades and closed orders in one answer.
@@ -56,6 +56,7 @@ const QUERY: Call = call("query order", "/0/private/QueryOrders", 1, Urgency::Es
 const OPEN_ORDERS: Call = call("open orders", "/0/private/OpenOrders", 1, Urgency::Essential);
 const CLOSED_ORDERS: Call = call("closed orders", "/0/private/ClosedOrders", 1, Urgency::Essential);
 const TRADES: Call = call("trades", "/0/private/TradesHistory", 2, Urgency::Essential);
+const KEY_INFO: Call = call("key info", "/0/private/GetApiKeyInfo", 1, Urgency::Essential);
 const BALANCES: Call = call("balances", "/0/private/BalanceEx", 1, Urgency::Essential);
 
 const fn call(name: &'static str, path: &'static str, points: i64, urgency: Urgency) -> Call {
@@ -501,6 +502,34 @@ impl trading::Gateway for Gateway {
         })
     }
 
+    fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
+        Box::pin(async move {
+            let result = self.rest.signed(&KEY_INFO, "").await?;
+            let rights = orders::key_rights(&result).map_err(|source| malformed(KEY_INFO.name, source))?;
+            Ok(Some(rights))
+        })
+    }
+
+    fn change<'a>(
+        &'a self,
+        order: &'a CancelRequest,
+        quantity: Quantity,
+        price: Price,
+    ) -> Option<Pending<'a, Result<(), VenueError>>> {
+        Some(Box::pin(self.amend(order, quantity, Some(price))))
+    }
+
+    fn cancel_all_after(&self, seconds: u64) -> Option<Pending<'_, Result<(), VenueError>>> {
+        Some(Box::pin(async move {
+            if !self.rest.own_switch(true) {
+                return Err(switch_has_an_owner());
+            }
+            // Given back also when nobody waits for the answer any more.
+            let _mine = OwnedSwitch(&self.rest);
+            self.set_switch(seconds).await
+        }))
+    }
+
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>> {
         Box::pin(async move {
             if self.instruments.get(unknown.instrument).is_none() {
@@ -510,6 +539,22 @@ impl trading::Gateway for Gateway {
             let margins = Margins::of_session(clock, settings.deadline, settings.read_staleness);
             resolution::find_out(self, clock, margins, unknown, self.rest.jitter()).await
         })
+    }
+}
+
+/// The switch while one request sets it.
+struct OwnedSwitch<'r>(&'r RestClient);
+
+impl Drop for OwnedSwitch<'_> {
+    fn drop(&mut self) {
+        self.0.own_switch(false);
+    }
+}
+
+pub(super) fn switch_has_an_owner() -> VenueError {
+    VenueError::Setting {
+        setting: "dead_man",
+        problem: "the switch has an owner: two would keep each other's orders alive".to_owned(),
     }
 }
 

@@ -19,7 +19,8 @@ use super::client_id::WireId;
 use super::decimal;
 use super::rules::Names;
 use crate::error::{ParseError, VenueError};
-use crate::trading::{AccountTrade, OrderView};
+use crate::trading::{AccountTrade, KeyRights, OrderView};
+use crate::unknown::unknown_word;
 
 /// Most orders or trades in one answer.
 const LIST_MAX: usize = 16_384;
@@ -144,6 +145,20 @@ fn canceled_one(cancel: &CancelRequest, result: &[u8]) -> Result<OrderReportKind
     }
 }
 
+/// Reads what a key may do. The venue names each right in words; every one that speaks of withdrawing counts.
+pub(super) fn key_rights(result: &[u8]) -> Result<KeyRights, ParseError> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        permissions: Vec<Cow<'a, str>>,
+    }
+    let raw: Raw<'_> = serde_json::from_slice(result)?;
+    let withdraws = |word: &Cow<'_, str>| word.to_ascii_lowercase().contains("withdraw");
+    Ok(KeyRights {
+        may_withdraw: raw.permissions.iter().any(withdraws),
+    })
+}
+
 /// Reads how many orders a request canceled.
 pub(super) fn count(result: &[u8]) -> Result<u64, ParseError> {
     #[derive(Deserialize)]
@@ -258,7 +273,10 @@ fn status(word: &str, quantity: Quantity, filled: Quantity) -> OrderStatus {
         // Over, and not all of it traded.
         "closed" | "canceled" => OrderStatus::Canceled,
         "expired" => OrderStatus::Expired,
-        _ => OrderStatus::Unknown,
+        _ => {
+            unknown_word("status of an order", word);
+            OrderStatus::Unknown
+        }
     }
 }
 

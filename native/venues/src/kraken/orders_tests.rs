@@ -270,3 +270,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_right_that_speaks_of_withdrawing_counts() {
+    let rights = |words: &str| key_rights(format!(r#"{{"permissions":[{words}]}}"#).as_bytes()).unwrap();
+    assert!(!rights(r#""query-funds","modify-trades","close-trades""#).may_withdraw);
+    for word in ["withdraw-funds", "Withdraw Funds", "funds:withdraw"] {
+        assert!(
+            rights(&format!(r#""query-funds","{word}""#)).may_withdraw,
+            "{word}"
+        );
+    }
+    assert!(key_rights(b"{}").is_err(), "silence is no permission");
+}

@@ -406,6 +406,7 @@ impl RestClient {
             self.pause(told_pause(response.headers()));
         }
         let body = body(call.name, response).await?;
+        self.settings.overhearing.answer(call.name, status, &body);
         Ok(Answer { status, body })
     }
 

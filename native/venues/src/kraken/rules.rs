@@ -19,6 +19,7 @@ use super::decimal;
 use super::sign::is_name;
 use crate::error::{ParseError, VenueError};
 use crate::instruments::INSTRUMENTS_MAX;
+use crate::unknown::unknown_word;
 
 /// Most pairs in one answer: ten times what the venue lists.
 const PAIRS_MAX: usize = 16_384;
@@ -211,7 +212,10 @@ fn status(word: &str) -> InstrumentStatus {
         "post_only" | "limit_only" | "reduce_only" | "delisted" | "maintenance" | "work_in_progress" => {
             InstrumentStatus::Halted
         }
-        _ => InstrumentStatus::Unknown,
+        _ => {
+            unknown_word("status of an instrument", word);
+            InstrumentStatus::Unknown
+        }
     }
 }
 

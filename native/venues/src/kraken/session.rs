@@ -38,6 +38,7 @@ impl Session {
             deadline: settings.recv_window,
             read_staleness: settings.read_staleness,
             trusted_roots: settings.trusted_roots,
+            overhearing: settings.overhearing,
             ..Settings::new(Endpoints {
                 rest: settings.endpoints.rest,
                 stream: settings.endpoints.market,

@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use crate::connector::OrderEntry;
 use crate::error::VenueError;
+use crate::overhear::Overhearing;
 use crate::resolution::READ_STALENESS;
 use crate::secret::Secret;
 use crate::tls::TrustedRoots;
@@ -126,6 +127,8 @@ pub struct Settings {
     pub tier: Tier,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
+    /// Who hears the answers.
+    pub overhearing: Overhearing,
 }
 
 impl Settings {
@@ -151,6 +154,7 @@ impl Settings {
             self_trade_prevention: SelfTradePrevention::CancelNewest,
             tier: Tier::Starter,
             trusted_roots: TrustedRoots::Public,
+            overhearing: Overhearing::default(),
         }
     }
 

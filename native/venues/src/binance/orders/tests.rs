@@ -296,3 +296,12 @@ fn reads_orders_trades_and_balances() {
         ("BTC", "1.5".to_owned())
     );
 }
+
+#[test]
+fn what_a_key_may_do_is_read_from_the_documentations_answer() {
+    let answer = r#"{"ipRestrict":false,"createTime":1698645219000,"enableReading":true,"enableWithdrawals":false,"enableInternalTransfer":false,"enableMargin":false,"enableFutures":false,"permitsUniversalTransfer":false,"enableVanillaOptions":false,"enableFixApiTrade":false,"enableFixReadOnly":true,"enableSpotAndMarginTrading":false,"enablePortfolioMarginTrading":true}"#;
+    assert!(!key_rights(answer.as_bytes()).unwrap().may_withdraw);
+    let withdraws = answer.replace(r#""enableWithdrawals":false"#, r#""enableWithdrawals":true"#);
+    assert!(key_rights(withdraws.as_bytes()).unwrap().may_withdraw);
+    assert!(key_rights(b"{}").is_err(), "silence is no permission");
+}

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::scan::Cursor;
 use super::{ParseError, Symbol, slow, timestamp};
+use crate::unknown::unknown_word;
 
 /// Most assets in one account message.
 const POSITIONS_MAX: usize = 10_000;
@@ -47,7 +48,10 @@ impl ExecutionType {
             b"EXPIRED" => Self::Expired,
             b"TRADE_PREVENTION" => Self::TradePrevention,
             b"REPLACED" => Self::Replaced,
-            _ => Self::Unknown,
+            word => {
+                unknown_word("kind of an execution", &String::from_utf8_lossy(word));
+                Self::Unknown
+            }
         }
     }
 }
@@ -62,7 +66,10 @@ pub(in crate::binance) fn order_status(text: &[u8]) -> OrderStatus {
         b"PENDING_CANCEL" => OrderStatus::PendingCancel,
         b"REJECTED" => OrderStatus::Rejected,
         b"EXPIRED" | b"EXPIRED_IN_MATCH" => OrderStatus::Expired,
-        _ => OrderStatus::Unknown,
+        word => {
+            unknown_word("status of an order", &String::from_utf8_lossy(word));
+            OrderStatus::Unknown
+        }
     }
 }
 
@@ -379,7 +386,12 @@ fn event_message(text: &str, kind: Option<&str>) -> Result<AccountMessage, Parse
         }
         Some("eventStreamTerminated") => Ok(AccountMessage::Terminated),
         Some("serverShutdown") => Ok(AccountMessage::ServerShutdown),
-        _ => Ok(AccountMessage::Other),
+        // Deposits, lists of orders and locks: balances follow them, and we use no lists.
+        Some("balanceUpdate" | "listStatus" | "externalLockUpdate") | None => Ok(AccountMessage::Other),
+        Some(word) => {
+            unknown_word("event of the account", word);
+            Ok(AccountMessage::Other)
+        }
     }
 }
 

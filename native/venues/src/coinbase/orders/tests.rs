@@ -296,3 +296,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_that_may_transfer_may_withdraw() {
+    let answer = |transfers: bool| {
+        format!(
+            r#"{{"can_view":true,"can_trade":true,"can_transfer":{transfers},"portfolio_uuid":"u","portfolio_type":"DEFAULT"}}"#
+        )
+    };
+    for transfers in [false, true] {
+        let rights = key_rights(answer(transfers).as_bytes()).unwrap();
+        assert_eq!(rights.may_withdraw, transfers);
+    }
+    assert!(key_rights(b"{}").is_err(), "silence is no permission");
+}
