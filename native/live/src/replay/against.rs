@@ -7,7 +7,7 @@ use engine::{BookedFill, BundleActivated, EngineConfig, EventBody};
 use journal::codec::{RecordedAction, decode_action};
 use journal::{JournalError, Reader, RecordBody, Scale};
 
-use super::decisions::{Decided, Decisions};
+use super::decisions::{Decided, Decisions, venue_time};
 use crate::error::LiveError;
 use crate::journal_record::FOLDER;
 use crate::record::RecordFault;
@@ -20,6 +20,8 @@ pub(super) struct Run {
     pub(super) activation: BundleActivated,
     /// What came from beside the market, in its order.
     pub(super) given: Vec<Given>,
+    /// The first venue time that the market told the bundle.
+    pub(super) first_heard: Option<Timestamp>,
     pub(super) decisions: Decisions,
 }
 
@@ -162,7 +164,7 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
     let mut reader = Reader::open(dir)?;
     let mut run: Option<(EngineConfig, Scale)> = None;
     let (mut given, mut activated, mut decisions) = (Vec::new(), None, Decisions::default());
-    let mut ts = Timestamp::EPOCH;
+    let (mut ts, mut first_heard) = (Timestamp::EPOCH, None);
     loop {
         let format = reader.format();
         let Some(record) = reader.next_record()? else {
@@ -186,6 +188,9 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
                     }
                     _ => None,
                 };
+                if let (Some(_), EventBody::Market(market)) = (activated, &event.body) {
+                    first_heard = first_heard.or(venue_time(market));
+                }
                 let after = decisions.market_time;
                 given.extend(what.map(|what| Given { after, what }));
                 ts = event.ts;
@@ -209,6 +214,7 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
         scale,
         activation,
         given,
+        first_heard,
         decisions,
     }))
 }

@@ -59,7 +59,8 @@ pub(super) struct Decisions {
     pub(super) fills: Vec<BookedFill>,
     /// Orders and fills beyond [`KEPT_MAX`].
     pub(super) dropped: u64,
-    /// The latest venue time that the market told.
+    /// The first and the latest venue time that the market told.
+    pub(super) first_market_time: Option<Timestamp>,
     pub(super) market_time: Option<Timestamp>,
 }
 
@@ -67,7 +68,9 @@ impl Decisions {
     pub(super) fn event(&mut self, event: &Event<'_>) {
         self.events += 1;
         if let EventBody::Market(market) = &event.body {
-            self.market_time = self.market_time.max(venue_time(market));
+            let told = venue_time(market);
+            self.first_market_time = self.first_market_time.or(told);
+            self.market_time = self.market_time.max(told);
         }
     }
 
@@ -119,7 +122,7 @@ impl Decisions {
 }
 
 /// When the market says it happened.
-const fn venue_time(event: &MarketEvent<'_>) -> Option<Timestamp> {
+pub(super) const fn venue_time(event: &MarketEvent<'_>) -> Option<Timestamp> {
     match event {
         MarketEvent::Trade(trade) => Some(trade.ts_event),
         MarketEvent::Quote(quote) => Some(quote.ts_event),

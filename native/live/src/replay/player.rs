@@ -138,11 +138,8 @@ impl Player {
             tell(self.playback.progress());
             messages += 1;
             last = message.ts_received;
-            let was_told = self.kept.decisions().market_time.is_some();
             self.take(&message).await;
-            if !was_told && program.is_some() {
-                self.check_begin(&given)?;
-            }
+            self.check_begin(run)?;
         }
         if program.is_some() {
             return Err(LiveError::Replay(
@@ -191,13 +188,10 @@ impl Player {
         Ok(())
     }
 
-    /// A recording that begins behind the activation lacks what the bundle decided on.
-    fn check_begin(&self, given: &VecDeque<Given>) -> Result<(), LiveError> {
-        let market_time = self.kept.decisions().market_time;
-        let mut waiting = given.iter();
-        let is_late = waiting.any(|next| {
-            matches!(next.what, Beside::Activation) && next.after.is_some() && next.after < market_time
-        });
+    /// A recording that begins later lacks what the bundle decided on.
+    fn check_begin(&self, run: Option<&Run>) -> Result<(), LiveError> {
+        let first_heard = run.and_then(|run| run.first_heard);
+        let is_late = first_heard.is_some() && self.kept.decisions().first_market_time > first_heard;
         if is_late {
             return Err(LiveError::Replay(
                 "the recording begins after the run's bundle was activated: begin to record before that"
