@@ -29,6 +29,9 @@ UNFINISHED = {
     "a skip without a reason": re.compile(r"pytest\.mark\.(skip|xfail)\b(?!\()|pytest\.(mark\.)?skip\(\)|#\[ignore\]"),
 }
 
+# What a merge leaves where two changes met.
+CONFLICT = re.compile(r"^(<{7}|>{7}|\|{7})( .*)?$", re.MULTILINE)
+
 # A path of one machine: an absolute path into a place that only some machines have.
 MACHINE_PATH = re.compile(r"(?<![\w.~$}>-])/(work|home|root|Users|mnt|opt)/\w")
 
@@ -73,6 +76,11 @@ def test_names_say_what_is_inside() -> None:
 def test_nothing_is_left_unfinished(what: str) -> None:
     found = findings(UNFINISHED[what], ".py", ".pyi", ".rs", ".proto", ".toml", ".yaml", ".yml")
     assert not found, f"{what}:\n" + "\n".join(found)
+
+
+def test_no_conflict_is_left() -> None:
+    found = findings(CONFLICT, *TEXT)
+    assert not found, "\n".join(found)
 
 
 def test_no_path_of_one_machine() -> None:

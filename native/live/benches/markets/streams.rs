@@ -71,7 +71,7 @@ impl Stream {
         if paths.iter().any(|path| !path.is_file()) {
             return Self::made(wire);
         }
-        let recorded = Recorded::open(&paths).expect("a recording");
+        let recorded = Recorded::open(&paths, &mut |_| {}).expect("a recording");
         let found = recorded.instruments().to_vec();
         let instruments = Arc::new(Instruments::new(found).expect("a table"));
         let mut playback = recorded.play(&instruments).expect("a recording");

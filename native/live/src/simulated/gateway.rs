@@ -11,8 +11,8 @@ use domain::{
 use simulation::{DeskOrder, PaperFill};
 use venues::clock::Clock;
 use venues::{
-    AccountTrade, Departure, EncodeError, EncodeOrders, Gateway, LastLook, OrderView, Pending, UnknownOrder,
-    VenueError,
+    AccountTrade, Departure, EncodeError, EncodeOrders, Gateway, KeyRights, LastLook, OrderView, Pending,
+    UnknownOrder, VenueError,
 };
 
 use super::SimulatedAccount;
@@ -130,6 +130,11 @@ impl Gateway for SimulatedGateway {
         _: LastLook,
     ) -> Pending<'a, Vec<OrderReport>> {
         at_once(Vec::new())
+    }
+
+    /// There is no key, and nothing to withdraw.
+    fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
+        at_once(Ok(Some(KeyRights { may_withdraw: false })))
     }
 
     fn cancel<'a>(&'a self, cancel: &'a CancelRequest) -> Pending<'a, Vec<OrderReport>> {
