@@ -34,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 const LOOKS_WITHOUT: u32 = 2;
 
 /// Least time for taking back what rests, however short a step may be otherwise.
-const TAKE_BACK_LEAST: Duration = Duration::from_secs(60);
+const TAKE_BACK_LEAST: Duration = Duration::from_mins(1);
 
 /// The slot that a tour's orders name: no service has it, and the epoch beside it is the time of the tour.
 const SLOT: SlotId = SlotId(u16::MAX);

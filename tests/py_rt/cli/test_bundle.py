@@ -98,7 +98,7 @@ def test_real_money_is_refused_with_the_list(home: Path, tmp_path: Path, command
     command("keys", "create", "--role", "builder", "--role", "approver", "--highest-stage", "live_100")
     digest = command("bundle", "build", str(source(tmp_path)))["digest"]
     said = command.text("bundle", "approve", digest, "--stage", "live_10", status=3)
-    assert said.splitlines()[0] == "stage live_10 is refused: 8 of 12 gates are not passed"
+    assert said.splitlines()[0] == "stage live_10 is refused: 9 of 13 gates are not passed"
     assert "[not evaluated] Paper trading results verified: wanted 1 month or more" in said
     answer = command("bundle", "approve", digest, "--stage", "live_10", status=3)
     assert answer["stage"] == "live_10"
