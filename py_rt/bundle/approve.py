@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ def approve(
 ) -> tuple[Approval, Mapping[str, Any]]:
     """Approve a bundle.
 
+    An approval for real money ends with the venue's certificate at the latest, whatever was asked for.
+
     Args:
         store: where it lies.
         request: for what.
@@ -93,6 +95,7 @@ def approve(
     gates = Gates.from_bytes(content)
     if request.stage != PAPER:
         gates = gates.beside(_venue_gate(str(built["instrument"]), certificates))
+        request = _within_certificate(request, str(built["instrument"]), certificates)
     gates.require(request.stage)
     if STAGES.index(request.stage) > STAGES.index(highest):
         raise KeyFileError(f"key {key.key_id} is trusted up to stage {highest}, not for {request.stage}")
@@ -105,6 +108,16 @@ def _venue_gate(instrument: str, certificates: Certificates | None) -> Gate:
     if certificates is None:
         return venue_gate(venue_of(instrument), None, passed=None)
     return certificates.gate(instrument)
+
+
+def _within_certificate(request: Request, instrument: str, certificates: Certificates | None) -> Request:
+    """The request, ending with the certificate; as it is where there is none, or an old one, which the gate refuses."""
+    ends = None if certificates is None else certificates.valid_until_ns(instrument)
+    if certificates is None or ends is None or ends < certificates.now_ns or ends >= request.expires_ns:
+        return request
+    if ends <= request.not_before_ns:
+        raise BundleError(f"the certificate of {venue_of(instrument)} ends before the approval begins: certify anew")
+    return replace(request, expires_ns=ends)
 
 
 def _highest_stage(key: SigningKey, trusted: Sequence[TrustedKey]) -> str:

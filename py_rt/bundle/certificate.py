@@ -22,7 +22,8 @@ NS_PER_DAY = 86_400 * NS_PER_SECOND
 VALID_DAYS = 30
 """Age in days above which a venue may have changed too much."""
 
-OF_THE_VENUE = ("testnet", "production")
+PRODUCTION = "production"
+OF_THE_VENUE = ("testnet", PRODUCTION)
 """Networks that are the venue's own; a server on this machine or elsewhere says nothing of the venue."""
 
 AS_EXPECTED, DIFFERS = "as_expected", "differs"
@@ -44,21 +45,37 @@ class Certificates:
     def gate(self, instrument: str) -> Gate:
         """Whether the instrument's venue was toured lately, at an address of its own, without a difference.
 
-        The newest tour counts, whatever it found: one that differed is not covered by an older one that did not.
+        The newest tour counts, whatever it found: one that differed is not covered by an older one that did not, and
+        one of production by none of the testnet.
 
         Raises:
             BundleError: a file there is no certificate.
         """
         venue = venue_of(instrument)
-        found = [read(path) for path in sorted(self.folder.glob("*.json"))]
-        real = [one for one in found if one["venue"] == venue and one["network"] in OF_THE_VENUE]
-        if not real:
+        if (newest := self._newest(venue)) is None:
             return venue_gate(venue, None, passed=None)
-        newest = max(real, key=lambda one: one["ended_at_ns"])
-        age = (self.now_ns - newest["ended_at_ns"]) / NS_PER_DAY
-        if not 0 <= age <= VALID_DAYS:
+        path, certificate = newest
+        age = (self.now_ns - certificate["ended_at_ns"]) / NS_PER_DAY
+        if age < 0:
+            return venue_gate(venue, f"{path} ends {-age:.1f} days from now: no tour does", passed=False)
+        if age > VALID_DAYS:
             return venue_gate(venue, f"{age:.1f} days old", passed=False)
-        return venue_gate(venue, f"{newest['network']}, {summary(newest)}", passed=is_good(newest))
+        return venue_gate(venue, f"{certificate['network']}, {summary(certificate)}", passed=is_good(certificate))
+
+    def valid_until_ns(self, instrument: str) -> int | None:
+        """Until when the instrument's venue counts as toured, ns UTC; `None`: it never was.
+
+        Raises:
+            BundleError: a file there is no certificate.
+        """
+        newest = self._newest(venue_of(instrument))
+        return None if newest is None else int(newest[1]["ended_at_ns"]) + VALID_DAYS * NS_PER_DAY
+
+    def _newest(self, venue: str) -> tuple[Path, dict[str, Any]] | None:
+        found = [(path, read(path)) for path in sorted(self.folder.glob("*.json"))]
+        real = [each for each in found if each[1]["venue"] == venue and each[1]["network"] in OF_THE_VENUE]
+        counting = [each for each in real if each[1]["network"] == PRODUCTION] or real
+        return max(counting, key=lambda each: int(each[1]["ended_at_ns"]), default=None)
 
 
 def venue_of(instrument: str) -> str:

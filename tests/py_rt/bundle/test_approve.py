@@ -215,6 +215,10 @@ def test_real_money_is_possible_once_everything_is_passed(desk: Desk) -> None:
     keep(certificates.folder, certificate())
     approval, facts = approved(desk, asked, certificates=certificates)
     assert (approval.stage, facts["size_scale"]) == ("live_10", "0.1")
+    assert approval.expires_ns == NOW + 25 * DAY, "it ends with the certificate"
+    late = replace(asked, not_before_ns=NOW + 26 * DAY, expires_ns=NOW + 30 * DAY)
+    with pytest.raises(BundleError, match="ends before the approval begins"):
+        approved(desk, late, certificates=certificates)
     with pytest.raises(GatesError, match=r"\[not evaluated\] results at live 10"):
         approved(desk, request(built.digest, stage="live_25", size_scale=Decimal("0.25")), certificates=certificates)
 

@@ -45,12 +45,29 @@ def test_a_venue_that_was_never_seen_live_passes_nothing(tmp_path: Path) -> None
     assert gate(tmp_path, "BTC-USD")[0] is None
 
 
-@pytest.mark.parametrize(("days", "passed"), [(0, True), (30, True), (31, False), (-1, False)])
+@pytest.mark.parametrize(("days", "passed"), [(0, True), (30, True), (31, False)])
 def test_a_certificate_ages(tmp_path: Path, days: int, passed: bool) -> None:
     keep(tmp_path, certificate(ended_at_ns=NOW - days * DAY))
     found, text = gate(tmp_path)
     assert found is passed
     assert passed or f"{days}.0 days old" in text
+
+
+def test_a_certificate_from_the_future_is_named(tmp_path: Path) -> None:
+    path = keep(tmp_path, certificate(ended_at_ns=NOW + 2 * DAY))
+    found, text = gate(tmp_path)
+    assert found is False
+    assert f"{path} ends 2.0 days from now" in text
+
+
+def test_a_testnet_covers_nothing_that_production_showed(tmp_path: Path) -> None:
+    differs = {"verdict": "differs", "differences": [{"is_addition": False}]}
+    keep(tmp_path, certificate(network="production", ended_at_ns=NOW - 3 * DAY, **differs))
+    keep(tmp_path, certificate())
+    keep(tmp_path, certificate(ended_at_ns=NOW - DAY))
+    assert gate(tmp_path)[0] is False
+    keep(tmp_path, certificate(network="production", ended_at_ns=NOW - 2 * DAY))
+    assert gate(tmp_path)[0] is True
 
 
 @pytest.mark.parametrize("verdict", ["differs", "not_tried"])
