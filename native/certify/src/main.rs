@@ -126,7 +126,7 @@ fn run(options: Options) -> Result<Outcome, CertifyError> {
         return Err(CertifyError::Option {
             option: "--venue",
             problem: format!(
-                "{} is a file of {}, not of {venue}: name another with --config",
+                "{} is a file of {}, not of {venue}: name another with --config, such as config/{venue}.toml",
                 options.config.display(),
                 service.config.venue.venue
             ),

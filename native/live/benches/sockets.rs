@@ -136,7 +136,7 @@ fn serve(mut sockets: Vec<TcpStream>, streams: &[Stream], schedule: &Schedule, b
 
 /// Connections as the service has them, and the server's ends of them.
 struct Lines {
-    _runtime: Runtime,
+    runtime: Runtime,
     connections: Vec<Connection>,
     queues: Vec<Consumer<StreamMessage>>,
     sockets: Vec<TcpStream>,
@@ -150,7 +150,7 @@ impl Lines {
             .build();
         let runtime = runtime.expect("threads");
         let mut lines = Self {
-            _runtime: runtime,
+            runtime,
             connections: Vec::new(),
             queues: Vec::new(),
             sockets: Vec::new(),
@@ -172,10 +172,10 @@ impl Lines {
         };
         let settings = ConnectionSettings {
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_mins(10),
             tls: TrustedRoots::Public.client_config().expect("a configuration"),
         };
-        let _inside = self._runtime.enter();
+        let _inside = self.runtime.enter();
         let (_, injected) = mpsc::channel(1);
         let clock = Arc::new(ServerClock::local());
         self.connections.push(Connection::spawn(

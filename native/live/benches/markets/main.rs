@@ -34,9 +34,10 @@ const INSTRUMENTS: usize = 50;
 const MESSAGES: usize = 2_000;
 
 fn origin(stream: &Stream) -> Fact {
-    match stream.is_recorded {
-        true => "recorded".into(),
-        false => "made: the recording is absent".into(),
+    if stream.is_recorded {
+        "recorded".into()
+    } else {
+        "made: the recording is absent".into()
     }
 }
 

@@ -91,7 +91,7 @@ impl Service {
         let (_, injected) = mpsc::channel(1);
         let connection = ConnectionSettings {
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_mins(10),
             tls: roots.client_config().expect("a configuration"),
         };
         let market = Connection::spawn(
@@ -197,11 +197,12 @@ struct Decider {
 impl Decider {
     fn run(mut self, frames: &channel::Receiver<StreamMessage>, spins: bool, stopped: &AtomicBool) {
         loop {
-            let taken = match spins {
-                true => frames
+            let taken = if spins {
+                frames
                     .try_recv()
-                    .map_err(|error| error == channel::TryRecvError::Disconnected),
-                false => frames.recv().map_err(|_| true),
+                    .map_err(|error| error == channel::TryRecvError::Disconnected)
+            } else {
+                frames.recv().map_err(|_| true)
             };
             match taken {
                 Ok(message) => self.take(&message),
