@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import urllib.request
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import py_rt_core
 import pytest
 
-from py_rt.bridge.commands import Scope
+from py_rt.bridge.commands import CommandFailedError, Scope
 from py_rt.bridge.vocabulary import OrderStatus, ServiceState, Side
 from py_rt.bundle.keys import TRUSTED_KEYS
 from tests.contract.live_service import (
@@ -39,14 +40,20 @@ FAR = "99.00"
 
 
 class Trading(LiveService):
-    """A service whose strategy trades every few bars, over any wire."""
+    """A service whose strategy trades every few bars, over any wire.
+
+    Attributes:
+        bar_ms: wall time of a bar.
+    """
+
+    bar_ms = BAR_MS
 
     def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
         bars = self.home / "bars.csv"
         bars.write_text(swinging_bars(), encoding="utf-8")
         first = FIRST_OPEN_NS + HISTORY * SPAN_NS
         command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7"]
-        command += ["--bar-ms", str(BAR_MS), "--from", str(first), "--warmup-bars", str(HISTORY)]
+        command += ["--bar-ms", str(self.bar_ms), "--from", str(first), "--warmup-bars", str(HISTORY)]
         command += ["--venue", self.wire.name, "--symbol", self.wire.symbol]
         environment = {**os.environ, **self.wire.venue_keys()}
         venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -84,7 +91,15 @@ class Trading(LiveService):
     def rest_by_hand(self) -> str:
         """A resting buy far below; its id."""
         with self.client() as operator:
-            operator.manual_order(SLOT, self.wire.instrument, Side.BUY, "1.5", price=FAR)
+
+            def is_sent() -> bool:
+                # Without a book, or before it is reconciled, it is denied.
+                with suppress(CommandFailedError):
+                    operator.manual_order(SLOT, self.wire.instrument, Side.BUY, "1.5", price=FAR)
+                    return True
+                return False
+
+            until(is_sent, "an order that leaves")
 
             def resting() -> list[str]:
                 orders = operator.orders(SLOT).orders

@@ -21,6 +21,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
+use domain::Epoch;
 use ipc::shared_memory::check_user;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
@@ -62,6 +63,7 @@ pub(crate) struct Control {
     pub(crate) latch: StopLatch,
     pub(crate) facts: FactSender,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) epoch: Epoch,
 }
 
 /// The listening thread; ends when this is dropped.
@@ -242,6 +244,8 @@ impl Control {
         json!({
             "ok": true,
             "pid": std::process::id(),
+            "epoch": self.epoch.0,
+            "rounds": self.counters.rounds.get(),
             "stopped": !self.latch.lets_anything_out(),
             "venue_online": self.counters.venue_online.get() == 1,
             "reconciled": self.counters.reconciled.get() == 1,

@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use domain::{OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
 use engine::{CommandKind, ManualOrder};
@@ -227,4 +228,151 @@ async fn keys_that_the_venue_refuses_end_the_start() {
             "{wire:?}: {error}"
         );
     }
+}
+
+/// A fault of the venue, and the name under which what follows is counted: family, value.
+type Case = (&'static str, &'static str, &'static str);
+
+const EVERYWHERE: [Case; 3] = [
+    (
+        r#"{"kind":"frames","class":"book","fault":"truncate","count":1}"#,
+        "market_refused",
+        "not_json",
+    ),
+    (
+        r#"{"kind":"frames","class":"book","fault":"truncate","count":1}"#,
+        "books_invalid",
+        "malformed",
+    ),
+    (
+        r#"{"kind":"drop_connections","target":"market"}"#,
+        "books_invalid",
+        "disconnected",
+    ),
+];
+
+/// What only this wire can show.
+const fn cases_of(wire: Wire) -> [Case; 3] {
+    const DROP: &str = r#"{"kind":"frames","class":"book","fault":"drop","count":1}"#;
+    const TWICE: &str = r#"{"kind":"frames","class":"book","fault":"duplicate","count":1}"#;
+    const TRADE: &str = r#"{"kind":"frames","class":"trade","fault":"duplicate","count":1}"#;
+    match wire {
+        Wire::Binance => [
+            (DROP, "market_refused", "book_gap"),
+            (TWICE, "market_refused", "stale_change"),
+            (TRADE, "market_refused", "trade_duplicate"),
+        ],
+        Wire::Kraken => [
+            (DROP, "market_refused", "wrong_checksum"),
+            (
+                r#"{"kind":"bad_checksum","count":1}"#,
+                "books_invalid",
+                "checksum",
+            ),
+            (TRADE, "market_refused", "trade_duplicate"),
+        ],
+        Wire::Coinbase => [
+            (DROP, "market_refused", "connection_gap"),
+            (DROP, "books_invalid", "gap"),
+            (TRADE, "market_refused", "connection_gap"),
+        ],
+    }
+}
+
+fn count(bench: &Bench, family: &str, value: &str) -> u64 {
+    let families = bench.service.counters().refusals.families();
+    let found = families.into_iter().find(|one| one.name == family).unwrap();
+    let (_, count) = found.read().find(|(known, _)| *known == value).unwrap();
+    count
+}
+
+async fn until_counted(bench: &mut Bench, family: &str, value: &str, before: u64, why: &str) {
+    let counted = async {
+        while count(bench, family, value) <= before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(support::PATIENCE, counted).await;
+    assert!(waited.is_ok(), "{:?} {family} {value} after {why}", bench.wire);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_counts_under_its_own_name() {
+    for wire in [Wire::Binance, Wire::Kraken, Wire::Coinbase] {
+        let mut bench = Bench::start_over(wire, "rest").await;
+        bench.until_ready().await;
+        for (fault, family, value) in EVERYWHERE.into_iter().chain(cases_of(wire)) {
+            // A book that is given up already is not given up again.
+            until_a_book_stands(&bench).await;
+            let before = count(&bench, family, value);
+            bench.venue.fault(fault).await;
+            until_counted(&mut bench, family, value, before, fault).await;
+        }
+        bench.deploy(SILENT).await;
+        account_and_questions_are_refused(&mut bench).await;
+        orders_are_refused(&mut bench).await;
+        drop(bench.drain().await);
+    }
+}
+
+async fn until_a_book_stands(bench: &Bench) {
+    let stands = async {
+        while bench.commander.look().await.unwrap().tops[0].is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(support::PATIENCE, stands).await;
+    assert!(waited.is_ok(), "{:?}: no book", bench.wire);
+}
+
+/// Sends an order that would rest, as soon as one may leave.
+async fn send(bench: &Bench, whole: i64) {
+    let sent = async {
+        loop {
+            let view = bench.commander.look().await.unwrap();
+            let stands = view.tops[0].is_some();
+            if stands && bench.commander.command(resting(&view, whole)).await.unwrap() == Ok(()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(support::PATIENCE, sent).await;
+    assert!(waited.is_ok(), "{:?}: no order leaves", bench.wire);
+}
+
+/// The venue's words for "not enough", and an answer that never comes.
+async fn orders_are_refused(bench: &mut Bench) {
+    let (code, words) = match bench.wire {
+        Wire::Binance => (-2010, "Account has insufficient balance for requested action."),
+        Wire::Kraken => (0, "EOrder:Insufficient funds"),
+        Wire::Coinbase => (0, "INSUFFICIENT_FUND"),
+    };
+    let reject =
+        format!(r#"{{"kind":"reject","request":"place","code":{code},"message":"{words}","count":1}}"#);
+    let unknown =
+        r#"{"kind":"unknown_outcome","request":"place","executed":false,"answer":"timeout","count":1}"#;
+    for (fault, value) in [
+        (reject.as_str(), "insufficient_balance"),
+        (unknown, "outcome_unknown"),
+    ] {
+        bench.venue.fault(fault).await;
+        send(bench, 1).await;
+        until_counted(bench, "orders_rejected", value, 0, fault).await;
+    }
+}
+
+/// A message of the account that is cut in half, and a comparison that the venue turns away.
+async fn account_and_questions_are_refused(bench: &mut Bench) {
+    let cut = r#"{"kind":"frames","class":"account","fault":"truncate","count":1}"#;
+    bench.venue.fault(cut).await;
+    send(bench, 2).await;
+    until_counted(bench, "account_refused", "not_json", 0, cut).await;
+    let limited = r#"{"kind":"rate_limited","request":"query","retry_after_s":0,"count":1}"#;
+    bench.venue.fault(limited).await;
+    bench
+        .venue
+        .fault(r#"{"kind":"drop_connections","target":"account"}"#)
+        .await;
+    until_counted(bench, "requests_refused", "rate_limit", 0, limited).await;
 }

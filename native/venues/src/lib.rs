@@ -38,13 +38,14 @@ pub mod sample;
 mod secret;
 pub mod sequencer;
 mod setting;
+pub mod switch;
 mod tls;
 mod trading;
 pub mod websocket;
 
 pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
 pub use credentials::{Credentials, KeyNames};
-pub use error::{EncodeError, ParseError, VenueError};
+pub use error::{EncodeError, FailureClass, ParseError, VenueError};
 pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};
 pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};
