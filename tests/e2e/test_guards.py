@@ -130,6 +130,17 @@ def test_a_service_that_hangs_is_a_silent_one(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
+def test_a_watchdog_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with watched_over(tmp_path, BINANCE) as service:
+        service.start()
+        until(lambda: "no watchdog looks at this service" in service.log, "an alert")
+        watchdog = service.watching()
+        until(lambda: service.metrics()["py_rt_watchdog_present"] == 1, "a watchdog that is seen")
+        watchdog.terminate()
+        assert watchdog.wait(PATIENCE_S) == 0
+        assert service.stop() == 0
+
+
 def test_an_orderly_end_is_no_silence(tmp_path: Path) -> None:
     with watched_over(tmp_path, BINANCE) as service:
         watchdog = service.watching()

@@ -14,6 +14,7 @@ import py_rt_core
 import pytest
 
 from py_rt.bridge.commands import CommandFailedError, Scope
+from py_rt.bridge.market_data import MarketDataCache
 from py_rt.bridge.vocabulary import OrderStatus, ServiceState, Side
 from py_rt.bundle.keys import TRUSTED_KEYS
 from tests.contract.live_service import (
@@ -156,6 +157,13 @@ def test_a_bundle_trades_through_a_kill_and_a_restart(tmp_path: Path, wire: Wire
 
         service.start()
         service.until_state(ServiceState.TRADING)
+        service.rest_by_hand()
+        with service.client() as operator:
+            operator.cancel(Scope.instrument(wire.instrument))
+        until(lambda: service.account["open_orders"] == [], "a cancel of what the instrument has")
+        with MarketDataCache(service.run / "segments.sock") as cache:
+            assert [str(one) for one in cache.instruments()] == [wire.instrument]
+            until(lambda: cache.book(wire.symbol).state == "valid", "a book in shared memory")
         service.rest_by_hand()
         assert service.stop() == 0
         assert service.account["open_orders"] == [], "an orderly end cancels what rests"

@@ -5,6 +5,7 @@
 //! ```text
 //! kill      every order stops at once; then the engine is told, cancels and latches
 //! status    what is in force
+//! watch     the same, asked by a watchdog
 //! ```
 //!
 //! The socket stands in the run folder, which only its owner may enter, and the kernel says who is at the other end:
@@ -196,7 +197,11 @@ impl Control {
                 self.kill()
             }
             "status" => self.status(),
-            _ => json!({"ok": false, "error": "unknown command: allowed are kill and status"}),
+            "watch" => {
+                self.counters.watchdog_looks.add_one();
+                self.status()
+            }
+            _ => json!({"ok": false, "error": "unknown command: allowed are kill, status and watch"}),
         };
         let mut stream = stream;
         writeln!(stream, "{answer}")

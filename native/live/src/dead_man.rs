@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Guard, VenueConfig};
+use domain::Nanos;
 use tracing::{info, warn};
 use venues::Gateway;
 use venues::switch::{DeadMansSwitch, SwitchStatistics, SwitchTimes};
@@ -14,6 +15,9 @@ use crate::monitoring::Counters;
 
 /// How often it is looked at whether the switch could be put off, wall time.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Shortest time in which a watchdog must have looked: it may be started after the service.
+const WATCHDOG_PATIENCE_MIN: Duration = Duration::from_secs(15);
 
 /// Sets the switch where the configuration says so: the venue has said that it is set when this returns.
 ///
@@ -55,11 +59,31 @@ pub(crate) async fn watch(statistics: Arc<SwitchStatistics>, counters: Arc<Count
     }
 }
 
+/// Tells the thread that decides when the watchdog that the configuration has does not look, for ever: the service aborts
+/// the task at its end.
+pub(crate) async fn expect_watchdog(silence: Nanos, counters: Arc<Counters>, facts: FactSender) {
+    let patience = Duration::from_nanos(silence.0.unsigned_abs()).max(WATCHDOG_PATIENCE_MIN);
+    let (mut seen, mut was_missing) = (0, false);
+    loop {
+        tokio::time::sleep(patience).await;
+        let looks = counters.watchdog_looks.get();
+        let is_missing = looks == seen;
+        counters.watchdog_present.set(u64::from(!is_missing));
+        if is_missing && !was_missing {
+            // When nobody decides any more, nobody needs to know.
+            let _ = facts.send(Fact::Alarm(Alarm::NobodyWatches)).await;
+        }
+        (seen, was_missing) = (looks, is_missing);
+    }
+}
+
 /// What the service itself has to tell a person; the engine knows nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
     /// The venue's dead man's switch could not be put off.
     SwitchNotPutOff,
+    /// The watchdog that the configuration has does not look.
+    NobodyWatches,
 }
 
 impl Alarm {
@@ -67,6 +91,7 @@ impl Alarm {
     pub(crate) const fn kind(self) -> &'static str {
         match self {
             Self::SwitchNotPutOff => "dead_mans_switch",
+            Self::NobodyWatches => "watchdog",
         }
     }
 
@@ -76,6 +101,9 @@ impl Alarm {
             Self::SwitchNotPutOff => {
                 "the venue's dead man's switch could not be put off: it cancels every order of the account when that \
                  stays so; look at the network and the venue"
+            }
+            Self::NobodyWatches => {
+                "no watchdog looks at this service: nobody cancels its orders when it is gone; start py_rt_live --watchdog"
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use config::ServiceConfig;
+use config::{Guard, ServiceConfig};
 use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
 use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
 use journal::ConfigText;
@@ -93,7 +93,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, session.simulated.clone(), session.clock.now())?;
 
-    let mut tasks = side_tasks(&session, switch.as_deref(), &facts, &counters);
+    let mut tasks = side_tasks(&session, config, switch.as_deref(), &facts, &counters);
     let desk = desk(&session, config.engine.bar_span, (&facts, &latch, &counters));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
@@ -204,6 +204,7 @@ fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>, epoc
 /// What keeps clock and rules true beside everything else.
 fn side_tasks(
     session: &Session,
+    config: &ServiceConfig,
     switch: Option<&dyn DeadMansSwitch>,
     facts: &FactSender,
     counters: &Arc<Counters>,
@@ -212,6 +213,13 @@ fn side_tasks(
     if let Some(switch) = switch {
         let watch = dead_man::watch(switch.statistics(), Arc::clone(counters), facts.clone());
         tasks.spawn(watch);
+    }
+    if let Guard::Watchdog(silence) = config.venue.guard {
+        tasks.spawn(dead_man::expect_watchdog(
+            silence,
+            Arc::clone(counters),
+            facts.clone(),
+        ));
     }
     let reference = || Arc::clone(&session.reference);
     tasks.spawn(clock::keep_in_step(

@@ -124,6 +124,10 @@ counters! {
     reconciliations_failed: Total,
     /// Rounds of the deciding thread: while it lives they go on.
     rounds: Total,
+    /// Looks of a watchdog.
+    watchdog_looks: Total,
+    /// 1 while a watchdog looks, else 0.
+    watchdog_present: Level,
     /// Times the venue's dead man's switch was set or put off.
     dead_mans_switch_put_off: Total,
     /// Times the venue's dead man's switch could not be put off.

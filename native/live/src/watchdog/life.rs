@@ -29,7 +29,7 @@ pub(super) struct Sign {
 pub(super) async fn ask(folder: &Path) -> Option<Sign> {
     let asked = async {
         let mut socket = UnixStream::connect(folder.join(control::SOCKET)).await.ok()?;
-        socket.write_all(b"status\n").await.ok()?;
+        socket.write_all(b"watch\n").await.ok()?;
         let mut answer = Vec::new();
         socket
             .take(ANSWER_BYTES_MAX)
