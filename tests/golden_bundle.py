@@ -37,7 +37,13 @@ def shipped_policy() -> str:
 
 
 def built(
-    home: Path, strategy: Callable[[str], str] = str, *, features: Callable[[str], str] = str, signed: bool = True
+    home: Path,
+    strategy: Callable[[str], str] = str,
+    *,
+    features: Callable[[str], str] = str,
+    signed: bool = True,
+    instrument: str = "BTCUSDT",
+    currency: str = "USDT",
 ) -> str:
     """Build it with another text of the strategy and features, and sign it by the home's builder; its digest."""
     files = golden_files()
@@ -48,12 +54,18 @@ def built(
     files |= {path: files[path].replace(old.encode(), new.encode()) for path in ("model.onnx", "provenance.json")}
     text = strategy(files["strategy.toml"].decode())
     files["strategy.toml"] = text.encode()
+    files["risk_limits.toml"] = in_currency(files["risk_limits.toml"].decode(), currency).encode()
     store = BundleStore(home / "bundles")
-    found = build_bundle(store, files, name="golden", version=strategy_version(text), instrument="BTCUSDT")
+    found = build_bundle(store, files, name="golden", version=strategy_version(text), instrument=instrument)
     if signed:
         key = SigningKey.load(key_path(home / "keys", "builder"))
-        sign_as_builder(store, found.digest, key, risk_policy=shipped_policy())
+        sign_as_builder(store, found.digest, key, risk_policy=in_currency(shipped_policy(), currency))
     return found.digest
+
+
+def in_currency(limits: str, currency: str) -> str:
+    """Limits of another portfolio currency."""
+    return limits.replace('currency = "USDT"', f'currency = "{currency}"')
 
 
 def of_version(version: str) -> Callable[[str], str]:
@@ -68,6 +80,7 @@ def approved(
     slot: int = SLOT,
     begins_ns: int | None = None,
     ends_ns: int | None = None,
+    currency: str = "USDT",
     **asked: Any,  # noqa: ANN401  # a value of the request
 ) -> Approval:
     """Approve it for paper by the home's approver, by default from yesterday to tomorrow."""
@@ -79,6 +92,6 @@ def approved(
         Request(digest, slot, PAPER, not_before_ns=begins_ns, expires_ns=ends_ns, **asked),
         key=SigningKey.load(key_path(home / "keys", "approver")),
         trusted_keys=read_trusted_keys(home / "keys" / TRUSTED_KEYS)[0],
-        risk_policy=shipped_policy(),
+        risk_policy=in_currency(shipped_policy(), currency),
     )
     return approval

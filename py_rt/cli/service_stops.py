@@ -45,10 +45,11 @@ def add_to(app: typer.Typer) -> None:
 def instrument_name(text: str) -> str:
     """An instrument as messages write it.
 
-    >>> instrument_name("binance:BTCUSDT"), instrument_name("binance/BTCUSDT")
-    ('binance/BTCUSDT', 'binance/BTCUSDT')
+    >>> instrument_name("binance:BTCUSDT"), instrument_name("binance/BTCUSDT"), instrument_name("kraken:BTC/USD")
+    ('binance/BTCUSDT', 'binance/BTCUSDT', 'kraken/BTC/USD')
     """
-    return text if "/" in text else text.replace(":", "/", 1)
+    venue, colon, symbol = text.partition(":")
+    return f"{venue}/{symbol}" if colon and "/" not in venue else text
 
 
 def scope_of(slot: int | None = None, instrument: str = "", venue: str = "", order: str = "") -> Scope:

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from py_rt.bridge.commands import CommandClient, Signer
 from py_rt.bundle.keys import TRUSTED_KEYS, create_key, key_path
@@ -47,24 +50,94 @@ run_folder = "{home}/run"
 bundle_store = "{home}/bundles"
 trusted_keys_file = "{home}/keys/{trusted}"
 risk_limits_file = "{home}/risk_limits.toml"
-portfolio_currency = "USDT"
+portfolio_currency = "{currency}"
 [venue]
-name = "binance"
+name = "{venue}"
 {gateway}
 rest_url = "{rest}"
 ws_url = "{ws}"
 ws_api_url = "{ws_api}"
 [[instrument]]
-symbol = "BTCUSDT"
+symbol = "{symbol}"
 [[slot]]
 id = {slot}
-symbol = "BTCUSDT"
+symbol = "{symbol}"
 capital = 100000.0
 [engine]
 bar_seconds = 900
 [telemetry]
 metrics_port = 0
 """
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A venue as the service speaks to it.
+
+    Attributes:
+        name: of the venue.
+        symbol: the venue's name of the instrument.
+        currency: in which it is paid for.
+        api_key: names the account.
+        secret: signs for it.
+        strange_secret: of the same form, and another key's.
+    """
+
+    name: str
+    symbol: str
+    currency: str
+    api_key: str
+    secret: str
+    strange_secret: str
+
+    @property
+    def instrument(self) -> str:
+        """Our name of it."""
+        return f"{self.name}/{self.symbol}"
+
+    def keys(self, *, api_key: str | None = None, secret: str | None = None, suffix: str = "") -> dict[str, str]:
+        """The environment by which a process learns the key."""
+        prefix = f"PY_RT_{self.name.upper()}"
+        return {
+            f"{prefix}_API_KEY{suffix}": self.api_key if api_key is None else api_key,
+            f"{prefix}_API_SECRET{suffix}": self.secret if secret is None else secret,
+        }
+
+    @property
+    def watchdog_key(self) -> str:
+        """Another key of the account."""
+        return f"{self.api_key}-watchdog"
+
+    def watchdog_keys(self, *, secret: str | None = None) -> dict[str, str]:
+        """The environment by which a watchdog learns its own key."""
+        secret = self.strange_secret if secret is None else secret
+        return self.keys(api_key=self.watchdog_key, secret=secret, suffix="_WATCHDOG")
+
+    def venue_keys(self) -> dict[str, str]:
+        """The environment by which the venue server learns both keys of the account."""
+        second = f"{self.watchdog_key}@{self.api_key}:{self.strange_secret}"
+        return {"PY_RT_VENUE_KEYS": f"{self.api_key}:{self.secret},{second}"}
+
+
+def pem(seed: int) -> str:
+    """A P-256 key as Coinbase hands it out, in one line."""
+    key = ec.derive_private_key(seed, ec.SECP256R1())
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return text.decode().strip().replace("\n", "\\n")
+
+
+BINANCE = Wire("binance", "BTCUSDT", "USDT", API_KEY, SECRET, "another_secret_of_the_account")
+KRAKEN = Wire(
+    "kraken",
+    "BTC/USD",
+    "USD",
+    API_KEY,
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "ICECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+)
+COINBASE = Wire("coinbase", "BTC-USD", "USD", "organizations/0f/apiKeys/1e", pem(7), pem(9))
 
 
 def find_command(name: str) -> Path:
@@ -104,10 +177,12 @@ class LiveService:
     Args:
         home: where everything is made.
         gateway: a line of `[venue]`: with a simulated one the service is given no key of the venue.
+        wire: over which it speaks.
     """
 
-    def __init__(self, home: Path, gateway: str = 'gateway = "venue"') -> None:
+    def __init__(self, home: Path, gateway: str = 'gateway = "venue"', wire: Wire = BINANCE) -> None:
         self.home = home
+        self.wire = wire
         self.has_keys = "simulated" not in gateway
         self.run = home / "run"
         for role in (*ROLES, "builder", "approver"):
@@ -124,8 +199,11 @@ class LiveService:
             trusted=TRUSTED_KEYS,
             rest=addresses["rest"],
             ws=addresses["ws"],
-            ws_api=addresses["ws_api"],
+            ws_api=addresses.get("ws_api", addresses["ws"]),
             gateway=gateway,
+            venue=wire.name,
+            symbol=wire.symbol,
+            currency=wire.currency,
         )
         (home / "service.toml").write_text(text, encoding="utf-8")
         self.venue_url = addresses["rest"]
@@ -133,7 +211,7 @@ class LiveService:
 
     def write_policy(self, *, is_stricter: bool = False) -> None:
         """Give the service its own limits, which it reads when it starts; stricter ones refuse the golden bundle."""
-        policy = golden_bundle.shipped_policy()
+        policy = golden_bundle.in_currency(golden_bundle.shipped_policy(), self.wire.currency)
         if is_stricter:
             policy = policy.replace("max_order_rate_per_min = 60", "max_order_rate_per_min = 30")
         (self.home / "risk_limits.toml").write_text(policy, encoding="utf-8")
@@ -144,7 +222,8 @@ class LiveService:
         first = FIRST_OPEN_NS + HISTORY * SPAN_NS
         command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7"]
         command += ["--bar-ms", str(BAR_MS), "--from", str(first), "--warmup-bars", str(HISTORY)]
-        environment = {**os.environ, "PY_RT_VENUE_KEYS": f"{API_KEY}:{SECRET}"}
+        command += ["--venue", self.wire.name, "--symbol", self.wire.symbol]
+        environment = {**os.environ, **self.wire.venue_keys()}
         venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert venue.stdout is not None
         ready: dict[str, str] = json.loads(venue.stdout.readline())
@@ -167,14 +246,14 @@ class LiveService:
         with urllib.request.urlopen(f"{self.venue_url}/admin/faults", data=body.encode(), timeout=10) as answer:
             assert answer.status == 200
 
-    def refused_start(self, *, api_key: str = API_KEY, secret: str = SECRET) -> int:
+    def refused_start(self, *, api_key: str | None = None, secret: str | None = None) -> int:
         """The exit status of a life that does not begin."""
         self.service = self._spawn(api_key=api_key, secret=secret)
         return self.service.wait(PATIENCE_S)
 
-    def _spawn(self, *, api_key: str = API_KEY, secret: str = SECRET) -> subprocess.Popen[bytes]:
+    def _spawn(self, *, api_key: str | None = None, secret: str | None = None) -> subprocess.Popen[bytes]:
         command = [str(find_command("py_rt_live")), "--config", str(self.home / "service.toml")]
-        keys = {"PY_RT_BINANCE_API_KEY": api_key, "PY_RT_BINANCE_API_SECRET": secret}
+        keys = self.wire.keys(api_key=api_key, secret=secret)
         environment = {name: value for name, value in os.environ.items() if name not in keys}
         environment |= keys if self.has_keys else {}
         with (self.home / "service.log").open("ab") as log:
@@ -224,10 +303,23 @@ class LiveService:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
-    def approved_bundle(self) -> str:
+    def venue_state(self) -> dict[str, Any]:
+        """The venue from inside."""
+        with urllib.request.urlopen(f"{self.addresses['rest']}/admin/state", timeout=10) as answer:
+            read: dict[str, Any] = json.load(answer)
+        return read
+
+    def approved_bundle(self, strategy: Callable[[str], str] = str) -> str:
         """The digest of the golden files as a bundle that both keys of this home have signed."""
-        digest = golden_bundle.built(self.home)
-        golden_bundle.approved(self.home, digest)
+        currency = self.wire.currency
+        venue = f'exchange = "{self.wire.name}"'
+        digest = golden_bundle.built(
+            self.home,
+            lambda text: strategy(text).replace('exchange = "binance"', venue),
+            instrument=self.wire.symbol,
+            currency=currency,
+        )
+        golden_bundle.approved(self.home, digest, currency=currency)
         return digest
 
     def __enter__(self) -> Self:

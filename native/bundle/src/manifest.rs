@@ -103,8 +103,11 @@ impl Manifest {
             let allowed = format!("1 to {NAME_BYTES_MAX} of a-z, 0-9, _ and -");
             return Err(refused("name", &text.name, &allowed));
         }
-        if !is_name(&text.instrument, |byte| byte.is_ascii_alphabetic()) {
-            let allowed = format!("1 to {NAME_BYTES_MAX} letters, digits, _ and -");
+        // Venues put a slash or a dash between the two currencies, or nothing.
+        if !is_name(&text.instrument, |byte| {
+            byte.is_ascii_alphabetic() || byte == b'/'
+        }) {
+            let allowed = format!("1 to {NAME_BYTES_MAX} letters, digits, _, - and /");
             return Err(refused("instrument", &text.instrument, &allowed));
         }
         let version = |key, text: &str| {

@@ -325,7 +325,11 @@ fn a_manifest_is_closed_bounded_and_stays_inside() {
     assert_eq!(set("zone", json!(1)), "malformed");
     assert_eq!(set("name", json!("")), "not_allowed");
     assert_eq!(set("name", json!("n".repeat(65))), "not_allowed");
-    assert_eq!(set("instrument", json!("BTC/USDT")), "not_allowed");
+    assert_eq!(set("instrument", json!("BTC USDT")), "not_allowed");
+    for symbol in ["BTCUSDT", "BTC-USD", "BTC/USD"] {
+        let store = Store::of(|manifest| manifest["instrument"] = json!(symbol));
+        assert!(store.verify_as(&trusted(), &expected()).is_ok(), "{symbol}");
+    }
     assert_eq!(set("version", json!("1.2")), "not_allowed");
     assert_eq!(set("version", json!("1.2.1")), "not_allowed");
     assert_eq!(set("min_engine_version", json!("99.0.0")), "engine_too_old");

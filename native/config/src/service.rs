@@ -4,6 +4,7 @@ use domain::{Currency, Decimal, Money, Nanos, SlotId, Venue};
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
+use crate::guard::{self, Guard};
 use crate::load::SourceText;
 use crate::service_schema::KEYS;
 use crate::simulated::{self, GatewayChoice, SimulatedConfig};
@@ -64,6 +65,8 @@ pub struct VenueConfig {
     pub api_passphrase_env: Option<String>,
     /// How late a signed request may arrive.
     pub recv_window: Nanos,
+    /// Who cancels the service's orders when it is gone.
+    pub guard: Guard,
 }
 
 /// One `[[instrument]]`; its id is its place in the list.
@@ -182,6 +185,7 @@ pub fn parse_service_layers(layers: &[SourceText]) -> Result<ServiceConfig, Conf
     check_stage(&mut document);
     check_venue(&mut document);
     simulated::check(&mut document);
+    guard::check(&mut document);
     check_bounds(&mut document);
     let currency = check_currency(&mut document);
     let places = check_lists(&mut document);
@@ -423,6 +427,7 @@ impl Taken {
             api_secret_env: variable("venue.api_secret_env", "API_SECRET"),
             api_passphrase_env: self.document.text("venue.api_passphrase_env"),
             recv_window: self.millis("venue.recv_window_ms"),
+            guard: guard::taken(&self.document, venue),
         }
     }
 

@@ -3,6 +3,7 @@
 use domain::SCALE;
 use engine::limits::{INSTRUMENTS_MAX, SLOTS_MAX};
 
+use crate::guard::KEYS as GUARD;
 use crate::schema::{Key, Kind};
 use crate::simulated::KEYS as SIMULATED;
 use crate::strategy::{DAY_SECONDS, TRADED_VENUES};
@@ -114,6 +115,8 @@ pub(crate) static KEYS: &[Key] = &[
         "How late a signed request may arrive.",
     )
     .or("5000"),
+    GUARD[0],
+    GUARD[1],
     SIMULATED[0],
     SIMULATED[1],
     SIMULATED[2],

@@ -4,6 +4,8 @@ use domain::{ClientOrderId, InstrumentId, SlotId};
 use engine::Alert;
 use messaging::telemetry;
 
+use crate::dead_man::Alarm;
+
 /// The alert as it is published.
 pub(crate) fn told(alert: Alert) -> telemetry::Alert {
     telemetry::Alert {
@@ -12,6 +14,17 @@ pub(crate) fn told(alert: Alert) -> telemetry::Alert {
         instrument: instrument(alert),
         client_order_id: order(alert),
         text: text(alert),
+    }
+}
+
+/// The same of what the service itself has to tell.
+pub(crate) fn alarm(alarm: Alarm) -> telemetry::Alert {
+    telemetry::Alert {
+        kind: alarm.kind().to_owned(),
+        slot: None,
+        instrument: None,
+        client_order_id: None,
+        text: alarm.text().to_owned(),
     }
 }
 

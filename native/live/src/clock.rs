@@ -14,6 +14,7 @@ use venues::Reference;
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
 
 use crate::error::LiveError;
+use crate::monitoring::Counters;
 
 /// Wall time between two corrections of the clock.
 pub const RESYNC_INTERVAL: Duration = Duration::from_secs(5);
@@ -62,14 +63,17 @@ pub async fn anchor(
 }
 
 /// Keeps the clock near the venue's, for ever: the service aborts the task at its end.
-pub async fn keep_in_step(reference: Arc<dyn Reference>, clock: Arc<ServerClock>) {
+pub async fn keep_in_step(reference: Arc<dyn Reference>, clock: Arc<ServerClock>, counters: Arc<Counters>) {
     loop {
         tokio::time::sleep(RESYNC_INTERVAL).await;
         match reference.resync_clock(&clock).await {
             Ok(Nanos(0)) => {}
             Ok(correction) => info!(correction_ns = correction.0, "clock corrected"),
             // It goes on at its rate; what follows from a venue that is gone is the feeds' to say.
-            Err(error) => warn!(%error, "the venue's clock could not be asked"),
+            Err(error) => {
+                counters.refusals.request(&error);
+                warn!(%error, "the venue's clock could not be asked");
+            }
         }
     }
 }

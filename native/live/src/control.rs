@@ -5,6 +5,7 @@
 //! ```text
 //! kill      every order stops at once; then the engine is told, cancels and latches
 //! status    what is in force
+//! watch     the same, asked by a watchdog
 //! ```
 //!
 //! The socket stands in the run folder, which only its owner may enter, and the kernel says who is at the other end:
@@ -21,6 +22,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
+use domain::Epoch;
 use ipc::shared_memory::check_user;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
@@ -62,6 +64,7 @@ pub(crate) struct Control {
     pub(crate) latch: StopLatch,
     pub(crate) facts: FactSender,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) epoch: Epoch,
 }
 
 /// The listening thread; ends when this is dropped.
@@ -194,7 +197,11 @@ impl Control {
                 self.kill()
             }
             "status" => self.status(),
-            _ => json!({"ok": false, "error": "unknown command: allowed are kill and status"}),
+            "watch" => {
+                self.counters.watchdog_looks.add_one();
+                self.status()
+            }
+            _ => json!({"ok": false, "error": "unknown command: allowed are kill, status and watch"}),
         };
         let mut stream = stream;
         writeln!(stream, "{answer}")
@@ -242,6 +249,8 @@ impl Control {
         json!({
             "ok": true,
             "pid": std::process::id(),
+            "epoch": self.epoch.0,
+            "rounds": self.counters.rounds.get(),
             "stopped": !self.latch.lets_anything_out(),
             "venue_online": self.counters.venue_online.get() == 1,
             "reconciled": self.counters.reconciled.get() == 1,

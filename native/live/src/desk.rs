@@ -18,6 +18,7 @@ use venues::{Gateway, Instruments, LastLook, Reference, UnknownOrder};
 
 use crate::fact::{Fact, FactSender};
 use crate::history;
+use crate::monitoring::Counters;
 use crate::reconcile::{self, Question};
 use crate::stop_latch::StopLatch;
 
@@ -65,6 +66,7 @@ pub(crate) struct Desk {
     pub(crate) settle: Duration,
     pub(crate) facts: FactSender,
     pub(crate) latch: StopLatch,
+    pub(crate) counters: Arc<Counters>,
     /// Orders that are being asked about: one at a time for each.
     pub(crate) resolving: Arc<Mutex<BTreeSet<ClientOrderId>>>,
 }
@@ -139,7 +141,8 @@ impl Desk {
     ) -> Option<Fact> {
         let listed = self.instruments.get(instrument)?;
         tokio::time::sleep(self.settle).await;
-        let bars = history::fetch(&*self.reference, listed, self.bar_span, range, jitter).await;
+        let (reference, refusals) = (&*self.reference, &self.counters.refusals);
+        let bars = history::fetch(reference, listed, self.bar_span, range, jitter, refusals).await;
         (!bars.is_empty()).then_some(Fact::History(bars))
     }
 
@@ -147,6 +150,7 @@ impl Desk {
         match reconcile::ask(&*self.gateway, &self.instruments, question).await {
             Ok(truth) => Fact::Truth(Box::new(truth)),
             Err(error) => {
+                self.counters.refusals.request(&error);
                 warn!(%error, "the account could not be compared with the venue's");
                 Fact::NoTruth {
                     generation: question.generation,

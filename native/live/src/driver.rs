@@ -94,8 +94,13 @@ impl Driver {
         self.out.rings.show_event(ts, &event.body, &self.engine);
         self.out.teller.tell_event(ts, &event.body);
         self.out.counters.events.add_one();
-        if matches!(event.body, EventBody::Market(MarketEvent::BookInvalid(_))) {
-            self.out.counters.books_given_up.add_one();
+        match event.body {
+            EventBody::Market(MarketEvent::BookInvalid(invalid)) => {
+                self.out.counters.books_given_up.add_one();
+                self.out.counters.refusals.book(invalid.reason);
+            }
+            EventBody::OrderReport(report) => self.out.counters.refusals.report(report.kind),
+            _ => {}
         }
         self.out
             .counters

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{Bar, Epoch, MarketEvent, Nanos, Timestamp};
 use engine::{CommandKind, EventBody, Scope};
-use tracing::info;
+use tracing::{error, info};
 use venues::clock::{Clock, ServerClock};
 
 use crate::comparison::Comparison;
@@ -16,6 +16,7 @@ use crate::fact::{CommandOutcome, Deploy, Fact};
 use crate::inputs::{Inputs, Stream};
 use crate::link::Link;
 use crate::parameters::Parameters;
+use crate::session::Session;
 use crate::view::{ORDERS_SHOWN_MAX, ServiceState, View};
 use crate::wake::Wake;
 
@@ -28,7 +29,7 @@ const FACTS_PER_TURN: usize = 64;
 /// Wall time between two looks at what is not urgent.
 const CHORES_INTERVAL: Nanos = Nanos::from_millis(10);
 
-/// Wall time between two passings-on of latencies.
+/// Wall time between two passings-on of latencies, and of what others have counted.
 const LATENCIES_INTERVAL: Nanos = Nanos::from_millis(1_000);
 
 /// Longest sleep.
@@ -37,20 +38,43 @@ const REST_MAX: Duration = Duration::from_millis(10);
 /// Everything the thread owns.
 #[derive(Debug)]
 pub(crate) struct EngineLoop {
-    pub(crate) driver: Driver,
-    pub(crate) link: Link,
-    pub(crate) comparison: Comparison,
-    pub(crate) inputs: Inputs,
-    pub(crate) parameters: Parameters,
-    pub(crate) wake: Wake,
-    pub(crate) clock: Arc<ServerClock>,
-    pub(crate) instruments: usize,
-    pub(crate) ending: Ending,
-    pub(crate) next_chores: Nanos,
-    pub(crate) next_latencies: Nanos,
+    driver: Driver,
+    link: Link,
+    comparison: Comparison,
+    inputs: Inputs,
+    parameters: Parameters,
+    wake: Wake,
+    clock: Arc<ServerClock>,
+    instruments: usize,
+    ending: Ending,
+    next_chores: Nanos,
+    next_latencies: Nanos,
 }
 
 impl EngineLoop {
+    /// Everything, about to begin.
+    pub(crate) fn new(
+        (driver, link, comparison): (Driver, Link, Comparison),
+        inputs: Inputs,
+        parameters: Parameters,
+        wake: Wake,
+        session: &Session,
+    ) -> Self {
+        Self {
+            driver,
+            link,
+            comparison,
+            inputs,
+            parameters,
+            wake,
+            clock: Arc::clone(&session.clock),
+            instruments: session.instruments.len(),
+            ending: Ending::new(),
+            next_chores: Nanos(0),
+            next_latencies: Nanos(0),
+        }
+    }
+
     /// Begins the life and runs it to its end.
     pub(crate) fn run(mut self, epoch: Epoch, history: &[Bar]) -> Ended {
         self.driver.begin(epoch);
@@ -135,6 +159,15 @@ impl EngineLoop {
                 let view = Box::new(self.view(live));
                 self.driver.out_mut().teller.tell_picture(number, view);
             }
+            Fact::Alarm(alarm) => {
+                error!(
+                    kind = alarm.kind(),
+                    text = alarm.text(),
+                    "alert: a person must look"
+                );
+                self.driver.out().counters.alerts.add_one();
+                self.driver.out_mut().teller.tell_alarm(received, alarm);
+            }
             Fact::Drain => self.ending.begin(Halt::Draining, &mut self.driver, wall),
         }
     }
@@ -204,12 +237,14 @@ impl EngineLoop {
         if wall >= self.next_latencies {
             self.next_latencies = Nanos(wall.0 + LATENCIES_INTERVAL.0);
             self.driver.pass_latencies_on();
+            self.link.pass_counts_on(&self.driver.out().counters.refusals);
         }
     }
 
     fn count(&mut self) {
         let out = self.driver.out();
         let (market, account) = self.inputs.waiting();
+        out.counters.rounds.add_one();
         out.counters.market_queue.set(market as u64);
         out.counters.account_queue.set(account as u64);
         out.counters.orders_open.set(self.driver.open_orders());

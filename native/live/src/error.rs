@@ -21,6 +21,8 @@ pub const EXIT_VENUE: u8 = 4;
 pub const EXIT_RECORD: u8 = 5;
 /// Exit status of a drain that could not prove that no order is left at the venue.
 pub const EXIT_ORDERS_LEFT: u8 = 6;
+/// Exit status of a watchdog that canceled the orders of a silent service.
+pub const EXIT_SILENT: u8 = 7;
 
 /// Why the service did not start, or ended.
 #[derive(Debug, Error)]
@@ -55,6 +57,12 @@ pub enum LiveError {
     /// The venue's keys are not there.
     #[error("{0} ([venue] api_key_env and api_secret_env in the service's file name the variables)")]
     Credentials(#[source] venues::VenueError),
+    /// The watchdog does not watch.
+    #[error("the watchdog does not start: {0}")]
+    Watchdog(String),
+    /// The venue does not accept the watchdog's key.
+    #[error("the watchdog does not start: {0}")]
+    WatchdogKeyRefused(String),
     /// The venue refused, or did not answer, what the start needs.
     #[error("the venue could not be used: {0}")]
     Venue(#[from] venues::VenueError),
@@ -103,6 +111,14 @@ pub enum LiveError {
     /// The sockets for commands and telemetry were refused.
     #[error(transparent)]
     Messaging(#[from] messaging::MessagingError),
+    /// Another process on this machine trades with the same key.
+    #[error(
+        "the venue's account of this key is held by {holder}: one service for an account, stop that one first"
+    )]
+    AccountHeld {
+        /// Who holds it, as far as it says.
+        holder: String,
+    },
     /// Another process holds the run folder.
     #[error("{path} is held by {holder}: stop that instance first, or give this one a run_folder of its own")]
     Held {
@@ -125,11 +141,14 @@ impl LiveError {
             | Self::Ipc(_)
             | Self::Messaging(_)
             | Self::Credentials(_)
+            | Self::Watchdog(_)
             | Self::Replay(_) => EXIT_CONFIG,
-            Self::Venue(_) | Self::KeysRefused { .. } | Self::KeyMayWithdraw { .. } | Self::Clock { .. } => {
-                EXIT_VENUE
-            }
-            Self::Held { .. } => EXIT_HELD,
+            Self::Venue(_)
+            | Self::KeysRefused { .. }
+            | Self::KeyMayWithdraw { .. }
+            | Self::WatchdogKeyRefused(_)
+            | Self::Clock { .. } => EXIT_VENUE,
+            Self::Held { .. } | Self::AccountHeld { .. } => EXIT_HELD,
             Self::Record(_) => EXIT_RECORD,
             Self::Defect(_) => EXIT_DEFECT,
         }

@@ -4,6 +4,7 @@ use domain::{Bar, Decimal, Instrument, OrderReport};
 use engine::{BundleActivated, CommandKind, CommandRefusal, ParameterId, SlotProgram};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dead_man::Alarm;
 use crate::reconcile::Truth;
 use crate::view::View;
 use crate::wake::Wake;
@@ -42,6 +43,8 @@ pub(crate) enum Fact {
     Look(oneshot::Sender<Box<View>>),
     /// Somebody wants the engine's state told in the order of what happens, under this number.
     Picture(u64),
+    /// Something that a person must know and the engine need not.
+    Alarm(Alarm),
     /// Cancel, reconcile, finish.
     Drain,
 }

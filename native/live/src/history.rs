@@ -7,6 +7,8 @@ use tracing::{error, warn};
 use venues::retry::{Backoff, Jitter};
 use venues::{BARS_MAX, Reference, VenueError};
 
+use crate::monitoring::refusals::RefusalBoard;
+
 /// Attempts to fetch one range: a venue may need a moment to show a bar that has just closed.
 const ATTEMPTS_MAX: u32 = 12;
 
@@ -21,6 +23,7 @@ pub(crate) async fn fetch(
     span: Nanos,
     (from, to): (Timestamp, Timestamp),
     jitter: Jitter,
+    refusals: &RefusalBoard,
 ) -> Vec<Bar> {
     let wanted = usize::try_from(to.since(from).0 / span.0.max(1)).unwrap_or(0);
     let wanted = wanted.min(BARS_MAX);
@@ -35,10 +38,14 @@ pub(crate) async fn fetch(
                 }
             }
             Err(error) if error.is_fatal() => {
+                refusals.request(&error);
                 error!(symbol = %instrument.symbol, %error, "no history");
                 return best;
             }
-            Err(error) => warn!(symbol = %instrument.symbol, %error, "history: asking again"),
+            Err(error) => {
+                refusals.request(&error);
+                warn!(symbol = %instrument.symbol, %error, "history: asking again");
+            }
         }
         tokio::time::sleep(backoff.next_pause()).await;
     }

@@ -1,5 +1,6 @@
 //! The only service: clock, environment, threads, sockets.
 
+mod account_lock;
 mod alerts;
 pub mod bundles;
 mod chronicle;
@@ -7,6 +8,7 @@ pub mod clock;
 mod command_floors;
 mod comparison;
 pub mod control;
+mod dead_man;
 pub mod deploy;
 mod desk;
 pub mod doors;
@@ -49,6 +51,7 @@ mod told;
 mod trust;
 pub mod view;
 mod wake;
+pub mod watchdog;
 pub mod way_back;
 pub mod wiring;
 mod wishes;

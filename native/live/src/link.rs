@@ -13,6 +13,7 @@ use venues::{
 
 use crate::comparison::Comparison;
 use crate::driver::Driver;
+use crate::monitoring::refusals::RefusalBoard;
 use crate::simulated::SimulatedAccount;
 
 /// Reads and sequences both streams, and keeps what follows from their going up and down.
@@ -122,6 +123,14 @@ impl Link {
         true
     }
 
+    /// Passes on what the readers of both streams have counted themselves.
+    pub(crate) fn pass_counts_on(&self, refusals: &RefusalBoard) {
+        let books = self.instruments.iter();
+        let books = books.filter_map(|instrument| self.market.book_statistics(instrument.id));
+        refusals.market(&self.market.wire_statistics(), books);
+        refusals.account_unknown_symbols(self.account.statistics().unknown_symbols);
+    }
+
     /// When a simulated venue has something to tell, if the market tells nothing before.
     pub(crate) fn next_due(&self) -> Timestamp {
         let simulated = self.simulated.as_ref();
@@ -149,6 +158,7 @@ impl Link {
         });
         if let Err(error) = read {
             driver.out().counters.market_malformed.add_one();
+            driver.out().counters.refusals.market_unreadable(&error);
             warn!(%error, "market message");
             // It may have been a trade.
             self.tell_complete(received, driver);
@@ -212,6 +222,7 @@ impl Link {
         });
         if let Err(error) = read {
             driver.out().counters.account_malformed.add_one();
+            driver.out().counters.refusals.account_unreadable(&error);
             warn!(%error, "account message: asking the venue what it was");
             comparison.ask_soon(self.clock.monotonic());
         }

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use config::ServiceConfig;
 use live::bundles::StoredBundles;
 use live::error::EXIT_OK;
 use live::journal_record::{FOLDER, JournalRecorder};
 use live::programs::Programs;
+use live::watchdog;
 use live::{Ended, LiveError, Ports, RunFolder, Setup};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,7 +26,7 @@ const WORKERS: usize = 2;
 const AFTER_HELP: &str = "\
 Exit status: 0 drained, or nothing wrong found with --check; 1 a defect; 2 command line, configuration or environment \
 refused; 3 another instance holds the run folder; 4 the venue could not be used at the start; 5 the record is damaged \
-or cannot be written; 6 stopped, but orders may be left at the venue.
+or cannot be written; 6 stopped, but orders may be left at the venue; 7 the watchdog canceled the orders of a silent service.
 
 Stop it with SIGTERM or Ctrl-C: it cancels, reconciles, writes and exits. RUST_LOG sets what it logs (default: info).
 
@@ -40,6 +42,10 @@ struct Options {
     /// The service's file (TOML).
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
+    /// Watch the service of this file instead, and cancel its orders when it is silent for [venue] watchdog_silence_s. The
+    /// keys are those of the variables of the service with _WATCHDOG behind their names.
+    #[arg(long, conflicts_with = "check")]
+    watchdog: bool,
     /// Only check the configuration and every file it names; touch nothing.
     #[arg(long)]
     check: bool,
@@ -97,6 +103,9 @@ fn run(options: &Options) -> Result<u8, LiveError> {
         // Colours are for people; in a file they are noise.
         .with_ansi(io::stderr().is_terminal())
         .init();
+    if options.watchdog {
+        return watch(&setup.service.config);
+    }
     let credentials = live::credentials(&setup.service.config.venue).map_err(LiveError::Credentials)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -111,6 +120,20 @@ fn run(options: &Options) -> Result<u8, LiveError> {
         .map_err(|error| LiveError::Defect(format!("no threads for sockets: {error}")))?;
     let ended = runtime.block_on(serve(&setup, credentials))?;
     Ok(ended.exit_code())
+}
+
+/// Watches a service until told to stop, or until its orders were canceled.
+fn watch(config: &ServiceConfig) -> Result<u8, LiveError> {
+    let credentials = watchdog::credentials(&config.venue)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| LiveError::Defect(format!("no runtime: {error}")))?;
+    let watched = runtime.block_on(async {
+        let stop = StopSignal::listen()?;
+        watchdog::watch(config, credentials, stop.received()).await
+    })?;
+    Ok(watched.exit_code())
 }
 
 /// Runs the service until it is told to stop, or ends by itself.

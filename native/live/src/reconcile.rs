@@ -1,7 +1,15 @@
 //! What the venue says of our account, against what we believe.
 
+use std::time::Duration;
+
 use domain::{Balance, CancelRequest, Instrument, OrderReport, Quantity, Timestamp};
-use venues::{Gateway, Instruments, OrderView, UnknownOrder, VenueError};
+use venues::{Gateway, Instruments, OrderView, Pending, UnknownOrder, VenueError};
+
+/// Most waits for budget in one question.
+const WAITS_MAX: usize = 8;
+
+/// Longest of them, wall time.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// An order that the engine believes the venue has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +54,7 @@ pub(crate) async fn ask(
 ) -> Result<Truth, VenueError> {
     let mut open = Vec::new();
     for Instrument { id, .. } in instruments {
-        open.extend(gateway.open_orders(*id).await?);
+        open.extend(patiently(|| gateway.open_orders(*id)).await?);
     }
     let mut reports = Vec::new();
     for believed in disputed(&question.believed, &open) {
@@ -65,8 +73,25 @@ pub(crate) async fn ask(
         generation: question.generation,
         reports,
         open,
-        balances: gateway.balances().await?,
+        balances: patiently(|| gateway.balances()).await?,
     })
+}
+
+/// Waits for our own budget of requests where it is used up: a comparison that began anew would use up again what has
+/// come back meanwhile, and never end.
+pub(crate) async fn patiently<'g, T>(
+    ask: impl Fn() -> Pending<'g, Result<T, VenueError>>,
+) -> Result<T, VenueError> {
+    for _ in 0..WAITS_MAX {
+        match ask().await {
+            Err(VenueError::RateLimited { retry_after, .. }) => {
+                let wait = Duration::from_nanos(retry_after.0.unsigned_abs());
+                tokio::time::sleep(wait.min(WAIT_MAX)).await;
+            }
+            answered => return answered,
+        }
+    }
+    ask().await
 }
 
 /// Orders that the venue does not show open, or shows with other fills.

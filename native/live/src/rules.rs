@@ -8,12 +8,18 @@ use tracing::{info, warn};
 use venues::{Instruments, Reference};
 
 use crate::fact::{Fact, FactSender};
+use crate::monitoring::Counters;
 
 /// Wall time between two looks: rules are never older than this and one more attempt.
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Tells the deciding thread of rules that changed, for ever.
-pub(crate) async fn keep_up(reference: Arc<dyn Reference>, instruments: Arc<Instruments>, facts: FactSender) {
+pub(crate) async fn keep_up(
+    reference: Arc<dyn Reference>,
+    instruments: Arc<Instruments>,
+    facts: FactSender,
+    counters: Arc<Counters>,
+) {
     let mut known: Vec<Instrument> = instruments.iter().copied().collect();
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -28,7 +34,10 @@ pub(crate) async fn keep_up(reference: Arc<dyn Reference>, instruments: Arc<Inst
                 }
                 known = fresh;
             }
-            Err(error) => warn!(%error, "the venue's rules could not be asked for"),
+            Err(error) => {
+                counters.refusals.request(&error);
+                warn!(%error, "the venue's rules could not be asked for");
+            }
         }
     }
 }

@@ -25,6 +25,9 @@ use crate::journal_record;
 /// Longest content of the lock and epoch files that is read, bytes.
 const NUMBER_BYTES_MAX: u64 = 32;
 
+/// The lock of the instance.
+const LOCK: &str = "lock";
+
 /// A run folder that this process holds. Dropping it lets it go.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -46,7 +49,7 @@ impl RunFolder {
             std::fs::create_dir_all(parent).map_err(at("create", parent))?;
         }
         private_directory(path)?;
-        let lock = hold(path)?;
+        let lock = hold(path, LOCK)?;
         let epoch = begin_life(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -89,9 +92,9 @@ fn at(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LiveE
     }
 }
 
-/// Takes the lock and leaves this process's number in it, for whoever is refused.
-fn hold(folder: &Path) -> Result<File, LiveError> {
-    let path = folder.join("lock");
+/// Takes a lock of the folder and leaves this process's number in it, for whoever is refused.
+pub(crate) fn hold(folder: &Path, name: &str) -> Result<File, LiveError> {
+    let path = folder.join(name);
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)

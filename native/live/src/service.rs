@@ -6,14 +6,17 @@ use engine::{CommandKind, CommandRefusal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
+use venues::switch::DeadMansSwitch;
 use venues::{AccountFeed, Gateway, Instruments, MarketFeed};
 
+use crate::account_lock::AccountLock;
 use crate::deploy::Deployer;
 use crate::doors::{self, Doors};
 use crate::ending::Ended;
 use crate::error::LiveError;
 use crate::fact::{Answer, Fact, FactSender, Gone};
 use crate::monitoring::{Counters, LatencyBoard};
+use crate::reconcile::patiently;
 use crate::run_folder::RunFolder;
 use crate::stop_latch::StopLatch;
 use crate::view::View;
@@ -25,6 +28,10 @@ pub struct Service {
     pub(crate) folder: RunFolder,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gateway: Arc<dyn Gateway>,
+    /// The venue's dead man's switch, where the configuration sets one.
+    pub(crate) switch: Option<Box<dyn DeadMansSwitch>>,
+    /// One service for an account.
+    pub(crate) _held: Option<AccountLock>,
     pub(crate) market: MarketFeed,
     pub(crate) account: AccountFeed,
     /// What runs beside the deciding thread; ends with the service.
@@ -165,6 +172,7 @@ impl Service {
         if may_rest {
             self.cancel_ours().await;
         }
+        self.let_go_of_switch().await;
         drop(self.doors);
         doors::forget(&self.folder);
         self.market.stop().await;
@@ -183,11 +191,30 @@ impl Service {
         Ok(ended)
     }
 
+    /// Takes the dead man's switch off once nothing rests; otherwise it runs out, and the venue cancels.
+    async fn let_go_of_switch(&mut self) {
+        let Some(switch) = self.switch.take() else { return };
+        for instrument in self.instruments.iter() {
+            let open = patiently(|| self.gateway.open_orders(instrument.id)).await;
+            let rests = open.map(|open| open.iter().any(|view| view.client_order_id.is_some()));
+            if !matches!(rests, Ok(false)) {
+                error!(symbol = %instrument.symbol, ?rests,
+                    "orders of ours may rest: the dead man's switch stays set, and the venue cancels them");
+                return;
+            }
+        }
+        if !switch.take_off().await {
+            error!(
+                "the dead man's switch may still be set: the venue cancels every order of the account when it runs out"
+            );
+        }
+    }
+
     /// Nobody decides any more: what rests at the venue and carries an id of ours goes.
     async fn cancel_ours(&self) {
         error!("orders of ours may rest at the venue and nobody decides any more: canceling them");
         for instrument in self.instruments.iter() {
-            match self.gateway.open_orders(instrument.id).await {
+            match patiently(|| self.gateway.open_orders(instrument.id)).await {
                 Ok(open) => {
                     for view in open {
                         let Some(client_order_id) = view.client_order_id else {

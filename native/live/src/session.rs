@@ -174,7 +174,7 @@ async fn may_not_withdraw(gateway: &dyn Gateway, venue: &VenueConfig) -> Result<
     }
 }
 
-fn settings(venue: &VenueConfig) -> ConnectorSettings {
+pub(crate) fn settings(venue: &VenueConfig) -> ConnectorSettings {
     let endpoints = Endpoints {
         rest: venue.rest_url.clone(),
         market: venue.ws_url.clone(),
@@ -194,7 +194,7 @@ fn settings(venue: &VenueConfig) -> ConnectorSettings {
 
 /// Whether the venue is simulated on this machine. Clear text goes nowhere else: the configuration and
 /// the venue's settings see to that.
-fn is_loopback(venue: &VenueConfig) -> bool {
+pub(crate) fn is_loopback(venue: &VenueConfig) -> bool {
     venue.rest_url.starts_with("http://")
 }
 
@@ -217,6 +217,7 @@ mod tests {
             api_secret_env: "PY_RT_NO_SUCH_SECRET".to_owned(),
             api_passphrase_env: None,
             recv_window: Nanos(0),
+            guard: config::Guard::Nobody,
         };
         let error = LiveError::Credentials(credentials(&venue).unwrap_err());
         let wanted = "environment variable PY_RT_NO_SUCH_KEY is not set: export it \

@@ -91,6 +91,7 @@ impl Service {
                 chronicle.holds.alerted(*alert);
                 vec![Telemetry::Alert(alerts::told(*alert))]
             }
+            What::Alarm(alarm) => vec![Telemetry::Alert(alerts::alarm(*alarm))],
             What::Activated(slot) => {
                 let active = slot
                     .active

@@ -18,6 +18,7 @@ use engine::{
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::dead_man::Alarm;
 use crate::monitoring::Counters;
 use crate::stops::Causes;
 use crate::view::View;
@@ -58,6 +59,8 @@ pub(crate) enum What {
     /// A control changed, and what latched it.
     Control(Scope, ControlLevel, Causes),
     Alert(Alert),
+    /// The service itself has something to tell.
+    Alarm(Alarm),
     /// A bundle took its slot over.
     Activated(SlotSnapshot),
     /// The whole engine, asked for by the number.
@@ -160,6 +163,11 @@ impl Teller {
         } else {
             self.counters.untold.add_one();
         }
+    }
+
+    /// Tells what the service itself has to say.
+    pub(crate) fn tell_alarm(&mut self, ts: Timestamp, alarm: Alarm) {
+        self.tell(ts, What::Alarm(alarm));
     }
 
     fn tell(&mut self, ts: Timestamp, what: What) {

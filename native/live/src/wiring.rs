@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use config::{Guard, ServiceConfig};
 use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
 use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
 use journal::ConfigText;
@@ -11,18 +12,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use venues::clock::Clock;
 use venues::retry::Jitter;
+use venues::switch::DeadMansSwitch;
 use venues::{AccountFeed, Credentials, FrameSink, Instruments, MarketFeed, ResyncRequester};
 
+use crate::account_lock::AccountLock;
 use crate::clock;
 use crate::command_floors::CommandFloors;
 use crate::comparison::Comparison;
 use crate::control::Control;
+use crate::dead_man;
 use crate::deploy::Deployer;
 use crate::desk::{Desk, ERRANDS_MAX, Errand};
 use crate::doors;
 use crate::driver::Driver;
 use crate::egress::Egress;
-use crate::ending::{Ended, Ending};
+use crate::ending::Ended;
 use crate::engine_loop::EngineLoop;
 use crate::error::LiveError;
 use crate::fact::FactSender;
@@ -65,12 +69,15 @@ pub struct Ports {
 pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Service, LiveError> {
     let config = &setup.service.config;
     let floors = CommandFloors::open(folder.path())?;
+    let held = hold_account(config, ports.credentials.as_ref(), &folder)?;
     let session = Session::open(config, ports.credentials).await?;
     let begun = begin(ports.recorder, life(setup, folder.epoch(), &session)).await?;
     session.resume(folder.epoch(), &begun.config);
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
     let memory = Memory::create(config, &session.instruments, &folder)?;
+    // From here on orders could leave, some day.
+    let switch = dead_man::set(&config.venue, &session.gateway).await?;
 
     let counters = Arc::new(Counters::default());
     let wake = Wake::default();
@@ -86,8 +93,8 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let active = begun.active.clone();
     let (driver, latencies) = driver(begun, out, session.simulated.clone(), session.clock.now())?;
 
-    let mut tasks = side_tasks(&session, &facts);
-    let desk = desk(&session, config.engine.bar_span, (&facts, &latch));
+    let mut tasks = side_tasks(&session, config, switch.as_deref(), &facts, &counters);
+    let desk = desk(&session, config.engine.bar_span, (&facts, &latch, &counters));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
         service: about(setup, &folder, &session, &deployer, &counters, &latencies)?,
@@ -98,25 +105,21 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     };
     let parts = doors::Parts {
         segments: memory.server,
-        control: control(&latch, &facts, &counters),
+        control: control(&latch, &facts, &counters, folder.epoch()),
         messages,
     };
     let doors = doors::open(&folder, setup, parts, &mut tasks).await?;
     let (market, account) = feeds(&session, jitter, market_sink, account_sink)?;
 
-    let decide = EngineLoop {
-        driver,
-        link: link(config.venue.venue, &session, market.requester()),
-        comparison: comparison(config.venue.venue, &session, &folder, foreign),
+    let link = link(config.venue.venue, &session, market.requester());
+    let comparison = comparison(config.venue.venue, &session, &folder, foreign);
+    let decide = EngineLoop::new(
+        (driver, link, comparison),
         inputs,
-        parameters: memory.parameters,
+        memory.parameters,
         wake,
-        clock: Arc::clone(&session.clock),
-        instruments: session.instruments.len(),
-        ending: Ending::new(),
-        next_chores: Nanos(0),
-        next_latencies: Nanos(0),
-    };
+        &session,
+    );
     let ended = spawn_decider(decide, folder.epoch(), history)?;
     tasks.spawn(Arc::clone(&deployer).restore(active));
     Ok(Service {
@@ -127,6 +130,8 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latencies,
         folder,
         gateway: session.gateway,
+        switch,
+        _held: held,
         market,
         account,
         tasks,
@@ -134,6 +139,17 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         latch,
         counters,
     })
+}
+
+/// One service for a key: none where orders stay in this process.
+fn hold_account(
+    config: &ServiceConfig,
+    credentials: Option<&Credentials>,
+    folder: &RunFolder,
+) -> Result<Option<AccountLock>, LiveError> {
+    let take =
+        |keys: &Credentials| AccountLock::take(&keys.fingerprint(&config.venue.rest_url), folder.path());
+    credentials.map(take).transpose()
 }
 
 /// The one way out, over the session's gateway.
@@ -176,8 +192,9 @@ fn jitter(epoch: Epoch) -> Jitter {
     Jitter::seeded(u64::from(std::process::id()) ^ u64::from(epoch.0) << 32)
 }
 
-fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>) -> Control {
+fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>, epoch: Epoch) -> Control {
     Control {
+        epoch,
         latch: latch.clone(),
         facts: facts.clone(),
         counters: Arc::clone(counters),
@@ -185,12 +202,38 @@ fn control(latch: &StopLatch, facts: &FactSender, counters: &Arc<Counters>) -> C
 }
 
 /// What keeps clock and rules true beside everything else.
-fn side_tasks(session: &Session, facts: &FactSender) -> JoinSet<()> {
+fn side_tasks(
+    session: &Session,
+    config: &ServiceConfig,
+    switch: Option<&dyn DeadMansSwitch>,
+    facts: &FactSender,
+    counters: &Arc<Counters>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    if let Some(switch) = switch {
+        let watch = dead_man::watch(switch.statistics(), Arc::clone(counters), facts.clone());
+        tasks.spawn(watch);
+    }
+    if let Guard::Watchdog(silence) = config.venue.guard {
+        tasks.spawn(dead_man::expect_watchdog(
+            silence,
+            Arc::clone(counters),
+            facts.clone(),
+        ));
+    }
     let reference = || Arc::clone(&session.reference);
-    tasks.spawn(clock::keep_in_step(reference(), Arc::clone(&session.clock)));
+    tasks.spawn(clock::keep_in_step(
+        reference(),
+        Arc::clone(&session.clock),
+        Arc::clone(counters),
+    ));
     let instruments = Arc::clone(&session.instruments);
-    tasks.spawn(rules::keep_up(reference(), instruments, facts.clone()));
+    tasks.spawn(rules::keep_up(
+        reference(),
+        instruments,
+        facts.clone(),
+        Arc::clone(counters),
+    ));
     tasks
 }
 
@@ -210,7 +253,11 @@ pub(crate) fn driver(
     Ok((driver, Arc::new(latencies)))
 }
 
-fn desk(session: &Session, bar_span: Nanos, (facts, latch): (&FactSender, &StopLatch)) -> Desk {
+fn desk(
+    session: &Session,
+    bar_span: Nanos,
+    (facts, latch, counters): (&FactSender, &StopLatch, &Arc<Counters>),
+) -> Desk {
     Desk {
         gateway: Arc::clone(&session.gateway),
         reference: Arc::clone(&session.reference),
@@ -219,6 +266,7 @@ fn desk(session: &Session, bar_span: Nanos, (facts, latch): (&FactSender, &StopL
         settle: session.settle,
         facts: facts.clone(),
         latch: latch.clone(),
+        counters: Arc::clone(counters),
         resolving: Arc::default(),
     }
 }

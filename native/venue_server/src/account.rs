@@ -17,10 +17,13 @@ pub(crate) struct Holding {
     pub(crate) locked: i128,
 }
 
-/// One account: its key, what it holds, what it traded.
+/// One account: its keys, what it holds, what it traded.
 #[derive(Debug)]
 pub(crate) struct Account {
+    /// The key that opened it.
     pub(crate) key: ApiKey,
+    /// More keys of it.
+    pub(crate) others: Vec<ApiKey>,
     holdings: BTreeMap<Currency, Holding>,
     pub(crate) fills: Vec<FillRecord>,
     pub(crate) updated_ms: i64,
@@ -35,10 +38,45 @@ impl Account {
         });
         Self {
             key,
+            others: Vec::new(),
             holdings: holdings.collect(),
             fills: Vec::new(),
             updated_ms: opened_ms,
         }
+    }
+
+    /// The account of each key, in the order of the keys that open one.
+    pub(crate) fn open(keys: Vec<ApiKey>, opening: &[(Currency, i64)], opened_ms: i64) -> Vec<Self> {
+        let (sharing, opens): (Vec<ApiKey>, Vec<ApiKey>) =
+            keys.into_iter().partition(|key| key.shares.is_some());
+        let mut accounts: Vec<Self> = opens
+            .into_iter()
+            .map(|key| Self::new(key, opening, opened_ms))
+            .collect();
+        for key in sharing {
+            let first = accounts
+                .iter_mut()
+                .find(|account| key.shares.as_ref() == Some(&account.key.key));
+            if let Some(account) = first {
+                account.others.push(key);
+            }
+        }
+        accounts
+    }
+
+    /// Its key of this name.
+    pub(crate) fn key_named(&self, name: &str) -> Option<&ApiKey> {
+        std::iter::once(&self.key)
+            .chain(&self.others)
+            .find(|key| key.key == name)
+    }
+
+    /// The account that has a key of this name, and the key.
+    pub(crate) fn find<'a>(accounts: &'a [Self], name: &str) -> Option<(usize, &'a ApiKey)> {
+        let found = accounts.iter().enumerate();
+        found
+            .filter_map(|(index, account)| Some((index, account.key_named(name)?)))
+            .next()
     }
 
     pub(crate) fn holding(&self, currency: Currency) -> Holding {

@@ -46,6 +46,7 @@ fn describe(venue: &mut Venue, now: domain::Timestamp) -> Value {
                 "open_orders": open,
                 "orders": venue.orders.of_account(index).count(),
                 "fills": holder.fills.len(),
+                "switch_set": venue.has_switch(index),
             })
         })
         .collect();

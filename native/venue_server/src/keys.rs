@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::error::ServerError;
 
-/// The environment variable: entries `api_key:secret`, separated by commas or line ends.
+/// The environment variable: entries `api_key:secret`, separated by commas or line ends. `other@api_key:secret` is a second key
+/// of the account of `api_key`, which stands before it.
 pub const KEYS_VARIABLE: &str = "PY_RT_VENUE_KEYS";
 
 /// Most accounts of one server.
@@ -21,6 +22,8 @@ pub struct ApiKey {
     /// What names it on the wire: in `X-MBX-APIKEY`, `API-Key`, or as `kid` of a token.
     pub key: String,
     pub(crate) secret: String,
+    /// The key whose account it shares; `None` where it opens one of its own.
+    pub(crate) shares: Option<String>,
 }
 
 impl ApiKey {
@@ -30,6 +33,16 @@ impl ApiKey {
         Self {
             key: key.to_owned(),
             secret: secret.to_owned(),
+            shares: None,
+        }
+    }
+
+    /// The same for an account that another key has opened.
+    #[must_use]
+    pub fn shared(key: &str, secret: &str, first: &str) -> Self {
+        Self {
+            shares: Some(first.to_owned()),
+            ..Self::new(key, secret)
         }
     }
 }
@@ -77,11 +90,19 @@ fn parse_keys(text: &str, origin: &str) -> Result<Vec<ApiKey>, ServerError> {
             entry: index + 1,
         };
         let (key, secret) = entry.split_once(':').ok_or_else(refused)?;
-        let known = keys.iter().any(|known| known.key == key);
+        let (key, shares) = match key.split_once('@') {
+            Some((key, first)) => (key, Some(first)),
+            None => (key, None),
+        };
+        let opened = |first: &&str| keys.iter().any(|key| key.key == *first && key.shares.is_none());
+        let known = keys.iter().any(|known| known.key == key) || shares.is_some_and(|first| !opened(&first));
         if !is_plain(key) || !is_secret(secret) || known || keys.len() >= ACCOUNTS_MAX {
             return Err(refused());
         }
-        keys.push(ApiKey::new(key, secret));
+        keys.push(match shares {
+            Some(first) => ApiKey::shared(key, secret, first),
+            None => ApiKey::new(key, secret),
+        });
     }
     Ok(keys)
 }
@@ -108,12 +129,14 @@ mod tests {
 
     #[test]
     fn entries_are_read_and_secrets_do_not_show() {
-        let keys = parse_keys("# demo\nkey_alpha:secret_one\nkey_beta1:secret_two,", "test").unwrap();
+        let text = "# demo\nkey_alpha:secret_one\nkey_beta1:secret_two,key_gamma@key_alpha:secret_three,";
+        let keys = parse_keys(text, "test").unwrap();
         assert_eq!(
             keys,
             [
                 ApiKey::new("key_alpha", "secret_one"),
-                ApiKey::new("key_beta1", "secret_two")
+                ApiKey::new("key_beta1", "secret_two"),
+                ApiKey::shared("key_gamma", "secret_three", "key_alpha"),
             ]
         );
         assert!(!format!("{keys:?}").contains("secret_one"));
@@ -122,6 +145,8 @@ mod tests {
             "short:secret_one",
             "key_alpha:s p a c e",
             "key_alpha:secret_a,key_alpha:secret_b",
+            "key_gamma@key_alpha:secret_a,key_alpha:secret_b",
+            "key_alpha:secret_a,key_beta1@key_alpha:secret_b,key_gamma@key_beta1:secret_c",
         ] {
             let message = parse_keys(wrong, "test").unwrap_err().to_string();
             assert!(message.contains("test, entry"), "{message}");

@@ -132,10 +132,7 @@ impl Venue {
             VenueKind::Binance | VenueKind::Kraken => coinbase::Desk::default(),
         };
         let opening = config.opening_balances(&listing.instrument)?;
-        let accounts: Vec<Account> = keys
-            .into_iter()
-            .map(|key| Account::new(key, &opening, start.millis()))
-            .collect();
+        let accounts = Account::open(keys, &opening, start.millis());
         Ok(Self {
             kind: config.venue,
             clock: VenueClock::new(start, span, config.wall_span),
@@ -226,6 +223,11 @@ impl Venue {
         at
     }
 
+    /// Whether the account's orders are canceled unless it says something.
+    pub(crate) fn has_switch(&self, account: usize) -> bool {
+        self.switches.get(account).is_some_and(Option::is_some)
+    }
+
     /// Wall time until something happens by itself; `None` while paused or when nothing ever will.
     pub(crate) fn next_wake(&mut self) -> Option<Duration> {
         let due = self.next_due()?;
@@ -241,9 +243,9 @@ impl Venue {
         self.record_ended
     }
 
-    /// The account of an API key.
-    pub(crate) fn account_of(&self, key: &str) -> Option<usize> {
-        self.accounts.iter().position(|account| account.key.key == key)
+    /// The account of an API key, and the key.
+    pub(crate) fn account_of(&self, key: &str) -> Option<(usize, &ApiKey)> {
+        Account::find(&self.accounts, key)
     }
 
     /// Publishes and books what happened, in order.

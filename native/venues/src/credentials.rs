@@ -5,9 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use domain::Venue;
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use p256::pkcs8::LineEnding;
+use sha2::{Digest, Sha256};
 
 use crate::error::VenueError;
 use crate::secret::{Secret, SecretError};
+
+/// Bytes of a fingerprint.
+const FINGERPRINT_BYTES: usize = 8;
 
 /// The keys of one account. Never printed.
 #[derive(Debug, Clone)]
@@ -142,6 +146,27 @@ impl Credentials {
         }) = &mut other;
         *secret = another(self.venue(), secret)?;
         Ok(other)
+    }
+
+    /// A name for the key that does not tell it: the same for the same key at the same address, whoever asks.
+    #[must_use]
+    pub fn fingerprint(&self, address: &str) -> String {
+        let key = match self {
+            Self::Binance { api_key, .. }
+            | Self::CoinbaseExchange { api_key, .. }
+            | Self::Kraken { api_key, .. } => api_key,
+            Self::Coinbase { key_name, .. } => key_name,
+        };
+        let mut hash = Sha256::new();
+        for part in [self.venue().as_str(), address, key.expose()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let bytes = hash.finalize();
+        bytes
+            .iter()
+            .take(FINGERPRINT_BYTES)
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     pub(crate) fn are_of_another_venue(&self, venue: Venue) -> VenueError {

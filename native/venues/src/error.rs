@@ -167,7 +167,101 @@ impl VenueError {
         ) || matches!(self, Self::Refused { code, status, message, .. }
             if *status == UNAUTHORIZED_STATUS || is_authentication(*code, message))
     }
+
+    /// What kind of failure it is, for whoever counts.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Refused { status, message, .. } => {
+                let says = |words: &[&str]| words.iter().any(|word| message.starts_with(word));
+                if RATE_STATUSES.contains(status) || says(&RATE_WORDS) {
+                    FailureClass::RateLimit
+                } else if *status >= FAILING_STATUS || says(&FAILING_WORDS) {
+                    FailureClass::Unavailable
+                } else if self.is_fatal() {
+                    FailureClass::Authentication
+                } else {
+                    FailureClass::Refused
+                }
+            }
+            Self::RateLimited { .. } | Self::Stopped { .. } => FailureClass::NotSent,
+            Self::NotConnected { .. } => FailureClass::NotConnected,
+            Self::NoAnswer { .. } => FailureClass::NoAnswer,
+            Self::Malformed { .. } | Self::TooLarge { .. } => FailureClass::Malformed,
+            _ => FailureClass::Other,
+        }
+    }
 }
+
+/// Kinds of failure of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The venue does not accept key or signature.
+    Authentication,
+    /// The venue's rate of requests is used up.
+    RateLimit,
+    /// The venue itself fails.
+    Unavailable,
+    /// Any other refusal of the venue.
+    Refused,
+    /// It did not leave: our own budget, or a stop.
+    NotSent,
+    /// No connection could be made.
+    NotConnected,
+    /// It may have left, and no answer came.
+    NoAnswer,
+    /// The answer could not be read.
+    Malformed,
+    /// Something of our own, such as a setting.
+    Other,
+}
+
+impl FailureClass {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Authentication,
+        Self::RateLimit,
+        Self::Unavailable,
+        Self::Refused,
+        Self::NotSent,
+        Self::NotConnected,
+        Self::NoAnswer,
+        Self::Malformed,
+        Self::Other,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authentication => "authentication",
+            Self::RateLimit => "rate_limit",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::NotConnected => "not_connected",
+            Self::NoAnswer => "no_answer",
+            Self::Malformed => "malformed",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// HTTP statuses that say "too many requests", and of the ban that follows on Binance.
+const RATE_STATUSES: [u16; 2] = [429, 418];
+
+/// The same of a venue that has words instead (Kraken).
+const RATE_WORDS: [&str; 3] = [
+    "EAPI:Rate limit",
+    "EOrder:Rate limit",
+    "EGeneral:Temporary lockout",
+];
+
+/// HTTP: from here on the venue itself fails.
+const FAILING_STATUS: u16 = 500;
+
+/// The same of a venue that has words instead (Kraken).
+const FAILING_WORDS: [&str; 2] = ["EService:", "EGeneral:Internal error"];
 
 /// The HTTP status that says "this key or signature is not accepted", where a venue has no codes.
 const UNAUTHORIZED_STATUS: u16 = 401;

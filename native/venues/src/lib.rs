@@ -39,6 +39,7 @@ pub mod sample;
 mod secret;
 pub mod sequencer;
 mod setting;
+pub mod switch;
 mod tls;
 mod trading;
 mod unknown;
@@ -46,7 +47,7 @@ pub mod websocket;
 
 pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
 pub use credentials::{Credentials, KeyNames};
-pub use error::{EncodeError, ParseError, VenueError};
+pub use error::{EncodeError, FailureClass, ParseError, VenueError};
 pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};
 pub use health::VenueHealth;
 pub use instruments::{INSTRUMENTS_MAX, Instruments};

@@ -18,6 +18,7 @@ use domain::{
 use crate::clock::{Clock, Rate, ServerClock};
 use crate::error::{EncodeError, VenueError};
 use crate::last_look::LastLook;
+use crate::switch::{DeadMansSwitch, SwitchTimes};
 use crate::websocket::StreamMessage;
 
 /// An order as the venue shows it.
@@ -293,6 +294,21 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// Ends with `Found` (after the fills that the venue knows) or `NotFound`; empty when the venue could not be asked
     /// for hours: still unknown, and a person must look. Never sends the order again.
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>>;
+
+    /// Sets the venue's dead man's switch and keeps putting it off, in the current tokio runtime: every order of the account
+    /// is canceled when that ends. The switch is set when this returns.
+    ///
+    /// # Errors
+    /// [`VenueError::Setting`] where the venue offers none, or the switch has an owner; what the venue says against it.
+    fn dead_mans_switch(
+        self: Arc<Self>,
+        _times: SwitchTimes,
+    ) -> Pending<'static, Result<Box<dyn DeadMansSwitch>, VenueError>> {
+        Box::pin(std::future::ready(Err(VenueError::Setting {
+            setting: "dead_man",
+            problem: "the venue has no timer that cancels the orders of an account".to_owned(),
+        })))
+    }
 }
 
 /// Most bars one call of [`Reference::bars`] fetches.

@@ -18,10 +18,11 @@ use tokio::time::timeout;
 use venue_server::{ApiKey, Server, ServerConfig, VenueKind};
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::kraken::{
-    AccountData, Credentials, DeadMan, Endpoints, Gateway, MarketData, RestClient, Settings, SwitchTimes,
-    Tier, WireVersion, account_feed, market_feed,
+    AccountData, Credentials, DeadMan, Endpoints, Gateway, MarketData, RestClient, Settings, Tier,
+    WireVersion, account_feed, market_feed,
 };
 use venues::retry::Jitter;
+use venues::switch::SwitchTimes;
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed,
     MarketProtocol as _, OrderEntry, Secret, StreamMessage, UnknownOrder, VenueError,

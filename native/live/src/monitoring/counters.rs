@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use messaging::RefusalReason;
 
+use super::refusals::RefusalBoard;
+
 /// A number that only rises, or a level that is set. Relaxed: no other memory hangs on it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -60,6 +62,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $name: Counter,)+
             /// Commands and questions that were refused, by reason.
             pub commands_refused: Refusals,
+            /// What venue and streams refused, and what of them was refused, each under its own name.
+            pub refusals: RefusalBoard,
         }
 
         /// What a number of [`Counters`] is.
@@ -118,6 +122,18 @@ counters! {
     reconciliations: Total,
     /// Times that failed or was overtaken by a fill.
     reconciliations_failed: Total,
+    /// Rounds of the deciding thread: while it lives they go on.
+    rounds: Total,
+    /// Looks of a watchdog.
+    watchdog_looks: Total,
+    /// 1 while a watchdog looks, else 0.
+    watchdog_present: Level,
+    /// Times the venue's dead man's switch was set or put off.
+    dead_mans_switch_put_off: Total,
+    /// Times the venue's dead man's switch could not be put off.
+    dead_mans_switch_failed: Total,
+    /// 1 while the venue's dead man's switch is put off in time, else 0; 0 where there is none.
+    dead_mans_switch_set: Level,
     /// 1 while the venue's streams are up, else 0.
     venue_online: Level,
     /// 1 once the account agrees with the venue's, else 0.

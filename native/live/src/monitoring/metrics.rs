@@ -125,6 +125,14 @@ impl Collector for Counted {
             let labels = [("reason", reason.as_str())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
+        for counted in self.0.refusals.families() {
+            let mut family =
+                encoder.encode_descriptor(counted.name, counted.help, None, MetricType::Counter)?;
+            for (value, count) in counted.read() {
+                let labels = [(counted.label, value)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
         Ok(())
     }
 }
@@ -219,6 +227,7 @@ mod tests {
         counters
             .commands_refused
             .add_one(messaging::RefusalReason::Malformed);
+        counters.refusals.book(domain::BookInvalidReason::Checksum);
         counters.venue_online.set(1);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
@@ -233,6 +242,8 @@ mod tests {
             "py_rt_venue_online 1",
             "py_rt_commands_refused_total{reason=\"malformed\"} 1",
             "py_rt_commands_refused_total{reason=\"bad_signature\"} 0",
+            "py_rt_books_invalid_total{reason=\"checksum\"} 1",
+            "py_rt_orders_rejected_total{reason=\"filter\"} 0",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod latency;
 pub(crate) mod metrics;
+pub mod refusals;
 
 pub use counters::Counters;
 pub use latency::{LatencyBoard, Stage, StageSummary};

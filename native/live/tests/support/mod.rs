@@ -5,13 +5,13 @@
 
 pub(crate) mod programs;
 pub(crate) mod venue;
+pub(crate) mod wires;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::GatewayChoice;
 use domain::{
     Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, InstrumentId, Level, MarketEvent,
     OrderReport, OrderRequest, SlotId, Timestamp, VenueState,
@@ -30,7 +30,8 @@ use programs::TestPrograms;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use venue::SimulatedVenue;
-use venues::{Credentials, Secret};
+use venues::Credentials;
+use wires::Wire;
 
 /// Longest wait for anything before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -198,6 +199,7 @@ fn seen_action(action: &Action) -> Option<Seen> {
 
 /// A service, its venue, and what has been seen.
 pub(crate) struct Bench {
+    pub(crate) wire: Wire,
     pub(crate) venue: SimulatedVenue,
     pub(crate) setup: Setup,
     pub(crate) home: tempfile::TempDir,
@@ -222,27 +224,45 @@ impl Bench {
         Self::start_as(&format!("order_entry = \"{order_entry}\""), full_after).await
     }
 
+    /// Over another venue's wire.
+    pub(crate) async fn start_over(wire: Wire, order_entry: &str) -> Self {
+        let lines = format!("order_entry = \"{order_entry}\"");
+        Self::start_beside(wire, SimulatedVenue::start_over(wire).await, &lines, None).await
+    }
+
     /// The same with orders that stay in the service, and these lines of `[simulated]`.
     pub(crate) async fn start_simulated(lines: &str) -> Self {
         Self::start_as(&format!("gateway = \"simulated\"\n[simulated]\n{lines}"), None).await
     }
 
     async fn start_as(venue_lines: &str, full_after: Option<u64>) -> Self {
-        Self::start_beside(SimulatedVenue::start().await, venue_lines, full_after).await
+        Self::start_beside(
+            Wire::Binance,
+            SimulatedVenue::start().await,
+            venue_lines,
+            full_after,
+        )
+        .await
     }
 
     /// Beside a venue that the test keeps itself, with orders that stay in the service.
     pub(crate) async fn start_simulated_at(address: SocketAddr) -> Self {
         let venue = SimulatedVenue::kept_elsewhere(address);
-        Self::start_beside(venue, "gateway = \"simulated\"", None).await
+        Self::start_beside(Wire::Binance, venue, "gateway = \"simulated\"", None).await
     }
 
-    async fn start_beside(venue: SimulatedVenue, venue_lines: &str, full_after: Option<u64>) -> Self {
+    async fn start_beside(
+        wire: Wire,
+        venue: SimulatedVenue,
+        venue_lines: &str,
+        full_after: Option<u64>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let setup = Setup::load(&write_config(home.path(), venue.port(), venue_lines)).unwrap();
-        let (service, tape) = start_service(&setup, full_after).await;
+        let setup = Setup::load(&write_config(home.path(), wire, venue.port(), venue_lines)).unwrap();
+        let (service, tape) = start_service(wire, &setup, full_after).await;
         let commander = service.commander();
         Self {
+            wire,
             venue,
             setup,
             home,
@@ -309,6 +329,7 @@ impl Bench {
     /// Ends this life and starts another in the same run folder, at the same venue.
     pub(crate) async fn restart(self) -> Self {
         let Self {
+            wire,
             venue,
             setup,
             home,
@@ -320,9 +341,20 @@ impl Bench {
             .expect("it ends")
             .unwrap();
         assert!(ended.fault.is_none() && ended.orders_left == 0, "{ended:?}");
-        let (service, tape) = start_service(&setup, None).await;
+        Self::live_again(wire, venue, setup, home).await
+    }
+
+    /// Another life in the same run folder, at the same venue.
+    pub(crate) async fn live_again(
+        wire: Wire,
+        venue: SimulatedVenue,
+        setup: Setup,
+        home: tempfile::TempDir,
+    ) -> Self {
+        let (service, tape) = start_service(wire, &setup, None).await;
         let commander = service.commander();
         Self {
+            wire,
             venue,
             setup,
             home,
@@ -356,26 +388,33 @@ impl Bench {
     }
 }
 
-async fn start_service(setup: &Setup, full_after: Option<u64>) -> (Service, UnboundedReceiver<Seen>) {
-    try_start(setup, full_after).await.unwrap()
+async fn start_service(
+    wire: Wire,
+    setup: &Setup,
+    full_after: Option<u64>,
+) -> (Service, UnboundedReceiver<Seen>) {
+    let credentials = wire.credentials(setup.service.config.venue.gateway);
+    try_start_with(setup, full_after, credentials).await.unwrap()
 }
 
 pub(crate) async fn try_start(
     setup: &Setup,
     full_after: Option<u64>,
 ) -> Result<(Service, UnboundedReceiver<Seen>), LiveError> {
+    let credentials = Wire::Binance.credentials(setup.service.config.venue.gateway);
+    try_start_with(setup, full_after, credentials).await
+}
+
+pub(crate) async fn try_start_with(
+    setup: &Setup,
+    full_after: Option<u64>,
+    credentials: Option<Credentials>,
+) -> Result<(Service, UnboundedReceiver<Seen>), LiveError> {
     let (tell, tape) = unbounded_channel();
     let folder = RunFolder::open(&setup.run_folder())?;
     let programs = Arc::new(TestPrograms { limits: setup.limits });
-    let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
     let ports = Ports {
-        // As the command does: a gateway in the service is given no key.
-        credentials: (setup.service.config.venue.gateway == GatewayChoice::Venue).then(|| {
-            Credentials::Binance {
-                api_key: secret(venue::API_KEY),
-                secret: secret(venue::API_SECRET),
-            }
-        }),
+        credentials,
         recorder: Box::new(Overheard {
             recorder: Box::new(JournalRecorder {
                 dir: folder.file(FOLDER),
@@ -394,7 +433,7 @@ pub(crate) async fn try_start(
 
 /// A configuration for replays: bars of a second, orders that stay here.
 pub(crate) fn setup_of(home: &Path, venue: &str, symbol: &str, currency: &str) -> Setup {
-    let path = write_config(home, 1, "gateway = \"simulated\"");
+    let path = write_config(home, Wire::Binance, 1, "gateway = \"simulated\"");
     let text = std::fs::read_to_string(&path).unwrap();
     let text = text
         .replace("name = \"binance\"", &format!("name = \"{venue}\""))
@@ -408,11 +447,14 @@ pub(crate) fn setup_of(home: &Path, venue: &str, symbol: &str, currency: &str) -
     Setup::load(&path).unwrap()
 }
 
-fn write_config(home: &Path, port: u16, venue_lines: &str) -> PathBuf {
-    let limits = include_str!("../../../../config/risk_limits.toml").replace(
-        "max_portfolio_concentration = 0.25",
-        "max_portfolio_concentration = 1.0",
-    );
+fn write_config(home: &Path, wire: Wire, port: u16, venue_lines: &str) -> PathBuf {
+    let currency = wire.currency();
+    let limits = include_str!("../../../../config/risk_limits.toml")
+        .replace(
+            "max_portfolio_concentration = 0.25",
+            "max_portfolio_concentration = 1.0",
+        )
+        .replace("\"USDT\"", &format!("\"{currency}\""));
     std::fs::write(home.join("risk_limits.toml"), limits).unwrap();
     let keys = include_str!("../../../../tests/contract/bundle/trusted_keys.toml");
     std::fs::write(home.join("trusted_keys.toml"), keys).unwrap();
@@ -425,18 +467,16 @@ run_folder = "{home}/run"
 bundle_store = "{home}/bundles"
 trusted_keys_file = "{home}/trusted_keys.toml"
 risk_limits_file = "{home}/risk_limits.toml"
-portfolio_currency = "USDT"
+portfolio_currency = "{currency}"
 [venue]
-name = "binance"
-rest_url = "http://127.0.0.1:{port}"
-ws_url = "ws://127.0.0.1:{port}"
-ws_api_url = "ws://127.0.0.1:{port}/ws-api/v3"
+name = "{name}"
+{addresses}
 {venue_lines}
 [[instrument]]
-symbol = "BTCUSDT"
+symbol = "{symbol}"
 [[slot]]
 id = 1
-symbol = "BTCUSDT"
+symbol = "{symbol}"
 capital = 100000.0
 [engine]
 bar_seconds = 60
@@ -446,6 +486,9 @@ compression = {compression}.0
 metrics_port = 0
 "#,
         home = home.display(),
+        name = wire.name(),
+        symbol = wire.symbol(),
+        addresses = wire.addresses(port),
         compression = venue::COMPRESSION,
     );
     let path = home.join("service.toml");

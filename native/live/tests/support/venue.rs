@@ -6,7 +6,9 @@ use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use venue_server::{ApiKey, Server, ServerConfig};
+use venue_server::{Server, ServerConfig};
+
+use super::wires::Wire;
 
 pub(crate) const API_KEY: &str = "live_bench_key";
 pub(crate) const API_SECRET: &str = "live_bench_secret";
@@ -48,11 +50,15 @@ pub(crate) struct SimulatedVenue {
 
 impl SimulatedVenue {
     pub(crate) async fn start() -> Self {
-        let mut config = ServerConfig::new(bars(), "BTCUSDT");
+        Self::start_over(Wire::Binance).await
+    }
+
+    pub(crate) async fn start_over(wire: Wire) -> Self {
+        let mut config = ServerConfig::new(bars(), wire.symbol());
+        config.venue = wire.kind();
         config.from = Some(bars()[HISTORY].ts_open);
         config.wall_span = Nanos(BAR.0 / COMPRESSION);
-        let keys = vec![ApiKey::new(API_KEY, API_SECRET)];
-        let server = Server::start(config, keys).await.unwrap();
+        let server = Server::start(config, vec![wire.key()]).await.unwrap();
         Self {
             address: server.address(),
             _server: Some(server),

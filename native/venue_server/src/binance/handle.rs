@@ -111,13 +111,16 @@ pub(crate) fn authorize(venue: &mut Venue, params: &Params, sender: Sender<'_>) 
         .api_key
         .filter(|key| !key.is_empty())
         .ok_or_else(ApiError::key_format)?;
-    let account = venue.account_of(key).ok_or_else(ApiError::key_unknown)?;
+    let (account, secret) = venue
+        .account_of(key)
+        .map(|(account, key)| (account, key.secret.clone()))
+        .ok_or_else(ApiError::key_unknown)?;
     let signature = params.required("signature")?;
     let now = venue.catch_up();
     let now = venue.shown(now);
     let clock = &venue.clock;
     let to_venue = |wall: domain::Nanos| clock.to_venue(Duration::from_nanos(wall.0.unsigned_abs()));
     check_timestamp(params, now, to_venue)?;
-    check_signature(&venue.accounts[account].key.secret, sender.payload, signature)?;
+    check_signature(&secret, sender.payload, signature)?;
     Ok(account)
 }

@@ -1,5 +1,7 @@
 //! Who sends a request: a token signed with ES256, new for each request, good for two minutes.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use domain::Nanos;
@@ -17,9 +19,9 @@ const LIFE_MAX_S: i64 = 120;
 /// How far ahead of the venue's clock a token may begin, wall time.
 const LEEWAY: Nanos = Nanos::from_secs(5);
 
-/// The keys that tokens are checked with, one for each account.
+/// The keys that tokens are checked with, by their names.
 #[derive(Debug, Default)]
-pub(crate) struct Desk(Vec<VerifyingKey>);
+pub(crate) struct Desk(BTreeMap<String, VerifyingKey>);
 
 #[derive(Debug, Deserialize)]
 struct Header {
@@ -39,7 +41,10 @@ impl Desk {
     /// The public keys of accounts whose secrets are private keys (`EC PRIVATE KEY` or `PRIVATE KEY`) or public ones, as
     /// PEM, its line ends as `\n` where it was given in one line; the index of the first that is none otherwise.
     pub(crate) fn new(keys: &[ApiKey]) -> Result<Self, usize> {
-        let read = |(index, key): (usize, &ApiKey)| verifying_key(&key.secret).ok_or(index);
+        let read = |(index, key): (usize, &ApiKey)| {
+            let verifying = verifying_key(&key.secret).ok_or(index)?;
+            Ok((key.key.clone(), verifying))
+        };
         keys.iter()
             .enumerate()
             .map(read)
@@ -60,11 +65,9 @@ impl Desk {
         let (header, claims) = signed.split_once('.')?;
         let header: Header = serde_json::from_slice(&BASE64.decode(header).ok()?).ok()?;
         let claims: Claims = serde_json::from_slice(&BASE64.decode(claims).ok()?).ok()?;
-        let account = accounts
-            .iter()
-            .position(|account| account.key.key == header.kid)?;
+        let (account, key) = crate::account::Account::find(accounts, &header.kid)?;
         let signature = Signature::from_slice(&BASE64.decode(signature).ok()?).ok()?;
-        self.0.get(account)?.verify(signed.as_bytes(), &signature).ok()?;
+        self.0.get(&key.key)?.verify(signed.as_bytes(), &signature).ok()?;
         let life = claims.exp.checked_sub(claims.nbf)?;
         let named = header.alg == "ES256" && claims.sub == header.kid && (1..=LIFE_MAX_S).contains(&life);
         // Clients are pointed here with other hosts than the venue's: the method and the path count.

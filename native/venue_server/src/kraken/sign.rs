@@ -19,7 +19,8 @@ const TOKENS_MAX: usize = 1_024;
 /// Nonces and tokens of all accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
-    nonces: HashMap<usize, u64>,
+    /// Each key counts for itself.
+    nonces: HashMap<String, u64>,
     tokens: Vec<(String, usize, Instant)>,
     issued: u64,
 }
@@ -38,23 +39,20 @@ impl Desk {
     /// The account that a request speaks for; its nonce is used up.
     pub(crate) fn authorize(&mut self, accounts: &[Account], request: &Signed<'_>) -> Result<usize, Failure> {
         let key = request.key.unwrap_or_default();
-        let account = accounts.iter().position(|account| account.key.key == key);
-        let account = account.ok_or_else(|| Failure::text("EAPI:Invalid key"))?;
+        let (account, key) = Account::find(accounts, key).ok_or_else(|| Failure::text("EAPI:Invalid key"))?;
         let nonce = request.nonce.unwrap_or_default();
         let number: u64 = nonce.parse().map_err(|_| Failure::text("EAPI:Invalid nonce"))?;
         let invalid = || Failure::text("EAPI:Invalid signature");
         let sent = BASE64
             .decode(request.signature.unwrap_or_default())
             .map_err(|_| invalid())?;
-        let secret = BASE64
-            .decode(&accounts[account].key.secret)
-            .map_err(|_| invalid())?;
+        let secret = BASE64.decode(&key.secret).map_err(|_| invalid())?;
         let mut mac = Hmac::<Sha512>::new_from_slice(&secret).map_err(|_| invalid())?;
         mac.update(request.path.as_bytes());
         mac.update(&Sha256::digest(format!("{nonce}{}", request.body)));
         // Compares in constant time.
         mac.verify_slice(&sent).map_err(|_| invalid())?;
-        let last = self.nonces.entry(account).or_default();
+        let last = self.nonces.entry(key.key.clone()).or_default();
         if number <= *last {
             return Err(Failure::text("EAPI:Invalid nonce"));
         }

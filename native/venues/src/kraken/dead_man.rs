@@ -1,77 +1,29 @@
 //! The venue's dead man's switch: unless it is put off, the venue cancels every order of the account.
 //!
-//! It knows no instruments and no processes: whoever puts it off keeps everybody's orders alive. So it has one owner in
-//! a session, and no other process may use the same account. It is taken off before a maintenance, because a switch that
+//! It has one owner in a session ([`crate::switch`] says why). It is taken off before a maintenance, because a switch that
 //! runs out during one cancels everything when the engine is back, and at an orderly end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
 use super::gateway::{Gateway, switch_has_an_owner};
 use super::parser::SystemStatus;
 use crate::error::VenueError;
+use crate::switch::{DeadMansSwitch, SwitchStatistics, SwitchTimes};
+use crate::trading::Pending;
 
-/// How the switch is set: the venue recommends a minute, put off every 15 to 30 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwitchTimes {
-    /// How often it is put off.
-    pub every: Duration,
-    /// Without a word for this long the venue cancels everything, whole seconds.
-    pub after: Duration,
-}
-
-impl Default for SwitchTimes {
-    fn default() -> Self {
-        Self {
-            every: Duration::from_secs(20),
-            after: Duration::from_mins(1),
-        }
-    }
-}
-
-impl SwitchTimes {
-    fn check(self) -> Result<(), VenueError> {
-        let holds = self.after >= Duration::from_secs(1) && 2 * self.every <= self.after;
-        if holds && !self.every.is_zero() {
-            return Ok(());
-        }
-        Err(VenueError::Setting {
-            setting: "dead_man",
-            problem: "at least a second, and put off twice within it".to_owned(),
-        })
-    }
-}
-
-/// What the switch has been told, for metrics.
-#[derive(Debug, Default)]
-pub struct SwitchStatistics {
-    put_off: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl SwitchStatistics {
-    /// Times it was put off.
-    pub fn put_off(&self) -> u64 {
-        self.put_off.load(Ordering::Relaxed)
-    }
-
-    /// Times it could not be.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
+/// Attempts to take the switch off at an orderly end.
+const TAKE_OFF_ATTEMPTS: usize = 3;
 
 /// The owner of the switch. Dropping it leaves the switch running: the venue then cancels everything, as it should when
 /// nobody is there. [`Self::stop`] takes it off.
 #[derive(Debug)]
 pub struct DeadMan {
-    task: JoinHandle<()>,
+    task: JoinHandle<bool>,
     stop: watch::Sender<bool>,
     statistics: Arc<SwitchStatistics>,
 }
@@ -82,24 +34,27 @@ impl DeadMan {
     /// # Errors
     /// [`VenueError::Setting`] when the times cannot work, or the session's switch has an owner.
     pub fn spawn(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<Self, VenueError> {
-        times.check()?;
-        if !gateway.rest().own_switch(true) {
-            return Err(switch_has_an_owner());
-        }
-        let (stop, stopped) = watch::channel(false);
-        let statistics = Arc::new(SwitchStatistics::default());
-        let owner = Owner {
-            status: gateway.rest().status(),
-            gateway,
-            times,
-            stopped,
-            statistics: Arc::clone(&statistics),
-        };
-        Ok(Self {
+        Ok(Self::begin(Owner::new(gateway, times)?))
+    }
+
+    /// The same, once the venue has said that the switch is set.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`], and what the venue says against it.
+    pub async fn set(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<Self, VenueError> {
+        let (owner, stop) = Owner::new(gateway, times)?;
+        owner.gateway.set_switch(times.after.as_secs()).await?;
+        owner.statistics.succeeded();
+        Ok(Self::begin((owner, stop)))
+    }
+
+    fn begin((owner, stop): (Owner, watch::Sender<bool>)) -> Self {
+        let statistics = Arc::clone(&owner.statistics);
+        Self {
             task: tokio::spawn(owner.run()),
             stop,
             statistics,
-        })
+        }
     }
 
     /// Counters of the switch.
@@ -107,10 +62,21 @@ impl DeadMan {
         Arc::clone(&self.statistics)
     }
 
-    /// Takes the switch off and waits for that. Orders that rest stay: cancel them first where they should not.
-    pub async fn stop(mut self) {
+    /// Takes the switch off and waits for that; whether the venue said that it is off. Orders that rest stay: cancel them
+    /// first where they should not.
+    pub async fn stop(mut self) -> bool {
         let _ = self.stop.send(true);
-        let _ = (&mut self.task).await;
+        (&mut self.task).await.unwrap_or(false)
+    }
+}
+
+impl DeadMansSwitch for DeadMan {
+    fn statistics(&self) -> Arc<SwitchStatistics> {
+        Self::statistics(self)
+    }
+
+    fn take_off(self: Box<Self>) -> Pending<'static, bool> {
+        Box::pin(self.stop())
     }
 }
 
@@ -135,7 +101,24 @@ impl Drop for Owner {
 }
 
 impl Owner {
-    async fn run(mut self) {
+    /// Takes the session's switch, which nobody may own twice.
+    fn new(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<(Self, watch::Sender<bool>), VenueError> {
+        times.check()?;
+        if !gateway.rest().own_switch(true) {
+            return Err(switch_has_an_owner());
+        }
+        let (stop, stopped) = watch::channel(false);
+        let owner = Self {
+            status: gateway.rest().status(),
+            gateway,
+            times,
+            stopped,
+            statistics: Arc::default(),
+        };
+        Ok((owner, stop))
+    }
+
+    async fn run(mut self) -> bool {
         let mut ticks = interval(self.times.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopped = self.stopped.clone();
@@ -156,22 +139,37 @@ impl Owner {
             };
             self.set(seconds).await;
         }
-        self.set(0).await;
-        info!("the dead man's switch is off");
+        for _ in 0..TAKE_OFF_ATTEMPTS {
+            if self.set(0).await {
+                info!("the dead man's switch is off");
+                return true;
+            }
+        }
+        false
     }
 
-    async fn set(&self, seconds: u64) {
-        match self.gateway.set_switch(seconds).await {
+    async fn set(&self, seconds: u64) -> bool {
+        // One that waits for longer than until the next would let the switch run out.
+        let told = timeout(self.times.every, self.gateway.set_switch(seconds)).await;
+        let told = told.unwrap_or_else(|_| {
+            Err(VenueError::NoAnswer {
+                request: "dead man's switch",
+                detail: "until it has to be put off again".to_owned(),
+            })
+        });
+        match told {
             Ok(()) => {
-                self.statistics.put_off.fetch_add(1, Ordering::Relaxed);
+                self.statistics.succeeded();
+                true
             }
             Err(problem) => {
-                let failed = self.statistics.failed.fetch_add(1, Ordering::Relaxed);
+                let failed = self.statistics.fail();
                 if seconds == 0 {
                     error!(%problem, "the dead man's switch could not be taken off: the venue cancels everything");
                 } else {
                     warn!(%problem, failed, "the dead man's switch could not be put off");
                 }
+                false
             }
         }
     }

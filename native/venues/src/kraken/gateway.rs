@@ -15,6 +15,7 @@ use tracing::warn;
 use super::account_feed::OrderDoor;
 use super::answer::{Outcome, Refusal};
 use super::client_id::WireId;
+use super::dead_man::DeadMan;
 use super::orders::{self, Exchanged, Submitted};
 use super::rest::{Call, RestClient, malformed};
 use super::rules::Names;
@@ -25,6 +26,7 @@ use crate::instruments::Instruments;
 use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{self, Margins};
+use crate::switch::{DeadMansSwitch, SwitchTimes};
 use crate::trading::{
     self, AccountTrade, EncodeOrders, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, UnknownOrder,
 };
@@ -46,12 +48,16 @@ const NEW_ORDER: Call = call("new order", "/0/private/AddOrder", 0, Urgency::Ord
 const CANCEL: Call = call("cancel", "/0/private/CancelOrder", 0, Urgency::Essential);
 const AMEND: Call = call("amend", "/0/private/AmendOrder", 0, Urgency::Order);
 const CANCEL_EVERYTHING: Call = call("cancel everything", "/0/private/CancelAll", 1, Urgency::Essential);
-const SWITCH: Call = call(
-    "dead man's switch",
-    "/0/private/CancelAllOrdersAfter",
-    1,
-    Urgency::Essential,
-);
+const SWITCH: Call = Call {
+    // Questions that use the budget up must not let the switch run out.
+    is_vital: true,
+    ..call(
+        "dead man's switch",
+        "/0/private/CancelAllOrdersAfter",
+        1,
+        Urgency::Essential,
+    )
+};
 const QUERY: Call = call("query order", "/0/private/QueryOrders", 1, Urgency::Essential);
 const OPEN_ORDERS: Call = call("open orders", "/0/private/OpenOrders", 1, Urgency::Essential);
 const CLOSED_ORDERS: Call = call("closed orders", "/0/private/ClosedOrders", 1, Urgency::Essential);
@@ -65,6 +71,7 @@ const fn call(name: &'static str, path: &'static str, points: i64, urgency: Urge
         path,
         points,
         urgency,
+        is_vital: false,
     }
 }
 
@@ -376,6 +383,16 @@ impl Gateway {
 impl trading::Gateway for Gateway {
     fn encoder(&self) -> Box<dyn EncodeOrders> {
         Box::new(self.order_encoder())
+    }
+
+    fn dead_mans_switch(
+        self: Arc<Self>,
+        times: SwitchTimes,
+    ) -> Pending<'static, Result<Box<dyn DeadMansSwitch>, VenueError>> {
+        Box::pin(async move {
+            let switch = DeadMan::set(self, times).await?;
+            Ok(Box::new(switch) as Box<dyn DeadMansSwitch>)
+        })
     }
 
     /// A refusal as a duplicate is proof that the first attempt is open: the order is asked for, and reported as

@@ -79,8 +79,10 @@ impl Counter {
 
     /// Takes `points`, or says how long until they may be there.
     pub(super) fn try_take(&mut self, points: i64, urgency: Urgency, now: Nanos) -> Result<(), Nanos> {
-        if now < self.paused_until {
-            return Err(Nanos(self.paused_until.0 - now.0));
+        self.check_pause(now)?;
+        // What is counted elsewhere does not wait for this counter.
+        if points == 0 {
+            return Ok(());
         }
         self.advance(now);
         let percent = match urgency {
@@ -95,6 +97,21 @@ impl Counter {
             return Err(Nanos(i64::try_from(wait).unwrap_or(i64::MAX).saturating_add(1)));
         }
         self.value += points * POINT;
+        Ok(())
+    }
+
+    fn check_pause(&self, now: Nanos) -> Result<(), Nanos> {
+        if now < self.paused_until {
+            return Err(Nanos(self.paused_until.0 - now.0));
+        }
+        Ok(())
+    }
+
+    /// Takes `points` whatever else has used, or says how long the venue wants nothing at all: [`MARGIN_POINTS`] are left
+    /// for it.
+    pub(super) fn take_vital(&mut self, points: i64, now: Nanos) -> Result<(), Nanos> {
+        self.check_pause(now)?;
+        self.add(points, now);
         Ok(())
     }
 
@@ -238,6 +255,27 @@ mod tests {
             limits.try_place(id(200), InstrumentId(1), Nanos(0)).is_ok(),
             "each pair has its own"
         );
+    }
+
+    #[test]
+    fn questions_hold_back_neither_orders_nor_the_switch() {
+        let mut calls = Counter::calls(Tier::Starter);
+        while calls.try_take(1, Urgency::Essential, Nanos(0)).is_ok() {}
+        assert!(
+            calls.try_take(0, Urgency::Order, Nanos(0)).is_ok(),
+            "counted elsewhere"
+        );
+        let mut now = Nanos(0);
+        for _ in 0..100 {
+            // Put off at a third of the shortest time, beside questions that take all that there is.
+            now = Nanos(now.0 + 5 * SECOND);
+            calls.take_vital(1, now).unwrap();
+            while calls.try_take(1, Urgency::Essential, now).is_ok() {}
+            assert!(calls.value <= 15 * POINT, "the venue's own limit");
+        }
+        calls.pause(Nanos(SECOND), now);
+        assert_eq!(calls.take_vital(1, now), Err(Nanos(SECOND)));
+        assert_eq!(calls.try_take(0, Urgency::Order, now), Err(Nanos(SECOND)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod sign;
 pub use account::AccountData;
 pub use account_feed::account_feed;
 pub use book::{CHECKSUM_LEVELS, ChecksumBook, DEPTH_MAX, MESSAGE_LEVELS_MAX, WireLevel};
-pub use dead_man::{DeadMan, SwitchStatistics, SwitchTimes};
+pub use dead_man::DeadMan;
 pub use gateway::Gateway;
 pub use level3::{Level3MarketData, MESSAGE_ORDERS_MAX};
 pub use market_data::{MarketData, WireVersion};

@@ -65,6 +65,8 @@ pub(super) struct Call {
     /// Points of the key's counter; none for what the matching engine counts.
     pub(super) points: i64,
     pub(super) urgency: Urgency,
+    /// Never held back by what others have used.
+    pub(super) is_vital: bool,
 }
 
 const TIME: Call = public("time", "/0/public/Time");
@@ -75,6 +77,7 @@ const TOKEN: Call = Call {
     path: "/0/private/GetWebSocketsToken",
     points: 1,
     urgency: Urgency::Essential,
+    is_vital: false,
 };
 
 const fn public(name: &'static str, path: &'static str) -> Call {
@@ -83,6 +86,7 @@ const fn public(name: &'static str, path: &'static str) -> Call {
         path,
         points: 1,
         urgency: Urgency::Background,
+        is_vital: false,
     }
 }
 
@@ -419,7 +423,12 @@ impl RestClient {
     }
 
     fn take(&self, counter: &Mutex<Counter>, call: &Call) -> Result<(), VenueError> {
-        let taken = lock(counter).try_take(call.points, call.urgency, self.clock.monotonic());
+        let now = self.clock.monotonic();
+        let taken = if call.is_vital {
+            lock(counter).take_vital(call.points, now)
+        } else {
+            lock(counter).try_take(call.points, call.urgency, now)
+        };
         taken.map_err(|retry_after| VenueError::RateLimited {
             request: call.name,
             retry_after,

@@ -1,0 +1,132 @@
+//! Cancels what rests at the venue and carries an id of a silent life.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{GatewayChoice, ServiceConfig};
+use domain::{CancelRequest, ClientOrderId, Epoch, SlotId};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+use venues::clock::{Clock, ServerClock};
+use venues::{Credentials, Gateway, Instruments, VenueError};
+
+use crate::clock;
+use crate::error::LiveError;
+use crate::session;
+
+/// Pause after a question that the venue did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Pause after a round of cancels, before it is looked again.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
+
+/// Beyond the receive window, how late an order that was on its way may come to rest.
+const LATE: Duration = Duration::from_millis(500);
+
+/// The watchdog's own way to the venue.
+#[derive(Debug)]
+pub(super) struct Sweeper {
+    gateway: Arc<dyn Gateway>,
+    instruments: Arc<Instruments>,
+    slots: BTreeSet<SlotId>,
+    /// How long what was on its way may still come.
+    settle: Duration,
+    /// What keeps the clock true.
+    _tasks: JoinSet<()>,
+}
+
+impl Sweeper {
+    /// Connects, and asks for open orders once: a key that may not is refused at the start.
+    pub(super) async fn open(config: &ServiceConfig, credentials: Credentials) -> Result<Self, LiveError> {
+        let venue = config::VenueConfig {
+            // Cancels and questions go over REST: no socket has to stand for them.
+            order_entry: config::OrderEntry::Rest,
+            gateway: GatewayChoice::Venue,
+            ..config.venue.clone()
+        };
+        let clock = Arc::new(ServerClock::local());
+        let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let connector = venues::connect(session::settings(&venue), credentials, as_clock)?;
+        let reference = connector.reference();
+        clock::anchor(&*reference, &clock, config.stage, &config.clock).await?;
+        let symbols: Vec<&str> = config.instruments.iter().map(|one| one.symbol.as_str()).collect();
+        let instruments = Arc::new(Instruments::new(reference.instruments(&symbols).await?)?);
+        let gateway = connector.gateway(&instruments)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(clock::keep_in_step(reference, clock, Arc::default()));
+        let settle = if session::is_loopback(&venue) {
+            LATE
+        } else {
+            LATE + Duration::from_nanos(venue.recv_window.0.unsigned_abs())
+        };
+        let sweeper = Self {
+            gateway,
+            instruments,
+            slots: config.slots.iter().map(|slot| slot.slot).collect(),
+            settle,
+            _tasks: tasks,
+        };
+        match sweeper.ours(Epoch(0)).await {
+            Ok(_) => Ok(sweeper),
+            Err(source @ VenueError::Refused { .. }) if source.is_fatal() => {
+                let problem = format!("the venue refused its key: {source}");
+                Err(LiveError::WatchdogKeyRefused(problem))
+            }
+            Err(error) => Err(LiveError::Venue(error)),
+        }
+    }
+
+    /// Cancels until nothing of the lives up to `epoch` rests, however long that takes; how many were canceled.
+    pub(super) async fn sweep(&self, epoch: Epoch) -> usize {
+        let mut canceled = BTreeSet::new();
+        let mut is_empty = false;
+        loop {
+            match self.ours(epoch).await {
+                Ok(open) if open.is_empty() && is_empty => return canceled.len(),
+                Ok(open) if open.is_empty() => {
+                    is_empty = true;
+                    tokio::time::sleep(self.settle).await;
+                }
+                Ok(open) => {
+                    is_empty = false;
+                    for order in open {
+                        let reports = self.gateway.cancel(&order).await;
+                        warn!(order = %order.client_order_id, ?reports, "canceled for a silent service");
+                        canceled.insert(order.client_order_id);
+                    }
+                    tokio::time::sleep(BETWEEN_ROUNDS).await;
+                }
+                Err(error) => {
+                    is_empty = false;
+                    error!(%error, "orders of a silent service may rest, and the venue does not answer: trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// What rests and was sent by a life up to `epoch`.
+    async fn ours(&self, epoch: Epoch) -> Result<Vec<CancelRequest>, VenueError> {
+        let mut found = Vec::new();
+        for instrument in self.instruments.iter() {
+            let open = self.gateway.open_orders(instrument.id).await?;
+            let ids = open.iter().filter_map(|view| view.client_order_id);
+            for client_order_id in ids {
+                if self.is_ours(client_order_id, epoch) {
+                    found.push(CancelRequest {
+                        client_order_id,
+                        instrument: instrument.id,
+                    });
+                } else {
+                    info!(order = %client_order_id, "rests, and is not of the silent life: it stays");
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_ours(&self, id: ClientOrderId, epoch: Epoch) -> bool {
+        id.epoch <= epoch && self.slots.contains(&id.slot)
+    }
+}
