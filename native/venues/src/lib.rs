@@ -42,7 +42,9 @@ mod tls;
 mod trading;
 pub mod websocket;
 
-pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
+pub use connector::{
+    Connector, ConnectorSettings, Endpoints, MarketWire, OrderEntry, connect, connect_public,
+};
 pub use credentials::{Credentials, KeyNames};
 pub use error::{EncodeError, ParseError, VenueError};
 pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};
