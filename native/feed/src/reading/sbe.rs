@@ -47,8 +47,8 @@ fn trades<'a>(fixed: &[u8], rest: &'a [u8]) -> Option<Vec<Fact<'a>>> {
     let fact = |at: usize| {
         Some(Fact::Trade(TradeFact {
             symbol: symbol.clone(),
-            price: decimal(long(entries, at * entry + 8)?, powers.0)?,
-            quantity: decimal(long(entries, at * entry + 16)?, powers.1)?,
+            price: decimal(long(entries, at * entry + 8)?, powers.0),
+            quantity: decimal(long(entries, at * entry + 16)?, powers.1),
         }))
     };
     (0..count).map(fact).collect()
@@ -74,8 +74,8 @@ fn levels(rest: &[u8], powers: (i8, i8)) -> Option<(Vec<TextLevel<'_>>, &[u8])> 
     let rest = rest.get(4..)?;
     let level = |at: usize| {
         Some(TextLevel {
-            price: decimal(long(rest, at * entry)?, powers.0)?,
-            quantity: decimal(long(rest, at * entry + 8)?, powers.1)?,
+            price: decimal(long(rest, at * entry)?, powers.0),
+            quantity: decimal(long(rest, at * entry + 8)?, powers.1),
         })
     };
     let levels = (0..count).map(level).collect::<Option<_>>()?;
@@ -89,17 +89,17 @@ fn symbol(rest: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 /// A mantissa and a power of ten as text, with as many digits behind the point as the power says.
-fn decimal(mantissa: i64, power: i8) -> Option<Cow<'static, str>> {
+fn decimal(mantissa: i64, power: i8) -> Cow<'static, str> {
     let digits = mantissa.unsigned_abs().to_string();
     let sign = if mantissa < 0 { "-" } else { "" };
     if power >= 0 {
         let zeros = "0".repeat(usize::from(power.unsigned_abs()));
-        return Some(Cow::Owned(format!("{sign}{digits}{zeros}")));
+        return Cow::Owned(format!("{sign}{digits}{zeros}"));
     }
     let behind = usize::from(power.unsigned_abs());
     let padded = format!("{digits:0>width$}", width = behind + 1);
     let (whole, fraction) = padded.split_at(padded.len() - behind);
-    Some(Cow::Owned(format!("{sign}{whole}.{fraction}")))
+    Cow::Owned(format!("{sign}{whole}.{fraction}"))
 }
 
 fn power(bytes: &[u8], place: usize) -> Option<i8> {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_mantissa_keeps_its_digits() {
-        let text = |mantissa, power| decimal(mantissa, power).unwrap().into_owned();
+        let text = |mantissa, power| decimal(mantissa, power).into_owned();
         assert_eq!(text(6_173_763_000_000, -8), "61737.63000000");
         assert_eq!(text(5, -2), "0.05");
         assert_eq!(text(-5, -2), "-0.05");

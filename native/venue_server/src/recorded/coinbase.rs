@@ -57,14 +57,12 @@ async fn products(State(house): State<Arc<House>>, RawQuery(query): RawQuery) ->
 
 async fn product(State(house): State<Arc<House>>, Path(id): Path<String>) -> Response {
     let tick = house.contents.ticks.get(&id);
-    match tick.and_then(|&tick| shown(&id, tick)) {
-        Some(product) => json_text(StatusCode::OK, product.to_string()),
-        None => {
-            let message = "valid product_id is required";
-            let text = json!({ "error": "NOT_FOUND", "error_details": message, "message": message });
-            json_text(StatusCode::NOT_FOUND, text.to_string())
-        }
+    if let Some(product) = tick.and_then(|&tick| shown(&id, tick)) {
+        return json_text(StatusCode::OK, product.to_string());
     }
+    let message = "valid product_id is required";
+    let text = json!({ "error": "NOT_FOUND", "error_details": message, "message": message });
+    json_text(StatusCode::NOT_FOUND, text.to_string())
 }
 
 /// A symbol whose currencies cannot be told apart cannot be listed.

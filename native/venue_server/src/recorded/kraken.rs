@@ -1,7 +1,7 @@
 //! Kraken, version 2: books by their text, with the venue's checksum; and what REST says of the pairs of either version.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ const TIME_DECIMALS: usize = 6;
 pub(super) struct Kraken {
     books: BTreeMap<String, TextBook>,
     /// Symbols of any channel.
-    symbols: BTreeMap<String, ()>,
+    symbols: BTreeSet<String>,
     /// What the venue said of itself when the connection was made.
     status: Option<String>,
     /// Whether nothing came since then.
@@ -152,7 +152,7 @@ impl Kraken {
         if !is_ours || self.symbols.len() > ANSWERS_MAX || self.answers.len() > ANSWERS_MAX {
             return;
         }
-        self.symbols.insert(symbol.clone().into_owned(), ());
+        self.symbols.insert(symbol.clone().into_owned());
         if channel == "book" {
             let book = self.books.entry(symbol.clone().into_owned()).or_default();
             book.depth = depth.or(book.depth);
@@ -200,7 +200,7 @@ impl Kraken {
         if !matches!(channel, "book" | "trade" | "ticker" | "ohlc" | "level3") {
             return Some(format!("Unsupported channel {channel}"));
         }
-        if !self.symbols.contains_key(symbol) {
+        if !self.symbols.contains(symbol) {
             return Some(format!("Currency pair not supported {symbol}"));
         }
         if listener.topics.contains(&topic(channel, symbol)) {
@@ -282,8 +282,8 @@ impl Script for Kraken {
             if !played.topics.contains(&topic) {
                 played.topics.push(topic);
             }
-            if !self.symbols.contains_key(symbol.as_ref()) {
-                self.symbols.insert(symbol.into_owned(), ());
+            if !self.symbols.contains(symbol.as_ref()) {
+                self.symbols.insert(symbol.into_owned());
             }
         }
         Some(played)
@@ -336,7 +336,7 @@ impl Script for Kraken {
 
     fn ticks(&self) -> BTreeMap<String, i64> {
         let tick = |symbol: &String| (symbol.clone(), self.books.get(symbol).map_or(1, TextBook::tick));
-        self.symbols.keys().map(tick).collect()
+        self.symbols.iter().map(tick).collect()
     }
 }
 
