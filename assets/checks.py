@@ -61,10 +61,32 @@ def _result(passed: bool, metadata: dict[str, Any], *, warn: bool = False) -> dg
     return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
 
 
+def recorded_fits_schema(table: Table) -> dg.AssetChecksDefinition:
+    """The same for a recorded table, a day of which is too much for one frame."""
+
+    @dg.asset_check(
+        asset=table.name,
+        name="fits_schema",
+        blocking=True,
+        partitions_def=daily,
+        description="Columns, absent values, ranges, unique key and the rules inside each row.",
+    )
+    def check(rows: pl.LazyFrame) -> dg.AssetCheckResult:
+        faults = table.faults_of(rows)
+        broken = {fault.rule: f"{fault.rows} rows, the first: {fault.example}" for fault in faults}
+        return _result(not faults, {"rows": _height(rows), "rules": len(table.rule_names()), **broken})
+
+    return check
+
+
+def _height(rows: pl.LazyFrame) -> int:
+    return int(rows.select(pl.len()).collect(engine="streaming").item())
+
+
 raw_bars_fit_schema = fits_schema(RAW_BARS)
 raw_daily_bars_fit_schema = fits_schema(RAW_DAILY_BARS, partitions=None)
-raw_book_fits_schema = fits_schema(RAW_BOOK)
-raw_trades_fit_schema = fits_schema(RAW_TRADES)
+raw_book_fits_schema = recorded_fits_schema(RAW_BOOK)
+raw_trades_fit_schema = recorded_fits_schema(RAW_TRADES)
 staged_bars_fit_schema = fits_schema(STAGED_BARS)
 clean_bars_fit_schema = fits_schema(CLEAN_BARS)
 quarantined_bars_fit_schema = fits_schema(QUARANTINED_BARS)
@@ -237,10 +259,11 @@ def in_order_of_receipt(table: Table) -> dg.AssetChecksDefinition:
         partitions_def=daily,
         description="Within a day, times of receipt never go back from row to row.",
     )
-    def check(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    def check(rows: pl.LazyFrame) -> dg.AssetCheckResult:
         before = pl.col("ts_received").shift(1).over("date")
-        back = rows.sort("date", "row").with_columns(before.alias("before")).filter(pl.col("ts_received") < before)
-        return _result(back.is_empty(), {"rows": rows.height, "back": back.height, "examples": _lines(back)})
+        times = rows.select("date", "row", "ts_received").collect(engine="streaming").sort("date", "row")
+        back = times.with_columns(before.alias("before")).filter(pl.col("ts_received") < before)
+        return _result(back.is_empty(), {"rows": times.height, "back": back.height, "examples": _lines(back)})
 
     return check
 
@@ -257,13 +280,13 @@ raw_trades_in_order = in_order_of_receipt(RAW_TRADES)
     description="Rows and updates are those of the export, and with those before the days those of a check.",
 )
 def book_counts_equal_report(
-    context: dg.AssetCheckExecutionContext, raw_book: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+    context: dg.AssetCheckExecutionContext, raw_book: pl.LazyFrame, recorded_wires: dg.ResourceParam[Recordings]
 ) -> dg.AssetCheckResult:
     """Count what stands in the lake."""
     facts = recorded_wires.facts(days_of(context))
     numbered = raw_book.filter(pl.col("update").is_not_null())
-    updates = numbered.select("date", "session", "symbol", "update").unique().height
-    found = (raw_book.height, updates, updates + facts.skipped_updates)
+    updates = _height(numbered.select("date", "session", "symbol", "update").unique())
+    found = (_height(raw_book), updates, updates + facts.skipped_updates)
     wanted = (facts.book_rows, facts.book_updates, facts.played_updates)
     return _result(found == wanted, {"rows_updates_played": list(found), "wanted": list(wanted)})
 
@@ -276,11 +299,12 @@ def book_counts_equal_report(
     description="Rows are those of the export, and with those before the days those of a check.",
 )
 def trade_counts_equal_report(
-    context: dg.AssetCheckExecutionContext, raw_trades: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+    context: dg.AssetCheckExecutionContext, raw_trades: pl.LazyFrame, recorded_wires: dg.ResourceParam[Recordings]
 ) -> dg.AssetCheckResult:
     """Count what stands in the lake."""
     facts = recorded_wires.facts(days_of(context))
-    found = (raw_trades.height, raw_trades.height + facts.skipped_trades)
+    rows = _height(raw_trades)
+    found = (rows, rows + facts.skipped_trades)
     wanted = (facts.trade_rows, facts.played_trades)
     return _result(found == wanted, {"rows_played": list(found), "wanted": list(wanted)})
 
@@ -291,8 +315,8 @@ def trade_counts_equal_report(
     description="A check of the recordings finds nothing wrong: no hole, no error, no wrong checksum or best level.",
 )
 def recordings_are_right(
-    context: dg.AssetCheckExecutionContext, raw_book: pl.DataFrame, recorded_wires: dg.ResourceParam[Recordings]
+    context: dg.AssetCheckExecutionContext, raw_book: pl.LazyFrame, recorded_wires: dg.ResourceParam[Recordings]
 ) -> dg.AssetCheckResult:
     """Warn of what the venue or the line did: the tables say where nothing is known."""
     problems = list(recorded_wires.facts(days_of(context)).problems)
-    return _result(not problems, {"rows": raw_book.height, "problems": problems}, warn=True)
+    return _result(not problems, {"rows": _height(raw_book), "problems": problems}, warn=True)

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from py_rt.data.schemas import Table
-from py_rt.data.storage import content_hash
+from py_rt.data.storage import ContentHash, RowBatches, content_hash
 
 WRITE_MODE = "write_mode"
 APPEND_DAYS = "append_days"
@@ -80,6 +80,25 @@ def published(
     sha256 = content_hash(whole, exclude=not_content)
     shown: dict[str, Any] = {"rows": whole.height, "content_sha256": sha256, **(metadata or {})}
     return dg.Output(frame, data_version=dg.DataVersion(sha256), metadata=shown)
+
+
+def published_in_batches(
+    context: dg.AssetExecutionContext, batches: RowBatches, table: Table, *, metadata: dict[str, Any] | None = None
+) -> dg.Output[RowBatches]:
+    """The same of rows that are never in memory all together, of an asset with partitions."""
+    whole = ContentHash(batches.schema)
+    parts = {key: ContentHash(batches.schema) for key in context.partition_keys}
+    rows = dict.fromkeys(parts, 0)
+    for frame in batches:
+        whole.add(frame)
+        for (day,), part in frame.partition_by(table.partition_column or "date", as_dict=True).items():
+            parts[day.isoformat()].add(part)
+            rows[day.isoformat()] += part.height
+    for key, content in parts.items():
+        described = {PARTITION_ROWS: rows[key], PARTITION_SHA256: content.hexdigest()}
+        context.add_asset_metadata(described, asset_key=context.asset_key, partition_key=key)
+    shown: dict[str, Any] = {"rows": sum(rows.values()), "content_sha256": whole.hexdigest(), **(metadata or {})}
+    return dg.Output(batches, data_version=dg.DataVersion(whole.hexdigest()), metadata=shown)
 
 
 def _describe_partitions(

@@ -7,14 +7,14 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.outputs import APPEND_DAYS, WRITE_MODE, declared, published
+from assets.outputs import APPEND_DAYS, WRITE_MODE, declared, published, published_in_batches
 from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
 from py_rt.data import schemas
 from py_rt.data.ingestion import landing, market_data, raw_files, recordings
 from py_rt.data.schemas import RAW_BARS, RAW_BOOK, RAW_DAILY_BARS, RAW_TRADES, Table
-from py_rt.data.storage import DayWindow, Lake, read_or_empty, rows_by_partition
+from py_rt.data.storage import DayWindow, Lake, RowBatches, read_or_empty, rows_by_partition
 
 _CODE = code_version(__name__, "assets.checks", landing, market_data, raw_files, schemas)
 _RECORDED_CODE = code_version(__name__, "assets.checks", recordings, schemas)
@@ -88,7 +88,7 @@ def raw_book(
     context: dg.AssetExecutionContext,
     recorded_wires: dg.ResourceParam[recordings.Recordings],
     lake: dg.ResourceParam[Lake],
-) -> dg.Output[pl.DataFrame]:
+) -> dg.Output[RowBatches]:
     """The books that were recorded on the run's days."""
     window = days_of(context)
     return _recorded(context, recorded_wires, lake, recorded_wires.export(window).book, RAW_BOOK)
@@ -108,17 +108,18 @@ def raw_trades(
     context: dg.AssetExecutionContext,
     recorded_wires: dg.ResourceParam[recordings.Recordings],
     lake: dg.ResourceParam[Lake],
-) -> dg.Output[pl.DataFrame]:
+) -> dg.Output[RowBatches]:
     """The public trades that were recorded on the run's days."""
     window = days_of(context)
     return _recorded(context, recorded_wires, lake, recorded_wires.export(window).trades, RAW_TRADES)
 
 
 def _recorded(
-    context: dg.AssetExecutionContext, found: recordings.Recordings, lake: Lake, rows: pl.DataFrame, table: Table
-) -> dg.Output[pl.DataFrame]:
+    context: dg.AssetExecutionContext, found: recordings.Recordings, lake: Lake, rows: RowBatches, table: Table
+) -> dg.Output[RowBatches]:
     window = days_of(context)
-    recordings.keep_what_landed(rows_by_partition(lake.uri(table.group, table.name)), rows, window)
+    landed = rows_by_partition(lake.uri(table.group, table.name))
+    recordings.keep_what_landed(landed, rows.rows_by("date"), window)
     for day in context.partition_keys:
         seen = {_OFFERED: found.fingerprint(_day(day))}
         context.add_asset_metadata(seen, asset_key=context.asset_key, partition_key=day)
@@ -126,7 +127,7 @@ def _recorded(
     for problem in problems:
         context.log.warning("%s: %s", table.name, problem)
     metadata = {"file_sha256": found.lineage(window), "problems": problems}
-    return published(context, rows, table, metadata=metadata)
+    return published_in_batches(context, rows, table, metadata=metadata)
 
 
 def _day(key: str) -> DayWindow:

@@ -38,14 +38,14 @@ class DeltaIOManager(dg.IOManager):
     lake: Lake
     artifacts: Path
 
-    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
-        """Write the frame; exactly the run's partitions are replaced.
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame | storage.RowBatches) -> None:
+        """Write the frame, or the batches one behind the other; exactly the run's partitions are replaced.
 
         Raises:
             TableError: the value is no frame, or storage refuses the rows.
             SchemaError: the rows do not fit the table's declaration.
         """
-        if not isinstance(obj, pl.DataFrame | pl.LazyFrame):
+        if not isinstance(obj, pl.DataFrame | pl.LazyFrame | storage.RowBatches):
             raise TableError(
                 f"asset {context.asset_key.to_user_string()} gave a {type(obj).__name__}: this IO manager stores "
                 "Polars frames; give the asset another io_manager_key"
@@ -61,16 +61,19 @@ class DeltaIOManager(dg.IOManager):
             }
         )
 
-    def _write(self, context: dg.OutputContext, frame: pl.DataFrame) -> Written:
+    def _write(self, context: dg.OutputContext, frame: pl.DataFrame | storage.RowBatches) -> Written:
         name = context.asset_key.path[-1]
         table = TABLES.get(name)
         scales = table.scales if table is not None else {}
-        frame = table.conform(frame) if table is not None else frame
         spec = _spec_made_by(context) if SPEC_FILE in context.definition_metadata else None
         uri = self._uri(*_place(context), spec)
         commit = {"run_id": context.run_id, "asset": context.asset_key.to_user_string()}
         column = _partition_column(context.definition_metadata)
         partitioned = context.has_asset_partitions
+        if isinstance(frame, storage.RowBatches):
+            window = _days(context.asset_partitions_time_window)
+            return storage.write_window_in_batches(uri, frame, window, column=column, scales=scales, commit=commit)
+        frame = table.conform(frame) if table is not None else frame
         if context.definition_metadata.get(WRITE_MODE) == APPEND_DAYS:
             return storage.append_days(uri, frame, column=column, partitioned=partitioned, scales=scales, commit=commit)
         if not partitioned:

@@ -116,6 +116,10 @@ def record(  # noqa: PLR0913, PLR0917  # the options of one command
     ] = 1_000,
     seconds: Annotated[int | None, typer.Option(help="End by itself after so many seconds.")] = None,
     url: Annotated[str | None, typer.Option(help="Instead of the venue's own address.")] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="Levels a side that books are subscribed with: Kraken's 10, 25, 100, 500 or 1000."),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain files instead of zstd ones.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The summary as one JSON document.")] = False,
 ) -> None:
@@ -137,6 +141,7 @@ def record(  # noqa: PLR0913, PLR0917  # the options of one command
     options += [word for one in symbol for word in ("--symbol", one)]
     options += ["--seconds", str(seconds)] if seconds is not None else []
     options += ["--url", url] if url is not None else []
+    options += ["--depth", str(depth)] if depth is not None else []
     options += [*(["--plain"] if plain else []), *(["--json"] if json else [])]
     with _said():
         command = find_command(COMMAND)

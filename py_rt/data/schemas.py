@@ -160,6 +160,31 @@ class Table:
             if counts[i]
         ]
 
+    def faults_of(self, rows: pl.LazyFrame) -> list[Fault]:
+        """The same of rows that are never in memory all together, but for the columns of the key.
+
+        Raises:
+            SchemaError: the columns themselves do not fit.
+        """
+        self.conform(pl.DataFrame(schema=rows.collect_schema()))
+        tests = [pair for column in self.columns for pair in column.violations()]
+        tests += [(rule.name, ~rule.holds) for rule in self.rules]
+        broken = [test.fill_null(value=False) for _, test in tests]
+        counts = (
+            rows.select(test.sum().alias(str(at)) for at, test in enumerate(broken)).collect(engine="streaming").row(0)
+        )
+        faults = [
+            Fault(name, int(counts[at]), _describe(rows.filter(broken[at]).head(1).collect(), self.key))
+            for at, (name, _) in enumerate(tests)
+            if counts[at]
+        ]
+        keys = rows.select(self.key).drop_nulls().group_by(self.key).len().filter(pl.col("len") > 1)
+        again = keys.collect(engine="streaming")
+        if again.height:
+            name = f"key ({', '.join(self.key)}) is unique"
+            faults.append(Fault(name, int(again["len"].sum()), _describe(again.drop("len").head(1), self.key)))
+        return faults
+
     def rule_names(self) -> list[str]:
         """Every rule that :meth:`faults` looks at, in words."""
         names = [name for column in self.columns for name, _ in column.violations()]

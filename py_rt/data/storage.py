@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -29,7 +30,7 @@ from py_rt.data.schemas import table_named
 from py_rt.errors import TableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import date
 
     from py_rt.data.schemas import Table
@@ -38,6 +39,9 @@ DEFAULT_PARTITION_COLUMN = "date"
 
 SPEC_DIGITS = 16
 """Digits of a specification's hash in the name of its table; 64 bits tell any number of them apart."""
+
+BATCH_ROWS = 1 << 17
+"""Most rows in memory at a time of a table that comes in batches; a row of `raw_book` takes about 150 bytes."""
 
 MAX_COMMIT_ATTEMPTS = 50
 """How often a write looks again when other writers come first."""
@@ -54,6 +58,9 @@ class _Table(DeltaTable):
         root = self.table_uri.removeprefix("file://")
         uris = super().file_uris(*filters, **named)
         return [uri if "://" in uri else unquote(root) + uri.removeprefix(root) for uri in uris]
+
+
+_DIGEST_SEEDS = (0x5EED, 0xD16E57)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,37 @@ class Written:
     version: int
     uri: str
     changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatches:
+    """Rows that come in batches, as often as they are asked for: what is too much to be one frame in memory.
+
+    Attributes:
+        schema: of every batch.
+        frames: makes them anew, from the first; each is cut to at most :data:`BATCH_ROWS` rows.
+    """
+
+    schema: pl.Schema
+    frames: Callable[[], Iterable[pl.DataFrame]]
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """The batches in order."""
+        for frame in self.frames():
+            yield from frame.iter_slices(BATCH_ROWS) if frame.height > BATCH_ROWS else (frame,)
+
+    def collect(self) -> pl.DataFrame:
+        """All rows in one frame, for tables that are known to be small."""
+        frames: list[pl.DataFrame] = [pl.DataFrame(schema=self.schema), *self]
+        return pl.concat(frames)
+
+    def rows_by(self, column: str) -> dict[Any, int]:
+        """How many rows each value of a column has."""
+        rows: dict[Any, int] = {}
+        for frame in self:
+            for value, count in frame.group_by(column).len().iter_rows():
+                rows[value] = rows.get(value, 0) + int(count)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +209,26 @@ def write_window(
     return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), window=window))
 
 
+def write_window_in_batches(
+    uri: str,
+    batches: RowBatches,
+    window: DayWindow,
+    *,
+    column: str = DEFAULT_PARTITION_COLUMN,
+    scales: Mapping[str, int] | None = None,
+    commit: Mapping[str, str] | None = None,
+) -> Written:
+    """Replace exactly the days of `window`, as :func:`write_window`, by rows that are never in memory all together.
+
+    Raises:
+        TableError: as :func:`write_window`. Nothing is written then.
+    """
+    _check_days(uri, pl.DataFrame(schema=batches.schema), column, window)
+    for frame in batches:
+        _check_days(uri, frame, column, window)
+    return _write(_Write(uri, batches, column, dict(scales or {}), dict(commit or {}), window=window))
+
+
 def append_days(
     uri: str,
     frame: pl.DataFrame,
@@ -230,12 +288,32 @@ class _Write:
     """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `window`."""
 
     uri: str
-    frame: pl.DataFrame
+    frame: pl.DataFrame | RowBatches
     partitioned_by: str | None
     scales: dict[str, int]
     commit: dict[str, str]
     window: DayWindow | None = None
     absent_days_of: str | None = None
+
+    @property
+    def empty(self) -> pl.DataFrame:
+        """Its columns without rows."""
+        return pl.DataFrame(schema=self.frame.schema)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        if isinstance(self.frame, pl.DataFrame):
+            return self.frame.height
+        return sum(frame.height for frame in self.frame)
+
+    def arrow(self) -> pa.Table | pa.RecordBatchReader:
+        """The rows for the library: batches one behind the other where they are batches."""
+        if isinstance(self.frame, pl.DataFrame):
+            return _with_scales(self.frame.to_arrow(), self.scales)
+        schema = _with_scales(self.empty.to_arrow(), self.scales).schema
+        tables = (_with_scales(frame.to_arrow(), self.scales) for frame in self.frame)
+        return pa.RecordBatchReader.from_batches(schema, (batch for table in tables for batch in table.to_batches()))
 
 
 def _write(write: _Write) -> Written:
@@ -248,20 +326,20 @@ def _write(write: _Write) -> Written:
         _create(write)
     for _ in range(MAX_COMMIT_ATTEMPTS):
         table = _Table(uri)
-        _check_form(uri, table, write.frame, write.partitioned_by)
-        if write.absent_days_of is not None:
+        _check_form(uri, table, write.empty, write.partitioned_by)
+        if write.absent_days_of is not None and isinstance(write.frame, pl.DataFrame):
             if write.frame.is_empty():
                 return Written(0, int(table.version()), uri, changed=False)
             _check_absent(uri, table, write.frame, write.absent_days_of)
         elif _holds_already(table, write):
-            return Written(write.frame.height, int(table.version()), uri, changed=False)
+            return Written(write.rows, int(table.version()), uri, changed=False)
         try:
             _commit(table, write)
         except CommitFailedError:
             continue
         except (DeltaError, pa.ArrowException) as error:
             raise TableError(f"{uri}: the write was refused and nothing changed: {error}") from error
-        return Written(write.frame.height, int(table.version()), uri)
+        return Written(write.rows, int(table.version()), uri)
     raise TableError(f"{uri}: {MAX_COMMIT_ATTEMPTS} times another writer came first; run it again")
 
 
@@ -271,16 +349,14 @@ def _create(write: _Write) -> None:
         Path(write.uri).mkdir(parents=True, exist_ok=True)
     by = [write.partitioned_by] if write.partitioned_by is not None else None
     try:
-        write_deltalake(
-            write.uri, _with_scales(write.frame.clear().to_arrow(), write.scales), mode="ignore", partition_by=by
-        )
+        write_deltalake(write.uri, _with_scales(write.empty.to_arrow(), write.scales), mode="ignore", partition_by=by)
     except (DeltaError, pa.ArrowException) as error:
         if not exists(write.uri):
             raise TableError(f"{write.uri}: no table could be made: {error}") from error
 
 
 def _commit(table: DeltaTable, write: _Write) -> None:
-    rows = _with_scales(write.frame.to_arrow(), write.scales)
+    rows = write.arrow()
     properties = CommitProperties(custom_metadata=write.commit, max_commit_retries=0)
     if write.absent_days_of is not None:
         write_deltalake(table, rows, mode="append", commit_properties=properties)
@@ -295,13 +371,27 @@ def _holds_already(table: DeltaTable, write: _Write) -> bool:
     held = pl.scan_delta(table)
     if write.window is not None and write.partitioned_by is not None:
         held = held.filter(write.window.holds(write.partitioned_by))
+    held = held.select(write.empty.columns)
     try:
-        there = held.select(write.frame.columns).collect()
+        if isinstance(write.frame, RowBatches):
+            return _digest(held.collect_batches(chunk_size=BATCH_ROWS)) == _digest(write.frame)
+        there = held.collect()
     except FileNotFoundError:
         return False  # a file was deleted beside the log: what it held is replaced
     if there.height != write.frame.height:
         return False
     return _in_any_order(there).equals(_in_any_order(write.frame))
+
+
+def _digest(frames: Iterable[pl.DataFrame]) -> tuple[int, ...]:
+    """How many rows there are, and sums over hashes of each: equal for the same rows in any order and any batches."""
+    rows, sums = 0, [0] * len(_DIGEST_SEEDS)
+    for frame in frames:
+        rows += frame.height
+        for at, seed in enumerate(_DIGEST_SEEDS):
+            hashes = frame.hash_rows(seed).to_numpy()
+            sums[at] = (sums[at] + int(np.add.reduce(hashes, dtype=np.uint64))) % (1 << 64)
+    return (rows, *sums)
 
 
 def _in_any_order(frame: pl.DataFrame) -> pl.DataFrame:
@@ -477,8 +567,34 @@ def content_hash(frame: pl.DataFrame, exclude: Collection[str] = ()) -> str:
     >>> content_hash(one) == content_hash(one.with_columns(pl.col("b").fill_null("")))
     False
     """
-    kept = frame.select(pl.exclude(*exclude)) if exclude else frame
-    digest = hashlib.sha256("".join(f"{name}:{dtype}\n" for name, dtype in kept.schema.items()).encode())
-    # Text is always quoted, so that an absent value (\N, unquoted) differs from any text.
-    digest.update(kept.write_csv(null_value="\\N", quote_style="non_numeric").encode())
-    return digest.hexdigest()
+    content = ContentHash(frame.schema, exclude)
+    content.add(frame)
+    return content.hexdigest()
+
+
+class ContentHash:
+    """:func:`content_hash` of rows that come in batches: how they are cut makes no difference.
+
+    Args:
+        schema: of every batch.
+        exclude: columns that are not content.
+    """
+
+    def __init__(self, schema: pl.Schema, exclude: Collection[str] = ()) -> None:
+        self._kept = [name for name in schema if name not in exclude]
+        named = "".join(f"{name}:{schema[name]}\n" for name in self._kept)
+        self._digest = hashlib.sha256(named.encode())
+        self._update(pl.DataFrame(schema=schema), is_head=True)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take in the next rows."""
+        self._update(frame, is_head=False)
+
+    def hexdigest(self) -> str:
+        """Of all rows so far."""
+        return self._digest.hexdigest()
+
+    def _update(self, frame: pl.DataFrame, *, is_head: bool) -> None:
+        # Text is always quoted, so that an absent value (\\N, unquoted) differs from any text.
+        text = frame.select(self._kept).write_csv(include_header=is_head, null_value="\\N", quote_style="non_numeric")
+        self._digest.update(text.encode())

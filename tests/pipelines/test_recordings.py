@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pipelines.jobs import land_recordings
 from pipelines.resources import make_resources
 from pipelines.run import materialize
 from py_rt.data.ingestion.recordings import Recordings
-from py_rt.data.storage import read_table, table_version
+from py_rt.data.storage import RowBatches, read_table, table_version
 from tests.contract.live_service import find_command
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def test_counts_that_differ_from_the_report_fail(monkeypatch: pytest.MonkeyPatch
 
     def short(self: Recordings, window: object) -> object:
         found = export(self, window)  # type: ignore[arg-type]
-        object.__setattr__(found, "book", found.book.head(-1))
-        object.__setattr__(found, "trades", found.trades.head(-1))
+        for name in ("book", "trades"):
+            rows = getattr(found, name).collect().head(-1)
+            object.__setattr__(found, name, RowBatches(rows.schema, partial(rows.iter_slices, rows.height)))
         return found
 
     monkeypatch.setattr(Recordings, "export", short)

@@ -32,8 +32,8 @@ pub use looser::{LooserLimit, not_looser_than};
 pub use risk_limits::parse_risk_limits;
 pub use schema::{FileKind, Key, Kind, Presence, schema};
 pub use service::{
-    ClockConfig, EngineSettings, InstrumentChoice, JournalConfig, OrderEntry, ServiceConfig, SlotChoice,
-    Stage, VenueConfig, parse_service, parse_service_layers,
+    ClockConfig, EngineSettings, InstrumentChoice, JournalConfig, MarketData, OrderEntry, ServiceConfig,
+    SlotChoice, Stage, VenueConfig, parse_service, parse_service_layers,
 };
 pub use simulated::{GatewayChoice, SimulatedConfig};
 pub use strategy::{StrategyConfig, parse_strategy};

@@ -42,6 +42,28 @@ pub enum OrderEntry {
     WebSocket,
 }
 
+/// `[venue] market_data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarketData {
+    /// As the venue usually tells it.
+    Json,
+    /// In binary: Binance's SBE streams, at the address of market data streams.
+    Sbe,
+    /// Order by order: Kraken's `level3`.
+    Level3 {
+        /// Address of the socket of single orders.
+        url: String,
+    },
+}
+
+impl MarketData {
+    /// Whether only an account may listen.
+    #[must_use]
+    pub const fn needs_key(&self) -> bool {
+        !matches!(self, Self::Json)
+    }
+}
+
 /// `[venue]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VenueConfig {
@@ -55,6 +77,8 @@ pub struct VenueConfig {
     pub ws_url: String,
     /// Address of the WebSocket API.
     pub ws_api_url: String,
+    /// How the market is told.
+    pub market_data: MarketData,
     /// How orders leave.
     pub order_entry: OrderEntry,
     /// Environment variable of the key.
@@ -215,7 +239,12 @@ fn check_stage(document: &mut Document) {
         return;
     };
     let is_prod = stage == "prod";
-    for path in ["venue.rest_url", "venue.ws_url", "venue.ws_api_url"] {
+    for path in [
+        "venue.rest_url",
+        "venue.ws_url",
+        "venue.ws_api_url",
+        "venue.level3_url",
+    ] {
         let Some(url) = document.text(path) else {
             continue;
         };
@@ -257,6 +286,32 @@ fn check_venue(document: &mut Document) {
         let allowed = "\"rest\": coinbase takes no orders over a WebSocket".to_owned();
         let found = format!("text {entry:?}");
         document.fault("venue.order_entry", FaultKind::Conflict, found, allowed);
+    }
+    check_market_data(document, &name);
+}
+
+/// How each venue can tell its market.
+fn check_market_data(document: &mut Document, venue: &str) {
+    let Some(form) = document.text("venue.market_data") else {
+        return;
+    };
+    let of = match form.as_str() {
+        "sbe" => Venue::Binance,
+        "level3" => Venue::Kraken,
+        _ => return,
+    };
+    let found = format!("text {form:?}");
+    if venue != of.as_str() {
+        let allowed = format!("\"json\": only {of} tells its market as {form:?}");
+        document.fault("venue.market_data", FaultKind::Conflict, found, allowed);
+    } else if form == "level3" && document.text("venue.level3_url").is_none() {
+        let allowed = "\"json\", or \"level3\" with venue.level3_url, such as \"wss://ws-l3.kraken.com/v2\"";
+        document.fault(
+            "venue.market_data",
+            FaultKind::Conflict,
+            found,
+            allowed.to_owned(),
+        );
     }
 }
 
@@ -419,6 +474,13 @@ impl Taken {
             rest_url: self.text("venue.rest_url"),
             ws_url: self.text("venue.ws_url"),
             ws_api_url: self.text("venue.ws_api_url"),
+            market_data: match self.text("venue.market_data").as_str() {
+                "sbe" => MarketData::Sbe,
+                "level3" => MarketData::Level3 {
+                    url: self.text("venue.level3_url"),
+                },
+                _ => MarketData::Json,
+            },
             order_entry: match self.text("venue.order_entry").as_str() {
                 "websocket" => OrderEntry::WebSocket,
                 _ => OrderEntry::Rest,

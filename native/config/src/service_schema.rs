@@ -83,6 +83,20 @@ pub(crate) static KEYS: &[Key] = &[
         "WebSocket of the account: its events, and its orders where order_entry says so.",
     ),
     Key::optional(
+        "venue.market_data",
+        Kind::Choice(&["json", "sbe", "level3"]),
+        "",
+        "How the market is told: as the venue usually does, in binary (binance: ws_url is then that of its SBE streams, and \
+         the key one of Ed25519), or order by order (kraken). What is not json wants a key, on paper too.",
+    )
+    .or("\"json\""),
+    Key::optional(
+        "venue.level3_url",
+        Kind::Url(&["wss", "ws"]),
+        "",
+        "WebSocket of single orders, where market_data is level3; trades still come from ws_url.",
+    ),
+    Key::optional(
         "venue.order_entry",
         Kind::Choice(&["rest", "websocket"]),
         "",

@@ -13,7 +13,7 @@ use domain::{BookUpdateKind, InstrumentId, Level, MarketEvent, Trade};
 use venues::{Instruments, MarketProtocol};
 
 use crate::exact::{Exact, decimals};
-use crate::reading::{self, Answer, BookFact, Fact, OrderFact, TradeFact};
+use crate::reading::{self, Answer, BookFact, Fact, OrderFact, QueuesFact, TradeFact};
 use crate::text_book::{Cut, Mirror, Shown, Text, TextBook};
 use crate::text_orders::TextOrders;
 use crate::wire::Wire;
@@ -153,6 +153,10 @@ impl Oracle {
             self.settle_orders(&facts, frame, protocol);
             return;
         }
+        if self.wire == Wire::KrakenLevel3 {
+            self.settle_queues(&facts, protocol);
+            return;
+        }
         for fact in books_of(&facts) {
             self.note(fact, frame);
         }
@@ -227,6 +231,29 @@ impl Oracle {
         }
         self.steps = steps;
         self.steps.clear();
+    }
+
+    /// Orders in their queues: what a message did to a book is one thing.
+    fn settle_queues(&mut self, facts: &[Fact<'_>], protocol: &dyn MarketProtocol) {
+        let queues: Vec<(InstrumentId, &QueuesFact<'_>)> = facts
+            .iter()
+            .filter_map(|fact| match fact {
+                Fact::Queues(fact) => Some((named(&self.instruments, &fact.symbol)?, fact)),
+                _ => None,
+            })
+            .collect();
+        for (id, _) in &queues {
+            if let Some(book) = self.books.get_mut(usize::from(id.0)) {
+                book.is_named = true;
+            }
+        }
+        self.settle(protocol, |_, book, id, step| match step {
+            Step::Invalid => book.text = None,
+            Step::Snapshot(_) | Step::Delta(_) => {
+                let own = queues.iter().filter(|(whose, _)| *whose == id);
+                own.for_each(|(_, fact)| book.take_queues(fact));
+            }
+        });
     }
 
     /// Compares all levels of all books.
@@ -394,6 +421,28 @@ impl BookOracle {
             self.miss("a number that is none");
         }
         self.updates += 1;
+    }
+
+    /// What happened to orders in their queues, into a book that is cut as it was subscribed.
+    fn take_queues(&mut self, fact: &QueuesFact<'_>) {
+        if fact.is_snapshot {
+            self.text = Some(Text::Orders(TextOrders::default()));
+        }
+        let Some(Text::Orders(text)) = &mut self.text else {
+            self.miss("a change of a book that was never told");
+            return;
+        };
+        self.updates += 1;
+        let placed = fact
+            .changes
+            .iter()
+            .try_for_each(|(what, order)| text.queue(*what, order));
+        if let Cut::EachMessage(depth) = self.cut {
+            text.cut(depth);
+        }
+        if placed.is_none() {
+            self.miss("an order that cannot be placed");
+        }
     }
 
     /// An event of an order: into the book that stands, or to those that wait, of which a hole leaves nothing.

@@ -47,6 +47,10 @@ pub(crate) struct Options {
     /// Instead of the venue's own address, such as http://127.0.0.1:8080.
     #[arg(long)]
     url: Option<String>,
+    /// Levels a side that books are subscribed with: 10, 25, 100, 500 or 1000. Kraken only; a recording that is served has
+    /// the depth that it was taken with.
+    #[arg(long, value_name = "LEVELS")]
+    depth: Option<u16>,
     /// Ends by itself after so many seconds.
     #[arg(long)]
     seconds: Option<u64>,
@@ -61,6 +65,7 @@ impl Options {
             venue: Venue::from_name(&self.venue).expect("the parser allows no other"),
             symbols: self.symbols.clone(),
             url: self.url.clone(),
+            depth: self.depth,
             writer: WriterSettings {
                 folder: self.out.clone(),
                 stem: self.venue.clone(),

@@ -161,7 +161,7 @@ impl Session {
         }
         let depths: Vec<usize> = instruments
             .iter()
-            .map(|instrument| depth(&parts, instrument.symbol.as_str()))
+            .map(|instrument| depth(wire, &parts, instrument.symbol.as_str()))
             .collect();
         let protocol = wire
             .protocol(Arc::clone(&instruments), &depths)
@@ -345,11 +345,11 @@ fn symbols(wire: Wire, parts: &[Part], files: &[Surveyed]) -> Vec<String> {
 }
 
 /// Levels a side that an instrument's book was subscribed with, in any part of its session.
-fn depth(parts: &[Part], symbol: &str) -> usize {
+fn depth(wire: Wire, parts: &[Part], symbol: &str) -> usize {
     let said = parts.iter().find_map(|part| part.depths.get(symbol).copied());
     said.unwrap_or_else(|| {
         let told = parts.iter().find_map(|part| part.snapshot_levels.get(symbol));
-        reading::depth_of_snapshot(told.copied().unwrap_or_default())
+        reading::depth_of_snapshot(wire, told.copied().unwrap_or_default())
     })
 }
 

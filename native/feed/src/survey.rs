@@ -1,6 +1,6 @@
 //! The first reading of the files: what is in them, so that a protocol can be made for each connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use domain::Timestamp;
 use recording::{Format, ReadError, Record, RecordKind, Recording};
 use venues::INSTRUMENTS_MAX;
 
-use crate::reading::{self, Answer, Fact};
+use crate::reading::{self, Answer, Fact, QueuesFact};
 use crate::wire::Wire;
 
 /// One connection's part in one file.
@@ -142,11 +142,12 @@ impl Part {
         }
         self.frames += 1;
         self.last = record.at;
-        if self.wire.is_none() {
-            self.wire = Wire::of(frame);
-        }
+        self.wire = match self.wire {
+            None => Wire::of(frame),
+            Some(wire) => Some(wire.refined(frame)),
+        };
         let Some(wire) = self.wire else { return Ok(()) };
-        if matches!(wire, Wire::KrakenV1 | Wire::KrakenV2) {
+        if wire.is_checksummed() {
             self.depths.extend(reading::subscribed_depths(frame));
         }
         for fact in reading::facts(wire, frame) {
@@ -160,6 +161,12 @@ impl Part {
             return Ok(());
         };
         noted(&mut self.symbols, symbol)?;
+        if let Fact::Queues(queues) = fact
+            && queues.is_snapshot
+            && !self.snapshot_levels.contains_key(symbol)
+        {
+            self.snapshot_levels.insert(symbol.to_owned(), prices(queues));
+        }
         let Fact::Book(book) = fact else { return Ok(()) };
         if let Some((first, last)) = book.numbers {
             let numbers = self.numbers.entry(symbol.to_owned()).or_insert((first, last));
@@ -171,6 +178,18 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// Prices of the side that has more of them.
+fn prices(queues: &QueuesFact<'_>) -> usize {
+    let of = |wanted: bool| {
+        let side = queues.changes.iter().map(|(_, order)| order);
+        let prices = side
+            .filter(|order| order.is_bid == wanted)
+            .map(|order| &order.price);
+        prices.collect::<BTreeSet<_>>().len()
+    };
+    of(true).max(of(false))
 }
 
 /// Adds a symbol that is not there yet.

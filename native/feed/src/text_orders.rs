@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::exact::Exact;
-use crate::reading::{Action, OrderFact, OrdersFact, Resting};
+use crate::reading::{Action, OrderFact, OrdersFact, Queued, Resting};
 use crate::text_book::Shown;
 
 /// What stands between the quantities of a price's orders where they are shown.
@@ -62,6 +62,62 @@ impl TextOrders {
                 self.remove(&fact.id);
                 Some(())
             }
+        }
+    }
+
+    /// Takes over what happened to an order in its queue: one that is modified keeps its place unless it has more than
+    /// before or another price; one that is not there cannot be deleted. `None` when a number cannot be read.
+    pub(crate) fn queue(&mut self, what: Queued, order: &Resting<'_>) -> Option<()> {
+        match what {
+            Queued::Added => self.add(order),
+            Queued::Deleted => {
+                self.remove(&order.id);
+                Some(())
+            }
+            Queued::Modified => {
+                let (price, quantity) = (Exact::parse(&order.price)?, Exact::parse(&order.quantity)?);
+                let before = self.resting(&order.id).map(|waiting| waiting.quantity);
+                let stays = self.places.get(order.id.as_ref()) == Some(&(order.is_bid, price));
+                if stays && before.is_some_and(|before| quantity <= before) {
+                    let waiting = self.resting(&order.id)?;
+                    (waiting.quantity, waiting.quantity_text) = (quantity, order.quantity.as_ref().into());
+                    waiting.price_text = order.price.as_ref().into();
+                    if quantity.is_zero() {
+                        self.remove(&order.id);
+                    }
+                    return Some(());
+                }
+                self.remove(&order.id);
+                self.add(order)
+            }
+        }
+    }
+
+    fn resting(&mut self, id: &str) -> Option<&mut Waiting> {
+        let &(is_bid, price) = self.places.get(id)?;
+        let side = if is_bid { &mut self.bids } else { &mut self.asks };
+        side.get_mut(&price)?.iter_mut().find(|order| *order.id == *id)
+    }
+
+    /// Keeps so many prices a side.
+    pub(crate) fn cut(&mut self, depth: usize) {
+        while self.bids.len() > depth {
+            self.forget(true);
+        }
+        while self.asks.len() > depth {
+            self.forget(false);
+        }
+    }
+
+    /// The farthest price of a side goes.
+    fn forget(&mut self, is_bid: bool) {
+        let gone = if is_bid {
+            self.bids.pop_first()
+        } else {
+            self.asks.pop_last()
+        };
+        for order in gone.into_iter().flat_map(|(_, queue)| queue) {
+            self.places.remove(&order.id);
         }
     }
 

@@ -14,16 +14,23 @@ use venues::order_book::ORDERS_MAX;
 use venues::sequencer::LADDER_LEVELS_MAX;
 use venues::{Instruments, MarketProtocol, VenueError, binance, independent_reserve, kraken};
 
+use crate::reading;
 use crate::text_book::Cut;
 
 /// No message's time is too far ahead: the recorder's clock may have been wrong, and some count from no epoch.
 const AHEAD_MAX: Nanos = Nanos(i64::MAX);
+
+/// Bytes of a message among which its channel stands, and the channel of single orders.
+const HEAD_BYTES: usize = 64;
+const LEVEL3: &[u8] = b"\"level3\"";
 
 /// A wire that can be played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wire {
     /// Binance spot, streams raw or combined.
     BinanceSpot,
+    /// Binance spot in binary; snapshots over REST as before.
+    BinanceSbe,
     /// Binance USD-M futures.
     BinanceUsdm,
     /// Coinbase Advanced Trade.
@@ -36,6 +43,8 @@ pub enum Wire {
     KrakenV1,
     /// Kraken, version 2.
     KrakenV2,
+    /// Kraken, version 2, order by order.
+    KrakenLevel3,
 }
 
 /// What tells the wires apart.
@@ -59,8 +68,8 @@ struct Probe<'a> {
     bid_quantity: Option<IgnoredAny>,
     #[serde(default, rename = "lastUpdateId")]
     last_update_id: Option<IgnoredAny>,
-    #[serde(default)]
-    channel: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    channel: Option<Cow<'a, str>>,
     #[serde(default)]
     sequence_num: Option<IgnoredAny>,
     #[serde(default)]
@@ -83,12 +92,14 @@ impl Wire {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BinanceSpot => "binance_spot",
+            Self::BinanceSbe => "binance_sbe",
             Self::BinanceUsdm => "binance_usdm",
             Self::CoinbaseAdvanced => "coinbase_advanced",
             Self::CoinbaseExchange => "coinbase_exchange",
             Self::IndependentReserve => "independent_reserve",
             Self::KrakenV1 => "kraken_v1",
             Self::KrakenV2 => "kraken_v2",
+            Self::KrakenLevel3 => "kraken_level3",
         }
     }
 
@@ -96,11 +107,11 @@ impl Wire {
     #[must_use]
     pub const fn venue(self) -> Venue {
         match self {
-            Self::BinanceSpot => Venue::Binance,
+            Self::BinanceSpot | Self::BinanceSbe => Venue::Binance,
             Self::BinanceUsdm => Venue::BinanceUsdm,
             Self::CoinbaseAdvanced | Self::CoinbaseExchange => Venue::Coinbase,
             Self::IndependentReserve => Venue::IndependentReserve,
-            Self::KrakenV1 | Self::KrakenV2 => Venue::Kraken,
+            Self::KrakenV1 | Self::KrakenV2 | Self::KrakenLevel3 => Venue::Kraken,
         }
     }
 
@@ -108,6 +119,9 @@ impl Wire {
     /// several, or is of none.
     #[must_use]
     pub fn of(message: &[u8]) -> Option<Self> {
+        if reading::is_sbe(message) {
+            return Some(Self::BinanceSbe);
+        }
         if message.first() == Some(&b'[') {
             return of_list(message);
         }
@@ -120,9 +134,25 @@ impl Wire {
             .or_else(|| of_others(&probe))
     }
 
+    /// What a message shows of a connection whose messages so far could be of this wire. Kraken's state and its answers
+    /// come before the first message that says how its books are told.
+    pub(crate) fn refined(self, message: &[u8]) -> Self {
+        let head = &message[..message.len().min(HEAD_BYTES)];
+        let is_level3 = self == Self::KrakenV2 && head.windows(LEVEL3.len()).any(|part| part == LEVEL3);
+        if is_level3 && Self::of(message) == Some(Self::KrakenLevel3) {
+            return Self::KrakenLevel3;
+        }
+        self
+    }
+
+    /// Whether its books are proven by checksums.
+    pub(crate) const fn is_checksummed(self) -> bool {
+        matches!(self, Self::KrakenV1 | Self::KrakenV2 | Self::KrakenLevel3)
+    }
+
     /// Whether its updates bear numbers, by which a snapshot over REST finds its place among them.
     pub(crate) const fn numbers_updates(self) -> bool {
-        matches!(self, Self::BinanceSpot | Self::BinanceUsdm)
+        matches!(self, Self::BinanceSpot | Self::BinanceSbe | Self::BinanceUsdm)
     }
 
     /// Whether it tells single orders, whose snapshots come over REST.
@@ -146,7 +176,9 @@ impl Wire {
         depths: &[usize],
     ) -> Result<Box<dyn MarketProtocol>, VenueError> {
         Ok(match self {
-            Self::BinanceSpot => Box::new(binance::MarketData::new(instruments, AHEAD_MAX)),
+            Self::BinanceSpot | Self::BinanceSbe => {
+                Box::new(binance::MarketData::new(instruments, AHEAD_MAX))
+            }
             Self::BinanceUsdm => Box::new(binance::FuturesMarketData::new(instruments, AHEAD_MAX)),
             Self::CoinbaseAdvanced => Box::new(coinbase::AdvancedMarketData::new(instruments, AHEAD_MAX)),
             Self::CoinbaseExchange => Box::new(coinbase::ExchangeMarketData::new(
@@ -159,16 +191,24 @@ impl Wire {
             }
             Self::KrakenV1 => kraken_protocol(WireVersion::V1, &instruments, depths),
             Self::KrakenV2 => kraken_protocol(WireVersion::V2, &instruments, depths),
+            Self::KrakenLevel3 => {
+                let deepest = depths.iter().copied().max().unwrap_or(kraken::DEPTH_MAX);
+                let data = kraken::Level3MarketData::new(Arc::clone(&instruments), deepest, AHEAD_MAX);
+                let depths = instruments.iter().zip(depths);
+                Box::new(depths.fold(data, |data, (instrument, &depth)| {
+                    data.with_depth(instrument.id, depth)
+                }))
+            }
         })
     }
 
     /// How the protocol's books are bounded.
     pub(crate) const fn cut(self, depth: usize) -> Cut {
         match self {
-            Self::KrakenV1 | Self::KrakenV2 => Cut::EachMessage(depth),
+            Self::KrakenV1 | Self::KrakenV2 | Self::KrakenLevel3 => Cut::EachMessage(depth),
             Self::CoinbaseAdvanced | Self::CoinbaseExchange => Cut::EachLevel(coinbase::BOOK_LEVELS_MAX),
             Self::IndependentReserve => Cut::EachLevel(ORDERS_MAX),
-            Self::BinanceSpot | Self::BinanceUsdm => Cut::EachLevel(LADDER_LEVELS_MAX),
+            Self::BinanceSpot | Self::BinanceSbe | Self::BinanceUsdm => Cut::EachLevel(LADDER_LEVELS_MAX),
         }
     }
 }
@@ -237,6 +277,9 @@ fn of_others(probe: &Probe<'_>) -> Option<Wire> {
         Some("systemStatus" | "subscriptionStatus")
     ) {
         return Some(Wire::KrakenV1);
+    }
+    if probe.channel.as_deref() == Some("level3") {
+        return Some(Wire::KrakenLevel3);
     }
     (probe.channel.is_some() || probe.method.is_some()).then_some(Wire::KrakenV2)
 }

@@ -11,8 +11,8 @@ use journal::Scale;
 use tracing::{info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::{
-    Connector, ConnectorSettings, Credentials, Endpoints, Gateway, Instruments, KeyNames, OrderEntry,
-    Reference, VenueError,
+    Connector, ConnectorSettings, Credentials, Endpoints, Gateway, Instruments, KeyNames, MarketWire,
+    OrderEntry, Reference, VenueError,
 };
 
 use crate::clock;
@@ -23,12 +23,12 @@ use crate::simulated::{SimulatedAccount, SimulatedConnector};
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
 
 /// Reads the venue's keys from the environment variables that the configuration names; `None` where orders stay in this
-/// process, which needs no key and looks for none.
+/// process, which needs no key and looks for none unless the market is told to accounts only.
 ///
 /// # Errors
 /// [`VenueError::Secret`] when one is not set, or holds no key.
 pub fn credentials(venue: &VenueConfig) -> Result<Option<Credentials>, VenueError> {
-    if venue.gateway == GatewayChoice::Simulated {
+    if venue.gateway == GatewayChoice::Simulated && !venue.market_data.needs_key() {
         return Ok(None);
     }
     let names = KeyNames {
@@ -122,8 +122,9 @@ fn connect(
 ) -> Result<Arc<dyn Connector>, LiveError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let connected = match (venue.gateway, credentials) {
-        (GatewayChoice::Simulated, _) => venues::connect_public(settings(venue), clock),
-        (GatewayChoice::Venue, Some(credentials)) => venues::connect(settings(venue), credentials, clock),
+        (GatewayChoice::Simulated, None) => venues::connect_public(settings(venue), clock),
+        // On paper they open the market's streams; what takes orders is another gateway.
+        (_, Some(credentials)) => venues::connect(settings(venue), credentials, clock),
         (GatewayChoice::Venue, None) => return Err(LiveError::Credentials(VenueError::NoCredentials)),
     };
     Ok(connected?.into())
@@ -182,6 +183,11 @@ pub(crate) fn settings(venue: &VenueConfig) -> ConnectorSettings {
     };
     let mut settings = ConnectorSettings::new(venue.venue, endpoints);
     settings.recv_window = venue.recv_window;
+    settings.market_wire = match &venue.market_data {
+        config::MarketData::Json => MarketWire::Usual,
+        config::MarketData::Sbe => MarketWire::Binary,
+        config::MarketData::Level3 { url } => MarketWire::ByOrder { url: url.clone() },
+    };
     settings.order_entry = match venue.order_entry {
         config::OrderEntry::Rest => OrderEntry::Rest,
         config::OrderEntry::WebSocket => OrderEntry::WebSocket,
@@ -212,6 +218,7 @@ mod tests {
             rest_url: String::new(),
             ws_url: String::new(),
             ws_api_url: String::new(),
+            market_data: config::MarketData::Json,
             order_entry: config::OrderEntry::Rest,
             api_key_env: "PY_RT_NO_SUCH_KEY".to_owned(),
             api_secret_env: "PY_RT_NO_SUCH_SECRET".to_owned(),
@@ -228,5 +235,10 @@ mod tests {
             ..venue
         };
         assert!(credentials(&simulated).unwrap().is_none(), "no key is looked for");
+        let binary = VenueConfig {
+            market_data: config::MarketData::Sbe,
+            ..simulated
+        };
+        assert!(credentials(&binary).is_err(), "these streams are for accounts");
     }
 }

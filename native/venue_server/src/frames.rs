@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 
 /// Frame faults that may wait at a time.
@@ -18,8 +19,12 @@ pub(crate) struct Queued {
 
 impl Queued {
     pub(crate) fn text(text: Utf8Bytes) -> Self {
+        Self::now(Frame::Text(text))
+    }
+
+    pub(crate) fn now(frame: Frame) -> Self {
         Self {
-            frame: Frame::Text(text),
+            frame,
             not_before: None,
         }
     }
@@ -29,8 +34,44 @@ impl Queued {
 #[derive(Debug, Clone)]
 pub(crate) enum Frame {
     Text(Utf8Bytes),
+    Binary(Bytes),
     Close { code: u16, reason: String },
 }
+
+impl From<Utf8Bytes> for Frame {
+    fn from(text: Utf8Bytes) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl Frame {
+    /// The first half of it.
+    pub(crate) fn truncated(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(truncated(&text)),
+            Self::Binary(bytes) => Self::Binary(bytes.slice(..bytes.len() / 2)),
+            close @ Self::Close { .. } => close,
+        }
+    }
+
+    /// It with another number in it.
+    pub(crate) fn corrupted(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(corrupted(&text)),
+            Self::Binary(bytes) => {
+                let mut changed = bytes.to_vec();
+                if let Some(last) = changed.get_mut(BINARY_NUMBER) {
+                    *last ^= 1;
+                }
+                Self::Binary(changed.into())
+            }
+            close @ Self::Close { .. } => close,
+        }
+    }
+}
+
+/// Where a number stands in each binary message that has one: behind its head and its time.
+const BINARY_NUMBER: usize = 16;
 
 /// What a message is about: faults name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -113,12 +154,12 @@ impl FrameFaults {
 }
 
 /// The first half of a text.
-pub(crate) fn truncated(text: &str) -> Utf8Bytes {
+fn truncated(text: &str) -> Utf8Bytes {
     Utf8Bytes::from(text[..text.floor_char_boundary(text.len() / 2)].to_owned())
 }
 
 /// A text in which the first number with a decimal point is another; the text itself where it has none.
-pub(crate) fn corrupted(text: &str) -> Utf8Bytes {
+fn corrupted(text: &str) -> Utf8Bytes {
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let begins_value = |at: usize| match bytes[at] {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::frames::{Class, Frame, FrameFault, FrameFaults, FrameTerms, Queued, corrupted, truncated};
+use crate::frames::{Class, Frame, FrameFault, FrameFaults, FrameTerms, Queued};
 use crate::rewrites::Rewrites;
 use crate::wire::Session;
 
@@ -24,30 +24,30 @@ struct Connection {
     session: Session,
     sender: Sender<Queued>,
     /// Messages that come behind later ones of their class, and behind how many of them.
-    held: Vec<(Class, Utf8Bytes, u32)>,
+    held: Vec<(Class, Frame, u32)>,
 }
 
 impl Connection {
     /// Queues a message with what happens to it; false when the reader is too slow, or gone.
-    fn deliver(&mut self, class: Class, text: Utf8Bytes, terms: Option<FrameTerms>) -> bool {
-        let queue = |text: Utf8Bytes| self.sender.try_send(Queued::text(text)).is_ok();
+    fn deliver(&mut self, class: Class, frame: Frame, terms: Option<FrameTerms>) -> bool {
+        let queue = |frame: Frame| self.sender.try_send(Queued::now(frame)).is_ok();
         let taken = match terms.map(|terms| (terms.fault, terms)) {
-            None => queue(text),
+            None => queue(frame),
             Some((FrameFault::Drop, _)) => return true,
             Some((FrameFault::Reorder, terms)) => {
-                self.held.push((class, text, terms.behind));
+                self.held.push((class, frame, terms.behind));
                 return true;
             }
             Some((FrameFault::Delay, terms)) => {
                 let late = Queued {
-                    frame: Frame::Text(text),
+                    frame,
                     not_before: Some(Instant::now() + terms.delay),
                 };
                 self.sender.try_send(late).is_ok()
             }
-            Some((FrameFault::Duplicate, _)) => queue(text.clone()) && queue(text),
-            Some((FrameFault::Truncate, _)) => queue(truncated(&text)),
-            Some((FrameFault::Corrupt, _)) => queue(corrupted(&text)),
+            Some((FrameFault::Duplicate, _)) => queue(frame.clone()) && queue(frame),
+            Some((FrameFault::Truncate, _)) => queue(frame.truncated()),
+            Some((FrameFault::Corrupt, _)) => queue(frame.corrupted()),
         };
         taken && self.release(class)
     }
@@ -56,13 +56,13 @@ impl Connection {
     fn release(&mut self, class: Class) -> bool {
         let mut taken = true;
         let sender = &self.sender;
-        self.held.retain_mut(|(of, text, behind)| {
+        self.held.retain_mut(|(of, frame, behind)| {
             if *of != class {
                 return true;
             }
             *behind = behind.saturating_sub(1);
             if *behind == 0 {
-                taken &= sender.try_send(Queued::text(text.clone())).is_ok();
+                taken &= sender.try_send(Queued::now(frame.clone())).is_ok();
             }
             *behind > 0
         });
@@ -147,10 +147,10 @@ impl Hub {
 
     /// Sends a message to every connection for which `text_for` has one. A fault that waits for `class` meets all
     /// of them alike.
-    pub(crate) fn broadcast(
+    pub(crate) fn broadcast<M: Into<Frame>>(
         &mut self,
         class: Class,
-        mut text_for: impl FnMut(&mut Session) -> Option<Utf8Bytes>,
+        mut text_for: impl FnMut(&mut Session) -> Option<M>,
     ) {
         let silent = class != Class::Account && self.silent_until.is_some_and(|until| Instant::now() < until);
         let mut fault = None;
@@ -169,7 +169,7 @@ impl Hub {
             }
             let text = rewrites.apply(&class, &text).map_or(text, Utf8Bytes::from);
             // A reader that is too slow, or gone, is dropped.
-            connection.deliver(class, text, fault)
+            connection.deliver(class, text.into(), fault)
         });
     }
 
@@ -258,6 +258,7 @@ mod tests {
         std::iter::from_fn(|| receiver.try_recv().ok())
             .map(|queued| match queued.frame {
                 Frame::Text(text) => text.to_string(),
+                Frame::Binary(bytes) => format!("{} bytes", bytes.len()),
                 Frame::Close { code, .. } => format!("closed {code}"),
             })
             .collect()

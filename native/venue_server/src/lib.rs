@@ -35,7 +35,7 @@
 //! may be ahead, deadlines, the switch that cancels everything, heartbeats, and the request limits. `@depth@100ms` keeps
 //! its grid in venue time.
 //!
-//! Instead of a simulated venue, a recording of Binance's combined stream can be served: [`RecordedServer`], at any speed, with
+//! Instead of a simulated venue, a recording of any of these wires can be served: [`RecordedServer`], at any speed, with
 //! snapshots as of the live stream. Nothing can be traded there.
 //!
 //! `/admin/...` is for tests and people: state, pause, resume, advance, faults.

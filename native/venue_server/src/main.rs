@@ -29,9 +29,9 @@ struct Options {
     /// CSV: ts_open (ns since the epoch, UTC), open, high, low, close, volume (decimal text).
     #[arg(long, required_unless_present = "recording")]
     bars: Option<PathBuf>,
-    /// Serve recordings of Binance's combined stream instead, one session in any number of files. They begin with the first
-    /// listener; nothing can be traded.
-    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["bars", "bar_ms", "tls_cert"])]
+    /// Serve recordings of a venue's market streams instead, one session in any number of files; whose wire it is, its
+    /// messages tell. They begin with the first listener; nothing can be traded.
+    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["bars", "bar_ms", "tls_cert", "venue"])]
     recording: Vec<PathBuf>,
     /// With --recording: seconds of it in one second, such as 1 or 0.5; `max` is as fast as it is taken.
     #[arg(long, default_value = "1", requires = "recording")]
@@ -117,14 +117,14 @@ impl Wire {
             Self::Coinbase => VenueKind::Coinbase,
         }
     }
+}
 
-    /// Its own parts of the ready line: where orders and private streams go.
-    fn addresses(self, ws: &str) -> String {
-        match self {
-            Self::Binance => format!(r#""ws":"{ws}","ws_api":"{ws}/ws-api/v3""#),
-            Self::Kraken => format!(r#""ws":"{ws}/v2","ws_v1":"{ws}""#),
-            Self::Coinbase => format!(r#""ws":"{ws}""#),
-        }
+/// A wire's own parts of the ready line: where orders and private streams go.
+fn addresses(kind: VenueKind, ws: &str) -> String {
+    match kind {
+        VenueKind::Binance => format!(r#""ws":"{ws}","ws_sbe":"{ws}/sbe","ws_api":"{ws}/ws-api/v3""#),
+        VenueKind::Kraken => format!(r#""ws":"{ws}/v2","ws_v1":"{ws}""#),
+        VenueKind::Coinbase => format!(r#""ws":"{ws}""#),
     }
 }
 
@@ -192,14 +192,6 @@ impl Options {
     }
 
     fn recorded_config(&self) -> Result<RecordedConfig, ServerError> {
-        if self.venue.kind() != VenueKind::Binance {
-            let value = self.venue.kind().default_symbol();
-            return Err(refused(
-                "--venue",
-                value,
-                "binance: other recordings are not served yet",
-            ));
-        }
         let speed = match self.speed.as_str() {
             "max" => None,
             text => {
@@ -237,7 +229,7 @@ fn refused(option: &'static str, value: &str, allowed: &'static str) -> ServerEr
 async fn serve(options: &Options) -> Result<(), ServerError> {
     if !options.recording.is_empty() {
         let server = RecordedServer::start(options.recorded_config()?).await?;
-        tell_ready(options, server.address().port());
+        tell_ready(options, server.venue(), server.address().port());
         let stop = server.stopper();
         tokio::spawn(async move {
             stop_signal().await;
@@ -247,7 +239,7 @@ async fn serve(options: &Options) -> Result<(), ServerError> {
     }
     let keys = load_keys(options.keys_file.as_deref())?;
     let server = Server::start(options.config()?, keys).await?;
-    tell_ready(options, server.address().port());
+    tell_ready(options, options.venue.kind(), server.address().port());
     let stopper = server.stopper();
     tokio::spawn(async move {
         stop_signal().await;
@@ -257,9 +249,9 @@ async fn serve(options: &Options) -> Result<(), ServerError> {
 }
 
 /// One line of JSON with the addresses.
-fn tell_ready(options: &Options, port: u16) {
+fn tell_ready(options: &Options, kind: VenueKind, port: u16) {
     let secure = if options.tls_cert.is_some() { "s" } else { "" };
-    let addresses = options.venue.addresses(&format!("ws{secure}://127.0.0.1:{port}"));
+    let addresses = addresses(kind, &format!("ws{secure}://127.0.0.1:{port}"));
     let ready = format!(r#"{{"rest":"http{secure}://127.0.0.1:{port}",{addresses}}}"#);
     // Whoever started it may have gone; the server is of use all the same.
     let _ = writeln!(io::stdout(), "{ready}");

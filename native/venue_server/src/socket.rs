@@ -117,6 +117,7 @@ async fn send_queued(socket: &mut WebSocket, first: Option<Queued>, queue: &mut 
         }
         let (message, ends) = match queued.frame {
             Frame::Text(text) => (Message::Text(text), false),
+            Frame::Binary(bytes) => (Message::Binary(bytes), false),
             Frame::Close { code, reason } => {
                 let reason = reason.into();
                 (Message::Close(Some(CloseFrame { code, reason })), true)

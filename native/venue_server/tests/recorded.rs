@@ -2,20 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not find, it fails on")]
 
-mod client;
+mod recorded_support;
 
-use std::path::PathBuf;
-
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
+use recorded_support::{heard, serve, stamped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use venue_server::{RecordedConfig, RecordedServer};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const SNAPSHOT: &str =
     r#"{"lastUpdateId":10,"bids":[["99.50","1.0"],["99.0","7"]],"asks":[["100.00","2.000"]]}"#;
@@ -31,71 +25,6 @@ fn trade(id: u64) -> String {
     format!(
         r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","s":"BTCUSDT","t":{id},"p":"99.50","q":"1"}}}}"#
     )
-}
-
-fn stamped(messages: &[String]) -> String {
-    let line = |(at, message): (usize, &String)| format!("{} {message}\n", 1_700_000_000_000_000_000 + at);
-    messages.iter().enumerate().map(line).collect()
-}
-
-struct Venue {
-    server: RecordedServer,
-    _folder: TempDir,
-}
-
-async fn serve(texts: &[String]) -> Venue {
-    let folder = TempDir::new().unwrap();
-    let files: Vec<PathBuf> = texts
-        .iter()
-        .enumerate()
-        .map(|(at, text)| {
-            let path = folder.path().join(format!("part{at}"));
-            std::fs::write(&path, text).unwrap();
-            path
-        })
-        .collect();
-    let config = RecordedConfig {
-        files,
-        speed: None,
-        port: 0,
-        exit_when_done: false,
-    };
-    let server = RecordedServer::start(config).await.unwrap();
-    Venue {
-        server,
-        _folder: folder,
-    }
-}
-
-impl Venue {
-    async fn listen(&self, path: &str) -> Socket {
-        let url = format!("ws://{}{path}", self.server.address());
-        connect_async(url).await.unwrap().0
-    }
-
-    async fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.server.address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: venue\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.to_owned())
-    }
-
-    async fn state(&self) -> Value {
-        serde_json::from_str(&self.get("/admin/state").await.1).unwrap()
-    }
-}
-
-async fn heard(socket: &mut Socket) -> Option<String> {
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Text(text))) => return Some(text.to_string()),
-            Some(Ok(Message::Ping(_))) => {}
-            _ => return None,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +137,7 @@ async fn rest_lists_what_is_recorded_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_combined_stream_is_refused() {
+async fn what_is_of_no_wire_that_is_served_is_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("raw");
     std::fs::write(&path, "1700000000000000000 {\"e\":\"trade\",\"s\":\"BTCUSDT\"}\n").unwrap();
@@ -219,8 +148,5 @@ async fn what_is_not_of_the_combined_stream_is_refused() {
         exit_when_done: false,
     };
     let error = RecordedServer::start(config).await.unwrap_err().to_string();
-    assert!(
-        error.contains("no message of Binance's combined stream"),
-        "{error}"
-    );
+    assert!(error.contains("no message of a wire that is served"), "{error}");
 }

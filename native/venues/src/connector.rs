@@ -76,6 +76,36 @@ pub enum OrderEntry {
     WebSocket,
 }
 
+/// How the market's streams tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum MarketWire {
+    /// As the venue usually does.
+    #[default]
+    Usual,
+    /// In binary, from [`Endpoints::market`]: Binance's SBE streams, which want an Ed25519 key.
+    Binary,
+    /// Order by order: Kraken's `level3`, which wants a key. Trades come from [`Endpoints::market`] as usual.
+    ByOrder {
+        /// Where its orders are told.
+        url: String,
+    },
+}
+
+impl MarketWire {
+    /// Refuses what a venue does not have.
+    fn check(&self, venue: Venue) -> Result<(), VenueError> {
+        let problem = match (self, venue) {
+            (Self::Usual, _) | (Self::Binary, Venue::Binance) | (Self::ByOrder { .. }, Venue::Kraken) => {
+                return Ok(());
+            }
+            (Self::Binary, _) => format!("{venue} has no binary streams"),
+            (Self::ByOrder { .. }, _) => format!("{venue} tells no single orders"),
+        };
+        let setting = "market_data";
+        Err(VenueError::Setting { setting, problem })
+    }
+}
+
 /// Everything about a session but its keys.
 #[derive(Debug, Clone)]
 pub struct ConnectorSettings {
@@ -89,6 +119,8 @@ pub struct ConnectorSettings {
     pub read_staleness: Nanos,
     /// How new orders leave.
     pub order_entry: OrderEntry,
+    /// How the market's streams tell it.
+    pub market_wire: MarketWire,
     /// Whom to believe when TLS is used.
     pub trusted_roots: TrustedRoots,
     /// Who hears the answers.
@@ -105,6 +137,7 @@ impl ConnectorSettings {
             recv_window: Nanos::from_secs(1),
             read_staleness: resolution::READ_STALENESS,
             order_entry: OrderEntry::Rest,
+            market_wire: MarketWire::Usual,
             trusted_roots: TrustedRoots::Public,
             overhearing: Overhearing::default(),
         }
@@ -163,6 +196,7 @@ pub fn connect(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Connector>, VenueError> {
     let venue = settings.venue;
+    settings.market_wire.check(venue)?;
     match (venue, credentials) {
         (Venue::Binance, Credentials::Binance { api_key, secret }) => {
             let keys = binance::Credentials::new(api_key, secret);
@@ -205,6 +239,7 @@ pub fn connect_public(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Connector>, VenueError> {
     let venue = settings.venue;
+    settings.market_wire.check(venue)?;
     Ok(match venue {
         Venue::Binance => Box::new(binance::Session::new(settings, None, clock)?),
         Venue::Kraken => Box::new(kraken::Session::new(settings, None, clock)?),

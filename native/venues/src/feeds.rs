@@ -1,10 +1,10 @@
 //! The running streams of a venue: its market data, and the account's own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::{Instrument, InstrumentId};
+use domain::{Instrument, InstrumentId, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -16,7 +16,10 @@ use crate::instruments::Instruments;
 use crate::retry::{Backoff, Jitter};
 use crate::rotation::{Injector, Rotation, RotationSettings};
 use crate::trading::Pending;
-use crate::websocket::{Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Protocol};
+use crate::websocket::{
+    Aside, Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Protocol,
+    StreamMessage, StreamMessageKind,
+};
 
 /// Answers to resync requests on their way to the connection.
 const RESYNCS_QUEUED_MAX: usize = 16;
@@ -116,6 +119,40 @@ pub struct MarketFeed {
     streams: Streams,
     resyncs: JoinHandle<()>,
     requester: ResyncRequester,
+    /// A connection that only brings messages; nothing is injected there, and the sender is kept so that its channel stays
+    /// open.
+    beside: Option<(Connection, mpsc::Sender<Injected>)>,
+}
+
+/// A sink for two connections: the first tells everything, the second its messages only.
+pub(crate) fn shared<S: FrameSink>(sink: S) -> (impl FrameSink, impl FrameSink) {
+    let sink = Arc::new(Mutex::new(sink));
+    let whole = SharedSink {
+        sink: Arc::clone(&sink),
+        is_beside: false,
+    };
+    let is_beside = true;
+    (whole, SharedSink { sink, is_beside })
+}
+
+struct SharedSink<S> {
+    sink: Arc<Mutex<S>>,
+    is_beside: bool,
+}
+
+impl<S: FrameSink> FrameSink for SharedSink<S> {
+    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
+        if self.is_beside && !matches!(message.kind, StreamMessageKind::Frame(_)) {
+            return Ok(());
+        }
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink.try_deliver(message)
+    }
+
+    fn overhear(&mut self, at: Timestamp, aside: Aside<'_>) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink.overhear(at, aside);
+    }
 }
 
 impl MarketFeed {
@@ -138,6 +175,22 @@ impl MarketFeed {
         );
         let injecting = Injecting::One(sender);
         Self::of(Streams::One(connection), injecting, jitter, instruments, resync)
+    }
+
+    /// The same with another connection beside it, which delivers only its messages.
+    pub fn spawn_beside<P: Protocol, Q: Protocol, S: FrameSink, T: FrameSink>(
+        protocol: P,
+        parts: FeedParts<S>,
+        (other, other_parts): (Q, FeedParts<T>),
+        instruments: &Instruments,
+        resync: Resync,
+    ) -> Self {
+        let (sender, injected) = mpsc::channel(1);
+        let other = connection(other, other_parts, injected);
+        Self {
+            beside: Some((other, sender)),
+            ..Self::spawn(protocol, parts, instruments, resync)
+        }
     }
 
     /// The same over connections that are made anew before the venue ends them, without a missed or a doubled message.
@@ -185,6 +238,7 @@ impl MarketFeed {
             streams,
             resyncs: tokio::spawn(resyncs.run()),
             requester: ResyncRequester { wanted },
+            beside: None,
         }
     }
 
@@ -215,6 +269,9 @@ impl MarketFeed {
     /// Closes the stream, tells the sink, and waits for that.
     pub async fn stop(self) {
         self.resyncs.abort();
+        if let Some((beside, _)) = self.beside {
+            beside.stop().await;
+        }
         match self.streams {
             Streams::One(connection) => connection.stop().await,
             Streams::Rotating(rotation) => rotation.stop().await,

@@ -45,7 +45,9 @@ mod trading;
 mod unknown;
 pub mod websocket;
 
-pub use connector::{Connector, ConnectorSettings, Endpoints, OrderEntry, connect, connect_public};
+pub use connector::{
+    Connector, ConnectorSettings, Endpoints, MarketWire, OrderEntry, connect, connect_public,
+};
 pub use credentials::{Credentials, KeyNames};
 pub use error::{EncodeError, FailureClass, ParseError, VenueError};
 pub use feeds::{AccountFeed, MarketFeed, ResyncRequester};

@@ -23,6 +23,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tracing::{debug, info, warn};
@@ -31,6 +33,7 @@ use crate::clock::Clock;
 use crate::error::VenueError;
 use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
+use crate::secret::Secret;
 use crate::trading::Pending;
 pub use outgoing::{Departure, Outgoing, Ticket};
 
@@ -187,6 +190,11 @@ pub trait Protocol: Send + 'static {
 
     /// Where to connect.
     fn url(&self) -> &str;
+
+    /// What the request for a connection carries beside the usual: names and values.
+    fn headers(&self) -> Vec<(&'static str, &Secret)> {
+        Vec::new()
+    }
 
     /// What must be there before each connection is made: a token to subscribe with, say. Nothing, unless a venue wants
     /// it. Given up with the attempt when it takes longer than [`ConnectionSettings::connect_timeout`].
@@ -364,13 +372,25 @@ pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 ///
 /// # Errors
 /// What the transport said.
-pub(crate) async fn open(url: &str, tls: &Arc<ClientConfig>, wait: Duration) -> Result<Socket, String> {
+pub(crate) async fn open(
+    url: &str,
+    headers: &[(&'static str, &Secret)],
+    tls: &Arc<ClientConfig>,
+    wait: Duration,
+) -> Result<Socket, String> {
+    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(value.expose());
+        let mut value = value.map_err(|_| format!("{name}: no value of a header"))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(*name, value);
+    }
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
     let connector = Connector::Rustls(Arc::clone(tls));
-    let connecting = connect_async_tls_with_config(url, Some(config), true, Some(connector));
+    let connecting = connect_async_tls_with_config(request, Some(config), true, Some(connector));
     let connected = timeout(wait, connecting)
         .await
         .map_err(|_| "timed out".to_owned())?;
@@ -546,7 +566,13 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         let ConnectionSettings {
             connect_timeout, tls, ..
         } = &self.settings;
-        let mut socket = open(self.protocol.url(), tls, *connect_timeout).await?;
+        let mut socket = open(
+            self.protocol.url(),
+            &self.protocol.headers(),
+            tls,
+            *connect_timeout,
+        )
+        .await?;
         self.delivery.overhear(Aside::Opened(self.protocol.url()));
         let hello = self.protocol.hello().map_err(|error| error.to_string())?;
         if hello.is_empty() {

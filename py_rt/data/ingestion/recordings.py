@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from py_rt.data.schemas import RAW_BOOK, RAW_TRADES
+from py_rt.data.storage import BATCH_ROWS, RowBatches
 from py_rt.defaults import installed_command
 from py_rt.errors import ChangedSourceError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
+    from py_rt.data.schemas import Table
     from py_rt.data.storage import DayWindow
 
 COMMAND = "py_rt_feed"
@@ -95,10 +97,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The tables of some days, as `RAW_BOOK` and `RAW_TRADES` declare them."""
+    """The tables of some days, as `RAW_BOOK` and `RAW_TRADES` declare them, in batches: a day is much."""
 
-    book: pl.DataFrame
-    trades: pl.DataFrame
+    book: RowBatches
+    trades: RowBatches
     facts: Facts
 
 
@@ -138,18 +140,20 @@ class Recordings:
             SourceError: a recording cannot be read, or the command is not installed.
         """
         files = self.files(window)
-        with tempfile.TemporaryDirectory(prefix="py_rt-export-") as folder:
-            out = Path(folder) / "tables"
-            if files:
-                self._run(["export", *map(str, files), "--out", str(out), *_bounds(window)])
-                facts = _facts(json.loads((out / "report.json").read_bytes()))
-                book = pl.read_csv(out / "book.csv", schema=_BOOK_CSV)
-                trades = pl.read_csv(out / "trades.csv", schema=_TRADES_CSV)
-            else:
-                facts = Facts(0, 0, 0, 0, 0, 0, 0, ())
-                book, trades = pl.DataFrame(schema=_BOOK_CSV), pl.DataFrame(schema=_TRADES_CSV)
-        self._facts[window, self.fingerprint(window)] = facts
-        return Exported(RAW_BOOK.conform(_numbered_updates(_by_day(book))), RAW_TRADES.conform(_by_day(trades)), facts)
+        if files:
+            # It is gone with the last of the tables that read from it.
+            folder = tempfile.TemporaryDirectory(prefix="py_rt-export-")
+            out = Path(folder.name) / "tables"
+            self._run(["export", *map(str, files), "--out", str(out), *_bounds(window)])
+            facts = _facts(json.loads((out / "report.json").read_bytes()))
+            book = _ExportedTable(folder, out / "book.csv", _BOOK_CSV, RAW_BOOK).daily()
+            trades = _ExportedTable(folder, out / "trades.csv", _TRADES_CSV, RAW_TRADES).daily()
+            exported = Exported(book, trades, facts)
+        else:
+            book, trades = (RowBatches(table.schema, tuple) for table in (RAW_BOOK, RAW_TRADES))
+            exported = Exported(book, trades, Facts(0, 0, 0, 0, 0, 0, 0, ()))
+        self._facts[window, self.fingerprint(window)] = exported.facts
+        return exported
 
     def facts(self, window: DayWindow) -> Facts:
         """What an export of the days says of itself; the last one's where no file has changed since."""
@@ -168,41 +172,79 @@ class Recordings:
             raise SourceError(SOURCE, str(self.folder), None, done.stderr.strip() or f"{COMMAND}: {done.returncode}")
 
 
-def keep_what_landed(landed: Mapping[date | None, int], offered: pl.DataFrame, window: DayWindow) -> None:
+def keep_what_landed(landed: Mapping[date | None, int], offered: Mapping[Any, int], window: DayWindow) -> None:
     """Refuse an offer in which a landed day has fewer rows: recordings grow, and what is gone stays in the lake.
 
     Args:
         landed: rows of each day of the table.
-        offered: rows that would replace the window's days.
+        offered: rows of each day that would replace the window's.
         window: those days.
 
     Raises:
         ChangedSourceError: a day would lose rows.
     """
-    now: dict[Any, int] = dict(offered.group_by("date").len().iter_rows())
     for day, rows in landed.items():
-        if day is not None and window.start <= day < window.end and now.get(day, 0) < rows:
+        if day is not None and window.start <= day < window.end and offered.get(day, 0) < rows:
             problem = (
-                f"day {day} was landed with {rows} rows and its recordings now give {now.get(day, 0)}: put the files "
-                "back. Landed data stays as it is"
+                f"day {day} was landed with {rows} rows and its recordings now give {offered.get(day, 0)}: "
+                "put the files back. Landed data stays as it is"
             )
             raise ChangedSourceError(SOURCE, "recordings", None, problem)
 
 
-def _by_day(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give each row its day and its place in it, and count sessions anew: a day is the same however it is made."""
-    day = pl.from_epoch("ts_received", time_unit="ns").dt.date().alias("date")
-    return rows.with_columns(day).with_columns(
-        pl.int_range(pl.len(), dtype=pl.Int64).over("date").alias("row"),
-        (pl.col("session").rank("dense").over("date") - 1).cast(pl.Int64).alias("session"),
-    )
+@dataclass(frozen=True, slots=True)
+class _ExportedTable:
+    """A table as the command wrote it, read a block at a time."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    path: Path
+    columns: Mapping[str, pl.DataType]
+    table: Table
+
+    def daily(self) -> RowBatches:
+        """Its rows with their day and their place in it.
+
+        Sessions and updates are counted anew each day, so that a day is the same however it is made.
+        """
+        names = [name for name in _BOOK_OF if name in self.columns]
+        counted = [name for name in ("update",) if name in self.columns]
+        seen = [frame.group_by("date", *names).agg(pl.col(name).min() for name in counted) for frame in self._frames()]
+        if not seen:
+            return RowBatches(self.table.schema, tuple)
+        books = pl.concat(seen).group_by("date", *names).agg(pl.col(name).min() for name in counted)
+        books = books.with_columns(
+            (pl.col("session").rank("dense").over("date") - 1).cast(pl.Int64).alias("session_of_day")
+        ).rename({name: f"first_{name}" for name in counted})
+
+        def frames() -> Iterator[pl.DataFrame]:
+            rows: dict[date, int] = {}
+            for frame in self._frames():
+                placed = frame.join(books, on=["date", *names], how="left", maintain_order="left").with_columns(
+                    pl.col("session_of_day").alias("session"),
+                    *((pl.col(name) - pl.col(f"first_{name}")).alias(name) for name in counted),
+                    (pl.int_range(pl.len(), dtype=pl.Int64).over("date") + _begun(rows)).alias("row"),
+                )
+                for day, count in frame.group_by("date").len().iter_rows():
+                    rows[day] = rows.get(day, 0) + int(count)
+                yield self.table.conform(placed.drop("session_of_day", *(f"first_{name}" for name in counted)))
+
+        return RowBatches(self.table.schema, frames)
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        day = pl.from_epoch("ts_received", time_unit="ns").dt.date().alias("date")
+        rows = pl.scan_csv(self.path, schema=dict(self.columns)).with_columns(day)
+        yield from (frame for frame in rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True) if frame.height)
 
 
-def _numbered_updates(book: pl.DataFrame) -> pl.DataFrame:
-    """Count each book's updates anew each day."""
-    return book.with_columns(
-        (pl.col("update") - pl.col("update").min().over("date", "session", "symbol")).alias("update")
-    )
+_BOOK_OF = ("session", "symbol")
+"""What names a book within a day."""
+
+
+def _begun(rows: Mapping[date, int]) -> pl.Expr:
+    """How many rows of its day came before, by day."""
+    if not rows:
+        return pl.lit(0, dtype=pl.Int64)
+    return pl.col("date").replace_strict(dict(rows), default=0, return_dtype=pl.Int64)
 
 
 def _facts(exported: dict[str, Any]) -> Facts:

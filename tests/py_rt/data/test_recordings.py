@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from py_rt.data import storage
 from py_rt.data.ingestion.recordings import Recordings, keep_what_landed
-from py_rt.data.schemas import RAW_BOOK, RAW_TRADES
-from py_rt.data.storage import DayWindow
-from py_rt.errors import ChangedSourceError, SourceError
+from py_rt.data.schemas import RAW_BOOK, RAW_TRADES, Table
+from py_rt.data.storage import ContentHash, DayWindow, RowBatches, content_hash
+from py_rt.errors import ChangedSourceError, SourceError, TableError
 from tests.contract.live_service import find_command
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -52,8 +53,9 @@ TRADE = '{"e":"trade","E":1,"s":"BTCUSDT","t":7,"p":"99.50","q":"0.250","T":1,"m
 def test_every_update_stands_in_the_table_as_integers(tmp_path: Path, command: Path) -> None:
     made_up(tmp_path, SNAPSHOT, EMPTY, CHANGE, TRADE, HOLE)
     found = Recordings(tmp_path, command).export(DAY)
-    assert RAW_BOOK.faults(found.book) == []
-    shown = found.book.select("update", "kind", "side", "price", "quantity", "best_bid", "best_ask").rows()
+    book = found.book.collect()
+    assert RAW_BOOK.faults(book) == []
+    shown = book.select("update", "kind", "side", "price", "quantity", "best_bid", "best_ask").rows()
     first, second = (9_950_000_000, 10_000_000_000), (9_900_000_000, 10_000_000_000)
     assert shown == [
         (0, "snapshot", "bid", 9_950_000_000, 100_000_000, *first),
@@ -64,8 +66,8 @@ def test_every_update_stands_in_the_table_as_integers(tmp_path: Path, command: P
         (2, "delta", "bid", 9_900_000_000, 410_000_000, *second),
         (None, "invalid", None, None, None, None, None),
     ]
-    assert found.book["reason"].to_list()[-1] == "gap"
-    assert found.trades.select("trade_id", "price", "quantity", "aggressor").rows() == [
+    assert book["reason"].to_list()[-1] == "gap"
+    assert found.trades.collect().select("trade_id", "price", "quantity", "aggressor").rows() == [
         (7, 9_950_000_000, 25_000_000, "sell")
     ]
     assert (found.facts.book_rows, found.facts.book_updates, found.facts.trade_rows) == (7, 3, 1)
@@ -74,23 +76,77 @@ def test_every_update_stands_in_the_table_as_integers(tmp_path: Path, command: P
 
 def test_a_day_is_the_same_alone_and_among_others(spot: Recordings) -> None:
     both = spot.export(BOTH)
-    assert RAW_BOOK.faults(both.book) == []
-    assert RAW_TRADES.faults(both.trades) == []
+    books, trades = both.book.collect(), both.trades.collect()
+    assert RAW_BOOK.faults(books) == RAW_BOOK.faults_of(books.lazy()) == []
+    assert RAW_TRADES.faults(trades) == []
     assert both.facts.problems == ()
     assert (both.facts.played_updates, both.facts.played_trades) == (6_494, 19_904)
-    assert int(both.trades["quantity"].sum()) == 43_791_552_000
+    assert int(trades["quantity"].sum()) == 43_791_552_000
     for window in (FIRST, SECOND):
         alone = spot.export(window)
-        for one, all_days in ((alone.book, both.book), (alone.trades, both.trades)):
-            assert one.equals(all_days.filter(window.holds("date")))
+        for one, all_days in ((alone.book, books), (alone.trades, trades)):
+            assert one.collect().equals(all_days.filter(window.holds("date")))
     # The second day's book stands from its first row: the day before was played.
-    assert both.book.filter(SECOND.holds("date"))["kind"][0] == "delta"
+    assert books.filter(SECOND.holds("date"))["kind"][0] == "delta"
+
+
+def test_no_more_rows_are_in_memory_than_a_batch_has(
+    spot: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = spot.export(BOTH)
+    wanted = whole.book.collect()
+    few = 1_000
+    monkeypatch.setattr(storage, "BATCH_ROWS", few)
+    monkeypatch.setattr("py_rt.data.ingestion.recordings.BATCH_ROWS", few)
+    seen: list[int] = []
+    conform = Table.conform
+
+    def counted(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        seen.append(frame.height)
+        return conform(table, frame)
+
+    monkeypatch.setattr(Table, "conform", counted)
+    cut = spot.export(BOTH).book
+    content = ContentHash(cut.schema)
+    for frame in cut:
+        content.add(frame)
+        seen.append(frame.height)
+    assert 0 < max(seen) <= few
+    assert len(seen) > wanted.height // few
+    assert content.hexdigest() == content_hash(wanted)
+
+    uri = str(tmp_path / "raw_book")
+    first = storage.write_window_in_batches(uri, cut, BOTH, scales=RAW_BOOK.scales)
+    assert (first.rows, first.changed) == (wanted.height, True)
+    assert storage.scan(uri).collect().sort("date", "row").equals(wanted.sort("date", "row"))
+    # The very rows again are no new version, however they are cut; another row is.
+    assert not storage.write_window_in_batches(uri, whole.book, BOTH, scales=RAW_BOOK.scales).changed
+    assert not storage.write_window(uri, wanted, BOTH, scales=RAW_BOOK.scales).changed
+    less = RowBatches(cut.schema, lambda: (wanted.head(-1),))
+    assert storage.write_window_in_batches(uri, less, BOTH, scales=RAW_BOOK.scales).changed
+    assert sum(storage.rows_by_partition(uri).values()) == wanted.height - 1
+
+
+def test_rows_outside_of_the_days_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"date": [date(2023, 11, 14), date(2023, 11, 15)]})
+    late = RowBatches(frame.schema, lambda: frame.iter_slices(1))
+    uri = str(tmp_path / "table")
+    with pytest.raises(TableError, match="outside of the partitions"):
+        storage.write_window_in_batches(uri, late, DAY)
+    assert not storage.exists(uri)
+
+
+def test_broken_rules_are_found_without_all_rows_in_memory(spot: Recordings) -> None:
+    rows = spot.export(SECOND).trades.collect().with_columns(quantity=pl.lit(-1, dtype=pl.Int64), row=pl.lit(7))
+    rows = rows.with_columns(pl.col("row").cast(pl.Int64))
+    lazily = {fault.rule: fault.rows for fault in RAW_TRADES.faults_of(rows.lazy())}
+    assert lazily == {fault.rule: fault.rows for fault in RAW_TRADES.faults(rows)} != {}
 
 
 def test_a_folder_that_is_not_there_has_nothing(tmp_path: Path) -> None:
     found = Recordings(tmp_path / "absent").export(DAY)
-    assert found.book.equals(RAW_BOOK.empty())
-    assert found.trades.equals(RAW_TRADES.empty())
+    assert found.book.collect().equals(RAW_BOOK.empty())
+    assert found.trades.collect().equals(RAW_TRADES.empty())
 
 
 def test_what_is_no_recording_is_named(tmp_path: Path, command: Path) -> None:
@@ -112,10 +168,10 @@ def test_files_of_long_before_are_not_played_and_a_changed_file_is_seen(tmp_path
 
 
 def test_a_landed_day_never_loses_rows() -> None:
-    rows = pl.DataFrame({"date": [DAY.start] * 3})
+    rows = {DAY.start: 3}
     keep_what_landed({DAY.start: 3, date(2020, 1, 1): 9, None: 4}, rows, DAY)
     keep_what_landed({DAY.start: 2}, rows, DAY)
     with pytest.raises(ChangedSourceError, match="landed with 4 rows and its recordings now give 3"):
         keep_what_landed({DAY.start: 4}, rows, DAY)
     with pytest.raises(ChangedSourceError, match="now give 0"):
-        keep_what_landed({DAY.start: 1}, rows.clear(), DAY)
+        keep_what_landed({DAY.start: 1}, {}, DAY)

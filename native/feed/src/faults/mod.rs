@@ -234,13 +234,12 @@ fn tape(wire: Wire, protocol: &dyn MarketProtocol, messages: Vec<StreamMessage>)
             next[at] = ahead.insert(*book, at);
         }
     }
-    let checksummed = matches!(wire, Wire::KrakenV1 | Wire::KrakenV2);
     Tape {
         messages,
         moved,
         next,
         proofs: Proofs {
-            numbered: !checksummed && wire != Wire::CoinbaseExchange,
+            numbered: !wire.is_checksummed() && wire != Wire::CoinbaseExchange,
             best_is_binding: wire.best_is_binding(),
         },
     }

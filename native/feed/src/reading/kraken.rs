@@ -5,10 +5,15 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{BookFact, Fact, Text, TextLevel, TradeFact, number};
+use super::{BookFact, Fact, Queued, QueuesFact, Resting, Text, TextLevel, TradeFact, number};
+
+use crate::wire::Wire;
 
 /// Depths that can be subscribed; the first is what the venue takes where none is said.
 const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1_000];
+
+/// Likewise of the channel `level3`.
+const DEPTHS_LEVEL3: [usize; 3] = [10, 100, 1_000];
 
 /// One of the objects in a message of version 1; a message may hold two, one for each side.
 #[derive(Deserialize)]
@@ -149,6 +154,67 @@ pub(super) fn facts_v2(text: &str) -> Option<Vec<Fact<'_>>> {
     Some(facts)
 }
 
+#[derive(Deserialize)]
+struct Queues<'a> {
+    #[serde(borrow)]
+    symbol: Text<'a>,
+    #[serde(borrow, default)]
+    bids: Vec<QueuedOrder<'a>>,
+    #[serde(borrow, default)]
+    asks: Vec<QueuedOrder<'a>>,
+}
+
+#[derive(Deserialize)]
+struct QueuedOrder<'a> {
+    #[serde(borrow, default)]
+    event: Option<Text<'a>>,
+    #[serde(borrow)]
+    order_id: Text<'a>,
+    #[serde(borrow)]
+    limit_price: &'a RawValue,
+    #[serde(borrow)]
+    order_qty: &'a RawValue,
+}
+
+/// The channel `level3`; what stands beside it is version 2.
+pub(super) fn facts_level3(text: &str) -> Option<Vec<Fact<'_>>> {
+    let message: MessageV2<'_> = serde_json::from_str(text).ok()?;
+    if message.channel.0 != "level3" {
+        return facts_v2(text);
+    }
+    let is_snapshot = message.kind.is_some_and(|kind| kind.0 == "snapshot");
+    let data = message.data.into_iter();
+    data.map(|data| queues(data.get(), is_snapshot).map(Fact::Queues))
+        .collect()
+}
+
+fn queues(data: &str, is_snapshot: bool) -> Option<QueuesFact<'_>> {
+    let raw: Queues<'_> = serde_json::from_str(data).ok()?;
+    let mut changes = Vec::new();
+    for (is_bid, orders) in [(true, raw.bids), (false, raw.asks)] {
+        for order in orders {
+            let what = match order.event.as_ref().map(|word| word.0.as_ref()) {
+                Some("modify") => Queued::Modified,
+                Some("delete") => Queued::Deleted,
+                Some("add") | None => Queued::Added,
+                Some(_) => return None,
+            };
+            let resting = Resting {
+                id: order.order_id.0,
+                is_bid,
+                price: number(order.limit_price)?,
+                quantity: number(order.order_qty)?,
+            };
+            changes.push((what, resting));
+        }
+    }
+    Some(QueuesFact {
+        symbol: raw.symbol.0,
+        is_snapshot,
+        changes,
+    })
+}
+
 fn book_v2(data: &str, is_snapshot: bool) -> Option<BookFact<'_>> {
     let raw: BookV2<'_> = serde_json::from_str(data).ok()?;
     Some(BookFact {
@@ -210,7 +276,7 @@ pub(crate) fn subscribed_depths(message: &[u8]) -> Vec<(String, usize)> {
         }
         (request.pair, request.subscription.depth)
     } else if let Ok(request) = serde_json::from_slice::<SubscriptionV2<'_>>(message) {
-        if request.params.channel != "book" {
+        if !matches!(request.params.channel.as_str(), "book" | "level3") {
             return Vec::new();
         }
         (request.params.symbol, request.params.depth)
@@ -226,7 +292,12 @@ pub(crate) fn subscribed_depths(message: &[u8]) -> Vec<(String, usize)> {
 }
 
 /// The depth that a snapshot of so many levels a side was subscribed with, where nothing else says it.
-pub(crate) fn depth_of_snapshot(levels: usize) -> usize {
-    let fits = DEPTHS.into_iter().find(|depth| levels <= *depth);
-    fits.unwrap_or(levels)
+pub(crate) fn depth_of_snapshot(wire: Wire, levels: usize) -> usize {
+    let depths = if wire == Wire::KrakenLevel3 {
+        &DEPTHS_LEVEL3[..]
+    } else {
+        &DEPTHS
+    };
+    let fits = depths.iter().find(|depth| levels <= **depth);
+    fits.copied().unwrap_or(levels)
 }

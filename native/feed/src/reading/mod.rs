@@ -5,6 +5,7 @@ mod binance;
 mod coinbase;
 mod independent_reserve;
 mod kraken;
+mod sbe;
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(crate) use kraken::{depth_of_snapshot, subscribed_depths};
+pub(crate) use sbe::is_one as is_sbe;
 
 use crate::wire::Wire;
 
@@ -87,6 +89,22 @@ pub(crate) struct OrdersFact<'a> {
     pub(crate) orders: Vec<Resting<'a>>,
 }
 
+/// What a message says happened to orders that stand in queues, in its order; of a snapshot, all that rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct QueuesFact<'a> {
+    pub(crate) symbol: Cow<'a, str>,
+    pub(crate) is_snapshot: bool,
+    pub(crate) changes: Vec<(Queued, Resting<'a>)>,
+}
+
+/// What happened to an order in its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Added,
+    Modified,
+    Deleted,
+}
+
 /// What a REST answer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer<'a> {
@@ -100,6 +118,7 @@ pub(crate) enum Fact<'a> {
     Book(BookFact<'a>),
     Trade(TradeFact<'a>),
     Order(OrderFact<'a>),
+    Queues(QueuesFact<'a>),
     /// Something else about this symbol.
     Other(Cow<'a, str>),
 }
@@ -110,6 +129,7 @@ impl Fact<'_> {
             Self::Book(book) => book.symbol.as_deref(),
             Self::Trade(trade) => Some(&trade.symbol),
             Self::Other(symbol) => Some(symbol),
+            Self::Queues(queues) => Some(&queues.symbol),
             // It speaks of several books, and names none.
             Self::Order(_) => None,
         }
@@ -118,14 +138,18 @@ impl Fact<'_> {
 
 /// What a message of a stream says; nothing where it is of no use or cannot be read.
 pub(crate) fn facts(wire: Wire, frame: &[u8]) -> Vec<Fact<'_>> {
+    if wire == Wire::BinanceSbe && is_sbe(frame) {
+        return sbe::facts(frame).unwrap_or_default();
+    }
     let Ok(text) = std::str::from_utf8(frame) else {
         return Vec::new();
     };
     let read = match wire {
-        Wire::BinanceSpot => binance::facts(text, false),
+        Wire::BinanceSpot | Wire::BinanceSbe => binance::facts(text, false),
         Wire::BinanceUsdm => binance::facts(text, true),
         Wire::KrakenV1 => kraken::facts_v1(text),
         Wire::KrakenV2 => kraken::facts_v2(text),
+        Wire::KrakenLevel3 => kraken::facts_level3(text),
         Wire::CoinbaseAdvanced => coinbase::advanced_facts(text),
         Wire::CoinbaseExchange => coinbase::exchange_facts(text),
         Wire::IndependentReserve => independent_reserve::facts(text),
@@ -137,7 +161,7 @@ pub(crate) fn facts(wire: Wire, frame: &[u8]) -> Vec<Fact<'_>> {
 pub(crate) fn answer(wire: Wire, body: &[u8]) -> Option<Answer<'_>> {
     let text = std::str::from_utf8(body).ok()?;
     match wire {
-        Wire::BinanceSpot | Wire::BinanceUsdm => binance::snapshot(text).map(Answer::Book),
+        Wire::BinanceSpot | Wire::BinanceSbe | Wire::BinanceUsdm => binance::snapshot(text).map(Answer::Book),
         Wire::IndependentReserve => independent_reserve::snapshot(text).map(Answer::Orders),
         _ => None,
     }

@@ -4,6 +4,7 @@
 //! book must be told anew, and how the recording stands while it grows.
 
 mod clock;
+mod due;
 mod queue;
 mod stream;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::{Timestamp, Venue};
+use domain::{Nanos, Timestamp, Venue};
 use recording::{RecordKind, WriteError, Writer, WriterSettings, Written};
 use serde::Serialize;
 use thiserror::Error;
@@ -23,6 +24,8 @@ use venues::retry::Jitter;
 use venues::{DisconnectReason, StreamMessage, StreamMessageKind, VenueError};
 
 use clock::SystemClock;
+use due::Due;
+pub use due::{SNAPSHOT_EVERY, SNAPSHOTS_AT_ONCE};
 pub use queue::{ASIDE_BYTES_MAX, QUEUED_BYTES_MAX, QUEUED_MAX};
 use queue::{Crossing, Item, Next, Outlet};
 pub use stream::RECORDED;
@@ -43,6 +46,9 @@ pub struct RecordOptions {
     pub symbols: Vec<String>,
     /// Instead of the venue's own address: `http://127.0.0.1:PORT` of a server on this machine.
     pub url: Option<String>,
+    /// Levels a side that books are subscribed with, where the venue has a choice (Kraken); `None` for what the service
+    /// takes.
+    pub depth: Option<u16>,
     /// Where and how it is written.
     pub writer: WriterSettings,
     /// Longest time until what was written is forced to the disk.
@@ -151,6 +157,7 @@ pub fn record(
         venue: options.venue,
         symbols: &options.symbols,
         url: options.url.as_deref(),
+        depth: options.depth,
         clock: Arc::clone(&clock),
         jitter: Jitter::seeded(began.nanos().unsigned_abs() ^ u64::from(std::process::id())),
         inlet: &inlet,
@@ -163,6 +170,8 @@ pub fn record(
         writer,
         streams,
         counts: Counts::default(),
+        due: Due::new(),
+        began: Instant::now(),
         synced: Instant::now(),
         told: Instant::now(),
         tell,
@@ -202,6 +211,9 @@ struct Recorder<'t> {
     writer: Writer,
     streams: Vec<Stream>,
     counts: Counts,
+    /// Snapshots that the present file still lacks.
+    due: Due,
+    began: Instant,
     synced: Instant,
     told: Instant,
     tell: &'t mut dyn FnMut(&News<'_>),
@@ -215,8 +227,8 @@ impl Recorder<'_> {
         outlet: &Outlet,
         runtime: &Runtime,
     ) -> Result<(), WriteError> {
-        let began = Instant::now();
         loop {
+            self.ask_for_snapshots();
             let next = match outlet.try_next() {
                 Next::Nothing => {
                     self.writer.flush()?;
@@ -234,7 +246,9 @@ impl Recorder<'_> {
                 self.writer.sync()?;
                 self.synced = Instant::now();
             }
-            let is_over = options.stop_after.is_some_and(|after| began.elapsed() >= after);
+            let is_over = options
+                .stop_after
+                .is_some_and(|after| self.began.elapsed() >= after);
             if is_over || stop.load(Ordering::Relaxed) {
                 // What is under way is still taken, until the last sink is gone.
                 for feed in self.streams.iter_mut().filter_map(|stream| stream.feed.take()) {
@@ -328,17 +342,17 @@ impl Recorder<'_> {
         let is_new = self.writer.write(time, &self.streams[at].name, kind)?;
         if is_new {
             (self.tell)(&News::File(self.writer.path()));
-            self.ask_for_snapshots();
+            self.due.begin(&self.streams);
         }
         Ok(())
     }
 
-    /// Where books are told over REST, each file has its own snapshots: it can be read without the one before it.
-    fn ask_for_snapshots(&self) {
-        for stream in self.streams.iter().filter(|stream| stream.wire.numbers_updates()) {
-            let Some(feed) = &stream.feed else { continue };
-            for instrument in stream.instruments.iter() {
-                feed.resync(instrument.id);
+    /// Asks for what is due, no faster than the pace allows.
+    fn ask_for_snapshots(&mut self) {
+        let now = Nanos(i64::try_from(self.began.elapsed().as_nanos()).unwrap_or(i64::MAX));
+        while let Some((stream, instrument)) = self.due.next(now) {
+            if let Some(feed) = &self.streams[stream].feed {
+                feed.resync(instrument);
             }
         }
     }

@@ -50,6 +50,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) symbols: &'a [String],
     /// Instead of the venue's own address.
     pub(crate) url: Option<&'a str>,
+    /// Levels a side, where the venue has a choice.
+    pub(crate) depth: Option<u16>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) jitter: Jitter,
     pub(crate) inlet: &'a Inlet,
@@ -63,6 +65,12 @@ pub const RECORDED: [Venue; 3] = [Venue::Binance, Venue::Coinbase, Venue::Kraken
 /// # Errors
 /// [`VenueError`] when the venue does not list a symbol, or an address is none.
 pub(crate) async fn open(wish: Wish<'_>) -> Result<Vec<Stream>, VenueError> {
+    if wish.depth.is_some() && wish.venue != Venue::Kraken {
+        return Err(VenueError::Setting {
+            setting: "depth",
+            problem: format!("{} has no choice of it", wish.venue),
+        });
+    }
     match wish.venue {
         Venue::Binance => binance::open(wish).await,
         Venue::Coinbase => over_the_stream::open_coinbase(wish).await,

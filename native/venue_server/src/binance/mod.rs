@@ -1,5 +1,5 @@
-//! Binance spot: REST under `/api/v3`, public streams under `/ws` and `/stream`, the WebSocket API under
-//! `/ws-api/v3`.
+//! Binance spot: REST under `/api/v3`, public streams under `/ws` and `/stream`, the same in binary under `/sbe/ws` and
+//! `/sbe/stream`, the WebSocket API under `/ws-api/v3`.
 
 mod account_view;
 mod api_error;
@@ -12,6 +12,7 @@ mod order_view;
 mod payload;
 mod request;
 mod rest;
+mod sbe;
 mod streams;
 mod subscriptions;
 mod ws_api;
@@ -19,6 +20,7 @@ mod ws_api;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::ws::Utf8Bytes;
 use axum::routing::{any, get};
 
 pub(crate) use self::subscriptions::Session;
@@ -36,6 +38,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/ws", get(streams::raw))
         .route("/ws/{*names}", get(streams::raw_of))
         .route("/stream", get(streams::combined))
+        .route("/sbe/ws/{*names}", get(streams::binary_of))
+        .route("/sbe/stream", get(streams::binary))
         .route("/ws-api/v3", get(ws_api::api))
 }
 
@@ -44,14 +48,13 @@ pub(crate) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
     let symbol = &scene.listing.symbol;
     match event {
         Event::Trade(trade) => {
-            publish_stream(hub, symbol, Stream::Trade, Class::Trade, || {
-                payload::trade(symbol, trade)
-            });
+            let (text, bytes) = (|| payload::trade(symbol, trade), || sbe::trade(symbol, trade));
+            publish_stream(hub, symbol, Stream::Trade, Class::Trade, text, bytes);
         }
-        Event::Quote(_, best) => {
-            publish_stream(hub, symbol, Stream::BookTicker, Class::Quote, || {
-                payload::book_ticker(symbol, best)
-            });
+        Event::Quote(ts, best) => {
+            let text = || payload::book_ticker(symbol, best);
+            let bytes = || sbe::best_bid_ask(symbol, *ts, best);
+            publish_stream(hub, symbol, Stream::BookTicker, Class::Quote, text, bytes);
         }
         Event::Book { grid, diff } => {
             let stream = if *grid == 0 {
@@ -59,9 +62,9 @@ pub(crate) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
             } else {
                 Stream::Depth1000
             };
-            publish_stream(hub, symbol, stream, Class::Book, || {
-                payload::depth_update(symbol, diff)
-            });
+            let text = || payload::depth_update(symbol, diff);
+            let bytes = || sbe::depth_update(symbol, diff);
+            publish_stream(hub, symbol, stream, Class::Book, text, bytes);
         }
         Event::Order(news) => {
             let report = news.order.execution_report(symbol, news);
@@ -81,7 +84,7 @@ pub(crate) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
                 let wire::Session::Binance(session) = session else {
                     return None;
                 };
-                (!session.is_account()).then(|| text.as_str().into())
+                (!session.is_account()).then(|| Utf8Bytes::from(text.as_str()))
             });
         }
         Event::Mode(_) | Event::Heartbeat => {}

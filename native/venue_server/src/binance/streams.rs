@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State, WebSocketUpgrade};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::binance::subscriptions::{Session, Stream, StreamSet};
+use crate::binance::subscriptions::{Form, Session, Stream, StreamSet};
 use crate::hub::ConnectionId;
 use crate::shared::Shared;
 use crate::socket;
@@ -18,7 +18,7 @@ const MESSAGES_PER_SECOND: u32 = 5;
 
 /// `/ws`: nothing is subscribed yet.
 pub(crate) async fn raw(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
-    open(shared, upgrade, StreamSet::default(), false)
+    open(shared, upgrade, StreamSet::default(), Form::Raw)
 }
 
 /// `/ws/<stream>/<stream>...`. Names that are no stream here are passed over, as the venue does.
@@ -27,8 +27,8 @@ pub(crate) async fn raw_of(
     Path(names): Path<String>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let streams = known(&shared, &names);
-    open(shared, upgrade, streams, false)
+    let streams = known(&shared, &names, Stream::of_name);
+    open(shared, upgrade, streams, Form::Raw)
 }
 
 /// `/stream?streams=<stream>/<stream>...`: messages carry their stream's name.
@@ -37,29 +37,62 @@ pub(crate) async fn combined(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let names = url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "streams")
-        .map(|(_, names)| names.into_owned())
-        .unwrap_or_default();
-    let streams = known(&shared, &names);
-    open(shared, upgrade, streams, true)
+    let names = names_in(query);
+    let streams = known(&shared, &names, Stream::of_name);
+    open(shared, upgrade, streams, Form::Combined)
 }
 
-fn known(shared: &Shared, names: &str) -> StreamSet {
+/// `/sbe/ws/<stream>/...`: in binary, to whoever names an account in `X-MBX-APIKEY`.
+pub(crate) async fn binary_of(
+    State(shared): State<Arc<Shared>>,
+    Path(names): Path<String>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    open_binary(shared, &names, &headers, upgrade)
+}
+
+/// `/sbe/stream?streams=<stream>/<stream>...`: the same; no message names its stream.
+pub(crate) async fn binary(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    open_binary(shared, &names_in(query), &headers, upgrade)
+}
+
+fn open_binary(shared: Arc<Shared>, names: &str, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let key = headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok());
+    if key.and_then(|key| shared.venue().account_of(key)).is_none() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let streams = known(&shared, names, Stream::of_binary_name);
+    open(shared, upgrade, streams, Form::Binary)
+}
+
+fn names_in(query: Option<String>) -> String {
+    let query = query.unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "streams")
+        .map(|(_, names)| names.into_owned())
+        .unwrap_or_default()
+}
+
+fn known(shared: &Shared, names: &str, of_name: impl Fn(&str, &str) -> Option<Stream>) -> StreamSet {
     let venue = shared.venue();
     let mut streams = StreamSet::default();
     for stream in names
         .split('/')
-        .filter_map(|name| Stream::of_name(&venue.listing.symbol, name))
+        .filter_map(|name| of_name(&venue.listing.symbol, name))
     {
         streams.insert(stream);
     }
     streams
 }
 
-fn open(shared: Arc<Shared>, upgrade: WebSocketUpgrade, streams: StreamSet, combined: bool) -> Response {
-    let session = wire::Session::Binance(Session::Market { streams, combined });
+fn open(shared: Arc<Shared>, upgrade: WebSocketUpgrade, streams: StreamSet, form: Form) -> Response {
+    let session = wire::Session::Binance(Session::Market { streams, form });
     let Some((id, queue)) = shared.venue().hub.connect(session) else {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
@@ -92,6 +125,13 @@ fn subscribe(shared: &Shared, connection: ConnectionId, request: &Value) -> Resu
     let mut venue = shared.venue();
     let symbol = venue.listing.symbol.clone();
     let hub = &mut venue.hub;
+    let is_binary = matches!(
+        hub.session_mut(connection),
+        Some(wire::Session::Binance(Session::Market {
+            form: Form::Binary,
+            ..
+        }))
+    );
     if !["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS"].contains(&method) {
         return Err("unknown method, expected SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS".to_owned());
     }
@@ -103,7 +143,8 @@ fn subscribe(shared: &Shared, connection: ConnectionId, request: &Value) -> Resu
         .flatten()
     {
         let name = name.as_str().unwrap_or_default();
-        let stream = Stream::of_name(&symbol, name);
+        let stream = Stream::of_name(&symbol, name).filter(|_| !is_binary);
+        let stream = stream.or_else(|| Stream::of_binary_name(&symbol, name).filter(|_| is_binary));
         named.push(stream.ok_or_else(|| format!("no stream `{name}` here"))?);
     }
     let Some(wire::Session::Binance(Session::Market { streams, .. })) = hub.session_mut(connection) else {

@@ -1,9 +1,10 @@
 //! The streams that connections subscribe to.
 
+use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use serde_json::{Value, json};
 
-use crate::frames::Class;
+use crate::frames::{Class, Frame};
 use crate::hub::Hub;
 use crate::wire;
 
@@ -43,6 +44,20 @@ impl Stream {
         }
     }
 
+    /// The stream of a name among the binary ones.
+    pub(crate) fn of_binary_name(symbol: &str, name: &str) -> Option<Self> {
+        let (of, stream) = name.split_once('@')?;
+        if of != symbol.to_ascii_lowercase() {
+            return None;
+        }
+        match stream {
+            "depth" => Some(Self::Depth100),
+            "trade" => Some(Self::Trade),
+            "bestBidAsk" => Some(Self::BookTicker),
+            _ => None,
+        }
+    }
+
     fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -66,11 +81,22 @@ impl StreamSet {
     }
 }
 
+/// How a connection has its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As they are.
+    Raw,
+    /// Each wrapped with its stream's name.
+    Combined,
+    /// In binary, which names no stream.
+    Binary,
+}
+
 /// Which kind of connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Session {
-    /// Public streams; `combined` wraps each message with its stream's name.
-    Market { streams: StreamSet, combined: bool },
+    /// Public streams, each in its form.
+    Market { streams: StreamSet, form: Form },
     /// The WebSocket API; `account` once it subscribed to the user data of an account.
     Account { account: Option<usize> },
 }
@@ -86,28 +112,33 @@ impl Session {
     }
 }
 
-/// Sends a public message to all that subscribed to its stream; it is worded once, if anyone did.
+/// Sends a public message to all that subscribed to its stream; it is worded once in each form, if anyone wants it.
 pub(crate) fn publish_stream(
     hub: &mut Hub,
     symbol: &str,
     stream: Stream,
     class: Class,
     word: impl Fn() -> String,
+    encode: impl Fn() -> Bytes,
 ) {
     let (mut raw, mut wrapped): (Option<Utf8Bytes>, Option<Utf8Bytes>) = (None, None);
+    let mut binary: Option<Bytes> = None;
     hub.broadcast(class, |session| {
-        let wire::Session::Binance(Session::Market { streams, combined }) = session else {
+        let wire::Session::Binance(Session::Market { streams, form }) = session else {
             return None;
         };
         if !streams.contains(stream) {
             return None;
         }
+        if *form == Form::Binary {
+            return Some(Frame::Binary(binary.get_or_insert_with(&encode).clone()));
+        }
         let raw = raw.get_or_insert_with(|| word().into());
-        if !*combined {
-            return Some(raw.clone());
+        if *form == Form::Raw {
+            return Some(Frame::Text(raw.clone()));
         }
         let wrap = || format!("{{\"stream\":\"{}\",\"data\":{raw}}}", stream.name(symbol)).into();
-        Some(wrapped.get_or_insert_with(wrap).clone())
+        Some(Frame::Text(wrapped.get_or_insert_with(wrap).clone()))
     });
 }
 
@@ -124,23 +155,37 @@ pub(crate) fn publish_account(hub: &mut Hub, owner: usize, event: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::Frame;
 
     #[test]
     fn messages_reach_their_subscribers_raw_or_wrapped() {
-        for (combined, expected) in [(true, r#"{"stream":"btcusdt@trade","data":{}}"#), (false, "{}")] {
+        let forms = [
+            (Form::Combined, r#"{"stream":"btcusdt@trade","data":{}}"#),
+            (Form::Raw, "{}"),
+            (Form::Binary, "in binary"),
+        ];
+        for (form, expected) in forms {
             let mut hub = Hub::default();
             let mut streams = StreamSet::default();
             streams.insert(Stream::Trade);
-            let session = wire::Session::Binance(Session::Market { streams, combined });
+            let session = wire::Session::Binance(Session::Market { streams, form });
             let (_, mut receiver) = hub.connect(session).unwrap();
             let word = || "{}".to_owned();
-            publish_stream(&mut hub, "BTCUSDT", Stream::Trade, Class::Trade, word);
-            publish_stream(&mut hub, "BTCUSDT", Stream::BookTicker, Class::Quote, word);
-            let Frame::Text(text) = receiver.try_recv().unwrap().frame else {
-                panic!("a text");
+            let encode = || Bytes::from_static(b"in binary");
+            publish_stream(&mut hub, "BTCUSDT", Stream::Trade, Class::Trade, word, encode);
+            publish_stream(
+                &mut hub,
+                "BTCUSDT",
+                Stream::BookTicker,
+                Class::Quote,
+                word,
+                encode,
+            );
+            let said = match receiver.try_recv().unwrap().frame {
+                Frame::Text(text) => text.to_string(),
+                Frame::Binary(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+                close @ Frame::Close { .. } => panic!("{close:?}"),
             };
-            assert_eq!(text.as_str(), expected);
+            assert_eq!(said, expected);
             assert!(receiver.try_recv().is_err());
         }
     }

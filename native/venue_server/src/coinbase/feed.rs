@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use axum::extract::ws::Utf8Bytes;
 use domain::{Level, OrderType, Side, Timestamp, Trade};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ pub(crate) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
 
 fn to_all(hub: &mut Hub, class: Class, mut text_for: impl FnMut(&mut Session) -> Option<String>) {
     hub.broadcast(class, |session| match session {
-        wire::Session::Coinbase(session) => text_for(session).map(Into::into),
+        wire::Session::Coinbase(session) => text_for(session).map(Utf8Bytes::from),
         _ => None,
     });
 }

@@ -8,6 +8,7 @@ use super::names;
 use super::query::Query;
 use crate::decimal::plain;
 use crate::instant::rfc3339;
+use crate::listing::Listing;
 use crate::venue::{Mode, Venue};
 
 /// Levels of a book where no number is asked for: all of them.
@@ -18,7 +19,7 @@ const BARS_MAX: usize = 350;
 const TRADES_DEFAULT: usize = 100;
 const TRADES_MAX: usize = 1_000;
 
-pub(super) fn time(shown: Timestamp) -> Value {
+pub(crate) fn time(shown: Timestamp) -> Value {
     json!({
         "iso": rfc3339(shown, 3),
         "epochSeconds": (shown.millis() / 1_000).to_string(),
@@ -43,19 +44,30 @@ pub(super) fn products(venue: &Venue, query: &Query, now: Timestamp) -> Value {
 
 /// The one product.
 pub(super) fn product(venue: &Venue, now: Timestamp) -> Value {
-    let instrument = &venue.listing.instrument;
-    let rules = &instrument.rules;
     let day = venue.day(now);
     let best = venue.market.best();
     let [bid, ask] = [best.bid, best.ask].map(Option::unwrap_or_default);
-    let mode = venue.mode();
+    let mut product = listed_product(&venue.listing, venue.mode());
+    product["price"] = json!(names::price(venue.history.last_price()));
+    product["volume_24h"] = json!(names::quantity(day.volume));
+    product["best_bid_price"] = json!(names::price(bid.0));
+    product["best_ask_price"] = json!(names::price(ask.0));
+    product["high_24h"] = json!(names::price(day.high));
+    product["low_24h"] = json!(names::price(day.low));
+    product
+}
+
+/// A product of which nothing was traded yet.
+pub(crate) fn listed_product(listing: &Listing, mode: Mode) -> Value {
+    let instrument = &listing.instrument;
+    let rules = &instrument.rules;
     let step = names::price(rules.tick_size);
     let notional = plain(rules.min_notional.decimal_units().unwrap_or(0));
     json!({
-        "product_id": venue.listing.symbol,
-        "price": names::price(venue.history.last_price()),
+        "product_id": listing.symbol,
+        "price": "0",
         "price_percentage_change_24h": "0",
-        "volume_24h": names::quantity(day.volume),
+        "volume_24h": "0",
         "volume_percentage_change_24h": "0",
         "base_increment": names::quantity(rules.lot_size),
         "quote_increment": step,
@@ -85,13 +97,13 @@ pub(super) fn product(venue: &Venue, now: Timestamp) -> Value {
         "base_display_symbol": instrument.base.as_str(),
         "quote_display_symbol": instrument.quote.as_str(),
         "view_only": false,
-        "display_name": venue.listing.symbol,
+        "display_name": listing.symbol,
         "product_venue": "CBE",
         "approximate_quote_24h_volume": "0",
-        "best_bid_price": names::price(bid.0),
-        "best_ask_price": names::price(ask.0),
-        "high_24h": names::price(day.high),
-        "low_24h": names::price(day.low),
+        "best_bid_price": "",
+        "best_ask_price": "",
+        "high_24h": "",
+        "low_24h": "",
     })
 }
 

@@ -18,6 +18,7 @@ use axum::Router;
 use axum::routing::{any, get};
 
 pub(crate) use self::feed::publish;
+pub(crate) use self::market::{listed_product, time};
 pub(crate) use self::session::Session;
 pub(crate) use self::sign::Desk;
 use crate::shared::Shared;

@@ -9,6 +9,8 @@ use super::names::{self, Names};
 
 /// Depths that may be asked for.
 pub(crate) const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1_000];
+/// Depths of a book of orders that may be asked for.
+pub(crate) const LEVEL3_DEPTHS: [usize; 3] = [10, 100, 1_000];
 /// Levels of each side under the checksum.
 const CHECKED: usize = 10;
 

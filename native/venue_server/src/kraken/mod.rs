@@ -20,8 +20,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post};
 
+pub(crate) use self::book::DEPTHS;
+pub(crate) use self::fields::Fields;
+pub(crate) use self::names::Names;
+pub(crate) use self::public::{asset_pair, assets};
 pub(crate) use self::session::Session;
 pub(crate) use self::sign::Desk;
+pub(crate) use self::v2_feed::status;
 use crate::events::Event;
 use crate::hub::Hub;
 use crate::shared::Shared;

@@ -12,7 +12,7 @@ use crate::decimal::plain;
 use crate::history::ShownBar;
 use crate::instant::{rfc1123, rfc3339, seconds};
 use crate::listing::Listing;
-use crate::venue::Venue;
+use crate::venue::{Mode, Venue};
 
 /// Levels of a snapshot that asks for no number, and the most of any.
 const DEPTH_DEFAULT: usize = 100;
@@ -38,7 +38,7 @@ pub(super) fn answer(venue: &mut Venue, method: &str, fields: &Fields) -> Result
             if asked.iter().any(|name| !names.is_pair(name)) {
                 return Err(Failure::unknown_pair());
             }
-            json!({ &names.pair: asset_pair(venue, &names) })
+            json!({ &names.pair: asset_pair(&venue.listing, venue.mode(), &names) })
         }
         "Depth" => {
             check_pair(&names, fields)?;
@@ -71,7 +71,7 @@ fn check_pair(names: &Names, fields: &Fields) -> Result<(), Failure> {
     }
 }
 
-fn assets(listing: &Listing, names: &Names) -> Value {
+pub(crate) fn assets(listing: &Listing, names: &Names) -> Value {
     let instrument = &listing.instrument;
     let entry = |currency| {
         json!({
@@ -85,8 +85,8 @@ fn assets(listing: &Listing, names: &Names) -> Value {
     json!({ &names.base: entry(instrument.base), &names.quote: entry(instrument.quote) })
 }
 
-fn asset_pair(venue: &Venue, names: &Names) -> Value {
-    let rules = &venue.listing.instrument.rules;
+pub(crate) fn asset_pair(listing: &Listing, mode: Mode, names: &Names) -> Value {
+    let rules = &listing.instrument.rules;
     // Ten-thousandths as percent.
     let percent =
         |bps: domain::Decimal| serde_json::from_str::<Value>(&plain(bps.units() / 100)).unwrap_or_default();
@@ -104,15 +104,15 @@ fn asset_pair(venue: &Venue, names: &Names) -> Value {
         "lot_multiplier": 1,
         "leverage_buy": [],
         "leverage_sell": [],
-        "fees": [[0, percent(venue.listing.taker_bps)]],
-        "fees_maker": [[0, percent(venue.listing.maker_bps)]],
+        "fees": [[0, percent(listing.taker_bps)]],
+        "fees_maker": [[0, percent(listing.maker_bps)]],
         "fee_volume_currency": "ZUSD",
         "margin_call": 80,
         "margin_stop": 40,
         "ordermin": plain(rules.min_quantity.units()),
         "costmin": plain(rules.min_notional.decimal_units().unwrap_or(0)),
         "tick_size": plain(rules.tick_size.units()),
-        "status": venue.mode().as_str(),
+        "status": mode.as_str(),
     })
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Session {
     /// The older socket.
     pub(super) is_v1: bool,
     pub(super) book: Option<ShownBook>,
+    /// The book as single orders: one at each price.
+    pub(super) level3: Option<ShownBook>,
     pub(super) trade: bool,
     pub(super) ticker: Option<Trigger>,
     /// Bars of the record's span are told.
@@ -48,6 +50,7 @@ impl Session {
     /// Whether it subscribed to anything: heartbeats come only then.
     pub(super) fn listens(&self) -> bool {
         self.book.is_some()
+            || self.level3.is_some()
             || self.trade
             || self.ticker.is_some()
             || self.ohlc

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::extract::ws::Utf8Bytes;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -172,7 +173,7 @@ pub(super) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
 
 fn to_all(hub: &mut Hub, class: Class, mut text_for: impl FnMut(&mut Session) -> Option<String>) {
     hub.broadcast(class, |session| match session {
-        wire::Session::Kraken(session) if session.is_v1 => text_for(session).map(Into::into),
+        wire::Session::Kraken(session) if session.is_v1 => text_for(session).map(Utf8Bytes::from),
         _ => None,
     });
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::book::{DEPTHS, ShownBook};
+use super::book::{DEPTHS, LEVEL3_DEPTHS, ShownBook};
 use super::fields::Fields;
 use super::names::Names;
 use super::session::{Session, Trigger};
@@ -114,6 +114,12 @@ fn subscribe(venue: &mut Venue, id: ConnectionId, fields: &Fields, req_id: Optio
         };
         return subscribe_account(venue, id, &channel, account, fields, req_id);
     }
+    let account = fields
+        .get("token")
+        .and_then(|token| venue.kraken.account_of(token));
+    if channel == "level3" && account.is_none() {
+        return refuse(venue, "EAuth:Invalid token", None);
+    }
     if channel == "instrument" {
         return take(venue, id, &channel, &names, fields, req_id, None);
     }
@@ -154,6 +160,7 @@ fn take(
     };
     let taken = match channel {
         "book" => take_book(session, &scene, fields, &mut result),
+        "level3" => take_level3(session, &scene, fields, &mut result),
         "trade" => {
             session.trade = true;
             Ok(v2_feed::trades(names, "snapshot", scene.history.latest(TRADES)))
@@ -204,6 +211,28 @@ fn take_book(
     result["depth"] = json!(depth);
     let book = session.book.insert(ShownBook::snapshot(scene.market, depth));
     Ok(v2_feed::book_snapshot(&Names::of(scene.listing), book, scene.now))
+}
+
+fn take_level3(
+    session: &mut Session,
+    scene: &wire::Scene<'_>,
+    fields: &Fields,
+    result: &mut Value,
+) -> Result<String, String> {
+    let depth = fields.get("depth").unwrap_or("10").parse().unwrap_or(0);
+    if !LEVEL3_DEPTHS.contains(&depth) {
+        return Err("Subscription depth not supported".to_owned());
+    }
+    if session.level3.is_some() {
+        return Err("Already subscribed".to_owned());
+    }
+    result["depth"] = json!(depth);
+    let book = session.level3.insert(ShownBook::snapshot(scene.market, depth));
+    Ok(v2_feed::level3_snapshot(
+        &Names::of(scene.listing),
+        book,
+        scene.now,
+    ))
 }
 
 fn take_ticker(session: &mut Session, fields: &Fields, result: &mut Value) -> Result<(), String> {
@@ -291,6 +320,7 @@ fn unsubscribe(venue: &mut Venue, id: ConnectionId, fields: &Fields, req_id: Opt
     };
     let had = match channel {
         "book" => session.book.take().is_some(),
+        "level3" => session.level3.take().is_some(),
         "trade" => std::mem::take(&mut session.trade),
         "ticker" => session.ticker.take().is_some(),
         "ohlc" => std::mem::take(&mut session.ohlc),

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use domain::{Timestamp, Trade};
+use axum::extract::ws::Utf8Bytes;
+use domain::{Side, Timestamp, Trade};
 use serde_json::{Value, json};
 
 use super::book::{Level, ShownBook};
@@ -56,7 +57,7 @@ pub(super) fn publish(hub: &mut Hub, scene: &Scene<'_>, event: &Event<'_>) {
 /// Sends each connection of this socket its own text.
 fn to_all(hub: &mut Hub, class: Class, mut text_for: impl FnMut(&mut Session) -> Option<String>) {
     hub.broadcast(class, |session| match session {
-        wire::Session::Kraken(session) if !session.is_v1 => text_for(session).map(Into::into),
+        wire::Session::Kraken(session) if !session.is_v1 => text_for(session).map(Utf8Bytes::from),
         _ => None,
     });
 }
@@ -71,6 +72,18 @@ fn publish_book(hub: &mut Hub, scene: &Scene<'_>, names: &Names, ts: Timestamp) 
             written = true;
             let checksum = book.checksum(names) ^ u32::from(spoils);
             book_text("update", names, &changes.bids, &changes.asks, checksum, ts)
+        })
+    });
+    to_all(hub, Class::Book, |session| {
+        let book = session.level3.as_mut()?;
+        let before = book.clone();
+        let changes = book.advance(scene.market);
+        (!changes.is_empty()).then(|| {
+            written = true;
+            let checksum = book.checksum(names) ^ u32::from(spoils);
+            let orders = [(Side::Buy, &changes.bids), (Side::Sell, &changes.asks)];
+            let [bids, asks] = orders.map(|(side, levels)| orders_text(names, side, levels, Some(&before)));
+            level3_text("update", names, &bids, &asks, checksum, ts)
         })
     });
     if spoils && written {
@@ -88,6 +101,42 @@ pub(super) fn book_snapshot(names: &Names, book: &ShownBook, now: Timestamp) -> 
         book.checksum(names),
         now,
     )
+}
+
+/// The book as single orders: at each price one, whose name the price makes.
+pub(super) fn level3_snapshot(names: &Names, book: &ShownBook, now: Timestamp) -> String {
+    let orders = [(Side::Buy, &book.bids), (Side::Sell, &book.asks)];
+    let [bids, asks] = orders.map(|(side, levels)| orders_text(names, side, levels, None));
+    level3_text("snapshot", names, &bids, &asks, book.checksum(names), now)
+}
+
+fn level3_text(kind: &str, names: &Names, bids: &str, asks: &str, checksum: u32, ts: Timestamp) -> String {
+    format!(
+        r#"{{"channel":"level3","type":"{kind}","data":[{{"symbol":"{}","bids":[{bids}],"asks":[{asks}],"checksum":{checksum},"timestamp":"{}"}}]}}"#,
+        names.symbol,
+        time(ts)
+    )
+}
+
+/// Orders of a side; `before` is the book that they change.
+fn orders_text(names: &Names, side: Side, levels: &[Level], before: Option<&ShownBook>) -> String {
+    let letter = if side == Side::Buy { 'B' } else { 'S' };
+    let order = |&(price, quantity): &Level| {
+        let stood = before.is_some_and(|book| {
+            let side = if side == Side::Buy { &book.bids } else { &book.asks };
+            side.iter().any(|level| level.0 == price)
+        });
+        let event = match (before.is_some(), stood, quantity.is_zero()) {
+            (false, ..) => "",
+            (_, _, true) => r#""event":"delete","#,
+            (_, true, false) => r#""event":"modify","#,
+            (_, false, false) => r#""event":"add","#,
+        };
+        let id = format!("O{letter}-{}", price.units());
+        let (price, quantity) = (names.price(price), names::quantity(quantity));
+        format!(r#"{{{event}"order_id":"{id}","limit_price":{price},"order_qty":{quantity}}}"#)
+    };
+    levels.iter().map(order).collect::<Vec<_>>().join(",")
 }
 
 fn book_text(
@@ -211,7 +260,7 @@ pub(super) fn ohlc(names: &Names, kind: &str, bars: &[ShownBar], now: Timestamp)
 }
 
 /// What the venue takes. The number of the connection is beyond what a float holds, as the venue's are.
-pub(super) fn status(mode: Mode) -> String {
+pub(crate) fn status(mode: Mode) -> String {
     format!(
         r#"{{"channel":"status","type":"update","data":[{{"version":"2.0.10","system":"{}","api_version":"v2","connection_id":13834774380200032777}}]}}"#,
         mode.as_str()

@@ -1,31 +1,46 @@
-//! A recording of Binance's combined stream, served as the wire that it was taken from.
+//! A recording of a venue's market streams, served as the wire that it was taken from: Binance's combined stream, Kraken's
+//! versions 2 and 1, Coinbase Advanced Trade and Coinbase Exchange. Its messages tell whose it is.
 //!
-//! Who subscribes gets the recorded messages byte for byte, at any multiple of the pace at which they came. Time stands
-//! still while nobody listens: the recording begins with the first listener, and no message is played to nobody. A
-//! snapshot is as of the live stream: who asks before the recording holds one is answered when it does, with its very
-//! bytes (and there the recording waits a second for somebody who asks); who asks later gets the book as the stream has
-//! it by then. Where the recorded connection was lost, all
-//! connections end. Nothing can be traded here.
+//! Who subscribes gets the recorded messages byte for byte, at any multiple of the pace at which they came; of Advanced
+//! Trade, each with the number that it has on this connection. Time stands still while nobody listens: the recording
+//! begins with the first listener, and no message is played to nobody. Where subscriptions come in several messages, it
+//! waits a second for the rest of them, unless all that is recorded is wanted.
+//!
+//! Who comes later has the book as of the live stream: over REST at Binance, where who asks before the recording holds a
+//! snapshot is answered when it does, with its very bytes (and there the recording waits a second for somebody who
+//! asks); elsewhere as the stream's own snapshot, made of the venue's text. Of other channels it has what comes from then
+//! on. Where the recorded connection was lost, all connections end. Nothing can be traded here.
 
+mod advanced;
+mod binance;
 mod book;
+mod coinbase;
 mod doors;
+mod exchange;
+mod kraken;
+mod kraken_v1;
+mod levels;
+mod script;
 mod tape;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::extract::ws::Utf8Bytes;
+use domain::Timestamp;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::ServerError;
 use crate::frames::Queued;
 use crate::listener::{LoopbackListener, Outage};
-use book::RecordedBook;
+use crate::wire::VenueKind;
+use script::{Played, Wire};
 use tape::{Contents, Speed};
 
 /// What is served, and how fast.
@@ -44,34 +59,39 @@ pub struct RecordedConfig {
 /// Most connections at a time.
 const LISTENERS_MAX: usize = 300;
 
-/// Most requests for a snapshot that wait until the recording holds one.
-const WAITING_MAX: usize = 1_024;
+/// Messages on their way to one listener.
+const QUEUE: usize = 1_024;
 
-/// Whoever listens to streams.
+/// Places of these that are kept for answers.
+const QUEUE_FOR_ANSWERS: usize = 128;
+
+/// Longest wait for more subscriptions before time begins.
+const GATHERING: Duration = Duration::from_secs(1);
+
+/// Whoever listens.
 #[derive(Debug)]
 struct Listener {
     id: u64,
-    streams: BTreeSet<String>,
+    /// What it wants to hear, in its wire's terms.
+    topics: BTreeSet<String>,
     /// Whether messages carry their stream's name.
     is_combined: bool,
+    /// Number of its next message, where the wire counts them.
+    next: u64,
     sender: Sender<Queued>,
 }
 
-/// A request for a snapshot that is not there yet.
-#[derive(Debug)]
-struct Waiting {
-    symbol: String,
-    reply: oneshot::Sender<String>,
-}
-
 /// Where the recording is, and who follows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stage {
+    wire: Wire,
     listeners: Vec<Listener>,
     next_id: u64,
-    books: BTreeMap<String, RecordedBook>,
-    waiting: Vec<Waiting>,
-    /// Time of the last message played, UTC ns; of the first one before any is played.
+    /// When somebody last asked for something.
+    asked: Instant,
+    /// From the recorder's clock to the venue's, ns: where the recorder's counts from no epoch.
+    ahead_ns: i64,
+    /// Time of the last message played, ns; of the first one before any is played.
     position_ns: i64,
     /// While time runs: a time of the recording, when that was, and how fast it runs.
     pace: Option<(i64, Instant, f64)>,
@@ -105,24 +125,80 @@ impl House {
 }
 
 impl Stage {
+    fn new(wire: Wire, contents: &Contents) -> Self {
+        Self {
+            wire,
+            listeners: Vec::new(),
+            next_id: 0,
+            asked: Instant::now(),
+            ahead_ns: contents.ahead_ns,
+            position_ns: contents.first_ns,
+            pace: None,
+            played: 0,
+            is_done: false,
+        }
+    }
+
     /// Adds a listener; `None` when there are too many.
-    fn listen(
-        &mut self,
-        streams: BTreeSet<String>,
-        is_combined: bool,
-        sender: Sender<Queued>,
-    ) -> Option<u64> {
+    fn listen(&mut self, topics: BTreeSet<String>, is_combined: bool, sender: Sender<Queued>) -> Option<u64> {
         if self.listeners.len() == LISTENERS_MAX {
             return None;
         }
+        if let Some(hello) = self.wire.script().hello(self.now()) {
+            // Its queue is empty.
+            let _ = sender.try_send(Queued::text(hello.into()));
+        }
         self.next_id += 1;
+        self.asked = Instant::now();
         self.listeners.push(Listener {
             id: self.next_id,
-            streams,
+            topics,
             is_combined,
+            next: 0,
             sender,
         });
         Some(self.next_id)
+    }
+
+    /// Obeys a listener. Its answers stand in its queue in their place among what is played.
+    fn on_text(&mut self, id: u64, text: &str) {
+        let now = self.now();
+        self.asked = Instant::now();
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.id == id) else {
+            return;
+        };
+        let answers = self.wire.script_mut().on_text(listener, text, now);
+        let said = answers
+            .into_iter()
+            .all(|answer| listener.sender.try_send(Queued::text(answer.into())).is_ok());
+        if !said {
+            // It asks more than it hears.
+            self.leave(id);
+        }
+    }
+
+    /// Plays a message: the books take it first, so that no answer is older than the stream.
+    fn play(&mut self, at: Timestamp, message: &Utf8Bytes) {
+        let Some(played) = self.wire.script_mut().take(message) else {
+            return;
+        };
+        (self.position_ns, self.played) = (at.nanos(), self.played + 1);
+        let script = self.wire.script();
+        self.listeners.retain_mut(|listener| {
+            listener.next += u64::try_from(played.hole).unwrap_or(0);
+            if !listener.hears(&played) {
+                return true;
+            }
+            let text = script.worded(listener, message, played.hole);
+            // There was room for it before; who asked for more meanwhile than it hears is left out.
+            listener.sender.try_send(Queued::text(text)).is_ok()
+        });
+    }
+
+    /// The recorded connection was lost, so everyone's is.
+    fn lose(&mut self) {
+        self.listeners.clear();
+        self.wire.script_mut().lose();
     }
 
     fn leave(&mut self, id: u64) {
@@ -130,17 +206,39 @@ impl Stage {
     }
 
     /// The venue's time: that of the recording, which runs on between messages until its end.
-    fn now_ns(&self) -> i64 {
-        let Some((first, began, speed)) = self.pace.filter(|_| !self.is_done) else {
-            return self.position_ns;
+    fn now(&self) -> Timestamp {
+        let position = match self.pace.filter(|_| !self.is_done) {
+            None => self.position_ns,
+            Some((first, began, speed)) => {
+                let passed = began.elapsed().mul_f64(speed).as_nanos();
+                let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+                first.saturating_add(passed).max(self.position_ns)
+            }
         };
-        let passed = began.elapsed().mul_f64(speed).as_nanos();
-        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
-        first.saturating_add(passed).max(self.position_ns)
+        Timestamp::from_nanos(position.saturating_add(self.ahead_ns))
     }
 
     fn has_audience(&self) -> bool {
-        self.listeners.iter().any(|listener| !listener.streams.is_empty())
+        self.listeners.iter().any(|listener| !listener.topics.is_empty())
+    }
+
+    /// Whether time may begin: somebody listens, and has said all that it wants to hear.
+    fn is_gathered(&self, contents: &Contents) -> bool {
+        let is_wanted = |topic: &String| {
+            let mut listeners = self.listeners.iter();
+            listeners.any(|listener| listener.topics.contains(topic))
+        };
+        self.has_audience()
+            && (self.wire.names_in_address()
+                || self.asked.elapsed() >= GATHERING
+                || contents.topics.iter().all(is_wanted))
+    }
+}
+
+impl Listener {
+    fn hears(&self, played: &Played) -> bool {
+        played.is_for_all && !self.topics.is_empty()
+            || played.topics.iter().any(|topic| self.topics.contains(topic))
     }
 }
 
@@ -148,6 +246,7 @@ impl Stage {
 #[derive(Debug)]
 pub struct RecordedServer {
     address: SocketAddr,
+    venue: VenueKind,
     house: Arc<House>,
     serving: JoinHandle<std::io::Result<()>>,
     playing: JoinHandle<Result<(), ServerError>>,
@@ -157,13 +256,11 @@ impl RecordedServer {
     /// Reads what is in the recordings, binds 127.0.0.1 and serves. Call it inside a tokio runtime.
     ///
     /// # Errors
-    /// [`ServerError`] when they cannot be read, hold nothing of the combined stream, or the port is taken.
+    /// [`ServerError`] when they cannot be read, hold no wire that is served, or the port is taken.
     pub async fn start(config: RecordedConfig) -> Result<Self, ServerError> {
-        let contents = tape::contents(&config.files)?;
-        let stage = Stage {
-            position_ns: contents.first_ns,
-            ..Stage::default()
-        };
+        let (contents, wire) = tape::contents(&config.files)?;
+        let venue = wire.venue();
+        let stage = Stage::new(wire, &contents);
         let house = Arc::new(House {
             contents,
             stage: Mutex::new(stage),
@@ -195,6 +292,7 @@ impl RecordedServer {
         });
         Ok(Self {
             address,
+            venue,
             house,
             serving,
             playing,
@@ -205,6 +303,12 @@ impl RecordedServer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whose wire the recording is of.
+    #[must_use]
+    pub const fn venue(&self) -> VenueKind {
+        self.venue
     }
 
     /// A handle that stops it from elsewhere.

@@ -1,8 +1,7 @@
 //! Reads the recordings and plays them to whoever listens.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -10,13 +9,10 @@ use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use domain::Timestamp;
 use recording::{ReadError, Record, RecordKind, Recording};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::book::{Change, Snapshot, coarser};
-use super::{House, Stage};
+use super::script::Wire;
+use super::{House, QUEUE_FOR_ANSWERS};
 use crate::error::ServerError;
-use crate::frames::Queued;
 
 /// Longest sleep between two looks at whether to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -27,8 +23,11 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// Most symbols, and most streams, in a recording.
 const NAMES_MAX: usize = 4_096;
 
-/// A tick before any price is known, units of 1e-8.
-const TICK_MAX: i64 = 1_000_000_000_000;
+/// Most files that are read at a time.
+const OPEN_FILES_MAX: usize = 64;
+
+/// A recorder whose clock is further from the venue's counts from no epoch.
+const CLOCKS_APART_NS: u64 = 86_400_000_000_000;
 
 /// How fast it is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,139 +46,199 @@ impl Speed {
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// By the time of their first record.
-    pub(super) files: Vec<PathBuf>,
-    /// Time of the first record, UTC ns.
+    files: Vec<(Timestamp, PathBuf)>,
+    /// Time of the first record, ns.
     pub(super) first_ns: i64,
+    /// From the recorder's clock to the venue's, ns.
+    pub(super) ahead_ns: i64,
     /// Price step of each symbol, units of 1e-8.
     pub(super) ticks: BTreeMap<String, i64>,
-    pub(super) streams: BTreeSet<String>,
+    /// All that can be listened to.
+    pub(super) topics: BTreeSet<String>,
 }
 
-/// A message of the combined stream.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    stream: Cow<'a, str>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow, default)]
-    e: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    s: Option<Cow<'a, str>>,
-}
-
-/// Reads recordings from their start to their end.
-pub(super) fn contents(files: &[PathBuf]) -> Result<Contents, ServerError> {
-    let mut begun: Vec<(Timestamp, &PathBuf)> = Vec::new();
-    let mut found = Contents::default();
-    let mut answers: Vec<i64> = Vec::new();
-    for file in files {
-        let mut first = None;
-        for record in Recording::open(file)? {
-            let record = record?;
-            first.get_or_insert(record.at);
-            match &record.kind {
-                RecordKind::Received(frame) => found.note(file, frame)?,
-                RecordKind::Answer { url, body } => {
-                    let Ok(snapshot) = serde_json::from_slice::<Snapshot<'_>>(body) else {
-                        continue;
-                    };
-                    match url.as_deref().and_then(symbol_in) {
-                        Some(symbol) => found.step(symbol, &snapshot),
-                        None => answers.push(coarser(TICK_MAX, &snapshot)),
-                    }
-                }
-                _ => {}
-            }
+/// Reads recordings from their start to their end: what is in them, and a wire that knows it.
+pub(super) fn contents(paths: &[PathBuf]) -> Result<(Contents, Wire), ServerError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if let Some(first) = Recording::open(path)?.next() {
+            files.push((first?.at, path.clone()));
         }
-        begun.extend(first.map(|first| (first, file)));
     }
-    if found.streams.is_empty() {
-        return Err(ServerError::Recording(content(
-            files,
-            "it holds no message of Binance's combined stream, {\"stream\":...,\"data\":...}",
-        )));
+    files.sort();
+    let unserved = || refused(paths, "it holds no message of a wire that is served");
+    let mut wire = wire(&files)?.ok_or_else(unserved)?;
+    let mut found = Contents {
+        first_ns: files.first().map_or(0, |(first, _)| first.nanos()),
+        ..Contents::default()
+    };
+    let mut is_dated = false;
+    for record in Merged::of(&files) {
+        found.note(&mut wire, &record?, &mut is_dated);
+        if found.topics.len() > NAMES_MAX {
+            return Err(refused(paths, &format!("more than {NAMES_MAX} streams")));
+        }
     }
-    // Whose an answer without a request is matters only while it is played; the finest step fits all.
-    let finest = answers.into_iter().min().unwrap_or(TICK_MAX);
-    for tick in found.ticks.values_mut() {
-        *tick = (*tick).min(finest);
+    found.ticks = wire.script().ticks();
+    found.files = files;
+    // What is known of the end is not known at the beginning.
+    wire.script_mut().lose();
+    if found.topics.is_empty() || found.ticks.len() > NAMES_MAX {
+        return Err(refused(paths, "no streams, or too many symbols"));
     }
-    begun.sort();
-    found.first_ns = begun.first().map_or(0, |(first, _)| first.nanos());
-    found.files = begun.into_iter().map(|(_, file)| file.clone()).collect();
-    Ok(found)
-}
-
-fn content(files: &[PathBuf], problem: &str) -> ReadError {
-    ReadError::Content {
-        file: files.first().cloned().unwrap_or_default(),
-        problem: problem.to_owned(),
-    }
+    Ok((found, wire))
 }
 
 impl Contents {
-    fn note(&mut self, file: &Path, frame: &[u8]) -> Result<(), ServerError> {
-        let Some(envelope) = envelope(frame) else {
-            return Ok(());
-        };
-        if !self.streams.contains(envelope.stream.as_ref()) {
-            self.streams.insert(envelope.stream.clone().into_owned());
+    fn note(&mut self, wire: &mut Wire, record: &Record, is_dated: &mut bool) {
+        match &record.kind {
+            RecordKind::Sent(text) => wire.script_mut().sent(&String::from_utf8_lossy(text)),
+            RecordKind::Answer { url, body } => {
+                if let Wire::Binance(streams) = wire {
+                    streams.note(url.as_deref(), body);
+                }
+            }
+            RecordKind::Received(message) => {
+                let text = String::from_utf8_lossy(message);
+                let Some(played) = wire.script_mut().take(&text) else {
+                    return;
+                };
+                if let Some(time) = played.time.filter(|_| !*is_dated) {
+                    *is_dated = true;
+                    let ahead = time.nanos().saturating_sub(record.at.nanos());
+                    let is_apart = ahead.unsigned_abs() > CLOCKS_APART_NS;
+                    self.ahead_ns = if is_apart { ahead } else { 0 };
+                }
+                self.topics.extend(played.topics);
+            }
+            RecordKind::Connected { .. } | RecordKind::Disconnected { .. } => {}
         }
-        if let Ok(Head { s: Some(symbol), .. }) = serde_json::from_str(envelope.data.get())
-            && !self.ticks.contains_key(symbol.as_ref())
+    }
+}
+
+/// Whose wire it is: that of the first message that can be of one only.
+fn wire(files: &[(Timestamp, PathBuf)]) -> Result<Option<Wire>, ServerError> {
+    for record in Merged::of(files) {
+        if let RecordKind::Received(message) = &record?.kind
+            && let Some(wire) = Wire::of(message)
         {
-            self.ticks.insert(symbol.into_owned(), TICK_MAX);
+            return Ok(Some(wire));
         }
-        if self.streams.len() > NAMES_MAX || self.ticks.len() > NAMES_MAX {
-            let problem = format!("more than {NAMES_MAX} streams or symbols");
-            return Err(ServerError::Recording(content(&[file.to_owned()], &problem)));
+    }
+    Ok(None)
+}
+
+fn refused(files: &[PathBuf], problem: &str) -> ServerError {
+    ServerError::Recording(ReadError::Content {
+        file: files.first().cloned().unwrap_or_default(),
+        problem: problem.to_owned(),
+    })
+}
+
+/// All records of all files in the order of their times. A file is opened when its time has come, so that files behind each
+/// other are never open together, and those of several connections of one time are.
+struct Merged<'c> {
+    files: &'c [(Timestamp, PathBuf)],
+    /// How many of them have been opened.
+    opened: usize,
+    open: Vec<Open>,
+}
+
+/// A file that is being read.
+struct Open {
+    /// Its place among the files.
+    at: usize,
+    next: Record,
+    recording: Recording,
+}
+
+impl<'c> Merged<'c> {
+    const fn of(files: &'c [(Timestamp, PathBuf)]) -> Self {
+        Self {
+            files,
+            opened: 0,
+            open: Vec::new(),
+        }
+    }
+
+    /// The index of the open file whose next record is the earliest; of equal ones, the first file's.
+    fn earliest(&self) -> Option<usize> {
+        (0..self.open.len()).min_by_key(|&index| (self.open[index].next.at, self.open[index].at))
+    }
+
+    /// Opens what begins no later than what comes next.
+    fn open_due(&mut self) -> Result<(), ReadError> {
+        while let Some((first, path)) = self.files.get(self.opened) {
+            if self
+                .earliest()
+                .is_some_and(|index| self.open[index].next.at < *first)
+            {
+                break;
+            }
+            if self.open.len() == OPEN_FILES_MAX {
+                return Err(ReadError::Content {
+                    file: path.clone(),
+                    problem: format!("more than {OPEN_FILES_MAX} files overlap in time here"),
+                });
+            }
+            let at = self.opened;
+            self.opened += 1;
+            let mut recording = Recording::open(path)?;
+            if let Some(next) = recording.next().transpose()? {
+                self.open.push(Open { at, next, recording });
+            }
         }
         Ok(())
     }
 
-    fn step(&mut self, symbol: &str, snapshot: &Snapshot<'_>) {
-        let tick = self.ticks.entry(symbol.to_owned()).or_insert(TICK_MAX);
-        *tick = coarser(*tick, snapshot);
+    fn advance(&mut self) -> Result<Option<Record>, ReadError> {
+        self.open_due()?;
+        let Some(index) = self.earliest() else {
+            return Ok(None);
+        };
+        let open = &mut self.open[index];
+        let record = match open.recording.next().transpose()? {
+            Some(next) => std::mem::replace(&mut open.next, next),
+            None => self.open.swap_remove(index).next,
+        };
+        Ok(Some(record))
     }
 }
 
-fn envelope(frame: &[u8]) -> Option<Envelope<'_>> {
-    serde_json::from_slice(frame).ok()
+impl Iterator for Merged<'_> {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            // Nothing follows a damaged file.
+            (self.open, self.opened) = (Vec::new(), self.files.len());
+        }
+        next.transpose()
+    }
 }
 
-/// The value of `symbol` in a request's address.
-fn symbol_in(url: &str) -> Option<&str> {
-    let (_, query) = url.split_once('?')?;
-    query.split('&').find_map(|pair| pair.strip_prefix("symbol="))
-}
-
-/// Plays all files, one behind the other, until the end or until it is told to stop.
+/// Plays all files until the end or until it is told to stop.
 pub(super) fn play(house: &House, speed: Speed) -> Result<(), ServerError> {
     let mut pace = Pace { speed, anchor: None };
     // Whether the recorded connection stands: a crash of the recorder leaves no word of its end.
     let mut is_up = false;
-    for file in &house.contents.files {
-        for record in Recording::open(file)? {
-            let record = record?;
-            match record.kind {
-                RecordKind::Connected { .. } | RecordKind::Disconnected { .. } => {
-                    if std::mem::take(&mut is_up) {
-                        lose(&mut house.stage());
-                    }
+    for record in Merged::of(&house.contents.files) {
+        let record = record?;
+        match &record.kind {
+            RecordKind::Connected { .. } | RecordKind::Disconnected { .. } => {
+                if std::mem::take(&mut is_up) {
+                    house.stage().lose();
+                    pace.stand_still(house);
                 }
-                RecordKind::Sent(_) => {}
-                RecordKind::Received(_) | RecordKind::Answer { .. } => {
-                    if !wait_for_audience(house, &mut pace) || !pace.wait(house, record.at) {
-                        return Ok(());
-                    }
-                    is_up = true;
-                    play_one(house, &mut pace, &record);
+            }
+            RecordKind::Sent(_) => {}
+            RecordKind::Received(_) | RecordKind::Answer { .. } => {
+                if !wait_for_audience(house, &mut pace, is_up) || !pace.wait(house, record.at) {
+                    return Ok(());
                 }
+                is_up = true;
+                play_one(house, &mut pace, &record);
             }
         }
     }
@@ -188,9 +247,31 @@ pub(super) fn play(house: &House, speed: Speed) -> Result<(), ServerError> {
 
 fn play_one(house: &House, pace: &mut Pace, record: &Record) {
     match &record.kind {
-        RecordKind::Received(message) => frame(house, record.at, message),
+        RecordKind::Received(message) => {
+            let Ok(text) = Utf8Bytes::try_from(message.clone()) else {
+                return;
+            };
+            wait_for_room(house);
+            house.stage().play(record.at, &text);
+        }
         RecordKind::Answer { url, body } => answer(house, pace, url.as_deref(), body),
         _ => {}
+    }
+}
+
+/// A slow reader slows the recording down; one that is gone is left out.
+fn wait_for_room(house: &House) {
+    let mut slow = Vec::new();
+    for listener in &house.stage().listeners {
+        if listener.sender.capacity() < QUEUE_FOR_ANSWERS {
+            slow.push((listener.id, listener.sender.clone()));
+        }
+    }
+    for (id, sender) in slow {
+        let room = tokio::runtime::Handle::current().block_on(sender.reserve_many(QUEUE_FOR_ANSWERS));
+        if room.is_err() {
+            house.stage().leave(id);
+        }
     }
 }
 
@@ -230,9 +311,13 @@ impl Pace {
     }
 }
 
-/// Time stands still while nobody listens; `false` when it was told to stop.
-fn wait_for_audience(house: &House, pace: &mut Pace) -> bool {
-    while !house.stage().has_audience() {
+/// Time stands still while nobody listens, and does not begin before whoever listens has said all that it wants to hear;
+/// `false` when it was told to stop.
+fn wait_for_audience(house: &House, pace: &mut Pace, has_begun: bool) -> bool {
+    if has_begun && house.stage().has_audience() {
+        return true;
+    }
+    while !house.stage().is_gathered(&house.contents) {
         if house.is_stopped.load(Ordering::Relaxed) {
             return false;
         }
@@ -242,50 +327,24 @@ fn wait_for_audience(house: &House, pace: &mut Pace) -> bool {
     true
 }
 
-/// The recorded connection was lost, so everyone's is.
-fn lose(stage: &mut Stage) {
-    stage.listeners.clear();
-    stage.books.values_mut().for_each(super::RecordedBook::lose);
-}
-
-/// The recording holds a snapshot: who waits for it has it, as it was.
+/// The recording holds a snapshot over REST.
 fn answer(house: &House, pace: &mut Pace, url: Option<&str>, body: &Bytes) {
-    let Ok(snapshot) = serde_json::from_slice::<Snapshot<'_>>(body) else {
-        return;
+    let whose = match &house.stage().wire {
+        Wire::Binance(streams) => streams.whose(url, body),
+        _ => None,
     };
-    let Some(symbol) = whose(&house.stage(), url, &snapshot) else {
-        return;
-    };
+    let Some(symbol) = whose else { return };
     wait_for_request(house, pace, &symbol);
-    let mut stage = house.stage();
-    let book = stage.books.entry(symbol.clone()).or_default();
-    if book.stands() {
-        return;
+    if let Wire::Binance(streams) = &mut house.stage().wire {
+        streams.answer(&symbol, body);
     }
-    book.snapshot(&snapshot);
-    let text = String::from_utf8_lossy(body);
-    for waiting in stage.waiting.extract_if(.., |waiting| waiting.symbol == symbol) {
-        // Who asked may be gone.
-        let _ = waiting.reply.send(text.clone().into_owned());
-    }
-}
-
-/// Whose book a snapshot is: one that stands without its request is of the book whose numbers it is nearest to.
-fn whose(stage: &Stage, url: Option<&str>, snapshot: &Snapshot<'_>) -> Option<String> {
-    if let Some(symbol) = url.and_then(symbol_in) {
-        return Some(symbol.to_owned());
-    }
-    let books = stage.books.iter();
-    let nearest = books.min_by_key(|(_, book)| book.last().abs_diff(snapshot.last));
-    nearest.map(|(symbol, _)| symbol.clone())
 }
 
 /// Time stands still until somebody asks, as somebody did when it was recorded, but not for long.
 fn wait_for_request(house: &House, pace: &mut Pace, symbol: &str) {
-    let is_wanted = || {
-        let stage = house.stage();
-        let stands = stage.books.get(symbol).is_some_and(super::RecordedBook::stands);
-        stands || stage.waiting.iter().any(|waiting| waiting.symbol == symbol)
+    let is_wanted = || match &house.stage().wire {
+        Wire::Binance(streams) => streams.is_wanted(symbol),
+        _ => true,
     };
     let began = Instant::now();
     while !is_wanted() && began.elapsed() < REQUEST_PATIENCE && !house.is_stopped.load(Ordering::Relaxed) {
@@ -299,44 +358,4 @@ fn rest(house: &House) {
     tokio::runtime::Handle::current().block_on(async {
         let _ = tokio::time::timeout(LOOK_EVERY, house.heard.notified()).await;
     });
-}
-
-/// Plays a message: the book takes it first, so that no answer is older than the stream.
-fn frame(house: &House, at: Timestamp, frame: &Bytes) {
-    let Some(envelope) = envelope(frame) else { return };
-    let Ok(whole) = Utf8Bytes::try_from(frame.clone()) else {
-        return;
-    };
-    let senders: Vec<_> = {
-        let mut stage = house.stage();
-        (stage.position_ns, stage.played) = (at.nanos(), stage.played + 1);
-        take(&mut stage, envelope.data.get());
-        let listening = stage
-            .listeners
-            .iter()
-            .filter(|listener| listener.streams.contains(envelope.stream.as_ref()));
-        listening
-            .map(|listener| (listener.id, listener.is_combined, listener.sender.clone()))
-            .collect()
-    };
-    for (id, is_combined, sender) in senders {
-        let text = if is_combined {
-            whole.clone()
-        } else {
-            Utf8Bytes::from(envelope.data.get())
-        };
-        // A slow reader slows the recording down; one that is gone is left out.
-        if sender.blocking_send(Queued::text(text)).is_err() {
-            house.stage().leave(id);
-        }
-    }
-}
-
-fn take(stage: &mut Stage, data: &str) {
-    let is_change = serde_json::from_str::<Head<'_>>(data)
-        .is_ok_and(|head| head.e.is_some_and(|kind| kind == "depthUpdate"));
-    if is_change && let Ok(change) = serde_json::from_str::<Change<'_>>(data) {
-        let symbol = change.s.clone().into_owned();
-        stage.books.entry(symbol).or_default().change(&change);
-    }
 }

@@ -1,4 +1,7 @@
-//! The sockets behind [`super::MarketData`]: the combined stream, and snapshots over REST on request.
+//! The sockets behind [`super::MarketData`]: the combined stream, in JSON or in binary, and snapshots over REST on request.
+//!
+//! In binary (documentation "SBE Market Data Streams", 2026-11) the streams are those of another address, under other names;
+//! whoever connects names an Ed25519 key in a header, and signs nothing. Changes of a book come every 20 ms there.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use crate::feeds::{FeedParts, MarketFeed, Resync};
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
 use crate::rotation::{Numbers, RotationSettings};
+use crate::secret::Secret;
 use crate::trading::Reference as _;
 use crate::websocket::{ConnectionSettings, FrameSink, Injected, Judgement, Protocol, StreamMessageKind};
 
@@ -34,10 +38,19 @@ pub(super) fn announces_end(message: &[u8]) -> bool {
 #[derive(Debug, Clone)]
 struct MarketStreams {
     url: String,
+    /// Names the account where the streams are binary.
+    key: Option<Secret>,
 }
 
+/// The header that names a key.
+const KEY_HEADER: &str = "X-MBX-APIKEY";
+
+/// What is subscribed of each instrument, in JSON and in binary.
+const STREAMS: [&str; STREAMS_PER_INSTRUMENT] = ["depth@100ms", "trade", "bookTicker"];
+const BINARY_STREAMS: [&str; STREAMS_PER_INSTRUMENT] = ["depth", "trade", "bestBidAsk"];
+
 impl MarketStreams {
-    fn new(base: &str, instruments: &Instruments) -> Result<Self, VenueError> {
+    fn new(base: &str, instruments: &Instruments, key: Option<Secret>) -> Result<Self, VenueError> {
         if instruments.len() * STREAMS_PER_INSTRUMENT > STREAMS_MAX || instruments.is_empty() {
             return Err(VenueError::Setting {
                 setting: "instruments",
@@ -47,16 +60,18 @@ impl MarketStreams {
                 ),
             });
         }
+        let names = if key.is_some() { BINARY_STREAMS } else { STREAMS };
         let streams: Vec<_> = instruments
             .iter()
             .map(|instrument| {
                 let symbol = instrument.symbol.as_str().to_ascii_lowercase();
-                format!("{symbol}@depth@100ms/{symbol}@trade/{symbol}@bookTicker")
+                names.map(|name| format!("{symbol}@{name}")).join("/")
             })
             .collect();
         let base = base.trim_end_matches('/');
         Ok(Self {
             url: format!("{base}/stream?streams={}", streams.join("/")),
+            key,
         })
     }
 }
@@ -68,6 +83,10 @@ impl Protocol for MarketStreams {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn headers(&self) -> Vec<(&'static str, &Secret)> {
+        self.key.iter().map(|key| (KEY_HEADER, key)).collect()
     }
 
     fn hello(&mut self) -> Result<Vec<String>, VenueError> {
@@ -94,8 +113,33 @@ pub fn market_feed(
     jitter: Jitter,
     sink: impl FrameSink,
 ) -> Result<MarketFeed, VenueError> {
+    feed(rest, instruments, jitter, sink, None)
+}
+
+/// The same in binary: [`super::Endpoints::stream`] is the address of the binary streams, and the key of the account is one
+/// of Ed25519.
+///
+/// # Errors
+/// [`VenueError::NoCredentials`], and [`VenueError::Setting`] for a key of another kind.
+pub fn binary_market_feed(
+    rest: &Arc<RestClient>,
+    instruments: &Instruments,
+    jitter: Jitter,
+    sink: impl FrameSink,
+) -> Result<MarketFeed, VenueError> {
+    let key = rest.ed25519_key()?.clone();
+    feed(rest, instruments, jitter, sink, Some(key))
+}
+
+fn feed(
+    rest: &Arc<RestClient>,
+    instruments: &Instruments,
+    jitter: Jitter,
+    sink: impl FrameSink,
+    key: Option<Secret>,
+) -> Result<MarketFeed, VenueError> {
     let settings = rest.settings().clone();
-    let streams = MarketStreams::new(&settings.endpoints.stream, instruments)?;
+    let streams = MarketStreams::new(&settings.endpoints.stream, instruments, key)?;
     let parts = feed_parts(rest, jitter, sink);
     let rest = Arc::clone(rest);
     let resync: Resync = Box::new(move |instrument: Instrument| {
@@ -155,13 +199,22 @@ mod tests {
     #[test]
     fn subscribes_by_the_address() {
         let table = Instruments::new(vec![instrument(0, "BTCUSDT"), instrument(1, "ETHUSDT")]).unwrap();
-        let streams = MarketStreams::new("wss://stream.binance.com:9443/", &table).unwrap();
+        let streams = MarketStreams::new("wss://stream.binance.com:9443/", &table, None).unwrap();
         assert_eq!(
             streams.url,
             "wss://stream.binance.com:9443/stream?streams=btcusdt@depth@100ms/btcusdt@trade/btcusdt@bookTicker\
              /ethusdt@depth@100ms/ethusdt@trade/ethusdt@bookTicker"
         );
-        assert!(MarketStreams::new("wss://x", &Instruments::new(Vec::new()).unwrap()).is_err());
+        assert!(streams.headers().is_empty());
+        assert!(MarketStreams::new("wss://x", &Instruments::new(Vec::new()).unwrap(), None).is_err());
+        let key = Secret::new("key_of_ed25519".to_owned()).unwrap();
+        let one = Instruments::new(vec![instrument(0, "BTCUSDT")]).unwrap();
+        let binary = MarketStreams::new("wss://stream-sbe.binance.com:9443", &one, Some(key)).unwrap();
+        assert_eq!(
+            binary.url,
+            "wss://stream-sbe.binance.com:9443/stream?streams=btcusdt@depth/btcusdt@trade/btcusdt@bestBidAsk"
+        );
+        assert_eq!(binary.headers()[0].0, KEY_HEADER);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod sign;
 pub use account::{AccountData, account_feed};
 pub use gateway::Gateway;
 pub use market_data::{FuturesMarketData, MarketData, MarketStatistics};
-pub use market_feed::market_feed;
+pub use market_feed::{binary_market_feed, market_feed};
 pub use rest::{BODY_BYTES_MAX, RestClient};
 pub use session::Session;
 pub use settings::{Credentials, Endpoints, RECV_WINDOW_MAX, SelfTradePrevention, Settings};

@@ -342,7 +342,13 @@ impl Driver {
 
 async fn open(rest: &RestClient) -> Result<Socket, String> {
     let settings = rest.settings();
-    websocket::open(&settings.endpoints.ws_api, rest.tls(), settings.connect_timeout).await
+    websocket::open(
+        &settings.endpoints.ws_api,
+        &[],
+        rest.tls(),
+        settings.connect_timeout,
+    )
+    .await
 }
 
 fn not_connected(call: &Call, detail: &str) -> VenueError {

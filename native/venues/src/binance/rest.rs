@@ -168,6 +168,19 @@ impl RestClient {
         &self.tls
     }
 
+    /// What names the account, whose key is one of Ed25519: no other is let into the binary streams.
+    pub(super) fn ed25519_key(&self) -> Result<&Secret, VenueError> {
+        let keys = self.keys.as_ref().ok_or(VenueError::NoCredentials)?;
+        if Signer::new(&keys.credentials.secret)?.is_ed25519() {
+            return Ok(&keys.credentials.api_key);
+        }
+        Err(VenueError::Setting {
+            setting: "market_data",
+            problem: "binary streams are for Ed25519 keys only: make one, and give its private key in PEM"
+                .to_owned(),
+        })
+    }
+
     /// Asks the venue's clock once.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use domain::Nanos;
 
 use super::rest::RestClient;
 use super::settings::{Credentials, Endpoints, Settings};
-use super::{AccountData, Gateway, MarketData, account_feed, market_feed};
+use super::{AccountData, Gateway, MarketData, account_feed, binary_market_feed, market_feed};
 use crate::clock::Clock;
-use crate::connector::{Connector, ConnectorSettings, OrderEntry};
+use crate::connector::{Connector, ConnectorSettings, MarketWire, OrderEntry};
 use crate::error::VenueError;
 use crate::feeds::{AccountFeed, MarketFeed};
 use crate::instruments::Instruments;
@@ -22,6 +22,8 @@ use crate::websocket::FrameSink;
 pub struct Session {
     rest: Arc<RestClient>,
     order_entry: OrderEntry,
+    /// Whether the market's streams are binary.
+    is_binary: bool,
 }
 
 impl Session {
@@ -35,6 +37,7 @@ impl Session {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VenueError> {
         let order_entry = settings.order_entry;
+        let is_binary = settings.market_wire == MarketWire::Binary;
         let settings = Settings {
             recv_window: settings.recv_window,
             read_staleness: settings.read_staleness,
@@ -50,6 +53,7 @@ impl Session {
         Ok(Self {
             rest: Arc::new(rest),
             order_entry,
+            is_binary,
         })
     }
 }
@@ -81,6 +85,9 @@ impl Connector for Session {
         jitter: Jitter,
         sink: Box<dyn FrameSink>,
     ) -> Result<MarketFeed, VenueError> {
+        if self.is_binary {
+            return binary_market_feed(&self.rest, instruments, jitter, sink);
+        }
         market_feed(&self.rest, instruments, jitter, sink)
     }
 

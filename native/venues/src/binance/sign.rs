@@ -50,6 +50,11 @@ impl Signature {
 }
 
 impl Signer {
+    /// Whether it signs by Ed25519.
+    pub(super) const fn is_ed25519(&self) -> bool {
+        matches!(self.0, Key::Ed25519(_))
+    }
+
     /// Prepares a secret: a private key of Ed25519 in PEM, or any other text as a key of HMAC-SHA256.
     ///
     /// # Errors

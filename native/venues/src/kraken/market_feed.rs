@@ -1,4 +1,7 @@
 //! The socket behind [`super::MarketData`]: books and trades in version 2, and a new subscription where a book is wrong.
+//!
+//! Single orders are told on a socket of their own (documentation "Orders (Level 3)", 2026-11), to whoever has a token; what
+//! traded still comes from the public one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,9 +18,11 @@ use super::parser::{self, SystemStatus};
 use super::rest::RestClient;
 use super::sign::is_name;
 use crate::error::VenueError;
-use crate::feeds::{FeedParts, MarketFeed, resync_over_the_stream};
+use crate::feeds::{FeedParts, MarketFeed, resync_over_the_stream, shared};
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
+use crate::secret::Secret;
+use crate::trading::Pending;
 use crate::websocket::{ConnectionSettings, FrameSink, Judgement, Protocol};
 
 /// The venue refuses an address about 150 connections in ten minutes. Each of the three streams may attempt a quarter of
@@ -71,9 +76,20 @@ fn holds(message: &[u8], word: &[u8]) -> bool {
     message.windows(word.len()).any(|part| part == word)
 }
 
-/// Books and trades of all instruments on one connection.
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    BooksAndTrades,
+    Trades,
+    Orders,
+}
+
+/// Books, trades or orders of all instruments on one connection.
 struct MarketStreams {
     rest: Arc<RestClient>,
+    wants: Wants,
+    /// What lets us subscribe to orders: good as long as a subscription that was made with it lives.
+    token: Option<Secret>,
     symbols: Vec<String>,
     /// Symbols whose book was subscribed for and has not come, and since when.
     awaited: BTreeMap<String, Instant>,
@@ -104,7 +120,7 @@ struct RawSubscription<'a> {
 }
 
 impl MarketStreams {
-    fn new(rest: &Arc<RestClient>, instruments: &Instruments) -> Result<Self, VenueError> {
+    fn new(rest: &Arc<RestClient>, instruments: &Instruments, wants: Wants) -> Result<Self, VenueError> {
         let symbols: Vec<String> = instruments
             .iter()
             .map(|listed| listed.symbol.to_string())
@@ -117,6 +133,8 @@ impl MarketStreams {
         }
         Ok(Self {
             rest: Arc::clone(rest),
+            wants,
+            token: None,
             symbols,
             awaited: BTreeMap::new(),
             open: 0,
@@ -125,7 +143,26 @@ impl MarketStreams {
     }
 
     fn depth(&self) -> u16 {
-        self.rest.settings().book_depth
+        let settings = self.rest.settings();
+        match (self.wants, &settings.level3) {
+            (Wants::Orders, Some(level3)) => level3.depth,
+            _ => settings.book_depth,
+        }
+    }
+
+    /// Asks for books, or for the end of a subscription to them.
+    fn book_request(&self, method: &str, symbols: &[String]) -> Result<String, VenueError> {
+        if self.wants != Wants::Orders {
+            return Ok(book_request(method, symbols, self.depth()));
+        }
+        let token = self.token.as_ref().ok_or(VenueError::NoCredentials)?.expose();
+        let snapshot = if method == "subscribe" {
+            r#","snapshot":true"#
+        } else {
+            ""
+        };
+        let rest = format!(r#""depth":{}{snapshot},"token":"{token}""#, self.depth());
+        Ok(request(method, "level3", symbols, &rest))
     }
 
     fn on_answer(&mut self, message: &[u8]) -> Option<Judgement> {
@@ -179,7 +216,9 @@ impl MarketStreams {
     }
 
     fn on_heartbeat(&self) -> Judgement {
-        let silent = self.last_data.elapsed() > self.rest.settings().data_timeout;
+        // Nothing is traded for hours on a quiet pair.
+        let silent =
+            self.wants != Wants::Trades && self.last_data.elapsed() > self.rest.settings().data_timeout;
         let mut awaited = self.awaited.iter();
         let overdue = awaited.find(|(_, since)| since.elapsed() > SNAPSHOT_TIMEOUT);
         if silent || overdue.is_some() {
@@ -193,7 +232,11 @@ impl MarketStreams {
 
 /// Whose book a message begins to tell; `None` for any other message.
 fn snapshot_symbol(message: &[u8]) -> Option<&str> {
-    let rest = message.strip_prefix(br#"{"channel":"book","type":"snapshot","data":[{"symbol":""#)?;
+    const HEADS: [&[u8]; 2] = [
+        br#"{"channel":"book","type":"snapshot","data":[{"symbol":""#,
+        br#"{"channel":"level3","type":"snapshot","data":[{"symbol":""#,
+    ];
+    let rest = HEADS.iter().find_map(|head| message.strip_prefix(*head))?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
     std::str::from_utf8(&rest[..end]).ok()
 }
@@ -219,25 +262,50 @@ fn book_request(method: &str, symbols: &[String], depth: u16) -> String {
 
 impl Protocol for MarketStreams {
     fn name(&self) -> &'static str {
-        "kraken market"
+        match self.wants {
+            Wants::BooksAndTrades => "kraken market",
+            Wants::Trades => "kraken trades",
+            Wants::Orders => "kraken orders of the market",
+        }
     }
 
     fn url(&self) -> &str {
-        &self.rest.settings().endpoints.stream
+        let settings = self.rest.settings();
+        match (self.wants, &settings.level3) {
+            (Wants::Orders, Some(level3)) => &level3.url,
+            _ => &settings.endpoints.stream,
+        }
+    }
+
+    fn prepare(&mut self) -> Pending<'_, Result<(), VenueError>> {
+        Box::pin(async {
+            if self.wants == Wants::Orders {
+                self.token = Some(self.rest.socket_token().await?);
+            }
+            Ok(())
+        })
     }
 
     fn hello(&mut self) -> Result<Vec<String>, VenueError> {
-        // One answer for each symbol and channel.
-        self.open = 2 * self.symbols.len();
         self.last_data = Instant::now();
         let now = self.last_data;
-        self.awaited = self.symbols.iter().map(|symbol| (symbol.clone(), now)).collect();
-        // Trades of before are history: the bars know them.
-        let trades = request("subscribe", "trade", &self.symbols, r#""snapshot":false"#);
-        Ok(vec![
-            book_request("subscribe", &self.symbols, self.depth()),
-            trades,
-        ])
+        let mut requests = Vec::new();
+        if self.wants != Wants::Trades {
+            self.awaited = self.symbols.iter().map(|symbol| (symbol.clone(), now)).collect();
+            requests.push(self.book_request("subscribe", &self.symbols)?);
+        }
+        if self.wants != Wants::Orders {
+            // Trades of before are history: the bars know them.
+            requests.push(request(
+                "subscribe",
+                "trade",
+                &self.symbols,
+                r#""snapshot":false"#,
+            ));
+        }
+        // One answer for each symbol and channel.
+        self.open = requests.len() * self.symbols.len();
+        Ok(requests)
     }
 
     fn resync(&mut self, instrument: InstrumentId) -> Result<Vec<String>, VenueError> {
@@ -254,8 +322,11 @@ impl Protocol for MarketStreams {
             .get(at..=at)
             .ok_or(VenueError::UnknownInstrument(instrument))?;
         self.awaited.insert(symbol[0].clone(), Instant::now());
-        let request = |method| book_request(method, symbol, self.depth());
-        Ok(vec![request("unsubscribe"), request("subscribe")])
+        let symbol = symbol.to_vec();
+        Ok(vec![
+            self.book_request("unsubscribe", &symbol)?,
+            self.book_request("subscribe", &symbol)?,
+        ])
     }
 
     fn judge(&mut self, message: &[u8]) -> Judgement {
@@ -299,11 +370,59 @@ pub fn market_feed(
     jitter: Jitter,
     sink: impl FrameSink,
 ) -> Result<MarketFeed, VenueError> {
-    let streams = MarketStreams::new(rest, instruments)?;
+    let streams = MarketStreams::new(rest, instruments, Wants::BooksAndTrades)?;
     let parts = feed_parts(rest, jitter, sink);
     Ok(MarketFeed::spawn(
         streams,
         parts,
+        instruments,
+        resync_over_the_stream(),
+    ))
+}
+
+/// How many books of orders may be subscribed for at once: the venue counts 200 in a second for the least of its tiers, and
+/// 5, 25 or 100 for each, by its depth.
+const fn level3_symbols_max(depth: u16) -> usize {
+    match depth {
+        0..=10 => 40,
+        11..=100 => 8,
+        _ => 2,
+    }
+}
+
+/// The same with books told order by order, for [`super::Level3MarketData`]: two connections, one for orders and one for
+/// trades. What is said of the connection is said of the one for orders; trades that were lost show in their numbers.
+///
+/// # Errors
+/// [`VenueError::NoCredentials`], and [`VenueError::Setting`] when there are no instruments or too many at once.
+pub fn level3_feed(
+    rest: &Arc<RestClient>,
+    instruments: &Instruments,
+    mut jitter: Jitter,
+    sink: impl FrameSink,
+) -> Result<MarketFeed, VenueError> {
+    if !rest.has_keys() {
+        return Err(VenueError::NoCredentials);
+    }
+    let depth = rest.settings().level3.as_ref().map_or(0, |level3| level3.depth);
+    let most = level3_symbols_max(depth);
+    if instruments.len() > most {
+        return Err(VenueError::Setting {
+            setting: "instruments",
+            problem: format!(
+                "at most {most} of {depth} prices a side: the venue takes no more subscriptions in a second"
+            ),
+        });
+    }
+    let orders = MarketStreams::new(rest, instruments, Wants::Orders)?;
+    let trades = MarketStreams::new(rest, instruments, Wants::Trades)?;
+    let (sink, beside) = shared(sink);
+    let trades_parts = feed_parts(rest, jitter.split(), beside);
+    let parts = feed_parts(rest, jitter, sink);
+    Ok(MarketFeed::spawn_beside(
+        orders,
+        parts,
+        (trades, trades_parts),
         instruments,
         resync_over_the_stream(),
     ))

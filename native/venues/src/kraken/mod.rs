@@ -36,9 +36,11 @@ pub use dead_man::DeadMan;
 pub use gateway::Gateway;
 pub use level3::{Level3MarketData, MESSAGE_ORDERS_MAX};
 pub use market_data::{MarketData, WireVersion};
-pub use market_feed::market_feed;
+pub use market_feed::{level3_feed, market_feed};
 pub use number::{DECIMALS_MAX, WireNumber};
 pub use rest::{BARS_MAX, BODY_BYTES_MAX, RestClient};
 pub use session::Session;
-pub use settings::{BOOK_DEPTHS, Credentials, DEADLINE, Endpoints, SelfTradePrevention, Settings, Tier};
+pub use settings::{
+    BOOK_DEPTHS, Credentials, DEADLINE, Endpoints, LEVEL3_DEPTHS, Level3, SelfTradePrevention, Settings, Tier,
+};
 pub use sign::{Nonces, OrderEncoder, Signer};

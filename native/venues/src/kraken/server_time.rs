@@ -42,7 +42,7 @@ async fn ask(
     tls: &Arc<ClientConfig>,
     clock: &Arc<dyn Clock>,
 ) -> Result<TimeSample, VenueError> {
-    let opening = websocket::open(&settings.endpoints.stream, tls, settings.connect_timeout);
+    let opening = websocket::open(&settings.endpoints.stream, &[], tls, settings.connect_timeout);
     let mut socket = opening.await.map_err(|detail| VenueError::NotConnected {
         request: REQUEST,
         detail,

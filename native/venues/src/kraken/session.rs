@@ -5,10 +5,12 @@ use std::sync::Arc;
 use domain::Nanos;
 
 use super::rest::RestClient;
-use super::settings::{Credentials, Endpoints, Settings};
-use super::{AccountData, Gateway, MarketData, WireVersion, account_feed, market_feed};
+use super::settings::{Credentials, Endpoints, Level3, Settings};
+use super::{
+    AccountData, Gateway, Level3MarketData, MarketData, WireVersion, account_feed, level3_feed, market_feed,
+};
 use crate::clock::Clock;
-use crate::connector::{Connector, ConnectorSettings};
+use crate::connector::{Connector, ConnectorSettings, MarketWire};
 use crate::error::VenueError;
 use crate::feeds::{AccountFeed, MarketFeed};
 use crate::instruments::Instruments;
@@ -16,6 +18,9 @@ use crate::market::MarketProtocol;
 use crate::retry::Jitter;
 use crate::trading::{self, AccountProtocol, Reference};
 use crate::websocket::FrameSink;
+
+/// Prices a side of a book that is told order by order.
+const LEVEL3_DEPTH: u16 = 100;
 
 /// What reaches one account at Kraken spot.
 #[derive(Debug, Clone)]
@@ -39,6 +44,13 @@ impl Session {
             read_staleness: settings.read_staleness,
             trusted_roots: settings.trusted_roots,
             overhearing: settings.overhearing,
+            level3: match settings.market_wire {
+                MarketWire::ByOrder { url } => Some(Level3 {
+                    url,
+                    depth: LEVEL3_DEPTH,
+                }),
+                MarketWire::Usual | MarketWire::Binary => None,
+            },
             ..Settings::new(Endpoints {
                 rest: settings.endpoints.rest,
                 stream: settings.endpoints.market,
@@ -61,8 +73,12 @@ impl Connector for Session {
     }
 
     fn market_protocol(&self, instruments: &Arc<Instruments>, ahead_max: Nanos) -> Box<dyn MarketProtocol> {
-        let depth = usize::from(self.rest.settings().book_depth);
         let instruments = Arc::clone(instruments);
+        if let Some(level3) = &self.rest.settings().level3 {
+            let depth = usize::from(level3.depth);
+            return Box::new(Level3MarketData::new(instruments, depth, ahead_max));
+        }
+        let depth = usize::from(self.rest.settings().book_depth);
         Box::new(MarketData::new(instruments, WireVersion::V2, depth, ahead_max))
     }
 
@@ -76,6 +92,9 @@ impl Connector for Session {
         jitter: Jitter,
         sink: Box<dyn FrameSink>,
     ) -> Result<MarketFeed, VenueError> {
+        if self.rest.settings().level3.is_some() {
+            return level3_feed(&self.rest, instruments, jitter, sink);
+        }
         market_feed(&self.rest, instruments, jitter, sink)
     }
 

@@ -97,6 +97,18 @@ pub enum Tier {
     Pro,
 }
 
+/// Depths of a book of orders that may be subscribed for.
+pub const LEVEL3_DEPTHS: [u16; 3] = [10, 100, 1_000];
+
+/// Where the market is told order by order, and how deep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level3 {
+    /// The socket of single orders, with the path: `wss://ws-l3.kraken.com/v2`.
+    pub url: String,
+    /// Prices on each side: one of [`LEVEL3_DEPTHS`].
+    pub depth: u16,
+}
+
 /// Everything about a session but its keys.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -121,6 +133,8 @@ pub struct Settings {
     pub data_timeout: Duration,
     /// Levels of a book on each side: one of [`BOOK_DEPTHS`].
     pub book_depth: u16,
+    /// Books are told order by order; `None`: by price.
+    pub level3: Option<Level3>,
     /// Set on every order.
     pub self_trade_prevention: SelfTradePrevention,
     /// The account's tier, for the venue's limits.
@@ -151,6 +165,7 @@ impl Settings {
             idle_timeout: Duration::from_secs(10),
             data_timeout: Duration::from_mins(2),
             book_depth: 100,
+            level3: None,
             self_trade_prevention: SelfTradePrevention::CancelNewest,
             tier: Tier::Starter,
             trusted_roots: TrustedRoots::Public,
@@ -166,6 +181,12 @@ impl Settings {
         check_url("endpoints.rest", &self.endpoints.rest, ["https", "http"])?;
         check_url("endpoints.stream", &self.endpoints.stream, ["wss", "ws"])?;
         check_url("endpoints.private", &self.endpoints.private, ["wss", "ws"])?;
+        if let Some(level3) = &self.level3 {
+            check_url("level3.url", &level3.url, ["wss", "ws"])?;
+            require("level3.depth", LEVEL3_DEPTHS.contains(&level3.depth), || {
+                format!("allowed are {LEVEL3_DEPTHS:?}")
+            })?;
+        }
         require(
             "deadline",
             self.deadline >= DEADLINE.0 && self.deadline <= DEADLINE.1,

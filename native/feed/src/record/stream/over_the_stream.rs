@@ -39,7 +39,8 @@ pub(super) async fn open_kraken(mut wish: Wish<'_>) -> Result<Vec<Stream>, Venue
             private: format!("{stream}/v2"),
         }
     });
-    let settings = kraken::Settings::new(endpoints);
+    let mut settings = kraken::Settings::new(endpoints);
+    settings.book_depth = wish.depth.unwrap_or(settings.book_depth);
     let depth = usize::from(settings.book_depth);
     let rest = kraken::RestClient::new(settings, None, Arc::clone(&wish.clock))?;
     let rest = Arc::new(rest);

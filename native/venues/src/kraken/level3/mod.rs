@@ -1,5 +1,5 @@
 //! Order by order: the channel `level3` of the WebSocket API, version 2. Written from documentation; its worked example is a
-//! test, no recording proves it.
+//! test, no recording proves it. Trades are those of the channel `trade`, which another connection brings.
 
 mod book;
 mod parser;
@@ -7,8 +7,10 @@ mod parser;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{BookInvalidReason, InstrumentId, Level, Nanos, Side, Timestamp};
+use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Side, Timestamp, Trade, TradeId};
 
+use super::market_data::WireVersion;
+use super::parser::{Message, Parser};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
@@ -19,6 +21,9 @@ use book::Level3Book;
 pub use parser::MESSAGE_ORDERS_MAX;
 use parser::{Head, Told};
 
+/// How a message of trades begins.
+const TRADE: &[u8] = br#"{"channel":"trade""#;
+
 /// Parses and proves all books of orders of one connection.
 #[derive(Debug, Clone)]
 pub struct Level3MarketData {
@@ -27,6 +32,10 @@ pub struct Level3MarketData {
     /// By id.
     books: Vec<Level3Book>,
     told: Vec<Told>,
+    /// Reads trades.
+    parser: Parser,
+    /// The last trade of each instrument, by id.
+    last_trades: Vec<Option<TradeId>>,
     requests: Vec<InstrumentId>,
     kinds: BTreeMap<&'static str, u64>,
     statistics: WireStatistics,
@@ -41,12 +50,23 @@ impl Level3MarketData {
         Self {
             books: books.collect(),
             requests: Vec::with_capacity(instruments.len()),
+            last_trades: vec![None; instruments.len()],
             instruments,
             ahead_max,
             told: Vec::new(),
+            parser: Parser::new(WireVersion::V2),
             kinds: BTreeMap::new(),
             statistics: WireStatistics::default(),
         }
+    }
+
+    /// The same with another depth subscribed for one instrument.
+    #[must_use]
+    pub fn with_depth(mut self, instrument: InstrumentId, depth: usize) -> Self {
+        if let Some(book) = self.books.get_mut(usize::from(instrument.0)) {
+            *book = Level3Book::new(instrument, depth);
+        }
+        self
     }
 
     /// The orders of an instrument, each at its place in the queue; empty while the book is not synchronized.
@@ -61,6 +81,9 @@ impl Level3MarketData {
 
     fn on_frame(&mut self, received: Timestamp, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
         let latest = received.plus(self.ahead_max);
+        if frame.starts_with(TRADE) {
+            return self.on_trades(latest, frame, emit);
+        }
         let read = parser::message(frame, &mut self.told).and_then(|head| not_after(latest, head));
         let head = match read {
             Ok(head) => head,
@@ -105,6 +128,49 @@ impl Level3MarketData {
         }
         if book.take_resync_request() {
             self.requests.push(id);
+        }
+        Ok(())
+    }
+
+    /// Trades come over another connection: a message of theirs that cannot be read is no change of a book.
+    fn on_trades(&mut self, latest: Timestamp, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        *self.kinds.entry("trade").or_default() += 1;
+        let trades = match self.parser.message(frame) {
+            Ok(Message::Trades(trades)) if trades.iter().all(|trade| trade.ts_event <= latest) => trades,
+            read => {
+                self.statistics.malformed += 1;
+                let source = read.err().unwrap_or(ParseError::Value {
+                    field: "trade",
+                    problem: "no trades, or of a time ahead of the venue's own clock",
+                });
+                let what = "message of trades";
+                return Err(VenueError::Malformed { what, source });
+            }
+        };
+        for trade in trades {
+            let known = self.instruments.by_symbol(&trade.symbol).map(|known| known.id);
+            let last = known.and_then(|id| self.last_trades.get_mut(usize::from(id.0)));
+            let (Some(instrument), Some(last)) = (known, last) else {
+                self.statistics.unknown_symbols += 1;
+                continue;
+            };
+            let next = last.map_or(1, |last| last.0.saturating_add(1));
+            let trade_id = trade.trade_id.unwrap_or(TradeId(next));
+            if last.is_some_and(|last| trade_id <= last) {
+                self.statistics.trade_duplicates += 1;
+                continue;
+            }
+            self.statistics.trade_gaps += u64::from(last.is_some() && trade_id.0 > next);
+            *last = Some(trade_id);
+            self.statistics.trades += 1;
+            emit(MarketEvent::Trade(Trade {
+                instrument,
+                ts_event: trade.ts_event,
+                trade_id,
+                price: trade.price,
+                quantity: trade.quantity,
+                aggressor: trade.aggressor,
+            }));
         }
         Ok(())
     }
@@ -191,7 +257,10 @@ impl MarketProtocol for Level3MarketData {
     }
 
     fn wire_statistics(&self) -> WireStatistics {
+        let (scanned, fallbacks) = self.parser.counts();
         WireStatistics {
+            scanned,
+            fallbacks: self.statistics.fallbacks + fallbacks,
             kinds: self.kinds.iter().map(|(kind, count)| (*kind, *count)).collect(),
             ..self.statistics.clone()
         }
