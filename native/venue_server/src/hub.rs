@@ -167,9 +167,12 @@ impl Hub {
                 taken = true;
                 fault = faults.take(class);
             }
-            let text = rewrites.apply(&class, &text).map_or(text, Utf8Bytes::from);
+            let frame = match text.into() {
+                Frame::Text(text) => Frame::Text(rewrites.apply(&class, &text).map_or(text, Utf8Bytes::from)),
+                other => other,
+            };
             // A reader that is too slow, or gone, is dropped.
-            connection.deliver(class, text.into(), fault)
+            connection.deliver(class, frame, fault)
         });
     }
 
