@@ -73,10 +73,8 @@ impl Account {
 
     /// The account that has a key of this name, and the key.
     pub(crate) fn find<'a>(accounts: &'a [Self], name: &str) -> Option<(usize, &'a ApiKey)> {
-        let found = accounts.iter().enumerate();
-        found
-            .filter_map(|(index, account)| Some((index, account.key_named(name)?)))
-            .next()
+        let mut found = accounts.iter().enumerate();
+        found.find_map(|(index, account)| Some((index, account.key_named(name)?)))
     }
 
     pub(crate) fn holding(&self, currency: Currency) -> Holding {

@@ -111,11 +111,11 @@ impl Life {
 mod tests {
     use super::*;
 
-    fn sign(epoch: u32, rounds: u64) -> Option<Sign> {
-        Some(Sign {
+    const fn sign(epoch: u32, rounds: u64) -> Sign {
+        Sign {
             epoch: Epoch(epoch),
             rounds,
-        })
+        }
     }
 
     #[test]
@@ -129,13 +129,16 @@ mod tests {
         let mut life = Life::unborn();
         assert_eq!(life.silent_since(at(9)), None, "nobody was there");
         assert!(!life.hear(None, at(1)));
-        assert!(life.hear(sign(3, 10), at(2)));
-        assert!(life.hear(sign(3, 11), at(3)));
+        assert!(life.hear(Some(sign(3, 10)), at(2)));
+        assert!(life.hear(Some(sign(3, 11)), at(3)));
         assert_eq!(silent(&life, 4), (1, 3));
-        assert!(!life.hear(sign(3, 11), at(5)), "it answers, and decides nothing");
+        assert!(
+            !life.hear(Some(sign(3, 11)), at(5)),
+            "it answers, and decides nothing"
+        );
         assert!(!life.hear(None, at(6)));
         assert_eq!(silent(&life, 7), (4, 3));
-        assert!(life.hear(sign(4, 11), at(8)), "another life");
+        assert!(life.hear(Some(sign(4, 11)), at(8)), "another life");
         assert_eq!(silent(&life, 8), (0, 4));
     }
 
