@@ -1,5 +1,6 @@
 //! The only service: clock, environment, threads, sockets.
 
+mod account_watch;
 mod alerts;
 pub mod bundles;
 mod chronicle;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
-use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
+use engine::{CarriedState, Engine, EngineConfig, OrphanRule, SlotConfig};
 use journal::ConfigText;
 use messaging::InstrumentName;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use venues::clock::Clock;
 use venues::retry::Jitter;
 use venues::{AccountFeed, Credentials, FrameSink, Instruments, MarketFeed, ResyncRequester};
 
+use crate::account_watch::{AccountWatch, Rules};
 use crate::clock;
 use crate::command_floors::CommandFloors;
 use crate::comparison::Comparison;
@@ -107,7 +108,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let decide = EngineLoop {
         driver,
         link: link(config.venue.venue, &session, market.requester()),
-        comparison: comparison(config.venue.venue, &session, &folder, foreign),
+        comparison: comparison(config.venue.venue, &session, &folder, foreign, config.orphans),
         inputs,
         parameters: memory.parameters,
         wake,
@@ -240,9 +241,13 @@ fn comparison(
     session: &Session,
     folder: &RunFolder,
     foreign: Option<ForeignHoldings>,
+    orphans: OrphanRule,
 ) -> Comparison {
     let instruments = Arc::clone(&session.instruments);
-    Comparison::new(venue, instruments, folder.path().to_owned(), foreign)
+    let second_look = session.second_look();
+    let rules = Rules { orphans, second_look };
+    let account = AccountWatch::new(venue, instruments, folder.path().to_owned(), foreign, rules);
+    Comparison::new(venue, account, second_look)
 }
 
 fn link(venue: domain::Venue, session: &Session, requester: ResyncRequester) -> Link {

@@ -160,5 +160,7 @@ fn router(kind: VenueKind, shared: Arc<Shared>) -> Router {
         .route("/admin/resume", post(admin::resume))
         .route("/admin/advance", post(admin::advance))
         .route("/admin/faults", post(admin::faults))
+        .route("/admin/transfer", post(admin::transfer))
+        .route("/admin/order", post(admin::order))
         .with_state(shared)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{
     Balance, Bar, CancelRequest, ClientOrderId, Fill, Instrument, InstrumentId, Nanos, OrderReport,
-    OrderRequest, OrderSnapshot, OrderStatus, Quantity, Side, Timestamp, VenueOrderId,
+    OrderRequest, OrderSnapshot, OrderStatus, Price, Quantity, Side, Timestamp, VenueOrderId,
 };
 
 use crate::clock::{Clock, Rate, ServerClock};
@@ -33,6 +33,8 @@ pub struct OrderView {
     pub side: Side,
     /// Its state.
     pub status: OrderStatus,
+    /// Its limit; `None` for an order without one.
+    pub price: Option<Price>,
     /// Its base quantity.
     pub quantity: Quantity,
     /// Base quantity executed so far.

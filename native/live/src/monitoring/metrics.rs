@@ -125,6 +125,16 @@ impl Collector for Counted {
             let labels = [("reason", reason.as_str())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
+        let mut family = encoder.encode_descriptor(
+            "account_differences",
+            "Differences between the venue's account and our record, by kind.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (difference, count) in self.0.differences.read() {
+            let labels = [("kind", difference.as_str())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
         Ok(())
     }
 }
@@ -183,6 +193,7 @@ fn quantiles(summary: &StageSummary) -> [(&'static str, u64); 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counters::Difference;
     use super::*;
 
     #[tokio::test]
@@ -220,6 +231,7 @@ mod tests {
             .commands_refused
             .add_one(messaging::RefusalReason::Malformed);
         counters.venue_online.set(1);
+        counters.differences.add_one(Difference::Deposit);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
         clock.decided();
@@ -233,6 +245,7 @@ mod tests {
             "py_rt_venue_online 1",
             "py_rt_commands_refused_total{reason=\"malformed\"} 1",
             "py_rt_commands_refused_total{reason=\"bad_signature\"} 0",
+            "py_rt_account_differences_total{kind=\"deposit\"} 1",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

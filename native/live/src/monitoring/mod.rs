@@ -4,5 +4,5 @@ pub mod counters;
 pub mod latency;
 pub(crate) mod metrics;
 
-pub use counters::Counters;
+pub use counters::{Counters, Difference};
 pub use latency::{LatencyBoard, Stage, StageSummary};

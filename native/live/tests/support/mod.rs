@@ -18,8 +18,8 @@ use domain::{
 };
 use engine::risk::DenyReason;
 use engine::{
-    Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Event, EventBody, JournalHealth,
-    OrderUpdate, Scope, VenuePosition,
+    Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Difference, Event, EventBody,
+    JournalHealth, OrderUpdate, Scope, VenuePosition,
 };
 use journal::Room;
 use live::journal_record::{FOLDER, JournalRecorder};
@@ -53,6 +53,8 @@ pub(crate) enum Seen {
     TradesComplete(Timestamp),
     Venue(VenueState),
     Position(VenuePosition),
+    Difference(Difference),
+    Compared(Timestamp),
     Reconciled,
     Report(OrderReport),
     Command(CommandKind),
@@ -164,6 +166,8 @@ fn seen_event(event: &Event<'_>) -> Option<Seen> {
         EventBody::HistoricalBar(bar) => Seen::Historical(bar),
         EventBody::TradesComplete { since, .. } => Seen::TradesComplete(since),
         EventBody::VenuePosition(position) => Seen::Position(position),
+        EventBody::Difference(difference) => Seen::Difference(difference),
+        EventBody::Compared(compared) => Seen::Compared(compared.through),
         EventBody::Reconciled { .. } => Seen::Reconciled,
         EventBody::OrderReport(report) => Seen::Report(report),
         EventBody::Command(command) => Seen::Command(command.kind),
@@ -220,6 +224,11 @@ impl Bench {
     /// The same, with orders that leave as `[venue] order_entry` says.
     pub(crate) async fn start_by(order_entry: &str, full_after: Option<u64>) -> Self {
         Self::start_as(&format!("order_entry = \"{order_entry}\""), full_after).await
+    }
+
+    /// The same with orphans treated as `[reconciliation] orphans` says.
+    pub(crate) async fn start_with_orphans(rule: &str) -> Self {
+        Self::start_as(&format!("[reconciliation]\norphans = \"{rule}\""), None).await
     }
 
     /// The same with orders that stay in the service, and these lines of `[simulated]`.
@@ -308,6 +317,11 @@ impl Bench {
 
     /// Ends this life and starts another in the same run folder, at the same venue.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// The same; between the two lives something happens at the venue.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&SimulatedVenue)) -> Self {
         let Self {
             venue,
             setup,
@@ -320,6 +334,7 @@ impl Bench {
             .expect("it ends")
             .unwrap();
         assert!(ended.fault.is_none() && ended.orders_left == 0, "{ended:?}");
+        meanwhile(&venue).await;
         let (service, tape) = start_service(&setup, None).await;
         let commander = service.commander();
         Self {
