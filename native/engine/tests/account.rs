@@ -262,7 +262,7 @@ fn with_bnb() -> Rig {
 fn a_fee_in_a_third_asset_lowers_equity_where_a_price_is_known_and_is_named_where_not() {
     let bnb = Currency::new("BNB").unwrap();
     let mut rig = with_bnb();
-    let mut buy = |rig: &mut Rig| {
+    let buy = |rig: &mut Rig| {
         let id = rig.order(Side::Buy, 101, 1).unwrap();
         let mut fill = rig.next_fill(Side::Buy, 101, 1);
         fill.fee = Money::from_decimal_units(50_000_000, bnb);

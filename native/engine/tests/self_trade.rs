@@ -4,11 +4,12 @@
 
 mod rig;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use domain::{
     CancelRejectReason, CancelRequest, ClientOrderId, Fill, Liquidity, Money, OrderReportKind, OrderRequest,
-    OrderType, Price, Quantity, Quote, Side, Text, TimeInForce, TradeId, VenueOrderId,
+    OrderSnapshot, OrderStatus, OrderType, Price, Quantity, Quote, Side, Text, TimeInForce, TradeId,
+    VenueOrderId,
 };
 use engine::risk::DenyReason;
 use engine::strategy::{BarView, Intent, Intents, OrderIntent, SlotView, Strategy};
@@ -43,7 +44,9 @@ impl Strategy for Restless {
     fn on_quote(&mut self, _: &SlotView<'_>, _: &Quote, intents: &mut Intents) {
         let random = &mut self.0;
         let side = random.side();
-        let dollars = 96 + i64::try_from(random.below(9)).unwrap();
+        // Both sides reach across the middle, and not all the way.
+        let lowest = if side == Side::Buy { 93 } else { 98 };
+        let dollars = lowest + i64::try_from(random.below(9)).unwrap();
         let order = rig::wish(side, dollars, 1 + i64::try_from(random.below(9)).unwrap());
         let wish = match random.below(8) {
             0 => Intent::CancelWorking(None),
@@ -80,6 +83,8 @@ struct Venue {
     random: Random,
     inbound: Vec<Message>,
     resting: Vec<(OrderRequest, i64)>,
+    /// What of every order that arrived has traded.
+    filled: BTreeMap<ClientOrderId, i64>,
     outbound: VecDeque<(ClientOrderId, OrderReportKind)>,
     trades: u64,
     /// Orders that arrived, by side, and those that risk kept from meeting one of ours.
@@ -90,7 +95,11 @@ struct Venue {
 impl Venue {
     fn new(seed: u64) -> Self {
         let mut rig = Rig::bare(rig::config());
+        rig.quote(99, 101);
         for (slot, number) in [(SLOT, 1), (OTHER, 2)] {
+            // There is something to sell.
+            rig.deploy(program(slot, number + 2, Box::new(rig::Silent)));
+            rig.hold(slot, 400);
             let strategy = Restless(Random(seed ^ (u64::from(number) << 40)));
             rig.deploy(program(slot, number, Box::new(strategy)));
         }
@@ -99,6 +108,7 @@ impl Venue {
             random: Random(seed),
             inbound: Vec::new(),
             resting: Vec::new(),
+            filled: BTreeMap::new(),
             outbound: VecDeque::new(),
             trades: 0,
             arrived: [0; 2],
@@ -109,7 +119,11 @@ impl Venue {
     fn step(&mut self) {
         self.rig.wait(domain::Nanos(1_000_000));
         let actions = match self.random.below(6) {
-            0 | 1 => self.rig.quote(99, 101),
+            0 | 1 => {
+                // Strategies hear of changes only.
+                let bid = 97 + i64::try_from(self.random.below(3)).unwrap();
+                self.rig.quote(bid, bid + 2)
+            }
             2 | 3 => {
                 self.hear();
                 return;
@@ -127,10 +141,27 @@ impl Venue {
             match action {
                 Action::Submit(order) => self.inbound.push(Message::New(*order.get())),
                 Action::Cancel(cancel) => self.inbound.push(Message::Cancel(cancel)),
+                Action::QueryOrder(query) => self.tell_of(query.client_order_id),
                 Action::Denied { reason, .. } => self.denied += u32::from(reason == DenyReason::SelfTrade),
                 _ => {}
             }
         }
+    }
+
+    /// What is known of an order; nothing while it is on its way.
+    fn tell_of(&mut self, id: ClientOrderId) {
+        let Some(filled) = self.filled.get(&id) else {
+            return;
+        };
+        let rests = self.resting.iter().any(|(order, _)| order.client_order_id == id);
+        let status = if rests {
+            OrderStatus::Accepted
+        } else {
+            OrderStatus::Canceled
+        };
+        let filled = Quantity::from_units(*filled);
+        let found = OrderReportKind::Found(OrderSnapshot { status, filled });
+        self.outbound.push_back((id, found));
     }
 
     /// One message arrives, not always the oldest.
@@ -173,6 +204,7 @@ impl Venue {
         assert!(met.is_none(), "{request:?} would trade with {met:?}");
         self.arrived[usize::from(request.side == Side::Sell)] += 1;
         let id = request.client_order_id;
+        self.filled.insert(id, 0);
         if request.time_in_force == TimeInForce::Ioc {
             self.outbound.push_back((id, OrderReportKind::Expired));
             return;
@@ -197,8 +229,9 @@ impl Venue {
         *left -= quantity;
         let is_over = *left == 0;
         self.trades += 1;
+        *self.filled.entry(request.client_order_id).or_default() += quantity;
         let fill = Fill {
-            trade_id: TradeId(self.trades),
+            trade_id: TradeId(1_000 + self.trades),
             price: request.price.unwrap_or(Price::ZERO),
             quantity: Quantity::from_units(quantity),
             side: request.side,
