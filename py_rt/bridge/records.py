@@ -187,6 +187,7 @@ class Order:
     ts_updated: int
     bundle_digest: str | None
     reason: str | None
+    good_till: int | None = None
 
     @classmethod
     def from_wire(cls, m: orders_pb2.Order) -> Order:
@@ -210,6 +211,7 @@ class Order:
             ts_updated=m.ts_updated,
             bundle_digest=_given(m, "bundle_digest", bytes.hex),
             reason=_given(m, "reason", str),
+            good_till=_given(asked, "good_till", int),
         )
 
 

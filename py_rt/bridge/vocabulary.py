@@ -45,6 +45,7 @@ class TimeInForce(StrEnum):
     GTC = "gtc"
     IOC = "ioc"
     FOK = "fok"
+    GTD = "gtd"
 
 
 class Liquidity(StrEnum):

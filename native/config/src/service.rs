@@ -1,6 +1,7 @@
 //! The service's own file.
 
 use domain::{Currency, Decimal, Money, Nanos, SlotId, Venue};
+use engine::OrphanRule;
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
@@ -163,6 +164,8 @@ pub struct ServiceConfig {
     pub venue: VenueConfig,
     /// The simulated gateway, used where the venue's choice says so.
     pub simulated: SimulatedConfig,
+    /// `[reconciliation] orphans`: what becomes of orders of ours that no record knows.
+    pub orphans: OrphanRule,
     /// Instruments, ids from 0.
     pub instruments: Vec<InstrumentChoice>,
     /// Slots, ids ascending.
@@ -429,6 +432,10 @@ impl Taken {
             portfolio_currency: currency,
             venue: self.venue(),
             simulated: simulated::taken(&self.document),
+            orphans: match self.text("reconciliation.orphans").as_str() {
+                "adopt" => OrphanRule::Adopt,
+                _ => OrphanRule::Cancel,
+            },
             instruments: (0..self.document.length("instrument"))
                 .map(|at| InstrumentChoice {
                     symbol: self.text(&format!("instrument[{at}].symbol")),

@@ -139,6 +139,14 @@ pub(crate) static KEYS: &[Key] = &[
     SIMULATED[5],
     SIMULATED[6],
     SIMULATED[7],
+    Key::optional(
+        "reconciliation.orphans",
+        Kind::Choice(&["cancel", "adopt"]),
+        "",
+        "What becomes of an order that bears an id of ours and no record knows: canceled, or an order of the slot that its \
+         id names.",
+    )
+    .or("\"cancel\""),
     Key::required(
         "instrument",
         Kind::Tables {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::ids::{ClientOrderId, InstrumentId};
 use crate::price::{Price, Quantity};
+use crate::time::Timestamp;
 
 /// Buy or sell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,16 @@ pub enum TimeInForce {
     Ioc,
     /// Fill all at once or nothing.
     Fok,
+    /// Until filled, canceled, or this time. Where the venue has no such word, it is canceled then.
+    Gtd(Timestamp),
+}
+
+impl TimeInForce {
+    /// Whether what is not filled at once stays.
+    #[must_use]
+    pub const fn rests(self) -> bool {
+        matches!(self, Self::Gtc | Self::Gtd(_))
+    }
 }
 
 /// A new order, before the venue has seen it.

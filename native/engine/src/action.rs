@@ -2,7 +2,7 @@
 
 use domain::{
     Bar, BundleDigest, CancelRequest, ClientOrderId, Currency, Fill, InstrumentId, Money, OrderRequest,
-    OrderStatus, Price, Quantity, SlotId, Timestamp,
+    OrderStatus, Price, Quantity, SlotId, Timestamp, TradeId, VenueOrderId,
 };
 
 use crate::command::{CommandId, CommandRefusal, Scope};
@@ -181,6 +181,30 @@ pub enum Alert {
     OrdersDenied(SlotId),
     /// An event named an instrument that this engine does not have, or changed its symbol or currencies.
     UnknownInstrument(InstrumentId),
+    /// An order with an id of ours that no record knew is now an order of its slot.
+    OrphanAdopted(ClientOrderId),
+    /// An order with an id of ours that no record knew is being canceled.
+    OrphanCanceled(ClientOrderId),
+    /// Somebody else's order rests on our account, and is left alone.
+    ForeignOrder {
+        /// What it trades.
+        instrument: InstrumentId,
+        /// The venue's number of it.
+        venue_order_id: VenueOrderId,
+    },
+    /// Somebody traded on our account by hand; it belongs to no slot.
+    ManualTrade {
+        /// What traded.
+        instrument: InstrumentId,
+        /// The venue's number of the execution.
+        trade_id: TradeId,
+    },
+    /// This came onto the account, and no fill explains it.
+    Deposit(Money),
+    /// This went from the account, and no fill explains it.
+    Withdrawal(Money),
+    /// A fee was taken in an asset of which no price is known: it stands in its asset, and in no equity.
+    FeeUnvalued(Currency),
 }
 
 /// Why a staged bundle was not activated.

@@ -1,5 +1,6 @@
 //! The engine: one event in, actions out; nothing else.
 
+mod account;
 mod commands;
 mod config;
 mod decide;
@@ -22,7 +23,7 @@ use crate::event::{Event, EventBody, JournalHealth};
 use crate::execution::{FillMemory, OrderManager, carried};
 use crate::limits::{EMPTY_BARS_MAX, NOTICES_MAX};
 use crate::market::BarOutcome;
-use crate::position::{Ledger, PositionTracker, Reconciliation};
+use crate::position::{Ledger, Outside, PositionTracker, Reconciliation};
 use crate::probe::{NoProbe, Probe};
 use crate::risk::{Drawdown, ExecutionThrottle, KillSwitch, MarginWatch, OrderWindow, venue_index};
 use crate::strategy::Intents;
@@ -52,6 +53,7 @@ pub struct Engine<P: Probe = NoProbe> {
     window: OrderWindow,
     throttle: ExecutionThrottle,
     reconciliation: Reconciliation,
+    outside: Outside,
     balances: Balances,
     drawdown: Drawdown,
     margin: MarginWatch,
@@ -115,6 +117,7 @@ impl<P: Probe> Engine<P> {
             window: OrderWindow::new(),
             throttle: ExecutionThrottle::new(slot_ids.iter().copied()),
             reconciliation: Reconciliation::new(config.instruments.len()),
+            outside: Outside::new(),
             balances: Balances::new(config.require_reconciliation),
             drawdown: Drawdown { peak: 0 },
             margin: MarginWatch::default(),
@@ -132,7 +135,8 @@ impl<P: Probe> Engine<P> {
 
     /// Takes over what an earlier life left.
     fn restore(&mut self, state: &CarriedState) {
-        self.positions.restore(&state.slots, &state.foreign_fees);
+        self.positions.restore(state);
+        self.outside.restore(&state.account);
         for carried_slot in &state.slots {
             let equity = self.positions.ledger(carried_slot.slot).map_or(0, Ledger::equity);
             if let Some(slot) = self
@@ -187,6 +191,8 @@ impl<P: Probe> Engine<P> {
             EventBody::SlotCapital { slot, capital } => self.on_slot_capital(*slot, capital, actions),
             EventBody::Started { epoch } => self.on_started(*epoch, actions),
             EventBody::Ending => self.ending = true,
+            EventBody::Difference(difference) => self.on_difference(difference, actions),
+            EventBody::Compared(compared) => self.outside.compare(compared.venue, compared.through),
         }
         self.tell_strategies(actions);
     }

@@ -5,6 +5,7 @@ use domain::{
     Timestamp, Venue,
 };
 
+use crate::account::{Compared, Difference};
 use crate::command::Command;
 
 /// Names a timer that the engine asked for with [`crate::Action::SetTimer`].
@@ -95,6 +96,10 @@ pub enum EventBody<'a> {
         /// Quote currency the slot may use.
         capital: Money,
     },
+    /// The venue's account and our record differ in this.
+    Difference(Difference),
+    /// The venue's account was compared, and every difference up to here was told.
+    Compared(Compared),
 }
 
 /// One input of the engine.

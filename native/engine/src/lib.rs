@@ -3,6 +3,7 @@
 //! Events go in, actions come out: [`Engine::on_event`]. Backtest, paper and live run this same code;
 //! a replay of the journalled events reproduces every action byte for byte.
 
+mod account;
 mod action;
 mod command;
 mod engine;
@@ -17,6 +18,10 @@ pub mod signals;
 mod slot;
 pub mod strategy;
 
+pub use account::{
+    CarriedAccount, Compared, Difference, Moved, Movement, MovementId, MovementKind, OrphanRule,
+    StandingOrder, ValuedFees,
+};
 pub use action::{
     Action, Actions, ActivationRefusal, Alert, BookedFill, ControlLevel, Decision, FeatureRow, OrderUpdate,
     PositionUpdate, Signal,

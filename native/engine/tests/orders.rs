@@ -468,3 +468,41 @@ fn a_size_scale_caps_what_a_slot_may_hold() {
     assert_eq!(rig.order(Side::Buy, 100, 10_001), Err(DenyReason::SlotCapital));
     assert!(rig.order(Side::Buy, 100, 10_000).is_ok());
 }
+
+/// The time of the timer that cancels an order which stays until `until`, at a venue.
+fn end_of(venue: domain::Venue, until: domain::Timestamp) -> Vec<domain::Timestamp> {
+    let mut config = rig::config();
+    config.instruments[0].venue = venue;
+    let mut rig = Rig::with(config);
+    let wishes = rig.script(SLOT, 2);
+    let order = engine::strategy::OrderIntent {
+        time_in_force: domain::TimeInForce::Gtd(until),
+        ..rig::wish(Side::Buy, 98, 10)
+    };
+    wishes.send(Intent::Order(order)).unwrap();
+    let actions = rig.quote(98, 101);
+    let id = submits(&actions)[0].client_order_id;
+    let mut ends = Vec::new();
+    for (timer, at) in timers(&actions) {
+        rig.accept(id);
+        rig.now = at;
+        if cancels(&rig.timer(timer)) == [id] {
+            ends.push(at);
+        }
+    }
+    ends
+}
+
+#[test]
+fn an_order_that_stays_until_a_time_is_canceled_then_where_the_venue_does_not_end_it() {
+    let until = domain::Timestamp::from_nanos(rig::START).plus(Nanos::from_secs(600));
+    assert_eq!(end_of(domain::Venue::Binance, until), [until]);
+    let backstop = until.plus(ACK_TIMEOUT);
+    for venue in [domain::Venue::Kraken, domain::Venue::Coinbase] {
+        assert_eq!(
+            end_of(venue, until),
+            [backstop],
+            "it ended it itself, or is made to"
+        );
+    }
+}

@@ -48,6 +48,13 @@ const fn kind(alert: Alert) -> &'static str {
         Alert::FlattenIncomplete(_) => "flatten_incomplete",
         Alert::UnknownInstrument(_) => "unknown_instrument",
         Alert::OrdersDenied(_) => "orders_denied",
+        Alert::OrphanAdopted(_) => "orphan_adopted",
+        Alert::OrphanCanceled(_) => "orphan_canceled",
+        Alert::ForeignOrder { .. } => "foreign_order",
+        Alert::ManualTrade { .. } => "manual_trade",
+        Alert::Deposit(_) => "deposit",
+        Alert::Withdrawal(_) => "withdrawal",
+        Alert::FeeUnvalued(_) => "fee_unvalued",
     }
 }
 
@@ -77,6 +84,21 @@ pub(crate) fn text(alert: Alert) -> String {
         Alert::OrdersDenied(_) => {
             "risk denies one order of the strategy after the other: look at py_rt orders".to_owned()
         }
+        Alert::OrphanAdopted(_) => "an order that no record knew is now its slot's".to_owned(),
+        Alert::OrphanCanceled(_) => "an order that no record knew is being canceled".to_owned(),
+        Alert::ForeignOrder { venue_order_id, .. } => format!(
+            "order {} on our account is somebody else's: it is left alone",
+            venue_order_id.0
+        ),
+        Alert::ManualTrade { trade_id, .. } => format!(
+            "somebody traded on our account (execution {}): it belongs to no slot",
+            trade_id.0
+        ),
+        Alert::Deposit(amount) => format!("{amount} came onto the account: no profit, and no slot's"),
+        Alert::Withdrawal(amount) => format!("{amount} went from the account: no loss, and no slot's"),
+        Alert::FeeUnvalued(asset) => {
+            format!("a fee was taken in {asset}, of which no price is known: it is in no equity")
+        }
         Alert::FlattenIncomplete(_) => "a flatten used its attempts up and a position is left".to_owned(),
     }
 }
@@ -96,7 +118,9 @@ const fn slot(alert: Alert) -> Option<SlotId> {
 
 const fn instrument(alert: Alert) -> Option<InstrumentId> {
     match alert {
-        Alert::PositionMismatch { instrument, .. } => Some(instrument),
+        Alert::PositionMismatch { instrument, .. }
+        | Alert::ForeignOrder { instrument, .. }
+        | Alert::ManualTrade { instrument, .. } => Some(instrument),
         _ => None,
     }
 }
@@ -109,7 +133,9 @@ const fn order(alert: Alert) -> Option<ClientOrderId> {
         | Alert::UnknownReport(order)
         | Alert::IllegalTransition(order)
         | Alert::CancelFailed(order)
-        | Alert::BookingFailed(order) => Some(order),
+        | Alert::BookingFailed(order)
+        | Alert::OrphanAdopted(order)
+        | Alert::OrphanCanceled(order) => Some(order),
         _ => None,
     }
 }

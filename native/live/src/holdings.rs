@@ -2,8 +2,7 @@
 //!
 //! A venue shows one balance for each asset; which part of it is ours follows from the first comparison of a run's
 //! first life, when our ledgers are empty: all of it is somebody else's. That part is kept in the run folder and
-//! taken off every later balance. From then on the account is this run's alone: a deposit, a withdrawal or somebody
-//! else's trade shows as a difference, and the instrument only reduces until a person has looked.
+//! taken off every later balance. What comes and goes later stands in the record: see [`crate::account_watch`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +16,7 @@ use crate::run_folder::write_durably;
 /// The file in the run folder.
 pub(crate) const FILE: &str = "foreign_holdings.json";
 
-/// Base quantities that are not ours, by asset.
+/// Quantities that are not ours, by asset.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ForeignHoldings(BTreeMap<Currency, Quantity>);
 
@@ -43,17 +42,22 @@ impl ForeignHoldings {
         })
     }
 
-    /// Of these assets, everything beyond what our slots hold.
-    pub(crate) fn beyond(
-        assets: impl IntoIterator<Item = Currency>,
-        balances: &[Balance],
-        ours: impl Fn(Currency) -> i128,
-    ) -> Self {
-        let foreign = assets.into_iter().map(|asset| {
-            let units = i128::from(total(balances, asset).units()) - ours(asset);
-            (asset, Quantity::from_units(saturate(units)))
-        });
-        Self(foreign.collect())
+    /// Whether an earlier comparison has learned of the asset.
+    pub(crate) fn knows(&self, asset: Currency) -> bool {
+        self.0.contains_key(&asset)
+    }
+
+    /// Of this asset, everything beyond what is `accounted` for, base units.
+    pub(crate) fn learn(&mut self, asset: Currency, balances: &[Balance], accounted: i128) {
+        let units = i128::from(total(balances, asset).units()) - accounted;
+        self.0.insert(asset, Quantity::from_units(saturate(units)));
+    }
+
+    /// What of the asset is not ours, base units.
+    pub(crate) fn of(&self, asset: Currency) -> i128 {
+        self.0
+            .get(&asset)
+            .map_or(0, |foreign| i128::from(foreign.units()))
     }
 
     /// Writes it to the run folder.
@@ -68,8 +72,7 @@ impl ForeignHoldings {
 
     /// How much of a balance is ours, base units.
     pub(crate) fn ours(&self, asset: Currency, balances: &[Balance]) -> i128 {
-        let foreign = self.0.get(&asset).copied().unwrap_or(Quantity::ZERO);
-        i128::from(total(balances, asset).units()) - i128::from(foreign.units())
+        i128::from(total(balances, asset).units()) - self.of(asset)
     }
 }
 
@@ -114,7 +117,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let btc = Currency::new("BTC").unwrap();
         assert_eq!(ForeignHoldings::load(folder.path()).unwrap(), None);
-        let first = ForeignHoldings::beyond([btc], &[balance("BTC", "10", "0.5")], |_| 0);
+        let mut first = ForeignHoldings::default();
+        assert!(!first.knows(btc));
+        first.learn(btc, &[balance("BTC", "10", "0.5")], 0);
         first.save(folder.path()).unwrap();
         let again = ForeignHoldings::load(folder.path()).unwrap().unwrap();
         assert_eq!(again, first);

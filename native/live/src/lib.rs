@@ -1,6 +1,7 @@
 //! The only service: clock, environment, threads, sockets.
 
 mod account_lock;
+mod account_watch;
 mod alerts;
 pub mod bundles;
 mod chronicle;

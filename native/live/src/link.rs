@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{MarketEvent, Nanos, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus};
+use domain::{
+    Balance, MarketEvent, Nanos, Quantity, SCALE, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus,
+};
 use engine::EventBody;
 use tracing::{info, warn};
 use venues::clock::{Clock, ServerClock};
@@ -211,6 +213,9 @@ impl Link {
             }
             AccountEvent::Balance { balance, .. } => {
                 driver.parsed();
+                if is_odd(driver, venue, &balance) {
+                    comparison.on_odd_balance(clock.monotonic());
+                }
                 driver.give(received, EventBody::Balance { venue, balance });
             }
             AccountEvent::ForeignOrder {
@@ -272,6 +277,17 @@ impl Link {
             self.requester.request(instrument);
         }
     }
+}
+
+/// How far a balance may be from what our fills make of it before somebody is asked: what rounding leaves over, units of
+/// 1e-16.
+const ODD_FROM: i128 = 1_000_000_000_000;
+
+/// Whether a balance is not what our fills have made of it: something came or went.
+fn is_odd(driver: &Driver, venue: Venue, balance: &Balance) -> bool {
+    let units = |quantity: Quantity| i128::from(quantity.units()) * i128::from(SCALE);
+    let known = driver.engine().known_balance(venue, balance.currency);
+    known.is_some_and(|known| (units(balance.free) + units(balance.locked) - known).abs() > ODD_FROM)
 }
 
 /// The numbers of public trades, which have no holes while every trade is seen.

@@ -10,8 +10,8 @@ use engine::{Action, Alert, CommandRefusal, Engine};
 use tracing::{debug, error, info, warn};
 
 use crate::egress::{Egress, Halt};
-use crate::monitoring::Counters;
 use crate::monitoring::latency::StageClock;
+use crate::monitoring::{Counters, Difference};
 use crate::rings::Rings;
 use crate::stop_latch::StopLatch;
 use crate::timers::Timers;
@@ -174,6 +174,9 @@ impl Outputs {
             }
             Action::Alert(alert) => {
                 counters.alerts.add_one();
+                if let Some(difference) = Difference::of(*alert) {
+                    counters.differences.add_one(difference);
+                }
                 tell(*alert);
             }
             _ => {}
@@ -185,6 +188,21 @@ fn tell(alert: Alert) {
     match alert {
         // It happens, and it is being dealt with.
         Alert::UnknownOrder(_) | Alert::FeeAsset(_) | Alert::CapacityReached => warn!(?alert, "alert"),
+        // Named, and accounted for.
+        Alert::OrphanAdopted(_)
+        | Alert::OrphanCanceled(_)
+        | Alert::ForeignOrder { .. }
+        | Alert::ManualTrade { .. }
+        | Alert::Deposit(_)
+        | Alert::Withdrawal(_)
+        | Alert::FeeUnvalued(_) => {
+            let difference = Difference::of(alert).map_or("", Difference::as_str);
+            warn!(
+                difference,
+                ?alert,
+                "the account differs from the record: accounted for"
+            );
+        }
         _ => error!(?alert, "alert: a person must look"),
     }
 }

@@ -1,15 +1,23 @@
 //! What the venue says of our account, against what we believe.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::{Balance, CancelRequest, Instrument, OrderReport, Quantity, Timestamp};
-use venues::{Gateway, Instruments, OrderView, Pending, UnknownOrder, VenueError};
+use domain::{
+    Balance, CancelRequest, ClientOrderId, Currency, Instrument, OrderReport, Quantity, Timestamp,
+    VenueOrderId,
+};
+use engine::FillKey;
+use venues::{AccountTrade, Gateway, Instruments, OrderView, Pending, UnknownOrder, VenueError};
 
 /// Most waits for budget in one question.
 const WAITS_MAX: usize = 8;
 
 /// Longest of them, wall time.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Most orders that are looked up because they traded and the list of trades does not say whose they are.
+const LOOKUPS_MAX: usize = 1_000;
 
 /// An order that the engine believes the venue has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +36,14 @@ pub(crate) struct Question {
     pub(crate) generation: u64,
     /// Orders to compare.
     pub(crate) believed: Vec<Believed>,
+    /// When it was asked, engine time.
+    pub(crate) asked: Timestamp,
+    /// Trades from this venue time on.
+    pub(crate) since: Timestamp,
+    /// Fills that are booked: of them nothing need be told.
+    pub(crate) booked: BTreeSet<FillKey>,
+    /// A balance is to be learned: only one that did not move meanwhile counts.
+    pub(crate) learns: bool,
 }
 
 /// What the venue said.
@@ -35,15 +51,22 @@ pub(crate) struct Question {
 pub(crate) struct Truth {
     /// Of the question.
     pub(crate) generation: u64,
+    /// Of the question.
+    pub(crate) asked: Timestamp,
     /// What became of orders that the venue shows otherwise than believed; fills before states.
     pub(crate) reports: Vec<OrderReport>,
     /// Every open order, also those that are not ours.
     pub(crate) open: Vec<OrderView>,
-    /// Balances that are not zero; asked last, so that they hold what the reports tell.
+    /// Executions that are not booked. Here no id of ours means that the order is somebody else's.
+    pub(crate) trades: Vec<AccountTrade>,
+    /// Balances that are not zero; asked last, so that they hold what the reports and trades tell.
     pub(crate) balances: Vec<Balance>,
+    /// No balance moved while the rest was asked; known only where a balance is to be learned.
+    pub(crate) is_still: bool,
 }
 
-/// Asks for open orders, for what became of orders that are not among them or have traded, then for balances.
+/// Asks for open orders, for what became of orders that are not among them or have traded, for executions, then for
+/// balances.
 ///
 /// # Errors
 /// [`VenueError`]: nothing is known then.
@@ -52,6 +75,11 @@ pub(crate) async fn ask(
     instruments: &Instruments,
     question: &Question,
 ) -> Result<Truth, VenueError> {
+    let before = if question.learns {
+        Some(patiently(|| gateway.balances()).await?)
+    } else {
+        None
+    };
     let mut open = Vec::new();
     for Instrument { id, .. } in instruments {
         open.extend(patiently(|| gateway.open_orders(*id)).await?);
@@ -69,11 +97,16 @@ pub(crate) async fn ask(
         };
         reports.extend(gateway.resolve(unknown).await);
     }
+    let trades = new_trades(gateway, instruments, question, &open).await?;
+    let balances = patiently(|| gateway.balances()).await?;
     Ok(Truth {
         generation: question.generation,
+        asked: question.asked,
         reports,
         open,
-        balances: patiently(|| gateway.balances()).await?,
+        trades,
+        is_still: before.is_none_or(|before| totals(&before) == totals(&balances)),
+        balances,
     })
 }
 
@@ -94,6 +127,63 @@ pub(crate) async fn patiently<'g, T>(
     ask().await
 }
 
+/// Executions that are not booked, each with its owner.
+async fn new_trades(
+    gateway: &dyn Gateway,
+    instruments: &Instruments,
+    question: &Question,
+    open: &[OrderView],
+) -> Result<Vec<AccountTrade>, VenueError> {
+    let mut owners: BTreeMap<VenueOrderId, Option<ClientOrderId>> = open
+        .iter()
+        .map(|view| (view.venue_order_id, view.client_order_id))
+        .collect();
+    let mut lookups = 0;
+    let mut new = Vec::new();
+    for Instrument { id, .. } in instruments {
+        for mut trade in patiently(|| gateway.trades(*id, question.since)).await? {
+            if question.booked.contains(&key_of(&trade)) {
+                continue;
+            }
+            let order = trade.venue_order_id;
+            if trade.client_order_id.is_none() && !owners.contains_key(&order) {
+                if lookups == LOOKUPS_MAX {
+                    let request = "orders behind trades";
+                    let max = LOOKUPS_MAX;
+                    return Err(VenueError::TooLarge { request, max });
+                }
+                lookups += 1;
+                let view = patiently(|| gateway.query_by_venue_id(*id, order)).await?;
+                // An order that traded exists: a venue that does not know it cannot be relied on yet.
+                let view = view.ok_or_else(|| VenueError::NoAnswer {
+                    request: "order behind a trade",
+                    detail: "an order that traded is not known".to_owned(),
+                })?;
+                owners.insert(order, view.client_order_id);
+            }
+            let owner = owners.get(&order).copied().flatten();
+            trade.client_order_id = trade.client_order_id.or(owner);
+            new.push(trade);
+        }
+    }
+    Ok(new)
+}
+
+/// What makes an execution unique.
+pub(crate) const fn key_of(trade: &AccountTrade) -> FillKey {
+    FillKey {
+        instrument: trade.instrument,
+        trade_id: trade.fill.trade_id,
+        side: trade.fill.side,
+    }
+}
+
+/// Free and locked together, by asset.
+fn totals(balances: &[Balance]) -> BTreeMap<Currency, Option<Quantity>> {
+    let total = |one: &Balance| (one.currency, one.free.checked_add(one.locked));
+    balances.iter().map(total).collect()
+}
+
 /// Orders that the venue does not show open, or shows with other fills.
 fn disputed<'a>(believed: &'a [Believed], open: &'a [OrderView]) -> impl Iterator<Item = &'a Believed> {
     believed.iter().filter(|one| {
@@ -106,7 +196,7 @@ fn disputed<'a>(believed: &'a [Believed], open: &'a [OrderView]) -> impl Iterato
 
 #[cfg(test)]
 mod tests {
-    use domain::{ClientOrderId, Epoch, InstrumentId, OrderStatus, Side, SlotId, Text, VenueOrderId};
+    use domain::{Epoch, InstrumentId, OrderStatus, Side, SlotId, Text};
 
     use super::*;
 
@@ -136,6 +226,7 @@ mod tests {
             instrument: InstrumentId(0),
             side: Side::Buy,
             status: OrderStatus::Accepted,
+            price: None,
             quantity: Quantity::from_units(10),
             filled: Quantity::from_units(filled),
             ts_event: Timestamp::EPOCH,

@@ -102,6 +102,8 @@ fn room(body: &EventBody<'_>) -> Room {
         | EventBody::Balance { .. }
         | EventBody::VenuePosition(_)
         | EventBody::Reconciled { .. }
+        | EventBody::Difference(_)
+        | EventBody::Compared(_)
         | EventBody::Ending
         | EventBody::Market(MarketEvent::VenueStatus(_)) => Room::Reserve,
         EventBody::Started { .. }

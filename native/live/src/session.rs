@@ -94,6 +94,15 @@ impl Session {
         })
     }
 
+    /// Wall time after which every list of the venue tells what it told before: one on this machine lags little.
+    pub(crate) const fn second_look(&self) -> Nanos {
+        if self.settle.is_zero() {
+            LOOPBACK_STALENESS
+        } else {
+            venues::resolution::READ_STALENESS
+        }
+    }
+
     /// An account in this process goes on where the record of earlier lives ends.
     pub(crate) fn resume(&self, epoch: Epoch, config: &EngineConfig) {
         if let Some(simulated) = &self.simulated {

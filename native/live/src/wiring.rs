@@ -5,7 +5,7 @@ use std::thread;
 
 use config::{Guard, ServiceConfig};
 use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
-use engine::{CarriedState, Engine, EngineConfig, SlotConfig};
+use engine::{CarriedState, Engine, EngineConfig, OrphanRule, SlotConfig};
 use journal::ConfigText;
 use messaging::InstrumentName;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,7 @@ use venues::switch::DeadMansSwitch;
 use venues::{AccountFeed, Credentials, FrameSink, Instruments, MarketFeed, ResyncRequester};
 
 use crate::account_lock::AccountLock;
+use crate::account_watch::{AccountWatch, Rules};
 use crate::clock;
 use crate::command_floors::CommandFloors;
 use crate::comparison::Comparison;
@@ -112,7 +113,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let (market, account) = feeds(&session, jitter, market_sink, account_sink)?;
 
     let link = link(config.venue.venue, &session, market.requester());
-    let comparison = comparison(config.venue.venue, &session, &folder, foreign);
+    let comparison = comparison(config.venue.venue, &session, &folder, foreign, config.orphans);
     let decide = EngineLoop::new(
         (driver, link, comparison),
         inputs,
@@ -288,9 +289,13 @@ fn comparison(
     session: &Session,
     folder: &RunFolder,
     foreign: Option<ForeignHoldings>,
+    orphans: OrphanRule,
 ) -> Comparison {
     let instruments = Arc::clone(&session.instruments);
-    Comparison::new(venue, instruments, folder.path().to_owned(), foreign)
+    let second_look = session.second_look();
+    let rules = Rules { orphans, second_look };
+    let account = AccountWatch::new(venue, instruments, folder.path().to_owned(), foreign, rules);
+    Comparison::new(venue, account, second_look)
 }
 
 fn link(venue: domain::Venue, session: &Session, requester: ResyncRequester) -> Link {

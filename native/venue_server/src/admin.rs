@@ -8,16 +8,17 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::{Nanos, Side};
+use domain::{Currency, Decimal, Nanos, OrderType, Price, Quantity, Side, TimeInForce};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use simulation::SelfTradePrevention;
 
 use crate::account::Account;
 use crate::decimal::{amount8, price8, quantity8};
 use crate::faults::{FAULT_MS_MAX, Fault, Forced, Met};
 use crate::frames::{Class, FrameFault, FrameTerms};
 use crate::hub::Target;
-use crate::orders::OrderRecord;
+use crate::orders::{OrderRecord, Ticket};
 use crate::shared::{Shared, json_text};
 use crate::venue::Venue;
 
@@ -134,6 +135,115 @@ pub(crate) async fn advance(State(shared): State<Arc<Shared>>, body: Bytes) -> R
     };
     shared.wake.notify_one();
     json_text(StatusCode::OK, described.to_string())
+}
+
+/// Money that comes onto an account, or with a negative amount goes from it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    /// Whose account.
+    api_key: String,
+    /// Which asset.
+    asset: String,
+    /// A decimal number, as text.
+    amount: String,
+}
+
+/// `POST /admin/transfer {"api_key": ..., "asset": ..., "amount": ...}`: a deposit or a withdrawal, told on the account's
+/// stream where the wire tells of them.
+pub(crate) async fn transfer(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let transfer: Transfer = match serde_json::from_slice(&body) {
+        Ok(transfer) => transfer,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    let described = {
+        let mut venue = shared.venue();
+        let (Some(account), Some(asset)) = (
+            venue.account_of(&transfer.api_key).map(|(account, _)| account),
+            Currency::new(&transfer.asset),
+        ) else {
+            return refuse("no such account, or no such asset");
+        };
+        let Ok(amount) = Decimal::parse(transfer.amount.as_bytes()) else {
+            return refuse("amount is a decimal number as text");
+        };
+        if !venue.transfer(account, asset, amount) {
+            return refuse("more than is free");
+        }
+        let now = venue.catch_up();
+        describe(&mut venue, now)
+    };
+    shared.wake.notify_one();
+    json_text(StatusCode::OK, described.to_string())
+}
+
+/// An order that a person places.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placing {
+    /// Whose account.
+    api_key: String,
+    /// As the venue keeps it.
+    client_order_id: String,
+    /// `buy` or `sell`.
+    side: String,
+    /// A decimal number as text; absent for a market order.
+    price: Option<String>,
+    /// The same.
+    quantity: String,
+}
+
+impl Placing {
+    /// As the venue takes orders; `None` for one that says nothing an order can.
+    fn ticket(&self) -> Option<Ticket> {
+        let price = match &self.price {
+            Some(text) => Some(Price::parse(text.as_bytes()).ok()?),
+            None => None,
+        };
+        let (order_type, time_in_force) = match price {
+            Some(_) => (OrderType::Limit, TimeInForce::Gtc),
+            None => (OrderType::Market, TimeInForce::Ioc),
+        };
+        Some(Ticket {
+            client_order_id: self.client_order_id.clone(),
+            reference: None,
+            side: match self.side.as_str() {
+                "buy" => Side::Buy,
+                "sell" => Side::Sell,
+                _ => return None,
+            },
+            order_type,
+            price,
+            quantity: Quantity::parse(self.quantity.as_bytes()).ok()?,
+            time_in_force,
+            post_only: false,
+            keeps_refused: false,
+            self_trade: SelfTradePrevention::ExpireTaker,
+            expires: None,
+        })
+    }
+}
+
+/// `POST /admin/order {"api_key": ..., "client_order_id": ..., "side": ..., "price": ..., "quantity": ...}`: an order that
+/// a person places on the account, beside whoever trades there.
+pub(crate) async fn order(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let placing: Placing = match serde_json::from_slice(&body) {
+        Ok(placing) => placing,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    let placed = {
+        let mut venue = shared.venue();
+        let account = venue.account_of(&placing.api_key).map(|(account, _)| account);
+        let (Some(account), Some(ticket)) = (account, placing.ticket()) else {
+            return refuse("no such account, or no order");
+        };
+        venue.place(account, ticket)
+    };
+    shared.wake.notify_one();
+    match placed {
+        Ok(id) => json_text(StatusCode::OK, json!({ "id": id.0 }).to_string()),
+        Err(refusal) => refuse(&format!("{refusal:?}")),
+    }
 }
 
 /// `POST /admin/faults {"kind": ...}`.

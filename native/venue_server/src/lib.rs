@@ -38,7 +38,7 @@
 //! Instead of a simulated venue, a recording of any of these wires can be served: [`RecordedServer`], at any speed, with
 //! snapshots as of the live stream. Nothing can be traded there.
 //!
-//! `/admin/...` is for tests and people: state, pause, resume, advance, faults.
+//! `/admin/...` is for tests and people: state, pause, resume, advance, faults, transfers, orders of a person.
 
 mod account;
 mod admin;

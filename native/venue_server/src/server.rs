@@ -165,6 +165,8 @@ fn router(kind: VenueKind, shared: Arc<Shared>) -> Router {
         .route("/admin/resume", post(admin::resume))
         .route("/admin/advance", post(admin::advance))
         .route("/admin/faults", post(admin::faults))
+        .route("/admin/transfer", post(admin::transfer))
+        .route("/admin/order", post(admin::order))
         .layer(from_fn_with_state(Arc::clone(&shared), rewritten))
         .with_state(shared)
 }

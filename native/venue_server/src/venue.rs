@@ -375,6 +375,18 @@ impl Venue {
         });
     }
 
+    /// Moves money onto an account, or with a negative amount from it; `false`, with nothing moved, when that is not free.
+    pub(crate) fn transfer(&mut self, account: usize, asset: Currency, amount: Decimal) -> bool {
+        let now = self.catch_up();
+        let units = i128::from(amount.units()) * MONEY_PER_UNIT;
+        if self.accounts[account].holding(asset).free + units < 0 {
+            return false;
+        }
+        self.accounts[account].receive(asset, units);
+        self.report_balances(account, now.millis());
+        true
+    }
+
     /// What a client sees on the venue's clock when it is `now`.
     pub(crate) fn shown(&self, now: Timestamp) -> Timestamp {
         now.plus(self.skew)

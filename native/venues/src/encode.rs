@@ -1,6 +1,6 @@
 //! Orders as text: what every venue's encoder needs, without an allocation and without going through `fmt`.
 
-use domain::{ClientOrderId, Instrument, OrderRequest, OrderType, Price, Quantity, TimeInForce};
+use domain::{ClientOrderId, Instrument, OrderRequest, OrderType, Price, Quantity};
 
 use crate::error::EncodeError;
 
@@ -15,7 +15,7 @@ pub(crate) fn check(order: &OrderRequest, instrument: &Instrument) -> Result<(),
     if (order.order_type == OrderType::Limit) != order.price.is_some() {
         return Err(EncodeError::Price);
     }
-    let rests = order.order_type == OrderType::Limit && order.time_in_force == TimeInForce::Gtc;
+    let rests = order.order_type == OrderType::Limit && order.time_in_force.rests();
     if order.post_only && !rests {
         return Err(EncodeError::PostOnly);
     }

@@ -34,6 +34,8 @@ pub struct OrderView {
     pub side: Side,
     /// Its state.
     pub status: OrderStatus,
+    /// Its limit; `None` for an order without one.
+    pub price: Option<Price>,
     /// Its base quantity.
     pub quantity: Quantity,
     /// Base quantity executed so far.

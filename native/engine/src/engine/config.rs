@@ -2,10 +2,11 @@
 
 use domain::{
     ClientOrderId, Currency, Decimal, Epoch, Instrument, InstrumentId, Money, Nanos, OrderRequest, Price,
-    Quantity, Side, SlotId, Timestamp, TradeId,
+    Quantity, Side, SlotId, Timestamp, TradeId, Venue,
 };
 use thiserror::Error;
 
+use crate::account::CarriedAccount;
 use crate::action::ControlLevel;
 use crate::command::Scope;
 use crate::limits::{
@@ -68,6 +69,8 @@ pub struct CarriedState {
     /// Fills that the repeated-execution throttle still counts, oldest first within each scope; at most
     /// [`EXECUTIONS_IN_WINDOW_MAX`] for everything and for each slot.
     pub executions: Vec<CountedExecution>,
+    /// What of the venues' accounts is accounted for beside the slots.
+    pub account: CarriedAccount,
 }
 
 /// Why a latch holds.
@@ -271,6 +274,22 @@ impl EngineConfig {
                 carried.executions.len(),
                 COUNTED_EXECUTIONS_MAX,
             ),
+            ("carried movements", carried.account.moved.len(), CURRENCIES_MAX),
+            (
+                "carried comparisons",
+                carried.account.compared.len(),
+                Venue::ALL.len(),
+            ),
+            (
+                "carried valued fees",
+                carried.account.valued_fees.len(),
+                SLOTS_MAX,
+            ),
+            (
+                "carried fees without a value",
+                carried.account.unvalued_fees.len(),
+                CURRENCIES_MAX,
+            ),
         ];
         match counts.into_iter().find(|(_, count, max)| count > max) {
             Some((what, count, max)) => Err(ConfigError::TooMany { what, count, max }),
@@ -335,6 +354,15 @@ impl EngineConfig {
             {
                 same_currency("a carried position", money.currency(), expected)?;
             }
+        }
+        for fees in &self.carried.account.valued_fees {
+            if !known(fees.slot) {
+                return Err(ConfigError::Unknown {
+                    what: "carried fees",
+                    id: fees.slot.0,
+                });
+            }
+            same_currency("carried fees", fees.amount.currency(), expected)?;
         }
         for (at, order) in self.carried.orders.iter().enumerate() {
             let id = order.request.client_order_id;

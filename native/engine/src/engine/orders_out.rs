@@ -2,7 +2,7 @@
 
 use domain::{
     CancelRequest, ClientOrderId, InstrumentRules, InstrumentStatus, Nanos, OrderRequest, OrderStatus,
-    Quantity, RuleViolation, Side,
+    Quantity, RuleViolation, Side, TimeInForce, Timestamp, Venue,
 };
 
 use super::Engine;
@@ -161,7 +161,12 @@ impl<P: Probe> Engine<P> {
             .unwrap_or_default();
         let mut order = Order::new(request, value, self.now);
         order.watch_at = self.now.plus(self.config.order_ack_timeout);
-        order.timeout_at = timeout.map(|span| self.now.plus(span));
+        let ends = self.ends_at(&request);
+        order.timeout_at = timeout
+            .map(|span| self.now.plus(span))
+            .into_iter()
+            .chain(ends)
+            .min();
         // Approval needed a free place, and the id is new.
         let Some(order) = self.orders.insert(order, OrderStatus::Submitted) else {
             actions.push(Action::Alert(Alert::CapacityReached));
@@ -181,6 +186,21 @@ impl<P: Probe> Engine<P> {
             });
         }
         self.tell(&order, actions);
+    }
+
+    /// When an order that stays until a time is canceled from here: at that time where the venue has no word for it, and
+    /// where it has one, when it should long have ended it.
+    fn ends_at(&self, request: &OrderRequest) -> Option<Timestamp> {
+        let TimeInForce::Gtd(until) = request.time_in_force else {
+            return None;
+        };
+        let state = &self.instruments[usize::from(request.instrument.0)];
+        let grace = if ends_orders_itself(state.instrument.venue) {
+            self.config.order_ack_timeout
+        } else {
+            Nanos(0)
+        };
+        Some(until.plus(grace))
     }
 
     /// Cancels a slot's live orders of one side, or of both.
@@ -286,6 +306,15 @@ impl<P: Probe> Engine<P> {
                 .on_order(&view, update, &mut self.intents);
             self.carry_out(at, actions);
         }
+    }
+}
+
+/// Whether a venue ends an order at a time of its own: Kraken (`expiretm`, `expire_time`) and Coinbase
+/// (`limit_limit_gtd`) do, Binance's spot market has no such order.
+const fn ends_orders_itself(venue: Venue) -> bool {
+    match venue {
+        Venue::Kraken | Venue::Coinbase => true,
+        Venue::Binance | Venue::BinanceUsdm | Venue::IndependentReserve => false,
     }
 }
 

@@ -146,8 +146,10 @@ impl<P: Probe> Engine<P> {
         }
         let base = self.instruments[usize::from(instrument.0)].instrument.base;
         let sane = fill.quantity.units() > 0 && fill.price.units() > 0;
+        let in_third = ![base, self.config.portfolio_currency].contains(&fill.fee.currency());
+        let fee_value = if in_third { self.fee_value(fill.fee) } else { None };
         let booked = sane
-            .then(|| self.positions.book(id.slot, instrument, fill, base))
+            .then(|| self.positions.book(id.slot, instrument, fill, base, fee_value))
             .flatten();
         let Some(booked) = booked else {
             actions.push(Action::Alert(Alert::BookingFailed(id)));
@@ -204,6 +206,7 @@ impl<P: Probe> Engine<P> {
         }
         match booked.foreign_fee {
             ForeignFee::First(asset) => actions.push(Action::Alert(Alert::FeeAsset(asset))),
+            ForeignFee::Unvalued(asset) => actions.push(Action::Alert(Alert::FeeUnvalued(asset))),
             ForeignFee::Lost => actions.push(Action::Alert(Alert::CapacityReached)),
             ForeignFee::None | ForeignFee::Added => {}
         }

@@ -254,6 +254,15 @@ impl Balances {
         known.map_or(self.unheard, |(_, _, total)| Some(*total))
     }
 
+    /// The total as far as the venue has told.
+    pub(super) fn heard(&self, venue: Venue, currency: Currency) -> Option<i128> {
+        let known = self
+            .totals
+            .iter()
+            .find(|(at, of, _)| (*at, *of) == (venue, currency));
+        known.map(|(_, _, total)| *total)
+    }
+
     fn entry(&mut self, venue: Venue, currency: Currency) -> Option<&mut i128> {
         let known = self
             .totals

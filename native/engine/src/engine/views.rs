@@ -8,6 +8,7 @@ use domain::{
 use super::Engine;
 use super::config::{CarriedOrder, CarriedSlot, CarriedState, Latch};
 use super::state::InstrumentState;
+use crate::account::CarriedAccount;
 use crate::action::{ControlLevel, PositionUpdate};
 use crate::command::Scope;
 use crate::execution::{OrderManager, OrderView};
@@ -228,6 +229,7 @@ impl<P: Probe> Engine<P> {
     /// What a next life needs of this one. Allocates.
     pub fn carried_state(&self) -> CarriedState {
         let slots = self.slots.iter().zip(self.positions.ledgers());
+        let (moved, compared) = self.outside.carried();
         CarriedState {
             latches: self.latches().collect(),
             slots: slots
@@ -260,6 +262,12 @@ impl<P: Probe> Engine<P> {
             peak_equity: Some(self.peak_equity()),
             sent: self.window.since(self.now, self.remembered_window()).collect(),
             executions: self.throttle.counted().collect(),
+            account: CarriedAccount {
+                moved,
+                compared,
+                valued_fees: self.positions.valued_fees().collect(),
+                unvalued_fees: self.positions.unvalued_fees().to_vec(),
+            },
         }
     }
 

@@ -67,6 +67,12 @@ impl FillMemory {
         self.keys[oldest..].iter().chain(&self.keys[..oldest])
     }
 
+    /// The fills, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &FillKey> {
+        let (newer, older) = self.keys.split_at(self.next.min(self.keys.len()));
+        newer.iter().rev().chain(older.iter().rev())
+    }
+
     /// Where the key is, or the free place where it would go.
     fn place_of(&self, key: &FillKey) -> usize {
         let mut place = home(key);

@@ -146,6 +146,10 @@ impl OrderManager {
         if self.is_full() || (!fresh && self.ended_view(id).is_some()) {
             return None;
         }
+        if id.epoch == self.epoch {
+            // An id that somebody else gave out in this life's name is not given out again.
+            self.counter = self.counter.max(id.counter);
+        }
         self.serial = self.serial.wrapping_add(1);
         let mut order = Order {
             serial: self.serial,

@@ -3,8 +3,9 @@
 use domain::{Currency, Fill, InstrumentId, Money, Price, Quantity, SlotId};
 
 use super::pnl::{CostBasis, base_fee, flows};
+use crate::account::ValuedFees;
 use crate::action::PositionUpdate;
-use crate::engine::CarriedSlot;
+use crate::engine::CarriedState;
 use crate::limits::CURRENCIES_MAX;
 use crate::slot::SlotConfig;
 
@@ -16,6 +17,8 @@ pub(crate) struct Ledger {
     pub(crate) basis: CostBasis,
     /// Fees paid in quote, units of 1e-16.
     pub(crate) fees: i128,
+    /// Fees paid in third assets, at what they were worth then, units of 1e-16 quote.
+    pub(crate) valued_fees: i128,
     /// Assigned capital, units of 1e-16 quote.
     pub(crate) capital: i128,
     /// Last mid; `None` before the first.
@@ -27,7 +30,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Capital plus profit minus fees, units of 1e-16 quote.
     pub(crate) const fn equity(&self) -> i128 {
-        self.cash() + self.unrealized + self.basis.cost
+        self.cash() + self.unrealized + self.basis.cost - self.valued_fees
     }
 
     /// Quote money that is not in the position.
@@ -71,6 +74,8 @@ pub(crate) enum ForeignFee {
     Added,
     /// The first of its asset.
     First(Currency),
+    /// The first of its asset that no price values.
+    Unvalued(Currency),
     /// The table of assets is full, or the sum does not fit: it stands in the fill's record only.
     Lost,
 }
@@ -81,6 +86,8 @@ pub(crate) struct PositionTracker {
     ledgers: Vec<Ledger>,
     /// Fees in assets other than base or quote, one sum for each asset.
     foreign_fees: Vec<Money>,
+    /// Those of them that no price valued.
+    unvalued_fees: Vec<Money>,
     currency: Currency,
     /// Sum of the slots' equity.
     equity: i128,
@@ -95,6 +102,7 @@ impl PositionTracker {
                 instrument: config.instrument,
                 basis: CostBasis::default(),
                 fees: 0,
+                valued_fees: 0,
                 capital: config.capital.units(),
                 mark: None,
                 unrealized: 0,
@@ -104,14 +112,15 @@ impl PositionTracker {
         Self {
             ledgers,
             foreign_fees: Vec::with_capacity(CURRENCIES_MAX),
+            unvalued_fees: Vec::with_capacity(CURRENCIES_MAX),
             currency,
             equity,
         }
     }
 
     /// Takes over what an earlier life left.
-    pub(crate) fn restore(&mut self, slots: &[CarriedSlot], foreign_fees: &[Money]) {
-        for carried in slots {
+    pub(crate) fn restore(&mut self, state: &CarriedState) {
+        for carried in &state.slots {
             self.change(carried.slot, |ledger| {
                 ledger.basis = CostBasis {
                     quantity: carried.quantity,
@@ -121,7 +130,13 @@ impl PositionTracker {
                 ledger.fees = carried.fees.units();
             });
         }
-        self.foreign_fees.extend(foreign_fees.iter().take(CURRENCIES_MAX));
+        for fees in &state.account.valued_fees {
+            self.change(fees.slot, |ledger| ledger.valued_fees = fees.amount.units());
+        }
+        self.foreign_fees
+            .extend(state.foreign_fees.iter().take(CURRENCIES_MAX));
+        let unvalued = state.account.unvalued_fees.iter();
+        self.unvalued_fees.extend(unvalued.take(CURRENCIES_MAX));
     }
 
     pub(crate) fn ledgers(&self) -> &[Ledger] {
@@ -134,6 +149,20 @@ impl PositionTracker {
 
     pub(crate) fn foreign_fees(&self) -> &[Money] {
         &self.foreign_fees
+    }
+
+    /// Those of them that are in no equity, for no price valued them.
+    pub(crate) fn unvalued_fees(&self) -> &[Money] {
+        &self.unvalued_fees
+    }
+
+    /// What was valued, for every slot that paid such a fee.
+    pub(crate) fn valued_fees(&self) -> impl Iterator<Item = ValuedFees> + '_ {
+        let paid = self.ledgers.iter().filter(|ledger| ledger.valued_fees != 0);
+        paid.map(|ledger| ValuedFees {
+            slot: ledger.slot,
+            amount: Money::from_units(ledger.valued_fees, self.currency),
+        })
     }
 
     /// Sum of the slots' equity, units of 1e-16.
@@ -186,13 +215,15 @@ impl PositionTracker {
     /// there or it trades another instrument.
     ///
     /// `base` is the instrument's base asset. A fee in base lowers the position, a fee in quote is counted
-    /// as such, any other is kept in its own asset and in no equity.
+    /// as such. Any other is kept in its own asset; `fee_value` is what it is worth in quote, and where that is not known
+    /// it is in no equity.
     pub(crate) fn book(
         &mut self,
         slot: SlotId,
         instrument: InstrumentId,
         fill: &Fill,
         base: Currency,
+        fee_value: Option<i128>,
     ) -> Option<Booked> {
         let at = self.index(slot)?;
         let ledger = self.ledgers[at];
@@ -210,14 +241,17 @@ impl PositionTracker {
         let fees = ledger.fees.checked_add(quote_fee)?;
         let quote = paid.checked_add(quote_fee)?.checked_neg()?;
         let foreign = !in_quote && fee.currency() != base && fee.units() != 0;
+        let valued = if foreign { fee_value } else { Some(0) };
+        let valued_fees = ledger.valued_fees.checked_add(valued.unwrap_or(0))?;
         let foreign_fee = if foreign {
-            self.book_foreign_fee(fee)
+            self.book_foreign_fee(fee, valued.is_some())
         } else {
             ForeignFee::None
         };
         self.change(slot, |ledger| {
             ledger.basis = basis;
             ledger.fees = fees;
+            ledger.valued_fees = valued_fees;
         });
         let realized = basis.realized - ledger.basis.realized;
         Some(Booked {
@@ -250,25 +284,14 @@ impl PositionTracker {
         }
     }
 
-    fn book_foreign_fee(&mut self, fee: Money) -> ForeignFee {
-        let has_room = self.foreign_fees.len() < CURRENCIES_MAX;
-        match self
-            .foreign_fees
-            .iter_mut()
-            .find(|sum| sum.currency() == fee.currency())
-        {
-            Some(sum) => match sum.checked_add(fee) {
-                Ok(added) => {
-                    *sum = added;
-                    ForeignFee::Added
-                }
-                Err(_) => ForeignFee::Lost,
-            },
-            None if has_room => {
-                self.foreign_fees.push(fee);
-                ForeignFee::First(fee.currency())
-            }
-            None => ForeignFee::Lost,
+    fn book_foreign_fee(&mut self, fee: Money, is_valued: bool) -> ForeignFee {
+        let added = add_fee(&mut self.foreign_fees, fee);
+        if is_valued || added == ForeignFee::Lost {
+            return added;
+        }
+        match add_fee(&mut self.unvalued_fees, fee) {
+            ForeignFee::First(asset) => ForeignFee::Unvalued(asset),
+            other => other,
         }
     }
 
@@ -286,6 +309,25 @@ impl PositionTracker {
         self.ledgers
             .binary_search_by_key(&slot, |ledger| ledger.slot)
             .ok()
+    }
+}
+
+/// Adds a fee to the sum of its asset.
+fn add_fee(sums: &mut Vec<Money>, fee: Money) -> ForeignFee {
+    let has_room = sums.len() < CURRENCIES_MAX;
+    match sums.iter_mut().find(|sum| sum.currency() == fee.currency()) {
+        Some(sum) => match sum.checked_add(fee) {
+            Ok(added) => {
+                *sum = added;
+                ForeignFee::Added
+            }
+            Err(_) => ForeignFee::Lost,
+        },
+        None if has_room => {
+            sums.push(fee);
+            ForeignFee::First(fee.currency())
+        }
+        None => ForeignFee::Lost,
     }
 }
 
@@ -321,7 +363,7 @@ mod tests {
     }
 
     fn book(tracker: &mut PositionTracker, fill: &Fill) -> Option<Booked> {
-        tracker.book(SlotId(0), InstrumentId(0), fill, currency("BTC"))
+        tracker.book(SlotId(0), InstrumentId(0), fill, currency("BTC"), None)
     }
 
     #[test]
@@ -363,15 +405,30 @@ mod tests {
     }
 
     #[test]
-    fn a_fee_in_a_third_asset_has_its_own_ledger_and_is_told_once() {
+    fn a_fee_in_a_third_asset_is_kept_in_it_and_valued_where_a_price_is_known() {
         let mut tracker = tracker();
         let fee = Money::from_units(3, currency("BNB"));
-        let first = book(&mut tracker, &fill(Side::Buy, 10, 20, fee)).unwrap();
-        let second = book(&mut tracker, &fill(Side::Buy, 10, 20, fee)).unwrap();
-        assert_eq!(first.foreign_fee, ForeignFee::First(currency("BNB")));
-        assert_eq!(second.foreign_fee, ForeignFee::Added);
-        assert_eq!(tracker.foreign_fees(), [Money::from_units(6, currency("BNB"))]);
+        let fill = fill(Side::Buy, 10, 20, fee);
+        let mut pay = |value| {
+            let booked = tracker.book(SlotId(0), InstrumentId(0), &fill, currency("BTC"), value);
+            (booked.unwrap().foreign_fee, tracker.equity())
+        };
+        let bnb = currency("BNB");
+        assert_eq!(
+            pay(None),
+            (ForeignFee::Unvalued(bnb), 2_000),
+            "in no equity, and told"
+        );
+        assert_eq!(pay(None), (ForeignFee::Added, 2_000));
+        assert_eq!(pay(Some(7)), (ForeignFee::Added, 2_000 - 7));
+        assert_eq!(tracker.foreign_fees(), [Money::from_units(9, bnb)]);
+        assert_eq!(tracker.unvalued_fees(), [Money::from_units(6, bnb)]);
         assert_eq!(tracker.ledgers()[0].fees, 0);
+        assert_eq!(
+            tracker.ledgers()[0].cash(),
+            1_000 - 600,
+            "no quote money was paid for it"
+        );
     }
 
     #[test]
@@ -379,11 +436,11 @@ mod tests {
         let mut tracker = tracker();
         let fill = fill(Side::Buy, 10, 20, Money::zero(currency("USDT")));
         assert_eq!(
-            tracker.book(SlotId(0), InstrumentId(1), &fill, currency("ETH")),
+            tracker.book(SlotId(0), InstrumentId(1), &fill, currency("ETH"), None),
             None
         );
         assert_eq!(
-            tracker.book(SlotId(9), InstrumentId(0), &fill, currency("BTC")),
+            tracker.book(SlotId(9), InstrumentId(0), &fill, currency("BTC"), None),
             None
         );
         assert_eq!(tracker.equity(), 2_000);

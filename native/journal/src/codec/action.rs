@@ -61,6 +61,13 @@ variants!(Alert, "alert" {
     16 => FlattenIncomplete(slot),
     17 => UnknownInstrument(instrument),
     18 => OrdersDenied(slot),
+    19 => OrphanAdopted(order),
+    20 => OrphanCanceled(order),
+    21 => ForeignOrder { instrument, venue_order_id },
+    22 => ManualTrade { instrument, trade_id },
+    23 => Deposit(amount),
+    24 => Withdrawal(amount),
+    25 => FeeUnvalued(currency),
 });
 
 impl Codec for FeatureRow {

@@ -26,6 +26,11 @@ impl<'a> Input<'a> {
         self.rest.len()
     }
 
+    /// The next byte, left where it is.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         let (first, rest) = self.rest.split_first_chunk::<N>().ok_or(CodecError::Short)?;
         self.rest = rest;

@@ -1,13 +1,14 @@
 //! What an engine is built from, and what an earlier life left it.
 
+use domain::Venue;
 use engine::limits::{
     COUNTED_EXECUTIONS_MAX, CURRENCIES_MAX, ENDED_ORDERS_KEPT, FILLS_REMEMBERED, INSTRUMENTS_MAX,
     OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
 };
 use engine::risk::RiskLimits;
 use engine::{
-    CarriedOrder, CarriedSlot, CarriedState, CountedExecution, EngineConfig, FillKey, Flatten, Latch,
-    LatchCause, SentOrder, SlotConfig,
+    CarriedAccount, CarriedOrder, CarriedSlot, CarriedState, CountedExecution, EngineConfig, FillKey,
+    Flatten, Latch, LatchCause, Moved, SentOrder, SlotConfig, ValuedFees,
 };
 
 use super::CodecError;
@@ -73,6 +74,33 @@ fields!(FillKey {
     side,
 });
 
+fields!(Moved { venue, amount });
+fields!(ValuedFees { slot, amount });
+
+impl Codec for CarriedAccount {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            moved,
+            compared,
+            valued_fees,
+            unvalued_fees,
+        } = self;
+        put_list(moved, out);
+        put_list(compared, out);
+        put_list(valued_fees, out);
+        put_list(unvalued_fees, out);
+    }
+
+    fn get(input: &mut Input<'_>) -> Result<Self, CodecError> {
+        Ok(Self {
+            moved: get_list(input, "carried movements", CURRENCIES_MAX)?,
+            compared: get_list(input, "carried comparisons", Venue::ALL.len())?,
+            valued_fees: get_list(input, "carried valued fees", SLOTS_MAX)?,
+            unvalued_fees: get_list(input, "carried fees without a value", CURRENCIES_MAX)?,
+        })
+    }
+}
+
 impl Codec for CarriedState {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -84,6 +112,8 @@ impl Codec for CarriedState {
             peak_equity,
             sent,
             executions,
+            // At the end of the header: see `header`.
+            account: _,
         } = self;
         put_list(latches, out);
         put_list(slots, out);
@@ -105,6 +135,7 @@ impl Codec for CarriedState {
             peak_equity: Codec::get(input)?,
             sent: get_list(input, "carried sent orders", ORDERS_IN_WINDOW_MAX)?,
             executions: get_list(input, "carried executions", COUNTED_EXECUTIONS_MAX)?,
+            account: CarriedAccount::default(),
         })
     }
 }

@@ -49,7 +49,7 @@ pub fn describe(kind: Kind, payload: &[u8]) -> String {
 }
 
 fn say_header(header: &super::RunHeader) -> String {
-    format!(
+    let mut text = format!(
         "life {} of run {} by {}: {} instruments, {} slots, {} configuration files",
         header.epoch().0,
         header.run_id,
@@ -57,7 +57,15 @@ fn say_header(header: &super::RunHeader) -> String {
         header.config.instruments.len(),
         header.config.slots.len(),
         header.texts.len(),
-    )
+    );
+    for moved in &header.config.carried.account.moved {
+        let _ = write!(
+            text,
+            ", {} at {} that belong to no slot",
+            moved.amount, moved.venue
+        );
+    }
+    text
 }
 
 fn say_event(body: &EventBody<'_>) -> String {

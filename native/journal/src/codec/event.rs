@@ -1,12 +1,15 @@
 //! The engine's inputs.
 
 use domain::{BookUpdate, Level, MarketEvent};
-use engine::{BundleActivated, EventBody, JournalHealth, TimerId, VenuePosition};
+use engine::{
+    BundleActivated, Compared, Difference, EventBody, JournalHealth, Movement, MovementId, MovementKind,
+    OrphanRule, StandingOrder, TimerId, VenuePosition,
+};
 
 use super::bytes::{Codec, Input, fields, get_count, put_list, variants, wraps};
 use super::{CodecError, Format};
 
-wraps!(TimerId);
+wraps!(TimerId, MovementId);
 variants!(JournalHealth, "health of the journal" { 1 => Healthy, 2 => Lagging });
 fields!(BundleActivated {
     slot,
@@ -15,6 +18,28 @@ fields!(BundleActivated {
     expires,
 });
 fields!(VenuePosition { instrument, quantity });
+fields!(Compared { venue, through });
+variants!(OrphanRule, "rule for orphans" { 1 => Cancel, 2 => Adopt });
+fields!(StandingOrder {
+    venue_order_id,
+    instrument,
+    side,
+    price,
+    quantity,
+    filled,
+});
+variants!(MovementKind, "movement" { 1 => Trade { instrument, fill }, 2 => Transfer(amount), 3 => Rounding(amount) });
+fields!(Movement {
+    id,
+    venue,
+    ts_event,
+    kind,
+});
+variants!(Difference, "difference" {
+    1 => Orphan { client_order_id, order, rule },
+    2 => ForeignOrder(order),
+    3 => Movement(movement),
+});
 
 const STARTED: u8 = 1;
 const MARKET: u8 = 2;
@@ -30,6 +55,8 @@ const BUNDLE_ACTIVATED: u8 = 11;
 const JOURNAL_HEALTH: u8 = 12;
 const SLOT_CAPITAL: u8 = 13;
 const ENDING: u8 = 14;
+const DIFFERENCE: u8 = 15;
+const COMPARED: u8 = 16;
 
 const BOOK: u8 = 1;
 const BOOK_INVALID: u8 = 2;
@@ -88,6 +115,8 @@ pub fn encode_event(body: &EventBody<'_>, out: &mut Vec<u8>) {
             put(out, SLOT_CAPITAL, slot);
             capital.put(out);
         }
+        EventBody::Difference(difference) => put(out, DIFFERENCE, difference),
+        EventBody::Compared(compared) => put(out, COMPARED, compared),
     }
 }
 
@@ -181,6 +210,8 @@ fn get_body<'s>(input: &mut Input<'_>, scratch: &'s mut LevelScratch) -> Result<
             slot: Codec::get(input)?,
             capital: Codec::get(input)?,
         },
+        DIFFERENCE => EventBody::Difference(Codec::get(input)?),
+        COMPARED => EventBody::Compared(Codec::get(input)?),
         tag => return Err(CodecError::Tag { what: "event", tag }),
     })
 }

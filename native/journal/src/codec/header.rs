@@ -1,7 +1,7 @@
 //! The first record of a life: what is needed to build the same engine again.
 
 use domain::Epoch;
-use engine::EngineConfig;
+use engine::{CarriedAccount, EngineConfig};
 
 use super::bytes::{Codec, Input, get_list, get_text, put_list, put_text};
 use super::{CodecError, Format};
@@ -11,6 +11,9 @@ pub const TEXTS_MAX: usize = 64;
 
 /// Bytes of one configuration file; a header with all of them fits in one record of at most 4 MiB.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Marks what is carried of the account, behind the texts.
+const ACCOUNT: u8 = 1;
 
 /// Bytes of a version or run id.
 const NAME_BYTES_MAX: usize = 255;
@@ -79,6 +82,11 @@ pub fn encode_header(header: &RunHeader, out: &mut Vec<u8>) {
     put_text(run_id, out);
     config.put(out);
     put_list(texts, out);
+    // Headers of older builds end here, and so does one with nothing to carry.
+    if !config.carried.account.is_empty() {
+        out.push(ACCOUNT);
+        config.carried.account.put(out);
+    }
 }
 
 /// Reads what [`encode_header`] wrote.
@@ -88,12 +96,22 @@ pub fn encode_header(header: &RunHeader, out: &mut Vec<u8>) {
 pub fn decode_header(payload: &[u8]) -> Result<RunHeader, CodecError> {
     let mut input = Input::new(payload);
     let Format::V1 = Format::from_number(u16::get(&mut input)?)?;
-    let header = RunHeader {
+    let mut header = RunHeader {
         binary_version: get_text(&mut input, "version of the program", NAME_BYTES_MAX)?,
         run_id: get_text(&mut input, "run id", NAME_BYTES_MAX)?,
         config: Codec::get(&mut input)?,
         texts: get_list(&mut input, "configuration files", TEXTS_MAX)?,
     };
+    if input.peek() == Some(ACCOUNT) {
+        u8::get(&mut input)?;
+        let account = CarriedAccount::get(&mut input)?;
+        if account.is_empty() {
+            // What carries nothing is not written.
+            let what = "part of a header";
+            return Err(CodecError::Tag { what, tag: ACCOUNT });
+        }
+        header.config.carried.account = account;
+    }
     input.finish()?;
     Ok(header)
 }

@@ -9,7 +9,7 @@ use super::CodecError;
 use super::bytes::{Codec, Input, fields, variants};
 
 variants!(OrderType, "order type" { 1 => Market, 2 => Limit });
-variants!(TimeInForce, "time in force" { 1 => Gtc, 2 => Ioc, 3 => Fok });
+variants!(TimeInForce, "time in force" { 1 => Gtc, 2 => Ioc, 3 => Fok, 4 => Gtd(until) });
 variants!(Liquidity, "liquidity" { 1 => Maker, 2 => Taker });
 variants!(OrderStatus, "order status" {
     1 => Initialized,

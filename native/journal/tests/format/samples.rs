@@ -1,6 +1,9 @@
 //! One value of every variant, each with its name in the golden file. `..._name` matches without a wildcard, so a new
 //! variant does not compile before it has a name here, and is missed by a test before it has a sample.
 
+mod account;
+mod names;
+
 use domain::{
     Balance, Bar, BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, BundleDigest,
     CancelRejectReason, CancelRequest, ClientOrderId, Currency, Decimal, Epoch, Fill, Instrument,
@@ -11,13 +14,16 @@ use domain::{
 };
 use engine::risk::{DenyReason, RiskLimits};
 use engine::{
-    Action, ActivationRefusal, Alert, BookedFill, BundleActivated, CarriedOrder, CarriedSlot, CarriedState,
-    Command, CommandId, CommandKind, CommandRefusal, ControlLevel, CountedExecution, Decision, EngineConfig,
-    EventBody, FeatureRow, FillKey, Flatten, JournalHealth, Latch, LatchCause, ManualOrder, OrderUpdate,
-    ParameterId, PositionUpdate, Scope, SentOrder, Signal, SlotConfig, TimerId, VenuePosition,
+    Action, ActivationRefusal, Alert, BookedFill, BundleActivated, CarriedAccount, CarriedOrder, CarriedSlot,
+    CarriedState, Command, CommandId, CommandKind, CommandRefusal, ControlLevel, CountedExecution, Decision,
+    EngineConfig, EventBody, FeatureRow, FillKey, Flatten, JournalHealth, Latch, LatchCause, ManualOrder,
+    OrderUpdate, ParameterId, PositionUpdate, Scope, SentOrder, Signal, SlotConfig, TimerId, VenuePosition,
 };
 use journal::codec::RecordedAction;
 use journal::{ConfigText, RunHeader};
+
+pub use account::header_with_account;
+pub use names::{ACTION_NAMES, EVENT_NAMES, action_name, event_name};
 
 const BTC: InstrumentId = InstrumentId(0x0102);
 const SLOT: SlotId = SlotId(0x0304);
@@ -357,6 +363,8 @@ pub fn events() -> Vec<EventBody<'static>> {
     all.extend(market_events().into_iter().map(EventBody::Market));
     all.extend(reports());
     all.extend(commands());
+    all.extend(account::differences().map(EventBody::Difference));
+    all.push(EventBody::Compared(account::compared()));
     all
 }
 
@@ -404,7 +412,7 @@ fn deny_reasons() -> Vec<DenyReason> {
     reasons
 }
 
-fn alerts() -> [Alert; 18] {
+fn alerts() -> [Alert; 25] {
     [
         Alert::DrawdownStop,
         Alert::MarginCall,
@@ -427,6 +435,19 @@ fn alerts() -> [Alert; 18] {
         Alert::FlattenIncomplete(SLOT),
         Alert::UnknownInstrument(BTC),
         Alert::OrdersDenied(SLOT),
+        Alert::OrphanAdopted(order_id()),
+        Alert::OrphanCanceled(order_id()),
+        Alert::ForeignOrder {
+            instrument: BTC,
+            venue_order_id: VenueOrderId(Text::new("78").unwrap()),
+        },
+        Alert::ManualTrade {
+            instrument: BTC,
+            trade_id: TradeId(3),
+        },
+        Alert::Deposit(money(4)),
+        Alert::Withdrawal(money(5)),
+        Alert::FeeUnvalued(currency("KFEE")),
     ]
 }
 
@@ -573,7 +594,12 @@ pub fn actions() -> Vec<RecordedAction> {
         time_in_force: TimeInForce::Fok,
         ..request()
     };
-    recorded.extend([request(), market_request(), fill_or_kill].map(RecordedAction::Submitted));
+    let good_till = OrderRequest {
+        time_in_force: TimeInForce::Gtd(AT),
+        ..request()
+    };
+    let requests = [request(), market_request(), fill_or_kill, good_till];
+    recorded.extend(requests.map(RecordedAction::Submitted));
     recorded
 }
 
@@ -651,6 +677,7 @@ fn carried() -> CarriedState {
             scope: Scope::Slot(SLOT),
             at: AT,
         }],
+        account: CarriedAccount::default(),
     }
 }
 
@@ -679,61 +706,5 @@ pub fn header() -> RunHeader {
             name: "paper.toml".to_owned(),
             text: "stage = \"paper\"\n".to_owned(),
         }],
-    }
-}
-
-/// The variants of [`EventBody`], as many as there are.
-pub const EVENT_NAMES: usize = 19;
-
-pub fn event_name(body: &EventBody<'_>) -> &'static str {
-    match body {
-        EventBody::Started { .. } => "started",
-        EventBody::Market(market) => match market {
-            MarketEvent::Book(_) => "book",
-            MarketEvent::BookInvalid(_) => "book_invalid",
-            MarketEvent::Trade(_) => "trade",
-            MarketEvent::Quote(_) => "quote",
-            MarketEvent::InstrumentUpdated(_) => "instrument_updated",
-            MarketEvent::VenueStatus(_) => "venue_status",
-        },
-        EventBody::HistoricalBar(_) => "historical_bar",
-        EventBody::TradesComplete { .. } => "trades_complete",
-        EventBody::OrderReport(_) => "order_report",
-        EventBody::Balance { .. } => "balance",
-        EventBody::VenuePosition(_) => "venue_position",
-        EventBody::Reconciled { .. } => "reconciled",
-        EventBody::Timer(_) => "timer",
-        EventBody::Command(_) => "command",
-        EventBody::BundleActivated(_) => "bundle_activated",
-        EventBody::Ending => "ending",
-        EventBody::JournalHealth(_) => "journal_health",
-        EventBody::SlotCapital { .. } => "slot_capital",
-    }
-}
-
-/// The variants of [`Action`], as many as there are.
-pub const ACTION_NAMES: usize = 16;
-
-pub fn action_name(action: &RecordedAction) -> &'static str {
-    match action {
-        RecordedAction::Submitted(_) | RecordedAction::Other(Action::Submit(_)) => "submit",
-        RecordedAction::Other(action) => match action {
-            Action::Submit(_) => "submit",
-            Action::Cancel(_) => "cancel",
-            Action::QueryOrder(_) => "query_order",
-            Action::SetTimer { .. } => "set_timer",
-            Action::RequestHistory { .. } => "request_history",
-            Action::BarClosed(_) => "bar_closed",
-            Action::Signal(_) => "signal",
-            Action::Denied { .. } => "denied",
-            Action::OrderUpdate(_) => "order_update",
-            Action::Fill(_) => "fill",
-            Action::Position(_) => "position",
-            Action::Control { .. } => "control",
-            Action::CommandResult { .. } => "command_result",
-            Action::BundleActivated { .. } => "bundle_activated",
-            Action::BundleRefused { .. } => "bundle_refused",
-            Action::Alert(_) => "alert",
-        },
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use engine::Alert;
 use messaging::RefusalReason;
 
 use super::refusals::RefusalBoard;
@@ -54,6 +55,99 @@ impl Refusals {
     }
 }
 
+/// Each way in which the venue's account was found to differ from our record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// An order of ours that no record knew, now its slot's.
+    OrphanAdopted,
+    /// An order of ours that no record knew, canceled.
+    OrphanCanceled,
+    /// Somebody else's order.
+    ForeignOrder,
+    /// Somebody else's execution.
+    ManualTrade,
+    /// A balance that rose without a fill.
+    Deposit,
+    /// A balance that fell without a fill.
+    Withdrawal,
+    /// What rounding left over.
+    Rounding,
+    /// A fee in an asset without a price.
+    FeeUnvalued,
+    /// A fill that only the comparison brought.
+    MissedFill,
+    /// A position that no movement explains.
+    Position,
+}
+
+impl Difference {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::OrphanAdopted,
+        Self::OrphanCanceled,
+        Self::ForeignOrder,
+        Self::ManualTrade,
+        Self::Deposit,
+        Self::Withdrawal,
+        Self::Rounding,
+        Self::FeeUnvalued,
+        Self::MissedFill,
+        Self::Position,
+    ];
+
+    /// Its name in metrics, as in the log and the alert.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OrphanAdopted => "orphan_adopted",
+            Self::OrphanCanceled => "orphan_canceled",
+            Self::ForeignOrder => "foreign_order",
+            Self::ManualTrade => "manual_trade",
+            Self::Deposit => "deposit",
+            Self::Withdrawal => "withdrawal",
+            Self::Rounding => "rounding",
+            Self::FeeUnvalued => "fee_unvalued",
+            Self::MissedFill => "missed_fill",
+            Self::Position => "position_mismatch",
+        }
+    }
+
+    /// What an alert tells of a difference.
+    #[must_use]
+    pub const fn of(alert: Alert) -> Option<Self> {
+        match alert {
+            Alert::OrphanAdopted(_) => Some(Self::OrphanAdopted),
+            Alert::OrphanCanceled(_) => Some(Self::OrphanCanceled),
+            Alert::ForeignOrder { .. } => Some(Self::ForeignOrder),
+            Alert::ManualTrade { .. } => Some(Self::ManualTrade),
+            Alert::Deposit(_) => Some(Self::Deposit),
+            Alert::Withdrawal(_) => Some(Self::Withdrawal),
+            Alert::FeeUnvalued(_) => Some(Self::FeeUnvalued),
+            Alert::PositionMismatch { .. } => Some(Self::Position),
+            _ => None,
+        }
+    }
+}
+
+/// How often each difference was found.
+#[derive(Debug, Default)]
+pub struct Differences([Counter; Difference::ALL.len()]);
+
+impl Differences {
+    /// One more of this kind.
+    pub fn add_one(&self, difference: Difference) {
+        let at = Difference::ALL.iter().position(|&known| known == difference);
+        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
+            counter.add_one();
+        }
+    }
+
+    /// Every kind and its number, those never found included.
+    pub fn read(&self) -> impl Iterator<Item = (Difference, u64)> + '_ {
+        Difference::ALL.into_iter().zip(self.0.iter().map(Counter::get))
+    }
+}
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident,)+) => {
         /// Everything that is counted.
@@ -64,6 +158,8 @@ macro_rules! counters {
             pub commands_refused: Refusals,
             /// What venue and streams refused, and what of them was refused, each under its own name.
             pub refusals: RefusalBoard,
+            /// Differences between the venue's account and our record, by kind.
+            pub differences: Differences,
         }
 
         /// What a number of [`Counters`] is.

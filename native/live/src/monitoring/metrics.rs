@@ -133,6 +133,16 @@ impl Collector for Counted {
                 ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
+        let mut family = encoder.encode_descriptor(
+            "account_differences",
+            "Differences between the venue's account and our record, by kind.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (difference, count) in self.0.differences.read() {
+            let labels = [("kind", difference.as_str())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
         Ok(())
     }
 }
@@ -191,6 +201,7 @@ fn quantiles(summary: &StageSummary) -> [(&'static str, u64); 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counters::Difference;
     use super::*;
 
     #[tokio::test]
@@ -229,6 +240,7 @@ mod tests {
             .add_one(messaging::RefusalReason::Malformed);
         counters.refusals.book(domain::BookInvalidReason::Checksum);
         counters.venue_online.set(1);
+        counters.differences.add_one(Difference::Deposit);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
         clock.decided();
@@ -244,6 +256,7 @@ mod tests {
             "py_rt_commands_refused_total{reason=\"bad_signature\"} 0",
             "py_rt_books_invalid_total{reason=\"checksum\"} 1",
             "py_rt_orders_rejected_total{reason=\"filter\"} 0",
+            "py_rt_account_differences_total{kind=\"deposit\"} 1",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

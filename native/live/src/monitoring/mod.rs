@@ -5,5 +5,5 @@ pub mod latency;
 pub(crate) mod metrics;
 pub mod refusals;
 
-pub use counters::Counters;
+pub use counters::{Counters, Difference};
 pub use latency::{LatencyBoard, Stage, StageSummary};

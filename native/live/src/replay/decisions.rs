@@ -36,10 +36,11 @@ impl Decided {
             "{} {} {} at {limit}",
             request.client_order_id, request.side, request.quantity
         );
-        words += match request.time_in_force {
-            TimeInForce::Gtc => "",
-            TimeInForce::Ioc => ", ioc",
-            TimeInForce::Fok => ", fok",
+        words += &match request.time_in_force {
+            TimeInForce::Gtc => String::new(),
+            TimeInForce::Ioc => ", ioc".to_owned(),
+            TimeInForce::Fok => ", fok".to_owned(),
+            TimeInForce::Gtd(until) => format!(", gtd {} ns", until.nanos()),
         };
         words += if request.post_only { ", post-only" } else { "" };
         words += if request.reduce_only { ", reduce-only" } else { "" };

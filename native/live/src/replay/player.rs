@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{Nanos, Timestamp};
-use engine::{BundleActivated, EventBody, PositionUpdate, SlotProgram};
+use engine::{BundleActivated, EventBody, OrphanRule, PositionUpdate, SlotProgram};
 use feed::Progress;
 use feed::playback::Playback;
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use super::Beginning;
 use super::against::{Beside, Given, Run};
 use super::decisions::{Decisions, Kept};
 use super::refused;
+use crate::account_watch::{AccountWatch, Rules};
 use crate::comparison::Comparison;
 use crate::desk::{ERRANDS_MAX, Errand};
 use crate::driver::Driver;
@@ -97,11 +98,17 @@ impl Player {
         };
         let venue = config.venue.venue;
         let folder = scratch.folder.path().to_owned();
+        // Nobody else trades in a replay, and its account is new.
+        let rules = Rules {
+            orphans: OrphanRule::Cancel,
+            second_look: Nanos(0),
+        };
+        let account_watch = AccountWatch::new(venue, Arc::clone(instruments), folder, None, rules);
         Ok(Self {
             playback,
             driver,
             link: Link::new(venue, Arc::clone(instruments), clock, streams),
-            comparison: Comparison::new(venue, Arc::clone(instruments), folder, None),
+            comparison: Comparison::new(venue, account_watch, rules.second_look),
             gateway,
             instruments: Arc::clone(instruments),
             errands: taken_errands,

@@ -153,6 +153,7 @@ fn order(one: &Decided) -> Value {
             TimeInForce::Gtc => "gtc",
             TimeInForce::Ioc => "ioc",
             TimeInForce::Fok => "fok",
+            TimeInForce::Gtd(_) => "gtd",
         },
         "post_only": request.post_only,
         "reduce_only": request.reduce_only,

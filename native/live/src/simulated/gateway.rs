@@ -74,6 +74,7 @@ impl SimulatedGateway {
             instrument: order.request.instrument,
             side: order.request.side,
             status: order.snapshot.status,
+            price: order.request.price,
             quantity: order.request.quantity,
             filled: order.snapshot.filled,
             ts_event: self.clock.now(),

@@ -18,8 +18,8 @@ use domain::{
 };
 use engine::risk::DenyReason;
 use engine::{
-    Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Event, EventBody, JournalHealth,
-    OrderUpdate, Scope, VenuePosition,
+    Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Difference, Event, EventBody,
+    JournalHealth, OrderUpdate, Scope, VenuePosition,
 };
 use journal::Room;
 use live::journal_record::{FOLDER, JournalRecorder};
@@ -54,6 +54,8 @@ pub(crate) enum Seen {
     TradesComplete(Timestamp),
     Venue(VenueState),
     Position(VenuePosition),
+    Difference(Difference),
+    Compared(Timestamp),
     Reconciled,
     Report(OrderReport),
     Command(CommandKind),
@@ -165,6 +167,8 @@ fn seen_event(event: &Event<'_>) -> Option<Seen> {
         EventBody::HistoricalBar(bar) => Seen::Historical(bar),
         EventBody::TradesComplete { since, .. } => Seen::TradesComplete(since),
         EventBody::VenuePosition(position) => Seen::Position(position),
+        EventBody::Difference(difference) => Seen::Difference(difference),
+        EventBody::Compared(compared) => Seen::Compared(compared.through),
         EventBody::Reconciled { .. } => Seen::Reconciled,
         EventBody::OrderReport(report) => Seen::Report(report),
         EventBody::Command(command) => Seen::Command(command.kind),
@@ -228,6 +232,11 @@ impl Bench {
     pub(crate) async fn start_over(wire: Wire, order_entry: &str) -> Self {
         let lines = format!("order_entry = \"{order_entry}\"");
         Self::start_beside(wire, SimulatedVenue::start_over(wire).await, &lines, None).await
+    }
+
+    /// The same with orphans treated as `[reconciliation] orphans` says.
+    pub(crate) async fn start_with_orphans(rule: &str) -> Self {
+        Self::start_as(&format!("[reconciliation]\norphans = \"{rule}\""), None).await
     }
 
     /// The same with orders that stay in the service, and these lines of `[simulated]`.
@@ -328,6 +337,11 @@ impl Bench {
 
     /// Ends this life and starts another in the same run folder, at the same venue.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// The same; between the two lives something happens at the venue.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&SimulatedVenue)) -> Self {
         let Self {
             wire,
             venue,
@@ -341,6 +355,7 @@ impl Bench {
             .expect("it ends")
             .unwrap();
         assert!(ended.fault.is_none() && ended.orders_left == 0, "{ended:?}");
+        meanwhile(&venue).await;
         Self::live_again(wire, venue, setup, home).await
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use venue_server::{Server, ServerConfig};
@@ -86,6 +86,29 @@ impl SimulatedVenue {
 
     pub(crate) async fn fault(&self, fault: &str) {
         request(self.address, "POST", "/admin/faults", fault).await;
+    }
+
+    /// A deposit, or with a negative amount a withdrawal.
+    pub(crate) async fn transfer(&self, asset: &str, amount: &str) {
+        let body = json!({ "api_key": API_KEY, "asset": asset, "amount": amount });
+        request(self.address, "POST", "/admin/transfer", &body.to_string()).await;
+    }
+
+    /// An order on the account that the service did not send; without a price at the market. The venue's number.
+    pub(crate) async fn place(&self, id: &str, side: &str, price: Option<&str>, quantity: &str) -> u64 {
+        let body = json!({
+            "api_key": API_KEY, "client_order_id": id, "side": side, "price": price, "quantity": quantity,
+        });
+        let placed = request(self.address, "POST", "/admin/order", &body.to_string()).await;
+        placed["id"].as_u64().unwrap()
+    }
+
+    /// Orders that rest on the account, by their ids.
+    pub(crate) async fn resting(&self) -> Vec<String> {
+        let state = self.state().await;
+        let open = state["accounts"][0]["open_orders"].as_array().unwrap().clone();
+        let id = |order: &Value| order["client_order_id"].as_str().unwrap().to_owned();
+        open.iter().map(id).collect()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

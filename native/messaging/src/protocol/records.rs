@@ -1,8 +1,8 @@
 //! Records of markets, orders, positions and bundles.
 
 use domain::{
-    Balance, Bar, BookInvalid, Level, Money, Nanos, OrderRequest, Price, Quantity, Quote, Text, Timestamp,
-    Trade, TradeId, VenueOrderId, VenueStatus,
+    Balance, Bar, BookInvalid, Level, Money, Nanos, OrderRequest, Price, Quantity, Quote, Text, TimeInForce,
+    Timestamp, Trade, TradeId, VenueOrderId, VenueStatus,
 };
 
 use super::error::ProtocolError;
@@ -197,10 +197,38 @@ fn request_to_wire(names: &Instruments, request: &OrderRequest) -> Result<wire::
         order_type: request.order_type.number(),
         price: request.price.map(Price::units),
         quantity: request.quantity.units(),
-        time_in_force: request.time_in_force.number(),
+        time_in_force: match request.time_in_force {
+            TimeInForce::Gtc => wire::TimeInForce::Gtc,
+            TimeInForce::Ioc => wire::TimeInForce::Ioc,
+            TimeInForce::Fok => wire::TimeInForce::Fok,
+            TimeInForce::Gtd(_) => wire::TimeInForce::Gtd,
+        } as i32,
+        good_till: match request.time_in_force {
+            TimeInForce::Gtd(until) => Some(until.nanos()),
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => None,
+        },
         post_only: request.post_only,
         reduce_only: request.reduce_only,
     })
+}
+
+fn time_in_force(number: i32, good_till: Option<i64>) -> Result<TimeInForce> {
+    let field = "order.time_in_force";
+    match (wire::TimeInForce::try_from(number), good_till) {
+        (Ok(wire::TimeInForce::Gtc), None) => Ok(TimeInForce::Gtc),
+        (Ok(wire::TimeInForce::Ioc), None) => Ok(TimeInForce::Ioc),
+        (Ok(wire::TimeInForce::Fok), None) => Ok(TimeInForce::Fok),
+        (Ok(wire::TimeInForce::Gtd), until) => {
+            let until = required("order.good_till", until)?;
+            Ok(TimeInForce::Gtd(Timestamp::from_nanos(until)))
+        }
+        (Ok(wire::TimeInForce::Unspecified) | Err(_), _) => Err(ProtocolError::UnknownEnum { field, number }),
+        (Ok(_), Some(until)) => Err(ProtocolError::invalid(
+            "order.good_till",
+            until,
+            "only a good-till-date order has one",
+        )),
+    }
 }
 
 fn request_from_wire(names: &Instruments, m: wire::OrderRequest) -> Result<OrderRequest> {
@@ -212,7 +240,7 @@ fn request_from_wire(names: &Instruments, m: wire::OrderRequest) -> Result<Order
         order_type,
         price: limit_price("order.price", order_type, m.price)?,
         quantity: positive_quantity("order.quantity", m.quantity)?,
-        time_in_force: WireEnum::from_number("order.time_in_force", m.time_in_force)?,
+        time_in_force: time_in_force(m.time_in_force, m.good_till)?,
         post_only: m.post_only,
         reduce_only: m.reduce_only,
     })

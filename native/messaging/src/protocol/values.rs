@@ -2,7 +2,7 @@
 
 use domain::{
     BookInvalidReason, BundleDigest, ClientOrderId, Currency, Epoch, InstrumentId, Liquidity, Money,
-    OrderStatus, OrderType, Price, Quantity, Side, SlotId, Text, TimeInForce, Venue, VenueState,
+    OrderStatus, OrderType, Price, Quantity, Side, SlotId, Text, Venue, VenueState,
 };
 
 use super::error::ProtocolError;
@@ -57,7 +57,6 @@ pub(super) trait NumberRange {
 
 wire_enum!(Side, Side: Buy Sell);
 wire_enum!(OrderType, OrderType: Market Limit);
-wire_enum!(TimeInForce, TimeInForce: Gtc Ioc Fok);
 wire_enum!(Liquidity, Liquidity: Maker Taker);
 wire_enum!(
     OrderStatus,
@@ -280,7 +279,6 @@ mod tests {
     fn every_enum_refuses_zero_and_what_it_does_not_know() {
         check::<Side>();
         check::<OrderType>();
-        check::<TimeInForce>();
         check::<Liquidity>();
         check::<OrderStatus>();
         check::<VenueState>();

@@ -200,6 +200,8 @@ pub enum TimeInForce {
     Ioc = 2,
     /// All at once or nothing.
     Fok = 3,
+    /// Until filled, canceled, or the time that stands beside it.
+    Gtd = 4,
 }
 impl TimeInForce {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -212,6 +214,7 @@ impl TimeInForce {
             Self::Gtc => "TIME_IN_FORCE_GTC",
             Self::Ioc => "TIME_IN_FORCE_IOC",
             Self::Fok => "TIME_IN_FORCE_FOK",
+            Self::Gtd => "TIME_IN_FORCE_GTD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -221,6 +224,7 @@ impl TimeInForce {
             "TIME_IN_FORCE_GTC" => Some(Self::Gtc),
             "TIME_IN_FORCE_IOC" => Some(Self::Ioc),
             "TIME_IN_FORCE_FOK" => Some(Self::Fok),
+            "TIME_IN_FORCE_GTD" => Some(Self::Gtd),
             _ => None,
         }
     }
@@ -539,6 +543,9 @@ pub struct OrderRequest {
     pub post_only: bool,
     #[prost(bool, tag = "9")]
     pub reduce_only: bool,
+    /// Of a good-till-date order, and of no other: until when.
+    #[prost(int64, optional, tag = "10")]
+    pub good_till: ::core::option::Option<i64>,
 }
 /// An order as it stands now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

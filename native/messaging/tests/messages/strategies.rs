@@ -265,7 +265,12 @@ fn order_status() -> impl Strategy<Value = OrderStatus> {
 }
 
 fn order_request() -> impl Strategy<Value = OrderRequest> {
-    let in_force = select(vec![TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok]);
+    let in_force = select(vec![
+        TimeInForce::Gtc,
+        TimeInForce::Ioc,
+        TimeInForce::Fok,
+        TimeInForce::Gtd(Timestamp::from_millis(7)),
+    ]);
     let rest = (quantity(), in_force, any::<bool>(), any::<bool>());
     (order_id(), instrument(), select(&SIDES), priced(), rest).prop_map(
         |(

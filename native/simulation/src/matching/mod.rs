@@ -144,7 +144,7 @@ impl MatchingEngine {
             self_trade: new.self_trade,
             stopped: None,
         };
-        let rests = limit.is_some() && new.time_in_force == TimeInForce::Gtc;
+        let rests = limit.is_some() && new.time_in_force.rests();
         if new.time_in_force != TimeInForce::Fok || self.takeable(&taker) >= taker.remaining {
             self.take(&mut taker, rests, out);
         }

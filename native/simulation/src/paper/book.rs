@@ -285,7 +285,7 @@ impl PaperBook {
         }
         match limit {
             _ if remaining == 0 => {}
-            Some(price) if request.time_in_force == TimeInForce::Gtc => {
+            Some(price) if request.time_in_force.rests() => {
                 self.side_mut(request.side).rest(order, price, remaining);
             }
             _ => out.push((order, expired(remaining, ExpiryReason::NothingToTake))),

@@ -35,7 +35,7 @@ impl Ticket {
 
     fn time_in_force_name(&self) -> &'static str {
         match self.time_in_force {
-            TimeInForce::Gtc => "GTC",
+            TimeInForce::Gtc | TimeInForce::Gtd(_) => "GTC",
             TimeInForce::Ioc => "IOC",
             TimeInForce::Fok => "FOK",
         }

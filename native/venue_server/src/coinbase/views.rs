@@ -55,7 +55,7 @@ pub(super) fn configuration(ticket: &Ticket) -> Value {
     match (ticket.time_in_force, ticket.expires) {
         (TimeInForce::Ioc, _) => json!({ "sor_limit_ioc": { "base_size": base, "limit_price": price } }),
         (TimeInForce::Fok, _) => json!({ "limit_limit_fok": { "base_size": base, "limit_price": price } }),
-        (TimeInForce::Gtc, Some(end)) => json!({ "limit_limit_gtd": {
+        (TimeInForce::Gtc, Some(end)) | (TimeInForce::Gtd(end), _) => json!({ "limit_limit_gtd": {
             "base_size": base, "limit_price": price, "end_time": rfc3339(end, 0), "post_only": ticket.post_only,
         } }),
         (TimeInForce::Gtc, None) => json!({ "limit_limit_gtc": {
@@ -68,7 +68,7 @@ pub(super) fn time_in_force(ticket: &Ticket) -> &'static str {
     match (ticket.time_in_force, ticket.expires) {
         (TimeInForce::Ioc, _) => "IMMEDIATE_OR_CANCEL",
         (TimeInForce::Fok, _) => "FILL_OR_KILL",
-        (TimeInForce::Gtc, Some(_)) => "GOOD_UNTIL_DATE_TIME",
+        (TimeInForce::Gtc, Some(_)) | (TimeInForce::Gtd(_), _) => "GOOD_UNTIL_DATE_TIME",
         (TimeInForce::Gtc, None) => "GOOD_UNTIL_CANCELLED",
     }
 }

@@ -378,8 +378,8 @@ fn order_entry(names: &Names, order: &OrderRecord, exec: &str, status: &str, ts:
         names.price(order.average_price()),
         names::amount(order.fees()),
         match ticket.time_in_force {
-            domain::TimeInForce::Gtc if ticket.expires.is_some() => "GTD",
-            domain::TimeInForce::Gtc => "GTC",
+            domain::TimeInForce::Gtc if ticket.expires.is_none() => "GTC",
+            domain::TimeInForce::Gtc | domain::TimeInForce::Gtd(_) => "GTD",
             domain::TimeInForce::Ioc => "IOC",
             domain::TimeInForce::Fok => "FOK",
         },

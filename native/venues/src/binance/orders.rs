@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use domain::{
     Balance, CancelRejectReason, ClientOrderId, Currency, Fill, Instrument, InstrumentId, Liquidity, Money,
-    OrderReport, OrderReportKind, OrderRequest, OrderStatus, Quantity, RejectReason, Side, Text, Timestamp,
-    TradeId, VenueOrderId,
+    OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, RejectReason, Side, Text,
+    Timestamp, TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 
@@ -84,6 +84,8 @@ struct RawOrder<'a> {
     side: Cow<'a, str>,
     #[serde(borrow)]
     status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    price: Cow<'a, str>,
     #[serde(borrow)]
     orig_qty: Cow<'a, str>,
     #[serde(borrow)]
@@ -321,10 +323,20 @@ fn view(raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderView, ParseE
             problem: "a side is BUY or SELL",
         })?,
         status: parser::order_status(raw.status.as_bytes()),
+        price: limit(&raw.price)?,
         quantity: quantity(&raw.orig_qty, "origQty")?,
         filled: quantity(&raw.executed_qty, "executedQty")?,
         ts_event: Timestamp::from_millis(raw.update_time),
     })
+}
+
+/// A limit; an order without one shows nothing or zero.
+fn limit(text: &str) -> Result<Option<Price>, ParseError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let price = price(text, "price")?;
+    Ok((price > Price::ZERO).then_some(price))
 }
 
 /// Reads the list of the account's trades, and the number of the last one.

@@ -114,9 +114,8 @@ impl EncodeOrders for RequestEncoder {
         }
         request.text("quantity", |out| push_units(order.quantity.units(), out));
         request.recv_window();
-        if let Some(mode) = request.orders.self_trade_prevention() {
-            request.word("selfTradePreventionMode", mode.as_str());
-        }
+        let mode = request.orders.self_trade_prevention();
+        request.word("selfTradePreventionMode", mode.as_str());
         request.word("side", side(order.side));
         request.text("symbol", |out| {
             out.extend_from_slice(instrument.symbol.as_str().as_bytes());
@@ -153,7 +152,8 @@ const fn side(side: Side) -> &'static str {
 
 const fn time_in_force(time_in_force: TimeInForce) -> &'static str {
     match time_in_force {
-        TimeInForce::Gtc => "GTC",
+        // The venue has no word for an end: the engine cancels then.
+        TimeInForce::Gtc | TimeInForce::Gtd(_) => "GTC",
         TimeInForce::Ioc => "IOC",
         TimeInForce::Fok => "FOK",
     }
@@ -296,6 +296,7 @@ mod tests {
             let (read, is_signed) = read(&out, &signer);
             prop_assert!(is_signed, "{}", read);
             prop_assert_eq!(read["id"].as_str().unwrap(), id.to_string());
+            prop_assert_eq!(read["params"]["selfTradePreventionMode"].as_str(), Some("EXPIRE_TAKER"));
             prop_assert_eq!(read["params"].get("price").is_some(), !is_market);
             prop_assert_eq!(read["params"].get("timeInForce").is_some(), !is_market && !post_only);
         }

@@ -94,8 +94,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Levels of a snapshot on each side, 5 to 5,000. Deeper levels are unknown until they change.
     pub snapshot_levels: u16,
-    /// Set on every order, when it is `Some`.
-    pub self_trade_prevention: Option<SelfTradePrevention>,
+    /// Set on every order.
+    pub self_trade_prevention: SelfTradePrevention,
     /// The venue's request weight per minute and address; a fifth is kept for cancels and queries.
     pub weight_per_minute: u32,
     /// The venue's limits of new orders in ten seconds and in a day.
@@ -128,7 +128,7 @@ impl Settings {
             rotate_after: Duration::from_hours(23),
             idle_timeout: Duration::from_mins(1),
             snapshot_levels: 1_000,
-            self_trade_prevention: Some(SelfTradePrevention::ExpireTaker),
+            self_trade_prevention: SelfTradePrevention::ExpireTaker,
             weight_per_minute: 6_000,
             orders_per_ten_seconds: 100,
             orders_per_day: 200_000,

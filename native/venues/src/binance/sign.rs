@@ -128,7 +128,7 @@ pub struct OrderEncoder {
     signer: Signer,
     recv_window_ms: i64,
     timestamp_margin_ms: i64,
-    self_trade_prevention: Option<SelfTradePrevention>,
+    self_trade_prevention: SelfTradePrevention,
 }
 
 impl OrderEncoder {
@@ -193,7 +193,7 @@ impl OrderEncoder {
         self.recv_window_ms.unsigned_abs()
     }
 
-    pub(super) const fn self_trade_prevention(&self) -> Option<SelfTradePrevention> {
+    pub(super) const fn self_trade_prevention(&self) -> SelfTradePrevention {
         self.self_trade_prevention
     }
 
@@ -226,7 +226,8 @@ impl EncodeOrders for OrderEncoder {
             Some(price) => {
                 push_price(b"&type=LIMIT", price, out);
                 out.extend_from_slice(match order.time_in_force {
-                    TimeInForce::Gtc => b"&timeInForce=GTC",
+                    // The venue has no word for an end: the engine cancels then.
+                    TimeInForce::Gtc | TimeInForce::Gtd(_) => b"&timeInForce=GTC",
                     TimeInForce::Ioc => b"&timeInForce=IOC",
                     TimeInForce::Fok => b"&timeInForce=FOK",
                 });
@@ -238,10 +239,8 @@ impl EncodeOrders for OrderEncoder {
         out.extend_from_slice(b"&newClientOrderId=");
         push_client_order_id(order.client_order_id, out);
         out.extend_from_slice(b"&newOrderRespType=FULL");
-        if let Some(mode) = self.self_trade_prevention {
-            out.extend_from_slice(b"&selfTradePreventionMode=");
-            out.extend_from_slice(mode.as_str().as_bytes());
-        }
+        out.extend_from_slice(b"&selfTradePreventionMode=");
+        out.extend_from_slice(self.self_trade_prevention.as_str().as_bytes());
         self.stamp_and_sign(ts, out);
         Ok(())
     }
@@ -348,6 +347,45 @@ mod tests {
         })
         .unwrap();
         assert!(fok.contains("&timeInForce=FOK&"), "{fok}");
+    }
+
+    #[test]
+    fn every_order_bears_self_trade_prevention() {
+        let limits = [
+            TimeInForce::Gtc,
+            TimeInForce::Ioc,
+            TimeInForce::Fok,
+            TimeInForce::Gtd(Timestamp::from_millis(1_723_161_300_000)),
+        ];
+        let limits = limits.map(|time_in_force| OrderRequest {
+            time_in_force,
+            ..order()
+        });
+        let maker = OrderRequest {
+            post_only: true,
+            ..order()
+        };
+        let market = OrderRequest {
+            order_type: OrderType::Market,
+            price: None,
+            ..order()
+        };
+        for order in limits.into_iter().chain([maker, market]) {
+            let text = encoded(&order).unwrap();
+            let count = text.matches("&selfTradePreventionMode=EXPIRE_TAKER&").count();
+            assert_eq!(count, 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_stays_until_a_time_stays_until_it_is_canceled() {
+        let until = TimeInForce::Gtd(Timestamp::from_millis(1_723_161_300_000));
+        let gtd = encoded(&OrderRequest {
+            time_in_force: until,
+            ..order()
+        })
+        .unwrap();
+        assert_eq!(gtd, encoded(&order()).unwrap(), "the engine cancels it then");
     }
 
     #[test]

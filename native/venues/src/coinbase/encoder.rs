@@ -1,11 +1,14 @@
 //! Orders in the venue's words: the JSON body of `POST /api/v3/brokerage/orders`, without an allocation.
 
+use std::io::Write;
+
 use domain::{Instrument, OrderRequest, Price, Quantity, Side, Text, TimeInForce, Timestamp};
 
 use super::rest::is_symbol;
 use super::settings::Settings;
 use crate::encode::{check, push_client_order_id, push_units};
 use crate::error::EncodeError;
+use crate::iso8601::Millis;
 use crate::trading::EncodeOrders;
 
 /// Puts orders into the venue's words. Nothing in them is signed: the token in the request's head does not cover them.
@@ -84,11 +87,16 @@ fn push_limit(order: &OrderRequest, price: Price, out: &mut Vec<u8>) {
         // The venue's only word for it: its router looks for the best of its books.
         TimeInForce::Ioc => b"sor_limit_ioc",
         TimeInForce::Fok => b"limit_limit_fok",
+        TimeInForce::Gtd(_) => b"limit_limit_gtd",
     };
     push_configuration(kind, order.quantity, Some(price), out);
-    if order.time_in_force == TimeInForce::Gtc {
+    if order.time_in_force.rests() {
         // Within the configuration: its last brace comes off, and on again.
         out.pop();
+        if let TimeInForce::Gtd(until) = order.time_in_force {
+            // Writing to a buffer cannot fail.
+            let _ = write!(out, r#","end_time":"{}""#, Millis(until));
+        }
         out.extend_from_slice(if order.post_only {
             br#","post_only":true}"#.as_slice()
         } else {
@@ -190,6 +198,40 @@ mod tests {
         assert_eq!(
             configuration(&market),
             json!({"market_market_ioc": {"base_size": "0.001"}})
+        );
+    }
+
+    #[test]
+    fn every_order_bears_self_trade_prevention_and_says_until_when_it_stays() {
+        let until = TimeInForce::Gtd(Timestamp::from_millis(1_723_161_300_001));
+        let limits = [TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok, until];
+        let limits = limits.map(|time_in_force| OrderRequest {
+            time_in_force,
+            ..order()
+        });
+        let market = OrderRequest {
+            order_type: OrderType::Market,
+            price: None,
+            ..order()
+        };
+        for order in limits.into_iter().chain([market]) {
+            let said = encoded(&order).unwrap();
+            assert_eq!(
+                said["self_trade_prevention_id"], "70795f72-7400-4000-8000-000000000001",
+                "{said}"
+            );
+        }
+        let maker = OrderRequest {
+            post_only: true,
+            time_in_force: until,
+            ..order()
+        };
+        assert_eq!(
+            configuration(&maker),
+            json!({"limit_limit_gtd": {
+                "base_size": "0.001", "limit_price": "61837.63", "end_time": "2024-08-08T23:55:00.001Z",
+                "post_only": true,
+            }})
         );
     }
 

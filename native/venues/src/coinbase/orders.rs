@@ -350,6 +350,8 @@ struct RawOrder<'a> {
 struct RawConfiguration<'a> {
     #[serde(borrow, default)]
     base_size: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    limit_price: Option<Cow<'a, str>>,
 }
 
 /// A page of a list, and where the next begins.
@@ -427,6 +429,9 @@ fn view(raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderView, ParseE
     let size = configuration.and_then(|kinds| kinds.values().find_map(|kind| kind.base_size.as_deref()));
     // Whoever asks for an amount of quote has no base quantity: what was filled is all that is known.
     let quantity = size.map_or(Ok(filled), |size| amount(size, "base_size"))?;
+    let limit = configuration.and_then(|kinds| kinds.values().find_map(|kind| kind.limit_price.as_deref()));
+    // One that is finer than we count is somebody else's, and none to us.
+    let price = limit.and_then(|text| Price::parse(text.as_bytes()).ok());
     let created = time(&raw.created_time, "created_time")?;
     let last_fill = match raw.last_fill_time.as_deref() {
         None | Some("") => created,
@@ -438,6 +443,7 @@ fn view(raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderView, ParseE
         instrument: instrument.id,
         side: side(&raw.side)?,
         status: order_status(&raw.status, filled),
+        price,
         quantity,
         filled,
         ts_event: created.max(last_fill),

@@ -148,7 +148,7 @@ impl Settings {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         require(
             "self_trade_prevention_id",
-            stp.is_none_or(|id| !id.as_str().is_empty() && id.as_str().bytes().all(plain)),
+            stp.is_some_and(|id| !id.as_str().is_empty() && id.as_str().bytes().all(plain)),
             || "letters, digits and hyphens".to_owned(),
         )?;
         // A fifth of it must be at least one request.
@@ -223,6 +223,9 @@ mod tests {
         assert!(!accepts(|s| s.heartbeat_timeout = Duration::from_millis(99)));
         assert!(!accepts(|s| s.private_per_second = 4));
         assert!(!accepts(|s| s.self_trade_prevention_id = Text::new("a\"b")));
-        assert!(accepts(|s| s.self_trade_prevention_id = None));
+        assert!(
+            !accepts(|s| s.self_trade_prevention_id = None),
+            "every order has it"
+        );
     }
 }

@@ -213,6 +213,10 @@ struct RawDescription<'a> {
     pair: Cow<'a, str>,
     #[serde(borrow, rename = "type")]
     side: Cow<'a, str>,
+    #[serde(borrow, default)]
+    ordertype: Cow<'a, str>,
+    #[serde(borrow, default)]
+    price: Cow<'a, str>,
 }
 
 /// Reads the result of `OpenOrders` (`open`), `ClosedOrders` (`closed`) or `QueryOrders` (no such word): the orders of
@@ -259,6 +263,9 @@ fn view(id: &str, raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderVi
         instrument: instrument.id,
         side: side(&raw.descr.side)?,
         status: status(&raw.status, quantity, filled),
+        price: (raw.descr.ordertype == "limit")
+            .then(|| price(&raw.descr.price))
+            .transpose()?,
         quantity,
         filled,
         ts_event: decimal::unix_time(time.get(), "closetm")?,

@@ -125,11 +125,13 @@ impl OrderEncoder {
             format_args!("ordertype={kind}&type={side}&pair={pair}&volume={quantity}"),
         );
         if let Some(price) = order.price {
-            let force = match order.time_in_force {
-                TimeInForce::Ioc => "IOC",
-                _ => "GTC",
-            };
-            put(out, format_args!("&price={price}&timeinforce={force}"));
+            put(out, format_args!("&price={price}&timeinforce="));
+            match order.time_in_force {
+                TimeInForce::Ioc => put(out, format_args!("IOC")),
+                // Whole seconds since 1970, and none before the time that was asked for.
+                TimeInForce::Gtd(until) => put(out, format_args!("GTD&expiretm={}", seconds_up(until))),
+                TimeInForce::Gtc | TimeInForce::Fok => put(out, format_args!("GTC")),
+            }
         }
         // The fee in the quote asset, whatever the side: then the list of trades need not say which.
         put(out, format_args!("&oflags=fciq"));
@@ -160,14 +162,15 @@ impl OrderEncoder {
             ),
         );
         if let Some(price) = order.price {
-            let force = match order.time_in_force {
-                TimeInForce::Ioc => "ioc",
-                _ => "gtc",
-            };
-            put(
-                out,
-                format_args!(r#","limit_price":{price},"time_in_force":"{force}""#),
-            );
+            put(out, format_args!(r#","limit_price":{price},"time_in_force":"#));
+            match order.time_in_force {
+                TimeInForce::Ioc => put(out, format_args!(r#""ioc""#)),
+                TimeInForce::Gtd(until) => {
+                    let until = Millis(Timestamp::from_millis(seconds_up(until) * 1_000));
+                    put(out, format_args!(r#""gtd","expire_time":"{until}""#));
+                }
+                TimeInForce::Gtc | TimeInForce::Fok => put(out, format_args!(r#""gtc""#)),
+            }
         }
         if order.post_only {
             put(out, format_args!(r#","post_only":true"#));
@@ -217,7 +220,7 @@ fn check(order: &OrderRequest, instrument: &Instrument) -> Result<(), EncodeErro
     if (order.order_type == OrderType::Limit) != order.price.is_some() {
         return Err(EncodeError::Price);
     }
-    if order.post_only && (order.price.is_none() || order.time_in_force != TimeInForce::Gtc) {
+    if order.post_only && (order.price.is_none() || !order.time_in_force.rests()) {
         return Err(EncodeError::PostOnly);
     }
     // A market order trades at once or not at all: the venue has no word for the rest of it.
@@ -225,6 +228,12 @@ fn check(order: &OrderRequest, instrument: &Instrument) -> Result<(), EncodeErro
         return Err(EncodeError::TimeInForce);
     }
     Ok(())
+}
+
+/// Whole seconds since 1970, rounded up.
+const fn seconds_up(ts: Timestamp) -> i64 {
+    const SECOND: i64 = 1_000_000_000;
+    ts.nanos().div_euclid(SECOND) + (ts.nanos().rem_euclid(SECOND) > 0) as i64
 }
 
 /// A name that may stand in a form and in JSON as it is.
@@ -385,6 +394,61 @@ mod tests {
             encoded(OrderEntry::WebSocket, &ioc)
                 .unwrap()
                 .contains(r#""time_in_force":"ioc""#)
+        );
+    }
+
+    /// Every kind of order that the venue takes.
+    fn kinds() -> Vec<OrderRequest> {
+        let until = TimeInForce::Gtd(Timestamp::from_millis(1_723_161_300_001));
+        let rests = [TimeInForce::Gtc, TimeInForce::Ioc, until].map(|time_in_force| OrderRequest {
+            time_in_force,
+            ..order()
+        });
+        let maker = OrderRequest {
+            post_only: true,
+            side: Side::Sell,
+            ..order()
+        };
+        let market = OrderRequest {
+            order_type: OrderType::Market,
+            price: None,
+            ..order()
+        };
+        rests.into_iter().chain([maker, market]).collect()
+    }
+
+    #[test]
+    fn every_order_bears_self_trade_prevention() {
+        for order in kinds() {
+            let form = encoded(OrderEntry::Rest, &order).unwrap();
+            assert_eq!(form.matches("&stptype=cancel-newest&").count(), 1, "{form}");
+            let message = encoded(OrderEntry::WebSocket, &order).unwrap();
+            assert_eq!(
+                message.matches(r#""stp_type":"cancel_newest""#).count(),
+                1,
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_that_stays_until_a_time_says_so_in_whole_seconds_and_none_too_early() {
+        let until = OrderRequest {
+            time_in_force: TimeInForce::Gtd(Timestamp::from_millis(1_723_161_300_001)),
+            post_only: true,
+            ..order()
+        };
+        let form = encoded(OrderEntry::Rest, &until).unwrap();
+        assert!(
+            form.contains("&timeinforce=GTD&expiretm=1723161301&oflags=fciq%2Cpost&"),
+            "{form}"
+        );
+        let message = encoded(OrderEntry::WebSocket, &until).unwrap();
+        assert!(
+            message.contains(
+                r#""time_in_force":"gtd","expire_time":"2024-08-08T23:55:01.000Z","post_only":true"#
+            ),
+            "{message}"
         );
     }
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apy_rt/wire/v1/common.proto\x12\rpy_rt.wire.v1\"(\n\x05Money\x12\r\n\x05units\x18\x01 \x01(\x12\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\"+\n\nInstrument\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*T\n\tOrderType\x12\x1a\n\x16ORDER_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_TYPE_MARKET\x10\x01\x12\x14\n\x10ORDER_TYPE_LIMIT\x10\x02*q\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03*P\n\tLiquidity\x12\x19\n\x15LIQUIDITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIQUIDITY_MAKER\x10\x01\x12\x13\n\x0fLIQUIDITY_TAKER\x10\x02*\xe0\x02\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18ORDER_STATUS_INITIALIZED\x10\x01\x12\x1a\n\x16ORDER_STATUS_SUBMITTED\x10\x02\x12\x19\n\x15ORDER_STATUS_ACCEPTED\x10\x03\x12!\n\x1dORDER_STATUS_PARTIALLY_FILLED\x10\x04\x12\x17\n\x13ORDER_STATUS_FILLED\x10\x05\x12\x1f\n\x1bORDER_STATUS_PENDING_CANCEL\x10\x06\x12\x19\n\x15ORDER_STATUS_CANCELED\x10\x07\x12\x19\n\x15ORDER_STATUS_REJECTED\x10\x08\x12\x17\n\x13ORDER_STATUS_DENIED\x10\t\x12\x18\n\x14ORDER_STATUS_EXPIRED\x10\n\x12\x18\n\x14ORDER_STATUS_UNKNOWN\x10\x0b*\x9b\x01\n\x0c\x43ontrolLevel\x12\x1d\n\x19\x43ONTROL_LEVEL_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONTROL_LEVEL_RUNNING\x10\x01\x12\x18\n\x14\x43ONTROL_LEVEL_PAUSED\x10\x02\x12\x1d\n\x19\x43ONTROL_LEVEL_REDUCE_ONLY\x10\x03\x12\x18\n\x14\x43ONTROL_LEVEL_KILLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apy_rt/wire/v1/common.proto\x12\rpy_rt.wire.v1\"(\n\x05Money\x12\r\n\x05units\x18\x01 \x01(\x12\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\"+\n\nInstrument\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*T\n\tOrderType\x12\x1a\n\x16ORDER_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_TYPE_MARKET\x10\x01\x12\x14\n\x10ORDER_TYPE_LIMIT\x10\x02*\x88\x01\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03\x12\x15\n\x11TIME_IN_FORCE_GTD\x10\x04*P\n\tLiquidity\x12\x19\n\x15LIQUIDITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIQUIDITY_MAKER\x10\x01\x12\x13\n\x0fLIQUIDITY_TAKER\x10\x02*\xe0\x02\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18ORDER_STATUS_INITIALIZED\x10\x01\x12\x1a\n\x16ORDER_STATUS_SUBMITTED\x10\x02\x12\x19\n\x15ORDER_STATUS_ACCEPTED\x10\x03\x12!\n\x1dORDER_STATUS_PARTIALLY_FILLED\x10\x04\x12\x17\n\x13ORDER_STATUS_FILLED\x10\x05\x12\x1f\n\x1bORDER_STATUS_PENDING_CANCEL\x10\x06\x12\x19\n\x15ORDER_STATUS_CANCELED\x10\x07\x12\x19\n\x15ORDER_STATUS_REJECTED\x10\x08\x12\x17\n\x13ORDER_STATUS_DENIED\x10\t\x12\x18\n\x14ORDER_STATUS_EXPIRED\x10\n\x12\x18\n\x14ORDER_STATUS_UNKNOWN\x10\x0b*\x9b\x01\n\x0c\x43ontrolLevel\x12\x1d\n\x19\x43ONTROL_LEVEL_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONTROL_LEVEL_RUNNING\x10\x01\x12\x18\n\x14\x43ONTROL_LEVEL_PAUSED\x10\x02\x12\x1d\n\x19\x43ONTROL_LEVEL_REDUCE_ONLY\x10\x03\x12\x18\n\x14\x43ONTROL_LEVEL_KILLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIDE']._serialized_end=189
   _globals['_ORDERTYPE']._serialized_start=191
   _globals['_ORDERTYPE']._serialized_end=275
-  _globals['_TIMEINFORCE']._serialized_start=277
-  _globals['_TIMEINFORCE']._serialized_end=390
-  _globals['_LIQUIDITY']._serialized_start=392
-  _globals['_LIQUIDITY']._serialized_end=472
-  _globals['_ORDERSTATUS']._serialized_start=475
-  _globals['_ORDERSTATUS']._serialized_end=827
-  _globals['_CONTROLLEVEL']._serialized_start=830
-  _globals['_CONTROLLEVEL']._serialized_end=985
+  _globals['_TIMEINFORCE']._serialized_start=278
+  _globals['_TIMEINFORCE']._serialized_end=414
+  _globals['_LIQUIDITY']._serialized_start=416
+  _globals['_LIQUIDITY']._serialized_end=496
+  _globals['_ORDERSTATUS']._serialized_start=499
+  _globals['_ORDERSTATUS']._serialized_end=851
+  _globals['_CONTROLLEVEL']._serialized_start=854
+  _globals['_CONTROLLEVEL']._serialized_end=1009
   _globals['_MONEY']._serialized_start=45
   _globals['_MONEY']._serialized_end=85
   _globals['_INSTRUMENT']._serialized_start=87

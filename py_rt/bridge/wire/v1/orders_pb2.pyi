@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class OrderRequest(_message.Message):
-    __slots__ = ("client_order_id", "instrument", "side", "order_type", "price", "quantity", "time_in_force", "post_only", "reduce_only")
+    __slots__ = ("client_order_id", "instrument", "side", "order_type", "price", "quantity", "time_in_force", "post_only", "reduce_only", "good_till")
     CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class OrderRequest(_message.Message):
     TIME_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
     POST_ONLY_FIELD_NUMBER: _ClassVar[int]
     REDUCE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    GOOD_TILL_FIELD_NUMBER: _ClassVar[int]
     client_order_id: str
     instrument: _common_pb2.Instrument
     side: _common_pb2.Side
@@ -27,7 +28,8 @@ class OrderRequest(_message.Message):
     time_in_force: _common_pb2.TimeInForce
     post_only: bool
     reduce_only: bool
-    def __init__(self, client_order_id: _Optional[str] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., price: _Optional[int] = ..., quantity: _Optional[int] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ...) -> None: ...
+    good_till: int
+    def __init__(self, client_order_id: _Optional[str] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., price: _Optional[int] = ..., quantity: _Optional[int] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., good_till: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("request", "status", "filled_quantity", "average_price", "venue_order_id", "ts_created", "ts_updated", "bundle_digest", "reason")
