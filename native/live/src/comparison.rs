@@ -141,13 +141,18 @@ impl Comparison {
 
     /// What the venue says.
     pub(crate) fn on_truth(&mut self, truth: &Truth, driver: &mut Driver, received: Timestamp, wall: Nanos) {
-        let Some(asked) = self.asked.take_if(|_| truth.generation == self.generation) else {
-            return;
-        };
+        let asked = self.asked.take_if(|_| truth.generation == self.generation);
         // The answer's own fills are in its balances; fills booked meanwhile may not be.
-        let is_fresh = asked.bookings == driver.out().bookings;
+        let is_fresh = asked
+            .as_ref()
+            .is_some_and(|asked| asked.bookings == driver.out().bookings);
+        // What became of an order stays true however late it is told, and is booked once.
         for report in &truth.reports {
             driver.give(received, EventBody::OrderReport(*report));
+        }
+        if asked.is_none() {
+            driver.out().counters.reconciliations_failed.add_one();
+            return;
         }
         self.account.on_orders_and_trades(truth, driver, received);
         if !is_fresh {

@@ -8,6 +8,7 @@ use domain::{
     VenueOrderId,
 };
 use engine::FillKey;
+use futures_util::{StreamExt, stream};
 use venues::{AccountTrade, Gateway, Instruments, OrderView, Pending, UnknownOrder, VenueError};
 
 /// Most waits for budget in one question.
@@ -15,6 +16,9 @@ const WAITS_MAX: usize = 8;
 
 /// Longest of them, wall time.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Most orders whose end is asked for at once.
+const RESOLVES_AT_ONCE: usize = 32;
 
 /// Most orders that are looked up because they traded and the list of trades does not say whose they are.
 const LOOKUPS_MAX: usize = 1_000;
@@ -84,19 +88,16 @@ pub(crate) async fn ask(
     for Instrument { id, .. } in instruments {
         open.extend(patiently(|| gateway.open_orders(*id)).await?);
     }
-    let mut reports = Vec::new();
-    for believed in disputed(&question.believed, &open) {
-        let CancelRequest {
-            client_order_id,
-            instrument,
-        } = believed.order;
-        let unknown = UnknownOrder {
-            client_order_id,
-            instrument,
-            sent: believed.sent,
-        };
-        reports.extend(gateway.resolve(unknown).await);
-    }
+    let asked: Vec<_> = disputed(&question.believed, &open)
+        .map(|believed| {
+            gateway.resolve(UnknownOrder {
+                client_order_id: believed.order.client_order_id,
+                instrument: believed.order.instrument,
+                sent: believed.sent,
+            })
+        })
+        .collect();
+    let reports = resolved(asked).await;
     let trades = new_trades(gateway, instruments, question, &open).await?;
     let balances = patiently(|| gateway.balances()).await?;
     Ok(Truth {
@@ -108,6 +109,13 @@ pub(crate) async fn ask(
         is_still: before.is_none_or(|before| totals(&before) == totals(&balances)),
         balances,
     })
+}
+
+/// What became of orders, in their order. Each may wait for the venue's lists to settle, so they are asked for together: one
+/// after the other, a dozen that ended while nobody listened would take longer than the answer is waited for.
+async fn resolved(asked: Vec<Pending<'_, Vec<OrderReport>>>) -> Vec<OrderReport> {
+    let reports: Vec<_> = stream::iter(asked).buffered(RESOLVES_AT_ONCE).collect().await;
+    reports.concat()
 }
 
 /// Waits for our own budget of requests where it is used up: a comparison that began anew would use up again what has
@@ -196,7 +204,7 @@ fn disputed<'a>(believed: &'a [Believed], open: &'a [OrderView]) -> impl Iterato
 
 #[cfg(test)]
 mod tests {
-    use domain::{Epoch, InstrumentId, OrderStatus, Side, SlotId, Text};
+    use domain::{Epoch, InstrumentId, OrderReportKind, OrderStatus, Side, SlotId, Text};
 
     use super::*;
 
@@ -231,6 +239,33 @@ mod tests {
             filled: Quantity::from_units(filled),
             ts_event: Timestamp::EPOCH,
         }
+    }
+
+    #[tokio::test]
+    async fn orders_that_ended_meanwhile_are_asked_for_together() {
+        // Nobody is answered before all have asked.
+        let all = tokio::sync::Barrier::new(RESOLVES_AT_ONCE);
+        let answer = |counter| -> Pending<'_, Vec<OrderReport>> {
+            let all = &all;
+            Box::pin(async move {
+                all.wait().await;
+                vec![OrderReport {
+                    client_order_id: id(counter),
+                    instrument: InstrumentId(0),
+                    ts_event: Timestamp::EPOCH,
+                    kind: OrderReportKind::Canceled,
+                }]
+            })
+        };
+        let answers = resolved((1..).take(RESOLVES_AT_ONCE).map(answer).collect());
+        let reports = tokio::time::timeout(Duration::from_secs(30), answers)
+            .await
+            .unwrap();
+        let counters: Vec<_> = reports
+            .iter()
+            .map(|report| report.client_order_id.counter)
+            .collect();
+        assert_eq!(counters, (1..).take(RESOLVES_AT_ONCE).collect::<Vec<u32>>());
     }
 
     #[test]

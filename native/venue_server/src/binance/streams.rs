@@ -64,7 +64,7 @@ pub(crate) async fn binary(
 
 fn open_binary(shared: Arc<Shared>, names: &str, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let key = headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok());
-    if !key.is_some_and(|key| shared.venue().account_of(key).is_some()) {
+    if key.is_none_or(|key| shared.venue().account_of(key).is_none()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let streams = known(&shared, names, Stream::of_binary_name);
