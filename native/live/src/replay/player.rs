@@ -9,7 +9,7 @@ use engine::{EventBody, OrphanRule, PositionUpdate};
 use feed::playback::Playback;
 use tokio::sync::mpsc;
 use venues::clock::{Clock, ServerClock};
-use venues::{Gateway, Instruments, ResyncRequester, StreamMessage, StreamMessageKind};
+use venues::{Gateway, Instruments, LastLook, ResyncRequester, StreamMessage, StreamMessageKind};
 
 use super::Beginning;
 use super::against::Run;
@@ -179,6 +179,7 @@ impl Player {
     async fn run_errands(&mut self, at: Timestamp) {
         while let Ok(errand) = self.errands.try_recv() {
             let reports = match errand {
+                Errand::Amend(amend) => self.gateway.amend_order(&amend, LastLook::always()).await,
                 Errand::Cancel(cancel) => self.gateway.cancel(&cancel).await,
                 Errand::Resolve(unknown) => self.gateway.resolve(unknown).await,
                 Errand::Reconcile(question) => {
