@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::{Bar, InstrumentId, Nanos, Timestamp};
+use domain::{AmendRejectReason, Bar, InstrumentId, Nanos, OrderReport, OrderReportKind, Timestamp};
 use engine::{Action, Actions, BundleActivated, Engine, Event, EventBody, probe::Probe};
 use simulation::{Venue, VenueEvent, VenueEventBody};
 
@@ -66,6 +66,10 @@ pub fn run<P: Probe, V: Venue>(
             driver.give(engine, at, EventBody::Timer(timer))?;
         }
         driver.carry_out(venue)?;
+        while let Some(report) = driver.unchanged.pop() {
+            driver.give(engine, report.ts_event, EventBody::OrderReport(report))?;
+            driver.carry_out(venue)?;
+        }
         if start.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             return Err(BacktestError::Stopped(driver.report.events));
         }
@@ -83,6 +87,8 @@ struct Driver {
     last_point: Option<Timestamp>,
     equity_every: Nanos,
     keep_signals: bool,
+    /// Changes of orders, which no venue of a backtest makes: the engine cancels and places anew.
+    unchanged: Vec<OrderReport>,
 }
 
 impl Driver {
@@ -96,6 +102,7 @@ impl Driver {
             last_point: start.equity_until,
             equity_every: Nanos(start.equity_every.0.max(1)),
             keep_signals: start.keep_signals,
+            unchanged: Vec::new(),
         }
     }
 
@@ -204,6 +211,15 @@ impl Driver {
                 Action::Submit(order) => {
                     self.report.orders += 1;
                     venue.submit(&order.into_inner(), self.now);
+                }
+                Action::Amend(amend) => {
+                    let amend = amend.into_inner();
+                    self.unchanged.push(OrderReport {
+                        client_order_id: amend.client_order_id,
+                        instrument: amend.instrument,
+                        ts_event: self.now,
+                        kind: OrderReportKind::AmendRejected(AmendRejectReason::NotOffered),
+                    });
                 }
                 Action::Cancel(request) => {
                     self.report.cancels += 1;

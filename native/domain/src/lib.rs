@@ -31,10 +31,13 @@ pub use market_event::{
     BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState, VenueStatus,
 };
 pub use money::{Currency, Money, MoneyError};
-pub use order::{CancelRequest, OrderRequest, OrderStatus, OrderType, Side, TimeInForce};
+pub use order::{
+    AmendRequest, CancelRequest, OrderRequest, OrderStatus, OrderTerms, OrderType, Side, TimeInForce,
+};
 pub use order_book::{OrderBookEvent, PublicOrder, PublicOrderId};
 pub use order_report::{
-    Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind, OrderSnapshot, RejectReason,
+    AmendRejectReason, Balance, CancelRejectReason, Fill, Liquidity, OrderReport, OrderReportKind,
+    OrderSnapshot, RejectReason,
 };
 pub use price::{Price, Quantity};
 pub use quote::Quote;

@@ -106,6 +106,26 @@ pub struct CancelRequest {
     pub instrument: InstrumentId,
 }
 
+/// A request to change one of our orders where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendRequest {
+    /// Which order.
+    pub client_order_id: ClientOrderId,
+    /// Its instrument.
+    pub instrument: InstrumentId,
+    /// What it is to be.
+    pub terms: OrderTerms,
+}
+
+/// What of a resting order can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderTerms {
+    /// Its limit.
+    pub price: Price,
+    /// Its base quantity in all: what has traded is counted.
+    pub quantity: Quantity,
+}
+
 /// The state of one of our orders.
 ///
 /// ```text

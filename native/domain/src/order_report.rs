@@ -2,7 +2,7 @@
 
 use crate::ids::{ClientOrderId, InstrumentId, TradeId, VenueOrderId};
 use crate::money::{Currency, Money};
-use crate::order::{OrderStatus, Side};
+use crate::order::{OrderStatus, OrderTerms, Side};
 use crate::price::{Price, Quantity};
 use crate::time::Timestamp;
 
@@ -62,6 +62,17 @@ pub enum CancelRejectReason {
     Other,
 }
 
+/// Why an order was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AmendRejectReason {
+    /// The venue has no such open order: it may have ended already.
+    UnknownOrder,
+    /// The venue changes no orders, or none of this kind.
+    NotOffered,
+    /// Anything else, or the request did not leave: the order is as it was.
+    Other,
+}
+
 /// What the venue says of an order when asked: for reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderSnapshot {
@@ -95,6 +106,10 @@ pub enum OrderReportKind {
     /// The answer to a query, agreed by open orders, the order itself and the trades list after the
     /// time in which it could still have arrived: it was not placed.
     NotFound,
+    /// Its price and quantity are these now.
+    Amended(OrderTerms),
+    /// It was not changed.
+    AmendRejected(AmendRejectReason),
 }
 
 /// A report about one of our orders.

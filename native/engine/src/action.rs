@@ -1,8 +1,8 @@
 //! Everything the engine can ask for or report: a closed enum, written in order.
 
 use domain::{
-    Bar, BundleDigest, CancelRequest, ClientOrderId, Currency, Fill, InstrumentId, Money, OrderRequest,
-    OrderStatus, Price, Quantity, SlotId, Timestamp, TradeId, VenueOrderId,
+    AmendRequest, Bar, BundleDigest, CancelRequest, ClientOrderId, Currency, Fill, InstrumentId, Money,
+    OrderRequest, OrderStatus, Price, Quantity, SlotId, Timestamp, TradeId, VenueOrderId,
 };
 
 use crate::command::{CommandId, CommandRefusal, Scope};
@@ -223,6 +223,8 @@ pub enum ActivationRefusal {
 pub enum Action {
     /// Send an order. Not `Clone`: it leaves once.
     Submit(Approved<OrderRequest>),
+    /// Change an order where it stands. Not `Clone`: it leaves once.
+    Amend(Approved<AmendRequest>),
     /// Cancel an order. Needs no approval: it only ever lowers exposure.
     Cancel(CancelRequest),
     /// Ask the venue what became of an order.

@@ -1,6 +1,7 @@
 //! The engine: one event in, actions out; nothing else.
 
 mod account;
+mod amend;
 mod commands;
 mod config;
 mod decide;
@@ -21,12 +22,13 @@ use domain::{InstrumentId, Money, SlotId, Timestamp, Venue};
 use crate::action::{Action, Actions, Alert, OrderUpdate};
 use crate::event::{Event, EventBody, JournalHealth};
 use crate::execution::{FillMemory, OrderManager, carried};
-use crate::limits::{EMPTY_BARS_MAX, NOTICES_MAX};
+use crate::limits::{EMPTY_BARS_MAX, NOTICES_MAX, OPEN_ORDERS_MAX};
 use crate::market::BarOutcome;
 use crate::position::{Ledger, Outside, PositionTracker, Reconciliation};
 use crate::probe::{NoProbe, Probe};
 use crate::risk::{Drawdown, ExecutionThrottle, KillSwitch, MarginWatch, OrderWindow, venue_index};
 use crate::strategy::Intents;
+use amend::Replaced;
 use state::{Balances, InstrumentState, SlotState, VenueLink};
 
 pub use config::{
@@ -54,6 +56,8 @@ pub struct Engine<P: Probe = NoProbe> {
     throttle: ExecutionThrottle,
     reconciliation: Reconciliation,
     outside: Outside,
+    /// Orders that were canceled for others to take their places.
+    replaced: Vec<Replaced>,
     balances: Balances,
     drawdown: Drawdown,
     margin: MarginWatch,
@@ -118,6 +122,7 @@ impl<P: Probe> Engine<P> {
             throttle: ExecutionThrottle::new(slot_ids.iter().copied()),
             reconciliation: Reconciliation::new(config.instruments.len()),
             outside: Outside::new(),
+            replaced: Vec::with_capacity(OPEN_ORDERS_MAX),
             balances: Balances::new(config.require_reconciliation),
             drawdown: Drawdown { peak: 0 },
             margin: MarginWatch::default(),

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::{
-    Balance, Currency, Money, Nanos, OrderReport, OrderReportKind, OrderStatus, Quantity, SCALE, Timestamp,
-    Venue, VenueOrderId,
+    Balance, Currency, Money, Nanos, OrderReport, OrderReportKind, OrderStatus, OrderTerms, Price, Quantity,
+    SCALE, Timestamp, Venue, VenueOrderId,
 };
 use engine::{Compared, Difference, EventBody, Movement, OrphanRule, StandingOrder, VenuePosition};
 use tracing::{info, warn};
@@ -154,7 +154,12 @@ impl AccountWatch {
                     }),
                 );
             }
-            Some(_) => {}
+            Some(_) => {
+                // A change of it whose answer never came, or somebody else's: what stands is what counts.
+                if let Some(price) = view.price {
+                    self.on_terms(view, price, driver, received);
+                }
+            }
             None => {
                 // What is told of its executions below is added to it then.
                 let new = truth
@@ -174,6 +179,26 @@ impl AccountWatch {
                 );
             }
         }
+    }
+
+    /// What an order of ours asks for at the venue.
+    fn on_terms(&self, view: &OrderView, price: Price, driver: &mut Driver, received: Timestamp) {
+        let Some(id) = view.client_order_id else { return };
+        let quantity = view.quantity;
+        let known = driver.engine().order(id).map(|order| order.request);
+        let is_known = known.is_some_and(|one| (one.price, one.quantity) == (Some(price), quantity));
+        if is_known && !driver.engine().is_amending(id) {
+            return;
+        }
+        driver.give(
+            received,
+            EventBody::OrderReport(OrderReport {
+                client_order_id: id,
+                instrument: view.instrument,
+                ts_event: view.ts_event,
+                kind: OrderReportKind::Amended(OrderTerms { price, quantity }),
+            }),
+        );
     }
 
     /// An execution that is not booked: one of ours whose report was missed, or somebody else's.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    CancelRejectReason, CancelRequest, ClientOrderId, InstrumentId, Nanos, OrderReport, OrderReportKind,
-    OrderRequest, Timestamp,
+    AmendRejectReason, AmendRequest, CancelRejectReason, CancelRequest, ClientOrderId, InstrumentId, Nanos,
+    OrderReport, OrderReportKind, OrderRequest, Timestamp,
 };
 use engine::limits::OPEN_ORDERS_MAX;
 use tokio::sync::mpsc;
@@ -38,6 +38,8 @@ pub(crate) enum Errand {
         /// What goes on the wire.
         body: Bytes,
     },
+    /// A change of an order, approved.
+    Amend(AmendRequest),
     /// A cancel.
     Cancel(CancelRequest),
     /// What became of this order?
@@ -103,6 +105,11 @@ impl Desk {
                 Some(Fact::Reports(
                     self.gateway.submit_encoded(&request, body, look).await,
                 ))
+            }
+            Errand::Amend(amend) => {
+                let (latch, slot) = (self.latch.clone(), amend.client_order_id.slot);
+                let look = LastLook::new(move || latch.lets_out(slot));
+                Some(Fact::Reports(self.gateway.amend_order(&amend, look).await))
             }
             Errand::Cancel(cancel) => Some(Fact::Reports(self.gateway.cancel(&cancel).await)),
             Errand::Resolve(unknown) => self.resolve(unknown).await,
@@ -177,6 +184,13 @@ impl Desk {
                     instrument: request.instrument,
                 };
                 report(order, OrderReportKind::NotSent)
+            }
+            Errand::Amend(amend) => {
+                let order = CancelRequest {
+                    client_order_id: amend.client_order_id,
+                    instrument: amend.instrument,
+                };
+                report(order, OrderReportKind::AmendRejected(AmendRejectReason::Other))
             }
             Errand::Cancel(cancel) => {
                 report(cancel, OrderReportKind::CancelRejected(CancelRejectReason::Other))

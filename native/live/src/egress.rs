@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{CancelRequest, Epoch, InstrumentId, OrderRequest, Timestamp};
+use domain::{AmendRequest, CancelRequest, Epoch, InstrumentId, OrderRequest, Timestamp};
 use engine::risk::Approved;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -126,6 +126,23 @@ impl Egress {
         self.encoder.handed_over(Departure::Order(&request), now);
         place.send(Errand::Submit { request, body });
         Ok(())
+    }
+
+    /// Lets a change of an order leave, once, by the same looks as an order.
+    ///
+    /// # Errors
+    /// The change, which did not leave, and why not.
+    pub(crate) fn amend(&self, amend: Approved<AmendRequest>) -> Result<(), (AmendRequest, Refused)> {
+        let amend = amend.into_inner();
+        let id = amend.client_order_id;
+        let refused = if let Some(reason) = self.halted {
+            Some(Refused::Halted(reason))
+        } else if !self.latch.lets_out(id.slot) {
+            Some(Refused::Stopped)
+        } else {
+            self.hand_over(Errand::Amend(amend)).err()
+        };
+        refused.map_or(Ok(()), |refused| Err((amend, refused)))
     }
 
     /// Lets a cancel that was decided at `now`, engine time, leave: nothing stops it.

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use domain::{CancelRejectReason, CancelRequest, OrderReport, OrderReportKind, OrderRequest, Timestamp};
+use domain::{
+    AmendRejectReason, AmendRequest, CancelRejectReason, CancelRequest, OrderReport, OrderReportKind,
+    OrderRequest, Timestamp,
+};
 use engine::limits::OPEN_ORDERS_MAX;
 use engine::risk::Approved;
 use engine::{Action, Alert, CommandRefusal, Engine};
@@ -69,6 +72,7 @@ impl Outputs {
         self.teller.tell_action(now, &action, engine, self.by_hand);
         match action {
             Action::Submit(order) => self.submit(order, now, engine),
+            Action::Amend(amend) => self.amend(amend, now),
             Action::Cancel(cancel) => self.cancel(cancel, now),
             Action::QueryOrder(order) => self.query(order, engine),
             Action::SetTimer { timer, at } => {
@@ -109,6 +113,21 @@ impl Outputs {
                     instrument: request.instrument,
                     ts_event: now,
                     kind: OrderReportKind::NotSent,
+                });
+            }
+        }
+    }
+
+    fn amend(&mut self, amend: Approved<AmendRequest>, now: Timestamp) {
+        match self.egress.amend(amend) {
+            Ok(()) => self.counters.amends_sent.add_one(),
+            Err((amend, refused)) => {
+                warn!(order = %amend.client_order_id, %refused, "change of an order not sent");
+                self.returned.push_back(OrderReport {
+                    client_order_id: amend.client_order_id,
+                    instrument: amend.instrument,
+                    ts_event: now,
+                    kind: OrderReportKind::AmendRejected(AmendRejectReason::Other),
                 });
             }
         }

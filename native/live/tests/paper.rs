@@ -68,7 +68,7 @@ fn simulated_again(journal: &Path) -> Vec<OrderReport> {
                 match decode_action(format, record.payload).unwrap() {
                     RecordedAction::Submitted(order) => venue.submit(&order, last),
                     RecordedAction::Other(Action::Cancel(cancel)) => venue.cancel(&cancel, last),
-                    RecordedAction::Other(_) => {}
+                    RecordedAction::Amended(_) | RecordedAction::Other(_) => {}
                 }
             }
         }

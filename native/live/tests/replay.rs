@@ -144,7 +144,7 @@ fn times(journal: &Path) -> Times {
             RecordBody::Action => match decode_action(format, record.payload).unwrap() {
                 RecordedAction::Submitted(_) => times.sent.push(last),
                 RecordedAction::Other(Action::Fill(fill)) => times.filled.push(fill.ts_event.nanos()),
-                RecordedAction::Other(_) => {}
+                RecordedAction::Amended(_) | RecordedAction::Other(_) => {}
             },
             RecordBody::Header(_) => {}
         }

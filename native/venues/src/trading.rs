@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
-    Balance, Bar, CancelRequest, ClientOrderId, Fill, Instrument, InstrumentId, Nanos, OrderReport,
-    OrderRequest, OrderSnapshot, OrderStatus, Price, Quantity, Side, Timestamp, VenueOrderId,
+    AmendRejectReason, AmendRequest, Balance, Bar, CancelRequest, ClientOrderId, Fill, Instrument,
+    InstrumentId, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, Price,
+    Quantity, Side, Timestamp, VenueOrderId,
 };
 
 use crate::clock::{Clock, Rate, ServerClock};
@@ -213,6 +214,24 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// - `CancelRejected(Other)`: a definite no, or the cancel did not leave; the order is as it was; or
     /// - `OutcomeUnknown`: the cancel may have worked, so the order's state is unknown.
     fn cancel<'a>(&'a self, cancel: &'a CancelRequest) -> Pending<'a, Vec<OrderReport>>;
+
+    /// Changes one order where it stands; `look` as for a new order.
+    ///
+    /// - `Amended`: its terms are these now; or
+    /// - `AmendRejected(UnknownOrder)`: nothing open by that id, it may have ended; or
+    /// - `AmendRejected(NotOffered)`: this venue changes no orders, or none of this kind; or
+    /// - `AmendRejected(Other)`: a definite no, or the request did not leave; the order is as it was; or
+    /// - `OutcomeUnknown`: it may have been changed.
+    fn amend_order<'a>(&'a self, amend: &'a AmendRequest, look: LastLook) -> Pending<'a, Vec<OrderReport>> {
+        let _ = look;
+        let report = OrderReport {
+            client_order_id: amend.client_order_id,
+            instrument: amend.instrument,
+            ts_event: Timestamp::EPOCH,
+            kind: OrderReportKind::AmendRejected(AmendRejectReason::NotOffered),
+        };
+        Box::pin(std::future::ready(vec![report]))
+    }
 
     /// Cancels every open order of an instrument, also those that are not ours; reports ours.
     ///

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::{
-    CancelRejectReason, Nanos, OrderReportKind, OrderStatus, Price, Quantity, RejectReason, Timestamp,
+    AmendRejectReason, AmendRequest, CancelRejectReason, Nanos, OrderReportKind, OrderStatus, OrderTerms,
+    Price, Quantity, RejectReason, Timestamp,
 };
 use support::coinbase::{
     BTC, KEY_NAME, bearer, cancel, client, fill, fill_list, id, instruments, listed, order, order_list,
@@ -362,6 +363,26 @@ async fn an_order_is_changed_under_its_name() {
     assert_eq!(amended, Amended::Done);
     let body = server.requests().pop().unwrap().body;
     assert_eq!(body, r#"{"order_id":"v-e3-s1-42","price":"61000","size":"0.4"}"#);
+
+    let terms = OrderTerms {
+        price,
+        quantity: Quantity::parse(b"0.3").unwrap(),
+    };
+    let change = AmendRequest {
+        client_order_id: id(42),
+        instrument: BTC,
+        terms,
+    };
+    let told = gateway.amend_order(&change, LastLook::always()).await;
+    assert_eq!(told[0].kind, OrderReportKind::Amended(terms));
+    let asked = server.requests().len();
+    let told = gateway.amend_order(&change, LastLook::new(|| false)).await;
+    let refused = OrderReportKind::AmendRejected(AmendRejectReason::Other);
+    assert_eq!(
+        (told[0].kind, server.requests().len()),
+        (refused, asked),
+        "a stop holds it back"
+    );
 }
 
 fn long_ago() -> UnknownOrder {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Bar, BookInvalidReason, BookUpdateKind, CancelRejectReason, CancelRequest, ClientOrderId, Epoch, Fill,
-    InstrumentId, MarketEvent, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderStatus, OrderType,
-    Price, Quantity, RejectReason, Side, SlotId, TimeInForce, Timestamp,
+    AmendRejectReason, AmendRequest, Bar, BookInvalidReason, BookUpdateKind, CancelRejectReason,
+    CancelRequest, ClientOrderId, Epoch, Fill, InstrumentId, MarketEvent, Nanos, OrderReport,
+    OrderReportKind, OrderRequest, OrderStatus, OrderTerms, OrderType, Price, Quantity, RejectReason, Side,
+    SlotId, TimeInForce, Timestamp,
 };
 use support::{Inbox, eventually, post, queue};
 use tokio::time::timeout;
@@ -378,6 +379,39 @@ async fn an_order_that_rests_is_amended_and_canceled_by_both_doors() {
     }
 }
 
+/// Halves an order where it stands; the answer, the venue's lists and the account's stream say the same.
+async fn halve(session: &mut Session, first: &OrderRequest) -> AmendRequest {
+    let less = Quantity::parse(b"0.125").unwrap();
+    let terms = OrderTerms {
+        price: first.price.unwrap(),
+        quantity: less,
+    };
+    let change = AmendRequest {
+        client_order_id: first.client_order_id,
+        instrument: BTC,
+        terms,
+    };
+    let changed = OrderReportKind::Amended(terms);
+    let answer = session
+        .gateway
+        .amend_order(&change, venues::LastLook::always())
+        .await;
+    assert_eq!(kinds(&answer), [changed]);
+    let view = session
+        .gateway
+        .query_order(&cancel(first))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((view.price, view.quantity), (first.price, less));
+    session
+        .until("the stream says the same", |session| {
+            session.seen.reports(id(1)).contains(&changed)
+        })
+        .await;
+    change
+}
+
 async fn rest_amend_and_cancel(door: OrderEntry) {
     let mut session = Session::start(door).await;
     let (first, second) = (session.resting(1), session.resting(2));
@@ -392,28 +426,7 @@ async fn rest_amend_and_cancel(door: OrderEntry) {
             .all(|view| view.status == OrderStatus::Accepted && view.client_order_id.is_some())
     );
 
-    let less = Quantity::parse(b"0.125").unwrap();
-    session
-        .gateway
-        .amend(&cancel(&first), less, first.price)
-        .await
-        .unwrap();
-    let view = session
-        .gateway
-        .query_order(&cancel(&first))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(view.quantity, less);
-    session
-        .until("the stream says to ask", |session| {
-            session
-                .seen
-                .reports(id(1))
-                .contains(&OrderReportKind::OutcomeUnknown)
-        })
-        .await;
-
+    let change = halve(&mut session, &first).await;
     assert_eq!(
         kinds(&session.gateway.cancel(&cancel(&first)).await),
         [OrderReportKind::Canceled]
@@ -421,6 +434,14 @@ async fn rest_amend_and_cancel(door: OrderEntry) {
     assert_eq!(
         kinds(&session.gateway.cancel(&cancel(&first)).await),
         [OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder)]
+    );
+    let answer = session
+        .gateway
+        .amend_order(&change, venues::LastLook::always())
+        .await;
+    assert_eq!(
+        kinds(&answer),
+        [OrderReportKind::AmendRejected(AmendRejectReason::UnknownOrder)]
     );
     let all = session.gateway.cancel_all(BTC).await.unwrap();
     assert_eq!(

@@ -27,6 +27,10 @@ impl<P: Probe> Engine<P> {
             match self.intents.as_slice()[number] {
                 Intent::Order(intent) => self.carry_out_order(at, &intent, actions),
                 Intent::CancelWorking(side) => self.cancel_working(at, side, actions),
+                Intent::Replace {
+                    client_order_id,
+                    terms,
+                } => self.replace(at, client_order_id, terms, actions),
             }
         }
         self.intents.clear();
@@ -97,7 +101,7 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    fn slot_rules(&self, at: usize) -> InstrumentRules {
+    pub(super) fn slot_rules(&self, at: usize) -> InstrumentRules {
         let instrument = self.slots[at].config.instrument;
         self.instruments[usize::from(instrument.0)].instrument.rules
     }
@@ -223,8 +227,14 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    /// Asks the venue to cancel a live order; an order that is being canceled is not asked twice.
+    /// Asks the venue to cancel a live order, in whose place nothing comes then.
     pub(super) fn cancel(&mut self, id: ClientOrderId, actions: &mut Actions) {
+        self.orders.supervise(id, |order| order.replacement = None);
+        self.ask_to_cancel(id, actions);
+    }
+
+    /// The same, whatever is to take its place; an order that is being canceled is not asked twice.
+    pub(super) fn ask_to_cancel(&mut self, id: ClientOrderId, actions: &mut Actions) {
         let now = self.now;
         match self.orders.apply(id, OrderInput::RequestCancel) {
             Applied::Changed(order) => {

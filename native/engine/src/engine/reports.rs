@@ -27,6 +27,8 @@ impl<P: Probe> Engine<P> {
             OrderReportKind::Accepted(_) => self.feed(id, OrderInput::Accept, actions),
             // The id is in use by a live order: ours did arrive, whatever this answer says.
             OrderReportKind::Rejected(RejectReason::DuplicateId) | OrderReportKind::OutcomeUnknown => {
+                self.orders
+                    .supervise(id, |order| order.amend_lost = order.amend.is_some());
                 self.feed(id, OrderInput::LoseTrack, actions);
             }
             OrderReportKind::Rejected(_) => self.feed(id, OrderInput::Reject, actions),
@@ -36,6 +38,8 @@ impl<P: Probe> Engine<P> {
             OrderReportKind::NotFound => self.feed(id, OrderInput::NotPlaced, actions),
             OrderReportKind::Found(snapshot) => self.on_found(id, snapshot, actions),
             OrderReportKind::CancelRejected(reason) => self.on_cancel_rejected(id, reason, actions),
+            OrderReportKind::Amended(terms) => self.on_amended(id, terms, actions),
+            OrderReportKind::AmendRejected(reason) => self.on_amend_rejected(id, reason, actions),
         }
     }
 
@@ -55,11 +59,14 @@ impl<P: Probe> Engine<P> {
         let id = order.view.request.client_order_id;
         match order.view.status {
             OrderStatus::Unknown => self.begin_unknown(order, actions),
-            status if status.is_terminal() => self.after_end(id.slot, actions),
+            status if status.is_terminal() => {
+                self.after_replaced(order, actions);
+                self.after_end(id.slot, actions);
+            }
             // It turned out to be alive after all: what was wanted of it is still wanted.
             OrderStatus::Accepted | OrderStatus::PartiallyFilled if order.cancel_wanted => {
                 if order.cancel_attempts < CANCEL_ATTEMPTS_MAX {
-                    self.cancel(id, actions);
+                    self.ask_to_cancel(id, actions);
                 } else {
                     self.orders.supervise(id, |order| order.cancel_wanted = false);
                     actions.push(Action::Alert(Alert::CancelFailed(id)));
@@ -116,6 +123,9 @@ impl<P: Probe> Engine<P> {
                 self.reconciliation.doubt(known.request.instrument);
             }
             return;
+        }
+        if known.status.is_terminal() {
+            self.place_replacement(&known, actions);
         }
         match snapshot.status {
             OrderStatus::Accepted | OrderStatus::PartiallyFilled | OrderStatus::PendingCancel => {

@@ -115,7 +115,11 @@ impl<P: Probe> Engine<P> {
             }
             OrderStatus::Unknown => self.query(&order, actions),
             OrderStatus::Accepted | OrderStatus::PartiallyFilled if order.cancel_wanted => {
-                self.cancel(id, actions);
+                self.ask_to_cancel(id, actions);
+            }
+            OrderStatus::Accepted | OrderStatus::PartiallyFilled if order.amend.is_some() => {
+                self.orders.supervise(id, |order| order.amend_lost = true);
+                self.feed(id, OrderInput::LoseTrack, actions);
             }
             _ => {}
         }

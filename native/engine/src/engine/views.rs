@@ -250,7 +250,7 @@ impl<P: Probe> Engine<P> {
                 .open()
                 .iter()
                 .map(|order| CarriedOrder {
-                    request: order.view.request,
+                    request: order.worst(),
                     filled: order.view.filled,
                     submitted_at: order.view.submitted_at,
                     timeout_at: order.timeout_at,

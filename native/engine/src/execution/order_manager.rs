@@ -1,6 +1,6 @@
 //! The life of our orders: which are live, which have ended, and what the live ones may still do.
 
-use domain::{ClientOrderId, Epoch, OrderRequest, OrderStatus, Quantity, Side, SlotId};
+use domain::{ClientOrderId, Epoch, OrderRequest, OrderStatus, OrderTerms, Quantity, Side, SlotId};
 
 use super::order::{Order, OrderView};
 use super::transition::{OrderInput, Step, step};
@@ -37,7 +37,7 @@ impl Exposure {
             Side::Buy => {
                 self.buys += sign * remaining;
                 // A product of two 64-bit numbers; 256 of them stay within 128 bits.
-                self.buy_notional += sign * remaining * i128::from(order.value_price.units());
+                self.buy_notional += sign * remaining * i128::from(order.dearest().units());
             }
             Side::Sell => self.sells += sign * remaining,
         }
@@ -243,7 +243,7 @@ impl OrderManager {
                 }
             };
         };
-        let asked = self.open[at].view.request.quantity;
+        let asked = self.open[at].most();
         let filled = add(self.open[at].view.filled, quantity);
         let input = if filled >= asked {
             OrderInput::FillAll
@@ -264,6 +264,27 @@ impl OrderManager {
             order,
             overfilled: filled > asked,
         }
+    }
+
+    /// A change of a live order is on its way: until it is known, the worse of both counts.
+    pub(crate) fn begin_amend(&mut self, id: ClientOrderId, terms: OrderTerms) -> Option<Order> {
+        let at = self.position(id).ok()?;
+        Some(self.change(at, |order| {
+            order.amend = Some(terms);
+            order.amend_lost = false;
+        }))
+    }
+
+    /// A live order is certain to have these terms, and no change of it is on its way.
+    pub(crate) fn end_amend(&mut self, id: ClientOrderId, terms: OrderTerms) -> Option<Order> {
+        let at = self.position(id).ok()?;
+        Some(self.change(at, |order| {
+            order.amend = None;
+            order.amend_lost = false;
+            order.view.request.price = Some(terms.price);
+            order.view.request.quantity = terms.quantity;
+            order.value_price = terms.price;
+        }))
     }
 
     /// Changes how a live order is supervised, not its state.

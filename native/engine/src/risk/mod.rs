@@ -16,5 +16,5 @@ pub use limits::{DenyReason, RiskLimits};
 pub(crate) use order_window::{OrderWindow, RATE_WINDOW};
 pub(crate) use position_limits::{Measure, worst_case};
 pub(crate) use post_trade::{Drawdown, ExecutionThrottle, MarginWatch};
-pub(crate) use pre_trade::{Facts, Funds, Origin, approve, value_price};
+pub(crate) use pre_trade::{Facts, Funds, Origin, approve, approve_amend, value_price};
 pub(crate) use var::{value_at_risk, volatility_or_worst};

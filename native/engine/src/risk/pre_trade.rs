@@ -4,7 +4,7 @@
 //! A reducing order (see [`Facts::reduces`]) lowers the position whatever happens, so the limits on
 //! exposure do not hold it back. Those on the order itself do: size, rate, collar, duplicates, funds.
 
-use domain::{Instrument, Nanos, OrderRequest, Price, Side};
+use domain::{AmendRequest, Instrument, Nanos, OrderRequest, Price, Side};
 
 use super::kill_switch::Effective;
 use super::position_limits::{Measure, allow, check_concentration, check_leverage, check_position};
@@ -115,6 +115,18 @@ pub(crate) fn approve(
     check_balance(facts, &request, &top)?;
     allow(!facts.table_full, DenyReason::TooManyOrders)?;
     Ok(Approved::new(request))
+}
+
+/// The same for a change of an order that rests: `request` is the order as it is to be, with what of it has not traded.
+///
+/// # Errors
+/// The first reason against it.
+pub(crate) fn approve_amend(
+    facts: &Facts<'_>,
+    request: OrderRequest,
+    amend: AmendRequest,
+) -> Result<Approved<AmendRequest>, DenyReason> {
+    approve(facts, request).map(|_| Approved::new(amend))
 }
 
 fn check_controls(facts: &Facts<'_>, request: &OrderRequest, reduces: bool) -> Result<(), DenyReason> {

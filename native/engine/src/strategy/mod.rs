@@ -4,8 +4,8 @@ mod sma_cross;
 mod threshold_model;
 
 use domain::{
-    Bar, Decimal, Instrument, InstrumentId, Money, Nanos, OrderType, Price, Quantity, Quote, Side, SlotId,
-    TimeInForce, Timestamp,
+    Bar, ClientOrderId, Decimal, Instrument, InstrumentId, Money, Nanos, OrderTerms, OrderType, Price,
+    Quantity, Quote, Side, SlotId, TimeInForce, Timestamp,
 };
 
 use crate::action::{Decision, OrderUpdate};
@@ -94,6 +94,15 @@ pub enum Intent {
     Order(OrderIntent),
     /// Cancel the slot's working orders of one side, or of both.
     CancelWorking(Option<Side>),
+    /// Another price and quantity for one of the slot's resting limit orders. Changed where it stands if the venue does
+    /// that; elsewhere canceled, and placed anew under another id once it is known what of it had traded. A wish for an
+    /// order that does not rest, or is being changed or canceled already, is dropped: its next update says how it stands.
+    Replace {
+        /// Which order.
+        client_order_id: ClientOrderId,
+        /// Rounded as for a new order; the quantity in all, what has traded counted.
+        terms: OrderTerms,
+    },
 }
 
 /// A strategy's wishes for one event, in order, in a buffer made once.

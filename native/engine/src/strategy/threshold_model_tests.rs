@@ -114,7 +114,7 @@ fn fresh() -> ThresholdModel {
 fn orders(intents: &[Intent]) -> Vec<OrderIntent> {
     let order = |intent: &Intent| match intent {
         Intent::Order(order) => Some(*order),
-        Intent::CancelWorking(_) => None,
+        Intent::CancelWorking(_) | Intent::Replace { .. } => None,
     };
     intents.iter().filter_map(order).collect()
 }

@@ -1,6 +1,6 @@
 //! The engine's outputs: recorded to be compared, never to be obeyed.
 
-use domain::OrderRequest;
+use domain::{AmendRequest, OrderRequest};
 use engine::risk::DenyReason;
 use engine::{
     Action, ActivationRefusal, Alert, BookedFill, CommandRefusal, ControlLevel, Decision, FeatureRow,
@@ -155,6 +155,8 @@ impl Codec for Result<(), CommandRefusal> {
 pub enum RecordedAction {
     /// What [`Action::Submit`] carried.
     Submitted(OrderRequest),
+    /// What [`Action::Amend`] carried.
+    Amended(AmendRequest),
     /// Any other action.
     Other(Action),
 }
@@ -175,11 +177,13 @@ const COMMAND_RESULT: u8 = 13;
 const BUNDLE_ACTIVATED: u8 = 14;
 const BUNDLE_REFUSED: u8 = 15;
 const ALERT: u8 = 16;
+const AMEND: u8 = 17;
 
 /// Appends an action's canonical bytes to `out`, in [`Format::CURRENT`]: equal bytes, equal actions.
 pub fn encode_action(action: &Action, out: &mut Vec<u8>) {
     match action {
         Action::Submit(approved) => put(out, SUBMIT, approved.get()),
+        Action::Amend(approved) => put(out, AMEND, approved.get()),
         Action::Cancel(cancel) => put(out, CANCEL, cancel),
         Action::QueryOrder(query) => put(out, QUERY_ORDER, query),
         Action::SetTimer { timer, at } => {
@@ -236,6 +240,7 @@ impl RecordedAction {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Submitted(request) => put(out, SUBMIT, request),
+            Self::Amended(request) => put(out, AMEND, request),
             Self::Other(action) => encode_action(action, out),
         }
     }
@@ -259,6 +264,9 @@ impl Codec for RecordedAction {
         let tag = u8::get(input)?;
         if tag == SUBMIT {
             return Codec::get(input).map(Self::Submitted);
+        }
+        if tag == AMEND {
+            return Codec::get(input).map(Self::Amended);
         }
         get_other(tag, input).map(Self::Other)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use domain::{CancelRequest, Fill, MarketEvent, OrderReportKind, OrderRequest};
+use domain::{AmendRequest, CancelRequest, Fill, MarketEvent, OrderReportKind, OrderRequest};
 use engine::{
     Action, BookedFill, CommandRefusal, EventBody, FeatureRow, OrderUpdate, PositionUpdate, Scope, Signal,
 };
@@ -108,6 +108,8 @@ fn say_report(kind: &OrderReportKind) -> String {
         OrderReportKind::Expired => "expired".to_owned(),
         OrderReportKind::Found(order) => format!("found, {:?}, {} filled", order.status, order.filled),
         OrderReportKind::NotFound => "not found: it was not placed".to_owned(),
+        OrderReportKind::Amended(terms) => format!("changed: {} at {}", terms.quantity, terms.price),
+        OrderReportKind::AmendRejected(reason) => format!("not changed, {reason:?}"),
     }
 }
 
@@ -121,6 +123,7 @@ fn say_execution(fill: &Fill) -> String {
 fn say_recorded(action: &RecordedAction) -> String {
     match action {
         RecordedAction::Submitted(request) => format!("submit {}", say_order(request)),
+        RecordedAction::Amended(request) => say_amend(request),
         RecordedAction::Other(action) => say_action(action),
     }
 }
@@ -128,6 +131,7 @@ fn say_recorded(action: &RecordedAction) -> String {
 fn say_action(action: &Action) -> String {
     match action {
         Action::Submit(approved) => format!("submit {}", say_order(approved.get())),
+        Action::Amend(approved) => say_amend(approved.get()),
         Action::Cancel(cancel) => format!("cancel {}", say_name(cancel)),
         Action::QueryOrder(query) => format!("query {}", say_name(query)),
         Action::SetTimer { timer, at } => format!("set timer {} to {at}", timer.0),
@@ -161,6 +165,13 @@ fn say_action(action: &Action) -> String {
         }
         Action::Alert(alert) => format!("alert {alert:?}"),
     }
+}
+
+fn say_amend(amend: &AmendRequest) -> String {
+    format!(
+        "change {} of instrument {} to {} at {}",
+        amend.client_order_id, amend.instrument.0, amend.terms.quantity, amend.terms.price
+    )
 }
 
 fn say_order(order: &OrderRequest) -> String {

@@ -1,8 +1,9 @@
 //! Orders and what venues report about them.
 
 use domain::{
-    Balance, CancelRejectReason, CancelRequest, Fill, Liquidity, OrderReport, OrderReportKind, OrderRequest,
-    OrderSnapshot, OrderStatus, OrderType, RejectReason, TimeInForce,
+    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, CancelRequest, Fill, Liquidity,
+    OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderTerms, OrderType,
+    RejectReason, TimeInForce,
 };
 
 use super::CodecError;
@@ -60,6 +61,17 @@ fields!(Fill {
     liquidity,
 });
 fields!(OrderSnapshot { status, filled });
+fields!(OrderTerms { price, quantity });
+fields!(AmendRequest {
+    client_order_id,
+    instrument,
+    terms,
+});
+variants!(AmendRejectReason, "reason why an order was not changed" {
+    1 => UnknownOrder,
+    2 => NotOffered,
+    3 => Other,
+});
 fields!(Balance {
     currency,
     free,
@@ -77,6 +89,8 @@ variants!(OrderReportKind, "order report" {
     8 => Expired,
     9 => Found(snapshot),
     10 => NotFound,
+    11 => Amended(terms),
+    12 => AmendRejected(reason),
 });
 fields!(OrderReport {
     client_order_id,

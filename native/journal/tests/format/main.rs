@@ -142,7 +142,7 @@ fn tags_that_stand_for_nothing_are_refused() {
             Err(error)
         );
     }
-    for tag in [0, 17, 255] {
+    for tag in [0, 18, 255] {
         let error = CodecError::Tag { what: "action", tag };
         assert_eq!(decode_action(Format::V1, &[tag, 0]), Err(error));
     }

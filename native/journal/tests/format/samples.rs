@@ -5,12 +5,12 @@ mod account;
 mod names;
 
 use domain::{
-    Balance, Bar, BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, BundleDigest,
-    CancelRejectReason, CancelRequest, ClientOrderId, Currency, Decimal, Epoch, Fill, Instrument,
-    InstrumentId, InstrumentRules, InstrumentStatus, Level, Liquidity, MarketEvent, Money, Nanos,
-    OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderType, Price, Quantity,
-    Quote, RejectReason, RuleViolation, Side, SlotId, Text, TimeInForce, Timestamp, Trade, TradeId, Venue,
-    VenueOrderId, VenueState, VenueStatus,
+    AmendRejectReason, AmendRequest, Balance, Bar, BookInvalid, BookInvalidReason, BookUpdate,
+    BookUpdateKind, BundleDigest, CancelRejectReason, CancelRequest, ClientOrderId, Currency, Decimal, Epoch,
+    Fill, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Level, Liquidity, MarketEvent, Money,
+    Nanos, OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderTerms, OrderType,
+    Price, Quantity, Quote, RejectReason, RuleViolation, Side, SlotId, Text, TimeInForce, Timestamp, Trade,
+    TradeId, Venue, VenueOrderId, VenueState, VenueStatus,
 };
 use engine::risk::{DenyReason, RiskLimits};
 use engine::{
@@ -227,6 +227,13 @@ fn market_events() -> Vec<MarketEvent<'static>> {
     events
 }
 
+const fn terms() -> OrderTerms {
+    OrderTerms {
+        price: Price::from_units(21),
+        quantity: Quantity::from_units(22),
+    }
+}
+
 fn reports() -> Vec<EventBody<'static>> {
     let venue_order = VenueOrderId(Text::new("1234567890").unwrap());
     let mut kinds = vec![
@@ -259,6 +266,15 @@ fn reports() -> Vec<EventBody<'static>> {
             filled: quantity(3),
         })
     }));
+    kinds.push(OrderReportKind::Amended(terms()));
+    kinds.extend(
+        [
+            AmendRejectReason::UnknownOrder,
+            AmendRejectReason::NotOffered,
+            AmendRejectReason::Other,
+        ]
+        .map(OrderReportKind::AmendRejected),
+    );
     kinds.into_iter().map(report).collect()
 }
 
@@ -533,6 +549,26 @@ fn command_results() -> [Result<(), CommandRefusal>; 9] {
     ]
 }
 
+/// What leaves.
+fn sent() -> Vec<RecordedAction> {
+    let fill_or_kill = OrderRequest {
+        time_in_force: TimeInForce::Fok,
+        ..request()
+    };
+    let good_till = OrderRequest {
+        time_in_force: TimeInForce::Gtd(AT),
+        ..request()
+    };
+    let requests = [request(), market_request(), fill_or_kill, good_till];
+    let mut sent: Vec<_> = requests.into_iter().map(RecordedAction::Submitted).collect();
+    sent.push(RecordedAction::Amended(AmendRequest {
+        client_order_id: order_id(),
+        instrument: BTC,
+        terms: terms(),
+    }));
+    sent
+}
+
 /// Every action there is.
 pub fn actions() -> Vec<RecordedAction> {
     let mut all = facts();
@@ -590,16 +626,7 @@ pub fn actions() -> Vec<RecordedAction> {
     }));
     all.extend(alerts().map(Action::Alert));
     let mut recorded: Vec<RecordedAction> = all.into_iter().map(RecordedAction::Other).collect();
-    let fill_or_kill = OrderRequest {
-        time_in_force: TimeInForce::Fok,
-        ..request()
-    };
-    let good_till = OrderRequest {
-        time_in_force: TimeInForce::Gtd(AT),
-        ..request()
-    };
-    let requests = [request(), market_request(), fill_or_kill, good_till];
-    recorded.extend(requests.map(RecordedAction::Submitted));
+    recorded.extend(sent());
     recorded
 }
 

@@ -204,6 +204,8 @@ counters! {
     orders_refused: Total,
     /// Orders that risk denied.
     orders_denied: Total,
+    /// Changes of orders handed to the venue's side.
+    amends_sent: Total,
     /// Cancels handed to the venue's side.
     cancels_sent: Total,
     /// Fills booked.

@@ -201,7 +201,7 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
                 match decode_action(format, record.payload) {
                     Ok(RecordedAction::Submitted(order)) => decisions.submitted(ts, &order),
                     Ok(RecordedAction::Other(action)) => decisions.action(&action),
-                    Err(_) => {}
+                    Ok(RecordedAction::Amended(_)) | Err(_) => {}
                 }
             }
         }

@@ -11,7 +11,7 @@ use feed::Progress;
 use feed::playback::Playback;
 use tokio::sync::mpsc;
 use venues::clock::{Clock, ServerClock};
-use venues::{Gateway, Instruments, ResyncRequester, StreamMessage, StreamMessageKind};
+use venues::{Gateway, Instruments, LastLook, ResyncRequester, StreamMessage, StreamMessageKind};
 
 use super::Beginning;
 use super::against::{Beside, Given, Run};
@@ -224,6 +224,7 @@ impl Player {
     async fn run_errands(&mut self, at: Timestamp) {
         while let Ok(errand) = self.errands.try_recv() {
             let reports = match errand {
+                Errand::Amend(amend) => self.gateway.amend_order(&amend, LastLook::always()).await,
                 Errand::Cancel(cancel) => self.gateway.cancel(&cancel).await,
                 Errand::Resolve(unknown) => self.gateway.resolve(unknown).await,
                 Errand::Reconcile(question) => {

@@ -157,7 +157,7 @@ impl Strategy for PyStrategy {
 fn decision(wishes: &[Intent]) -> Decision {
     let side = wishes.iter().find_map(|wish| match wish {
         Intent::Order(order) => Some(order.side),
-        Intent::CancelWorking(_) => None,
+        Intent::CancelWorking(_) | Intent::Replace { .. } => None,
     });
     match side {
         Some(Side::Buy) => Decision::Enter,

@@ -121,6 +121,7 @@ impl Trace {
             RecordedAction::Other(Action::Cancel(request) | Action::QueryOrder(request)) => {
                 request.client_order_id == wanted
             }
+            RecordedAction::Amended(request) => request.client_order_id == wanted,
             RecordedAction::Other(Action::OrderUpdate(update)) => update.client_order_id == wanted,
             RecordedAction::Other(Action::Fill(fill)) => fill.client_order_id == Some(wanted),
             RecordedAction::Other(Action::Denied { request, .. }) => request.client_order_id == wanted,

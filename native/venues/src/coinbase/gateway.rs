@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Balance, CancelRejectReason, CancelRequest, ClientOrderId, InstrumentId, Nanos, OrderReport,
-    OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, Text, Timestamp, VenueOrderId,
+    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, CancelRequest, ClientOrderId, InstrumentId,
+    Nanos, OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, Text, Timestamp,
+    VenueOrderId,
 };
 use serde::Serialize;
 use tokio::time::sleep;
@@ -491,6 +492,31 @@ impl trading::Gateway for Gateway {
 
     fn cancel<'a>(&'a self, cancel: &'a CancelRequest) -> Pending<'a, Vec<OrderReport>> {
         Box::pin(self.cancel_one(cancel))
+    }
+
+    fn amend_order<'a>(&'a self, amend: &'a AmendRequest, look: LastLook) -> Pending<'a, Vec<OrderReport>> {
+        Box::pin(async move {
+            let AmendRequest {
+                client_order_id,
+                instrument,
+                terms,
+            } = *amend;
+            let named = CancelRequest {
+                client_order_id,
+                instrument,
+            };
+            let amended = if look.may_leave() {
+                self.amend(&named, terms.price, terms.quantity).await
+            } else {
+                Amended::Refused
+            };
+            let kind = match amended {
+                Amended::Done => OrderReportKind::Amended(terms),
+                Amended::Refused => OrderReportKind::AmendRejected(AmendRejectReason::Other),
+                Amended::Unknown => OrderReportKind::OutcomeUnknown,
+            };
+            vec![report(client_order_id, instrument, self.now(), kind)]
+        })
     }
 
     fn cancel_all(&self, instrument: InstrumentId) -> Pending<'_, Result<Vec<OrderReport>, VenueError>> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use domain::{
     Balance, ClientOrderId, Currency, Fill, Instrument, InstrumentId, Liquidity, Money, OrderReport,
-    OrderReportKind, Quantity, Side, Text, Timestamp, TradeId, VenueOrderId,
+    OrderReportKind, OrderTerms, Quantity, Side, Text, Timestamp, TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -159,6 +159,10 @@ struct RawReport<'a> {
     last_qty: Option<&'a RawValue>,
     #[serde(borrow, default)]
     last_price: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    limit_price: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    order_qty: Option<&'a RawValue>,
     #[serde(borrow, default)]
     liquidity_ind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -367,7 +371,22 @@ impl AccountData {
                 return Ok(());
             }
         }
-        self.tell(known, id, raw.exec_type.as_ref(), fill, ts_event, emit);
+        let kind = match (raw.exec_type.as_ref(), raw.limit_price, raw.order_qty) {
+            ("amended", Some(price), Some(quantity)) => Some(OrderReportKind::Amended(OrderTerms {
+                price: super::orders::price(price.get())?,
+                quantity: super::orders::quantity(quantity.get())?,
+            })),
+            _ => None,
+        };
+        match (kind, known.client_order_id) {
+            (Some(kind), Some(client_order_id)) => emit(AccountEvent::Order(OrderReport {
+                client_order_id,
+                instrument: known.instrument,
+                ts_event,
+                kind,
+            })),
+            _ => self.tell(known, id, raw.exec_type.as_ref(), fill, ts_event, emit),
+        }
         Ok(())
     }
 

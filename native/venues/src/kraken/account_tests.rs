@@ -1,6 +1,6 @@
 //! The account's streams in the documentation's words, whole and broken, and what each makes of our orders.
 
-use domain::{Epoch, SlotId, Venue};
+use domain::{Epoch, Price, SlotId, Venue};
 use proptest::prelude::*;
 
 use super::*;
@@ -134,6 +134,23 @@ fn each_end_and_each_word_that_is_not_known() {
     for word in ["status", "iceberg_refill", "filled"] {
         assert_eq!(kind_of(word), [], "{word}");
     }
+}
+
+#[test]
+fn a_changed_order_says_what_it_asks_for_now() {
+    let mut account = up();
+    told(&mut account, executions("update", 1, &[PENDING]));
+    let amended = PENDING
+        .replace(r#""exec_type":"pending_new""#, r#""exec_type":"amended""#)
+        .replace(r#""order_qty":0.005"#, r#""order_qty":0.004"#);
+    let terms = domain::OrderTerms {
+        price: Price::parse(b"26500").unwrap(),
+        quantity: Quantity::parse(b"0.004").unwrap(),
+    };
+    assert_eq!(
+        kinds(&told(&mut account, executions("update", 2, &[&amended]))),
+        [OrderReportKind::Amended(terms)]
+    );
 }
 
 #[test]

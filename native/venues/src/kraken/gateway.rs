@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Balance, CancelRequest, ClientOrderId, Instrument, InstrumentId, Nanos, OrderReport, OrderReportKind,
-    OrderRequest, OrderStatus, Price, Quantity, Timestamp, VenueOrderId,
+    AmendRequest, Balance, CancelRequest, ClientOrderId, Instrument, InstrumentId, Nanos, OrderReport,
+    OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, Timestamp, VenueOrderId,
 };
 use tokio::time::sleep;
 use tracing::warn;
@@ -146,23 +146,35 @@ impl Gateway {
         quantity: Quantity,
         price: Option<Price>,
     ) -> Result<(), VenueError> {
+        let exchanged = self
+            .exchange_amend(order, quantity, price, LastLook::always())
+            .await;
+        done(AMEND.name, exchanged).map(drop)
+    }
+
+    async fn exchange_amend(
+        &self,
+        order: &CancelRequest,
+        quantity: Quantity,
+        price: Option<Price>,
+        look: LastLook,
+    ) -> Exchanged {
         self.instruments.require(order.instrument)?;
         let id = WireId(order.client_order_id);
         let deadline = self.order_encoder().deadline(self.rest.clock().now());
-        let exchanged = if let Some(door) = &self.door {
+        if let Some(door) = &self.door {
             let price = price.map_or(String::new(), |price| format!(r#","limit_price":{price}"#));
             let head = format!(
                 r#"{{"method":"amend_order","params":{{"cl_ord_id":"{id}","order_qty":{quantity}{price},"deadline":"{deadline}""#
             );
-            self.over_socket(door, AMEND.name, &head, LastLook::always(), order.instrument)
+            self.over_socket(door, AMEND.name, &head, look, order.instrument)
                 .await
         } else {
             let price = price.map_or(String::new(), |price| format!("&limit_price={price}"));
             let mut form = format!("cl_ord_id={id}&order_qty={quantity}{price}&deadline=").into_bytes();
             push_form(deadline, &mut form);
             self.over_rest(&AMEND, &form, None, order.instrument).await
-        };
-        done(AMEND.name, exchanged).map(drop)
+        }
     }
 
     /// Cancels every open order of the whole account, whatever it trades and whoever placed it; how many there were.
@@ -420,6 +432,20 @@ impl trading::Gateway for Gateway {
             let now = self.rest.clock().now();
             log_failure(cancel.client_order_id, &exchanged);
             vec![orders::canceled(cancel, &exchanged, now)]
+        })
+    }
+
+    fn amend_order<'a>(&'a self, amend: &'a AmendRequest, look: LastLook) -> Pending<'a, Vec<OrderReport>> {
+        Box::pin(async move {
+            let named = CancelRequest {
+                client_order_id: amend.client_order_id,
+                instrument: amend.instrument,
+            };
+            let (price, quantity) = (Some(amend.terms.price), amend.terms.quantity);
+            let exchanged = self.exchange_amend(&named, quantity, price, look).await;
+            let now = self.rest.clock().now();
+            log_failure(amend.client_order_id, &exchanged);
+            vec![orders::amended(amend, &exchanged, now)]
         })
     }
 

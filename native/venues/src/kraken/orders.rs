@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::{
-    Balance, CancelRejectReason, CancelRequest, Currency, Fill, Instrument, Liquidity, OrderReport,
-    OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, RejectReason, Side, Text, Timestamp,
-    TradeId, VenueOrderId,
+    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, CancelRequest, Currency, Fill, Instrument,
+    Liquidity, OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, RejectReason, Side,
+    Text, Timestamp, TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -109,6 +109,29 @@ pub(super) fn canceled(cancel: &CancelRequest, exchanged: &Exchanged, now: Times
     OrderReport {
         client_order_id: cancel.client_order_id,
         instrument: cancel.instrument,
+        ts_event: now,
+        kind,
+    }
+}
+
+/// What came of a change of an order.
+pub(super) fn amended(amend: &AmendRequest, exchanged: &Exchanged, now: Timestamp) -> OrderReport {
+    let kind = match exchanged {
+        // The order is as it was: only the request did not leave.
+        Err(
+            VenueError::RateLimited { .. } | VenueError::NotConnected { .. } | VenueError::Stopped { .. },
+        ) => OrderReportKind::AmendRejected(AmendRejectReason::Other),
+        Err(_) | Ok(Outcome::Unreadable) => OrderReportKind::OutcomeUnknown,
+        Ok(Outcome::Done(_)) => OrderReportKind::Amended(amend.terms),
+        Ok(Outcome::Refused(refusal)) => match refusal.meaning() {
+            Meaning::NoSuchOrder => OrderReportKind::AmendRejected(AmendRejectReason::UnknownOrder),
+            Meaning::No(_) => OrderReportKind::AmendRejected(AmendRejectReason::Other),
+            Meaning::Unknown => OrderReportKind::OutcomeUnknown,
+        },
+    };
+    OrderReport {
+        client_order_id: amend.client_order_id,
+        instrument: amend.instrument,
         ts_event: now,
         kind,
     }

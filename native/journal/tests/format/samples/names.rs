@@ -36,13 +36,15 @@ pub fn event_name(body: &EventBody<'_>) -> &'static str {
 }
 
 /// The variants of [`Action`], as many as there are.
-pub const ACTION_NAMES: usize = 16;
+pub const ACTION_NAMES: usize = 17;
 
 pub fn action_name(action: &RecordedAction) -> &'static str {
     match action {
         RecordedAction::Submitted(_) | RecordedAction::Other(Action::Submit(_)) => "submit",
+        RecordedAction::Amended(_) | RecordedAction::Other(Action::Amend(_)) => "amend",
         RecordedAction::Other(action) => match action {
             Action::Submit(_) => "submit",
+            Action::Amend(_) => "amend",
             Action::Cancel(_) => "cancel",
             Action::QueryOrder(_) => "query_order",
             Action::SetTimer { .. } => "set_timer",
