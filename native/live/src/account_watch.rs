@@ -157,7 +157,7 @@ impl AccountWatch {
             Some(_) => {
                 // A change of it whose answer never came, or somebody else's: what stands is what counts.
                 if let Some(price) = view.price {
-                    self.on_terms(view, price, driver, received);
+                    Self::on_terms(view, price, driver, received);
                 }
             }
             None => {
@@ -182,7 +182,7 @@ impl AccountWatch {
     }
 
     /// What an order of ours asks for at the venue.
-    fn on_terms(&self, view: &OrderView, price: Price, driver: &mut Driver, received: Timestamp) {
+    fn on_terms(view: &OrderView, price: Price, driver: &mut Driver, received: Timestamp) {
         let Some(id) = view.client_order_id else { return };
         let quantity = view.quantity;
         let known = driver.engine().order(id).map(|order| order.request);

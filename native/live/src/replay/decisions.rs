@@ -1,5 +1,6 @@
 //! What was decided and what came of it, in one life: of a replay, or of a run's record.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{
@@ -36,11 +37,12 @@ impl Decided {
             "{} {} {} at {limit}",
             request.client_order_id, request.side, request.quantity
         );
-        words += &match request.time_in_force {
-            TimeInForce::Gtc => String::new(),
-            TimeInForce::Ioc => ", ioc".to_owned(),
-            TimeInForce::Fok => ", fok".to_owned(),
-            TimeInForce::Gtd(until) => format!(", gtd {} ns", until.nanos()),
+        // Writing into a text does not fail.
+        let _ = match request.time_in_force {
+            TimeInForce::Gtc => Ok(()),
+            TimeInForce::Ioc => write!(words, ", ioc"),
+            TimeInForce::Fok => write!(words, ", fok"),
+            TimeInForce::Gtd(until) => write!(words, ", gtd {} ns", until.nanos()),
         };
         words += if request.post_only { ", post-only" } else { "" };
         words += if request.reduce_only { ", reduce-only" } else { "" };
