@@ -49,7 +49,7 @@ def run(samples: int) -> Line:
     Raises:
         BenchError: the service did not start, or an order was not filled.
     """
-    from py_rt.bridge.commands import Side
+    from py_rt.bridge.vocabulary import Side
     from tests.contract import live_service
 
     release = target_folder() / "release"

@@ -72,4 +72,6 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(write() if sys.argv[1:] == ["--write"] else __doc__)
+    if sys.argv[1:] != ["--write"]:
+        sys.exit(__doc__)
+    write()
