@@ -241,9 +241,10 @@ class LiveService:
 
         until(is_open, "an open service")
 
-    def fault(self, body: str) -> None:
+    def fault(self, kind: str, **fields: object) -> None:
         """Tells the venue what to do wrong."""
-        with urllib.request.urlopen(f"{self.venue_url}/admin/faults", data=body.encode(), timeout=10) as answer:
+        data = json.dumps({"kind": kind, **fields}).encode()
+        with urllib.request.urlopen(f"{self.venue_url}/admin/faults", data=data, timeout=10) as answer:
             assert answer.status == 200
 
     def refused_start(self, *, api_key: str | None = None, secret: str | None = None) -> int:

@@ -34,10 +34,10 @@ def test_keys_that_the_venue_refuses_end_the_start(live: LiveService, api_key: s
 
 
 def test_a_key_that_may_withdraw_ends_the_start(live: LiveService) -> None:
-    live.fault('{"kind":"key_rights","withdraw":true}')
+    live.fault("key_rights", withdraw=True)
     assert live.refused_start() == VENUE_REFUSED
     assert "PY_RT_BINANCE_API_KEY may withdraw funds" in live.log.splitlines()[-1]
-    live.fault('{"kind":"key_rights","withdraw":false}')
+    live.fault("key_rights", withdraw=False)
 
 
 def test_a_slot_whose_entries_are_as_large_as_orders_may_be_is_told(live: LiveService) -> None:

@@ -68,13 +68,6 @@ class Trading(LiveService):
         accounts: list[dict[str, Any]] = self.venue_state()["accounts"]
         return accounts[0]
 
-    def fault(self, kind: str, **fields: object) -> None:
-        """Makes the venue fail."""
-        data = json.dumps({"kind": kind, **fields}).encode()
-        request = urllib.request.Request(f"{self.addresses['rest']}/admin/faults", data=data, method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            answer.read()
-
     def base(self) -> Decimal:
         """All of the base asset, locked included."""
         (held,) = (one for one in self.account["balances"] if one["asset"] == "BTC")
