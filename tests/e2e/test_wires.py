@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import urllib.request
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
