@@ -13,8 +13,11 @@ use crate::record::RecordFault;
 /// Longest wait for orders to end, wall time.
 pub(crate) const CANCEL_PATIENCE: Nanos = Nanos::from_secs(10);
 
-/// Longest wait for the last comparison, wall time.
-pub(crate) const COMPARE_PATIENCE: Nanos = Nanos::from_secs(5);
+/// Longest wait for the last comparison while the venue is away, wall time.
+const AWAY_PATIENCE: Nanos = Nanos::from_secs(5);
+
+/// Longest wait for the last comparison, wall time: at Kraken the budget of requests comes back within it.
+const COMPARE_PATIENCE: Nanos = Nanos::from_secs(20);
 
 /// How a life ended.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Ended {
 enum Step {
     Running,
     Canceling { until: Nanos },
-    Comparing { until: Nanos, taken: u64 },
+    Comparing { begun: Nanos, taken: u64 },
     Done,
 }
 
@@ -112,13 +115,18 @@ impl Ending {
                 }
                 comparison.ask_soon(wall);
                 self.step = Step::Comparing {
-                    until: Nanos(wall.0 + COMPARE_PATIENCE.0),
+                    begun: wall,
                     taken: comparison.taken(),
                 };
             }
-            Step::Comparing { until, taken } => {
+            Step::Comparing { begun, taken } => {
                 self.compared = comparison.taken() > taken;
-                if self.compared || wall >= until {
+                let patience = if comparison.is_online() {
+                    COMPARE_PATIENCE
+                } else {
+                    AWAY_PATIENCE
+                };
+                if self.compared || wall.0 >= begun.0 + patience.0 {
                     self.step = Step::Done;
                 }
             }
