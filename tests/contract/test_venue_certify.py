@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 MAIN = "import sys; from py_rt.cli.main import main; sys.exit(main(sys.argv[1:]))"
-AS_EXPECTED, DIFFERS, WRONG, REFUSED = 0, 1, 2, 3
+AS_EXPECTED, DIFFERS, WRONG, REFUSED, UNUSABLE = 0, 1, 2, 3, 4
 PATIENCE_S = 120.0
 SYMBOLS = {"binance": "BTCUSDT", "kraken": "BTC/USD", "coinbase": "BTC-USD"}
 KEYS = {"binance": "key-of-the-tour", "kraken": "key-of-the-tour", "coinbase": "organizations/tour/apiKeys/tour"}
@@ -214,6 +214,64 @@ def test_a_key_that_may_withdraw_is_refused_before_anything_is_placed(serve: Cal
     assert f"PY_RT_{name.upper()}_API_KEY may withdraw funds" in said
     assert venue.account()["orders"] == 0
     assert venue.certificates() == []
+
+
+RIGHTS = {
+    "binance": "/sapi/v1/account/apiRestrictions",
+    "kraken": "/0/private/GetApiKeyInfo",
+    "coinbase": "/api/v3/brokerage/key_permissions",
+}
+
+
+@pytest.mark.parametrize("name", RIGHTS)
+def test_a_key_whose_rights_are_not_told_is_refused_before_anything_is_placed(
+    serve: Callable[[str], Venue], name: str
+) -> None:
+    venue = serve(name)
+    venue.fault("rewrite_answer", path=RIGHTS[name], **{"from": "{", "to": "<html>{"}, count=100)
+    said = venue.toured(status=UNUSABLE)
+    assert "the venue could not be used" in said
+    assert venue.account()["orders"] == 0
+    assert venue.certificates() == []
+
+
+FOREIGN = {
+    "refid": None,
+    "userref": None,
+    "status": "open",
+    "opentm": 1.0,
+    "starttm": 0,
+    "expiretm": 0,
+    "descr": {
+        "pair": "ETHUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "1.0",
+        "price2": "0",
+        "leverage": "none",
+        "order": "buy 1.0 ETHUSD @ limit 1.0",
+        "close": "",
+    },
+    **dict.fromkeys(("vol", "vol_exec", "cost", "fee", "price", "stopprice", "limitprice"), "0.0"),
+    "misc": "",
+    "oflags": "fciq",
+}
+
+
+def test_the_switch_of_a_whole_account_is_not_tried_where_another_pair_has_an_order(
+    serve: Callable[[str], Venue],
+) -> None:
+    venue = serve("kraken")
+    listed = json.dumps({"open": {"OAAAAA-BBBBB-CCCCCC": FOREIGN}})[1:-1]
+    venue.fault("rewrite_answer", path="/0/private/OpenOrders", **{"from": '"open":{}', "to": listed}, count=100_000)
+    certificate = venue.certificate(status=DIFFERS)
+    switch = step(certificate, "dead man's switch")
+    assert switch["outcome"] == "not_tried"
+    assert "1 open orders of the account are not the tour's" in switch["seen"][0]
+    found = outcomes(certificate)
+    assert "dead man's switch taken off" not in found
+    # Of the toured pair alone: nothing is in its way.
+    assert found["cancel all"] == "as_expected"
 
 
 @pytest.mark.parametrize("name", SYMBOLS)

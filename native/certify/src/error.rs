@@ -44,6 +44,15 @@ pub(crate) enum CertifyError {
         /// The variable.
         key_env: String,
     },
+    /// Nobody said whether the key may take funds out of the account.
+    #[error(
+        "the venue did not tell of the rights of the key in the environment variable {key_env}: nothing was placed, \
+         for it may withdraw funds"
+    )]
+    RightsUntold {
+        /// The variable.
+        key_env: String,
+    },
     /// Without these there is nothing to tour.
     #[error("the venue could not be used: {0}")]
     Venue(#[source] VenueError),
@@ -60,7 +69,7 @@ impl CertifyError {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Option { .. } | Self::Credentials(_) => EXIT_WRONG,
-            Self::NoConsent { .. } | Self::KeyMayWithdraw { .. } => EXIT_REFUSED,
+            Self::NoConsent { .. } | Self::KeyMayWithdraw { .. } | Self::RightsUntold { .. } => EXIT_REFUSED,
             Self::Venue(_) | Self::Unusable(_) => EXIT_VENUE,
             Self::Defect(_) => 1,
         }

@@ -17,6 +17,15 @@ use crate::words::Redaction;
 /// How far the answers of a venue on this machine may lag behind its engine, wall time.
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
 
+/// Names of Binance's REST beside the usual one, with the same accounts behind them.
+const BINANCE_ALSO: [&str; 5] = [
+    "api-gcp.binance.com",
+    "api1.binance.com",
+    "api2.binance.com",
+    "api3.binance.com",
+    "api4.binance.com",
+];
+
 /// Everything that a tour needs.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -197,17 +206,20 @@ fn network_of(venue: Venue, doors: &Endpoints) -> Network {
     }
 }
 
-/// Whether it is an address below the venue's own name, over TLS.
+/// Whether real money stands behind it for sure: one of the venue's known doors, over TLS. Play money and canned answers
+/// have names below the venue's own as well.
 fn is_of(venue: Venue, url: &str) -> bool {
-    let domain = match venue {
-        Venue::Binance => "binance.com",
-        Venue::Kraken => "kraken.com",
-        Venue::Coinbase => "coinbase.com",
-        Venue::BinanceUsdm | Venue::IndependentReserve => return false,
+    let Some(doors) = Endpoints::production(venue) else {
+        return false;
+    };
+    let also: &[&str] = match venue {
+        Venue::Binance => &BINANCE_ALSO,
+        _ => &[],
     };
     let is_tls = url.starts_with("https://") || url.starts_with("wss://");
-    let below = host(url).strip_suffix(domain);
-    is_tls && below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+    let name = host(url);
+    let mut known = [&doors.rest, &doors.market, &doors.account].into_iter();
+    is_tls && (known.any(|door| host(door) == name) || also.contains(&name))
 }
 
 fn host(url: &str) -> &str {
@@ -278,6 +290,23 @@ mod tests {
                 };
                 assert_eq!(network_of(venue, &other), Network::Elsewhere, "{}", other.rest);
             }
+        }
+        for (venue, rest, network) in [
+            (Venue::Binance, "https://api3.binance.com", Network::Production),
+            (Venue::Binance, "https://demo-api.binance.com", Network::Elsewhere),
+            (
+                Venue::Coinbase,
+                "https://api-sandbox.coinbase.com",
+                Network::Elsewhere,
+            ),
+            (Venue::Kraken, "https://api.beta.kraken.com", Network::Elsewhere),
+            (Venue::Kraken, "https://kraken.com", Network::Elsewhere),
+        ] {
+            let doors = Endpoints {
+                rest: rest.to_owned(),
+                ..Endpoints::production(venue).unwrap()
+            };
+            assert_eq!(network_of(venue, &doors), network, "{rest}");
         }
         let doors = Endpoints::testnet(Venue::Binance).unwrap();
         assert_eq!(network_of(Venue::Binance, &doors), Network::Testnet);

@@ -425,21 +425,19 @@ async fn refuse_withdrawals(
     gateway: &dyn Gateway,
     steps: &Steps<'_>,
 ) -> Result<(), CertifyError> {
-    let asked = gateway.key_rights().await;
-    if asked
-        .as_ref()
-        .is_ok_and(|rights| rights.is_some_and(|rights| rights.may_withdraw))
-    {
-        return Err(CertifyError::KeyMayWithdraw {
-            key_env: plan.venue.api_key_env.clone(),
-        });
+    let asked = patiently(async || gateway.key_rights().await).await;
+    // Without an answer nothing goes on: what the key may do is then unknown.
+    let rights = asked.map_err(CertifyError::Venue)?;
+    let key_env = plan.venue.api_key_env.clone();
+    if rights.is_some_and(|rights| rights.may_withdraw) {
+        return Err(CertifyError::KeyMayWithdraw { key_env });
+    }
+    if rights.is_none() && plan.network == Network::Production {
+        return Err(CertifyError::RightsUntold { key_env });
     }
     let found = async {
-        match asked? {
+        match rights {
             Some(_) => Ok(vec!["the key may not withdraw".to_owned()]),
-            None if plan.network == Network::Production => {
-                differs("the venue did not tell of the key's rights")
-            }
             None => Err(Odd::NotOffered(
                 "the venue does not tell at this address".to_owned(),
             )),

@@ -1,6 +1,6 @@
 //! Every answer and message of a venue, compared with what this build knows of its wire.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::Venue;
 use serde_json::Value;
@@ -21,11 +21,16 @@ const CATALOGUES: [(Venue, &str); 3] = [
 /// Where a venue's refusals stand in a catalogue, whatever was asked.
 const REFUSAL: &str = "refusal";
 
+/// The question for the open orders, and where its answer lists those of the whole account, pair by pair.
+const OPEN_ORDERS: (&str, &str) = ("open orders", "/result/open");
+
 /// Hears, compares and keeps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wire {
     catalogue: Arc<Catalogue>,
     redaction: Redaction,
+    /// How many orders the last list of the whole account's open ones had.
+    open: Arc<Mutex<Option<usize>>>,
     pub(crate) odd: Odd,
 }
 
@@ -37,8 +42,19 @@ impl Wire {
         Ok(Self {
             catalogue: Arc::new(Catalogue::parse(text.1)?),
             redaction,
+            open: Arc::default(),
             odd: Odd::default(),
         })
+    }
+
+    /// How many orders the last list of open ones had, of whatever pair, since this was asked last. `None`: no list of the
+    /// whole account came.
+    pub(crate) fn take_open_of_account(&self) -> Option<usize> {
+        self.open().take()
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A message of a stream. What is no JSON the stream's own reader tells of.
@@ -71,6 +87,10 @@ impl Overhear for Wire {
         let errors = message.get("error").and_then(Value::as_array);
         let is_refusal = status >= 400 || errors.is_some_and(|errors| !errors.is_empty());
         let place = if is_refusal { REFUSAL } else { request };
+        if place == OPEN_ORDERS.0 {
+            let listed = message.pointer(OPEN_ORDERS.1).and_then(Value::as_object);
+            *self.open() = listed.map(serde_json::Map::len);
+        }
         if self.catalogue.knows(place) {
             self.compare(place, &message);
         } else {
@@ -98,6 +118,26 @@ mod tests {
             }
         }
         assert!(Wire::of(Venue::BinanceUsdm, Redaction::default()).is_err());
+    }
+
+    #[test]
+    fn open_orders_are_counted_over_all_pairs_once_for_each_answer() {
+        let wire = Wire::of(Venue::Kraken, Redaction::default()).unwrap();
+        assert_eq!(wire.take_open_of_account(), None);
+        wire.answer(
+            "open orders",
+            200,
+            br#"{"error":[],"result":{"open":{"A":{},"B":{}}}}"#,
+        );
+        assert_eq!(wire.take_open_of_account(), Some(2));
+        assert_eq!(wire.take_open_of_account(), None);
+        wire.answer(
+            "open orders",
+            200,
+            br#"{"error":["EGeneral:Internal error"],"result":{"open":{}}}"#,
+        );
+        wire.answer("open orders", 200, b"[]");
+        assert_eq!(wire.take_open_of_account(), None);
     }
 
     #[test]

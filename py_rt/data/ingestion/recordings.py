@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -36,10 +37,17 @@ CONTEXT_NS = 2 * 3_600 * 10**9
 """A file that was last written this long before a day is played too, so that the day's books stand from its beginning.
 The recorder ends files each hour unless it is told otherwise."""
 
+BEGUN_LATE_NS = 5 * 10**9
+"""A file is begun with a message, and one that came before it on another connection may follow: files begun this
+soon after a day are played too."""
+
 ENDINGS = (".jsonl", ".ndjson", ".zst", ".gz")
 """How names of recordings end; other files are passed over."""
 
 READ_BYTES = 1 << 20
+
+_BEGUN = re.compile(r"_(\d{8}T\d{6})\.(\d{9})Z_\d+\.")
+"""Where the recorder's names say when a file was begun, UTC."""
 
 _BOOK_CSV = {
     "session": pl.Int64(),
@@ -118,10 +126,13 @@ class Recordings:
     _facts: dict[tuple[DayWindow, str], Facts] = field(default_factory=dict, repr=False, compare=False)
 
     def files(self, window: DayWindow) -> list[Path]:
-        """Every file that may hold something of the days or of their context: those not last written before it."""
-        since = _ns(window.start) - CONTEXT_NS
+        """Every file that may hold something of the days or of their context.
+
+        Those not last written before it nor, as far as their names say, begun after it.
+        """
+        since, until = _ns(window.start) - CONTEXT_NS, _ns(window.end) + BEGUN_LATE_NS
         found = sorted(path for path in self.folder.glob("*") if path.name.endswith(ENDINGS) and path.is_file())
-        return [path for path in found if path.stat().st_mtime_ns >= since]
+        return [path for path in found if path.stat().st_mtime_ns >= since and _begun_ns(path.name, since) < until]
 
     def fingerprint(self, window: DayWindow) -> str:
         """A hash that changes when a file of the days does, without reading it."""
@@ -265,6 +276,15 @@ def _facts(exported: dict[str, Any]) -> Facts:
 
 def _bounds(window: DayWindow) -> list[str]:
     return [f"--from-ns={_ns(window.start)}", f"--to-ns={_ns(window.end)}"]
+
+
+def _begun_ns(name: str, otherwise: int) -> int:
+    """When a file of this name was begun; of other names nothing is known."""
+    found = _BEGUN.search(name)
+    if found is None:
+        return otherwise
+    begun = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return int(begun.timestamp()) * 10**9 + int(found[2])
 
 
 def _ns(day: date) -> int:

@@ -167,6 +167,23 @@ def test_files_of_long_before_are_not_played_and_a_changed_file_is_seen(tmp_path
     assert found.fingerprint(DAY) != before
 
 
+def test_files_begun_after_the_day_are_not_looked_at(tmp_path: Path, command: Path) -> None:
+    name = "binance_{}Z_0000.jsonl"
+    day = made_up(tmp_path, SNAPSHOT, CHANGE).rename(tmp_path / name.format("20231114T220000.000000000"))
+    found = Recordings(tmp_path, command)
+    alone, before = found.export(DAY), found.fingerprint(DAY)
+    # Of a later day, and damaged; one begun at midnight may hold what came on another connection just before it.
+    (tmp_path / name.format("20231115T010000.000000000")).write_text("no recording\n")
+    assert found.files(DAY) == [day]
+    assert found.fingerprint(DAY) == before
+    assert list(found.lineage(DAY)) == [day.name]
+    assert found.export(DAY).book.collect().equals(alone.book.collect())
+    midnight = tmp_path / name.format("20231115T000000.100000000")
+    midnight.write_text("")
+    assert found.files(DAY) == [day, midnight]
+    assert midnight in found.files(DayWindow(date(2023, 11, 15), date(2023, 11, 16)))
+
+
 def test_a_landed_day_never_loses_rows() -> None:
     rows = {DAY.start: 3}
     keep_what_landed({DAY.start: 3, date(2020, 1, 1): 9, None: 4}, rows, DAY)

@@ -1,12 +1,12 @@
 //! Orders: as small as the rules allow, far from the market, and each taken back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use domain::{
-    Balance, ClientOrderId, Decimal, Fill, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderStatus,
-    OrderType, Price, Quantity, Side, TimeInForce,
+    Balance, ClientOrderId, Currency, Decimal, Fill, Nanos, OrderReport, OrderReportKind, OrderRequest,
+    OrderStatus, OrderType, Price, Quantity, Side, TimeInForce,
 };
 use tokio::time::sleep;
 use venues::clock::Clock;
@@ -48,6 +48,12 @@ impl Shape {
 
 /// Longest pause before an order that did not leave is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long balances may take from their first move to where the fills bring them.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// Units of money (1e-16) in one of a quantity (1e-8).
+const MONEY_UNITS: i128 = 100_000_000;
 
 /// Seconds that the switch is set to, in which the tour takes it off again.
 const SWITCH_SECONDS: u64 = 60;
@@ -356,16 +362,16 @@ impl Tour {
             return Err(Odd::NotTried("nothing traded".to_owned()));
         }
         let base = self.instrument.base;
-        let held = |balances: &[Balance]| {
-            let found = balances.iter().find(|balance| balance.currency == base);
-            found.map_or(0, |balance| balance.free.units() + balance.locked.units())
-        };
-        let before = held(&traded.before);
+        let before = held(&traded.before, base);
+        let mut first_move = None;
         loop {
-            let after = held(&patiently(async || self.gateway.balances().await).await?);
-            if after != before {
-                let moved = Quantity::from_units(after - before);
+            let after = held(&patiently(async || self.gateway.balances().await).await?, base);
+            let moved = Quantity::from_units(after - before);
+            if is_by_fills(moved, &traded.fills, base) {
                 return Ok(vec![format!("{base}: {moved}")]);
+            }
+            if !moved.is_zero() && first_move.get_or_insert_with(Instant::now).elapsed() >= SETTLING {
+                return differs(format!("{base} moved by {moved}, which the fills do not explain"));
             }
             sleep(ASK_AGAIN).await;
         }
@@ -397,12 +403,24 @@ impl Tour {
         let sizes = self.sizes().await?;
         let (id, reports) = self.send(Shape::resting(&sizes)).await?;
         accepted(id, &reports)?;
-        let reports = patiently(async || self.gateway.cancel_all(TOURED).await).await?;
+        let is_cut_short = AtomicBool::new(false);
+        let asked = patiently(async || {
+            let asked = self.gateway.cancel_all(TOURED).await;
+            let is_limited = matches!(asked, Err(VenueError::RateLimited { .. }));
+            is_cut_short.fetch_or(is_limited, Ordering::SeqCst);
+            asked
+        });
+        let reports = asked.await?;
         let ours: Vec<OrderReport> = reports
             .into_iter()
             .filter(|report| report.client_order_id == id)
             .collect();
-        expect_kind(&ours, "canceled", is_canceled)?;
+        if ours.is_empty() && is_cut_short.into_inner() {
+            // It was canceled by an attempt that our own rate budget ended before it could say so.
+            self.ended(id).await?;
+        } else {
+            expect_kind(&ours, "canceled", is_canceled)?;
+        }
         let left = self.open_orders().await?.len();
         if left > 0 {
             return differs(format!("{left} orders are still open"));
@@ -429,7 +447,7 @@ impl Tour {
         Ok(vec![format!("{id} placed and canceled")])
     }
 
-    /// What cancels every order of the account is not tried where somebody else's rest.
+    /// What cancels every order of the pair is not tried where somebody else's rest.
     async fn nobody_elses(&self) -> Result<(), Odd> {
         let open = self.open_orders().await?;
         let foreign = open.iter().filter(|view| !self.is_ours(view)).count();
@@ -441,12 +459,31 @@ impl Tour {
         Ok(())
     }
 
+    /// The switch is the whole account's: it is not tried where an order of somebody else rests, in whichever pair.
+    async fn nobody_elses_anywhere(&self) -> Result<(), Odd> {
+        let _ = self.plan.wire.take_open_of_account();
+        let open = self.open_orders().await?;
+        let ours = open.iter().filter(|view| self.is_ours(view)).count();
+        // The list that was read is of the toured pair; the venue's answer has all of them.
+        let Some(all) = self.plan.wire.take_open_of_account() else {
+            let why = "the venue did not list the open orders of the whole account, all of which the switch cancels";
+            return Err(Odd::NotTried(why.to_owned()));
+        };
+        if all > ours {
+            let foreign = all - ours;
+            return Err(Odd::NotTried(format!(
+                "{foreign} open orders of the account are not the tour's, and the switch is for them too"
+            )));
+        }
+        Ok(())
+    }
+
     /// Set and taken off again.
     pub(super) async fn dead_mans_switch(&self) -> Found {
         if self.gateway.cancel_all_after(0).is_none() {
             return Err(no_switch());
         }
-        self.nobody_elses().await?;
+        self.nobody_elses_anywhere().await?;
         self.is_switch_set.store(true, Ordering::SeqCst);
         self.set_switch(SWITCH_SECONDS).await?;
         self.take_switch_off().await?;
@@ -495,6 +532,31 @@ fn fills(kinds: impl Iterator<Item = OrderReportKind>) -> Vec<Fill> {
     fills.sort_by_key(|fill| fill.trade_id);
     fills.dedup_by_key(|fill| fill.trade_id);
     fills
+}
+
+/// All of a currency, units.
+fn held(balances: &[Balance], currency: Currency) -> i64 {
+    let found = balances.iter().find(|balance| balance.currency == currency);
+    found.map_or(0, |balance| balance.free.units() + balance.locked.units())
+}
+
+/// Whether the fills, less what they cost in the base currency, move it so far. Venues cut what is below a unit.
+fn is_by_fills(moved: Quantity, fills: &[Fill], base: Currency) -> bool {
+    let by_one = |fill: &Fill| {
+        let quantity = i128::from(fill.quantity.units()) * MONEY_UNITS;
+        let fee = if fill.fee.currency() == base {
+            fill.fee.units()
+        } else {
+            0
+        };
+        match fill.side {
+            Side::Buy => quantity - fee,
+            Side::Sell => -quantity - fee,
+        }
+    };
+    let expected: i128 = fills.iter().map(by_one).sum();
+    let off = i128::from(moved.units()) * MONEY_UNITS - expected;
+    off.unsigned_abs() < MONEY_UNITS.unsigned_abs() * (fills.len() as u128)
 }
 
 fn sum(fills: &[Fill]) -> Option<Quantity> {
@@ -548,4 +610,38 @@ fn is_accepted(kind: OrderReportKind) -> bool {
 
 fn is_canceled(kind: OrderReportKind) -> bool {
     kind == OrderReportKind::Canceled
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Liquidity, Money, TradeId};
+
+    use super::*;
+
+    #[test]
+    fn a_balance_moves_by_what_was_filled_less_the_fee_and_no_other_way() {
+        let (base, quote) = (Currency::new("BTC").unwrap(), Currency::new("USDT").unwrap());
+        let fill = |side, fee_units, fee_currency| Fill {
+            trade_id: TradeId(1),
+            price: Price::from_units(1),
+            quantity: Quantity::from_units(1_000),
+            side,
+            fee: Money::from_units(fee_units, fee_currency),
+            liquidity: Liquidity::Taker,
+        };
+        // A fee of two and a half units.
+        let fee = 250_000_000;
+        for (fills, right) in [
+            (vec![fill(Side::Buy, fee, quote)], 1_000),
+            (vec![fill(Side::Sell, fee, quote)], -1_000),
+            (vec![fill(Side::Buy, fee, base)], 997),
+            (vec![fill(Side::Buy, fee, base), fill(Side::Buy, 0, quote)], 1_997),
+        ] {
+            let is_it = |moved| is_by_fills(Quantity::from_units(moved), &fills, base);
+            assert!(is_it(right), "{right}");
+            for wrong in [0, -right, right + 1_000, right - 10, right + 10] {
+                assert!(!is_it(wrong), "{wrong} instead of {right}");
+            }
+        }
+    }
 }
