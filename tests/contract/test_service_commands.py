@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import stat
 import time
-import tomllib
 import urllib.request
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -29,7 +26,7 @@ from py_rt.bridge.vocabulary import (
 )
 from py_rt.bridge.wire.v1 import commands_pb2
 from py_rt.bundle.keys import TRUSTED_KEYS
-from tests.contract.live_service import API_KEY, INSTANCE, PATIENCE_S, SECRET, SLOT, LiveService, until
+from tests.contract.live_service import API_KEY, INSTANCE, PATIENCE_S, SLOT, LiveService, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -329,36 +326,29 @@ def test_a_flood_of_garbage_leaves_it_answering(service: LiveService, client: Co
         flood.close()
 
 
-def buy_at_the_venue(service: LiveService, quantity: str) -> None:
-    """An order that the service knows nothing of."""
-    with (service.home / "service.toml").open("rb") as file:
-        rest = tomllib.load(file)["venue"]["rest_url"]
-    with urllib.request.urlopen(f"{rest}/api/v3/time", timeout=10) as answer:
-        now_ms = json.loads(answer.read())["serverTime"]
-    query = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity={quantity}&timestamp={now_ms}&recvWindow=60000"
-    signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
-    request = urllib.request.Request(f"{rest}/api/v3/order?{query}&signature={signature}", method="POST")
-    request.add_header("X-MBX-APIKEY", API_KEY)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert json.loads(answer.read())["executedQty"] != "0"
+def transfer(service: LiveService, amount: str) -> None:
+    """A deposit, or a withdrawal, that nobody asked the service about."""
+    data = json.dumps({"api_key": API_KEY, "asset": "BTC", "amount": amount}).encode()
+    with urllib.request.urlopen(f"{service.venue_url}/admin/transfer", data=data, timeout=10) as answer:
+        assert answer.status == 200
 
 
 def test_a_slot_that_only_reduces_says_why(tmp_path_factory: pytest.TempPathFactory) -> None:
     with LiveService(tmp_path_factory.mktemp("m")) as service:
         service.start()
+        with service.client("deployer") as deployer:
+            deployer.deploy(SLOT, service.approved_bundle())
         with service.client() as client:
             until(lambda: client.status().state in READY, "a service that knows what is not its own")
-            assert client.status().controls == ()
-        service.stop()
-        buy_at_the_venue(service, "0.5")
-        service.start()
-        with service.client() as client:
+            client.manual_order(SLOT, "binance/BTCUSDT", Side.BUY, "0.5")
+            until(lambda: client.orders(SLOT).orders[0].status is OrderStatus.FILLED, "a filled order")
+            # Out of what the slot holds.
+            transfer(service, "-0.2")
 
             def reasons() -> list[str]:
                 return [stop.reason or "" for stop in client.status().controls if stop.scope == Scope.slot(SLOT)]
 
-            # A fee was taken off.
-            differs = "the venue holds 0.4995 more than the slots: only reducing orders pass until it agrees"
+            differs = "the venue holds -0.2 more than the slots: only reducing orders pass until it agrees"
             until(lambda: reasons() == [differs], "a difference that is told")
             assert slot_of(client).level is ControlLevel.REDUCE_ONLY
 
