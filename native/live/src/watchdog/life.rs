@@ -57,6 +57,12 @@ pub(super) fn is_noted(folder: &Path) -> bool {
     folder.join(LIVE_FILE).exists()
 }
 
+/// The life that it has written down.
+fn noted(folder: &Path) -> Option<Epoch> {
+    let text = std::fs::read(folder.join(LIVE_FILE)).ok()?;
+    epoch(&serde_json::from_slice(&text).ok()?)
+}
+
 /// The last sign of a service, and since when it stands.
 #[derive(Debug)]
 pub(super) struct Life {
@@ -75,15 +81,26 @@ impl Life {
         }
     }
 
-    /// What the run folder tells: a life that was not ended in order counts as silent from `now` on, until it is heard.
+    /// What the run folder tells, at the beginning as later: see [`Self::look_into`].
     pub(super) fn beginning(folder: &Path, now: Instant) -> Self {
-        let noted = std::fs::read(folder.join(LIVE_FILE)).ok();
-        let said: Option<Value> = noted.and_then(|text| serde_json::from_slice(&text).ok());
-        Self {
-            epoch: said.and_then(|said| epoch(&said)),
+        let mut life = Self::unborn();
+        life.look_into(folder, now);
+        life
+    }
+
+    /// What the run folder tells of a life that gives no sign: one that is newer than any that was heard, and was not ended
+    /// in order, counts as silent from `now` on. It may have begun and died between two looks. Whether there is one.
+    pub(super) fn look_into(&mut self, folder: &Path, now: Instant) -> bool {
+        let Some(noted) = noted(folder) else { return false };
+        if self.epoch.is_some_and(|known| known.0 >= noted.0) {
+            return false;
+        }
+        *self = Self {
+            epoch: Some(noted),
             rounds: None,
             since: now,
-        }
+        };
+        true
     }
 
     /// Takes a look's result in; whether it was a new sign of life.
@@ -152,5 +169,24 @@ mod tests {
         let life = Life::beginning(home.path(), begin);
         let later = begin + Duration::from_secs(2);
         assert_eq!(life.silent_since(later), Some((Duration::from_secs(2), Epoch(7))));
+    }
+
+    #[test]
+    fn a_life_that_died_between_two_looks_is_silent_once_its_note_is_seen() {
+        let home = tempfile::tempdir().unwrap();
+        let note = |epoch: u32| {
+            std::fs::write(home.path().join(LIVE_FILE), format!(r#"{{"epoch": {epoch}}}"#)).unwrap();
+        };
+        let begin = Instant::now();
+        let later = begin + Duration::from_secs(2);
+        let mut life = Life::unborn();
+        assert!(!life.look_into(home.path(), begin), "nothing is noted");
+        assert!(life.hear(Some(sign(7, 1)), begin));
+        note(7);
+        assert!(!life.look_into(home.path(), later), "it was heard itself");
+        assert_eq!(life.silent_since(later), Some((Duration::from_secs(2), Epoch(7))));
+        note(8);
+        assert!(life.look_into(home.path(), later));
+        assert_eq!(life.silent_since(later), Some((Duration::ZERO, Epoch(8))));
     }
 }

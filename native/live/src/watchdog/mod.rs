@@ -171,7 +171,11 @@ impl Watchdog {
         loop {
             let sign = life::ask(&self.folder).await;
             let now = Instant::now();
-            if self.life.hear(sign, now) {
+            let is_new = match sign {
+                Some(_) => self.life.hear(sign, now),
+                None => self.life.look_into(&self.folder, now),
+            };
+            if is_new {
                 self.next_sweep = None;
             }
             if let Some((silent, epoch)) = self.life.silent_since(now)
