@@ -95,7 +95,7 @@ PROGRAMS = (
         (*(f"round_trip_{way}" for way in ("blocking", "spinning", "tls_blocking", "tls_spinning")), "gateway_orders"),
     ),
     Program("venues", "orders", 31, ("orders_add_cancel",)),
-    Program("live", "fill_to_python", 200, ("fill_to_python",), is_bench=False),
+    Program("live", "fill_to_python", 50, ("fill_to_python",), is_bench=False),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
     Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )
