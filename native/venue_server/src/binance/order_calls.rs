@@ -165,7 +165,8 @@ pub(crate) fn cancel_order(venue: &mut Venue, account: usize, params: &Params) -
 /// `order.amend.keepPriority`: the quantity becomes less, all else stays. An order keeps its name here; the venue would make
 /// one for whoever sends none.
 pub(crate) fn amend_order(venue: &mut Venue, account: usize, params: &Params) -> Result<Value, ApiError> {
-    let order = find_order(venue, account, params)?.ok_or_else(ApiError::no_such_order)?;
+    let order = find_order(venue, account, params)?.filter(|order| order.status.is_open());
+    let order = order.ok_or_else(ApiError::no_such_order)?;
     let (id, before, name) = (
         order.id,
         order.ticket.quantity,
