@@ -192,6 +192,20 @@ fn replaced(rig: &mut Rig, id: ClientOrderId) {
 }
 
 #[test]
+fn binance_lowers_a_quantity_where_the_order_stands_and_nothing_else() {
+    for (wanted, is_in_place) in [
+        (terms(98, 5), true),
+        (terms(98, 20), false),
+        (terms(97, 5), false),
+    ] {
+        let (mut rig, wishes, id) = resting(Venue::Binance);
+        let actions = wish(&mut rig, &wishes, id, wanted);
+        assert_eq!(amends(&actions).len(), usize::from(is_in_place), "{wanted:?}");
+        assert_eq!(cancels(&actions).is_empty(), is_in_place, "{wanted:?}");
+    }
+}
+
+#[test]
 fn elsewhere_it_is_canceled_and_placed_anew_with_what_had_not_traded() {
     let (mut rig, wishes, id) = resting(Venue::Binance);
     let actions = wish(&mut rig, &wishes, id, terms(99, 20));

@@ -53,6 +53,8 @@ const BURST: Duration = Duration::from_micros(200);
 /// Of so many messages one is timed.
 const EVERY: usize = 101;
 const SECOND: u64 = 1_000_000_000;
+/// No message is told apart from one that is later, ns.
+const LATEST: u64 = 100 * SECOND;
 
 /// A stream that needs no handshake.
 struct Plain(String);
@@ -270,7 +272,7 @@ fn run(streams: &Arc<Vec<Stream>>, count: u64) -> Outcome {
     };
     let mut decider = Decider::new(streams);
     let mut outcome = Outcome {
-        late: Histogram::new(3).expect("a histogram"),
+        late: Histogram::new_with_max(LATEST, 3).expect("a histogram"),
         samples: Vec::with_capacity(usize::try_from(count).expect("a count") / EVERY + 1),
         seconds: 0.0,
         growth_mb: 0.0,

@@ -20,12 +20,14 @@ mod rows;
 #[path = "round_trip/service.rs"]
 mod service;
 
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use echo::Echo;
 use peer::{Authority, Peer};
 use rows::{Row, Wanted};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use service::Service;
 
 /// Round trips of one sample's round.
@@ -64,16 +66,33 @@ const WAYS: [Way; 4] = [
     },
 ];
 
+/// Keeps this thread, and those that it starts, to these cores.
+fn keep_to(cores: Range<usize>) {
+    let mut set = CpuSet::new();
+    cores.for_each(|core| set.set(core));
+    // Where that is not allowed, the scheduler decides.
+    let _ = sched_setaffinity(None, &set);
+}
+
 fn round_trip(wanted: Wanted, way: Way) {
     let authority = Authority::new();
     let tls = way.is_encrypted.then_some(&authority);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut peer = Peer::listen(tls);
+    // Where both ends share a core, waking costs less than where they do not: so they never do.
+    let apart = cores > 1 && !way.spins;
+    if apart {
+        keep_to(1..cores);
+    }
     let service = Service::start(&peer, way.spins);
     peer.accept();
     service.wait();
     let trips = if wanted.measured { TRIPS } else { 5 };
     let order_bytes = peer.trip().1;
     let mut echo = Echo::start(tls, way.spins, peer::frame().len(), order_bytes);
+    if apart {
+        keep_to(0..1);
+    }
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..=wanted.rounds {
         // In turns, so that what disturbs a moment disturbs both; the first round warms up.
@@ -87,6 +106,7 @@ fn round_trip(wanted: Wanted, way: Way) {
     }
     echo.stop();
     service.stop();
+    keep_to(0..cores);
     Row {
         name: way.row,
         unit: "ns per round trip",
@@ -95,6 +115,7 @@ fn round_trip(wanted: Wanted, way: Way) {
         facts: &[
             ("message_bytes", peer::frame().len().into()),
             ("order_bytes", order_bytes.into()),
+            ("cores", cores.into()),
         ],
     }
     .print(wanted);

@@ -286,20 +286,6 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// [`VenueError`] when there is no usable answer.
     fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>>;
 
-    /// Changes quantity and price of one of our open orders in place, where the venue is asked for that; `None`: it is not.
-    /// `quantity` counts what has traded.
-    ///
-    /// # Errors
-    /// [`VenueError`]; after one that is not a definite refusal, query the order.
-    fn change<'a>(
-        &'a self,
-        _order: &'a CancelRequest,
-        _quantity: Quantity,
-        _price: Price,
-    ) -> Option<Pending<'a, Result<(), VenueError>>> {
-        None
-    }
-
     /// Tells the venue to cancel every order of the account after so many seconds, unless it is told again before; zero:
     /// never. `None`: the venue has no such timer. It has one owner; see the venue's own room.
     ///

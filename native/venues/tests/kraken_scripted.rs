@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use domain::{
-    CancelRequest, ClientOrderId, Epoch, InstrumentId, Nanos, OrderReport, OrderReportKind, OrderRequest,
-    OrderType, Price, Quantity, RejectReason, Side, SlotId, TimeInForce,
+    AmendRejectReason, AmendRequest, CancelRequest, ClientOrderId, Epoch, InstrumentId, Nanos, OrderReport,
+    OrderReportKind, OrderRequest, OrderTerms, OrderType, Price, Quantity, RejectReason, Side, SlotId,
+    TimeInForce,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -267,6 +268,28 @@ async fn an_order_that_is_stopped_at_the_last_moment_does_not_leave() {
     assert_eq!(kinds(&reports), [OrderReportKind::NotSent]);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(server.count("POST", ADD_ORDER), 0);
+}
+
+#[tokio::test]
+async fn a_change_that_is_stopped_at_the_last_moment_does_not_leave() {
+    let server = venue(|_| Reply::Json(200, r#"{"error":[],"result":{"amend_id":"TX"}}"#.to_owned())).await;
+    let gateway = gateway(settings(&server)).await;
+    let terms = OrderTerms {
+        price: order().price.unwrap(),
+        quantity: order().quantity,
+    };
+    let change = AmendRequest {
+        client_order_id: order().client_order_id,
+        instrument: order().instrument,
+        terms,
+    };
+    let reports = gateway.amend_order(&change, LastLook::new(|| false)).await;
+    let stopped = OrderReportKind::AmendRejected(AmendRejectReason::Other);
+    assert_eq!(kinds(&reports), [stopped]);
+    assert_eq!(server.count("POST", "/0/private/AmendOrder"), 0);
+    let reports = gateway.amend_order(&change, LastLook::always()).await;
+    assert_eq!(kinds(&reports), [OrderReportKind::Amended(terms)]);
+    assert_eq!(server.count("POST", "/0/private/AmendOrder"), 1);
 }
 
 #[tokio::test]

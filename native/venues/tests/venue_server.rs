@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Bar, BookInvalidReason, CancelRejectReason, CancelRequest, ClientOrderId, Epoch, Fill, InstrumentId,
-    MarketEvent, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderStatus, OrderType, Price, Quantity,
-    Quote, RejectReason, Side, SlotId, TimeInForce, Timestamp,
+    AmendRejectReason, AmendRequest, Bar, BookInvalidReason, CancelRejectReason, CancelRequest,
+    ClientOrderId, Epoch, Fill, InstrumentId, MarketEvent, Nanos, OrderReport, OrderReportKind, OrderRequest,
+    OrderStatus, OrderTerms, OrderType, Price, Quantity, Quote, RejectReason, Side, SlotId, TimeInForce,
+    Timestamp,
 };
 use support::{API_KEY, API_SECRET, Inbox, post, queue};
 use tokio::time::timeout;
@@ -22,8 +23,8 @@ use venues::binance::{
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
 use venues::{
-    AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed, Reference as _,
-    StreamMessage, UnknownOrder,
+    AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, LastLook, MarketFeed,
+    Reference as _, StreamMessage, UnknownOrder,
 };
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -449,6 +450,76 @@ async fn rest_and_cancel(door: Door) {
         })
         .await;
     assert_eq!(session.seen.reports(id(1))[1], OrderReportKind::Canceled);
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quantity_is_lowered_where_the_order_stands_by_both_doors() {
+    for door in DOORS {
+        lower(door).await;
+    }
+}
+
+async fn lower(door: Door) {
+    let mut session = Session::start_by(door).await;
+    let order = session.resting(1);
+    let stands = |session: &Session| session.gateway.is_open();
+    session.until("the door is open", stands).await;
+    session.gateway.submit(&order).await;
+    let change = |units: i64| AmendRequest {
+        client_order_id: order.client_order_id,
+        instrument: BTC,
+        terms: OrderTerms {
+            price: order.price.unwrap(),
+            quantity: Quantity::from_units(units),
+        },
+    };
+    let (less, more) = (
+        change(order.quantity.units() / 10 * 9),
+        change(order.quantity.units() * 2),
+    );
+    let answer = session.gateway.amend_order(&less, LastLook::new(|| false)).await;
+    let rejected = OrderReportKind::AmendRejected;
+    assert_eq!(kinds(&answer), [rejected(AmendRejectReason::Other)], "stopped");
+    let answer = session.gateway.amend_order(&less, LastLook::always()).await;
+    assert_eq!(kinds(&answer), [OrderReportKind::Amended(less.terms)]);
+    let view = session
+        .gateway
+        .query_order(&cancel(&order))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((view.quantity, view.price), (less.terms.quantity, order.price));
+    let answer = session.gateway.amend_order(&more, LastLook::always()).await;
+    assert_eq!(
+        kinds(&answer),
+        [rejected(AmendRejectReason::NotOffered)],
+        "not more"
+    );
+    let dearer = AmendRequest {
+        terms: OrderTerms {
+            price: Price::from_units(less.terms.price.units() + 1_000_000),
+            quantity: Quantity::from_units(order.quantity.units() / 10 * 8),
+        },
+        ..less
+    };
+    let answer = session.gateway.amend_order(&dearer, LastLook::always()).await;
+    assert_eq!(
+        kinds(&answer),
+        [OrderReportKind::OutcomeUnknown],
+        "the venue keeps the price: what was asked for is not what it is"
+    );
+    session
+        .until("the stream tells it", |session| {
+            session
+                .seen
+                .reports(id(1))
+                .contains(&OrderReportKind::Amended(less.terms))
+        })
+        .await;
+    session.gateway.cancel_all(BTC).await.unwrap();
+    let answer = session.gateway.amend_order(&less, LastLook::always()).await;
+    assert_eq!(kinds(&answer), [rejected(AmendRejectReason::UnknownOrder)]);
     session.stop().await;
 }
 

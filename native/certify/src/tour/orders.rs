@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::{
-    Balance, ClientOrderId, Currency, Decimal, Fill, Nanos, OrderReport, OrderReportKind, OrderRequest,
-    OrderStatus, OrderType, Price, Quantity, Side, TimeInForce,
+    AmendRejectReason, AmendRequest, Balance, CancelRequest, ClientOrderId, Currency, Decimal, Fill, Nanos,
+    OrderReport, OrderReportKind, OrderRequest, OrderStatus, OrderTerms, OrderType, Price, Quantity, Side,
+    TimeInForce, Venue,
 };
 use tokio::time::sleep;
 use venues::clock::Clock;
@@ -48,6 +49,9 @@ impl Shape {
 
 /// Longest pause before an order that did not leave is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a change of an order is asked for.
+const CHANGES_MAX: u32 = 5;
 
 /// How long balances may take from their first move to where the fills bring them.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -195,13 +199,18 @@ impl Tour {
 
     async fn place(&self, life: &mut Life) -> Found {
         let sizes = self.sizes().await?;
-        let (id, reports) = self.send(Shape::resting(&sizes)).await?;
+        // One step more than the least, so that it can be changed to that.
+        let shape = Shape {
+            quantity: sizes.larger,
+            ..Shape::resting(&sizes)
+        };
+        let (id, reports) = self.send(shape).await?;
         // Whatever the answer was, it is looked for from here on.
         life.order = Some((id, sizes));
         accepted(id, &reports)?;
         Ok(vec![format!(
             "{id}: {} {} at {}",
-            sizes.side, sizes.quantity, sizes.far
+            sizes.side, sizes.larger, sizes.far
         )])
     }
 
@@ -223,7 +232,8 @@ impl Tour {
         let is_it = view.client_order_id == Some(id)
             && view.status == OrderStatus::Accepted
             && view.side == sizes.side
-            && view.quantity == sizes.quantity
+            && view.price == Some(sizes.far)
+            && view.quantity == sizes.larger
             && view.filled.is_zero();
         if !is_it {
             return differs(format!("it is shown as {view:?}"));
@@ -249,20 +259,44 @@ impl Tour {
         differs(format!("it is not among the {} open ones", open.len()))
     }
 
+    /// By the way that the service has.
     async fn amended(&self, id: ClientOrderId, sizes: &Sizes) -> Found {
-        let order = named(id);
-        let change = || self.gateway.change(&order, sizes.larger, sizes.farther);
-        let changed = patiently(async || match change() {
-            Some(changing) => changing.await.map(Some),
-            None => Ok(None),
-        });
-        if changed.await?.is_none() {
-            return Err(Odd::NotOffered("no order is changed in place here".to_owned()));
+        let terms = OrderTerms {
+            // Binance only lowers a quantity where the order stands.
+            price: match self.instrument.venue {
+                Venue::Binance => sizes.far,
+                _ => sizes.farther,
+            },
+            quantity: sizes.quantity,
+        };
+        let CancelRequest {
+            client_order_id,
+            instrument,
+        } = named(id);
+        let change = AmendRequest {
+            client_order_id,
+            instrument,
+            terms,
+        };
+        for left in (0..CHANGES_MAX).rev() {
+            let reports = self.gateway.amend_order(&change, LastLook::always()).await;
+            match only(&reports) {
+                Some(OrderReportKind::Amended(said)) if said == terms => break,
+                Some(OrderReportKind::AmendRejected(AmendRejectReason::NotOffered)) => {
+                    return Err(Odd::NotOffered("no order is changed in place here".to_owned()));
+                }
+                // It may only not have left: there was no budget for it.
+                Some(OrderReportKind::AmendRejected(AmendRejectReason::Other)) if left > 0 => {
+                    sleep(PAUSE_MAX).await;
+                }
+                other => return differs(format!("expected the change, found {}", kind_text(other))),
+            }
         }
         loop {
             let view = self.view(id).await?;
-            if view.quantity == sizes.larger && !view.status.is_terminal() {
-                return Ok(vec![format!("{} at {}", sizes.larger, sizes.farther)]);
+            let asks_for = (view.price, view.quantity);
+            if asks_for == (Some(terms.price), terms.quantity) && !view.status.is_terminal() {
+                return Ok(vec![format!("{} at {}", terms.quantity, terms.price)]);
             }
             sleep(ASK_AGAIN).await;
         }

@@ -41,8 +41,10 @@ impl Far {
             .filter(|(_, quantity)| *quantity != 0)
     }
 
-    /// Takes over levels in rising order, into an empty list.
-    pub(super) fn fill(&mut self, levels: impl Iterator<Item = (i64, i64)>) {
+    /// Takes over levels in rising order, into an empty list with room for as many gaps as it keeps.
+    pub(super) fn fill(&mut self, levels: impl ExactSizeIterator<Item = (i64, i64)>) {
+        let count = levels.len();
+        self.levels.reserve(count + count / 4 + GAPS_KEPT);
         self.levels.extend(levels);
     }
 

@@ -55,7 +55,8 @@ impl<P: Probe> Engine<P> {
         let venue = self.instruments[usize::from(request.instrument.0)]
             .instrument
             .venue;
-        if changes_in_place(venue, request.time_in_force) && terms.quantity > order.view.filled {
+        if changes_in_place(venue, request.time_in_force, before, terms) && terms.quantity > order.view.filled
+        {
             self.amend(at, &order, terms, actions);
         } else {
             self.cancel_for(&order, terms, actions);
@@ -204,12 +205,21 @@ impl<P: Probe> Engine<P> {
 }
 
 /// Whether a venue changes an order where it stands: Kraken (`AmendOrder`) any that rests, Coinbase (`edit`) limit orders
-/// without an end. Binance's spot market only lowers a quantity so, and changes a price by a cancel and a new order.
-const fn changes_in_place(venue: Venue, time_in_force: TimeInForce) -> bool {
+/// without an end. Binance's spot market only lowers a quantity so (`order.amend.keepPriority`); another price takes a cancel
+/// and a new order there, as one request (`cancelReplace`) would too, whose two halves can each end unknown.
+fn changes_in_place(
+    venue: Venue,
+    time_in_force: TimeInForce,
+    before: OrderTerms,
+    wanted: OrderTerms,
+) -> bool {
     match venue {
         Venue::Kraken => time_in_force.rests(),
         Venue::Coinbase => matches!(time_in_force, TimeInForce::Gtc),
-        Venue::Binance | Venue::BinanceUsdm | Venue::IndependentReserve => false,
+        Venue::Binance => {
+            time_in_force.rests() && wanted.price == before.price && wanted.quantity < before.quantity
+        }
+        Venue::BinanceUsdm | Venue::IndependentReserve => false,
     }
 }
 

@@ -14,7 +14,8 @@ pub struct Book {
     bids: Ladder,
     asks: Ladder,
     state: BookState,
-    quote: Option<TopOfBook>,
+    /// What stands at the top: of the levels while they are right, of a quote where there are none.
+    top: Option<TopOfBook>,
     last_update: Timestamp,
     update_id: u64,
 }
@@ -39,7 +40,7 @@ impl Book {
             bids: Ladder::new(Side::Buy, BOOK_LEVELS_MAX),
             asks: Ladder::new(Side::Sell, BOOK_LEVELS_MAX),
             state: BookState::Empty,
-            quote: None,
+            top: None,
             last_update: Timestamp::EPOCH,
             update_id: 0,
         }
@@ -72,7 +73,8 @@ impl Book {
         self.state = BookState::Valid;
         self.last_update = now;
         self.update_id = update.update_id;
-        if self.is_crossed() {
+        self.top = self.best_levels();
+        if self.top.is_some_and(|top| top.bid >= top.ask) {
             self.invalidate(BookInvalidReason::Crossed);
             return Err(BookInvalidReason::Crossed);
         }
@@ -82,21 +84,22 @@ impl Book {
     /// Takes a quote received at engine time `now`; it is the top of an instrument that has no book stream.
     pub fn apply_quote(&mut self, quote: &Quote, now: Timestamp) {
         let crossed = quote.bid >= quote.ask || quote.bid <= Price::ZERO;
-        self.quote = (!crossed).then_some(TopOfBook {
+        if self.state != BookState::Empty {
+            return;
+        }
+        self.last_update = now;
+        self.top = (!crossed).then_some(TopOfBook {
             bid: quote.bid,
             bid_quantity: quote.bid_quantity,
             ask: quote.ask,
             ask_quantity: quote.ask_quantity,
         });
-        if self.state == BookState::Empty {
-            self.last_update = now;
-        }
     }
 
     /// Declares the book wrong: [`Book::top`] is `None` until the next snapshot.
     pub fn invalidate(&mut self, reason: BookInvalidReason) {
         self.state = BookState::Invalid(reason);
-        self.quote = None;
+        self.top = None;
         self.bids.clear();
         self.asks.clear();
     }
@@ -109,26 +112,15 @@ impl Book {
 
     /// Whether the book, or for an instrument without one its quote, may be traded on.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.top().is_some()
+    pub const fn is_valid(&self) -> bool {
+        self.top.is_some()
     }
 
     /// Best levels; `None` when a side is empty or the book is not valid.
     #[must_use]
-    pub fn top(&self) -> Option<TopOfBook> {
-        match self.state {
-            BookState::Empty => self.quote,
-            BookState::Invalid(_) => None,
-            BookState::Valid => {
-                let (bid, ask) = (self.bids.best()?, self.asks.best()?);
-                Some(TopOfBook {
-                    bid: bid.price,
-                    bid_quantity: bid.quantity,
-                    ask: ask.price,
-                    ask_quantity: ask.quantity,
-                })
-            }
-        }
+    #[inline]
+    pub const fn top(&self) -> Option<TopOfBook> {
+        self.top
     }
 
     /// Bids, best first.
@@ -153,11 +145,14 @@ impl Book {
         self.update_id
     }
 
-    fn is_crossed(&self) -> bool {
-        match (self.bids.best(), self.asks.best()) {
-            (Some(bid), Some(ask)) => bid.price >= ask.price,
-            _ => false,
-        }
+    fn best_levels(&self) -> Option<TopOfBook> {
+        let (bid, ask) = (self.bids.best()?, self.asks.best()?);
+        Some(TopOfBook {
+            bid: bid.price,
+            bid_quantity: bid.quantity,
+            ask: ask.price,
+            ask_quantity: ask.quantity,
+        })
     }
 }
 

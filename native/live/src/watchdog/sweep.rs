@@ -67,13 +67,13 @@ impl Sweeper {
             settle,
             _tasks: tasks,
         };
-        match sweeper.ours(Epoch(0)).await {
-            Ok(_) => Ok(sweeper),
-            Err(source @ VenueError::Refused { .. }) if source.is_fatal() => {
+        match sweeper.ours(Epoch(0)).await.1 {
+            None => Ok(sweeper),
+            Some(source @ VenueError::Refused { .. }) if source.is_fatal() => {
                 let problem = format!("the venue refused its key: {source}");
                 Err(LiveError::WatchdogKeyRefused(problem))
             }
-            Err(error) => Err(LiveError::Venue(error)),
+            Some(error) => Err(LiveError::Venue(error)),
         }
     }
 
@@ -82,35 +82,39 @@ impl Sweeper {
         let mut canceled = BTreeSet::new();
         let mut is_empty = false;
         loop {
-            match self.ours(epoch).await {
-                Ok(open) if open.is_empty() && is_empty => return canceled.len(),
-                Ok(open) if open.is_empty() => {
-                    is_empty = true;
-                    tokio::time::sleep(self.settle).await;
-                }
-                Ok(open) => {
-                    is_empty = false;
-                    for order in open {
-                        let reports = self.gateway.cancel(&order).await;
-                        warn!(order = %order.client_order_id, ?reports, "canceled for a silent service");
-                        canceled.insert(order.client_order_id);
-                    }
-                    tokio::time::sleep(BETWEEN_ROUNDS).await;
-                }
-                Err(error) => {
-                    is_empty = false;
-                    error!(%error, "orders of a silent service may rest, and the venue does not answer: trying again");
-                    tokio::time::sleep(RETRY).await;
-                }
+            let (open, error) = self.ours(epoch).await;
+            // What could be listed is canceled, whatever could not.
+            for order in &open {
+                let reports = self.gateway.cancel(order).await;
+                warn!(order = %order.client_order_id, ?reports, "canceled for a silent service");
+                canceled.insert(order.client_order_id);
+            }
+            let was_empty = std::mem::replace(&mut is_empty, open.is_empty() && error.is_none());
+            if let Some(error) = error {
+                error!(%error, "orders of a silent service may rest, and the venue does not answer: trying again");
+                tokio::time::sleep(RETRY).await;
+            } else if !is_empty {
+                tokio::time::sleep(BETWEEN_ROUNDS).await;
+            } else if was_empty {
+                return canceled.len();
+            } else {
+                tokio::time::sleep(self.settle).await;
             }
         }
     }
 
-    /// What rests and was sent by a life up to `epoch`.
-    async fn ours(&self, epoch: Epoch) -> Result<Vec<CancelRequest>, VenueError> {
-        let mut found = Vec::new();
+    /// What rests and was sent by a life up to `epoch`, of each instrument that the venue answers for; and the last error
+    /// where it does not.
+    async fn ours(&self, epoch: Epoch) -> (Vec<CancelRequest>, Option<VenueError>) {
+        let (mut found, mut failed) = (Vec::new(), None);
         for instrument in self.instruments.iter() {
-            let open = self.gateway.open_orders(instrument.id).await?;
+            let open = match self.gateway.open_orders(instrument.id).await {
+                Ok(open) => open,
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            };
             let ids = open.iter().filter_map(|view| view.client_order_id);
             for client_order_id in ids {
                 if self.is_ours(client_order_id, epoch) {
@@ -123,7 +127,7 @@ impl Sweeper {
                 }
             }
         }
-        Ok(found)
+        (found, failed)
     }
 
     fn is_ours(&self, id: ClientOrderId, epoch: Epoch) -> bool {

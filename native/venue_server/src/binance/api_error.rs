@@ -81,6 +81,10 @@ impl ApiError {
         Self::bad(-1022, "Signature for this request is not valid.")
     }
 
+    pub(crate) fn not_amended(message: &str) -> Self {
+        Self::bad(-2038, message)
+    }
+
     pub(crate) fn illegal(name: &str) -> Self {
         Self::bad(-1100, format!("Illegal characters found in parameter '{name}'."))
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::binance::api_error::ApiError;
 use crate::binance::history_view::{KLINES_DEFAULT, KLINES_MAX};
-use crate::binance::order_calls::{cancel_all, cancel_order, find_order, my_trades, new_order};
+use crate::binance::order_calls::{amend_order, cancel_all, cancel_order, find_order, my_trades, new_order};
 use crate::binance::payload::depth_snapshot;
 use crate::binance::request::Params;
 use crate::decimal::{fixed8, price8, quantity8};
@@ -38,6 +38,7 @@ pub(crate) enum Call {
     MyTrades,
     NewOrder,
     CancelOrder,
+    AmendOrder,
     CancelAll,
     KeyRestrictions,
 }
@@ -76,6 +77,7 @@ impl Call {
             ("GET", "myTrades") => Self::MyTrades,
             ("POST", "order") => Self::NewOrder,
             ("DELETE", "order") => Self::CancelOrder,
+            ("PUT", "order/amend/keepPriority") => Self::AmendOrder,
             ("DELETE", "openOrders") => Self::CancelAll,
             _ => return None,
         })
@@ -103,6 +105,7 @@ impl Call {
             "myTrades" => Self::MyTrades,
             "order.place" => Self::NewOrder,
             "order.cancel" => Self::CancelOrder,
+            "order.amend.keepPriority" => Self::AmendOrder,
             "openOrders.cancelAll" => Self::CancelAll,
             _ => return None,
         })
@@ -132,7 +135,7 @@ impl Call {
             | Self::CancelAll
             | Self::KeyRestrictions => 1,
             Self::Klines | Self::BookTicker => 2,
-            Self::QueryOrder => 4,
+            Self::QueryOrder | Self::AmendOrder => 4,
             Self::OpenOrders => 6,
             Self::ExchangeInfo | Self::Account | Self::AllOrders | Self::MyTrades => 20,
             Self::Trades => 25,
@@ -152,7 +155,7 @@ impl Call {
     /// Which faults it may meet.
     pub(crate) fn kind(self) -> RequestKind {
         match self {
-            Self::NewOrder => RequestKind::Place,
+            Self::NewOrder | Self::AmendOrder => RequestKind::Place,
             Self::CancelOrder | Self::CancelAll => RequestKind::Cancel,
             Self::Account | Self::OpenOrders | Self::AllOrders | Self::QueryOrder | Self::MyTrades => {
                 RequestKind::Query
@@ -193,6 +196,7 @@ impl Call {
             Self::MyTrades => my_trades(venue, account, params)?,
             Self::NewOrder => new_order(venue, account, params)?,
             Self::CancelOrder => cancel_order(venue, account, params)?,
+            Self::AmendOrder => amend_order(venue, account, params)?,
             Self::CancelAll => cancel_all(venue, account, params)?,
             Self::KeyRestrictions => key_restrictions(venue, account),
         };

@@ -9,7 +9,7 @@ use crate::binance::calls::{LIST_DEFAULT, LIST_MAX, check_symbol, limit};
 use crate::binance::order_view::AnswerType;
 use crate::binance::request::Params;
 use crate::orders::{OrderRecord, Ticket};
-use crate::venue::Venue;
+use crate::venue::{Amendment, Venue};
 
 /// Longest client order id, in bytes.
 const CLIENT_ID_BYTES_MAX: usize = 36;
@@ -160,6 +160,44 @@ pub(crate) fn cancel_order(venue: &mut Venue, account: usize, params: &Params) -
     venue.cancel(id, &cancel_id)?;
     let order = venue.orders.get(id).ok_or_else(ApiError::unknown_order)?;
     Ok(order.canceled(&venue.listing.symbol, &cancel_id))
+}
+
+/// `order.amend.keepPriority`: the quantity becomes less, all else stays. An order keeps its name here; the venue would make
+/// one for whoever sends none.
+pub(crate) fn amend_order(venue: &mut Venue, account: usize, params: &Params) -> Result<Value, ApiError> {
+    let order = find_order(venue, account, params)?.filter(|order| order.status.is_open());
+    let order = order.ok_or_else(ApiError::no_such_order)?;
+    let (id, before, name) = (
+        order.id,
+        order.ticket.quantity,
+        order.ticket.client_order_id.clone(),
+    );
+    let quantity = params
+        .quantity("newQty")?
+        .ok_or_else(|| ApiError::missing("newQty"))?;
+    if params.get("newClientOrderId") != Some(name.as_str()) {
+        return Err(ApiError::not_amended(
+            "This server keeps the order's name: send it as newClientOrderId.",
+        ));
+    }
+    if quantity == before {
+        return Err(ApiError::not_amended(
+            "The requested action would change no state; rejecting.",
+        ));
+    }
+    if quantity > before {
+        return Err(ApiError::not_amended(
+            "Order amend (quantity increase) is not supported.",
+        ));
+    }
+    let amendment = Amendment {
+        price: None,
+        quantity: Some(quantity),
+        post_only: false,
+    };
+    venue.amend(id, amendment)?;
+    let order = venue.orders.get(id).ok_or_else(ApiError::unknown_order)?;
+    Ok(order.amended(&venue.listing.symbol))
 }
 
 pub(crate) fn cancel_all(venue: &mut Venue, account: usize, params: &Params) -> Result<Value, ApiError> {

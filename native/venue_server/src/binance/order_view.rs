@@ -160,6 +160,34 @@ impl OrderRecord {
         Value::Object(map)
     }
 
+    /// The answer to a change of its quantity.
+    pub(crate) fn amended(&self, symbol: &str) -> Value {
+        let ticket = &self.ticket;
+        json!({
+            "transactTime": self.updated_ms,
+            "executionId": self.engine.0,
+            "amendedOrder": {
+                "symbol": symbol,
+                "orderId": self.id.0,
+                "orderListId": -1,
+                "origClientOrderId": ticket.client_order_id,
+                "clientOrderId": ticket.client_order_id,
+                "price": self.price_text(),
+                "qty": quantity8(ticket.quantity),
+                "executedQty": quantity8(self.filled),
+                "preventedQty": NOTHING,
+                "quoteOrderQty": NOTHING,
+                "cumulativeQuoteQty": amount8(self.filled_value),
+                "status": self.status.as_str(),
+                "timeInForce": ticket.time_in_force_name(),
+                "type": ticket.type_name(),
+                "side": ticket.side_name(),
+                "workingTime": self.created_ms,
+                "selfTradePreventionMode": ticket.self_trade_name(),
+            },
+        })
+    }
+
     /// The user stream's report of what just happened to it.
     pub(crate) fn execution_report(&self, symbol: &str, event: &OrderNews<'_>) -> Value {
         let ticket = &self.ticket;

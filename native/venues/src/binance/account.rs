@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use domain::{
-    ClientOrderId, Currency, Fill, Liquidity, Money, OrderReport, OrderReportKind, OrderStatus, Price,
-    Quantity, RejectReason,
+    ClientOrderId, Currency, Fill, Liquidity, Money, OrderReport, OrderReportKind, OrderStatus, OrderTerms,
+    Price, Quantity, RejectReason,
 };
 use serde::Serialize;
 
@@ -116,6 +116,10 @@ impl AccountData {
             ExecutionType::Canceled => tell(OrderReportKind::Canceled),
             ExecutionType::Rejected => tell(OrderReportKind::Rejected(RejectReason::Other)),
             ExecutionType::Expired => tell(OrderReportKind::Expired),
+            ExecutionType::Replaced => tell(OrderReportKind::Amended(OrderTerms {
+                price: execution.price,
+                quantity: execution.quantity,
+            })),
             // Self-trade prevention took a part; only when it took the rest is the order at its end.
             ExecutionType::TradePrevention => {
                 if execution.status == OrderStatus::Expired {
@@ -123,7 +127,7 @@ impl AccountData {
                 }
             }
             // Something happened that this build has no word for: ask.
-            ExecutionType::Trade | ExecutionType::Replaced | ExecutionType::Unknown => {
+            ExecutionType::Trade | ExecutionType::Unknown => {
                 tell(OrderReportKind::OutcomeUnknown);
             }
         }

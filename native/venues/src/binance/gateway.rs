@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use domain::{
-    Balance, CancelRequest, ClientOrderId, Instrument, InstrumentId, OrderReport, OrderReportKind,
-    OrderRequest, Timestamp, VenueOrderId,
+    AmendRequest, Balance, CancelRequest, ClientOrderId, Instrument, InstrumentId, OrderReport,
+    OrderReportKind, OrderRequest, Timestamp, VenueOrderId,
 };
 use tracing::warn;
 
 use super::order_socket::OrderSocket;
-use super::orders::{self, Exchanged, Submitted};
+use super::orders::{self, Exchanged, NO_SUCH_ORDER, NOTHING_TO_CANCEL, Submitted};
 use super::requests::RequestEncoder;
 use super::rest::{Call, RestClient, malformed};
 use super::sign::OrderEncoder;
@@ -32,14 +32,15 @@ const TRADES_PER_ANSWER: usize = 1_000;
 /// Most answers one call of [`trading::Gateway::trades`] joins.
 const TRADE_PAGES_MAX: usize = 50;
 
-/// The venue's "Order does not exist."
-const NO_SUCH_ORDER: i64 = -2013;
-
-/// The venue's "Unknown order sent.": nothing to cancel.
-const NOTHING_TO_CANCEL: i64 = -2011;
-
 static NEW_ORDER: Call = call("new order", "POST", "/api/v3/order", 1, Urgency::Order);
 static CANCEL: Call = call("cancel", "DELETE", "/api/v3/order", 1, Urgency::Essential);
+static AMEND: Call = call(
+    "amend",
+    "PUT",
+    "/api/v3/order/amend/keepPriority",
+    4,
+    Urgency::Order,
+);
 const CANCEL_ALL: Call = call(
     "cancel all",
     "DELETE",
@@ -89,8 +90,8 @@ pub struct Gateway {
 struct SocketDoor {
     socket: OrderSocket,
     encoder: RequestEncoder,
-    /// Numbers the cancels: an order's request is named by the order.
-    cancels: AtomicU64,
+    /// Numbers cancels and changes: an order's request is named by the order.
+    numbers: AtomicU64,
 }
 
 impl Gateway {
@@ -120,7 +121,7 @@ impl Gateway {
             socket: Some(SocketDoor {
                 socket,
                 encoder,
-                cancels: AtomicU64::new(0),
+                numbers: AtomicU64::new(0),
             }),
             ..Self::new(rest, instruments)?
         })
@@ -188,6 +189,23 @@ impl Gateway {
         self.rest.exchange(&CANCEL, &query, None).await
     }
 
+    async fn exchange_amend(&self, amend: &AmendRequest, look: LastLook) -> Exchanged {
+        let not_sent = |error: VenueError| VenueError::NotConnected {
+            request: AMEND.name,
+            detail: error.to_string(),
+        };
+        let instrument = self.instruments.require(amend.instrument).map_err(not_sent)?;
+        if let Some(door) = &self.socket {
+            return door.amend(&self.rest, amend, instrument, look).await;
+        }
+        let mut form = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
+        let now = self.rest.clock().now();
+        self.encoder
+            .encode_amend(amend, instrument, now, &mut form)
+            .map_err(|error| not_sent(error.into()))?;
+        self.rest.exchange_order(&AMEND, form.into(), look).await
+    }
+
     async fn query(&self, instrument: &Instrument, params: &str) -> Result<Option<OrderView>, VenueError> {
         match self.rest.signed(&QUERY, params).await {
             Ok(body) => {
@@ -209,8 +227,24 @@ impl SocketDoor {
         self.socket.exchange(rest, &NEW_ORDER, request, look).await
     }
 
+    async fn amend(
+        &self,
+        rest: &RestClient,
+        amend: &AmendRequest,
+        instrument: &Instrument,
+        look: LastLook,
+    ) -> Exchanged {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let id = format!("amend-{number}");
+        let mut text = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
+        let now = rest.clock().now();
+        let mut encoder = self.encoder.clone();
+        encoder.encode_amend(&id, amend, instrument, now, &mut text)?;
+        self.socket.exchange(rest, &AMEND, (id, text.into()), look).await
+    }
+
     async fn cancel(&self, rest: &RestClient, cancel: &CancelRequest, instrument: &Instrument) -> Exchanged {
-        let number = self.cancels.fetch_add(1, Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let id = format!("cancel-{number}");
         let mut text = Vec::with_capacity(NEW_ORDER_BYTES_MAX);
         let now = rest.clock().now();
@@ -267,6 +301,17 @@ impl trading::Gateway for Gateway {
                 &exchanged,
                 now,
             )]
+        })
+    }
+
+    /// The venue lowers a quantity where the order stands (`order.amend.keepPriority`) and changes nothing else of it: whoever
+    /// wants another price, or more, cancels and places anew.
+    fn amend_order<'a>(&'a self, amend: &'a AmendRequest, look: LastLook) -> Pending<'a, Vec<OrderReport>> {
+        Box::pin(async move {
+            let exchanged = self.exchange_amend(amend, look).await;
+            let now = self.rest.clock().now();
+            log_failure(amend.client_order_id, &exchanged);
+            vec![orders::amended(amend, &exchanged, now)]
         })
     }
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use domain::{
-    Balance, CancelRejectReason, ClientOrderId, Currency, Fill, Instrument, InstrumentId, Liquidity, Money,
-    OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, RejectReason, Side, Text,
-    Timestamp, TradeId, VenueOrderId,
+    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, ClientOrderId, Currency, Fill, Instrument,
+    InstrumentId, Liquidity, Money, OrderReport, OrderReportKind, OrderRequest, OrderStatus, OrderTerms,
+    Price, Quantity, RejectReason, Side, Text, Timestamp, TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 
@@ -19,6 +19,15 @@ use crate::trading::{AccountTrade, KeyRights, OrderView};
 
 /// Codes that say "nobody knows": unknown error, internal disconnect, unexpected answer, timeout.
 const UNKNOWN_CODES: [i64; 4] = [-1000, -1001, -1006, -1007];
+
+/// The venue's "Order does not exist."
+pub(super) const NO_SUCH_ORDER: i64 = -2013;
+
+/// The venue's "Unknown order sent.": nothing to cancel.
+pub(super) const NOTHING_TO_CANCEL: i64 = -2011;
+
+/// The venue's `ORDER_AMEND_REJECTED`: not of this order, or not to this quantity.
+const AMEND_REJECTED: i64 = -2038;
 
 /// Statuses below 500 that are a definite no even when the body is not the venue's own: the request was
 /// stopped before the venue's engine could see it.
@@ -72,6 +81,25 @@ struct RawCanceled<'a> {
     status: Cow<'a, str>,
     #[serde(default)]
     transact_time: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawAmended<'a> {
+    transact_time: i64,
+    #[serde(borrow)]
+    amended_order: RawAmendedOrder<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawAmendedOrder<'a> {
+    #[serde(borrow)]
+    client_order_id: Cow<'a, str>,
+    #[serde(borrow)]
+    price: Cow<'a, str>,
+    #[serde(borrow)]
+    qty: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -195,10 +223,50 @@ pub(super) fn canceled(
         }
         Ok(answer) => match definite(answer) {
             None => at(now, OrderReportKind::OutcomeUnknown),
-            Some(refusal) if refusal.code == -2011 => rejected(CancelRejectReason::UnknownOrder),
+            Some(refusal) if refusal.code == NOTHING_TO_CANCEL => rejected(CancelRejectReason::UnknownOrder),
             Some(_) => rejected(CancelRejectReason::Other),
         },
     }
+}
+
+/// What the answer to a change means. The price is not part of the request: an answer with another one than asked for
+/// leaves open which terms the order has.
+pub(super) fn amended(amend: &AmendRequest, exchanged: &Exchanged, now: Timestamp) -> OrderReport {
+    let at = |ts, kind| report(amend.client_order_id, amend.instrument, ts, kind);
+    let rejected = |reason| at(now, OrderReportKind::AmendRejected(reason));
+    match exchanged {
+        // The order is as it was: only the request did not leave.
+        Err(
+            VenueError::RateLimited { .. } | VenueError::NotConnected { .. } | VenueError::Stopped { .. },
+        ) => rejected(AmendRejectReason::Other),
+        Err(_) => at(now, OrderReportKind::OutcomeUnknown),
+        Ok(answer) if answer.is_success() => match changed_terms(amend, &answer.body) {
+            Some((ts, terms)) if terms == amend.terms => at(ts, OrderReportKind::Amended(terms)),
+            _ => at(now, OrderReportKind::OutcomeUnknown),
+        },
+        Ok(answer) => match definite(answer) {
+            None => at(now, OrderReportKind::OutcomeUnknown),
+            Some(refusal) if [NO_SUCH_ORDER, NOTHING_TO_CANCEL].contains(&refusal.code) => {
+                rejected(AmendRejectReason::UnknownOrder)
+            }
+            Some(refusal) if refusal.code == AMEND_REJECTED => rejected(AmendRejectReason::NotOffered),
+            Some(_) => rejected(AmendRejectReason::Other),
+        },
+    }
+}
+
+/// When an order was changed and what it asks for now; `None` for an answer about another order, or none that can be read.
+fn changed_terms(amend: &AmendRequest, body: &[u8]) -> Option<(Timestamp, OrderTerms)> {
+    let raw: RawAmended<'_> = serde_json::from_slice(body).ok()?;
+    let order = raw.amended_order;
+    if order.client_order_id != amend.client_order_id.to_string() {
+        return None;
+    }
+    let terms = OrderTerms {
+        price: price(&order.price, "price").ok()?,
+        quantity: quantity(&order.qty, "qty").ok()?,
+    };
+    Some((Timestamp::from_millis(raw.transact_time), terms))
 }
 
 /// The venue's refusal, when it is one that can be relied on.

@@ -1,6 +1,8 @@
 //! Requests of the WebSocket API as bytes: parameters by name, signed, as JSON.
 
-use domain::{CancelRequest, ClientOrderId, Instrument, OrderRequest, Side, TimeInForce, Timestamp};
+use domain::{
+    AmendRequest, CancelRequest, ClientOrderId, Instrument, OrderRequest, Side, TimeInForce, Timestamp,
+};
 
 use super::sign::OrderEncoder;
 use crate::encode::{check, push_client_order_id, push_integer, push_units};
@@ -66,6 +68,40 @@ impl RequestEncoder {
         request.text("origClientOrderId", |out| {
             push_client_order_id(cancel.client_order_id, out);
         });
+        request.recv_window();
+        request.text("symbol", |out| {
+            out.extend_from_slice(instrument.symbol.as_str().as_bytes());
+        });
+        request.timestamp(ts);
+        request.sign();
+        Ok(())
+    }
+
+    /// A request that lowers an order's quantity, under the id `id`, which needs no escapes. Clears `out` first.
+    ///
+    /// # Errors
+    /// [`EncodeError::Instrument`] when the change names another instrument.
+    pub(super) fn encode_amend(
+        &mut self,
+        id: &str,
+        amend: &AmendRequest,
+        instrument: &Instrument,
+        ts: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if amend.instrument != instrument.id {
+            return Err(EncodeError::Instrument);
+        }
+        out.clear();
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"method\":\"order.amend.keepPriority\",\"params\":{");
+        let mut request = self.begin(out);
+        request.api_key();
+        let push_id = |out: &mut Vec<u8>| push_client_order_id(amend.client_order_id, out);
+        request.text("newClientOrderId", push_id);
+        request.text("newQty", |out| push_units(amend.terms.quantity.units(), out));
+        request.text("origClientOrderId", push_id);
         request.recv_window();
         request.text("symbol", |out| {
             out.extend_from_slice(instrument.symbol.as_str().as_bytes());
@@ -223,7 +259,7 @@ impl Parameters<'_> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Epoch, InstrumentId, OrderType, Price, Quantity, SlotId};
+    use domain::{Epoch, InstrumentId, OrderTerms, OrderType, Price, Quantity, SlotId};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -324,6 +360,38 @@ mod tests {
             (&read["id"], &read["method"], &read["params"]["origClientOrderId"]),
             (&"cancel-7".into(), &"order.cancel".into(), &"e3-s1-42".into())
         );
+    }
+
+    #[test]
+    fn a_change_keeps_the_name_of_its_order_and_is_signed() {
+        let (mut encoder, signer) = encoder();
+        let amend = AmendRequest {
+            client_order_id: ClientOrderId {
+                epoch: Epoch(3),
+                slot: SlotId(1),
+                counter: 42,
+            },
+            instrument: InstrumentId(0),
+            terms: OrderTerms {
+                price: Price::from_units(1),
+                quantity: Quantity::from_units(25_000_000),
+            },
+        };
+        let mut out = Vec::new();
+        let ts = Timestamp::from_millis(5);
+        let mut encode = |instrument| encoder.encode_amend("change-7", &amend, &instrument, ts, &mut out);
+        assert_eq!(encode(instrument(1, "ETHUSDT")), Err(EncodeError::Instrument));
+        encode(instrument(0, "BTCUSDT")).unwrap();
+        let (read, is_signed) = read(&out, &signer);
+        assert!(is_signed, "{read}");
+        assert_eq!(read["method"], "order.amend.keepPriority");
+        for (name, value) in [
+            ("origClientOrderId", "e3-s1-42"),
+            ("newClientOrderId", "e3-s1-42"),
+            ("newQty", "0.25"),
+        ] {
+            assert_eq!(read["params"][name], value);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::{CancelRequest, Instrument, OrderRequest, Price, Side, TimeInForce, Timestamp};
+use domain::{AmendRequest, CancelRequest, Instrument, OrderRequest, Price, Side, TimeInForce, Timestamp};
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signer as _, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
@@ -162,6 +162,34 @@ impl OrderEncoder {
         out.extend_from_slice(instrument.symbol.as_str().as_bytes());
         out.extend_from_slice(b"&origClientOrderId=");
         push_client_order_id(cancel.client_order_id, out);
+        self.stamp_and_sign(ts, out);
+        Ok(())
+    }
+
+    /// A signed query of `PUT /api/v3/order/amend/keepPriority`: the quantity of an order becomes less, its name and its place
+    /// in the queue stay. Clears `out` first.
+    ///
+    /// # Errors
+    /// [`EncodeError::Instrument`] when the change names another instrument.
+    pub fn encode_amend(
+        &self,
+        amend: &AmendRequest,
+        instrument: &Instrument,
+        ts: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if amend.instrument != instrument.id {
+            return Err(EncodeError::Instrument);
+        }
+        out.clear();
+        out.extend_from_slice(b"symbol=");
+        out.extend_from_slice(instrument.symbol.as_str().as_bytes());
+        for name in [&b"&origClientOrderId="[..], b"&newClientOrderId="] {
+            out.extend_from_slice(name);
+            push_client_order_id(amend.client_order_id, out);
+        }
+        out.extend_from_slice(b"&newQty=");
+        push_units(amend.terms.quantity.units(), out);
         self.stamp_and_sign(ts, out);
         Ok(())
     }

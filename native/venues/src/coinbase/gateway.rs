@@ -567,21 +567,6 @@ impl trading::Gateway for Gateway {
         })
     }
 
-    fn change<'a>(
-        &'a self,
-        order: &'a CancelRequest,
-        quantity: Quantity,
-        price: Price,
-    ) -> Option<Pending<'a, Result<(), VenueError>>> {
-        Some(Box::pin(async move {
-            match self.amend(order, price, quantity).await {
-                Amended::Done => Ok(()),
-                Amended::Refused => Err(not_changed("the venue refused it, or it did not leave")),
-                Amended::Unknown => Err(not_changed("no usable answer")),
-            }
-        }))
-    }
-
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>> {
         Box::pin(async move {
             let settings = self.rest.settings();
@@ -593,13 +578,6 @@ impl trading::Gateway for Gateway {
             };
             resolution::find_out(self, &*clock, margins, unknown, self.rest.jitter()).await
         })
-    }
-}
-
-fn not_changed(detail: &str) -> VenueError {
-    VenueError::NoAnswer {
-        request: "edit order",
-        detail: detail.to_owned(),
     }
 }
 

@@ -46,6 +46,47 @@ impl WireLevel {
             quantity: Quantity::from_units(self.quantity.units),
         }
     }
+
+    /// Appends what a checksum covers (K5).
+    fn push_digits(&self, out: &mut Vec<u8>) {
+        self.price.push_digits(out);
+        self.quantity.push_digits(out);
+    }
+}
+
+/// Bytes of digits that a level keeps: a price and a quantity of fifteen digits each.
+const DIGITS_KEPT: usize = 30;
+
+/// A level, and what it adds to a checksum.
+#[derive(Debug, Clone, Copy)]
+struct Proof {
+    level: WireLevel,
+    digits: [u8; DIGITS_KEPT],
+    /// Digits kept; none when there are more than fit, which are made each time.
+    len: u8,
+}
+
+impl Proof {
+    #[expect(clippy::cast_possible_truncation, reason = "at most the digits kept")]
+    fn of(level: WireLevel, scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        level.push_digits(scratch);
+        let mut digits = [0; DIGITS_KEPT];
+        let kept = digits.get_mut(..scratch.len());
+        let len = kept.map_or(0, |kept| {
+            kept.copy_from_slice(scratch);
+            kept.len() as u8
+        });
+        Self { level, digits, len }
+    }
+
+    fn push_digits(&self, out: &mut Vec<u8>) {
+        if self.len == 0 {
+            self.level.push_digits(out);
+        } else {
+            out.extend_from_slice(&self.digits[..usize::from(self.len)]);
+        }
+    }
 }
 
 /// One side, best level last.
@@ -53,7 +94,7 @@ impl WireLevel {
 struct Side {
     /// Bids ascend towards the best, asks descend.
     ascends: bool,
-    levels: Vec<WireLevel>,
+    levels: Vec<Proof>,
 }
 
 impl Side {
@@ -65,25 +106,25 @@ impl Side {
     }
 
     fn best(&self) -> Option<Level> {
-        self.levels.last().map(WireLevel::level)
+        self.levels.last().map(|proof| proof.level.level())
     }
 
     fn position(&self, price: i64) -> Result<usize, usize> {
-        self.levels.binary_search_by(|level| {
-            let order = level.price.units.cmp(&price);
+        self.levels.binary_search_by(|proof| {
+            let order = proof.level.price.units.cmp(&price);
             if self.ascends { order } else { order.reverse() }
         })
     }
 
     /// K3; whether a level was to be removed that is not there.
-    fn set(&mut self, level: WireLevel) -> bool {
+    fn set(&mut self, level: WireLevel, scratch: &mut Vec<u8>) -> bool {
         match (self.position(level.price.units), level.quantity.units == 0) {
             (Ok(at), true) => {
                 self.levels.remove(at);
             }
-            (Ok(at), false) => self.levels[at] = level,
+            (Ok(at), false) => self.levels[at] = Proof::of(level, scratch),
             (Err(_), true) => return true,
-            (Err(at), false) => self.levels.insert(at, level),
+            (Err(at), false) => self.levels.insert(at, Proof::of(level, scratch)),
         }
         false
     }
@@ -91,9 +132,9 @@ impl Side {
     /// K4; what falls out is appended as removals.
     fn cut(&mut self, depth: usize, removed: &mut Vec<Level>) {
         let beyond = self.levels.len().saturating_sub(depth);
-        removed.extend(self.levels.drain(..beyond).map(|level| Level {
+        removed.extend(self.levels.drain(..beyond).map(|proof| Level {
             quantity: Quantity::ZERO,
-            ..level.level()
+            ..proof.level.level()
         }));
     }
 }
@@ -162,7 +203,7 @@ impl ChecksumBook {
             domain::Side::Buy => &self.bids.levels,
             domain::Side::Sell => &self.asks.levels,
         };
-        levels.iter().rev().take(count)
+        levels.iter().rev().take(count).map(|proof| &proof.level)
     }
 
     /// What has been seen.
@@ -210,7 +251,7 @@ impl ChecksumBook {
         }
         for (side, levels) in [(&mut self.bids, bids), (&mut self.asks, asks)] {
             for level in levels {
-                side.set(*level);
+                side.set(*level, &mut self.digits);
             }
         }
         let kind = BookUpdateKind::Snapshot;
@@ -225,7 +266,7 @@ impl ChecksumBook {
         self.statistics.snapshots_applied += 1;
         for (out, side) in self.changed.iter_mut().zip([&self.bids, &self.asks]) {
             out.clear();
-            out.extend(side.levels.iter().rev().map(WireLevel::level));
+            out.extend(side.levels.iter().rev().map(|proof| proof.level.level()));
         }
         self.tell(ts_event, kind, emit);
     }
@@ -247,7 +288,7 @@ impl ChecksumBook {
         for (out, (side, levels)) in self.changed.iter_mut().zip(sides) {
             out.clear();
             for level in levels {
-                self.statistics.unknown_deletes += u64::from(side.set(*level));
+                self.statistics.unknown_deletes += u64::from(side.set(*level, &mut self.digits));
                 out.push(level.level());
             }
         }
@@ -288,8 +329,7 @@ impl ChecksumBook {
         self.digits.clear();
         for side in [&self.asks, &self.bids] {
             for level in side.levels.iter().rev().take(CHECKSUM_LEVELS) {
-                level.price.push_digits(&mut self.digits);
-                level.quantity.push_digits(&mut self.digits);
+                level.push_digits(&mut self.digits);
             }
         }
         crc32fast::hash(&self.digits)

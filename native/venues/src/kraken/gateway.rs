@@ -173,7 +173,7 @@ impl Gateway {
             let price = price.map_or(String::new(), |price| format!("&limit_price={price}"));
             let mut form = format!("cl_ord_id={id}&order_qty={quantity}{price}&deadline=").into_bytes();
             push_form(deadline, &mut form);
-            self.over_rest(&AMEND, &form, None, order.instrument).await
+            self.over_rest(&AMEND, &form, Some(look), order.instrument).await
         }
     }
 
@@ -551,15 +551,6 @@ impl trading::Gateway for Gateway {
             let rights = orders::key_rights(&result).map_err(|source| malformed(KEY_INFO.name, source))?;
             Ok(Some(rights))
         })
-    }
-
-    fn change<'a>(
-        &'a self,
-        order: &'a CancelRequest,
-        quantity: Quantity,
-        price: Price,
-    ) -> Option<Pending<'a, Result<(), VenueError>>> {
-        Some(Box::pin(self.amend(order, quantity, Some(price))))
     }
 
     fn cancel_all_after(&self, seconds: u64) -> Option<Pending<'_, Result<(), VenueError>>> {

@@ -40,18 +40,25 @@ impl WireNumber {
     }
 
     /// Appends the digits of the text without its point and without leading zeros.
+    #[expect(clippy::cast_possible_truncation, reason = "a digit")]
     pub(super) fn push_digits(self, out: &mut Vec<u8>) {
-        let units = i128::from(self.units);
-        let scale = i32::from(self.decimals) - SCALE_DIGITS.cast_signed();
-        let power = 10_i128.pow(scale.unsigned_abs());
-        let mut value = if scale >= 0 { units * power } else { units / power };
-        let start = out.len();
+        let units = self.units.unsigned_abs();
+        let scale = u32::from(self.decimals.min(DECIMALS_MAX));
+        let mut digits = [0; DIGITS_MAX];
+        let mut at = DIGITS_MAX;
+        let mut push = |digit: u64| {
+            at -= 1;
+            digits[at] = b'0' + (digit % 10) as u8;
+        };
+        let mut value = units / 10_u64.pow(SCALE_DIGITS.saturating_sub(scale));
+        if value > 0 {
+            (SCALE_DIGITS..scale).for_each(|_| push(0));
+        }
         while value > 0 {
-            // A digit.
-            out.push(b'0' + u8::try_from(value % 10).unwrap_or(0));
+            push(value);
             value /= 10;
         }
-        out[start..].reverse();
+        out.extend_from_slice(&digits[at..]);
     }
 }
 

@@ -59,8 +59,9 @@ pub struct QueuePosition {
     pub quantity: Quantity,
 }
 
-/// An order in the list.
+/// An order in the list, on one line of the cache: whoever comes for one order comes for no other.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 struct Node {
     id: u128,
     quantity: Quantity,

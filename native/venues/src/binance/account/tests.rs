@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use domain::{Epoch, SlotId, Timestamp};
+use domain::{Epoch, SCALE, SlotId, Timestamp};
 
 use super::*;
 use crate::binance::settings::{Credentials, Endpoints, Settings};
@@ -97,6 +97,13 @@ fn each_kind_of_execution_is_a_report() {
     let kinds = [
         ("EXPIRED", OrderReportKind::Expired),
         ("REJECTED", OrderReportKind::Rejected(RejectReason::Other)),
+        (
+            "REPLACED",
+            OrderReportKind::Amended(OrderTerms {
+                price: Price::from_units(100 * SCALE),
+                quantity: Quantity::from_units(SCALE),
+            }),
+        ),
         ("A_NEW_KIND", OrderReportKind::OutcomeUnknown),
     ];
     for (word, kind) in kinds {

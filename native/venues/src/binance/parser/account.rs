@@ -32,7 +32,7 @@ pub enum ExecutionType {
     Expired,
     /// Self-trade prevention took some or all of it.
     TradePrevention,
-    /// It was changed by a means this build does not use.
+    /// Its quantity was lowered.
     Replaced,
     /// A kind this build does not know.
     Unknown,
@@ -99,6 +99,10 @@ pub struct Execution {
     pub kind: ExecutionType,
     /// The order's state after it.
     pub status: OrderStatus,
+    /// What the order asks for, zero when it is one at the market.
+    pub price: Price,
+    /// Its base quantity in all, as it is after a change.
+    pub quantity: Quantity,
     /// Base quantity of this execution, zero when it is not one.
     pub last_quantity: Quantity,
     /// Its price, zero when it is not one.
@@ -239,6 +243,8 @@ pub(super) fn scan_execution(frame: &[u8]) -> Option<Execution> {
         side: side(letters.text(b'S')?)?,
         kind: ExecutionType::parse(letters.text(b'x')?),
         status: order_status(letters.text(b'X')?),
+        price: Price::parse(letters.text(b'p')?).ok()?,
+        quantity: Quantity::parse(letters.text(b'q')?).ok()?,
         last_quantity: Quantity::parse(letters.text(b'l')?).ok()?,
         last_price: Price::parse(letters.text(b'L')?).ok()?,
         filled: Quantity::parse(letters.text(b'z')?).ok()?,
@@ -320,6 +326,10 @@ struct RawExecution<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow, rename = "X")]
     status: Cow<'a, str>,
+    #[serde(borrow, rename = "p")]
+    price: Cow<'a, str>,
+    #[serde(borrow, rename = "q")]
+    quantity: Cow<'a, str>,
     #[serde(borrow, rename = "l")]
     last_quantity: Cow<'a, str>,
     #[serde(borrow, rename = "L")]
@@ -423,6 +433,8 @@ fn execution(raw: &RawExecution<'_>) -> Result<Execution, ParseError> {
         side: side(raw.side.as_bytes()).ok_or_else(|| invalid("S", "a side is BUY or SELL"))?,
         kind: ExecutionType::parse(raw.kind.as_bytes()),
         status: order_status(raw.status.as_bytes()),
+        price: slow::price(&raw.price, "p")?,
+        quantity: slow::quantity(&raw.quantity, "q")?,
         last_quantity: slow::quantity(&raw.last_quantity, "l")?,
         last_price: slow::price(&raw.last_price, "L")?,
         filled: slow::quantity(&raw.filled, "z")?,

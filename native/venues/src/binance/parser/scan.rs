@@ -8,23 +8,8 @@ use super::{
     rule, timestamp,
 };
 
-/// Whole digits read without an overflow check: 9,999,999,999 at scale 1e-8 fits in 63 bits.
-const WHOLE_DIGITS_FAST: usize = 10;
-
 /// Digits behind the point at scale 1e-8.
 const FRACTION_DIGITS: usize = 8;
-
-const TENS: [u64; FRACTION_DIGITS + 1] = [
-    1,
-    10,
-    100,
-    1_000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-];
 
 /// A position in the bytes. Every method consumes what it names, or returns `None`.
 pub(crate) struct Cursor<'a> {
@@ -115,6 +100,15 @@ impl<'a> Cursor<'a> {
         Some(&start[..start.len() - self.rest.len()])
     }
 
+    /// A decimal number that is not negative, as it stands bare in JSON: units of 1e-8 and how many digits stood behind the
+    /// point. `None`, and nothing consumed, for a form that is rare: more than seven digits before the point, more than
+    /// eight behind it, or the end of the bytes near.
+    pub(crate) fn plain(&mut self) -> Option<(i64, u8)> {
+        let (units, decimals, used) = plain(self.rest)?;
+        self.rest = &self.rest[used..];
+        Some((units, decimals))
+    }
+
     fn digits(&mut self) -> &'a [u8] {
         let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.rest.split_at(count);
@@ -128,8 +122,10 @@ impl<'a> Cursor<'a> {
 
     /// A decimal number inside a JSON string, and its closing quote: units of 1e-8.
     pub(crate) fn fixed(&mut self) -> Option<i64> {
-        if let Some((units, used)) = fixed_fast(self.rest).or_else(|| fixed_short(self.rest)) {
-            self.rest = &self.rest[used..];
+        if let Some((units, _, used)) = plain(self.rest)
+            && self.rest.get(used) == Some(&b'"')
+        {
+            self.rest = &self.rest[used + 1..];
             return Some(units);
         }
         Some(Price::parse(self.text()?).ok()?.units())
@@ -163,78 +159,58 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Reads `digits.dddddddd"`, the form in which the venue writes almost every number: its units of 1e-8
-/// and how many bytes it took, the quote included. `None` for any other form.
-fn fixed_fast(bytes: &[u8]) -> Option<(i64, usize)> {
-    let mut whole = 0_u64;
-    let mut at = 0;
-    loop {
-        let byte = *bytes.get(at)?;
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            if byte != b'.' || at == 0 {
-                return None;
-            }
-            break;
-        }
-        if at == WHOLE_DIGITS_FAST {
-            return None;
-        }
-        whole = whole * 10 + u64::from(digit);
-        at += 1;
-    }
-    let tail: &[u8; 9] = bytes.get(at + 1..at + 10)?.try_into().ok()?;
-    let [digits @ .., quote] = tail;
-    if *quote != b'"' {
+/// Reads `digits.digits` or `digits` by eight bytes at a time: units of 1e-8, digits behind the point, bytes taken. `None`
+/// for a leading zero that carries nothing, and for any other form.
+#[inline]
+fn plain(bytes: &[u8]) -> Option<(i64, u8, usize)> {
+    let (digits, count) = leading_digits(eight(bytes, 0)?);
+    if count == 0 || count == FRACTION_DIGITS || (count > 1 && bytes[0] == b'0') {
         return None;
     }
-    let fraction = eight_digits(u64::from_le_bytes(*digits))?;
-    let units = whole * SCALE.unsigned_abs() + fraction;
-    Some((i64::try_from(units).ok()?, at + 10))
+    // Shifted, so that zeros stand before the digits.
+    let whole = combined(digits << ((FRACTION_DIGITS - count) * 8)) * SCALE.unsigned_abs();
+    if bytes[count] != b'.' {
+        return Some((whole.cast_signed(), 0, count));
+    }
+    let (digits, decimals) = leading_digits(eight(bytes, count + 1)?);
+    let used = count + 1 + decimals;
+    if decimals == 0 || bytes.get(used).is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let units = whole + combined(digits);
+    Some((units.cast_signed(), decimals as u8, used))
 }
 
-/// Reads `digits.d"` with one to seven digits behind the point, or `digits"`, as futures and other venues write numbers;
-/// likewise.
-fn fixed_short(bytes: &[u8]) -> Option<(i64, usize)> {
-    let mut units = 0_u64;
-    let mut point = None;
-    let mut at = 0;
-    loop {
-        match *bytes.get(at)? {
-            digit @ b'0'..=b'9' if at <= WHOLE_DIGITS_FAST + FRACTION_DIGITS => {
-                units = units * 10 + u64::from(digit - b'0');
-            }
-            b'.' if point.is_none() && (1..=WHOLE_DIGITS_FAST).contains(&at) => point = Some(at),
-            b'"' => break,
-            _ => return None,
-        }
-        at += 1;
-    }
-    let digits = match point {
-        Some(point) if at > point + 1 => at - point - 1,
-        None if (1..=WHOLE_DIGITS_FAST).contains(&at) => 0,
-        _ => return None,
+/// Eight bytes from a place, the first in the lowest byte.
+#[inline]
+fn eight(bytes: &[u8], at: usize) -> Option<u64> {
+    let eight: [u8; 8] = bytes.get(at..at + 8)?.try_into().ok()?;
+    Some(u64::from_le_bytes(eight))
+}
+
+/// The values of the digits that a word begins with, zero in the bytes behind them, and how many they are.
+#[inline]
+const fn leading_digits(word: u64) -> (u64, usize) {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    // A digit becomes 0 to 9; adding 0x76 to more than that sets the high bit.
+    let values = word ^ 0x3030_3030_3030_3030;
+    let others = ((values & !HIGH_BITS).wrapping_add(0x7676_7676_7676_7676) | values) & HIGH_BITS;
+    let count = (others.trailing_zeros() / 8) as usize;
+    let kept = if count == 8 {
+        u64::MAX
+    } else {
+        (1 << (8 * count)) - 1
     };
-    let missing = FRACTION_DIGITS.checked_sub(digits)?;
-    let units = units.checked_mul(TENS[missing])?;
-    Some((i64::try_from(units).ok()?, at + 1))
+    (values & kept, count)
 }
 
-/// Eight ASCII digits, first digit in the lowest byte, as a number; `None` when one is not a digit.
-///
-/// The digits are checked and combined in one register (pairs, then fours, then eight): see
-/// D. Lemire, "Quickly parsing eight digits" (2022).
-const fn eight_digits(word: u64) -> Option<u64> {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    const SIXES: u64 = 0x0606_0606_0606_0606;
-    // High nibble 3, and still 3 after adding 6: exactly '0' to '9'.
-    if word & HIGH != ZEROS || word.wrapping_add(SIXES) & HIGH != ZEROS {
-        return None;
-    }
-    let pairs = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+/// Eight values of 0 to 9, the first in the lowest byte, as one number: combined in one register, pairs, then fours, then
+/// eight. See D. Lemire, "Quickly parsing eight digits" (2022).
+#[inline]
+const fn combined(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(2_561) >> 8;
     let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
-    Some((fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32)
+    (fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32
 }
 
 /// Reads a message of a market stream, raw or enveloped.
@@ -415,21 +391,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_digits_are_read_in_order() {
-        let read = |text: &[u8; 8]| eight_digits(u64::from_le_bytes(*text));
-        assert_eq!(read(b"12345678"), Some(12_345_678));
-        assert_eq!(read(b"00000001"), Some(1));
-        assert_eq!(read(b"99999999"), Some(99_999_999));
+    fn digits_are_counted_and_read_in_order() {
+        let read = |text: &[u8; 8]| {
+            let (values, count) = leading_digits(u64::from_le_bytes(*text));
+            (combined(values), count)
+        };
+        assert_eq!(read(b"12345678"), (12_345_678, 8));
+        assert_eq!(read(b"00000001"), (1, 8));
+        assert_eq!(read(b"99999999"), (99_999_999, 8));
         for place in 0..8 {
             for byte in 0..=u8::MAX {
                 let mut text = *b"12345678";
                 text[place] = byte;
-                assert_eq!(
-                    read(&text).is_some(),
-                    byte.is_ascii_digit(),
-                    "byte {byte} at {place}"
-                );
+                let (value, count) = read(&text);
+                let is_digit = byte.is_ascii_digit();
+                assert_eq!(count, if is_digit { 8 } else { place }, "byte {byte} at {place}");
+                if !is_digit {
+                    // Zeros stand where no digit is.
+                    let kept = 10_u64.pow(u32::try_from(8 - place).unwrap());
+                    assert_eq!(value, 12_345_678 / kept * kept);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_plain_number_is_read_with_its_decimals() {
+        let read = |text: &[u8]| {
+            let mut padded = text.to_vec();
+            padded.extend(b"        ");
+            let mut cursor = Cursor::new(&padded);
+            let read = cursor.plain();
+            (read, padded.len() - cursor.rest.len())
+        };
+        assert_eq!(read(b"62700.1,"), (Some((6_270_010_000_000, 1)), 7));
+        assert_eq!(read(b"0.00104729}"), (Some((104_729, 8)), 10));
+        assert_eq!(read(b"7}"), (Some((700_000_000, 0)), 1));
+        assert_eq!(read(b"0}"), (Some((0, 0)), 1));
+        assert_eq!(read(b"1234567.00000000}"), (Some((123_456_700_000_000, 8)), 16));
+        for rare in [
+            &b"12345678}"[..],
+            b"0.000000001",
+            b"01",
+            b"1.",
+            b".5",
+            b"-1",
+            b"",
+            b"/1",
+            b":1",
+            b"\xb0",
+        ] {
+            assert_eq!(read(rare), (None, 0), "{}", String::from_utf8_lossy(rare));
         }
     }
 

@@ -56,14 +56,26 @@ fn levels(cursor: &mut Cursor<'_>, out: &mut Vec<WireLevel>) -> Option<()> {
     }
     loop {
         cursor.literal(br#"{"price":"#)?;
-        let price = WireNumber::parse(cursor.number()?).ok()?;
+        let price = number(cursor)?;
         cursor.literal(br#","qty":"#)?;
-        let quantity = WireNumber::parse(cursor.number()?).ok()?;
+        let quantity = number(cursor)?;
         cursor.byte(b'}')?;
         rule::push_level(out, price, quantity).ok()?;
         if cursor.byte(b',').is_none() {
             return cursor.byte(b']');
         }
+    }
+}
+
+#[inline]
+fn number(cursor: &mut Cursor<'_>) -> Option<WireNumber> {
+    match cursor.plain() {
+        // Followed by an exponent, it is another number.
+        Some((units, decimals)) if !matches!(cursor.peek(), Some(b'e' | b'E')) => {
+            Some(WireNumber { units, decimals })
+        }
+        Some(_) => None,
+        None => WireNumber::parse(cursor.number()?).ok(),
     }
 }
 
@@ -78,9 +90,9 @@ fn trades(cursor: &mut Cursor<'_>, lists: &mut Lists) -> Option<Head> {
         cursor.literal(br#","side":""#)?;
         let aggressor = rule::side(std::str::from_utf8(cursor.text()?).ok()?).ok()?;
         cursor.literal(br#","price":"#)?;
-        let price = WireNumber::parse(cursor.number()?).ok()?;
+        let price = number(cursor)?;
         cursor.literal(br#","qty":"#)?;
-        let quantity = WireNumber::parse(cursor.number()?).ok()?;
+        let quantity = number(cursor)?;
         cursor.literal(br#","ord_type":""#)?;
         cursor.text()?;
         cursor.literal(br#","trade_id":"#)?;
