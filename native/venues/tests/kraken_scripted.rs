@@ -650,7 +650,7 @@ async fn heartbeats_without_data_are_dead_too() {
     .await;
     assert_eq!(market.inbox.next().await, StreamMessageKind::Connected);
     let since = Instant::now();
-    expect_disconnect(&mut market.inbox, DisconnectReason::Ended).await;
+    expect_disconnect(&mut market.inbox, DisconnectReason::Stalled).await;
     assert!(
         since.elapsed() >= Duration::from_millis(300),
         "heartbeats count as life"

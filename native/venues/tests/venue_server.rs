@@ -22,8 +22,8 @@ use venues::binance::{
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
 use venues::{
-    AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed, Reference as _,
-    StreamMessage, UnknownOrder,
+    AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed,
+    MarketProtocol as _, Reference as _, StalenessBounds, StreamMessage, UnknownOrder,
 };
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -165,6 +165,7 @@ impl Session {
             market_inbox,
             account_inbox,
         };
+        session.data.set_staleness(StalenessBounds::on(&*session.clock));
         session
             .until("the session is up", |session| {
                 session.is_book_up()

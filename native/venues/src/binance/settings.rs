@@ -92,6 +92,9 @@ pub struct Settings {
     pub rotate_after: Duration,
     /// Longest silence on a socket, answers to pings included, wall time.
     pub idle_timeout: Duration,
+    /// Longest wait for any message of the market's streams, wall time: the venue sends no heartbeats there, and a quiet
+    /// pair says nothing for a while.
+    pub data_timeout: Duration,
     /// Levels of a snapshot on each side, 5 to 5,000. Deeper levels are unknown until they change.
     pub snapshot_levels: u16,
     /// Set on every order.
@@ -127,6 +130,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(2),
             rotate_after: Duration::from_hours(23),
             idle_timeout: Duration::from_mins(1),
+            data_timeout: Duration::from_mins(1),
             snapshot_levels: 1_000,
             self_trade_prevention: SelfTradePrevention::ExpireTaker,
             weight_per_minute: 6_000,
@@ -176,6 +180,11 @@ impl Settings {
         require(
             "idle_timeout",
             self.idle_timeout >= Duration::from_millis(100),
+            || "at least 100 ms".to_owned(),
+        )?;
+        require(
+            "data_timeout",
+            self.data_timeout >= Duration::from_millis(100),
             || "at least 100 ms".to_owned(),
         )?;
         require(
@@ -250,5 +259,6 @@ mod tests {
         assert!(!settings(|s| s.connect_timeout = s.request_timeout));
         assert!(!settings(|s| s.rotate_after = Duration::from_hours(24)));
         assert!(!settings(|s| s.rotate_after = Duration::ZERO));
+        assert!(!settings(|s| s.data_timeout = Duration::from_millis(99)));
     }
 }
