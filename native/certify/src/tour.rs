@@ -418,7 +418,7 @@ async fn anchor(plan: &Plan, clock: &ServerClock, reference: &dyn Reference) -> 
         offset.0 / 1_000_000,
         clock.uncertainty().0 / 1_000,
         clock.rate_ppb(),
-        correction.0 / 1_000
+        correction.error().0 / 1_000
     )])
 }
 
