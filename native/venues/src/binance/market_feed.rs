@@ -173,6 +173,7 @@ fn feed(
     });
     let rotation = RotationSettings {
         age: settings.rotate_after,
+        within: settings.rotate_within,
         protocol: Box::new(move || streams.clone()),
         numbers: numbers(),
     };
