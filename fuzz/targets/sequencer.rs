@@ -4,7 +4,7 @@
 #![allow(missing_docs, reason = "a target has no readers")]
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use domain::{InstrumentId, Level, Price, Quantity, Timestamp};
+use domain::{BookInvalidReason, InstrumentId, Level, Price, Quantity, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use venues::sequencer::{BestLevels, Diff, SequenceRule, Sequencer};
 
@@ -55,7 +55,7 @@ fn take(sequencer: &mut Sequencer, step: &Step) {
     let emit = &mut |_: domain::MarketEvent<'_>| {};
     match step {
         Step::Connected => sequencer.on_connected(),
-        Step::Disconnected => sequencer.on_disconnected(emit),
+        Step::Disconnected => sequencer.on_disconnected(BookInvalidReason::Disconnected, emit),
         Step::Diff(first, count, before, bids, asks) => {
             let first_update_id = u64::from(*first);
             let diff = Diff {

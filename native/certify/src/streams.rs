@@ -229,6 +229,9 @@ impl MarketReader {
             while let Some(instrument) = self.protocol.take_resync_request() {
                 requester.request(instrument);
             }
+            if self.protocol.take_reconnect_request() {
+                requester.reconnect();
+            }
             let seen = MarketSeen {
                 is_synchronized: self.protocol.is_synchronized(TOURED),
                 best: self.protocol.best(TOURED),

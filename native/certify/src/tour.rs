@@ -18,7 +18,9 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
 use venues::retry::Jitter;
-use venues::{Connector, Gateway, Instruments, OrderEntry, OrderView, Reference, VenueError};
+use venues::{
+    Connector, Gateway, Instruments, OrderEntry, OrderView, Reference, StalenessBounds, VenueError,
+};
 
 use crate::certificate::{Difference, Network, Outcome, Step};
 use crate::error::CertifyError;
@@ -416,7 +418,7 @@ async fn anchor(plan: &Plan, clock: &ServerClock, reference: &dyn Reference) -> 
         offset.0 / 1_000_000,
         clock.uncertainty().0 / 1_000,
         clock.rate_ppb(),
-        correction.0 / 1_000
+        correction.error().0 / 1_000
     )])
 }
 
@@ -454,9 +456,10 @@ fn streams(
     heard: &(Words, Wire),
 ) -> Result<(MarketWatch, AccountWatch), VenueError> {
     let mut jitter = Jitter::seeded(u64::from(std::process::id()));
-    let protocol = line
+    let mut protocol = line
         .connector
         .market_protocol(instruments, clock.service_span(AHEAD_MAX));
+    protocol.set_staleness(StalenessBounds::on(&**clock));
     let (sink, inbox) = queue(MARKET, &heard.1);
     let feed = line.connector.market_feed(instruments, jitter.split(), sink)?;
     let market = MarketWatch::spawn(feed, inbox, protocol, heard.clone());

@@ -207,8 +207,14 @@ impl Session {
     pub(crate) fn translate(&mut self, record: &Record) -> impl Iterator<Item = StreamMessageKind> + use<> {
         let (mut before, mut kind) = ([None, None], None);
         match &record.kind {
-            RecordKind::Connected { .. } => before = [self.disconnect(), Some(self.connect())],
-            RecordKind::Disconnected { .. } => before = [self.disconnect(), None],
+            RecordKind::Connected { .. } => {
+                before = [self.disconnect(DisconnectReason::Closed), Some(self.connect())];
+            }
+            // Others word it in their own way, or say nothing.
+            RecordKind::Disconnected { reason } => {
+                let reason = DisconnectReason::of_word(reason).unwrap_or(DisconnectReason::Closed);
+                before = [self.disconnect(reason), None];
+            }
             RecordKind::Sent(_) => self.counters.sent += 1,
             RecordKind::Received(frame) => {
                 before = [(!self.is_connected).then(|| self.connect()), None];
@@ -227,9 +233,9 @@ impl Session {
         before.into_iter().flatten().chain(kind)
     }
 
-    fn disconnect(&mut self) -> Option<StreamMessageKind> {
+    fn disconnect(&mut self, reason: DisconnectReason) -> Option<StreamMessageKind> {
         let was_connected = std::mem::take(&mut self.is_connected);
-        was_connected.then_some(StreamMessageKind::Disconnected(DisconnectReason::Closed))
+        was_connected.then_some(StreamMessageKind::Disconnected(reason))
     }
 
     fn connect(&mut self) -> StreamMessageKind {

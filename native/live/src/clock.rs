@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::{ClockConfig, Stage};
-use domain::{Nanos, Timestamp};
+use domain::Timestamp;
 use tracing::{info, warn};
 use venues::Reference;
-use venues::clock::{Clock, REAL_TIME_PPB, Rate, ServerClock};
+use venues::clock::{Clock, Correction, REAL_TIME_PPB, Rate, ServerClock};
 
 use crate::error::LiveError;
 use crate::monitoring::Counters;
@@ -67,13 +67,27 @@ pub async fn keep_in_step(reference: Arc<dyn Reference>, clock: Arc<ServerClock>
     loop {
         tokio::time::sleep(RESYNC_INTERVAL).await;
         match reference.resync_clock(&clock).await {
-            Ok(Nanos(0)) => {}
-            Ok(correction) => info!(correction_ns = correction.0, "clock corrected"),
+            Ok(correction) => tell(correction, &counters),
             // It goes on at its rate; what follows from a venue that is gone is the feeds' to say.
             Err(error) => {
                 counters.refusals.request(&error);
                 warn!(%error, "the venue's clock could not be asked");
             }
+        }
+    }
+}
+
+/// What an answer of the venue did to the clock, for people.
+fn tell(correction: Correction, counters: &Counters) {
+    match correction {
+        Correction::None => {}
+        Correction::By(error) => info!(correction_ns = error.0, "clock corrected"),
+        Correction::Disbelieved(error) => {
+            counters.clock_answers_disbelieved.add_one();
+            warn!(
+                error_ms = error.0 / 1_000_000,
+                "the venue's time is far from ours: not believed before it says so again"
+            );
         }
     }
 }
@@ -107,7 +121,22 @@ impl EngineTime {
 
 #[cfg(test)]
 mod tests {
+    use domain::Nanos;
+
     use super::*;
+
+    #[test]
+    fn only_answers_that_are_not_believed_are_counted() {
+        let counters = Counters::default();
+        for correction in [
+            Correction::None,
+            Correction::By(Nanos(1)),
+            Correction::Disbelieved(Nanos(-1)),
+        ] {
+            tell(correction, &counters);
+        }
+        assert_eq!(counters.clock_answers_disbelieved.get(), 1);
+    }
 
     #[test]
     fn engine_time_never_goes_back() {

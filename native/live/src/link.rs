@@ -9,8 +9,8 @@ use engine::EventBody;
 use tracing::{info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::{
-    AccountEvent, AccountProtocol, Connector, Instruments, MarketProtocol, ResyncRequester, StreamMessage,
-    StreamMessageKind, VenueHealth,
+    AccountEvent, AccountProtocol, Connector, Instruments, MarketProtocol, ResyncRequester, StalenessBounds,
+    StreamMessage, StreamMessageKind, VenueHealth,
 };
 
 use crate::comparison::Comparison;
@@ -61,8 +61,10 @@ impl Streams {
         requester: ResyncRequester,
         simulated: Option<SimulatedAccount>,
     ) -> Self {
+        let mut market = connector.market_protocol(instruments, clock.service_span(AHEAD_MAX));
+        market.set_staleness(StalenessBounds::on(clock));
         Self {
-            market: connector.market_protocol(instruments, clock.service_span(AHEAD_MAX)),
+            market,
             account: connector.account_protocol(instruments),
             requester,
             simulated,
@@ -275,6 +277,10 @@ impl Link {
     fn request_resyncs(&mut self) {
         while let Some(instrument) = self.market.take_resync_request() {
             self.requester.request(instrument);
+        }
+        if self.market.take_reconnect_request() {
+            warn!("what the market's stream brings has stopped: connecting anew");
+            self.requester.reconnect();
         }
     }
 }

@@ -295,7 +295,11 @@ fn inject(shared: &Shared, fault: Fault) -> Result<(), String> {
             count,
         } => queued(venue.hub.rewrites.add(class, from, to, count))?,
         Fault::BadChecksum { count } => venue.hub.spoil_checksums(count),
-        Fault::Silence { ms } => venue.hub.silence(bounded(ms)?),
+        Fault::Silence { ms, class: None } => venue.hub.silence(bounded(ms)?),
+        Fault::Silence {
+            ms,
+            class: Some(class),
+        } => venue.hub.stall(class, bounded(ms)?),
         Fault::Outage { ms } => {
             shared.outage.begin(bounded(ms)?);
             venue.hub.drop_connections(Target::All);

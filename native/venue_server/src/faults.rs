@@ -66,8 +66,13 @@ pub(crate) enum Fault {
         #[serde(default = "once")]
         count: u32,
     },
-    /// Loses all public messages for a while; connections stay.
-    Silence { ms: u64 },
+    /// Loses all public messages for a while; connections stay. Those of one class alone are never made: no number is
+    /// spent on them.
+    Silence {
+        ms: u64,
+        #[serde(default)]
+        class: Option<Class>,
+    },
     /// The venue is gone for a while: connections are dropped and none are taken.
     Outage { ms: u64 },
     /// The next messages of a class are lost, late (`ms`), doubled, out of order, cut in half or corrupt.

@@ -89,6 +89,11 @@ pub(crate) enum Class {
     Account,
 }
 
+impl Class {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Account as usize + 1;
+}
+
 /// What happens to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

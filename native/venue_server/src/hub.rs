@@ -76,6 +76,8 @@ pub(crate) struct Hub {
     connections: Vec<Connection>,
     next_id: u64,
     silent_until: Option<Instant>,
+    /// Until when no message of a class is made.
+    stalled_until: [Option<Instant>; Class::COUNT],
     pub(crate) faults: FrameFaults,
     pub(crate) rewrites: Rewrites<Class>,
     /// How many of the next checksums are wrong, on wires that have them.
@@ -152,6 +154,9 @@ impl Hub {
         class: Class,
         mut text_for: impl FnMut(&mut Session) -> Option<M>,
     ) {
+        if self.is_stalled(class) {
+            return;
+        }
         let silent = class != Class::Account && self.silent_until.is_some_and(|until| Instant::now() < until);
         let mut fault = None;
         let mut taken = false;
@@ -226,6 +231,16 @@ impl Hub {
     /// Loses all public messages of the next `wall` time; connections stay.
     pub(crate) fn silence(&mut self, wall: Duration) {
         self.silent_until = Some(Instant::now() + wall);
+    }
+
+    /// Makes no message of a class in the next `wall` time; connections, and what else they bring, stay.
+    pub(crate) fn stall(&mut self, class: Class, wall: Duration) {
+        self.stalled_until[class as usize] = Some(Instant::now() + wall);
+    }
+
+    /// Whether no message of a class is made now.
+    pub(crate) fn is_stalled(&self, class: Class) -> bool {
+        self.stalled_until[class as usize].is_some_and(|until| Instant::now() < until)
     }
 
     /// Makes the next checksums wrong.
@@ -303,6 +318,12 @@ mod tests {
         fault(&mut hub, FrameFault::Duplicate);
         say(&mut hub, Class::Book, r#"{"u":5}"#);
         assert_eq!(heard(&mut receiver), [r#"{"u":5}"#, r#"{"u":5}"#]);
+        hub.stall(Class::Book, Duration::from_hours(1));
+        say(&mut hub, Class::Book, r#"{"u":6}"#);
+        say(&mut hub, Class::Trade, r#"{"t":6}"#);
+        assert_eq!(heard(&mut receiver), [r#"{"t":6}"#]);
+        hub.stall(Class::Book, Duration::ZERO);
+        assert!(!hub.is_stalled(Class::Book));
         hub.silence(Duration::from_hours(1));
         say(&mut hub, Class::Book, r#"{"u":6}"#);
         hub.close_connections(Target::All, 1012, "restart");

@@ -21,6 +21,10 @@ pub const RATE_PPB_MAX: i64 = 1_000_000 * REAL_TIME_PPB;
 /// Shortest wall time between the two samples a rate is estimated from.
 pub const RATE_BASELINE_MIN: Nanos = Nanos::from_millis(50);
 
+/// How far an answer may move the clock beyond what both are uncertain of, wall time, before another has said the same:
+/// oscillators that drift take hours for it, and a venue that is wrong, or an answer that is another's, is off by more.
+pub const STEP_MAX: Nanos = Nanos::from_millis(250);
+
 /// Venues answer in whole milliseconds, rounded down.
 const SERVER_RESOLUTION: Nanos = Nanos::from_millis(1);
 
@@ -84,6 +88,28 @@ pub enum Rate {
     Estimated,
 }
 
+/// What an answer of the venue did to the clock; spans are of service time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// It agrees within its own uncertainty: nothing.
+    None,
+    /// The clock was so far behind.
+    By(Nanos),
+    /// It is so far ahead of the clock that it is not believed before another says the same ([`STEP_MAX`]): nothing.
+    Disbelieved(Nanos),
+}
+
+impl Correction {
+    /// How far the answer is ahead of the clock; zero where they agree.
+    #[must_use]
+    pub const fn error(self) -> Nanos {
+        match self {
+            Self::None => Nanos(0),
+            Self::By(error) | Self::Disbelieved(error) => error,
+        }
+    }
+}
+
 /// The line, and what is known about its quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Line {
@@ -100,6 +126,18 @@ impl Line {
         let server = i128::from(self.server) + scaled;
         i64::try_from(server).unwrap_or(if server < 0 { i64::MIN } else { i64::MAX })
     }
+
+    /// How far this line is ahead of another where it was sampled.
+    fn error_of(&self, other: &Self) -> i64 {
+        self.server.saturating_sub(other.at(self.local))
+    }
+
+    /// Whether it is within [`STEP_MAX`] of another, beyond what both are uncertain of.
+    fn is_near(&self, other: &Self) -> bool {
+        let unknown = self.uncertainty.saturating_add(other.uncertainty);
+        let bound = scaled(STEP_MAX.0, self.rate_ppb).saturating_add(unknown);
+        self.error_of(other).saturating_abs() <= bound
+    }
 }
 
 /// What only the anchoring calls use.
@@ -107,6 +145,8 @@ impl Line {
 struct Anchoring {
     rate: Rate,
     first: Option<TimeSample>,
+    /// Through the last answer, where it was not believed.
+    disbelieved: Option<Line>,
 }
 
 /// The one service clock. Reading it takes no lock; anchoring it does.
@@ -148,6 +188,7 @@ impl ServerClock {
             anchoring: Mutex::new(Anchoring {
                 rate: Rate::RealTime,
                 first: None,
+                disbelieved: None,
             }),
         }
     }
@@ -175,34 +216,46 @@ impl ServerClock {
         *anchoring = Anchoring {
             rate,
             first: Some(first),
+            disbelieved: None,
         };
         self.store(line_through(&best, rate_ppb));
         self.last.store(i64::MIN, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Corrects the clock by a fresh answer and returns the correction, in service time.
+    /// Corrects the clock by a fresh answer.
     ///
-    /// An answer that agrees within its own uncertainty changes nothing. A correction backward holds
-    /// [`Clock::now`] still until time has caught up: it never goes back.
-    pub fn resync(&self, sample: TimeSample) -> Nanos {
-        let anchoring = self
+    /// An answer that agrees within its own uncertainty changes nothing, nor does one that is far off, until the next one
+    /// is as far off: see [`STEP_MAX`]. A correction backward holds [`Clock::now`] still until time has caught up: it
+    /// never goes back.
+    pub fn resync(&self, sample: TimeSample) -> Correction {
+        let mut anchoring = self
             .anchoring
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let line = self.load();
         let fresh = line_through(&sample, line.rate_ppb);
-        let error = fresh.server.saturating_sub(line.at(fresh.local));
+        let error = fresh.error_of(&line);
+        let before = anchoring.disbelieved.take();
         if error.saturating_abs() <= fresh.uncertainty {
-            return Nanos(0);
+            return Correction::None;
         }
-        let rate_ppb = match (anchoring.rate, anchoring.first) {
-            // The longer the baseline, the better the rate.
-            (Rate::Estimated, Some(first)) => measured(&first, &sample).unwrap_or(line.rate_ppb),
-            _ => line.rate_ppb,
+        let rate_ppb = if fresh.is_near(&line) {
+            match (anchoring.rate, anchoring.first) {
+                // The longer the baseline, the better the rate.
+                (Rate::Estimated, Some(first)) => measured(&first, &sample).unwrap_or(line.rate_ppb),
+                _ => line.rate_ppb,
+            }
+        } else if before.is_some_and(|before| fresh.is_near(&before)) {
+            // No rate is measured over a step.
+            anchoring.first = Some(sample);
+            line.rate_ppb
+        } else {
+            anchoring.disbelieved = Some(fresh);
+            return Correction::Disbelieved(Nanos(error));
         };
         self.store(line_through(&sample, rate_ppb));
-        Nanos(error)
+        Correction::By(Nanos(error))
     }
 
     /// Half the round trip of the sample the clock stands on, in service time.
@@ -361,9 +414,86 @@ mod tests {
         clock
             .anchor(sample(0, 2, 1_000), sample(100, 2, 1_100), Rate::RealTime)
             .unwrap();
-        assert_eq!(clock.resync(sample(1_000, 20, 2_015)), Nanos(0));
-        let correction = clock.resync(sample(2_000, 2, 3_500));
-        assert_eq!(correction, Nanos::from_millis(500));
+        assert_eq!(clock.resync(sample(1_000, 20, 2_015)), Correction::None);
+        let correction = clock.resync(sample(2_000, 2, 3_200));
+        assert_eq!(correction, Correction::By(Nanos::from_millis(200)));
+        assert_eq!(correction.error(), Nanos::from_millis(200));
+    }
+
+    /// A clock that is a second ahead of ours, by answers of one millisecond's half trip.
+    fn anchored() -> ServerClock {
+        let clock = ServerClock::local();
+        let samples = [sample(0, 2, 1_000), sample(100, 2, 1_100)];
+        clock.anchor(samples[0], samples[1], Rate::RealTime).unwrap();
+        clock
+    }
+
+    const fn disbelieved(ms: i64) -> Correction {
+        Correction::Disbelieved(Nanos::from_millis(ms))
+    }
+
+    #[test]
+    fn one_wrong_answer_moves_nothing_and_a_second_one_is_believed() {
+        let clock = anchored();
+        let before = clock.load();
+        assert_eq!(clock.resync(sample(5_000, 2, 9_000)), disbelieved(3_000));
+        assert_eq!(clock.load(), before);
+        // The next one says the same.
+        let correction = clock.resync(sample(10_000, 2, 14_050));
+        assert_eq!(correction, Correction::By(Nanos::from_millis(3_050)));
+        assert_eq!(clock.resync(sample(15_000, 2, 19_050)), Correction::None);
+    }
+
+    #[test]
+    fn wrong_answers_that_do_not_agree_are_never_believed() {
+        let clock = anchored();
+        let before = clock.load();
+        for (at_ms, error_ms) in [
+            (5_000, 3_000),
+            (10_000, -3_000),
+            (15_000, 60_000),
+            (20_000, 3_000),
+        ] {
+            let answer = sample(at_ms, 2, at_ms + 1_000 + error_ms);
+            assert_eq!(clock.resync(answer), disbelieved(error_ms));
+        }
+        assert_eq!(clock.load(), before);
+    }
+
+    #[test]
+    fn a_good_answer_between_two_wrong_ones_speaks_against_both() {
+        let clock = anchored();
+        assert_eq!(clock.resync(sample(5_000, 2, 9_000)), disbelieved(3_000));
+        assert_eq!(clock.resync(sample(10_000, 2, 11_000)), Correction::None);
+        assert_eq!(clock.resync(sample(15_000, 2, 19_000)), disbelieved(3_000));
+    }
+
+    #[test]
+    fn the_bound_is_beyond_what_both_answers_are_uncertain_of() {
+        // 250 ms, and one and a half for each of both.
+        let clock = anchored();
+        let correction = clock.resync(sample(5_000, 2, 6_253));
+        assert_eq!(correction, Correction::By(Nanos::from_millis(253)));
+        assert_eq!(anchored().resync(sample(5_000, 2, 6_254)), disbelieved(254));
+        // A slow answer says less.
+        let slow = anchored().resync(sample(5_000, 1_002, 6_753 + 500));
+        assert_eq!(slow, Correction::By(Nanos::from_millis(753)));
+    }
+
+    #[test]
+    fn a_step_that_is_believed_measures_no_rate() {
+        let clock = ServerClock::local();
+        clock
+            .anchor(sample(0, 2, 0), sample(100, 2, 90_000), Rate::Estimated)
+            .unwrap();
+        for at_ms in [10_000, 15_000] {
+            clock.resync(sample(at_ms, 2, at_ms * 900 + 3_600_000));
+        }
+        assert_eq!(clock.rate_ppb(), 900_000_000_000);
+        assert_eq!(
+            clock.load().at(Nanos::from_millis(20_001).0),
+            Nanos::from_secs(21_600).0 + 500_000
+        );
     }
 
     #[test]
@@ -389,9 +519,12 @@ mod tests {
             )
             .unwrap();
         let before = clock.now();
-        let correction = clock.resync(sample(here, 2, 4_000_000));
-        assert!(correction.0 < 0);
-        assert!(clock.now() >= before);
+        for is_believed in [false, true] {
+            let correction = clock.resync(sample(here, 2, 4_000_000));
+            assert!(correction.error().0 < 0);
+            assert_eq!(matches!(correction, Correction::By(_)), is_believed);
+            assert!(clock.now() >= before);
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub struct ResyncRequester {
 struct Wanted {
     flags: Vec<AtomicBool>,
     any: Notify,
+    reconnect: Notify,
 }
 
 impl ResyncRequester {
@@ -54,6 +55,7 @@ impl ResyncRequester {
             wanted: Arc::new(Wanted {
                 flags: Vec::new(),
                 any: Notify::new(),
+                reconnect: Notify::new(),
             }),
         }
     }
@@ -64,6 +66,12 @@ impl ResyncRequester {
             flag.store(true, Ordering::Release);
             self.wanted.any.notify_one();
         }
+    }
+
+    /// Asks for the connection to be made anew: what [`crate::MarketProtocol::take_reconnect_request`] wants. Wishes that
+    /// come before it is given up are one.
+    pub fn reconnect(&self) {
+        self.wanted.reconnect.notify_one();
     }
 }
 
@@ -98,6 +106,7 @@ enum Streams {
 }
 
 /// Puts messages among those of the stream.
+#[derive(Clone)]
 enum Injecting {
     One(mpsc::Sender<Injected>),
     Rotating(Injector),
@@ -118,6 +127,7 @@ impl Injecting {
 pub struct MarketFeed {
     streams: Streams,
     resyncs: JoinHandle<()>,
+    reconnects: JoinHandle<()>,
     requester: ResyncRequester,
     /// A connection that only brings messages; nothing is injected there, and the sender is kept so that its channel stays
     /// open.
@@ -222,12 +232,14 @@ impl MarketFeed {
         let wanted = Arc::new(Wanted {
             flags: instruments.iter().map(|_| AtomicBool::new(false)).collect(),
             any: Notify::new(),
+            reconnect: Notify::new(),
         });
         let paced = instruments.iter().map(|instrument| Paced {
             instrument: *instrument,
             backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, jitter.split()),
             asked: None,
         });
+        let reconnects = reconnect_when_wanted(Arc::clone(&wanted), injecting.clone());
         let resyncs = Resyncs {
             resync,
             wanted: Arc::clone(&wanted),
@@ -237,6 +249,7 @@ impl MarketFeed {
         Self {
             streams,
             resyncs: tokio::spawn(resyncs.run()),
+            reconnects: tokio::spawn(reconnects),
             requester: ResyncRequester { wanted },
             beside: None,
         }
@@ -269,6 +282,7 @@ impl MarketFeed {
     /// Closes the stream, tells the sink, and waits for that.
     pub async fn stop(self) {
         self.resyncs.abort();
+        self.reconnects.abort();
         if let Some((beside, _)) = self.beside {
             beside.stop().await;
         }
@@ -381,6 +395,16 @@ impl Paced {
                 Duration::ZERO
             }
             Some(_) => self.backoff.next_pause(),
+        }
+    }
+}
+
+/// Has the connection given up when that is wanted; how soon it is made again is its own affair, as after any loss.
+async fn reconnect_when_wanted(wanted: Arc<Wanted>, injecting: Injecting) {
+    loop {
+        wanted.reconnect.notified().await;
+        if !injecting.inject(Injected::Reconnect).await {
+            return;
         }
     }
 }

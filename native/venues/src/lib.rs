@@ -39,6 +39,7 @@ pub mod sample;
 mod secret;
 pub mod sequencer;
 mod setting;
+mod staleness;
 pub mod switch;
 mod tls;
 mod trading;
@@ -57,6 +58,7 @@ pub use last_look::LastLook;
 pub use market::{MarketProtocol, WireStatistics};
 pub use overhear::{Overhear, Overhearing};
 pub use secret::{Secret, SecretError};
+pub use staleness::StalenessBounds;
 pub use tls::TrustedRoots;
 pub use trading::{
     AccountEvent, AccountProtocol, AccountStatistics, AccountTrade, BARS_MAX, Departure, EmitAccount,

@@ -9,6 +9,7 @@ use domain::{InstrumentId, Level, Side};
 
 use crate::error::VenueError;
 use crate::sequencer::{Emit, SequencerStatistics};
+use crate::staleness::StalenessBounds;
 use crate::websocket::StreamMessage;
 
 /// What has come in over one connection, since it was made.
@@ -46,6 +47,18 @@ pub trait MarketProtocol: fmt::Debug + Send {
     /// The next instrument whose book must be synchronized anew: by a REST snapshot, or by subscribing again, as the
     /// venue has it. Ask until `None` after each message.
     fn take_resync_request(&mut self) -> Option<InstrumentId>;
+
+    /// Whether the connection is to be made anew, because only so what has stopped on it goes on; asking clears the wish.
+    /// Ask after each message. Never, where the sockets see to that themselves.
+    fn take_reconnect_request(&mut self) -> bool {
+        false
+    }
+
+    /// How long a book is believed that stays silent, in the time of the messages: without it
+    /// [`StalenessBounds::WALL`]. Nothing, where the sockets see to that themselves.
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        let _ = bounds;
+    }
 
     /// The books were given up while the stream stayed: begins as if it had just come up. Every book is invalid, and a
     /// resync of each is asked for.

@@ -3,7 +3,8 @@
 //! A venue ends its connections after a day. Before that a second one is made, and what it brings is kept. Both bring the
 //! same messages, numbered in each stream. Once the old one has delivered the first message that the new one brought in
 //! each of its streams, nothing can have come between them, and the new one takes over: what it kept is delivered but for
-//! what the old one delivered already. The consumer learns nothing of it. Where the old one is lost first, that is an
+//! what the old one delivered already. The consumer learns nothing of it. One that does not come that far in time is dropped and
+//! another is made; the old one stays until then. Where the old one is lost first, that is an
 //! interruption like any other, and the new one is the reconnect.
 
 use std::collections::{HashMap, VecDeque};
@@ -15,11 +16,11 @@ use std::time::{Duration, Instant};
 use domain::{Text, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
-use tracing::info;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
 use crate::feeds::FeedParts;
-use crate::retry::Jitter;
+use crate::retry::{Backoff, Jitter};
 use crate::websocket::{
     Aside, Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
 };
@@ -36,6 +37,9 @@ const INJECTED_MAX: usize = 16;
 /// Longest wait for a connection that was replaced to pass on what was injected into it, and how often it is looked.
 const PASS_ON: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(1));
 
+/// First and longest pause after a new connection was dropped because it did not take over in time.
+const AGAIN_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+
 /// Pause before it is looked again whether the last change of connections is over.
 const SETTLING: Duration = Duration::from_millis(100);
 
@@ -49,6 +53,9 @@ pub type Numbers = Box<dyn FnMut(&[u8]) -> Option<(StreamKey, u64)> + Send>;
 pub struct RotationSettings<P> {
     /// Wall time after which a connection is made anew, below the venue's limit.
     pub age: Duration,
+    /// Longest wait for a new connection to take over, wall time. It is dropped after that and another one is made; the old
+    /// one stays meanwhile.
+    pub within: Duration,
     /// Makes the protocol of the next connection.
     pub protocol: Box<dyn Fn() -> P + Send + Sync>,
     /// Tells messages apart.
@@ -59,6 +66,7 @@ impl<P> fmt::Debug for RotationSettings<P> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RotationSettings")
             .field("age", &self.age)
+            .field("within", &self.within)
             .finish_non_exhaustive()
     }
 }
@@ -133,16 +141,31 @@ impl Rotation {
         };
         lock(&lines.connections).active = Some(open(0, jitter.split()));
         let rotating = Arc::clone(&lines);
+        let (age, within) = (settings.age, settings.within);
+        let mut again = Backoff::new(AGAIN_PAUSE.0, AGAIN_PAUSE.1, jitter.split());
         let task = tokio::spawn(async move {
+            let mut pause = age;
             for line in 1.. {
-                sleep(settings.age).await;
+                sleep(pause).await;
                 while !lock(&router).expect(line) {
                     sleep(SETTLING).await;
                 }
                 let next = open(line, jitter.split());
                 lock(&rotating.connections).standby = Some(next);
-                rotating.taken_over.notified().await;
+                let in_time = timeout(within, rotating.taken_over.notified()).await;
+                if in_time.is_err() && lock(&router).give_up(line) {
+                    warn!("a new connection did not take over in time: the old one stays");
+                    rotating.drop_standby().await;
+                    pause = again.next_pause();
+                    continue;
+                }
+                if in_time.is_err() {
+                    // It took over just now, and said so.
+                    rotating.taken_over.notified().await;
+                }
                 rotating.retire().await;
+                again.reset();
+                pause = age;
             }
         });
         Self { lines, task }
@@ -205,6 +228,14 @@ impl Injector {
 }
 
 impl Lines {
+    /// The standby did not take over: closes it. Nothing that it brought was delivered.
+    async fn drop_standby(&self) {
+        let standby = lock(&self.connections).standby.take();
+        if let Some(line) = standby {
+            line.connection.stop().await;
+        }
+    }
+
     /// The standby is the active one now: closes the one before it, once that has passed on what was injected into it.
     async fn retire(&self) {
         let old = {
@@ -297,6 +328,15 @@ impl<S: FrameSink> Router<S> {
             });
         }
         is_over
+    }
+
+    /// The new connection is not waited for any longer; false when it has taken over already.
+    fn give_up(&mut self, line: u64) -> bool {
+        let is_waiting = matches!(&self.phase, Phase::Overlap(overlap) if overlap.line == line);
+        if is_waiting {
+            self.phase = Phase::Alone;
+        }
+        is_waiting
     }
 
     fn take(&mut self, line: u64, message: StreamMessage) -> Result<(), StreamMessage> {

@@ -16,7 +16,7 @@ use domain::{
     Quantity, Side, Timestamp, VenueOrderId,
 };
 
-use crate::clock::{Clock, Rate, ServerClock};
+use crate::clock::{Clock, Correction, Rate, ServerClock};
 use crate::error::{EncodeError, VenueError};
 use crate::last_look::LastLook;
 use crate::switch::{DeadMansSwitch, SwitchTimes};
@@ -332,11 +332,11 @@ pub trait Reference: fmt::Debug + Send + Sync {
     /// [`VenueError`] when the venue does not answer, or its clock runs at a rate that is not accepted.
     fn anchor_clock<'a>(&'a self, clock: &'a ServerClock, rate: Rate) -> Pending<'a, Result<(), VenueError>>;
 
-    /// Corrects `clock` by a fresh sample; the correction in service time.
+    /// Corrects `clock` by a fresh sample, unless it is too far off to be believed.
     ///
     /// # Errors
     /// [`VenueError`] when the venue does not answer.
-    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Nanos, VenueError>>;
+    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Correction, VenueError>>;
 
     /// The rules of these symbols; ids count from zero in their order.
     ///

@@ -7,6 +7,7 @@
 //! A venue's close is an interruption like any other: the book is resynchronized and orders are reconciled. Where it comes
 //! by the hour, [`crate::rotation`] makes a new connection before it.
 
+mod ending;
 mod outgoing;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
 use crate::secret::Secret;
 use crate::trading::Pending;
+pub use ending::DisconnectReason;
 pub use outgoing::{Departure, Outgoing, Ticket};
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
@@ -90,23 +92,6 @@ pub enum StreamMessageKind {
     },
     /// The stream is down; it reconnects by itself.
     Disconnected(DisconnectReason),
-}
-
-/// Why a stream went down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DisconnectReason {
-    /// The venue closed it.
-    Closed,
-    /// The transport failed.
-    Failed,
-    /// Nothing was heard for too long, not even an answer to a ping; or no message where some come at all times.
-    Idle,
-    /// The consumer took nothing for [`DELIVERY_WAIT_MAX`].
-    Overrun,
-    /// The venue announced its end: shutdown, or the end of a subscription.
-    Ended,
-    /// We were told to stop.
-    Stopped,
 }
 
 /// Where stream messages go: a bounded queue into the thread that decides.
@@ -172,6 +157,8 @@ pub enum Judgement {
     Refused(String),
     /// Pass it on, then reconnect: the venue announced the end.
     Ended,
+    /// Pass it on, then reconnect: it lives, and what it is there for has stopped.
+    Stalled,
 }
 
 /// What comes to a connection from beside its socket.
@@ -181,6 +168,8 @@ pub enum Injected {
     Message(StreamMessageKind),
     /// The book of this instrument must be synchronized anew: what [`Protocol::resync`] says is sent.
     Resync(InstrumentId),
+    /// What it brings has stopped: the connection is given up, and made again.
+    Reconnect,
 }
 
 /// What differs between a venue's streams.
@@ -606,6 +595,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                         Judgement::Ready => return Ok(early),
                         Judgement::Refused(why) => return Err(format!("refused: {why}")),
                         Judgement::Ended => return Err("ended by the venue".to_owned()),
+                        Judgement::Stalled => return Err("nothing but signs of life".to_owned()),
                         Judgement::Handshake => {}
                         Judgement::Deliver if early.len() == EARLY_MESSAGES_MAX => {
                             return Err("too many messages before the answer to the handshake".to_owned());
@@ -724,6 +714,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn see_to(&mut self, injected: Injected) -> Result<(), DisconnectReason> {
         match injected {
             Injected::Message(kind) => self.delivery.deliver_now(kind).await,
+            Injected::Reconnect => Err(DisconnectReason::Stalled),
             Injected::Resync(instrument) => match self.protocol.resync(instrument) {
                 Ok(texts) => {
                     self.unsent.extend(texts);
@@ -772,14 +763,15 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                 warn!(stream = self.protocol.name(), why, "refused");
                 return Err(DisconnectReason::Ended);
             }
-            Judgement::Deliver | Judgement::Ended => {}
+            Judgement::Deliver | Judgement::Ended | Judgement::Stalled => {}
         }
         self.delivery
             .deliver(ts_received, StreamMessageKind::Frame(message))
             .await?;
-        if judgement == Judgement::Ended {
-            return Err(DisconnectReason::Ended);
+        match judgement {
+            Judgement::Ended => Err(DisconnectReason::Ended),
+            Judgement::Stalled => Err(DisconnectReason::Stalled),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

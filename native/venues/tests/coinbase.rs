@@ -21,8 +21,8 @@ use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol, Connector, ConnectorSettings, Credentials, Endpoints,
-    Gateway, Instruments, LastLook, MarketFeed, MarketProtocol, NEW_ORDER_BYTES_MAX, Secret, StreamMessage,
-    UnknownOrder, connect,
+    Gateway, Instruments, LastLook, MarketFeed, MarketProtocol, NEW_ORDER_BYTES_MAX, Secret, StalenessBounds,
+    StreamMessage, UnknownOrder, connect,
 };
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -156,6 +156,7 @@ impl Session {
             market_inbox,
             account_inbox,
         };
+        session.data.set_staleness(StalenessBounds::on(&*session.clock));
         session
             .until("the session is up", |session| {
                 session.data.is_synchronized(BTC)

@@ -296,6 +296,60 @@ async fn an_order_is_found_by_our_id_through_the_lists() {
 }
 
 #[tokio::test]
+async fn orders_on_their_way_into_the_book_are_open_and_each_is_listed_once() {
+    let server = Http::serve(|request: &Request| {
+        let statuses: Vec<_> = request
+            .query
+            .split('&')
+            .filter_map(|pair| pair.strip_prefix("order_status="))
+            .collect();
+        match (statuses.as_slice(), request.param("cursor").as_deref()) {
+            (["PENDING", "QUEUED", "EDIT_QUEUED", "CANCEL_QUEUED"], None) => json(order_list(
+                &[listed("e3-s1-7", "PENDING", "0"), listed(OURS, "PENDING", "0")],
+                None,
+            )),
+            // Meanwhile one has come into the book.
+            (["OPEN"], None) => json(order_list(&[listed("web", "OPEN", "0")], Some("c"))),
+            (["OPEN"], Some("c")) => json(order_list(&[listed(OURS, "OPEN", "0.5")], None)),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+    let open = gateway(&server).open_orders(BTC).await.unwrap();
+    let told: Vec<_> = open
+        .iter()
+        .map(|view| (view.client_order_id, view.status))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some(id(7)), OrderStatus::Accepted),
+            (None, OrderStatus::Accepted),
+            (Some(id(42)), OrderStatus::PartiallyFilled),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_never_ends_or_does_not_move_on_is_no_list() {
+    let asked = AtomicUsize::new(0);
+    let endless = Http::serve(move |_: &Request| {
+        let page = asked.fetch_add(1, Ordering::SeqCst);
+        json(order_list(&[], Some(&format!("c{page}"))))
+    })
+    .await;
+    let mut generous = settings(&endless);
+    generous.private_per_second = 1_000;
+    let gateway_of = |settings| Gateway::new(client(settings), instruments()).unwrap();
+    let error = gateway_of(generous).open_orders(BTC).await.unwrap_err();
+    assert!(matches!(error, VenueError::TooLarge { max: 50, .. }), "{error}");
+    assert_eq!(endless.requests().len(), 50);
+    let still = Http::serve(|_: &Request| json(order_list(&[], Some("c")))).await;
+    let error = gateway_of(settings(&still)).open_orders(BTC).await.unwrap_err();
+    assert!(matches!(error, VenueError::Malformed { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn executions_come_oldest_first_with_our_ids_where_they_are_known() {
     let server = Http::serve(|request: &Request| match request.path.as_str() {
         ORDERS => json(placed(OURS)),

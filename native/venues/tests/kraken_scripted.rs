@@ -204,6 +204,39 @@ async fn a_definite_no_is_told_as_one() {
     }
 }
 
+const OPEN: &str = r#"{"error":[],"result":{"open":{"OUF4EM-FRGI2-MQMWZD":{"cl_ord_id":"00000003-0001-8707-9727-40000000002a",
+    "status":"open","opentm":1688665496.7808,"descr":{"pair":"XBTUSD","type":"buy","ordertype":"limit","price":"61837.6"},
+    "vol":"0.5","vol_exec":"0","oflags":"fciq"}}}}"#;
+
+#[tokio::test]
+async fn canceling_all_believes_no_answer_that_does_not_say_so_and_of_nothing_it_is_done() {
+    for (result, kind) in [
+        (r#"{"count":1}"#, Some(OrderReportKind::Canceled)),
+        (
+            r#"{"count":1,"pending":true}"#,
+            Some(OrderReportKind::OutcomeUnknown),
+        ),
+        ("{}", Some(OrderReportKind::OutcomeUnknown)),
+        // It had ended by itself.
+        (r#"{"count":0}"#, None),
+    ] {
+        let looks = AtomicUsize::new(0);
+        let server = venue(move |request| match request.path.as_str() {
+            "/0/private/OpenOrders" if looks.fetch_add(1, Ordering::SeqCst) == 0 => {
+                Reply::Json(200, OPEN.to_owned())
+            }
+            "/0/private/OpenOrders" => Reply::Json(200, r#"{"error":[],"result":{"open":{}}}"#.to_owned()),
+            _ => Reply::Json(200, format!(r#"{{"error":[],"result":{result}}}"#)),
+        })
+        .await;
+        let gateway = gateway(settings(&server)).await;
+        let reports = gateway.cancel_all(InstrumentId(0)).await.unwrap();
+        assert_eq!(kinds(&reports), Vec::from_iter(kind), "{result}");
+        assert_eq!(gateway.cancel_all(InstrumentId(0)).await.unwrap(), []);
+        assert_eq!(server.count("POST", "/0/private/CancelOrder"), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_signed_request_follows_no_redirect() {
     let elsewhere = quiet().await;
@@ -673,7 +706,7 @@ async fn heartbeats_without_data_are_dead_too() {
     .await;
     assert_eq!(market.inbox.next().await, StreamMessageKind::Connected);
     let since = Instant::now();
-    expect_disconnect(&mut market.inbox, DisconnectReason::Ended).await;
+    expect_disconnect(&mut market.inbox, DisconnectReason::Stalled).await;
     assert!(
         since.elapsed() >= Duration::from_millis(300),
         "heartbeats count as life"

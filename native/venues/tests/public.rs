@@ -13,7 +13,10 @@ use tokio::time::timeout;
 use venue_server::{Server, ServerConfig, VenueKind};
 use venues::clock::{Clock, Rate, ServerClock};
 use venues::retry::Jitter;
-use venues::{Connector, ConnectorSettings, Endpoints, Instruments, MarketFeed, VenueError, connect_public};
+use venues::{
+    Connector, ConnectorSettings, Endpoints, Instruments, MarketFeed, StalenessBounds, VenueError,
+    connect_public,
+};
 
 const BTC: InstrumentId = InstrumentId(0);
 const FIRST_BAR_MS: i64 = 1_632_700_800_000;
@@ -87,6 +90,7 @@ async fn a_book(connector: &dyn Connector, table: &Arc<Instruments>, clock: &Ser
         .unwrap();
     let ahead_max = clock.service_span(Nanos::from_secs(5));
     let mut data = connector.market_protocol(table, ahead_max);
+    data.set_staleness(StalenessBounds::on(clock));
     let requester = feed.requester();
     while !data.is_synchronized(BTC) {
         let message = inbox.0.recv().await.unwrap();

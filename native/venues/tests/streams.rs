@@ -322,6 +322,53 @@ async fn a_new_connection_takes_over_without_a_missed_or_a_doubled_message() {
 }
 
 #[tokio::test]
+async fn a_new_connection_that_brings_nothing_is_dropped_and_tried_again_while_the_old_one_stays() {
+    let third = Arc::new(Semaphore::new(0));
+    let dropped = Arc::new(Semaphore::new(0));
+    let script = (Arc::clone(&third), Arc::clone(&dropped));
+    let sockets = Sockets::serve(move |mut socket, number| {
+        let (third, dropped) = (Arc::clone(&script.0), Arc::clone(&script.1));
+        async move {
+            let numbers = match number {
+                0 => {
+                    say(&mut socket, &ticker(1)).await;
+                    let _ = third.acquire().await;
+                    2..=3
+                }
+                1 => {
+                    listen(&mut socket).await;
+                    return dropped.add_permits(1);
+                }
+                2 => {
+                    let _ = dropped.acquire().await;
+                    third.add_permits(1);
+                    3..=5
+                }
+                _ => return listen(&mut socket).await,
+            };
+            for number in numbers {
+                say(&mut socket, &ticker(number)).await;
+            }
+            listen(&mut socket).await;
+        }
+    })
+    .await;
+    let (_http, mut settings) = settings(&sockets).await;
+    settings.rotate_after = Duration::from_millis(100);
+    settings.rotate_within = Duration::from_secs(1);
+    let (sink, mut inbox) = queue(16);
+    let feed = market(settings, sink);
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    for number in 1..=5 {
+        assert_eq!(inbox.next_frame().await, ticker(number));
+    }
+    assert_eq!(feed.rotations(), 1);
+    feed.stop().await;
+    expect_disconnect(&mut inbox, DisconnectReason::Stopped).await;
+    assert!(inbox.is_empty());
+}
+
+#[tokio::test]
 async fn a_new_connection_is_the_reconnect_when_the_old_one_is_lost_before_they_meet() {
     let second = Arc::new(Semaphore::new(0));
     let script = Arc::clone(&second);

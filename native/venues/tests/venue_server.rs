@@ -20,11 +20,11 @@ use venue_server::{ApiKey, Server, ServerConfig};
 use venues::binance::{
     AccountData, Endpoints, Gateway, MarketData, RestClient, Settings, account_feed, market_feed,
 };
-use venues::clock::{Clock, Rate, ServerClock};
+use venues::clock::{Clock, Correction, Rate, ServerClock};
 use venues::retry::Jitter;
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, LastLook, MarketFeed,
-    Reference as _, StreamMessage, UnknownOrder,
+    MarketProtocol as _, Reference as _, StalenessBounds, StreamMessage, UnknownOrder,
 };
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -166,6 +166,7 @@ impl Session {
             market_inbox,
             account_inbox,
         };
+        session.data.set_staleness(StalenessBounds::on(&*session.clock));
         session
             .until("the session is up", |session| {
                 session.is_book_up()
@@ -311,6 +312,29 @@ async fn the_book_stays_proven_while_the_market_moves() {
         );
     }
     session.rest.resync_clock(&session.clock).await.unwrap();
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_wrong_answer_about_the_time_moves_no_clock_and_a_second_one_does() {
+    let session = Session::start().await;
+    // Ten minutes of the venue's time are two seconds of ours.
+    let skew = Nanos::from_secs(600);
+    session.fault(r#"{"kind":"clock_skew","ms":-600000}"#).await;
+    let before = session.clock.now();
+    let answer = session.rest.resync_clock(&session.clock).await.unwrap();
+    let Correction::Disbelieved(error) = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(error.0 < -skew.0 / 2, "{error:?}");
+    let moved = session.clock.now();
+    assert!(moved > before, "it goes on at its rate");
+    let answer = session.rest.resync_clock(&session.clock).await.unwrap();
+    assert!(
+        matches!(answer, Correction::By(error) if error.0 < -skew.0 / 2),
+        "{answer:?}"
+    );
+    assert!(session.clock.now() >= moved, "and never back");
     session.stop().await;
 }
 

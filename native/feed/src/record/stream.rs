@@ -23,6 +23,9 @@ pub(crate) trait LiveFeed: fmt::Debug + Send {
     /// Has an instrument's book told anew: what [`MarketProtocol::take_resync_request`] names.
     fn resync(&self, instrument: InstrumentId);
 
+    /// Has the connection made anew: what [`MarketProtocol::take_reconnect_request`] wants.
+    fn reconnect(&self);
+
     /// What is asked for an instrument's snapshot, where snapshots come over REST.
     fn snapshot_url(&self, instrument: InstrumentId) -> Option<String>;
 

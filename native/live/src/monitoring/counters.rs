@@ -194,6 +194,8 @@ counters! {
     trade_holes: Total,
     /// Account messages that could not be read.
     account_malformed: Total,
+    /// Answers about the venue's time that were too far from ours to be believed before another said the same.
+    clock_answers_disbelieved: Total,
     /// Bars that closed.
     bars: Total,
     /// Signals of models.

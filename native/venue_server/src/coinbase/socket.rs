@@ -11,6 +11,7 @@ use serde_json::json;
 use super::feed;
 use super::names;
 use super::session::Session;
+use crate::frames::Class;
 use crate::hub::ConnectionId;
 use crate::shared::Shared;
 use crate::venue::Venue;
@@ -84,6 +85,7 @@ fn subscribe(venue: &mut Venue, id: ConnectionId, request: &Request) -> Result<(
         return Err("invalid product_ids".to_owned());
     }
     let (scene, hub) = venue.scene(now);
+    let has_books = !hub.is_stalled(Class::Book);
     let Some(wire::Session::Coinbase(session)) = hub.session_mut(id) else {
         return Ok(());
     };
@@ -91,7 +93,8 @@ fn subscribe(venue: &mut Venue, id: ConnectionId, request: &Request) -> Result<(
     let (channel, body) = match request.channel.as_str() {
         "level2" => {
             session.level2 = is_on;
-            ("l2_data", Some(feed::book_snapshot(&scene)))
+            let snapshot = has_books.then(|| feed::book_snapshot(&scene));
+            ("l2_data", snapshot)
         }
         "market_trades" => {
             session.trades = is_on;

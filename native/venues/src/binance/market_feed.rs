@@ -4,6 +4,7 @@
 //! whoever connects names an Ed25519 key in a header, and signs nothing. Changes of a book come every 20 ms there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Instrument;
 
@@ -40,6 +41,8 @@ struct MarketStreams {
     url: String,
     /// Names the account where the streams are binary.
     key: Option<Secret>,
+    /// Longest wait for any message.
+    data_timeout: Duration,
 }
 
 /// The header that names a key.
@@ -50,7 +53,12 @@ const STREAMS: [&str; STREAMS_PER_INSTRUMENT] = ["depth@100ms", "trade", "bookTi
 const BINARY_STREAMS: [&str; STREAMS_PER_INSTRUMENT] = ["depth", "trade", "bestBidAsk"];
 
 impl MarketStreams {
-    fn new(base: &str, instruments: &Instruments, key: Option<Secret>) -> Result<Self, VenueError> {
+    fn new(
+        base: &str,
+        instruments: &Instruments,
+        key: Option<Secret>,
+        data_timeout: Duration,
+    ) -> Result<Self, VenueError> {
         if instruments.len() * STREAMS_PER_INSTRUMENT > STREAMS_MAX || instruments.is_empty() {
             return Err(VenueError::Setting {
                 setting: "instruments",
@@ -72,6 +80,7 @@ impl MarketStreams {
         Ok(Self {
             url: format!("{base}/stream?streams={}", streams.join("/")),
             key,
+            data_timeout,
         })
     }
 }
@@ -99,6 +108,10 @@ impl Protocol for MarketStreams {
         } else {
             Judgement::Deliver
         }
+    }
+
+    fn silence_max(&self) -> Option<Duration> {
+        Some(self.data_timeout)
     }
 }
 
@@ -139,7 +152,12 @@ fn feed(
     key: Option<Secret>,
 ) -> Result<MarketFeed, VenueError> {
     let settings = rest.settings().clone();
-    let streams = MarketStreams::new(&settings.endpoints.stream, instruments, key)?;
+    let streams = MarketStreams::new(
+        &settings.endpoints.stream,
+        instruments,
+        key,
+        settings.data_timeout,
+    )?;
     let parts = feed_parts(rest, jitter, sink);
     let rest = Arc::clone(rest);
     let resync: Resync = Box::new(move |instrument: Instrument| {
@@ -155,6 +173,7 @@ fn feed(
     });
     let rotation = RotationSettings {
         age: settings.rotate_after,
+        within: settings.rotate_within,
         protocol: Box::new(move || streams.clone()),
         numbers: numbers(),
     };
@@ -196,20 +215,25 @@ mod tests {
     use super::*;
     use crate::sample::instrument;
 
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
     #[test]
     fn subscribes_by_the_address() {
         let table = Instruments::new(vec![instrument(0, "BTCUSDT"), instrument(1, "ETHUSDT")]).unwrap();
-        let streams = MarketStreams::new("wss://stream.binance.com:9443/", &table, None).unwrap();
+        let streams = MarketStreams::new("wss://stream.binance.com:9443/", &table, None, TIMEOUT).unwrap();
         assert_eq!(
             streams.url,
             "wss://stream.binance.com:9443/stream?streams=btcusdt@depth@100ms/btcusdt@trade/btcusdt@bookTicker\
              /ethusdt@depth@100ms/ethusdt@trade/ethusdt@bookTicker"
         );
         assert!(streams.headers().is_empty());
-        assert!(MarketStreams::new("wss://x", &Instruments::new(Vec::new()).unwrap(), None).is_err());
+        assert!(
+            MarketStreams::new("wss://x", &Instruments::new(Vec::new()).unwrap(), None, TIMEOUT).is_err()
+        );
         let key = Secret::new("key_of_ed25519".to_owned()).unwrap();
         let one = Instruments::new(vec![instrument(0, "BTCUSDT")]).unwrap();
-        let binary = MarketStreams::new("wss://stream-sbe.binance.com:9443", &one, Some(key)).unwrap();
+        let binary =
+            MarketStreams::new("wss://stream-sbe.binance.com:9443", &one, Some(key), TIMEOUT).unwrap();
         assert_eq!(
             binary.url,
             "wss://stream-sbe.binance.com:9443/stream?streams=btcusdt@depth/btcusdt@trade/btcusdt@bestBidAsk"

@@ -90,8 +90,13 @@ pub struct Settings {
     /// Age at which a connection of the market's streams is made anew, while it still stands, wall time. The venue ends
     /// each after 24 hours.
     pub rotate_after: Duration,
+    /// Longest wait for the new one to take over, wall time: another is made after that.
+    pub rotate_within: Duration,
     /// Longest silence on a socket, answers to pings included, wall time.
     pub idle_timeout: Duration,
+    /// Longest wait for any message of the market's streams, wall time: the venue sends no heartbeats there, and a quiet
+    /// pair says nothing for a while.
+    pub data_timeout: Duration,
     /// Levels of a snapshot on each side, 5 to 5,000. Deeper levels are unknown until they change.
     pub snapshot_levels: u16,
     /// Set on every order.
@@ -126,7 +131,9 @@ impl Settings {
             request_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             rotate_after: Duration::from_hours(23),
+            rotate_within: Duration::from_mins(2),
             idle_timeout: Duration::from_mins(1),
+            data_timeout: Duration::from_mins(1),
             snapshot_levels: 1_000,
             self_trade_prevention: SelfTradePrevention::ExpireTaker,
             weight_per_minute: 6_000,
@@ -173,9 +180,17 @@ impl Settings {
             !self.rotate_after.is_zero() && self.rotate_after < day,
             || "above zero and below 24 hours, when the venue ends a connection".to_owned(),
         )?;
+        require("rotate_within", !self.rotate_within.is_zero(), || {
+            "above zero".to_owned()
+        })?;
         require(
             "idle_timeout",
             self.idle_timeout >= Duration::from_millis(100),
+            || "at least 100 ms".to_owned(),
+        )?;
+        require(
+            "data_timeout",
+            self.data_timeout >= Duration::from_millis(100),
             || "at least 100 ms".to_owned(),
         )?;
         require(
@@ -250,5 +265,7 @@ mod tests {
         assert!(!settings(|s| s.connect_timeout = s.request_timeout));
         assert!(!settings(|s| s.rotate_after = Duration::from_hours(24)));
         assert!(!settings(|s| s.rotate_after = Duration::ZERO));
+        assert!(!settings(|s| s.rotate_within = Duration::ZERO));
+        assert!(!settings(|s| s.data_timeout = Duration::from_millis(99)));
     }
 }

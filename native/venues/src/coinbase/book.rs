@@ -99,8 +99,8 @@ impl StreamBook {
     }
 
     /// The connection is gone: nothing is wanted until it is back.
-    pub(super) fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
-        self.invalidate(BookInvalidReason::Disconnected, emit);
+    pub(super) fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        self.invalidate(reason, emit);
         self.wants_resync = false;
     }
 
@@ -173,16 +173,18 @@ impl StreamBook {
     }
 
     /// Compares the best prices with those of a stream that runs beside the book and not in step with it: for the
-    /// statistics only.
-    pub(super) fn compare(&mut self, bid: Price, ask: Price) {
+    /// statistics, and for a sign that the market moved. Whether they agree; there is nothing to compare while the book is
+    /// not synchronized.
+    pub(super) fn compare(&mut self, bid: Price, ask: Price) -> bool {
         if !self.is_synchronized {
-            return;
+            return true;
         }
         self.statistics.best_compared += 1;
         let (best_bid, best_ask) = self.best();
         let is_equal = best_bid.is_some_and(|level| level.price == bid)
             && best_ask.is_some_and(|level| level.price == ask);
         self.statistics.best_mismatches += u64::from(!is_equal);
+        is_equal
     }
 
     fn ask(&mut self) {

@@ -45,6 +45,9 @@ const ORDERS_PER_PAGE: usize = 250;
 pub(super) const FILLS_PER_PAGE: usize = 100;
 const ACCOUNTS_PER_PAGE: usize = 250;
 
+/// Statuses beside `OPEN` in which an order may still trade.
+const PENDING: [&str; 4] = ["PENDING", "QUEUED", "EDIT_QUEUED", "CANCEL_QUEUED"];
+
 /// Most pages one question joins.
 const PAGES_MAX: usize = 50;
 
@@ -371,10 +374,24 @@ impl Gateway {
         Ok(view)
     }
 
+    /// Whatever may still trade. The venue does not list open orders together with others; those on their way into its book
+    /// are asked for first, so that none is in neither list.
     async fn open(&self, instrument: InstrumentId) -> Result<Vec<OrderView>, VenueError> {
         let symbol = self.instruments.require(instrument)?.symbol;
-        self.listed_orders(instrument, &open_only(symbol), |_| false)
-            .await
+        let mut all = self
+            .listed_orders(instrument, &pending_only(symbol), |_| false)
+            .await?;
+        let open = self
+            .listed_orders(instrument, &open_only(symbol), |_| false)
+            .await?;
+        all.retain(|view| {
+            let is_again = open
+                .iter()
+                .any(|other| other.venue_order_id == view.venue_order_id);
+            !is_again
+        });
+        all.extend(open);
+        Ok(all)
     }
 
     /// Orders of the venue's list, up to the first that is `enough`.
@@ -423,8 +440,15 @@ impl Gateway {
             let page = read(&body).map_err(|source| malformed(call.name, source))?;
             let is_enough = page.items.iter().any(&enough);
             all.extend(page.items);
-            if is_enough || page.next.is_none() || page.next == cursor {
+            if is_enough || page.next.is_none() {
                 return Ok(all);
+            }
+            if page.next == cursor {
+                let source = ParseError::Value {
+                    field: "cursor",
+                    problem: "a list that goes on goes on elsewhere",
+                };
+                return Err(malformed(call.name, source));
             }
             cursor = page.next;
         }
@@ -554,7 +578,8 @@ impl trading::Gateway for Gateway {
         Box::pin(async move {
             let by = format!("limit={ACCOUNTS_PER_PAGE}");
             let call = query("list accounts", ACCOUNTS);
-            self.pages(&call, &by, orders::balances, |_| false).await
+            let holdings = self.pages(&call, &by, orders::holdings, |_| false).await?;
+            orders::summed(holdings).map_err(|source| malformed(call.name, source))
         })
     }
 
@@ -579,6 +604,12 @@ impl trading::Gateway for Gateway {
             resolution::find_out(self, &*clock, margins, unknown, self.rest.jitter()).await
         })
     }
+}
+
+/// Orders of a product on their way into the venue's book, or between two states there.
+fn pending_only(symbol: Text<24>) -> String {
+    let statuses = PENDING.map(|status| format!("order_status={status}"));
+    format!("product_ids={symbol}&{}", statuses.join("&"))
 }
 
 /// The venue's open orders of a product.

@@ -188,7 +188,7 @@ impl Protocol for MarketStreams {
         }
         if self.heartbeats.are_missing() {
             warn!("no heartbeats on the market's stream");
-            return Judgement::Ended;
+            return Judgement::Stalled;
         }
         Judgement::Deliver
     }

@@ -5,7 +5,7 @@
 //! venue's documentation (Advanced Trade REST, "Orders", 2026-08); never seen live.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     Balance, ClientOrderId, Currency, Fill, FixedPointError, Instrument, InstrumentId, Liquidity,
@@ -64,6 +64,8 @@ struct RawPlaced<'a> {
     #[serde(borrow, default)]
     failure_reason: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
+    order_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     success_response: Option<RawPlacedOrder<'a>>,
     #[serde(borrow, default)]
     error_response: Option<RawNotPlaced<'a>>,
@@ -108,20 +110,20 @@ pub(super) fn submitted(order: &OrderRequest, exchanged: &Exchanged) -> Submitte
     }
 }
 
-/// Reads the answer to a new order that the venue gave with a success: it may still say no.
+/// Reads the answer to a new order that the venue gave with a success: it may still say no. One that says both, or neither,
+/// says nothing.
 fn placed(order: &OrderRequest, body: &[u8]) -> Submitted {
     let unknown = Submitted::Report(OrderReportKind::OutcomeUnknown);
     let Ok(raw) = serde_json::from_slice::<RawPlaced<'_>>(body) else {
         return unknown;
     };
-    if !raw.success {
-        return match failure(&raw) {
-            Some(reason) => Submitted::Report(OrderReportKind::Rejected(reason)),
-            None => unknown,
-        };
-    }
-    let Some(placed) = raw.success_response else {
-        return unknown;
+    let is_named = raw.order_id.as_deref().is_some_and(|name| !name.is_empty());
+    let placed = match (raw.success, raw.success_response.as_ref(), failure(&raw)) {
+        (true, Some(placed), None) => placed,
+        (false, None, Some(reason)) if !is_named => {
+            return Submitted::Report(OrderReportKind::Rejected(reason));
+        }
+        _ => return unknown,
     };
     // An answer about another order says nothing of ours.
     if placed.client_order_id != order.client_order_id.to_string() {
@@ -274,12 +276,39 @@ pub enum Amended {
     Unknown,
 }
 
+#[derive(Deserialize)]
+struct RawEdited<'a> {
+    success: bool,
+    #[serde(borrow, default)]
+    errors: Vec<RawNotEdited<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawNotEdited<'a> {
+    #[serde(borrow, default)]
+    edit_failure_reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    preview_failure_reason: Cow<'a, str>,
+}
+
+impl RawEdited<'_> {
+    /// What it says; nothing, where it says both that it did and why it did not, or neither.
+    fn meaning(&self) -> Amended {
+        let is_reason = |word: &str| !word.is_empty() && !word.starts_with(UNKNOWN_REASON);
+        let is_refused = self
+            .errors
+            .iter()
+            .any(|error| is_reason(&error.edit_failure_reason) || is_reason(&error.preview_failure_reason));
+        match (self.success, is_refused) {
+            (true, false) => Amended::Done,
+            (false, true) => Amended::Refused,
+            _ => Amended::Unknown,
+        }
+    }
+}
+
 /// What the answer to a change means.
 pub(super) fn amended(exchanged: &Exchanged) -> Amended {
-    #[derive(Deserialize)]
-    struct Raw {
-        success: bool,
-    }
     match exchanged {
         Err(
             VenueError::RateLimited { .. }
@@ -287,11 +316,8 @@ pub(super) fn amended(exchanged: &Exchanged) -> Amended {
             | VenueError::NoCredentials
             | VenueError::Setting { .. },
         ) => Amended::Refused,
-        Ok(answer) if answer.is_success() => match serde_json::from_slice::<Raw>(&answer.body) {
-            Ok(Raw { success: true }) => Amended::Done,
-            Ok(Raw { success: false }) => Amended::Refused,
-            Err(_) => Amended::Unknown,
-        },
+        Ok(answer) if answer.is_success() => serde_json::from_slice::<RawEdited<'_>>(&answer.body)
+            .map_or(Amended::Unknown, |raw| raw.meaning()),
         Ok(answer) if definite(answer).is_some() => Amended::Refused,
         Ok(_) | Err(_) => Amended::Unknown,
     }
@@ -414,13 +440,23 @@ pub(super) fn orders(body: &[u8], instrument: &Instrument) -> Result<Page<OrderV
         .collect::<Result<_, _>>()?;
     Ok(Page {
         items,
-        next: next_page(raw.has_next, &raw.cursor),
+        next: next_page(raw.has_next, &raw.cursor)?,
     })
 }
 
-/// The venue names a next page by a flag, by a cursor, or by both.
-fn next_page(has_next: bool, cursor: &str) -> Option<String> {
-    (has_next && !cursor.is_empty()).then(|| cursor.to_owned())
+/// Where a list goes on, where its answer says so.
+///
+/// # Errors
+/// [`ParseError`] when there is more and the answer does not say where: a list that looks whole and is not would be believed.
+fn next_page(has_next: bool, cursor: &str) -> Result<Option<String>, ParseError> {
+    match (has_next, cursor) {
+        (false, _) => Ok(None),
+        (true, "") => Err(ParseError::Value {
+            field: "cursor",
+            problem: "a list that goes on says where",
+        }),
+        (true, cursor) => Ok(Some(cursor.to_owned())),
+    }
 }
 
 fn view(raw: &RawOrder<'_>, instrument: &Instrument) -> Result<OrderView, ParseError> {
@@ -508,7 +544,8 @@ pub(super) fn fills(body: &[u8], instruments: &Instruments) -> Result<Page<Liste
     }
     Ok(Page {
         items,
-        next: next_page(!raw.cursor.is_empty(), &raw.cursor),
+        // This list has no flag.
+        next: next_page(!raw.cursor.is_empty(), &raw.cursor)?,
     })
 }
 
@@ -569,6 +606,8 @@ struct RawAccounts<'a> {
 
 #[derive(Deserialize)]
 struct RawAccount<'a> {
+    #[serde(borrow, default)]
+    uuid: Cow<'a, str>,
     #[serde(borrow)]
     currency: Cow<'a, str>,
     #[serde(borrow)]
@@ -583,8 +622,46 @@ struct RawAmount<'a> {
     value: Cow<'a, str>,
 }
 
-/// Reads a page of the account's balances that are not zero. What is finer than ours is cut off.
-pub(super) fn balances(body: &[u8]) -> Result<Page<Balance>, ParseError> {
+/// What one of the venue's accounts holds: there may be several of one asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Holding {
+    /// The venue's name of the account; empty where it says none.
+    account: String,
+    balance: Balance,
+}
+
+/// Balances by asset: what all accounts hold of it, each account once.
+///
+/// # Errors
+/// [`ParseError`] when together they are more than we count.
+pub(super) fn summed(holdings: Vec<Holding>) -> Result<Vec<Balance>, ParseError> {
+    let mut seen = BTreeSet::new();
+    let mut sums: BTreeMap<Currency, Balance> = BTreeMap::new();
+    for Holding { account, balance } in holdings {
+        // A list that changes while its pages are read repeats what moved on to the next one.
+        if !account.is_empty() && !seen.insert(account) {
+            continue;
+        }
+        let sum = sums.entry(balance.currency).or_insert_with(|| Balance {
+            free: Quantity::ZERO,
+            locked: Quantity::ZERO,
+            ..balance
+        });
+        let added = |held: Quantity, more: Quantity, field| {
+            let source = FixedPointError::OutOfRange;
+            held.checked_add(more).ok_or(ParseError::Number { field, source })
+        };
+        sum.free = added(sum.free, balance.free, "available_balance")?;
+        sum.locked = added(sum.locked, balance.locked, "hold")?;
+    }
+    Ok(sums.into_values().collect())
+}
+
+/// Reads a page of the accounts that hold anything. What is finer than ours is cut off.
+///
+/// # Errors
+/// [`ParseError`] also for a holding that is more than we count.
+pub(super) fn holdings(body: &[u8]) -> Result<Page<Holding>, ParseError> {
     let raw: RawAccounts<'_> = serde_json::from_slice(body)?;
     let mut items = Vec::new();
     for account in &raw.accounts {
@@ -597,12 +674,13 @@ pub(super) fn balances(body: &[u8]) -> Result<Page<Balance>, ParseError> {
             locked: amount(&account.hold.value, "hold")?,
         };
         if !balance.free.is_zero() || !balance.locked.is_zero() {
-            items.push(balance);
+            let account = account.uuid.clone().into_owned();
+            items.push(Holding { account, balance });
         }
     }
     Ok(Page {
         items,
-        next: next_page(raw.has_next, &raw.cursor),
+        next: next_page(raw.has_next, &raw.cursor)?,
     })
 }
 

@@ -19,7 +19,7 @@ use super::rules;
 use super::settings::{Credentials, Settings};
 use super::sign::{Token, TokenSigner};
 use super::tokens::TokenPool;
-use crate::clock::{Clock, Rate, ServerClock, TimeSample};
+use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::http;
 use crate::last_look::{Guarded, LastLook};
@@ -498,7 +498,7 @@ impl Reference for RestClient {
         })
     }
 
-    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Nanos, VenueError>> {
+    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Correction, VenueError>> {
         Box::pin(async move { Ok(clock.resync(self.best_time_sample().await?)) })
     }
 

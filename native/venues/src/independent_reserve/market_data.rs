@@ -139,9 +139,9 @@ impl MarketData {
         self.collect_requests();
     }
 
-    fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+    fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
         for market in &mut self.markets {
-            market.orders.on_disconnected(emit);
+            market.orders.on_disconnected(reason, emit);
         }
         self.requests.clear();
     }
@@ -283,7 +283,7 @@ impl MarketProtocol for MarketData {
             StreamMessageKind::Snapshot { instrument, body } => {
                 return self.on_snapshot(latest, *instrument, body, emit);
             }
-            StreamMessageKind::Disconnected(_) => self.on_disconnected(emit),
+            StreamMessageKind::Disconnected(reason) => self.on_disconnected(reason.of_books(), emit),
         }
         Ok(())
     }
@@ -293,7 +293,7 @@ impl MarketProtocol for MarketData {
     }
 
     fn begin_again(&mut self, emit: &mut Emit<'_>) {
-        self.on_disconnected(emit);
+        self.on_disconnected(BookInvalidReason::Disconnected, emit);
         self.on_connected();
     }
 

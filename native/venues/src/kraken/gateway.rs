@@ -16,7 +16,7 @@ use super::account_feed::OrderDoor;
 use super::answer::{Outcome, Refusal};
 use super::client_id::WireId;
 use super::dead_man::DeadMan;
-use super::orders::{self, Exchanged, Submitted};
+use super::orders::{self, Exchanged, Gone, Submitted};
 use super::rest::{Call, RestClient, malformed};
 use super::rules::Names;
 use super::sign::{OrderEncoder, push_form};
@@ -280,7 +280,8 @@ impl Gateway {
         self.over_rest(&CANCEL, form.as_bytes(), None, instrument).await
     }
 
-    /// One round of canceling: what was canceled of ours, and whether any order is left.
+    /// One round of canceling: what became of ours, and whether any order was open. What is open nevertheless is so in the
+    /// next round.
     async fn cancel_round(&self, instrument: InstrumentId) -> Result<(Vec<OrderReport>, bool), VenueError> {
         let open = trading::Gateway::open_orders(self, instrument).await?;
         let mut reports = Vec::new();
@@ -290,20 +291,21 @@ impl Gateway {
             let exchanged = self
                 .cancel_by(view.client_order_id, instrument, &socket, &format!("txid={id}"))
                 .await;
-            match done(CANCEL.name, exchanged) {
-                Ok(_) => {}
+            let kind = match orders::gone(view.venue_order_id, exchanged)? {
+                Gone::Canceled => OrderReportKind::Canceled,
                 // It has ended by itself; its own report comes over the stream.
-                Err(VenueError::Refused { message, .. }) if message.starts_with("EOrder:Unknown order") => {
-                    continue;
+                Gone::NotOpen => continue,
+                Gone::Unknown => {
+                    warn!(order = %id, "the answer does not say that the order is canceled");
+                    OrderReportKind::OutcomeUnknown
                 }
-                Err(error) => return Err(error),
-            }
+            };
             if let Some(client_order_id) = view.client_order_id {
                 reports.push(OrderReport {
                     client_order_id,
                     instrument,
                     ts_event: self.rest.clock().now(),
-                    kind: OrderReportKind::Canceled,
+                    kind,
                 });
             }
         }

@@ -163,9 +163,9 @@ impl MarketProtocol for MarketData {
             StreamMessageKind::Frame(frame) => self.on_frame(message.ts_received, frame, emit)?,
             // Snapshots come over the stream itself.
             StreamMessageKind::Snapshot { .. } => {}
-            StreamMessageKind::Disconnected(_) => {
+            StreamMessageKind::Disconnected(reason) => {
                 for market in &mut self.markets {
-                    market.book.invalidate(BookInvalidReason::Disconnected, emit);
+                    market.book.invalidate(reason.of_books(), emit);
                 }
                 self.requests.clear();
             }

@@ -224,7 +224,7 @@ impl MarketStreams {
         if silent || overdue.is_some() {
             let symbol = overdue.map_or("", |(symbol, _)| symbol.as_str());
             warn!(silent, symbol, "heartbeats and no data: connecting anew");
-            return Judgement::Ended;
+            return Judgement::Stalled;
         }
         Judgement::Deliver
     }

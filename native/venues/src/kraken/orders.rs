@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::{
-    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, CancelRequest, Currency, Fill, Instrument,
-    Liquidity, OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price, Quantity, RejectReason, Side,
-    Text, Timestamp, TradeId, VenueOrderId,
+    AmendRejectReason, AmendRequest, Balance, CancelRejectReason, CancelRequest, Currency, Fill,
+    FixedPointError, Instrument, Liquidity, OrderReport, OrderReportKind, OrderRequest, OrderStatus, Price,
+    Quantity, RejectReason, Side, Text, Timestamp, TradeId, VenueOrderId,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -166,6 +166,64 @@ fn canceled_one(cancel: &CancelRequest, result: &[u8]) -> Result<OrderReportKind
         (Some(0), _) => Ok(OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder)),
         _ => Err(invalid("count", "one order was canceled, or none")),
     }
+}
+
+/// What an answer says of an order whose cancel named it by the venue's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// The venue canceled it.
+    Canceled,
+    /// It was not open any more.
+    NotOpen,
+    /// The answer does not say that it is gone: it may be.
+    Unknown,
+}
+
+/// What the answer to such a cancel means.
+///
+/// # Errors
+/// [`VenueError`] when the cancel did not leave, or the venue refuses it: the order is as it was.
+pub(super) fn gone(order: VenueOrderId, exchanged: Exchanged) -> Result<Gone, VenueError> {
+    match exchanged {
+        Err(
+            error @ (VenueError::RateLimited { .. }
+            | VenueError::NotConnected { .. }
+            | VenueError::Stopped { .. }),
+        ) => Err(error),
+        Err(_) | Ok(Outcome::Unreadable) => Ok(Gone::Unknown),
+        Ok(Outcome::Done(result)) => Ok(gone_by(order, &result).unwrap_or(Gone::Unknown)),
+        Ok(Outcome::Refused(refusal)) => match refusal.meaning() {
+            Meaning::NoSuchOrder => Ok(Gone::NotOpen),
+            Meaning::Unknown => Ok(Gone::Unknown),
+            Meaning::No(_) => Err(VenueError::Refused {
+                request: "cancel",
+                status: 200,
+                code: 0,
+                message: refusal.text(),
+            }),
+        },
+    }
+}
+
+fn gone_by(order: VenueOrderId, result: &[u8]) -> Result<Gone, ParseError> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(default)]
+        count: Option<u64>,
+        #[serde(default)]
+        pending: bool,
+        #[serde(borrow, default)]
+        order_id: Option<Cow<'a, str>>,
+    }
+    let raw: Raw<'_> = serde_json::from_slice(result)?;
+    Ok(match (raw.pending, raw.count, raw.order_id.as_deref()) {
+        // Taken, and not done yet; or about another order.
+        (true, ..) => Gone::Unknown,
+        (_, _, Some(id)) if id != order.0.as_str() => Gone::Unknown,
+        (_, Some(1), _) | (_, None, Some(_)) => Gone::Canceled,
+        (_, Some(0), _) => Gone::NotOpen,
+        _ => Gone::Unknown,
+    })
 }
 
 /// Reads what a key may do. The venue names each right in words; every one that speaks of withdrawing counts.
@@ -428,6 +486,10 @@ pub(super) fn balances(result: &[u8], names: &Names) -> Result<Vec<Balance>, Par
     let raw: BTreeMap<Cow<'_, str>, Raw<'_>> = serde_json::from_slice(result)?;
     bounded(raw.len(), "balances")?;
     let mut totals: BTreeMap<Currency, (i64, i64)> = BTreeMap::new();
+    let too_large = |field| ParseError::Number {
+        field,
+        source: FixedPointError::OutOfRange,
+    };
     for (asset, raw) in &raw {
         let Some(currency) = names.currency(asset) else {
             continue;
@@ -436,7 +498,10 @@ pub(super) fn balances(result: &[u8], names: &Names) -> Result<Vec<Balance>, Par
         let held = raw.hold_trade.as_deref().unwrap_or("0");
         let held = decimal::units_cut(held, "hold_trade")?;
         let sum = totals.entry(currency).or_default();
-        *sum = (sum.0.saturating_add(total), sum.1.saturating_add(held));
+        *sum = (
+            sum.0.checked_add(total).ok_or_else(|| too_large("balance"))?,
+            sum.1.checked_add(held).ok_or_else(|| too_large("hold_trade"))?,
+        );
     }
     let balances = totals.into_iter().map(|(currency, (total, held))| Balance {
         currency,

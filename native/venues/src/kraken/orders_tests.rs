@@ -122,6 +122,46 @@ fn whatever_else_comes_of_an_order_is_unknown_unless_the_venue_says_no() {
 }
 
 #[test]
+fn an_order_is_gone_only_when_the_answer_says_so_of_it() {
+    let number = venue_order_id("OA").unwrap();
+    let gone = |exchanged| gone(number, exchanged).unwrap();
+    for text in [
+        r#"{"count":1}"#,
+        r#"{"order_id":"OA"}"#,
+        r#"{"count":1,"order_id":"OA"}"#,
+    ] {
+        assert_eq!(gone(done(text)), Gone::Canceled, "{text}");
+    }
+    assert_eq!(gone(done(r#"{"count":0}"#)), Gone::NotOpen);
+    assert_eq!(gone(refused("EOrder:Unknown order")), Gone::NotOpen);
+    for text in [
+        "{}",
+        "null",
+        "[]",
+        r#"{"order_id":"OB"}"#,
+        r#"{"count":1,"order_id":"OB"}"#,
+        r#"{"count":2}"#,
+        r#"{"count":1,"pending":true}"#,
+    ] {
+        assert_eq!(gone(done(text)), Gone::Unknown, "{text}");
+    }
+    assert_eq!(gone(refused("EService:Unavailable")), Gone::Unknown);
+    assert_eq!(gone(no_answer()), Gone::Unknown);
+    assert_eq!(gone(Ok(Outcome::Unreadable)), Gone::Unknown);
+}
+
+#[test]
+fn a_cancel_that_did_not_leave_or_is_refused_left_the_order_as_it_was() {
+    let number = venue_order_id("OA").unwrap();
+    assert!(matches!(
+        gone(number, not_sent()),
+        Err(VenueError::NotConnected { .. })
+    ));
+    let refused = gone(number, refused("EGeneral:Permission denied"));
+    assert!(matches!(refused, Err(VenueError::Refused { .. })), "{refused:?}");
+}
+
+#[test]
 fn a_cancel_worked_only_when_the_venue_says_so() {
     let kind = |exchanged: &Exchanged| canceled(&cancel(), exchanged, NOW).kind;
     let rejected = OrderReportKind::CancelRejected;
@@ -241,6 +281,15 @@ fn reads_balances_by_their_usual_names() {
         .map(|balance| format!("{} {} {}", balance.currency, balance.free, balance.locked))
         .collect();
     assert_eq!(texts, ["BTC 0.4 0.1", "SOL 1 0", "USD 162426.826 8861.7898"]);
+}
+
+#[test]
+fn balances_beyond_what_we_count_are_an_error() {
+    let together = r#"{"ZUSD":{"balance":"92233720368"},"USD":{"balance":"92233720368"}}"#;
+    let names = names();
+    assert_eq!(names.currency("ZUSD"), names.currency("USD"));
+    assert!(balances(together.as_bytes(), &names).is_err());
+    assert!(balances(br#"{"ZUSD":{"balance":"92233720369"}}"#, &names).is_err());
 }
 
 proptest! {

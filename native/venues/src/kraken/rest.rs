@@ -21,7 +21,7 @@ use super::rules::{self, Names};
 use super::server_time;
 use super::settings::{Credentials, Settings};
 use super::sign::{Nonces, Signer};
-use crate::clock::{Clock, Rate, ServerClock, TimeSample};
+use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::last_look::{Guarded, LastLook};
 use crate::rate_limit::Urgency;
@@ -254,11 +254,11 @@ impl RestClient {
         Ok(())
     }
 
-    /// Corrects `clock` by a fresh sample; the correction in service time. Nothing is corrected by whole seconds.
+    /// Corrects `clock` by a fresh sample, unless it is too far off to be believed. Nothing is corrected by whole seconds.
     ///
     /// # Errors
     /// [`VenueError`] when the venue does not answer.
-    pub async fn resync_clock(&self, clock: &ServerClock) -> Result<Nanos, VenueError> {
+    pub async fn resync_clock(&self, clock: &ServerClock) -> Result<Correction, VenueError> {
         let sample = server_time::sample(&self.settings, &self.tls, &self.clock).await?;
         Ok(clock.resync(sample))
     }
@@ -535,7 +535,7 @@ impl Reference for RestClient {
         Box::pin(self.anchor_clock(clock, rate))
     }
 
-    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Nanos, VenueError>> {
+    fn resync_clock<'a>(&'a self, clock: &'a ServerClock) -> Pending<'a, Result<Correction, VenueError>> {
         Box::pin(self.resync_clock(clock))
     }
 

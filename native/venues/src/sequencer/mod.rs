@@ -141,6 +141,15 @@ impl Sequencer {
         matches!(self.state, State::Synchronized(_))
     }
 
+    /// The number of the last update in the synchronized book.
+    #[must_use]
+    pub const fn number(&self) -> Option<u64> {
+        match self.state {
+            State::Waiting => None,
+            State::Synchronized(position) => Some(position.number),
+        }
+    }
+
     /// What has been seen.
     #[must_use]
     pub const fn statistics(&self) -> &SequencerStatistics {
@@ -192,9 +201,9 @@ impl Sequencer {
         }
     }
 
-    /// The stream is gone: the book is invalid, and no snapshot is wanted until it is back.
-    pub fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
-        self.invalidate(BookInvalidReason::Disconnected, emit);
+    /// The stream is gone, or has stopped: the book is invalid, and no snapshot is wanted until it is back.
+    pub fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        self.invalidate(reason, emit);
         self.wants_snapshot = false;
     }
 

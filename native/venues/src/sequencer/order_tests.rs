@@ -343,7 +343,7 @@ fn a_crossed_book_is_never_passed_on() {
 fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
     let mut case = Case::timed();
     let Case { sequencer, seen } = &mut case;
-    sequencer.on_disconnected(&mut |event| seen.take(&event));
+    sequencer.on_disconnected(BookInvalidReason::Disconnected, &mut |event| seen.take(&event));
     assert_eq!(case.seen.invalid, [BookInvalidReason::Disconnected]);
     assert!(!case.sequencer.take_snapshot_request());
     case.sequencer.on_connected();
@@ -356,7 +356,7 @@ fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
     assert!(case.sequencer.take_snapshot_request());
     let mut case = Case::numbered();
     let Case { sequencer, seen } = &mut case;
-    sequencer.on_disconnected(&mut |event| seen.take(&event));
+    sequencer.on_disconnected(BookInvalidReason::Disconnected, &mut |event| seen.take(&event));
     assert!(!case.sequencer.take_snapshot_request());
     case.sequencer.on_connected();
     assert!(case.sequencer.take_snapshot_request());

@@ -142,8 +142,8 @@ impl OrderSequencer {
     }
 
     /// The stream is gone: no snapshot is wanted until it is back.
-    pub fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
-        self.invalidate(BookInvalidReason::Disconnected, emit);
+    pub fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        self.invalidate(reason, emit);
         self.wants_snapshot = false;
     }
 

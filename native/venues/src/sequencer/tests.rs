@@ -339,7 +339,7 @@ fn a_best_level_that_agrees_or_is_not_comparable_changes_nothing() {
 fn a_lost_connection_invalidates_and_asks_only_when_it_is_back() {
     let mut case = Case::synchronized();
     let Case { sequencer, seen } = &mut case;
-    sequencer.on_disconnected(&mut |event| seen.take(&event));
+    sequencer.on_disconnected(BookInvalidReason::Disconnected, &mut |event| seen.take(&event));
     assert_eq!(case.seen.invalid, [BookInvalidReason::Disconnected]);
     assert!(!case.sequencer.take_snapshot_request());
     case.sequencer.on_connected();

@@ -26,6 +26,10 @@ impl LiveFeed for BinanceFeed {
         self.feed.requester().request(instrument);
     }
 
+    fn reconnect(&self) {
+        self.feed.requester().reconnect();
+    }
+
     fn snapshot_url(&self, instrument: InstrumentId) -> Option<String> {
         let instrument = self.instruments.get(instrument)?;
         let settings = self.rest.settings();

@@ -21,6 +21,10 @@ impl LiveFeed for OneFeed {
         self.0.requester().request(instrument);
     }
 
+    fn reconnect(&self) {
+        self.0.requester().reconnect();
+    }
+
     fn snapshot_url(&self, _: InstrumentId) -> Option<String> {
         None
     }

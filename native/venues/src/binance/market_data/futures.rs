@@ -10,6 +10,7 @@ use crate::error::VenueError;
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
 use crate::sequencer::{Emit, SequenceRule, SequencerStatistics};
+use crate::staleness::StalenessBounds;
 use crate::websocket::StreamMessage;
 
 /// Parses and sequences all instruments of one connection to the USD-M futures market.
@@ -36,6 +37,14 @@ impl MarketProtocol for FuturesMarketData {
 
     fn take_resync_request(&mut self) -> Option<InstrumentId> {
         self.0.take_resync_request()
+    }
+
+    fn take_reconnect_request(&mut self) -> bool {
+        self.0.take_reconnect_request()
+    }
+
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        self.0.set_staleness(bounds);
     }
 
     fn begin_again(&mut self, emit: &mut Emit<'_>) {

@@ -15,6 +15,7 @@ use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
 use crate::sequencer::{BestLevels, Diff, Emit, SequenceRule, Sequencer, SequencerStatistics};
+use crate::staleness::{Silence, Staleness, StalenessBounds};
 use crate::websocket::{StreamMessage, StreamMessageKind};
 
 /// What the market streams have brought, for metrics.
@@ -64,6 +65,8 @@ struct Market {
     /// The newest time that the venue has said. What comes without one is no older, and closes no bar before its time:
     /// our own clock may be ahead of the venue's.
     newest: Option<Timestamp>,
+    /// The changes of the book have stopped: the next one begins it anew.
+    has_stalled: bool,
 }
 
 /// Parses and sequences all instruments of one connection.
@@ -74,6 +77,10 @@ pub struct MarketData {
     parser: Parser,
     markets: Vec<Market>,
     requests: Vec<InstrumentId>,
+    staleness: Staleness,
+    /// When the message at hand was received.
+    received: Timestamp,
+    wants_reconnect: bool,
     statistics: MarketStatistics,
 }
 
@@ -86,12 +93,13 @@ impl MarketData {
     }
 
     fn of(dialect: Dialect, rule: SequenceRule, instruments: Arc<Instruments>, ahead_max: Nanos) -> Self {
-        let markets = instruments
+        let markets: Vec<_> = instruments
             .iter()
             .map(|instrument| Market {
                 sequencer: Sequencer::new(instrument.id, rule),
                 last_trade: None,
                 newest: None,
+                has_stalled: false,
             })
             .collect();
         Self {
@@ -99,6 +107,10 @@ impl MarketData {
             instruments,
             ahead_max,
             parser: Parser::of(dialect),
+            // A quiet pair changes nothing, and the venue sends no heartbeats.
+            staleness: Staleness::new(markets.len(), Silence::Normal),
+            received: Timestamp::EPOCH,
+            wants_reconnect: false,
             markets,
             statistics: MarketStatistics::default(),
         }
@@ -110,6 +122,7 @@ impl MarketData {
     /// [`VenueError::Malformed`] when it cannot be read. That is already dealt with (the books are invalid, a
     /// resync is asked for): count it, log it, go on.
     pub fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        self.received = message.ts_received;
         match &message.kind {
             StreamMessageKind::Connected => self.on_connected(),
             StreamMessageKind::Frame(frame) => {
@@ -118,9 +131,24 @@ impl MarketData {
             StreamMessageKind::Snapshot { instrument, body } => {
                 self.on_snapshot(message.ts_received, *instrument, body, emit)?;
             }
-            StreamMessageKind::Disconnected(_) => self.on_disconnected(emit),
+            StreamMessageKind::Disconnected(reason) => self.on_disconnected(reason.of_books(), emit),
         }
+        self.give_stale_books_up(emit);
         Ok(())
+    }
+
+    /// The addresses of the streams are what subscribes to them: one that has stopped begins with a new connection only.
+    fn give_stale_books_up(&mut self, emit: &mut Emit<'_>) {
+        while let Some((book, _)) = self.staleness.overdue(self.received) {
+            let Some(market) = self.markets.get_mut(book) else {
+                continue;
+            };
+            if market.sequencer.is_synchronized() {
+                market.sequencer.on_disconnected(BookInvalidReason::Stale, emit);
+                market.has_stalled = true;
+                self.wants_reconnect = true;
+            }
+        }
     }
 
     /// The stream is open: snapshots are wanted.
@@ -130,15 +158,18 @@ impl MarketData {
             // What traded in between is lost to this stream, and a restarted venue counts anew.
             market.last_trade = None;
             market.newest = None;
+            market.has_stalled = false;
         }
+        self.staleness.begin();
         self.collect_requests();
     }
 
     /// The stream is gone: every book is invalid.
-    pub fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+    pub fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
         for market in &mut self.markets {
-            market.sequencer.on_disconnected(emit);
+            market.sequencer.on_disconnected(reason, emit);
         }
+        self.staleness.begin();
         self.requests.clear();
     }
 
@@ -159,10 +190,12 @@ impl MarketData {
             parser,
             markets,
             requests,
+            staleness,
+            received,
             statistics,
             ..
         } = self;
-        let read = parser.stream_message(frame);
+        let (received, read) = (*received, parser.stream_message(frame));
         let body = match read.and_then(|body| not_after(latest, body)) {
             Ok(body) => body,
             Err(source) => {
@@ -182,8 +215,9 @@ impl MarketData {
         };
         match body {
             StreamMessageBody::Depth(depth) => {
-                market.newest = market.newest.max(Some(depth.ts_event));
-                market.sequencer.on_diff(&diff(&depth), emit);
+                if market.on_depth(&depth, emit) {
+                    staleness.on_change(usize::from(instrument.0), received);
+                }
             }
             StreamMessageBody::Trade(trade) => market.on_trade(instrument, &trade, statistics, emit),
             StreamMessageBody::Trades { trades, .. } => {
@@ -197,6 +231,7 @@ impl MarketData {
             StreamMessageBody::Ticker(ticker) => market.on_ticker(instrument, &ticker, statistics, emit),
             StreamMessageBody::ServerShutdown | StreamMessageBody::Other => {}
         }
+        market.watch(usize::from(instrument.0), &body, received, staleness);
         if market.sequencer.take_snapshot_request() {
             requests.push(instrument);
         }
@@ -315,8 +350,16 @@ impl MarketProtocol for MarketData {
         self.take_snapshot_request()
     }
 
+    fn take_reconnect_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_reconnect)
+    }
+
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        self.staleness.set_bounds(bounds);
+    }
+
     fn begin_again(&mut self, emit: &mut Emit<'_>) {
-        self.on_disconnected(emit);
+        self.on_disconnected(BookInvalidReason::Disconnected, emit);
         self.on_connected();
     }
 
@@ -434,6 +477,30 @@ fn diff<'a>(depth: &DepthMessage<'a>) -> Diff<'a> {
 }
 
 impl Market {
+    /// Whether it was news: one that the book holds already is no sign that changes go on.
+    fn on_depth(&mut self, depth: &DepthMessage<'_>, emit: &mut Emit<'_>) -> bool {
+        self.newest = self.newest.max(Some(depth.ts_event));
+        if std::mem::take(&mut self.has_stalled) {
+            self.sequencer.on_connected();
+        }
+        let before = self.sequencer.number();
+        self.sequencer.on_diff(&diff(depth), emit);
+        before.is_none() || self.sequencer.number() != before
+    }
+
+    /// Signs that the market moved: best prices after an update that the book has not had, and trades, which all take from
+    /// the book.
+    fn watch(&self, book: usize, body: &StreamMessageBody<'_>, at: Timestamp, staleness: &mut Staleness) {
+        let Some(number) = self.sequencer.number() else {
+            return;
+        };
+        match body {
+            StreamMessageBody::Ticker(ticker) if ticker.update_id > number => staleness.on_lead(book, at),
+            StreamMessageBody::Trade(_) | StreamMessageBody::Trades { .. } => staleness.on_move(book, at),
+            _ => {}
+        }
+    }
+
     /// Whether a trade's number is new; a hole before it is counted.
     fn is_next_trade(&mut self, trade_id: TradeId, statistics: &mut MarketStatistics) -> bool {
         if let Some(last) = self.last_trade {

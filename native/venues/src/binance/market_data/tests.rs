@@ -392,3 +392,128 @@ fn other_symbols_answers_and_empty_sides_are_counted_and_left_out() {
     );
     assert!(seen.quotes.is_empty());
 }
+
+fn ticker(update_id: u64) -> String {
+    format!(r#"{{"u":{update_id},"s":"BTCUSDT","b":"99.0","B":"1.0","a":"101.0","A":"1.0"}}"#)
+}
+
+fn trade(symbol: &str, id: u64) -> String {
+    format!(r#"{{"e":"trade","E":1,"s":"{symbol}","t":{id},"p":"100.0","q":"1.0","T":1,"m":true,"M":true}}"#)
+}
+
+/// A connection on which messages come at these seconds.
+struct Timed {
+    data: MarketData,
+    seen: Consumer,
+}
+
+impl Timed {
+    /// The book of BTCUSDT stands at second 0 with the changes up to 12.
+    fn synchronized() -> Self {
+        let mut case = Self {
+            data: market_data(),
+            seen: Consumer::default(),
+        };
+        case.feed(0, StreamMessageKind::Connected);
+        case.frame(0, &depth(9, 11, "99.0"));
+        case.snapshot(0);
+        case.frame(0, &depth(12, 12, "98.0"));
+        assert!(case.data.is_synchronized(BTC));
+        while case.data.take_snapshot_request().is_some() {}
+        case
+    }
+
+    fn feed(&mut self, second: i64, kind: StreamMessageKind) {
+        let message = StreamMessage {
+            ts_received: Timestamp::from_millis(second * 1_000),
+            kind,
+        };
+        let seen = &mut self.seen;
+        self.data
+            .on_message(&message, &mut |event| seen.take(&event))
+            .unwrap();
+    }
+
+    fn frame(&mut self, second: i64, text: &str) {
+        self.feed(second, StreamMessageKind::Frame(Bytes::from(text.to_owned())));
+    }
+
+    fn snapshot(&mut self, second: i64) {
+        let (instrument, body) = (BTC, Bytes::from_static(SNAPSHOT));
+        self.feed(second, StreamMessageKind::Snapshot { instrument, body });
+    }
+
+    /// What became of the book, and whether a new connection is wanted for it.
+    fn state(&mut self) -> (Vec<BookInvalidReason>, bool) {
+        let reconnect = MarketProtocol::take_reconnect_request(&mut self.data);
+        (std::mem::take(&mut self.seen.invalid), reconnect)
+    }
+}
+
+#[test]
+fn best_prices_ahead_of_a_silent_book_make_it_stale_whatever_tells_the_time() {
+    let mut case = Timed::synchronized();
+    case.frame(60, &ticker(13));
+    case.frame(64, &ticker(14));
+    case.frame(65, &trade("ETHUSDT", 1));
+    assert_eq!(case.state(), (vec![], false), "at the bound");
+    case.frame(66, &trade("ETHUSDT", 2));
+    assert_eq!(case.state(), (vec![BookInvalidReason::Stale], true));
+    assert!(!case.data.is_synchronized(BTC));
+    assert_eq!(
+        case.data.take_snapshot_request(),
+        None,
+        "a snapshot would be old soon"
+    );
+    case.frame(100, &ticker(15));
+    assert_eq!(case.state(), (vec![], false), "said once");
+}
+
+#[test]
+fn a_book_that_follows_its_best_prices_is_not_stale_however_quiet() {
+    let mut case = Timed::synchronized();
+    case.frame(60, &ticker(13));
+    case.frame(61, &depth(13, 13, "97.0"));
+    // No newer than the book, and hours later.
+    case.frame(7_200, &ticker(13));
+    case.frame(10_000, &ticker(12));
+    case.frame(20_000, &trade("ETHUSDT", 1));
+    assert_eq!(case.state(), (vec![], false));
+    assert!(case.data.is_synchronized(BTC));
+}
+
+#[test]
+fn changes_that_the_book_holds_already_are_no_sign_that_it_moves() {
+    let mut case = Timed::synchronized();
+    for second in 60..=66 {
+        case.frame(second, &ticker(13 + u64::try_from(second).unwrap()));
+        case.frame(second, &depth(12, 12, "98.0"));
+    }
+    assert_eq!(case.state(), (vec![BookInvalidReason::Stale], true));
+}
+
+#[test]
+fn trades_without_a_change_of_the_book_make_it_stale_too() {
+    let mut case = Timed::synchronized();
+    // Its change may have come a little before it.
+    case.frame(1, &trade("BTCUSDT", 1));
+    case.frame(10, &trade("ETHUSDT", 1));
+    assert_eq!(case.state(), (vec![], false));
+    case.frame(20, &trade("BTCUSDT", 2));
+    case.frame(26, &trade("ETHUSDT", 2));
+    assert_eq!(case.state(), (vec![BookInvalidReason::Stale], true));
+}
+
+#[test]
+fn a_stalled_book_begins_anew_where_its_changes_go_on() {
+    let mut case = Timed::synchronized();
+    case.frame(60, &ticker(13));
+    case.frame(66, &ticker(14));
+    assert_eq!(case.state(), (vec![BookInvalidReason::Stale], true));
+    case.frame(70, &depth(11, 11, "99.0"));
+    assert_eq!(case.data.take_snapshot_request(), Some(BTC));
+    case.snapshot(71);
+    assert!(case.data.is_synchronized(BTC));
+    case.feed(91, StreamMessageKind::Disconnected(DisconnectReason::Stalled));
+    assert_eq!(case.state(), (vec![BookInvalidReason::Stale], false));
+}

@@ -26,6 +26,7 @@ use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
 use crate::sequencer::{Emit, SequencerStatistics};
+use crate::staleness::{Overdue, Silence, Staleness, StalenessBounds};
 use crate::websocket::{StreamMessage, StreamMessageKind};
 
 /// Kinds of messages, in the order of their names.
@@ -87,6 +88,10 @@ pub struct AdvancedMarketData {
     parser: Parser,
     markets: Vec<Market>,
     requests: Vec<InstrumentId>,
+    staleness: Staleness,
+    /// When the message at hand was received.
+    received: Timestamp,
+    wants_reconnect: bool,
     /// When the stream first came up.
     since: Option<Timestamp>,
     /// The number that the next message must have; `None` while any may come.
@@ -110,6 +115,10 @@ impl AdvancedMarketData {
         Self {
             markets: markets.collect(),
             requests: Vec::with_capacity(instruments.len()),
+            // Heartbeats come each second, whatever the market does.
+            staleness: Staleness::new(instruments.len(), Silence::Fault),
+            received: Timestamp::EPOCH,
+            wants_reconnect: false,
             instruments,
             ahead_max,
             parser: Parser::new(),
@@ -145,15 +154,18 @@ impl AdvancedMarketData {
         self.next_sequence = None;
         self.heartbeat = None;
         self.requests.clear();
-        for market in &mut self.markets {
+        self.staleness.begin();
+        for (book, market) in self.markets.iter_mut().enumerate() {
             market.book.on_connected();
+            self.staleness.want_snapshot(book, ts_received);
         }
     }
 
-    fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+    fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
         for market in &mut self.markets {
-            market.book.on_disconnected(emit);
+            market.book.on_disconnected(reason, emit);
         }
+        self.staleness.begin();
         self.requests.clear();
     }
 
@@ -238,8 +250,38 @@ impl AdvancedMarketData {
                 EventKind::Snapshot => market.book.on_snapshot(&change, emit),
                 EventKind::Update => market.book.on_change(&change, emit),
             }
-            if market.book.take_resync_request() {
-                self.requests.push(id);
+            let is_wanted = market.book.take_resync_request();
+            let (book, at) = (usize::from(id.0), self.received);
+            match message.kind {
+                EventKind::Snapshot => self.staleness.on_snapshot(book, at),
+                EventKind::Update => self.staleness.on_change(book, at),
+            }
+            if is_wanted {
+                self.ask(id);
+            }
+        }
+    }
+
+    /// Wants a book told anew.
+    fn ask(&mut self, instrument: InstrumentId) {
+        self.requests.push(instrument);
+        self.staleness
+            .want_snapshot(usize::from(instrument.0), self.received);
+    }
+
+    /// A3: a book whose changes have stopped is subscribed for anew; where its snapshot does not come, the connection is.
+    fn give_stale_books_up(&mut self, emit: &mut Emit<'_>) {
+        while let Some((book, what)) = self.staleness.overdue(self.received) {
+            self.wants_reconnect |= what == Overdue::Snapshot;
+            let Some(market) = self.markets.get_mut(book).filter(|_| what == Overdue::Changes) else {
+                continue;
+            };
+            market.book.invalidate(BookInvalidReason::Stale, emit);
+            if market.book.take_resync_request()
+                && let Some(instrument) = self.instruments.iter().nth(book)
+            {
+                let instrument = instrument.id;
+                self.ask(instrument);
             }
         }
     }
@@ -260,6 +302,9 @@ impl AdvancedMarketData {
                 continue;
             }
             market.last_trade = Some(trade.trade_id);
+            if trade.kind == EventKind::Update {
+                self.staleness.on_move(usize::from(instrument.0), self.received);
+            }
             if is_history {
                 self.statistics.history_trades += 1;
                 continue;
@@ -295,7 +340,9 @@ impl AdvancedMarketData {
             let Some((instrument, market)) = self.find(&ticker.symbol) else {
                 continue;
             };
-            market.book.compare(ticker.bid.price, ticker.ask.price);
+            if !market.book.compare(ticker.bid.price, ticker.ask.price) {
+                self.staleness.on_move(usize::from(instrument.0), self.received);
+            }
             self.statistics.quotes += 1;
             emit(MarketEvent::Quote(Quote {
                 instrument,
@@ -331,6 +378,8 @@ impl AdvancedMarketData {
             market.book.invalidate(reason, emit);
             if market.book.take_resync_request() {
                 self.requests.push(instrument.id);
+                self.staleness
+                    .want_snapshot(usize::from(instrument.id.0), self.received);
             }
         }
     }
@@ -342,20 +391,30 @@ impl AdvancedMarketData {
 
 impl MarketProtocol for AdvancedMarketData {
     fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        self.received = message.ts_received;
         match &message.kind {
             StreamMessageKind::Connected => self.on_connected(message.ts_received),
             StreamMessageKind::Frame(frame) => {
-                return self.on_frame(message.ts_received.plus(self.ahead_max), frame, emit);
+                self.on_frame(message.ts_received.plus(self.ahead_max), frame, emit)?;
             }
             // A3: this wire brings its snapshots itself.
             StreamMessageKind::Snapshot { .. } => {}
-            StreamMessageKind::Disconnected(_) => self.on_disconnected(emit),
+            StreamMessageKind::Disconnected(reason) => self.on_disconnected(reason.of_books(), emit),
         }
+        self.give_stale_books_up(emit);
         Ok(())
     }
 
     fn take_resync_request(&mut self) -> Option<InstrumentId> {
         self.requests.pop()
+    }
+
+    fn take_reconnect_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_reconnect)
+    }
+
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        self.staleness.set_bounds(bounds);
     }
 
     /// The count over the connection goes on.

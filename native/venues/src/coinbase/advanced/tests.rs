@@ -598,3 +598,90 @@ fn what_concerns_other_products_is_counted_and_left_out() {
     assert_eq!(case.data.wire_statistics().unknown_symbols, 1);
     assert_eq!(case.seen.updates, 2);
 }
+
+fn tickers(sequence: u64, bid: &str) -> String {
+    envelope(
+        sequence,
+        "ticker",
+        &format!(
+            r#"{{"type":"update","tickers":[{{"type":"ticker","product_id":"BTC-USD","price":"100","volume_24_h":"1","low_24_h":"1","high_24_h":"1","low_52_w":"1","high_52_w":"1","price_percent_chg_24_h":"0","best_bid":"{bid}","best_ask":"101","best_bid_quantity":"1","best_ask_quantity":"1"}}]}}"#
+        ),
+    )
+}
+
+impl Case {
+    /// A message this long after the last one.
+    fn later(&mut self, seconds: i64, frame: &str) {
+        self.now = self.now.plus(Nanos::from_secs(seconds));
+        self.frame(frame).unwrap();
+    }
+}
+
+#[test]
+fn trades_and_heartbeats_over_a_silent_book_make_it_stale_and_have_it_told_anew() {
+    let mut case = Case::synchronized();
+    case.later(10, &trades(2, "update", &[7]));
+    case.later(5, &heartbeat(3, 1));
+    assert_eq!(case.seen.invalid, [], "at the bound");
+    case.later(1, &heartbeat(4, 2));
+    assert_eq!(case.seen.invalid, [(BTC, BookInvalidReason::Stale)]);
+    assert_eq!(
+        (case.requests(), case.data.is_synchronized(ETH)),
+        (vec![BTC], true)
+    );
+    assert!(!case.data.take_reconnect_request());
+    case.later(1, &snapshot(5, "BTC-USD"));
+    assert!(case.data.is_synchronized(BTC));
+}
+
+#[test]
+fn best_prices_that_are_not_the_books_are_a_sign_unless_it_has_just_changed() {
+    let mut case = Case::synchronized();
+    // The ticker lags the book.
+    case.later(1, &tickers(2, "98"));
+    case.later(10, &heartbeat(3, 1));
+    // It agrees.
+    case.later(10, &tickers(4, "99"));
+    case.later(10, &heartbeat(5, 2));
+    assert_eq!(case.seen.invalid, []);
+    case.later(1, &tickers(6, "98"));
+    case.later(6, &heartbeat(7, 3));
+    assert_eq!(case.seen.invalid, [(BTC, BookInvalidReason::Stale)]);
+}
+
+#[test]
+fn a_book_that_says_nothing_while_heartbeats_go_on_is_told_anew_in_the_end() {
+    let mut case = Case::synchronized();
+    for second in 0..60 {
+        case.later(2, &heartbeat(2 + second, 1 + second));
+    }
+    assert_eq!(case.seen.invalid, [], "two minutes");
+    case.later(1, &heartbeat(62, 61));
+    assert_eq!(
+        case.seen.invalid,
+        [(BTC, BookInvalidReason::Stale), (ETH, BookInvalidReason::Stale)]
+    );
+    assert_eq!(case.requests(), [BTC, ETH]);
+}
+
+#[test]
+fn a_snapshot_that_never_comes_wants_a_new_connection() {
+    let mut case = Case::new();
+    case.feed(StreamMessageKind::Connected).unwrap();
+    case.frame(&snapshot(0, "BTC-USD")).unwrap();
+    // Fifteen seconds and one for each of two books.
+    case.later(17, &update(1, "98", "1"));
+    assert!(!case.data.take_reconnect_request());
+    case.later(1, &update(2, "98", "2"));
+    assert!(case.data.take_reconnect_request());
+    assert!(case.data.is_synchronized(BTC) && !case.data.is_synchronized(ETH));
+    case.feed(StreamMessageKind::Disconnected(DisconnectReason::Stalled))
+        .unwrap();
+    assert_eq!(case.seen.invalid, [(BTC, BookInvalidReason::Stale)]);
+    case.feed(StreamMessageKind::Connected).unwrap();
+    case.later(17, &update(0, "98", "2"));
+    assert!(
+        !case.data.take_reconnect_request(),
+        "a new connection has its own time"
+    );
+}

@@ -155,9 +155,9 @@ impl ExchangeMarketData {
         self.collect_requests();
     }
 
-    fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+    fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
         for market in &mut self.markets {
-            market.book.on_disconnected(emit);
+            market.book.on_disconnected(reason, emit);
         }
         self.requests.clear();
     }
@@ -325,7 +325,7 @@ impl MarketProtocol for ExchangeMarketData {
             StreamMessageKind::Snapshot { instrument, body } => {
                 return self.on_snapshot(message.ts_received, *instrument, body, emit);
             }
-            StreamMessageKind::Disconnected(_) => self.on_disconnected(emit),
+            StreamMessageKind::Disconnected(reason) => self.on_disconnected(reason.of_books(), emit),
         }
         Ok(())
     }
@@ -404,10 +404,10 @@ impl Book {
         }
     }
 
-    fn on_disconnected(&mut self, emit: &mut Emit<'_>) {
+    fn on_disconnected(&mut self, reason: BookInvalidReason, emit: &mut Emit<'_>) {
         match self {
-            Self::Levels(book) => book.on_disconnected(emit),
-            Self::Orders(orders) => orders.on_disconnected(emit),
+            Self::Levels(book) => book.on_disconnected(reason, emit),
+            Self::Orders(orders) => orders.on_disconnected(reason, emit),
         }
     }
 
@@ -428,7 +428,7 @@ impl Book {
     /// The ticker is sent beside the book: for the statistics only.
     fn compare(&mut self, bid: Price, ask: Price) {
         if let Self::Levels(book) = self {
-            book.compare(bid, ask);
+            let _ = book.compare(bid, ask);
         }
     }
 }

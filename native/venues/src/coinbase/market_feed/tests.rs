@@ -76,6 +76,6 @@ fn is_up_at_the_first_confirmation_and_given_up_without_heartbeats() {
     assert_eq!(streams.judge(confirmed), Judgement::Deliver);
     assert_eq!(streams.judge(refused), Judgement::Ended);
     streams.heartbeats.timeout = Duration::ZERO;
-    assert_eq!(streams.judge(trades), Judgement::Ended);
-    assert_eq!(streams.judge(&vec![b' '; 1 << 20]), Judgement::Ended);
+    assert_eq!(streams.judge(trades), Judgement::Stalled);
+    assert_eq!(streams.judge(&vec![b' '; 1 << 20]), Judgement::Stalled);
 }

@@ -69,6 +69,12 @@ fn no(reason: RejectReason) -> Submitted {
     Submitted::Report(OrderReportKind::Rejected(reason))
 }
 
+/// An order that was placed, and an error beside it.
+fn beside(word: &str) -> String {
+    let both = format!(r#""error_response":{{"error":"{word}"}},"order_configuration""#);
+    PLACED.replace("\"order_configuration\"", &both)
+}
+
 #[test]
 fn only_the_venues_own_word_is_a_yes_or_a_no() {
     assert_eq!(told(200, PLACED), Submitted::Accepted(named("52cfe5e2-0b29")));
@@ -88,6 +94,21 @@ fn only_the_venues_own_word_is_a_yes_or_a_no() {
     assert_eq!(rejected("A_NEW_WORD"), no(RejectReason::Other));
     // Where it does not know itself, nobody does.
     assert_eq!(rejected("UNKNOWN_FAILURE_REASON"), UNKNOWN);
+    for contradiction in [
+        PLACED.replace("UNKNOWN_FAILURE_REASON", "INSUFFICIENT_FUND"),
+        beside("INSUFFICIENT_FUND"),
+        NOT_PLACED
+            .replace("WORD", "INSUFFICIENT_FUND")
+            .replace("\"order_id\":\"\"", "\"order_id\":\"52cfe5e2-0b29\""),
+        PLACED
+            .replace("true", "false")
+            .replace("UNKNOWN_FAILURE_REASON", "INSUFFICIENT_FUND"),
+    ] {
+        assert_eq!(told(200, &contradiction), UNKNOWN, "{contradiction}");
+    }
+    // The documentation's own example has an error that is none beside the order.
+    let placed = Submitted::Accepted(named("52cfe5e2-0b29"));
+    assert_eq!(told(200, &beside("UNKNOWN_FAILURE_REASON")), placed);
     let preview = r#"{"success":false,"error_response":{"error":"UNKNOWN_FAILURE_REASON","preview_failure_reason":"PREVIEW_INSUFFICIENT_FUND"}}"#;
     assert_eq!(told(200, preview), no(RejectReason::InsufficientBalance));
 }
@@ -179,6 +200,14 @@ fn each_cancel_of_a_batch_has_its_own_answer() {
     assert_eq!(amended(&answered(200, edited)), Amended::Done);
     let kept = r#"{"success":false,"errors":[{"edit_failure_reason":"ORDER_NOT_FOUND"}]}"#;
     assert_eq!(amended(&answered(200, kept)), Amended::Refused);
+    for unsaid in [
+        r#"{"success":true,"errors":[{"edit_failure_reason":"ORDER_NOT_FOUND"}]}"#,
+        r#"{"success":false,"errors":[{"edit_failure_reason":"UNKNOWN_EDIT_ORDER_FAILURE_REASON"}]}"#,
+        r#"{"success":false}"#,
+        "{}",
+    ] {
+        assert_eq!(amended(&answered(200, unsaid)), Amended::Unknown, "{unsaid}");
+    }
 }
 
 #[test]
@@ -211,6 +240,11 @@ fn reads_orders_and_where_their_list_goes_on() {
     );
     let last = body.replace("\"has_next\":true", "\"has_next\":false");
     assert_eq!(orders(last.as_bytes(), &btc()).unwrap().next, None);
+    let nowhere = body.replace("\"cursor\":\"7\"", "\"cursor\":\"\"");
+    assert!(
+        orders(nowhere.as_bytes(), &btc()).is_err(),
+        "there is more, and no way to it"
+    );
     assert!(orders(body.replace("SELL", "BOTH").as_bytes(), &btc()).is_err());
 }
 
@@ -255,6 +289,51 @@ fn reads_executions_with_fees_finer_than_ours() {
     assert_eq!(more.next.as_deref(), Some("9"));
 }
 
+fn held(accounts: &[(&str, &str, &str, &str)]) -> Result<Vec<Balance>, ParseError> {
+    let accounts: Vec<_> = accounts
+        .iter()
+        .map(|(uuid, currency, free, hold)| {
+            format!(
+                r#"{{"uuid":"{uuid}","currency":"{currency}","available_balance":{{"value":"{free}","currency":"{currency}"}},"hold":{{"value":"{hold}","currency":"{currency}"}}}}"#
+            )
+        })
+        .collect();
+    let body = format!(
+        r#"{{"accounts":[{}],"has_next":false,"cursor":""}}"#,
+        accounts.join(",")
+    );
+    summed(holdings(body.as_bytes())?.items)
+}
+
+#[test]
+fn accounts_of_one_asset_are_one_balance_and_each_account_counts_once() {
+    let held = held(&[
+        ("a", "BTC", "1", "0.5"),
+        ("b", "ETH", "2", "0"),
+        ("c", "BTC", "0.25", "0"),
+        // Again, on the next page.
+        ("a", "BTC", "1", "0.5"),
+        ("", "ETH", "1", "0"),
+        ("", "ETH", "1", "0"),
+    ])
+    .unwrap();
+    let told = held.iter().map(|balance| {
+        let (free, locked) = (balance.free.to_string(), balance.locked.to_string());
+        format!("{} {free} {locked}", balance.currency)
+    });
+    assert_eq!(told.collect::<Vec<_>>(), ["BTC 1.25 0.5", "ETH 4 0"]);
+}
+
+#[test]
+fn holdings_beyond_what_we_count_are_an_error() {
+    // The largest whole number of our quantities.
+    let largest = "92233720368";
+    assert!(held(&[("a", "PEPE", largest, "0")]).is_ok());
+    assert!(held(&[("a", "PEPE", "92233720369", "0")]).is_err());
+    assert!(held(&[("a", "PEPE", "0", "99999999999999999999999999")]).is_err());
+    assert!(held(&[("a", "PEPE", largest, "0"), ("b", "PEPE", "1", "0")]).is_err());
+}
+
 #[test]
 fn reads_balances_that_are_not_zero() {
     let account = |currency: &str, free: &str, hold: &str| {
@@ -268,8 +347,8 @@ fn reads_balances_that_are_not_zero() {
         account("USDC", "0.0000000000000000", "0"),
         account("odd name", "1", "0"),
     );
-    let page = balances(body.as_bytes()).unwrap();
-    let [btc] = page.items[..] else {
+    let page = holdings(body.as_bytes()).unwrap();
+    let [btc] = summed(page.items).unwrap()[..] else {
         panic!("one balance")
     };
     assert_eq!((btc.free.units(), btc.locked.units()), (12_345_678, 50_000_000));
@@ -287,7 +366,7 @@ proptest! {
                 let _ = order(&body, &btc());
                 let _ = orders(&body, &btc());
                 let _ = fills(&body, &table());
-                let _ = balances(&body);
+                let _ = holdings(&body).and_then(|page| summed(page.items));
                 let exchanged = Ok(Answer { status: 200, body: body.into() });
                 let _ = submitted(&request(), &exchanged);
                 let _ = canceled(&[named("a")], &exchanged);

@@ -211,9 +211,9 @@ impl MarketProtocol for Level3MarketData {
             StreamMessageKind::Frame(frame) => self.on_frame(message.ts_received, frame, emit)?,
             // Snapshots come over the stream itself.
             StreamMessageKind::Snapshot { .. } => {}
-            StreamMessageKind::Disconnected(_) => {
+            StreamMessageKind::Disconnected(reason) => {
                 for book in &mut self.books {
-                    book.invalidate(BookInvalidReason::Disconnected, emit);
+                    book.invalidate(reason.of_books(), emit);
                 }
                 self.requests.clear();
             }
