@@ -403,10 +403,10 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         if let Some(place) = symbols.iter().position(|known| *known == symbol) {
             places.push(place);
         } else {
-            let mut allowed = format!("a symbol of [[instrument]]: {}", symbols.join(", "));
-            if let Some(venue) = watch::watching(document, &symbol) {
-                allowed += &format!("; what [[watch]] has at {venue} is read, not traded");
-            }
+            let watched = watch::watching(document, &symbol).map_or_else(String::new, |venue| {
+                format!("; what [[watch]] has at {venue} is read, not traded")
+            });
+            let allowed = format!("a symbol of [[instrument]]: {}{watched}", symbols.join(", "));
             document.fault(&path, FaultKind::Conflict, format!("text {symbol:?}"), allowed);
         }
     }

@@ -17,7 +17,7 @@ use live::{LiveError, Setup};
 use support::programs::{CROSS, SILENT};
 use support::venue::{SimulatedVenue, get_text};
 use support::wires::Wire;
-use support::{Bench, PATIENCE, SLOT, Seen, write_config};
+use support::{BTC, Bench, PATIENCE, SLOT, Seen, watch_lines, write_config};
 
 const OWN: usize = 0;
 const FIRST: usize = 1;
@@ -121,10 +121,7 @@ async fn a_watched_venue_that_goes_takes_its_own_books_and_nobody_else_s() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watched_venue_that_is_not_there_is_asked_for_until_it_is() {
-    let port = {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let mut bench = Bench::start_watching(Wire::Kraken, &[(Wire::Coinbase, port)]).await;
     bench.until_seen(Seen::Reconciled).await;
     until_books(&bench, &[(OWN, true), (FIRST, false)]).await;
@@ -163,6 +160,83 @@ async fn a_watched_venue_that_is_not_there_is_asked_for_until_it_is() {
     assert_eq!((told.id, told.venue), (InstrumentId(1), Venue::Coinbase));
     assert_eq!((told.base.as_str(), told.quote.as_str()), ("BTC", "USD"));
     drop((home, coinbase));
+}
+
+/// A port where nobody is.
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_venue_that_takes_connections_and_never_answers_holds_up_no_start() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut bench = Bench::start_watching(Wire::Kraken, &[(Wire::Coinbase, port)]).await;
+    bench.until_seen(Seen::Reconciled).await;
+    until_books(&bench, &[(OWN, true), (FIRST, false)]).await;
+    let (ended, _, _) = bench.drain().await;
+    assert!(ended.fault.is_none() && ended.compared, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_turns_out_not_to_be_listed_after_the_start_is_an_alert_and_trading_goes_on() {
+    let own = SimulatedVenue::start_over(Wire::Kraken).await;
+    let port = free_port();
+    let lines = Wire::Coinbase.watched(port, "ETH-USD");
+    let mut bench = Bench::start_beside(Wire::Kraken, own, &lines, None).await;
+    bench.until_seen(Seen::Reconciled).await;
+    let before = bench.service.counters().alerts.get();
+    let coinbase = SimulatedVenue::start_at(Wire::Coinbase, port).await;
+    let told = async {
+        while bench.service.counters().alerts.get() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("an alert");
+    until_books(&bench, &[(OWN, true), (FIRST, false)]).await;
+    bench.deploy(CROSS).await;
+    bench
+        .until("a fill", |seen| matches!(seen, Seen::Fill(_)).then_some(()))
+        .await;
+    drop((bench.drain().await, coinbase));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_life_may_watch_something_else() {
+    let coinbase = SimulatedVenue::start_over(Wire::Coinbase).await;
+    let mut bench = Bench::start_watching(Wire::Kraken, &[(Wire::Coinbase, coinbase.port())]).await;
+    bench.until_seen(Seen::Reconciled).await;
+    until_books(&bench, &[(OWN, true), (FIRST, true)]).await;
+    bench.deploy(SILENT).await;
+    let ask = bench.commander.look().await.unwrap().tops[OWN].unwrap().ask;
+    let bought = bench.commander.command(by_hand(BTC, ask)).await.unwrap();
+    assert_eq!(bought, Ok(()));
+    bench
+        .until("it holds some", |seen| {
+            matches!(seen, Seen::Fill(_)).then_some(())
+        })
+        .await;
+    let binance = SimulatedVenue::start_over(Wire::Binance).await;
+    for watched in [
+        vec![],
+        vec![(Wire::Binance, binance.port()), (Wire::Coinbase, coinbase.port())],
+    ] {
+        let port = bench.venue.port();
+        let path = write_config(bench.home.path(), Wire::Kraken, port, &watch_lines(&watched));
+        bench.setup = Setup::load(&path).unwrap();
+        bench = bench.restart().await;
+        bench.until_seen(Seen::Reconciled).await;
+        let stand: Vec<_> = (0..=watched.len()).map(|at| (at, true)).collect();
+        until_books(&bench, &stand).await;
+        let view = bench.commander.look().await.unwrap();
+        assert_eq!(view.tops.len(), 1 + watched.len());
+        assert!(view.positions[0].quantity > Quantity::ZERO, "{view:?}");
+    }
+    let (ended, seen, _) = bench.drain().await;
+    assert!(ended.compared, "{ended:?}");
+    let alerts: Vec<_> = seen.iter().filter(|one| matches!(one, Seen::Alert(_))).collect();
+    assert!(alerts.is_empty(), "{alerts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -191,3 +191,52 @@ impl Reader {
         self.counters.venues.of(self.venue)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::InstrumentId;
+    use rtrb::RingBuffer;
+
+    use super::*;
+
+    fn event(ns: i64) -> WatchedEvent {
+        let at = Timestamp::from_nanos(ns);
+        WatchedEvent::complete(at, InstrumentId(1), at)
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for_and_nothing_is_left_out() {
+        let (events, mut taken) = RingBuffer::new(2);
+        let mut outlet = Outlet {
+            events,
+            wake: Wake::default(),
+        };
+        let putting = thread::spawn(move || {
+            for ns in 0..50 {
+                outlet.put(event(ns)).unwrap();
+            }
+        });
+        let mut seen = Vec::new();
+        while seen.len() < 50 {
+            match taken.pop() {
+                Ok(event) => seen.push(event.received.nanos()),
+                Err(_) => thread::yield_now(),
+            }
+        }
+        putting.join().unwrap();
+        assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nobody_who_decides_ends_the_wait() {
+        let (events, taken) = RingBuffer::new(1);
+        let mut outlet = Outlet {
+            events,
+            wake: Wake::default(),
+        };
+        outlet.put(event(0)).unwrap();
+        let putting = thread::spawn(move || outlet.put(event(1)).is_err());
+        drop(taken);
+        assert!(putting.join().unwrap());
+    }
+}

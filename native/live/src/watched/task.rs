@@ -26,7 +26,7 @@ use crate::rules::{INTERVAL, changed};
 use crate::wake::Wake;
 
 /// First and longest pause before a venue that was not there is asked for its instruments again, wall time.
-const ASK_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const ASK_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// One watched venue and who is told of it.
 #[derive(Debug)]

@@ -269,7 +269,7 @@ impl Bench {
         Self::start_beside(Wire::Binance, venue, &lines, None).await
     }
 
-    async fn start_beside(
+    pub(crate) async fn start_beside(
         wire: Wire,
         venue: SimulatedVenue,
         venue_lines: &str,
