@@ -42,6 +42,9 @@ MARKET_CACHE = "market_cache"
 SEGMENTS_SOCKET = "segments.sock"
 """Where a service hands its shared memory out, in its run folder."""
 
+UNTOLD = "UNTOLD"
+"""What stands as base and quote of an instrument of which its venue has told nothing yet."""
+
 FOLLOW_EVERY_MS = 250
 """Least time between two questions whether a service that is gone has come back."""
 
@@ -66,8 +69,8 @@ class CachedInstrument:
         index: in this service.
         venue: where it trades.
         symbol: the venue's own.
-        base: what is bought.
-        quote: what is paid.
+        base: what is bought; `UNTOLD` while the venue of a watched instrument has told nothing.
+        quote: what is paid, alike.
         status: `trading`, `cancel_only`, `halted`, or `unknown`, which is not tradable.
         tick_size: smallest price step, units of 1e-8; 0 where the venue has none.
         lot_size: smallest quantity step, alike.
@@ -81,6 +84,11 @@ class CachedInstrument:
     status: str
     tick_size: int
     lot_size: int
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether its venue has told nothing of it yet: what it buys and pays is not known then."""
+        return (self.base, self.quote) == (UNTOLD, UNTOLD)
 
     def __str__(self) -> str:
         """Venue and symbol, such as `binance/BTCUSDT`."""
@@ -383,6 +391,8 @@ class MarketDataCache:
         """
         with _refusals():
             self._follow()
+            if any(known.is_untold for known in self._known):
+                self._known = self._described()
             members = [
                 _instrument(known.index, self._cache.read(known.index)[0])
                 for known in self._known

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from py_rt.errors import BridgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 LIVE_FILE = "live.json"
@@ -21,6 +22,22 @@ class ServiceSearchError(BridgeError):
 
 class NotOneServiceError(ServiceSearchError):
     """No service runs, or several do and nobody said which one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueRead:
+    """A venue whose market a service reads.
+
+    Attributes:
+        venue: its name.
+        traded: whether the service trades there; the others are only watched.
+        taker_bps: what it takes of an order that takes, in ten-thousandths, as the service's file says; None where it
+            does not.
+    """
+
+    venue: str
+    traded: bool
+    taker_bps: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,7 @@ class Service:
         started_ns: when this life began, ns UTC.
         command: endpoint for commands.
         telemetry: endpoint of what it tells.
+        venues: whose markets it reads, the one that it trades at first; empty where an older one does not say.
     """
 
     folder: Path
@@ -48,6 +66,7 @@ class Service:
     started_ns: int
     command: str
     telemetry: str
+    venues: tuple[VenueRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +138,18 @@ def running_in(folder: Path) -> Service | None:
             started_ns=int(facts["started_ns"]),
             command=str(doors["command"]),
             telemetry=str(doors["telemetry"]),
+            venues=tuple(_venue(told) for told in facts.get("venues", [])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceSearchError(
             f"{path} does not say where the service is: {error!r}; start the service anew"
         ) from error
     return service if _is_alive(service.pid) else None
+
+
+def _venue(told: Mapping[str, object]) -> VenueRead:
+    taker_bps = told["taker_bps"]
+    return VenueRead(str(told["venue"]), bool(told["traded"]), None if taker_bps is None else str(taker_bps))
 
 
 def _is_alive(pid: int) -> bool:

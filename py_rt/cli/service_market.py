@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from py_rt.cli.service_consolidated import MAX_AGE_MS, consolidated_answer
 from py_rt.cli.service_door import Answer, AskedWronglyError, Reach, add_command
-from py_rt.cli.service_text import ABSENT, NS_PER_MS, exact, moment, table
+from py_rt.cli.service_text import ABSENT, exact, moment, ms, table
 
 if TYPE_CHECKING:
     from py_rt.bridge.market_cache import CachedBook, CachedTrade, CacheState, MarketDataCache
@@ -23,19 +24,41 @@ def book(
     instrument: Annotated[
         str,
         typer.Argument(
-            help="Such as BTCUSDT or binance/BTCUSDT; default: the best bid and ask of each.", metavar="INSTRUMENT"
+            help="Such as BTCUSDT or binance/BTCUSDT; default: the best bid and ask of each. With --consolidated "
+            "a pair, such as BTC/USD.",
+            metavar="INSTRUMENT",
         ),
     ] = "",
+    consolidated: Annotated[
+        bool, typer.Option("--consolidated", help="All venues of a pair as one market, the watched ones with it.")
+    ] = False,
+    fees: Annotated[
+        bool,
+        typer.Option(
+            "--fees",
+            help="With --consolidated: prices are what a taker pays or gets, by taker_bps of the service's file.",
+        ),
+    ] = False,
+    max_age_ms: Annotated[
+        int,
+        typer.Option(min=0, help="With --consolidated: a venue whose book is older, in service time, is dropped."),
+    ] = MAX_AGE_MS,
 ) -> Answer:
     """Show what a service knows now of an instrument: its book, its last trade, its venue.
 
     Signed by nobody: it is read from shared memory, and the service does nothing for it.
 
     Example: py_rt book BTCUSDT --json
+
+    All venues of a pair as one market: py_rt book BTC/USD --consolidated --fees
     """
     from py_rt.bridge.market_cache import SEGMENTS_SOCKET, MarketDataCache, UnknownInstrumentError
 
     service = reach.found()
+    if consolidated:
+        return consolidated_answer(service, instrument, with_fees=fees, max_age_ms=max_age_ms)
+    if fees:
+        raise AskedWronglyError("--fees is of --consolidated: one venue's book shows that venue's own prices")
     facts = {"instance": service.instance, "run_id": service.run_id, "epoch": service.epoch}
     with MarketDataCache(service.folder / SEGMENTS_SOCKET) as cache:
         if not instrument:
@@ -97,7 +120,7 @@ def book_text(book: CachedBook, trade: CachedTrade | None, state: CacheState) ->
     lines = [f"{pair}: {_words(instrument.status)}, venue {state.venue_state}, book {_standing(book)}"]
     if trade is not None:
         what = f"{trade.aggressor} {_text(trade.quantity)} at {_text(trade.price)}"
-        lines.append(f"last trade: {what}, {moment(trade.ts_event)} UTC, {_ms(trade.age_ns)} ago")
+        lines.append(f"last trade: {what}, {moment(trade.ts_event)} UTC, {ms(trade.age_ns)} ago")
     depth = max(len(book.bids), len(book.asks))
     if depth:
         heads = [f">bid {instrument.base}", f">bid {instrument.quote}", f">ask {instrument.quote}"]
@@ -120,12 +143,8 @@ def tops_text(books: list[CachedBook]) -> str:
 
 def _standing(book: CachedBook) -> str:
     why = f" ({_words(book.reason)})" if book.reason else ""
-    age = f", {_ms(book.age_ns)} old" if book.is_valid and book.age_ns is not None else ""
+    age = f", {ms(book.age_ns)} old" if book.is_valid and book.age_ns is not None else ""
     return f"{_words(book.state)}{why}{age}"
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / NS_PER_MS:,.1f} ms"
 
 
 def _level(levels: Any, at: int) -> list[str]:  # noqa: ANN401  # a numpy array of shape (n, 2)

@@ -91,6 +91,15 @@ def span(ns: int) -> str:
     return f"{ns / NS_PER_US:,.1f}"
 
 
+def ms(ns: int) -> str:
+    """An age in milliseconds.
+
+    >>> ms(1_234_567_890)
+    '1,234.6 ms'
+    """
+    return f"{ns / NS_PER_MS:,.1f} ms"
+
+
 def owner(slot: int | None) -> str:
     """Whose it is: a slot's, or the account's."""
     return "account" if slot is None else f"slot {slot}"

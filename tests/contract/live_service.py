@@ -171,6 +171,21 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(INTERVAL_S)
 
 
+def started_venue(home: Path, wire: Wire, *, port: int = 0) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """A venue server with the gentle market, and its addresses; port 0 takes a free one."""
+    bars = home / "bars.csv"
+    bars.write_text(bars_csv(), encoding="utf-8")
+    first = FIRST_OPEN_NS + HISTORY * SPAN_NS
+    command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7", "--port", str(port)]
+    command += ["--bar-ms", str(BAR_MS), "--from", str(first), "--warmup-bars", str(HISTORY)]
+    command += ["--venue", wire.name, "--symbol", wire.symbol]
+    environment = {**os.environ, **wire.venue_keys()}
+    venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert venue.stdout is not None
+    ready: dict[str, str] = json.loads(venue.stdout.readline())
+    return venue, ready
+
+
 class LiveService:
     """One venue, and one life after the other of the service beside it.
 
@@ -217,17 +232,7 @@ class LiveService:
         (self.home / "risk_limits.toml").write_text(policy, encoding="utf-8")
 
     def _venue(self) -> tuple[subprocess.Popen[str], dict[str, str]]:
-        bars = self.home / "bars.csv"
-        bars.write_text(bars_csv(), encoding="utf-8")
-        first = FIRST_OPEN_NS + HISTORY * SPAN_NS
-        command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7"]
-        command += ["--bar-ms", str(BAR_MS), "--from", str(first), "--warmup-bars", str(HISTORY)]
-        command += ["--venue", self.wire.name, "--symbol", self.wire.symbol]
-        environment = {**os.environ, **self.wire.venue_keys()}
-        venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        assert venue.stdout is not None
-        ready: dict[str, str] = json.loads(venue.stdout.readline())
-        return venue, ready
+        return started_venue(self.home, self.wire)
 
     def start(self) -> None:
         """A new life; returns when its doors are open."""

@@ -22,6 +22,7 @@ mod service_schema;
 mod simulated;
 mod strategy;
 mod values;
+mod watch;
 
 pub use fault::{ConfigErrors, Fault, FaultKind};
 pub use features::{parse_feature_spec, unit_of};
@@ -37,6 +38,7 @@ pub use service::{
 };
 pub use simulated::{GatewayChoice, SimulatedConfig};
 pub use strategy::{StrategyConfig, parse_strategy};
+pub use watch::{WATCHED_VENUES_MAX, WatchConfig};
 
 /// Largest file that is read, bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 16;

@@ -10,6 +10,7 @@ use crate::load::SourceText;
 use crate::service_schema::KEYS;
 use crate::simulated::{self, GatewayChoice, SimulatedConfig};
 use crate::strategy::check_bar;
+use crate::watch::{self, WatchConfig};
 
 /// What is at stake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +93,8 @@ pub struct VenueConfig {
     pub recv_window: Nanos,
     /// Who cancels the service's orders when it is gone.
     pub guard: Guard,
+    /// What the venue takes of an order that takes, basis points, for those who look; `None` where nothing says.
+    pub taker_bps: Option<Decimal>,
 }
 
 /// One `[[instrument]]`; its id is its place in the list.
@@ -168,6 +171,8 @@ pub struct ServiceConfig {
     pub orphans: OrphanRule,
     /// Instruments, ids from 0.
     pub instruments: Vec<InstrumentChoice>,
+    /// Venues whose public market is read beside; their instruments' ids follow.
+    pub watches: Vec<WatchConfig>,
     /// Slots, ids ascending.
     pub slots: Vec<SlotChoice>,
     /// Engine settings.
@@ -213,6 +218,7 @@ pub fn parse_service_layers(layers: &[SourceText]) -> Result<ServiceConfig, Conf
     check_venue(&mut document);
     simulated::check(&mut document);
     guard::check(&mut document);
+    watch::check(&mut document);
     check_bounds(&mut document);
     let currency = check_currency(&mut document);
     let places = check_lists(&mut document);
@@ -242,13 +248,15 @@ fn check_stage(document: &mut Document) {
         return;
     };
     let is_prod = stage == "prod";
-    for path in [
+    let own = [
         "venue.rest_url",
         "venue.ws_url",
         "venue.ws_api_url",
         "venue.level3_url",
-    ] {
-        let Some(url) = document.text(path) else {
+    ];
+    let paths = own.map(str::to_owned).into_iter();
+    for path in paths.chain(watch::addresses(document)) {
+        let Some(url) = document.text(&path) else {
             continue;
         };
         if url.starts_with("https://") || url.starts_with("wss://") {
@@ -256,10 +264,10 @@ fn check_stage(document: &mut Document) {
         }
         if is_prod {
             let allowed = "https:// or wss:// in stage prod".to_owned();
-            document.fault(path, FaultKind::Conflict, format!("text {url:?}"), allowed);
+            document.fault(&path, FaultKind::Conflict, format!("text {url:?}"), allowed);
         } else if !is_loopback(&url) {
             let allowed = "https:// or wss://; clear text to 127.0.0.1, [::1] or localhost only".to_owned();
-            document.fault(path, FaultKind::OutOfRange, format!("text {url:?}"), allowed);
+            document.fault(&path, FaultKind::OutOfRange, format!("text {url:?}"), allowed);
         }
     }
     if is_prod && let Some(rate) = document.decimal("clock.compression") {
@@ -366,12 +374,7 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         let Some(symbol) = document.text(&path) else {
             continue;
         };
-        if !symbol.bytes().all(is_of_a_symbol) {
-            let allowed =
-                "upper-case letters and digits, such as BTCUSDT, BTC-USD (coinbase) or BTC/USD (kraken)"
-                    .to_owned();
-            document.fault(&path, FaultKind::OutOfRange, format!("text {symbol:?}"), allowed);
-        }
+        check_symbol(document, &path, &symbol);
         if symbols.contains(&symbol) {
             document.fault(
                 &path,
@@ -400,11 +403,24 @@ fn check_lists(document: &mut Document) -> Vec<usize> {
         if let Some(place) = symbols.iter().position(|known| *known == symbol) {
             places.push(place);
         } else {
-            let allowed = format!("a symbol of [[instrument]]: {}", symbols.join(", "));
+            let watched = watch::watching(document, &symbol).map_or_else(String::new, |venue| {
+                format!("; what [[watch]] has at {venue} is read, not traded")
+            });
+            let allowed = format!("a symbol of [[instrument]]: {}{watched}", symbols.join(", "));
             document.fault(&path, FaultKind::Conflict, format!("text {symbol:?}"), allowed);
         }
     }
     places
+}
+
+/// A symbol as some venue may write it.
+pub(crate) fn check_symbol(document: &mut Document, path: &str, symbol: &str) {
+    if !symbol.bytes().all(is_of_a_symbol) {
+        let allowed =
+            "upper-case letters and digits, such as BTCUSDT, BTC-USD (coinbase) or BTC/USD (kraken)"
+                .to_owned();
+        document.fault(path, FaultKind::OutOfRange, format!("text {symbol:?}"), allowed);
+    }
 }
 
 fn is_of_a_symbol(byte: u8) -> bool {
@@ -441,6 +457,7 @@ impl Taken {
                     symbol: self.text(&format!("instrument[{at}].symbol")),
                 })
                 .collect(),
+            watches: watch::taken(&self.document),
             slots: places
                 .iter()
                 .enumerate()
@@ -497,7 +514,19 @@ impl Taken {
             api_passphrase_env: self.document.text("venue.api_passphrase_env"),
             recv_window: self.millis("venue.recv_window_ms"),
             guard: guard::taken(&self.document, venue),
+            taker_bps: self.taker_bps(),
         }
+    }
+
+    /// The venue's, or what the simulated gateway takes in its name.
+    fn taker_bps(&self) -> Option<Decimal> {
+        let is_simulated = self.document.text("venue.gateway").as_deref() == Some("simulated");
+        let simulated = || {
+            self.document
+                .decimal("simulated.taker_bps")
+                .filter(|_| is_simulated)
+        };
+        self.document.decimal("venue.taker_bps").or_else(simulated)
     }
 
     fn slot(&self, at: usize, instrument: usize, currency: Currency) -> SlotChoice {

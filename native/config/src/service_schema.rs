@@ -7,6 +7,7 @@ use crate::guard::KEYS as GUARD;
 use crate::schema::{Key, Kind};
 use crate::simulated::KEYS as SIMULATED;
 use crate::strategy::{DAY_SECONDS, TRADED_VENUES};
+use crate::watch::{KEYS as WATCH, TAKER_BPS};
 
 const HOUR_MS: i64 = 3_600_000;
 const NAME: Kind = Kind::Text { max_bytes: 64 };
@@ -129,6 +130,13 @@ pub(crate) static KEYS: &[Key] = &[
         "How late a signed request may arrive.",
     )
     .or("5000"),
+    Key::optional(
+        "venue.taker_bps",
+        TAKER_BPS,
+        "basis points",
+        "What the venue takes of an order that takes: for prices after fees (py_rt book --consolidated --fees). Nothing is \
+         decided by it. Absent: that of [simulated] where orders stay here.",
+    ),
     GUARD[0],
     GUARD[1],
     SIMULATED[0],
@@ -162,6 +170,12 @@ pub(crate) static KEYS: &[Key] = &[
         "",
         "The venue's symbol; rules come from the venue.",
     ),
+    WATCH[0],
+    WATCH[1],
+    WATCH[2],
+    WATCH[3],
+    WATCH[4],
+    WATCH[5],
     Key::required(
         "slot",
         Kind::Tables {

@@ -87,6 +87,40 @@ pub enum RuleViolation {
 }
 
 impl Instrument {
+    /// One of which its venue has told nothing yet: it cannot be traded, and what it buys and pays is not known.
+    ///
+    /// ```
+    /// use domain::{Instrument, InstrumentId, InstrumentStatus, Text, Venue};
+    /// let untold = Instrument::untold(InstrumentId(1), Venue::Kraken, Text::new("BTC/USD").unwrap());
+    /// assert!(untold.is_untold() && untold.status == InstrumentStatus::Unknown);
+    /// ```
+    #[must_use]
+    pub fn untold(id: InstrumentId, venue: Venue, symbol: Text<24>) -> Self {
+        Self {
+            id,
+            venue,
+            symbol,
+            base: Currency::UNTOLD,
+            quote: Currency::UNTOLD,
+            rules: InstrumentRules {
+                tick_size: Price::ZERO,
+                lot_size: Quantity::ZERO,
+                min_price: Price::ZERO,
+                max_price: Price::ZERO,
+                min_quantity: Quantity::ZERO,
+                max_quantity: Quantity::ZERO,
+                min_notional: Money::zero(Currency::UNTOLD),
+            },
+            status: InstrumentStatus::Unknown,
+        }
+    }
+
+    /// Whether its venue has told nothing of it yet. No venue sells an asset for itself.
+    #[must_use]
+    pub fn is_untold(&self) -> bool {
+        (self.base, self.quote) == (Currency::UNTOLD, Currency::UNTOLD)
+    }
+
     /// Checks an order against the venue's rules before it is sent.
     ///
     /// `reference` prices a market order for the minimum notional.

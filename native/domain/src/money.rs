@@ -15,6 +15,9 @@ const MONEY_SCALE: i128 = (SCALE as i128) * (SCALE as i128);
 pub struct Currency(Text<12>);
 
 impl Currency {
+    /// What an instrument buys and pays of which its venue has told nothing yet.
+    pub const UNTOLD: Self = Self(Text::constant("UNTOLD"));
+
     /// From its code; `None` when empty, longer than 12 bytes, or not ASCII letters and digits.
     #[must_use]
     pub fn new(code: &str) -> Option<Self> {

@@ -23,6 +23,20 @@ impl<const N: usize> Text<N> {
         Some(Self { bytes, len })
     }
 
+    /// Holds a text of this project's own, for constants.
+    pub(crate) const fn constant(text: &str) -> Self {
+        let from = text.as_bytes();
+        assert!(from.len() <= N && text.is_ascii(), "a constant that fits");
+        let mut bytes = [0; N];
+        let (mut at, mut len) = (0, 0);
+        while at < from.len() {
+            bytes[at] = from[at];
+            at += 1;
+            len += 1;
+        }
+        Self { bytes, len }
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -150,4 +150,6 @@ pub enum CommandRefusal {
     ThresholdsCross,
     /// There is nothing to lift.
     NothingLatched,
+    /// The slot trades another instrument; this one is another slot's, or only watched.
+    OtherInstrument,
 }

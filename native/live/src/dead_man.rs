@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Guard, VenueConfig};
-use domain::Nanos;
+use domain::{Nanos, Venue};
 use tracing::{info, warn};
 use venues::Gateway;
 use venues::switch::{DeadMansSwitch, SwitchStatistics, SwitchTimes};
@@ -84,6 +84,8 @@ pub(crate) enum Alarm {
     SwitchNotPutOff,
     /// The watchdog that the configuration has does not look.
     NobodyWatches,
+    /// A venue of `[[watch]]` cannot be watched as the file has it.
+    NotWatched(Venue),
 }
 
 impl Alarm {
@@ -92,6 +94,7 @@ impl Alarm {
         match self {
             Self::SwitchNotPutOff => "dead_mans_switch",
             Self::NobodyWatches => "watchdog",
+            Self::NotWatched(_) => "watch",
         }
     }
 
@@ -104,6 +107,10 @@ impl Alarm {
             }
             Self::NobodyWatches => {
                 "no watchdog looks at this service: nobody cancels its orders when it is gone; start py_rt_live --watchdog"
+            }
+            Self::NotWatched(_) => {
+                "a venue of [[watch]] does not list an instrument that the file names: it is not watched, trading goes on; \
+                 put the file right and start the service again"
             }
         }
     }

@@ -104,7 +104,26 @@ fn describe(
             "control": socket(control::SOCKET),
             "segments": socket(segments::SOCKET),
         },
+        "venues": venues(config),
     })
+}
+
+/// The venues whose market is read here, the one that is traded at first; what a taker pays there, where the file says.
+fn venues(config: &ServiceConfig) -> Vec<Value> {
+    let own = (config.venue.venue, config.venue.taker_bps, true);
+    let watched = config
+        .watches
+        .iter()
+        .map(|watch| (watch.venue, watch.taker_bps, false));
+    let told = std::iter::once(own).chain(watched);
+    told.map(|(venue, taker_bps, is_traded)| {
+        json!({
+            "venue": venue.as_str(),
+            "traded": is_traded,
+            "taker_bps": taker_bps.map(|bps| bps.to_string()),
+        })
+    })
+    .collect()
 }
 
 /// The service has ended in order: its doors are closed.

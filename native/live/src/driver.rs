@@ -1,6 +1,6 @@
 //! One event after the other through the engine: recorded, decided, recorded, carried out.
 
-use domain::{Epoch, MarketEvent, Nanos, Timestamp};
+use domain::{Epoch, InstrumentId, MarketEvent, Nanos, Timestamp, Venue};
 use engine::{
     Actions, BundleActivated, Command, CommandId, CommandKind, Engine, Event, EventBody, SlotProgram,
 };
@@ -25,8 +25,10 @@ pub(crate) struct Driver {
     time: EngineTime,
     seq: u64,
     commands: u64,
-    /// Hears the market with the engine.
+    /// Hears the market with the engine, as far as it trades there.
     simulated: Option<SimulatedAccount>,
+    /// The venue that is traded at: what others tell is in no count and no fill here.
+    venue: Venue,
 }
 
 impl Driver {
@@ -34,7 +36,7 @@ impl Driver {
         engine: Engine<StageClock>,
         recording: Recording,
         out: Outputs,
-        simulated: Option<SimulatedAccount>,
+        (simulated, venue): (Option<SimulatedAccount>, Venue),
         start: Timestamp,
     ) -> Self {
         Self {
@@ -46,6 +48,7 @@ impl Driver {
             seq: 0,
             commands: 0,
             simulated,
+            venue,
         }
     }
 
@@ -75,7 +78,9 @@ impl Driver {
         }
         self.seq = seq;
         self.engine.probe_mut().ended(Stage::Record);
-        if let (Some(simulated), EventBody::Market(market)) = (&self.simulated, &event.body) {
+        if let (Some(simulated), EventBody::Market(market)) = (&self.simulated, &event.body)
+            && self.is_own(market)
+        {
             simulated.hear(ts, market);
         }
         self.engine.on_event(&event, &mut self.actions);
@@ -95,7 +100,9 @@ impl Driver {
         self.out.teller.tell_event(ts, &event.body);
         self.out.counters.events.add_one();
         match event.body {
-            EventBody::Market(MarketEvent::BookInvalid(invalid)) => {
+            EventBody::Market(MarketEvent::BookInvalid(invalid))
+                if self.is_own_instrument(invalid.instrument) =>
+            {
                 self.out.counters.books_given_up.add_one();
                 self.out.counters.refusals.book(invalid.reason);
             }
@@ -109,6 +116,23 @@ impl Driver {
         for action in self.actions.drain() {
             self.out.carry_out(action, ts, &mut self.engine);
         }
+    }
+
+    /// Whether it is told by the venue that is traded at.
+    fn is_own(&self, market: &MarketEvent<'_>) -> bool {
+        match market {
+            MarketEvent::Book(update) => self.is_own_instrument(update.instrument),
+            MarketEvent::BookInvalid(invalid) => self.is_own_instrument(invalid.instrument),
+            MarketEvent::Trade(trade) => self.is_own_instrument(trade.instrument),
+            MarketEvent::Quote(quote) => self.is_own_instrument(quote.instrument),
+            MarketEvent::InstrumentUpdated(instrument) => instrument.venue == self.venue,
+            MarketEvent::VenueStatus(status) => status.venue == self.venue,
+        }
+    }
+
+    fn is_own_instrument(&self, id: InstrumentId) -> bool {
+        let known = self.engine.instrument(id);
+        known.is_some_and(|known| known.venue == self.venue)
     }
 
     /// Gives the engine a command and returns how it went; `None` when it could not be recorded.

@@ -13,7 +13,7 @@ use crate::driver::Driver;
 use crate::egress::Halt;
 use crate::ending::{Ended, Ending};
 use crate::fact::{CommandOutcome, Deploy, Fact};
-use crate::inputs::{Inputs, Stream};
+use crate::inputs::{Input, Inputs};
 use crate::link::Link;
 use crate::parameters::Parameters;
 use crate::session::Session;
@@ -68,7 +68,7 @@ impl EngineLoop {
             parameters,
             wake,
             clock: Arc::clone(&session.clock),
-            instruments: session.instruments.len(),
+            instruments: session.listed().len(),
             ending: Ending::new(),
             next_chores: Nanos(0),
             next_latencies: Nanos(0),
@@ -99,13 +99,14 @@ impl EngineLoop {
             if let Some(received) = self.inputs.next_received() {
                 self.pass_time(received);
             }
-            let Some((stream, message)) = self.inputs.take_message() else {
+            let Some(input) = self.inputs.take() else {
                 return taken > 0;
             };
             let (driver, comparison) = (&mut self.driver, &mut self.comparison);
-            match stream {
-                Stream::Market => self.link.on_market(&message, driver, comparison),
-                Stream::Account => self.link.on_account(&message, driver, comparison),
+            match input {
+                Input::Market(message) => self.link.on_market(&message, driver, comparison),
+                Input::Account(message) => self.link.on_account(&message, driver, comparison),
+                Input::Watched(event) => event.give(driver),
             }
             driver.take_back();
         }
@@ -207,10 +208,10 @@ impl EngineLoop {
         }
     }
 
-    /// While messages wait, their receive times are the time; only then is the clock's.
+    /// While messages of the own venue wait, their receive times are the time; only then is the clock's.
     fn fire_timers(&mut self) -> bool {
         let now: Timestamp = self.clock.now();
-        self.inputs.next_received().is_none() && self.pass_time(now)
+        !self.inputs.own_waits() && self.pass_time(now)
     }
 
     fn pass_time(&mut self, until: Timestamp) -> bool {
@@ -245,6 +246,7 @@ impl EngineLoop {
         let out = self.driver.out();
         let (market, account) = self.inputs.waiting();
         out.counters.rounds.add_one();
+        self.link.pass_books_on(market, &out.counters.venues);
         out.counters.market_queue.set(market as u64);
         out.counters.account_queue.set(account as u64);
         out.counters.orders_open.set(self.driver.open_orders());

@@ -66,6 +66,14 @@ pub enum LiveError {
     /// The venue refused, or did not answer, what the start needs.
     #[error("the venue could not be used: {0}")]
     Venue(#[from] venues::VenueError),
+    /// A venue of `[[watch]]` cannot be watched as the file has it.
+    #[error("[[watch]] {venue}: {source}")]
+    Watch {
+        /// Which venue.
+        venue: domain::Venue,
+        /// What is wrong.
+        source: venues::VenueError,
+    },
     /// The venue does not accept the account's keys.
     #[error(
         "the venue refused the keys in the environment variables {key_env} and {secret_env}: {source} \
@@ -142,6 +150,7 @@ impl LiveError {
             | Self::Messaging(_)
             | Self::Credentials(_)
             | Self::Watchdog(_)
+            | Self::Watch { .. }
             | Self::Replay(_) => EXIT_CONFIG,
             Self::Venue(_)
             | Self::KeysRefused { .. }

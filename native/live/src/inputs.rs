@@ -7,6 +7,7 @@ use venues::{FrameSink, StreamMessage};
 
 use crate::fact::Fact;
 use crate::wake::Wake;
+use crate::watched::WatchedEvent;
 
 /// Market messages that may wait: over a second of the busiest instrument recorded. Beyond it the socket waits, and
 /// then is given up (`venues::websocket::DELIVERY_WAIT_MAX`).
@@ -15,11 +16,20 @@ pub(crate) const MARKET_FRAMES_MAX: usize = 16_384;
 /// Account messages that may wait.
 pub(crate) const ACCOUNT_FRAMES_MAX: usize = 4_096;
 
-/// From which stream a message came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Market,
-    Account,
+/// Messages of one watched venue that may wait to be read, and events that may wait to be taken. They are taken when nothing
+/// of the own venue waits: a venue that floods, or an own market that leaves no time, ends the connection of that venue.
+pub(crate) const WATCHED_FRAMES_MAX: usize = 4_096;
+pub(crate) const WATCHED_EVENTS_MAX: usize = 4_096;
+
+/// What is taken next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A message of the own venue's market.
+    Market(StreamMessage),
+    /// A message of the account's stream.
+    Account(StreamMessage),
+    /// An event of a watched venue.
+    Watched(WatchedEvent),
 }
 
 /// The taking ends of the queues.
@@ -27,7 +37,16 @@ pub(crate) enum Stream {
 pub(crate) struct Inputs {
     market: Consumer<StreamMessage>,
     account: Consumer<StreamMessage>,
+    watched: Vec<Consumer<WatchedEvent>>,
     facts: mpsc::Receiver<Fact>,
+}
+
+/// Which queue is next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Market,
+    Account,
+    Watched(usize),
 }
 
 impl Inputs {
@@ -41,6 +60,7 @@ impl Inputs {
         let inputs = Self {
             market,
             account,
+            watched: Vec::new(),
             facts,
         };
         (
@@ -50,31 +70,51 @@ impl Inputs {
         )
     }
 
-    /// When the next message was received; `None` when no stream has one.
+    /// A queue for the events of one more watched venue.
+    pub(crate) fn watch(&mut self) -> Producer<WatchedEvent> {
+        let (producer, events) = RingBuffer::new(WATCHED_EVENTS_MAX);
+        self.watched.push(events);
+        producer
+    }
+
+    /// When what is taken next was received; `None` when nothing waits.
     pub(crate) fn next_received(&self) -> Option<Timestamp> {
-        let market = self.market.peek().ok().map(|message| message.ts_received);
-        let account = self.account.peek().ok().map(|message| message.ts_received);
-        match (market, account) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
+        self.next().map(|(_, received)| received)
+    }
+
+    /// Whether a message of the own venue waits.
+    pub(crate) fn own_waits(&self) -> bool {
+        !self.market.is_empty() || !self.account.is_empty()
+    }
+
+    /// The message of the own venue that was received first, of two at one time the account's; where there is none, the event
+    /// received first of those that are watched.
+    pub(crate) fn take(&mut self) -> Option<Input> {
+        let (next, _) = self.next()?;
+        match next {
+            Next::Market => self.market.pop().ok().map(Input::Market),
+            Next::Account => self.account.pop().ok().map(Input::Account),
+            Next::Watched(at) => self.watched.get_mut(at)?.pop().ok().map(Input::Watched),
         }
     }
 
-    /// The message received first; of two at one time, the account's.
-    pub(crate) fn take_message(&mut self) -> Option<(Stream, StreamMessage)> {
+    fn next(&self) -> Option<(Next, Timestamp)> {
         let market = self.market.peek().ok().map(|message| message.ts_received);
         let account = self.account.peek().ok().map(|message| message.ts_received);
-        let from = match (market, account) {
-            (None, None) => return None,
-            (Some(market), Some(account)) if market < account => Stream::Market,
-            (Some(_), None) => Stream::Market,
-            _ => Stream::Account,
-        };
-        let message = match from {
-            Stream::Market => self.market.pop(),
-            Stream::Account => self.account.pop(),
-        };
-        message.ok().map(|message| (from, message))
+        match (market, account) {
+            (Some(market), Some(account)) if market < account => Some((Next::Market, market)),
+            (_, Some(account)) => Some((Next::Account, account)),
+            (Some(market), None) => Some((Next::Market, market)),
+            (None, None) => self.next_watched(),
+        }
+    }
+
+    fn next_watched(&self) -> Option<(Next, Timestamp)> {
+        let waiting = self.watched.iter().enumerate().filter_map(|(at, events)| {
+            let event = events.peek().ok()?;
+            Some((Next::Watched(at), event.received))
+        });
+        waiting.min_by_key(|(_, received)| *received)
     }
 
     /// The next fact, once no message of the account waits: what an answer says may be in those messages already.
@@ -93,13 +133,20 @@ impl Inputs {
 
     /// Whether anything waits.
     pub(crate) fn has_work(&self) -> bool {
-        !self.market.is_empty() || !self.account.is_empty() || !self.facts.is_empty()
+        let watched = self.watched.iter().any(|events| !events.is_empty());
+        self.own_waits() || watched || !self.facts.is_empty()
     }
 
     /// How many messages wait: market, account.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         (self.market.slots(), self.account.slots())
     }
+}
+
+/// A queue for the messages of a watched venue, and the sink of its stream, which wakes whoever reads them.
+pub(crate) fn watched_queue(wake: &Wake) -> (impl FrameSink + use<>, Consumer<StreamMessage>) {
+    let (queue, messages) = RingBuffer::new(WATCHED_FRAMES_MAX);
+    (sink(queue, wake.clone()), messages)
 }
 
 fn sink(mut queue: Producer<StreamMessage>, wake: Wake) -> impl FrameSink {
@@ -114,6 +161,7 @@ fn sink(mut queue: Producer<StreamMessage>, wake: Wake) -> impl FrameSink {
 
 #[cfg(test)]
 mod tests {
+    use domain::InstrumentId;
     use venues::StreamMessageKind;
 
     use super::*;
@@ -144,23 +192,74 @@ mod tests {
             .block_on(sender.send(Fact::Drain))
             .unwrap();
         let mut order = Vec::new();
-        while let Some((from, message)) = inputs.take_message() {
-            let facts_wait = inputs.account.is_empty();
-            order.push((from, message.ts_received.nanos(), facts_wait));
+        while let Some(input) = inputs.take() {
+            order.push((input, inputs.account.is_empty()));
         }
-        use Stream::{Account, Market};
+        use Input::{Account, Market};
         assert_eq!(
             order,
             [
-                (Market, 10, false),
-                (Account, 20, false),
-                (Account, 30, true),
-                (Market, 30, true),
-                (Market, 50, true)
+                (Market(message(10)), false),
+                (Account(message(20)), false),
+                (Account(message(30)), true),
+                (Market(message(30)), true),
+                (Market(message(50)), true)
             ]
         );
         assert!(matches!(inputs.take_fact(), Some(Fact::Drain)));
         assert!(inputs.take_fact().is_none());
+    }
+
+    fn watched(ns: i64) -> WatchedEvent {
+        let at = Timestamp::from_nanos(ns);
+        WatchedEvent::complete(at, InstrumentId(1), at)
+    }
+
+    #[test]
+    fn what_is_watched_waits_for_the_own_venue() {
+        let wake = Wake::default();
+        let (_sender, facts) = FactSender::new(wake.clone());
+        let (mut inputs, mut market, mut account) = Inputs::new(facts, &wake);
+        for received in [[5, 15], [7, 12]] {
+            let mut events = inputs.watch();
+            for ns in received {
+                events.push(watched(ns)).unwrap();
+            }
+        }
+        assert!(inputs.has_work() && !inputs.own_waits());
+        market.try_deliver(message(90)).unwrap();
+        account.try_deliver(message(80)).unwrap();
+        assert!(inputs.own_waits());
+        let mut order = Vec::new();
+        while let Some(next) = inputs.next_received() {
+            order.push((next.nanos(), inputs.take().unwrap()));
+        }
+        let own = [
+            (80, Input::Account(message(80))),
+            (90, Input::Market(message(90))),
+        ];
+        let beside = [5, 7, 12, 15].map(|ns| (ns, Input::Watched(watched(ns))));
+        assert!(order[..2] == own && order[2..] == beside, "{order:?}");
+        assert!(!inputs.has_work());
+    }
+
+    #[test]
+    fn a_full_queue_of_a_watched_venue_is_no_other_s() {
+        let wake = Wake::default();
+        let (_sender, facts) = FactSender::new(wake.clone());
+        let (mut inputs, mut market, _account) = Inputs::new(facts, &wake);
+        let mut events = inputs.watch();
+        for ns in 0..i64::try_from(WATCHED_EVENTS_MAX).unwrap() {
+            events.push(watched(ns)).unwrap();
+        }
+        assert!(events.push(watched(7)).is_err());
+        let (mut sink, _messages) = watched_queue(&wake);
+        for ns in 0..i64::try_from(WATCHED_FRAMES_MAX).unwrap() {
+            sink.try_deliver(message(ns)).unwrap();
+        }
+        assert_eq!(sink.try_deliver(message(7)), Err(message(7)));
+        market.try_deliver(message(7)).unwrap();
+        assert_eq!(inputs.take(), Some(Input::Market(message(7))));
     }
 
     #[test]

@@ -53,6 +53,7 @@ mod trust;
 pub mod view;
 mod wake;
 pub mod watchdog;
+mod watched;
 pub mod way_back;
 pub mod wiring;
 mod wishes;

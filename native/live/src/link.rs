@@ -16,6 +16,7 @@ use venues::{
 use crate::comparison::Comparison;
 use crate::driver::Driver;
 use crate::monitoring::refusals::RefusalBoard;
+use crate::monitoring::venues::VenueBoard;
 use crate::simulated::SimulatedAccount;
 
 /// Reads and sequences both streams, and keeps what follows from their going up and down.
@@ -40,7 +41,7 @@ pub(crate) struct Link {
 const STEPS_MAX: usize = 65_536;
 
 /// How far the time of a market message may be ahead of the venue's clock as we know it, wall time.
-const AHEAD_MAX: Nanos = Nanos::from_secs(5);
+pub(crate) const AHEAD_MAX: Nanos = Nanos::from_secs(5);
 
 /// What reads a venue's two streams.
 #[derive(Debug)]
@@ -135,6 +136,15 @@ impl Link {
         refusals.account_unknown_symbols(self.account.statistics().unknown_symbols);
     }
 
+    /// Passes on how many books stand, and how many market messages wait.
+    pub(crate) fn pass_books_on(&self, waiting: usize, venues: &VenueBoard) {
+        let stand = self.instruments.iter();
+        let stand = stand.filter(|instrument| self.market.is_synchronized(instrument.id));
+        let counted = venues.of(self.venue);
+        counted.books.set(stand.count() as u64);
+        counted.waiting.set(waiting as u64);
+    }
+
     /// When a simulated venue has something to tell, if the market tells nothing before.
     pub(crate) fn next_due(&self) -> Timestamp {
         let simulated = self.simulated.as_ref();
@@ -150,7 +160,11 @@ impl Link {
     ) {
         driver.take_in_hand();
         let received = message.ts_received;
-        let Self { market, tape, .. } = self;
+        let Self {
+            market, tape, venue, ..
+        } = self;
+        let venue = *venue;
+        driver.out().counters.venues.of(venue).messages.add_one();
         let read = market.on_message(message, &mut |event| {
             driver.parsed();
             if let MarketEvent::Trade(trade) = event
@@ -158,10 +172,14 @@ impl Link {
             {
                 tell_hole(&trade, received, driver);
             }
+            if matches!(event, MarketEvent::BookInvalid(_)) {
+                driver.out().counters.venues.of(venue).books_given_up.add_one();
+            }
             driver.give(received, EventBody::Market(event));
         });
         if let Err(error) = read {
             driver.out().counters.market_malformed.add_one();
+            driver.out().counters.venues.of(venue).unreadable.add_one();
             driver.out().counters.refusals.market_unreadable(&error);
             warn!(%error, "market message");
             // It may have been a trade.
@@ -170,6 +188,7 @@ impl Link {
         match &message.kind {
             StreamMessageKind::Connected => {
                 self.is_market_up = true;
+                driver.out().counters.venues.of(venue).online.set(1);
                 self.tape.begin();
                 self.tell_complete(received, driver);
                 let change = self.health.market(true);
@@ -178,6 +197,7 @@ impl Link {
             StreamMessageKind::Disconnected(reason) => {
                 warn!(?reason, "the market's stream is down");
                 self.is_market_up = false;
+                driver.out().counters.venues.of(venue).online.set(0);
                 self.books_are_stale = false;
                 let change = self.health.market(false);
                 self.tell_status(change, received, driver, comparison);
@@ -298,20 +318,20 @@ fn is_odd(driver: &Driver, venue: Venue, balance: &Balance) -> bool {
 
 /// The numbers of public trades, which have no holes while every trade is seen.
 #[derive(Debug)]
-struct Tape(Vec<Option<TradeId>>);
+pub(crate) struct Tape(Vec<Option<TradeId>>);
 
 impl Tape {
-    fn new(instruments: usize) -> Self {
+    pub(crate) fn new(instruments: usize) -> Self {
         Self(vec![None; instruments])
     }
 
     /// A stream begins: what traded before it is nobody's hole.
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.0.fill(None);
     }
 
     /// Whether trades are missing between the last one of its instrument and this one.
-    fn follows_a_hole(&mut self, trade: &Trade) -> bool {
+    pub(crate) fn follows_a_hole(&mut self, trade: &Trade) -> bool {
         let Some(last) = self.0.get_mut(usize::from(trade.instrument.0)) else {
             return false;
         };

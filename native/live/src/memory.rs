@@ -1,10 +1,9 @@
 //! Everything in shared memory, and the socket that will hand it out.
 
 use config::ServiceConfig;
-use domain::{Epoch, SlotId};
+use domain::{Epoch, Instrument, SlotId};
 use ipc::IpcError;
 use ipc::shared_memory::SegmentServer;
-use venues::Instruments;
 
 use crate::parameters::Parameters;
 use crate::rings::Rings;
@@ -22,10 +21,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Makes and offers them; nobody is served before [`SegmentDoor::open`].
+    /// Makes and offers them, for all instruments of the engine; nobody is served before [`SegmentDoor::open`].
     pub(crate) fn create(
         config: &ServiceConfig,
-        instruments: &Instruments,
+        instruments: &[Instrument],
         folder: &RunFolder,
     ) -> Result<Self, IpcError> {
         let Epoch(life) = folder.epoch();

@@ -11,7 +11,7 @@ use crate::fact::{Fact, FactSender};
 use crate::monitoring::Counters;
 
 /// Wall time between two looks: rules are never older than this and one more attempt.
-const INTERVAL: Duration = Duration::from_hours(1);
+pub(crate) const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Tells the deciding thread of rules that changed, for ever.
 pub(crate) async fn keep_up(
@@ -42,7 +42,7 @@ pub(crate) async fn keep_up(
     }
 }
 
-fn changed(known: &[Instrument], fresh: &[Instrument]) -> Vec<Instrument> {
+pub(crate) fn changed(known: &[Instrument], fresh: &[Instrument]) -> Vec<Instrument> {
     let both = known.iter().zip(fresh);
     both.filter(|(before, now)| before != now)
         .map(|(_, now)| *now)

@@ -20,6 +20,7 @@ use crate::reconcile::patiently;
 use crate::run_folder::RunFolder;
 use crate::stop_latch::StopLatch;
 use crate::view::View;
+use crate::watched::Watching;
 
 /// A service at work. Dropping it ends it without a word; [`Service::drain`] ends it in order.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Service {
     /// One service for an account.
     pub(crate) _held: Option<AccountLock>,
     pub(crate) market: MarketFeed,
+    /// The venues whose market is read beside.
+    pub(crate) watching: Vec<Watching>,
     pub(crate) account: AccountFeed,
     /// What runs beside the deciding thread; ends with the service.
     pub(crate) tasks: JoinSet<()>,
@@ -176,6 +179,9 @@ impl Service {
         drop(self.doors);
         doors::forget(&self.folder);
         self.market.stop().await;
+        for watching in self.watching {
+            watching.stop().await;
+        }
         self.account.stop().await;
         self.tasks.shutdown().await;
         let Some(ended) = ended else {

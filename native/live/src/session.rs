@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{GatewayChoice, ServiceConfig, VenueConfig};
-use domain::{Bar, Epoch, Nanos};
+use domain::{Bar, Epoch, Instrument, Nanos};
 use engine::EngineConfig;
 use engine::limits::BARS_KEPT;
 use journal::Scale;
@@ -18,6 +18,7 @@ use venues::{
 use crate::clock;
 use crate::error::LiveError;
 use crate::simulated::{SimulatedAccount, SimulatedConnector};
+use crate::watched::{self, Watched};
 
 /// How far the answers of a venue on this machine may lag behind its engine, wall time: it has one copy of its books.
 const LOOPBACK_STALENESS: Nanos = Nanos::from_millis(250);
@@ -49,7 +50,10 @@ pub(crate) struct Session {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) reference: Arc<dyn Reference>,
     pub(crate) gateway: Arc<dyn Gateway>,
+    /// What is traded, or could be.
     pub(crate) instruments: Arc<Instruments>,
+    /// Venues whose market is read beside.
+    pub(crate) watched: Vec<Watched>,
     /// How long after a bar's end it is asked for, wall time.
     pub(crate) settle: Duration,
     /// How fast service time runs.
@@ -78,6 +82,7 @@ impl Session {
         };
         let gateway = connector.gateway(&instruments)?;
         prove_keys(&*gateway, &config.venue).await?;
+        let watched = watched::open(&config.watches, instruments.len(), &clock).await?;
         Ok(Self {
             scale,
             clock,
@@ -86,12 +91,20 @@ impl Session {
             reference,
             gateway,
             instruments,
+            watched,
             settle: if is_loopback(&config.venue) {
                 Duration::ZERO
             } else {
                 SETTLE
             },
         })
+    }
+
+    /// Every instrument that the engine knows, by id: those of the venue, then those that are watched.
+    pub(crate) fn listed(&self) -> Vec<Instrument> {
+        let own = self.instruments.iter().copied();
+        own.chain(self.watched.iter().flat_map(Watched::instruments))
+            .collect()
     }
 
     /// Wall time after which every list of the venue tells what it told before: one on this machine lags little.
@@ -234,6 +247,7 @@ mod tests {
             api_passphrase_env: None,
             recv_window: Nanos(0),
             guard: config::Guard::Nobody,
+            taker_bps: None,
         };
         let error = LiveError::Credentials(credentials(&venue).unwrap_err());
         let wanted = "environment variable PY_RT_NO_SUCH_KEY is not set: export it \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use config::{Guard, ServiceConfig};
-use domain::{Bar, Epoch, InstrumentId, Nanos, Timestamp};
+use domain::{Bar, Epoch, Instrument, InstrumentId, Nanos, Timestamp, Venue};
 use engine::{CarriedState, Engine, EngineConfig, OrphanRule, SlotConfig};
 use journal::ConfigText;
 use messaging::InstrumentName;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use venues::clock::Clock;
 use venues::retry::Jitter;
 use venues::switch::DeadMansSwitch;
-use venues::{AccountFeed, Credentials, FrameSink, Instruments, MarketFeed, ResyncRequester};
+use venues::{AccountFeed, Credentials, FrameSink, MarketFeed, ResyncRequester};
 
 use crate::account_lock::AccountLock;
 use crate::account_watch::{AccountWatch, Rules};
@@ -51,6 +51,7 @@ use crate::stop_latch::StopLatch;
 use crate::telemetry;
 use crate::told::Teller;
 use crate::wake::Wake;
+use crate::watched::{Watch, Watched, Watching};
 
 /// What the service is given beside its configuration.
 #[derive(Debug)]
@@ -76,14 +77,15 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     session.resume(folder.epoch(), &begun.config);
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
-    let memory = Memory::create(config, &session.instruments, &folder)?;
+    let memory = Memory::create(config, &session.listed(), &folder)?;
     // From here on orders could leave, some day.
     let switch = dead_man::set(&config.venue, &session.gateway).await?;
 
     let counters = Arc::new(Counters::default());
+    counters.venues.show(config.venue.venue);
     let wake = Wake::default();
     let (facts, taken_facts) = FactSender::new(wake.clone());
-    let (inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
+    let (mut inputs, market_sink, account_sink) = Inputs::new(taken_facts, &wake);
     let (errands, taken_errands) = mpsc::channel(ERRANDS_MAX);
     let mut jitter = jitter(folder.epoch());
     let latch = memory.latch.clone();
@@ -92,7 +94,8 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let out = Outputs::new(egress, latch.clone(), memory.rings, teller, Arc::clone(&counters));
     let deployer = Arc::new(Deployer::new(ports.programs, facts.clone(), &session, &begun));
     let active = begun.active.clone();
-    let (driver, latencies) = driver(begun, out, session.simulated.clone(), session.clock.now())?;
+    let own = (session.simulated.clone(), config.venue.venue);
+    let (driver, latencies) = driver(begun, out, own, session.clock.now())?;
 
     let mut tasks = side_tasks(&session, config, switch.as_deref(), &facts, &counters);
     let desk = desk(&session, config.engine.bar_span, (&facts, &latch, &counters));
@@ -110,17 +113,13 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         messages,
     };
     let doors = doors::open(&folder, setup, parts, &mut tasks).await?;
+    let watching = watch(&session, &mut inputs, (&facts, &wake, &counters), &mut jitter);
     let (market, account) = feeds(&session, jitter, market_sink, account_sink)?;
 
     let link = link(config.venue.venue, &session, market.requester());
     let comparison = comparison(config.venue.venue, &session, &folder, foreign, config.orphans);
-    let decide = EngineLoop::new(
-        (driver, link, comparison),
-        inputs,
-        memory.parameters,
-        wake,
-        &session,
-    );
+    let parts = (driver, link, comparison);
+    let decide = EngineLoop::new(parts, inputs, memory.parameters, wake, &session);
     let ended = spawn_decider(decide, folder.epoch(), history)?;
     tasks.spawn(Arc::clone(&deployer).restore(active));
     Ok(Service {
@@ -134,6 +133,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
         switch,
         _held: held,
         market,
+        watching,
         account,
         tasks,
         facts,
@@ -169,7 +169,7 @@ fn about(
     counters: &Arc<Counters>,
     latencies: &Arc<LatencyBoard>,
 ) -> Result<telemetry::Service, LiveError> {
-    let names = session.instruments.iter().map(|instrument| {
+    let names = session.listed().into_iter().map(|instrument| {
         let name = InstrumentName {
             venue: instrument.venue,
             symbol: instrument.symbol,
@@ -242,7 +242,7 @@ fn side_tasks(
 pub(crate) fn driver(
     begun: Begun,
     out: Outputs,
-    simulated: Option<SimulatedAccount>,
+    own: (Option<SimulatedAccount>, Venue),
     now: Timestamp,
 ) -> Result<(Driver, Arc<LatencyBoard>), LiveError> {
     let (stage_clock, latencies) = LatencyBoard::new();
@@ -250,7 +250,7 @@ pub(crate) fn driver(
         .map_err(|error| LiveError::Files(vec![error.to_string()]))?;
     let start = now.max(begun.last);
     let recording = Recording::new(begun.record);
-    let driver = Driver::new(engine, recording, out, simulated, start);
+    let driver = Driver::new(engine, recording, out, own, start);
     Ok((driver, Arc::new(latencies)))
 }
 
@@ -284,8 +284,30 @@ fn feeds(
     Ok((market, account))
 }
 
+/// Begins with every watched venue; none of them is waited for.
+fn watch(
+    session: &Session,
+    inputs: &mut Inputs,
+    (facts, wake, counters): (&FactSender, &Wake, &Arc<Counters>),
+    jitter: &mut Jitter,
+) -> Vec<Watching> {
+    let begin = |watched: &Watched| {
+        counters.venues.show(watched.venue);
+        let events = inputs.watch();
+        let watch = Watch {
+            watched: watched.clone(),
+            clock: Arc::clone(&session.clock),
+            facts: facts.clone(),
+            counters: Arc::clone(counters),
+            jitter: jitter.split(),
+        };
+        Watching::begin(watch, events, wake.clone())
+    };
+    session.watched.iter().map(begin).collect()
+}
+
 fn comparison(
-    venue: domain::Venue,
+    venue: Venue,
     session: &Session,
     folder: &RunFolder,
     foreign: Option<ForeignHoldings>,
@@ -298,7 +320,7 @@ fn comparison(
     Comparison::new(venue, account, second_look)
 }
 
-fn link(venue: domain::Venue, session: &Session, requester: ResyncRequester) -> Link {
+fn link(venue: Venue, session: &Session, requester: ResyncRequester) -> Link {
     let (instruments, clock) = (Arc::clone(&session.instruments), Arc::clone(&session.clock));
     let simulated = session.simulated.clone();
     let streams = Streams::of(&*session.connector, &instruments, &clock, requester, simulated);
@@ -315,13 +337,13 @@ fn life(setup: &Setup, epoch: Epoch, session: &Session) -> Life {
     Life {
         config: session
             .scale
-            .config(engine_config(setup, epoch, &session.instruments)),
+            .config(engine_config(setup, epoch, session.listed())),
         texts: texts.chain([session.scale.text()]).collect(),
         now: session.clock.now(),
     }
 }
 
-pub(crate) fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instruments) -> EngineConfig {
+pub(crate) fn engine_config(setup: &Setup, epoch: Epoch, instruments: Vec<Instrument>) -> EngineConfig {
     let config = &setup.service.config;
     let slots = config.slots.iter().map(|slot| SlotConfig {
         slot: slot.slot,
@@ -332,7 +354,7 @@ pub(crate) fn engine_config(setup: &Setup, epoch: Epoch, instruments: &Instrumen
     EngineConfig {
         epoch,
         portfolio_currency: config.portfolio_currency,
-        instruments: instruments.iter().copied().collect(),
+        instruments,
         slots: slots.collect(),
         limits: setup.limits,
         bar_span: config.engine.bar_span,

@@ -115,6 +115,7 @@ pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
         CommandRefusal::Latched => RefusalReason::Stopped,
         CommandRefusal::Denied => RefusalReason::RiskDenied,
         CommandRefusal::NoProgram | CommandRefusal::NothingLatched => RefusalReason::WrongState,
+        CommandRefusal::OtherInstrument => RefusalReason::UnknownInstrument,
     }
 }
 
@@ -131,5 +132,8 @@ pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
         CommandRefusal::Latched => "a stop is latched there: re-arm first, with a reason",
         CommandRefusal::Denied => "risk denied the order: the telemetry of orders says why",
         CommandRefusal::NoProgram => "the slot runs no bundle yet",
+        CommandRefusal::OtherInstrument => {
+            "the slot trades another instrument: this one is another slot's, or only watched"
+        }
     }
 }

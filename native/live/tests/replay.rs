@@ -15,7 +15,9 @@ use journal::codec::{RecordedAction, decode_action};
 use journal::{Reader, RecordBody};
 use live::replay::{ReplayReport, ReplayRequest, replay};
 use support::programs::{CROSS, TestPrograms};
-use support::{Bench, Seen};
+use support::venue::SimulatedVenue;
+use support::wires::Wire;
+use support::{BTC, Bench, Seen};
 use venue_server::{RecordedConfig, RecordedServer};
 
 const FIRST_NS: i64 = 1_700_000_040_000_000_000;
@@ -132,11 +134,16 @@ fn times(journal: &Path) -> Times {
             RecordBody::Event(event) => {
                 last = event.ts.nanos();
                 let mark = match event.body {
-                    EventBody::Market(MarketEvent::Trade(trade)) => Mark::Trade(trade.trade_id.0),
-                    EventBody::Market(MarketEvent::Book(book)) if book.kind == BookUpdateKind::Snapshot => {
-                        Mark::Snapshot
+                    EventBody::Market(MarketEvent::Trade(trade)) if trade.instrument == BTC => {
+                        Mark::Trade(trade.trade_id.0)
                     }
-                    EventBody::Market(MarketEvent::Book(book)) => Mark::Book(book.update_id),
+                    EventBody::Market(MarketEvent::Book(book)) if book.instrument == BTC => {
+                        if book.kind == BookUpdateKind::Snapshot {
+                            Mark::Snapshot
+                        } else {
+                            Mark::Book(book.update_id)
+                        }
+                    }
                     _ => continue,
                 };
                 times.received.entry(mark).or_insert(last);
@@ -176,6 +183,35 @@ async fn replayed(bench: &live::Setup, files: &[PathBuf], run: Option<&Path>) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_replay_of_what_the_service_received_decides_what_the_service_decided() {
+    decides_the_same(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_a_run_watched_beside_changes_no_decision_of_its_replay() {
+    let kraken = SimulatedVenue::start_over(Wire::Kraken).await;
+    let watched_events = decides_the_same(&[(Wire::Kraken, kraken.port())]).await;
+    assert!(
+        watched_events > 10,
+        "{watched_events} events of the watched venue"
+    );
+}
+
+/// How many events of instruments beside the traded one the run has recorded.
+fn watched_events(journal: &Path) -> u64 {
+    let mut reader = Reader::open(journal).unwrap();
+    let mut count = 0;
+    while let Some(record) = reader.next_record().unwrap() {
+        if let RecordBody::Event(event) = record.body
+            && let EventBody::Market(MarketEvent::Book(book)) = event.body
+            && book.instrument != BTC
+        {
+            count += 1;
+        }
+    }
+    count
+}
+
+async fn decides_the_same(watched: &[(Wire, u16)]) -> u64 {
     let lines = market();
     let folder = tempfile::tempdir().unwrap();
     let recording = file(
@@ -193,7 +229,7 @@ async fn a_replay_of_what_the_service_received_decides_what_the_service_decided(
     })
     .await
     .unwrap();
-    let mut bench = Bench::start_simulated_at(server.address()).await;
+    let mut bench = Bench::start_simulated_watching(server.address(), watched).await;
     bench.until_ready().await;
     bench.deploy(CROSS).await;
     let last = lines.iter().rev().find_map(|line| match line.mark {
@@ -202,7 +238,11 @@ async fn a_replay_of_what_the_service_received_decides_what_the_service_decided(
     });
     bench
         .until("the end of the recording", |seen| match seen {
-            Seen::Book { update_id, .. } => (Some(*update_id) == last).then_some(()),
+            Seen::Book {
+                instrument: BTC,
+                update_id,
+                ..
+            } => (Some(*update_id) == last).then_some(()),
             _ => None,
         })
         .await;
@@ -243,7 +283,9 @@ async fn a_replay_of_what_the_service_received_decides_what_the_service_decided(
     );
     assert_eq!(alone.json(), again.json());
     assert_eq!(alone.json()["run"], serde_json::Value::Null);
+    let watched = watched_events(&run.join("journal"));
     drop((home, server));
+    watched
 }
 
 /// A recording of the shared data; `None`, with a line that says so, where it is absent.

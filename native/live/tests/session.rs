@@ -111,6 +111,7 @@ fn built(seen: &[Seen], last: u64) -> (Side, Side) {
             update_id,
             bids: new_bids,
             asks: new_asks,
+            ..
         } = one
             && *update_id <= last
         {

@@ -139,11 +139,12 @@ impl<P: Probe> Engine<P> {
     }
 
     /// What a fee in an asset that is neither base nor quote was worth, quote units of 1e-16: at the ask of an instrument
-    /// that prices the asset, for so much it costs to have it again. `None` where no price is known.
-    pub(super) fn fee_value(&self, fee: Money) -> Option<i128> {
+    /// of the venue that prices the asset, for so much it costs to have it again. `None` where no price is known.
+    pub(super) fn fee_value(&self, venue: Venue, fee: Money) -> Option<i128> {
         let mut prices = self.instruments.iter().filter(|state| {
-            state.instrument.base == fee.currency()
-                && state.instrument.quote == self.config.portfolio_currency
+            let listed = &state.instrument;
+            (listed.venue, listed.base, listed.quote)
+                == (venue, fee.currency(), self.config.portfolio_currency)
         });
         let ask = prices.find_map(|state| state.book.top())?.ask;
         let value = fee.units().checked_mul(i128::from(ask.units()))?;

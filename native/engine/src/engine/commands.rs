@@ -206,7 +206,7 @@ impl<P: Probe> Engine<P> {
     fn manual(&mut self, order: &ManualOrder, actions: &mut Actions) -> Result<(), CommandRefusal> {
         let at = self.slot_index(order.slot).ok_or(CommandRefusal::UnknownTarget)?;
         if order.instrument != self.slots[at].config.instrument {
-            return Err(CommandRefusal::UnknownTarget);
+            return Err(CommandRefusal::OtherInstrument);
         }
         let position = self.positions.ledgers()[at].basis.quantity;
         let opposes = match order.side {

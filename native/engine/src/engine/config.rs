@@ -22,7 +22,7 @@ use crate::slot::SlotConfig;
 pub struct EngineConfig {
     /// This life of the service.
     pub epoch: Epoch,
-    /// Currency in which portfolio limits are counted; every instrument is quoted in it.
+    /// Currency in which portfolio limits are counted; every instrument of a venue at which a slot trades is quoted in it.
     pub portfolio_currency: Currency,
     /// Instruments, in the order of their ids from 0.
     pub instruments: Vec<Instrument>,
@@ -305,9 +305,20 @@ impl EngineConfig {
             if usize::from(instrument.id.0) != at {
                 return Err(ConfigError::InstrumentOrder(at));
             }
-            same_currency("an instrument's quote", instrument.quote, self.portfolio_currency)?;
+            // What is only watched is in no sum.
+            if self.is_traded_at(instrument.venue) {
+                same_currency("an instrument's quote", instrument.quote, self.portfolio_currency)?;
+            }
         }
         Ok(())
+    }
+
+    fn is_traded_at(&self, venue: Venue) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| {
+            let traded = self.instruments.get(usize::from(slot.instrument.0));
+            traded.is_some_and(|traded| traded.venue == venue)
+        })
     }
 
     fn check_slots(&self) -> Result<(), ConfigError> {

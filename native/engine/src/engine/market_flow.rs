@@ -171,13 +171,16 @@ impl<P: Probe> Engine<P> {
         self.closed.clear();
     }
 
-    /// New rules or status of an instrument; what it is cannot change while positions stand in it.
+    /// New rules or status of an instrument; what it is cannot change while positions stand in it, but may become known.
     fn on_instrument(&mut self, instrument: &Instrument, actions: &mut Actions) {
         let Some(state) = self.state_mut(instrument.id, actions) else {
             return;
         };
         let identity = |one: &Instrument| (one.venue, one.symbol, one.base, one.quote);
-        if identity(&state.instrument) == identity(instrument) {
+        let known = &state.instrument;
+        let becomes_known =
+            known.is_untold() && (known.venue, known.symbol) == (instrument.venue, instrument.symbol);
+        if becomes_known || identity(known) == identity(instrument) {
             state.instrument = *instrument;
         } else {
             actions.push(Action::Alert(Alert::UnknownInstrument(instrument.id)));

@@ -1,8 +1,8 @@
 //! From a wish to an order that leaves, and cancels.
 
 use domain::{
-    CancelRequest, ClientOrderId, InstrumentRules, InstrumentStatus, Nanos, OrderRequest, OrderStatus,
-    Quantity, RuleViolation, Side, TimeInForce, Timestamp, Venue,
+    CancelRequest, ClientOrderId, InstrumentRules, Nanos, OrderRequest, OrderStatus, Quantity, Side,
+    TimeInForce, Timestamp, Venue,
 };
 
 use super::Engine;
@@ -129,10 +129,7 @@ impl<P: Probe> Engine<P> {
             let facts = self.facts(at, &request, origin);
             approve(&facts, request)
         } else {
-            // A slot trades its own instrument; any other is unknown to it.
-            Err(DenyReason::Rule(RuleViolation::NotTrading(
-                InstrumentStatus::Unknown,
-            )))
+            Err(DenyReason::OtherInstrument)
         };
         match judged {
             Ok(approved) => {

@@ -154,10 +154,15 @@ impl<P: Probe> Engine<P> {
         if self.fills.contains(&key) {
             return;
         }
-        let base = self.instruments[usize::from(instrument.0)].instrument.base;
+        let listed = &self.instruments[usize::from(instrument.0)].instrument;
+        let (venue, base) = (listed.venue, listed.base);
         let sane = fill.quantity.units() > 0 && fill.price.units() > 0;
         let in_third = ![base, self.config.portfolio_currency].contains(&fill.fee.currency());
-        let fee_value = if in_third { self.fee_value(fill.fee) } else { None };
+        let fee_value = if in_third {
+            self.fee_value(venue, fill.fee)
+        } else {
+            None
+        };
         let booked = sane
             .then(|| self.positions.book(id.slot, instrument, fill, base, fee_value))
             .flatten();

@@ -93,4 +93,7 @@ pub enum DenyReason {
     TooManyOrders,
     /// An amount does not fit its integer.
     Overflow,
+    /// It is for another instrument than the slot's: one of another slot, or one that is only watched. Nothing else is
+    /// looked at then.
+    OtherInstrument,
 }

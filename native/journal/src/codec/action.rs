@@ -41,6 +41,7 @@ variants!(DenyReason, "reason of a denial" {
     25 => Balance,
     26 => TooManyOrders,
     27 => Overflow,
+    28 => OtherInstrument,
 });
 variants!(Alert, "alert" {
     1 => DrawdownStop,

@@ -30,6 +30,7 @@ variants!(CommandRefusal, "reason why a command was refused" {
     6 => NotAParameter,
     7 => ThresholdsCross,
     8 => NothingLatched,
+    9 => OtherInstrument,
 });
 fields!(ManualOrder {
     slot,

@@ -425,6 +425,7 @@ fn deny_reasons() -> Vec<DenyReason> {
         ]
         .map(DenyReason::Rule),
     );
+    reasons.push(DenyReason::OtherInstrument);
     reasons
 }
 
@@ -535,7 +536,7 @@ fn facts() -> Vec<Action> {
     ]
 }
 
-fn command_results() -> [Result<(), CommandRefusal>; 9] {
+fn command_results() -> [Result<(), CommandRefusal>; 10] {
     [
         Ok(()),
         Err(CommandRefusal::UnknownTarget),
@@ -546,6 +547,7 @@ fn command_results() -> [Result<(), CommandRefusal>; 9] {
         Err(CommandRefusal::NotAParameter),
         Err(CommandRefusal::ThresholdsCross),
         Err(CommandRefusal::NothingLatched),
+        Err(CommandRefusal::OtherInstrument),
     ]
 }
 

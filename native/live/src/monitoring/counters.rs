@@ -6,6 +6,7 @@ use engine::Alert;
 use messaging::RefusalReason;
 
 use super::refusals::RefusalBoard;
+use super::venues::VenueBoard;
 
 /// A number that only rises, or a level that is set. Relaxed: no other memory hangs on it.
 #[derive(Debug, Default)]
@@ -160,6 +161,8 @@ macro_rules! counters {
             pub refusals: RefusalBoard,
             /// Differences between the venue's account and our record, by kind.
             pub differences: Differences,
+            /// The market of each venue that is read here.
+            pub venues: VenueBoard,
         }
 
         /// What a number of [`Counters`] is.

@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::counters::{Counters, Kind};
 use super::latency::{LatencyBoard, StageSummary};
+use super::venues::VenueBoard;
 
 /// What every name begins with.
 const PREFIX: &str = "py_rt";
@@ -143,8 +144,28 @@ impl Collector for Counted {
             let labels = [("kind", difference.as_str())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
-        Ok(())
+        encode_venues(&self.0.venues, &mut encoder)
     }
+}
+
+/// The market of each venue.
+fn encode_venues(board: &VenueBoard, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    for (counted, values) in board.read() {
+        let metric_type = match counted.kind {
+            Kind::Total => MetricType::Counter,
+            Kind::Level => MetricType::Gauge,
+        };
+        let mut family = encoder.encode_descriptor(counted.name, counted.help, None, metric_type)?;
+        for (venue, value) in values {
+            let labels = [("venue", venue.as_str())];
+            let encoder = family.encode_family(&labels)?;
+            match counted.kind {
+                Kind::Total => ConstCounter::new(value).encode(encoder)?,
+                Kind::Level => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -241,6 +262,8 @@ mod tests {
         counters.refusals.book(domain::BookInvalidReason::Checksum);
         counters.venue_online.set(1);
         counters.differences.add_one(Difference::Deposit);
+        counters.venues.show(domain::Venue::Kraken);
+        counters.venues.of(domain::Venue::Kraken).messages.add(3);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
         clock.decided();
@@ -257,6 +280,8 @@ mod tests {
             "py_rt_books_invalid_total{reason=\"checksum\"} 1",
             "py_rt_orders_rejected_total{reason=\"filter\"} 0",
             "py_rt_account_differences_total{kind=\"deposit\"} 1",
+            "py_rt_market_online{venue=\"kraken\"} 0",
+            "py_rt_market_messages_total{venue=\"kraken\"} 3",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use domain::{Bar, BundleDigest, Timestamp};
+use domain::{Bar, BundleDigest, InstrumentId, MarketEvent, Timestamp, Venue};
 use engine::{BookedFill, BundleActivated, EngineConfig, EventBody};
 use journal::codec::{RecordedAction, decode_action};
 use journal::{JournalError, Reader, RecordBody, Scale};
@@ -43,10 +43,11 @@ pub(super) enum Beside {
 }
 
 impl Run {
-    /// Reads the first life of a run in which this bundle ran.
-    pub(super) fn read(folder: &Path, bundle: BundleDigest) -> Result<Self, LiveError> {
+    /// Reads the first life of a run in which this bundle ran, trading at this venue. What it watched beside is left out: a
+    /// recording of the venue does not hold it, and nothing was decided by it.
+    pub(super) fn read(folder: &Path, bundle: BundleDigest, venue: Venue) -> Result<Self, LiveError> {
         let dir = folder.join(FOLDER);
-        read(&dir, bundle)
+        read(&dir, bundle, venue)
             .map_err(|error| damaged(&error))?
             .ok_or_else(|| {
                 let problem = format!("in the first life of {} this bundle never ran", folder.display());
@@ -153,6 +154,26 @@ fn fill_words(one: &BookedFill) -> String {
     )
 }
 
+/// Whether an event is no other venue's market.
+fn is_of(venue: Venue, config: &EngineConfig, body: &EventBody<'_>) -> bool {
+    let at = |id: InstrumentId| {
+        let listed = config.instruments.get(usize::from(id.0));
+        listed.is_none_or(|listed| listed.venue == venue)
+    };
+    match body {
+        EventBody::Market(market) => match market {
+            MarketEvent::Book(update) => at(update.instrument),
+            MarketEvent::BookInvalid(invalid) => at(invalid.instrument),
+            MarketEvent::Trade(trade) => at(trade.instrument),
+            MarketEvent::Quote(quote) => at(quote.instrument),
+            MarketEvent::InstrumentUpdated(instrument) => instrument.venue == venue,
+            MarketEvent::VenueStatus(status) => status.venue == venue,
+        },
+        EventBody::TradesComplete { instrument, .. } => at(*instrument),
+        _ => true,
+    }
+}
+
 fn damaged(error: &JournalError) -> LiveError {
     LiveError::Record(RecordFault {
         text: error.to_string(),
@@ -160,7 +181,7 @@ fn damaged(error: &JournalError) -> LiveError {
     })
 }
 
-fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
+fn read(dir: &Path, bundle: BundleDigest, venue: Venue) -> Result<Option<Run>, JournalError> {
     let mut reader = Reader::open(dir)?;
     let mut run: Option<(EngineConfig, Scale)> = None;
     let (mut given, mut activated, mut decisions) = (Vec::new(), None, Decisions::default());
@@ -176,6 +197,12 @@ fn read(dir: &Path, bundle: BundleDigest) -> Result<Option<Run>, JournalError> {
                 run = Some((header.config.clone(), Scale::from_texts(&header.texts)));
             }
             RecordBody::Event(event) => {
+                let own = run
+                    .as_ref()
+                    .is_some_and(|(config, _)| is_of(venue, config, &event.body));
+                if !own {
+                    continue;
+                }
                 let what = match event.body {
                     // What follows is the end's, not the market's.
                     EventBody::Ending => break,

@@ -71,12 +71,17 @@ pub async fn replay(
     }
     let run = request
         .run
-        .map(|folder| Run::read(folder, request.bundle))
+        .map(|folder| Run::read(folder, request.bundle, venue))
         .transpose()?;
     let beginning = begin(request, &recorded, run.as_ref(), programs, tell)?;
     let (wire, span, torn) = (recorded.wire(), recorded.span(), recorded.torn());
-    let instruments = Instruments::new(beginning.config.instruments.clone())?;
-    let instruments = Arc::new(instruments);
+    // What a run watched beside is in no recording of this venue, and decided nothing.
+    let own = beginning
+        .config
+        .instruments
+        .iter()
+        .filter(|one| one.venue == venue);
+    let instruments = Arc::new(Instruments::new(own.copied().collect())?);
     let playback = recorded.play(&instruments).map_err(refused)?;
     let slot = beginning.activation.slot;
     let player = Player::new(request.setup, &beginning, &instruments, playback, span.0)?;
@@ -106,7 +111,8 @@ fn begin(
     let Some(run) = run else {
         return begin_anew(request, recorded, programs, tell);
     };
-    for instrument in &run.config.instruments {
+    let venue = recorded.wire().venue();
+    for instrument in run.config.instruments.iter().filter(|one| one.venue == venue) {
         listed(recorded, instrument.symbol.as_str())?;
     }
     let program = programs.recorded(&run.activation, &run.config).map_err(refused)?;
@@ -153,7 +159,7 @@ fn begin_anew(
                     expires: NEVER,
                 };
                 return Ok(Beginning {
-                    config: engine_config(request.setup, Epoch(1), &instruments),
+                    config: engine_config(request.setup, Epoch(1), instruments.iter().copied().collect()),
                     scale: Scale::new(venues::clock::REAL_TIME_PPB),
                     activation,
                     program: approved.program,

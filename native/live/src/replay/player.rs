@@ -71,7 +71,7 @@ impl Player {
     ) -> Result<Self, LiveError> {
         let config = &setup.service.config;
         let scratch = Scratch::new()?;
-        let memory = Memory::create(config, instruments, &scratch.folder)?;
+        let memory = Memory::create(config, &beginning.config.instruments, &scratch.folder)?;
         let clock = Arc::new(ServerClock::local());
         let listed = instruments.iter().copied();
         let account = SimulatedAccount::new(config, beginning.scale, listed);
@@ -89,14 +89,14 @@ impl Player {
         let out = Outputs::new(egress, latch, memory.rings, teller, counters);
         let kept = Kept::default();
         let begun = begun(beginning, &kept, first);
-        let (driver, _) = wiring::driver(begun, out, Some(account.clone()), first)?;
+        let venue = config.venue.venue;
+        let (driver, _) = wiring::driver(begun, out, (Some(account.clone()), venue), first)?;
         let streams = Streams {
             market: playback.protocol(),
             account: Box::new(SimulatedStream::new(account.clone())),
             requester: ResyncRequester::to_nobody(),
             simulated: Some(account),
         };
-        let venue = config.venue.venue;
         let folder = scratch.folder.path().to_owned();
         // Nobody else trades in a replay, and its account is new.
         let rules = Rules {

@@ -44,6 +44,7 @@ pub(crate) const SLOT: SlotId = SlotId(1);
 pub(crate) enum Seen {
     Carried(Box<CarriedState>),
     Book {
+        instrument: InstrumentId,
         is_snapshot: bool,
         update_id: u64,
         bids: Vec<Level>,
@@ -179,6 +180,7 @@ fn seen_event(event: &Event<'_>) -> Option<Seen> {
 
 fn seen_book(update: &BookUpdate<'_>) -> Seen {
     Seen::Book {
+        instrument: update.instrument,
         is_snapshot: update.kind == BookUpdateKind::Snapshot,
         update_id: update.update_id,
         bids: update.bids.to_vec(),
@@ -234,6 +236,12 @@ impl Bench {
         Self::start_beside(wire, SimulatedVenue::start_over(wire).await, &lines, None).await
     }
 
+    /// The same with others watched: each a wire and the port where it is.
+    pub(crate) async fn start_watching(wire: Wire, watched: &[(Wire, u16)]) -> Self {
+        let venue = SimulatedVenue::start_over(wire).await;
+        Self::start_beside(wire, venue, &watch_lines(watched), None).await
+    }
+
     /// The same with orphans treated as `[reconciliation] orphans` says.
     pub(crate) async fn start_with_orphans(rule: &str) -> Self {
         Self::start_as(&format!("[reconciliation]\norphans = \"{rule}\""), None).await
@@ -254,13 +262,14 @@ impl Bench {
         .await
     }
 
-    /// Beside a venue that the test keeps itself, with orders that stay in the service.
-    pub(crate) async fn start_simulated_at(address: SocketAddr) -> Self {
+    /// Beside a venue that the test keeps itself, with orders that stay in the service, and others watched.
+    pub(crate) async fn start_simulated_watching(address: SocketAddr, watched: &[(Wire, u16)]) -> Self {
         let venue = SimulatedVenue::kept_elsewhere(address);
-        Self::start_beside(Wire::Binance, venue, "gateway = \"simulated\"", None).await
+        let lines = format!("gateway = \"simulated\"\n{}", watch_lines(watched));
+        Self::start_beside(Wire::Binance, venue, &lines, None).await
     }
 
-    async fn start_beside(
+    pub(crate) async fn start_beside(
         wire: Wire,
         venue: SimulatedVenue,
         venue_lines: &str,
@@ -313,6 +322,7 @@ impl Bench {
             matches!(
                 seen,
                 Seen::Book {
+                    instrument: BTC,
                     is_snapshot: true,
                     ..
                 }
@@ -462,7 +472,15 @@ pub(crate) fn setup_of(home: &Path, venue: &str, symbol: &str, currency: &str) -
     Setup::load(&path).unwrap()
 }
 
-fn write_config(home: &Path, wire: Wire, port: u16, venue_lines: &str) -> PathBuf {
+/// The tables of `[[watch]]`.
+pub(crate) fn watch_lines(watched: &[(Wire, u16)]) -> String {
+    let tables = watched
+        .iter()
+        .map(|(wire, port)| wire.watched(*port, wire.symbol()));
+    tables.collect()
+}
+
+pub(crate) fn write_config(home: &Path, wire: Wire, port: u16, venue_lines: &str) -> PathBuf {
     let currency = wire.currency();
     let limits = include_str!("../../../../config/risk_limits.toml")
         .replace(

@@ -54,10 +54,16 @@ impl SimulatedVenue {
     }
 
     pub(crate) async fn start_over(wire: Wire) -> Self {
+        Self::start_at(wire, 0).await
+    }
+
+    /// At a port that was free a moment ago.
+    pub(crate) async fn start_at(wire: Wire, port: u16) -> Self {
         let mut config = ServerConfig::new(bars(), wire.symbol());
         config.venue = wire.kind();
         config.from = Some(bars()[HISTORY].ts_open);
         config.wall_span = Nanos(BAR.0 / COMPRESSION);
+        config.port = port;
         let server = Server::start(config, vec![wire.key()]).await.unwrap();
         Self {
             address: server.address(),
@@ -82,6 +88,10 @@ impl SimulatedVenue {
 
     pub(crate) async fn pause(&self) -> Value {
         request(self.address, "POST", "/admin/pause", "").await
+    }
+
+    pub(crate) async fn resume(&self) -> Value {
+        request(self.address, "POST", "/admin/resume", "").await
     }
 
     pub(crate) async fn fault(&self, fault: &str) {

@@ -63,6 +63,17 @@ impl Wire {
         )
     }
 
+    /// A table of `[[watch]]`.
+    pub(crate) fn watched(self, port: u16, symbol: &str) -> String {
+        let addresses = self.addresses(port);
+        let public: Vec<_> = addresses
+            .lines()
+            .filter(|line| !line.starts_with("ws_api_url"))
+            .collect();
+        let (name, addresses) = (self.name(), public.join("\n"));
+        format!("[[watch]]\nvenue = \"{name}\"\ninstruments = [\"{symbol}\"]\n{addresses}\n")
+    }
+
     fn key_and_secret(self) -> (&'static str, String) {
         match self {
             Self::Binance => (API_KEY, API_SECRET.to_owned()),
