@@ -40,7 +40,6 @@ impl WireNumber {
     }
 
     /// Appends the digits of the text without its point and without leading zeros.
-    #[expect(clippy::cast_possible_truncation, reason = "a digit")]
     pub(super) fn push_digits(self, out: &mut Vec<u8>) {
         let units = self.units.unsigned_abs();
         let scale = u32::from(self.decimals.min(DECIMALS_MAX));

@@ -161,6 +161,7 @@ impl<'a> Cursor<'a> {
 
 /// Reads `digits.digits` or `digits` by eight bytes at a time: units of 1e-8, digits behind the point, bytes taken. `None`
 /// for a leading zero that carries nothing, and for any other form.
+#[expect(clippy::cast_possible_truncation, reason = "at most eight digits")]
 #[inline]
 fn plain(bytes: &[u8]) -> Option<(i64, u8, usize)> {
     let (digits, count) = leading_digits(eight(bytes, 0)?);
