@@ -245,8 +245,10 @@ impl EngineLoop {
         let out = self.driver.out();
         let (market, account) = self.inputs.waiting();
         out.counters.rounds.add_one();
-        out.counters.market_queue.set(market as u64);
-        out.counters.account_queue.set(account as u64);
+        out.counters.market_queue.set(market.messages as u64);
+        out.counters.market_queue_bytes.set(market.bytes as u64);
+        out.counters.account_queue.set(account.messages as u64);
+        out.counters.account_queue_bytes.set(account.bytes as u64);
         out.counters.orders_open.set(self.driver.open_orders());
         out.counters.timers.set(out.timers.waiting() as u64);
         let written = self.driver.recording().written();

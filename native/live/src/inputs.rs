@@ -3,16 +3,19 @@
 use domain::Timestamp;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use tokio::sync::mpsc;
+use venues::backlog::Backlog;
 use venues::{FrameSink, StreamMessage};
 
 use crate::fact::Fact;
 use crate::wake::Wake;
 
-/// Market messages that may wait: over a second of the busiest instrument recorded. Beyond it the socket waits, and
-/// then is given up (`venues::websocket::DELIVERY_WAIT_MAX`).
+/// Market messages that may wait: over a second of the busiest instrument recorded. Beyond it, and beyond
+/// `venues::backlog::WAITING_BYTES_MAX`, the socket waits and then is given up as overrun
+/// (`venues::websocket::DELIVERY_WAIT_MAX`): its end is told like any other, so that books are begun anew and orders
+/// are compared.
 pub(crate) const MARKET_FRAMES_MAX: usize = 16_384;
 
-/// Account messages that may wait.
+/// Account messages that may wait; bounded in bytes alike, by themselves.
 pub(crate) const ACCOUNT_FRAMES_MAX: usize = 4_096;
 
 /// From which stream a message came.
@@ -25,9 +28,49 @@ pub(crate) enum Stream {
 /// The taking ends of the queues.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    market: Consumer<StreamMessage>,
-    account: Consumer<StreamMessage>,
+    market: Frames,
+    account: Frames,
     facts: mpsc::Receiver<Fact>,
+}
+
+/// The taking end of one stream's queue.
+#[derive(Debug)]
+struct Frames {
+    queue: Consumer<StreamMessage>,
+    backlog: Backlog,
+}
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Frames {
+    fn new(most: usize, wake: Wake) -> (Self, impl FrameSink + use<>) {
+        let (sender, queue) = RingBuffer::new(most);
+        let backlog = Backlog::default();
+        let sink = sink(sender, backlog.clone(), wake);
+        (Self { queue, backlog }, sink)
+    }
+
+    fn next_received(&self) -> Option<Timestamp> {
+        self.queue.peek().ok().map(|message| message.ts_received)
+    }
+
+    fn take(&mut self) -> Option<StreamMessage> {
+        let message = self.queue.pop().ok()?;
+        self.backlog.give_back(message.bytes());
+        Some(message)
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            messages: self.queue.slots(),
+            bytes: self.backlog.bytes(),
+        }
+    }
 }
 
 impl Inputs {
@@ -36,24 +79,19 @@ impl Inputs {
         facts: mpsc::Receiver<Fact>,
         wake: &Wake,
     ) -> (Self, impl FrameSink + use<>, impl FrameSink + use<>) {
-        let (market_in, market) = RingBuffer::new(MARKET_FRAMES_MAX);
-        let (account_in, account) = RingBuffer::new(ACCOUNT_FRAMES_MAX);
+        let (market, market_sink) = Frames::new(MARKET_FRAMES_MAX, wake.clone());
+        let (account, account_sink) = Frames::new(ACCOUNT_FRAMES_MAX, wake.clone());
         let inputs = Self {
             market,
             account,
             facts,
         };
-        (
-            inputs,
-            sink(market_in, wake.clone()),
-            sink(account_in, wake.clone()),
-        )
+        (inputs, market_sink, account_sink)
     }
 
     /// When the next message was received; `None` when no stream has one.
     pub(crate) fn next_received(&self) -> Option<Timestamp> {
-        let market = self.market.peek().ok().map(|message| message.ts_received);
-        let account = self.account.peek().ok().map(|message| message.ts_received);
+        let (market, account) = (self.market.next_received(), self.account.next_received());
         match (market, account) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -62,8 +100,7 @@ impl Inputs {
 
     /// The message received first; of two at one time, the account's.
     pub(crate) fn take_message(&mut self) -> Option<(Stream, StreamMessage)> {
-        let market = self.market.peek().ok().map(|message| message.ts_received);
-        let account = self.account.peek().ok().map(|message| message.ts_received);
+        let (market, account) = (self.market.next_received(), self.account.next_received());
         let from = match (market, account) {
             (None, None) => return None,
             (Some(market), Some(account)) if market < account => Stream::Market,
@@ -71,15 +108,15 @@ impl Inputs {
             _ => Stream::Account,
         };
         let message = match from {
-            Stream::Market => self.market.pop(),
-            Stream::Account => self.account.pop(),
+            Stream::Market => self.market.take(),
+            Stream::Account => self.account.take(),
         };
-        message.ok().map(|message| (from, message))
+        message.map(|message| (from, message))
     }
 
     /// The next fact, once no message of the account waits: what an answer says may be in those messages already.
     pub(crate) fn take_fact(&mut self) -> Option<Fact> {
-        if self.account.is_empty() {
+        if self.account.queue.is_empty() {
             self.facts.try_recv().ok()
         } else {
             None
@@ -93,28 +130,39 @@ impl Inputs {
 
     /// Whether anything waits.
     pub(crate) fn has_work(&self) -> bool {
-        !self.market.is_empty() || !self.account.is_empty() || !self.facts.is_empty()
+        !self.market.queue.is_empty() || !self.account.queue.is_empty() || !self.facts.is_empty()
     }
 
-    /// How many messages wait: market, account.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.market.slots(), self.account.slots())
+    /// What waits: of the market, of the account.
+    pub(crate) fn waiting(&self) -> (Waiting, Waiting) {
+        (self.market.waiting(), self.account.waiting())
     }
 }
 
-fn sink(mut queue: Producer<StreamMessage>, wake: Wake) -> impl FrameSink {
-    move |message| match queue.push(message) {
-        Ok(()) => {
-            wake.wake();
-            Ok(())
+fn sink(mut queue: Producer<StreamMessage>, backlog: Backlog, wake: Wake) -> impl FrameSink {
+    move |message: StreamMessage| {
+        let bytes = message.bytes();
+        if !backlog.take_room(bytes) {
+            return Err(message);
         }
-        Err(PushError::Full(message)) => Err(message),
+        match queue.push(message) {
+            Ok(()) => {
+                wake.wake();
+                Ok(())
+            }
+            Err(PushError::Full(message)) => {
+                backlog.give_back(bytes);
+                Err(message)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use venues::StreamMessageKind;
+    use bytes::Bytes;
+    use venues::backlog::WAITING_BYTES_MAX;
+    use venues::{DisconnectReason, StreamMessageKind};
 
     use super::*;
     use crate::fact::FactSender;
@@ -145,7 +193,7 @@ mod tests {
             .unwrap();
         let mut order = Vec::new();
         while let Some((from, message)) = inputs.take_message() {
-            let facts_wait = inputs.account.is_empty();
+            let facts_wait = inputs.account.queue.is_empty();
             order.push((from, message.ts_received.nanos(), facts_wait));
         }
         use Stream::{Account, Market};
@@ -172,5 +220,40 @@ mod tests {
             account.try_deliver(message(ns)).unwrap();
         }
         assert_eq!(account.try_deliver(message(7)), Err(message(7)));
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes_by_itself_and_its_end_is_told_all_the_same() {
+        let wake = Wake::default();
+        let (_sender, facts) = FactSender::new(wake.clone());
+        let (mut inputs, mut market, mut account) = Inputs::new(facts, &wake);
+        let of = |kind| StreamMessage {
+            ts_received: Timestamp::EPOCH,
+            kind,
+        };
+        let largest = Bytes::from(vec![b' '; venues::websocket::MESSAGE_BYTES_MAX]);
+        let frame = |body: &Bytes| of(StreamMessageKind::Frame(body.clone()));
+        let most = WAITING_BYTES_MAX / largest.len();
+        for _ in 0..most {
+            market.try_deliver(frame(&largest)).unwrap();
+        }
+        let small = Bytes::from_static(b" ");
+        assert_eq!(market.try_deliver(frame(&small)), Err(frame(&small)));
+        account.try_deliver(frame(&small)).unwrap();
+        let end = of(StreamMessageKind::Disconnected(DisconnectReason::Overrun));
+        market.try_deliver(end.clone()).unwrap();
+        let (of_market, of_account) = inputs.waiting();
+        assert_eq!(
+            (of_market.messages, of_market.bytes),
+            (most + 1, WAITING_BYTES_MAX)
+        );
+        assert_eq!((of_account.messages, of_account.bytes), (1, 1));
+        assert_eq!(inputs.take_message(), Some((Stream::Account, frame(&small))));
+        for _ in 0..most {
+            assert_eq!(inputs.take_message(), Some((Stream::Market, frame(&largest))));
+        }
+        assert_eq!(inputs.take_message(), Some((Stream::Market, end)));
+        assert_eq!(inputs.waiting().0.bytes, 0);
+        market.try_deliver(frame(&largest)).unwrap();
     }
 }

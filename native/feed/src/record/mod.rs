@@ -315,7 +315,7 @@ impl Recorder<'_> {
             StreamMessageKind::Disconnected(reason) => {
                 self.counts.disconnects += 1;
                 (self.tell)(&News::Disconnected(&self.streams[at].name, *reason));
-                let reason = word(*reason).to_owned();
+                let reason = reason.as_str().to_owned();
                 self.write(at, time, &RecordKind::Disconnected { reason })?;
             }
         }
@@ -374,18 +374,6 @@ impl Recorder<'_> {
                 counts.gaps += book.map_or(0, |book| book.gaps);
             }
         }
-    }
-}
-
-/// Why a connection was lost, as it stands in a recording.
-const fn word(reason: DisconnectReason) -> &'static str {
-    match reason {
-        DisconnectReason::Closed => "closed",
-        DisconnectReason::Failed => "failed",
-        DisconnectReason::Idle => "idle",
-        DisconnectReason::Overrun => "overrun",
-        DisconnectReason::Ended => "ended",
-        DisconnectReason::Stopped => "stopped",
     }
 }
 

@@ -4,6 +4,7 @@ pub mod counters;
 pub mod latency;
 pub(crate) mod metrics;
 pub mod refusals;
+pub mod streams;
 
 pub use counters::{Counters, Difference};
 pub use latency::{LatencyBoard, Stage, StageSummary};
