@@ -118,6 +118,7 @@ def _samples(target: str) -> Iterator[bytes]:
         case "journal_records":
             yield from _golden_records()
         case "kraken_account":
+            yield from _texts("native/venues/src/kraken")
             words = (ROOT / "native/venues/src/kraken/account_tests.rs").read_text(encoding="utf-8")
             found = re.findall(r'= r#"(\{.*?\})"#;', words, flags=re.DOTALL)
             reports = [re.sub(r"\s*\n\s*", "", word) for word in found]
@@ -133,12 +134,20 @@ def _samples(target: str) -> Iterator[bytes]:
         case "bundle_files":
             paths = sorted(path for path in (ROOT / "tests/contract/bundle").rglob("*") if path.is_file())
             yield from (path.read_bytes() for path in paths if path.stat().st_size <= INPUT_BYTES_MAX)
-        case "coinbase_account":
-            tests = sorted((ROOT / "native/venues/src/coinbase").rglob("*.rs"))
-            texts = (text for path in tests for text in re.findall(r'r#"(\{.*?)"#', path.read_text(encoding="utf-8")))
-            yield from (text.replace("{{", "{").replace("}}", "}").encode() for text in texts)
+        case "coinbase_account" | "coinbase_answers":
+            yield from _texts("native/venues/src/coinbase")
+        case "binance_account" | "binance_answers":
+            yield from _texts("native/venues/src/binance", "native/venues/tests")
         case _:
             pass
+
+
+def _texts(*folders: str) -> Iterator[bytes]:
+    """What the tests of these folders give their readers: objects and lists."""
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.rs")):
+        for text in re.findall(r'r#"([\[{].*?)"#', path.read_text(encoding="utf-8"), flags=re.DOTALL):
+            line = re.sub(r"\s*\n\s*", "", text)
+            yield line.replace("{{", "{").replace("}}", "}").encode()
 
 
 def _golden_records() -> Iterator[bytes]:

@@ -1,7 +1,10 @@
 //! What the fuzz targets share.
 
 use bytes::Bytes;
-use domain::{BookUpdateKind, InstrumentId, MarketEvent, Timestamp};
+use domain::{
+    BookUpdateKind, ClientOrderId, Epoch, InstrumentId, MarketEvent, OrderRequest, OrderType, Price,
+    Quantity, Side, SlotId, TimeInForce, Timestamp,
+};
 use rustix::time::{ClockId, clock_gettime};
 use venues::sample::instrument;
 use venues::{Instruments, MarketProtocol, StreamMessage, StreamMessageKind};
@@ -36,6 +39,29 @@ fn thread_ns() -> i128 {
 #[must_use]
 pub fn instruments() -> Instruments {
     Instruments::new(vec![instrument(0, "BTCUSDT")]).expect("a table")
+}
+
+/// The order that answers may be about.
+///
+/// # Panics
+/// Never: the numbers are fixed.
+#[must_use]
+pub fn order() -> OrderRequest {
+    OrderRequest {
+        client_order_id: ClientOrderId {
+            epoch: Epoch(3),
+            slot: SlotId(1),
+            counter: 42,
+        },
+        instrument: InstrumentId(0),
+        side: Side::Sell,
+        order_type: OrderType::Limit,
+        price: Some(Price::parse(b"26500.1").expect("a price")),
+        quantity: Quantity::parse(b"0.005").expect("a quantity"),
+        time_in_force: TimeInForce::Gtc,
+        post_only: false,
+        reduce_only: false,
+    }
 }
 
 /// Gives a protocol what came, at a time that nothing is later than.

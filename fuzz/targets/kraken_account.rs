@@ -6,10 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use domain::{
-    ClientOrderId, Epoch, InstrumentId, OrderReportKind, OrderRequest, OrderType, Price, Quantity, Side,
-    SlotId, TimeInForce, Timestamp,
-};
+use domain::{OrderReportKind, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use venues::kraken::rules::{Listing, asset_pairs};
 use venues::kraken::{AccountData, fuzzing};
@@ -20,24 +17,6 @@ const PAIRS: &[u8] =
     "lot_decimals":8,"ordermin":"0.0001","costmin":"0.5","tick_size":"0.1","status":"online"}}"#;
 
 static LISTING: LazyLock<Listing> = LazyLock::new(|| asset_pairs(PAIRS, &["BTC/USD"]).expect("a listing"));
-
-fn order() -> OrderRequest {
-    OrderRequest {
-        client_order_id: ClientOrderId {
-            epoch: Epoch(3),
-            slot: SlotId(1),
-            counter: 42,
-        },
-        instrument: InstrumentId(0),
-        side: Side::Sell,
-        order_type: OrderType::Limit,
-        price: Some(Price::parse(b"26500.1").expect("a price")),
-        quantity: Quantity::parse(b"0.005").expect("a quantity"),
-        time_in_force: TimeInForce::Gtc,
-        post_only: false,
-        reduce_only: false,
-    }
-}
 
 fuzz_target!(|data: &[u8]| {
     py_rt_fuzz::bounded(|| {
@@ -55,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
             });
         };
         tell(StreamMessageKind::Connected);
-        let order = order();
+        let order = py_rt_fuzz::order();
         // One message a line, as in a recording.
         for message in data.split(|byte| *byte == b'\n') {
             tell(StreamMessageKind::Frame(Bytes::copy_from_slice(message)));

@@ -35,8 +35,9 @@ def replay(
     Against a run of the service: py_rt replay recordings/*.zst --bundle 3f9c... --run paper --json
 
     Limits, capital and the simulated gateway are the configuration's. With --run it begins as that run did (rules,
-    history, the place at which the bundle was activated) and its decisions are held against the run's: which orders in
-    which order, how they ended, what they were filled with; not when, for a recording has its recorder's receive times.
+    history, the place at which the bundle was activated) and its decisions are held against the run's: which orders,
+    changes and cancels in which order, after which bar, how orders ended, what they were filled with; not when, for a
+    recording has its recorder's receive times. The first difference is named by the number of the action.
     The recording must have begun before the bundle was deployed. Without --run, rules are the steps that the recording
     shows, and the bundle's approval must hold now. On a terminal it says how far it is.
 

@@ -144,7 +144,7 @@ def test_another_market_is_not_the_run_and_the_first_difference_is_named(
     deaf.write_text(file.read_text(encoding="utf-8").replace('"e":"trade"', '"e":"traded"'), encoding="utf-8")
     report = document(live, digest, "--run", live.run, deaf, status=DIFFERENT)
     assert report["run"]["identical"] is False
-    assert report["run"]["difference"].startswith(("order 1: ", "the run sent "))
+    assert report["run"]["difference"].startswith("action 1: in the run ")
 
 
 def test_of_a_recording_that_was_cut_short_it_says_how_much_was_compared(

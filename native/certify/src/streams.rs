@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{ClientOrderId, InstrumentId, Level, MarketEvent, OrderReportKind, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use venues::backlog::Backlog;
 use venues::sequencer::SequencerStatistics;
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol, Aside, FrameSink, MarketFeed, MarketProtocol,
@@ -15,7 +16,8 @@ use crate::certificate::Difference;
 use crate::wire::Wire;
 use crate::words::Words;
 
-/// Messages between a socket and its reader.
+/// Messages between a socket and its reader; `venues::backlog::WAITING_BYTES_MAX` bounds their bytes. Beyond either the
+/// stream is given up as overrun, which the reader is told.
 const QUEUED_MAX: usize = 65_536;
 
 /// Differences of one stream, and events of an account, that are kept.
@@ -38,29 +40,49 @@ const RARE_KINDS: [&str; 6] = [
 const UNKNOWN_KIND: &str = "other";
 
 /// A bounded queue from a socket to its reader; handshakes are compared on the way.
-pub(crate) fn queue(
-    stream: &'static str,
-    wire: &Wire,
-) -> (Box<dyn FrameSink>, mpsc::Receiver<StreamMessage>) {
-    let (sender, inbox) = mpsc::channel(QUEUED_MAX);
+pub(crate) fn queue(stream: &'static str, wire: &Wire) -> (Box<dyn FrameSink>, Inbox) {
+    let (sender, messages) = mpsc::channel(QUEUED_MAX);
+    let backlog = Backlog::default();
     let sink = Sink {
         sender,
+        backlog: backlog.clone(),
         stream,
         wire: wire.clone(),
     };
-    (Box::new(sink), inbox)
+    (Box::new(sink), Inbox { messages, backlog })
+}
+
+/// The taking end of such a queue.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    messages: mpsc::Receiver<StreamMessage>,
+    backlog: Backlog,
+}
+
+impl Inbox {
+    async fn next(&mut self) -> Option<StreamMessage> {
+        let message = self.messages.recv().await?;
+        self.backlog.give_back(message.bytes());
+        Some(message)
+    }
 }
 
 struct Sink {
     sender: mpsc::Sender<StreamMessage>,
+    backlog: Backlog,
     stream: &'static str,
     wire: Wire,
 }
 
 impl FrameSink for Sink {
     fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
-        self.sender.try_send(message).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => message,
+        let bytes = message.bytes();
+        if !self.backlog.take_room(bytes) {
+            return Err(message);
+        }
+        self.sender.try_send(message).map_err(|refused| {
+            self.backlog.give_back(bytes);
+            refused.into_inner()
         })
     }
 
@@ -168,7 +190,7 @@ pub(crate) const ACCOUNT: &str = "account stream";
 impl MarketWatch {
     pub(crate) fn spawn(
         feed: MarketFeed,
-        inbox: mpsc::Receiver<StreamMessage>,
+        inbox: Inbox,
         protocol: Box<dyn MarketProtocol>,
         (words, wire): (Words, Wire),
     ) -> Self {
@@ -217,14 +239,9 @@ struct MarketReader {
 }
 
 impl MarketReader {
-    async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<StreamMessage>,
-        requester: ResyncRequester,
-        tell: watch::Sender<MarketSeen>,
-    ) {
+    async fn run(mut self, mut inbox: Inbox, requester: ResyncRequester, tell: watch::Sender<MarketSeen>) {
         let mut before = WireStatistics::default();
-        while let Some(message) = inbox.recv().await {
+        while let Some(message) = inbox.next().await {
             self.read(&message, &mut before);
             while let Some(instrument) = self.protocol.take_resync_request() {
                 requester.request(instrument);
@@ -325,7 +342,7 @@ pub(crate) struct AccountWatch {
 impl AccountWatch {
     pub(crate) fn spawn(
         feed: AccountFeed,
-        inbox: mpsc::Receiver<StreamMessage>,
+        inbox: Inbox,
         protocol: Box<dyn AccountProtocol>,
         (words, wire): (Words, Wire),
     ) -> Self {
@@ -358,13 +375,13 @@ impl AccountWatch {
 }
 
 async fn read_account(
-    mut inbox: mpsc::Receiver<StreamMessage>,
+    mut inbox: Inbox,
     mut protocol: Box<dyn AccountProtocol>,
     (words, wire): (Words, Wire),
     odd: Odd,
     tell: watch::Sender<AccountSeen>,
 ) {
-    while let Some(message) = inbox.recv().await {
+    while let Some(message) = inbox.next().await {
         if let StreamMessageKind::Frame(bytes) = &message.kind {
             wire.message(ACCOUNT, bytes);
         }
@@ -397,5 +414,26 @@ async fn read_account(
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use venues::StreamMessageKind::{Connected, Frame};
+    use venues::backlog::WAITING_BYTES_MAX;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_queue_is_bounded_in_bytes_and_has_room_again_once_they_are_read() {
+        let wire = Wire::default();
+        let (mut sink, mut inbox) = queue(MARKET, &wire);
+        let ts_received = Timestamp::EPOCH;
+        let mut deliver = |kind| sink.try_deliver(StreamMessage { ts_received, kind });
+        deliver(Frame(vec![b' '; WAITING_BYTES_MAX].into())).unwrap();
+        assert!(deliver(Frame(vec![b' '].into())).is_err());
+        deliver(Connected).unwrap();
+        assert_eq!(inbox.next().await.unwrap().bytes(), WAITING_BYTES_MAX);
+        deliver(Frame(vec![b' '].into())).unwrap();
     }
 }

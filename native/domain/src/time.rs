@@ -64,13 +64,19 @@ impl Timestamp {
         Nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The start of the interval of length `span` that holds this point (a grid from the epoch).
+    /// The start of the interval of length `span` that holds this point (a grid from the epoch), saturating.
+    ///
+    /// ```
+    /// use domain::{Nanos, Timestamp};
+    /// let floor = |nanos| Timestamp::from_nanos(nanos).floor_to(Nanos(60)).nanos();
+    /// assert_eq!((floor(119), floor(-1), floor(i64::MIN)), (60, -60, i64::MIN));
+    /// ```
     #[must_use]
     pub const fn floor_to(self, span: Nanos) -> Self {
         if span.0 <= 0 {
             return self;
         }
-        Self(self.0 - self.0.rem_euclid(span.0))
+        Self(self.0.saturating_sub(self.0.rem_euclid(span.0)))
     }
 }
 

@@ -6,7 +6,8 @@ use domain::{
     VenueOrderId,
 };
 
-/// The name of a movement that had to be inferred: equal facts have equal names, in every life and in every replay.
+/// The name of a movement that had to be inferred: equal facts have equal names, in every life and in every replay. What is
+/// told again under a name of the last [`MOVEMENTS_REMEMBERED`](crate::limits::MOVEMENTS_REMEMBERED) is not booked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MovementId(pub u64);
 

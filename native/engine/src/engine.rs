@@ -141,7 +141,7 @@ impl<P: Probe> Engine<P> {
     /// Takes over what an earlier life left.
     fn restore(&mut self, state: &CarriedState) {
         self.positions.restore(state);
-        self.outside.restore(&state.account);
+        self.outside.restore(&state.account, &state.movements);
         for carried_slot in &state.slots {
             let equity = self.positions.ledger(carried_slot.slot).map_or(0, Ledger::equity);
             if let Some(slot) = self

@@ -13,6 +13,9 @@ pub const ENDED_ORDERS_KEPT: usize = 4_096;
 /// Fills remembered so that a repeated report is booked once.
 pub const FILLS_REMEMBERED: usize = 8_192;
 
+/// Movements of the account remembered so that one that is told again is booked once.
+pub const MOVEMENTS_REMEMBERED: usize = 1_024;
+
 /// Instruments of one process.
 pub const INSTRUMENTS_MAX: usize = 64;
 

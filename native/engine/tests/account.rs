@@ -8,6 +8,7 @@ use domain::{
     ClientOrderId, Currency, Epoch, Instrument, InstrumentId, Money, OrderStatus, Quantity, Side, SlotId,
     Text, Timestamp, TradeId, Venue, VenueOrderId,
 };
+use engine::limits::MOVEMENTS_REMEMBERED;
 use engine::risk::DenyReason;
 use engine::{
     Action, Alert, CommandKind, Compared, Difference, EventBody, Movement, OrphanRule, Scope, StandingOrder,
@@ -195,6 +196,63 @@ fn deposits_and_withdrawals_are_neither_profit_nor_loss() {
     assert_eq!((rig.engine.equity(), rig.engine.peak_equity()), before);
     rig.quote(99, 101);
     assert!(rig.order(Side::Buy, 98, 1).is_ok());
+}
+
+#[test]
+fn a_movement_that_is_told_again_is_booked_once_in_this_life_and_in_the_next() {
+    let mut rig = Rig::new();
+    let (since, found) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
+    let movements = [
+        Movement::transfer(VENUE, since, found, dollars(500)),
+        Movement::transfer(VENUE, since, found, dollars(-200)),
+        Movement::rounding(VENUE, since, found, Money::from_units(3, usd())),
+    ];
+    for movement in movements {
+        moved(&mut rig, movement);
+    }
+    let booked = dollars(300).units() + 3;
+    let sum = |rig: &Rig| rig.engine.moved_outside(VENUE, usd());
+    assert_eq!(sum(&rig), booked);
+    // Found again after a reconnect, later, and no comparison in between.
+    let again = movements.map(|movement| Movement {
+        ts_event: Timestamp::from_millis(50),
+        ..movement
+    });
+    let mut next = rig.restart();
+    for movement in again {
+        assert!(moved(&mut rig, movement).is_empty(), "{movement:?}");
+        assert!(moved(&mut next, movement).is_empty(), "{movement:?}");
+    }
+    assert_eq!((sum(&rig), sum(&next)), (booked, booked));
+    // The same amount once more is another deposit.
+    let second = Movement::transfer(VENUE, found, found, dollars(500));
+    assert_eq!(alerts(&moved(&mut next, second)), [Alert::Deposit(dollars(500))]);
+    assert_eq!(sum(&next), booked + dollars(500).units());
+}
+
+#[test]
+fn the_last_movements_are_remembered_and_carried() {
+    let deposit = |number: usize| {
+        let since = Timestamp::from_millis(i64::try_from(number).unwrap());
+        Movement::transfer(VENUE, since, since, dollars(1))
+    };
+    let mut rig = Rig::new();
+    for number in 0..=MOVEMENTS_REMEMBERED {
+        assert_eq!(moved(&mut rig, deposit(number)).len(), 1);
+    }
+    let carried = rig.engine.carried_state().movements;
+    assert_eq!(carried.len(), MOVEMENTS_REMEMBERED);
+    assert_eq!(
+        carried[0],
+        deposit(1).id,
+        "the oldest first, and the one before it forgotten"
+    );
+    assert!(moved(&mut rig, deposit(1)).is_empty());
+    assert!(moved(&mut rig, deposit(MOVEMENTS_REMEMBERED)).is_empty());
+    let mut config = rig::config();
+    config.carried = rig.engine.carried_state();
+    config.carried.movements.push(deposit(0).id);
+    assert!(config.check().is_err(), "more than are remembered");
 }
 
 #[test]

@@ -246,9 +246,11 @@ impl EngineLoop {
         let out = self.driver.out();
         let (market, account) = self.inputs.waiting();
         out.counters.rounds.add_one();
-        self.link.pass_books_on(market, &out.counters.venues);
-        out.counters.market_queue.set(market as u64);
-        out.counters.account_queue.set(account as u64);
+        self.link.pass_books_on(market.messages, &out.counters.venues);
+        out.counters.market_queue.set(market.messages as u64);
+        out.counters.market_queue_bytes.set(market.bytes as u64);
+        out.counters.account_queue.set(account.messages as u64);
+        out.counters.account_queue_bytes.set(account.bytes as u64);
         out.counters.orders_open.set(self.driver.open_orders());
         out.counters.timers.set(out.timers.waiting() as u64);
         let written = self.driver.recording().written();

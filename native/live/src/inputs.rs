@@ -3,17 +3,20 @@
 use domain::Timestamp;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use tokio::sync::mpsc;
+use venues::backlog::Backlog;
 use venues::{FrameSink, StreamMessage};
 
 use crate::fact::Fact;
 use crate::wake::Wake;
 use crate::watched::WatchedEvent;
 
-/// Market messages that may wait: over a second of the busiest instrument recorded. Beyond it the socket waits, and
-/// then is given up (`venues::websocket::DELIVERY_WAIT_MAX`).
+/// Market messages that may wait: over a second of the busiest instrument recorded. Beyond it, and beyond
+/// `venues::backlog::WAITING_BYTES_MAX`, the socket waits and then is given up as overrun
+/// (`venues::websocket::DELIVERY_WAIT_MAX`): its end is told like any other, so that books are begun anew and orders
+/// are compared.
 pub(crate) const MARKET_FRAMES_MAX: usize = 16_384;
 
-/// Account messages that may wait.
+/// Account messages that may wait; bounded in bytes alike, by themselves.
 pub(crate) const ACCOUNT_FRAMES_MAX: usize = 4_096;
 
 /// Messages of one watched venue that may wait to be read, and events that may wait to be taken. They are taken when nothing
@@ -35,8 +38,8 @@ pub(crate) enum Input {
 /// The taking ends of the queues.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    market: Consumer<StreamMessage>,
-    account: Consumer<StreamMessage>,
+    market: Frames,
+    account: Frames,
     watched: Vec<Consumer<WatchedEvent>>,
     facts: mpsc::Receiver<Fact>,
 }
@@ -49,25 +52,73 @@ enum Next {
     Watched(usize),
 }
 
+/// The taking end of one stream's queue.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    queue: Consumer<StreamMessage>,
+    backlog: Backlog,
+}
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Frames {
+    fn new(most: usize, wake: Wake) -> (Self, impl FrameSink + use<>) {
+        let (sender, queue) = RingBuffer::new(most);
+        let backlog = Backlog::default();
+        let sink = sink(sender, backlog.clone(), wake);
+        (Self { queue, backlog }, sink)
+    }
+
+    fn next_received(&self) -> Option<Timestamp> {
+        self.queue.peek().ok().map(|message| message.ts_received)
+    }
+
+    /// The message that waits longest.
+    pub(crate) fn take(&mut self) -> Option<StreamMessage> {
+        let message = self.queue.pop().ok()?;
+        self.backlog.give_back(message.bytes());
+        Some(message)
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether whoever filled it is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.queue.is_abandoned()
+    }
+
+    /// What waits.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting {
+            messages: self.queue.slots(),
+            bytes: self.backlog.bytes(),
+        }
+    }
+}
+
 impl Inputs {
     /// The queues, and the sinks of the market's and the account's stream.
     pub(crate) fn new(
         facts: mpsc::Receiver<Fact>,
         wake: &Wake,
     ) -> (Self, impl FrameSink + use<>, impl FrameSink + use<>) {
-        let (market_in, market) = RingBuffer::new(MARKET_FRAMES_MAX);
-        let (account_in, account) = RingBuffer::new(ACCOUNT_FRAMES_MAX);
+        let (market, market_sink) = Frames::new(MARKET_FRAMES_MAX, wake.clone());
+        let (account, account_sink) = Frames::new(ACCOUNT_FRAMES_MAX, wake.clone());
         let inputs = Self {
             market,
             account,
             watched: Vec::new(),
             facts,
         };
-        (
-            inputs,
-            sink(market_in, wake.clone()),
-            sink(account_in, wake.clone()),
-        )
+        (inputs, market_sink, account_sink)
     }
 
     /// A queue for the events of one more watched venue.
@@ -84,7 +135,7 @@ impl Inputs {
 
     /// Whether a message of the own venue waits.
     pub(crate) fn own_waits(&self) -> bool {
-        !self.market.is_empty() || !self.account.is_empty()
+        !self.market.queue.is_empty() || !self.account.queue.is_empty()
     }
 
     /// The message of the own venue that was received first, of two at one time the account's; where there is none, the event
@@ -92,15 +143,14 @@ impl Inputs {
     pub(crate) fn take(&mut self) -> Option<Input> {
         let (next, _) = self.next()?;
         match next {
-            Next::Market => self.market.pop().ok().map(Input::Market),
-            Next::Account => self.account.pop().ok().map(Input::Account),
+            Next::Market => self.market.take().map(Input::Market),
+            Next::Account => self.account.take().map(Input::Account),
             Next::Watched(at) => self.watched.get_mut(at)?.pop().ok().map(Input::Watched),
         }
     }
 
     fn next(&self) -> Option<(Next, Timestamp)> {
-        let market = self.market.peek().ok().map(|message| message.ts_received);
-        let account = self.account.peek().ok().map(|message| message.ts_received);
+        let (market, account) = (self.market.next_received(), self.account.next_received());
         match (market, account) {
             (Some(market), Some(account)) if market < account => Some((Next::Market, market)),
             (_, Some(account)) => Some((Next::Account, account)),
@@ -119,7 +169,7 @@ impl Inputs {
 
     /// The next fact, once no message of the account waits: what an answer says may be in those messages already.
     pub(crate) fn take_fact(&mut self) -> Option<Fact> {
-        if self.account.is_empty() {
+        if self.account.queue.is_empty() {
             self.facts.try_recv().ok()
         } else {
             None
@@ -137,32 +187,43 @@ impl Inputs {
         self.own_waits() || watched || !self.facts.is_empty()
     }
 
-    /// How many messages wait: market, account.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.market.slots(), self.account.slots())
+    /// What waits: of the market, of the account.
+    pub(crate) fn waiting(&self) -> (Waiting, Waiting) {
+        (self.market.waiting(), self.account.waiting())
     }
 }
 
 /// A queue for the messages of a watched venue, and the sink of its stream, which wakes whoever reads them.
-pub(crate) fn watched_queue(wake: &Wake) -> (impl FrameSink + use<>, Consumer<StreamMessage>) {
-    let (queue, messages) = RingBuffer::new(WATCHED_FRAMES_MAX);
-    (sink(queue, wake.clone()), messages)
+pub(crate) fn watched_queue(wake: &Wake) -> (impl FrameSink + use<>, Frames) {
+    let (messages, sink) = Frames::new(WATCHED_FRAMES_MAX, wake.clone());
+    (sink, messages)
 }
 
-fn sink(mut queue: Producer<StreamMessage>, wake: Wake) -> impl FrameSink {
-    move |message| match queue.push(message) {
-        Ok(()) => {
-            wake.wake();
-            Ok(())
+fn sink(mut queue: Producer<StreamMessage>, backlog: Backlog, wake: Wake) -> impl FrameSink {
+    move |message: StreamMessage| {
+        let bytes = message.bytes();
+        if !backlog.take_room(bytes) {
+            return Err(message);
         }
-        Err(PushError::Full(message)) => Err(message),
+        match queue.push(message) {
+            Ok(()) => {
+                wake.wake();
+                Ok(())
+            }
+            Err(PushError::Full(message)) => {
+                backlog.give_back(bytes);
+                Err(message)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use domain::InstrumentId;
-    use venues::StreamMessageKind;
+    use venues::backlog::WAITING_BYTES_MAX;
+    use venues::{DisconnectReason, StreamMessageKind};
 
     use super::*;
     use crate::fact::FactSender;
@@ -193,7 +254,7 @@ mod tests {
             .unwrap();
         let mut order = Vec::new();
         while let Some(input) = inputs.take() {
-            order.push((input, inputs.account.is_empty()));
+            order.push((input, inputs.account.queue.is_empty()));
         }
         use Input::{Account, Market};
         assert_eq!(
@@ -271,5 +332,40 @@ mod tests {
             account.try_deliver(message(ns)).unwrap();
         }
         assert_eq!(account.try_deliver(message(7)), Err(message(7)));
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes_by_itself_and_its_end_is_told_all_the_same() {
+        let wake = Wake::default();
+        let (_sender, facts) = FactSender::new(wake.clone());
+        let (mut inputs, mut market, mut account) = Inputs::new(facts, &wake);
+        let of = |kind| StreamMessage {
+            ts_received: Timestamp::EPOCH,
+            kind,
+        };
+        let largest = Bytes::from(vec![b' '; venues::websocket::MESSAGE_BYTES_MAX]);
+        let frame = |body: &Bytes| of(StreamMessageKind::Frame(body.clone()));
+        let most = WAITING_BYTES_MAX / largest.len();
+        for _ in 0..most {
+            market.try_deliver(frame(&largest)).unwrap();
+        }
+        let small = Bytes::from_static(b" ");
+        assert_eq!(market.try_deliver(frame(&small)), Err(frame(&small)));
+        account.try_deliver(frame(&small)).unwrap();
+        let end = of(StreamMessageKind::Disconnected(DisconnectReason::Overrun));
+        market.try_deliver(end.clone()).unwrap();
+        let (of_market, of_account) = inputs.waiting();
+        assert_eq!(
+            (of_market.messages, of_market.bytes),
+            (most + 1, WAITING_BYTES_MAX)
+        );
+        assert_eq!((of_account.messages, of_account.bytes), (1, 1));
+        assert_eq!(inputs.take(), Some(Input::Account(frame(&small))));
+        for _ in 0..most {
+            assert_eq!(inputs.take(), Some(Input::Market(frame(&largest))));
+        }
+        assert_eq!(inputs.take(), Some(Input::Market(end)));
+        assert_eq!(inputs.waiting().0.bytes, 0);
+        market.try_deliver(frame(&largest)).unwrap();
     }
 }

@@ -114,7 +114,7 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     };
     let doors = doors::open(&folder, setup, parts, &mut tasks).await?;
     let watching = watch(&session, &mut inputs, (&facts, &wake, &counters), &mut jitter);
-    let (market, account) = feeds(&session, jitter, market_sink, account_sink)?;
+    let (market, account) = feeds(&session, &counters, jitter, market_sink, account_sink)?;
 
     let link = link(config.venue.venue, &session, market.requester());
     let comparison = comparison(config.venue.venue, &session, &folder, foreign, config.orphans);
@@ -274,6 +274,7 @@ fn desk(
 
 fn feeds(
     session: &Session,
+    counters: &Counters,
     mut jitter: Jitter,
     market: impl FrameSink,
     account: impl FrameSink,
@@ -281,6 +282,9 @@ fn feeds(
     let (connector, instruments) = (&session.connector, &session.instruments);
     let market = connector.market_feed(instruments, jitter.split(), Box::new(market))?;
     let account = connector.account_feed(instruments, jitter.split(), Box::new(account))?;
+    counters.streams.watch(market.connections());
+    counters.streams.watch(account.connections());
+    counters.streams.watch(session.gateway.connections());
     Ok((market, account))
 }
 

@@ -77,6 +77,16 @@ async fn says_where_its_doors_are_and_what_it_counts() {
     assert!(value("py_rt_events_total") > 50.0);
     assert!(value("py_rt_bars_total") >= 1.0);
     assert!(value("py_rt_venue_online") == 1.0);
+    for stream in ["binance market", "binance account"] {
+        let of = |name: &str| value(&format!("py_rt_stream_{name}_total{{stream=\"{stream}\"}}"));
+        assert!(of("messages") >= 1.0 && of("bytes") > of("messages"), "{page}");
+        assert_eq!(
+            (of("connections"), of("reconnects"), of("rotations")),
+            (1.0, 0.0, 0.0)
+        );
+        let overruns = format!("py_rt_stream_losses_total{{stream=\"{stream}\",reason=\"overrun\"}}");
+        assert_eq!(value(&overruns), 0.0);
+    }
     let path = bench.setup.run_folder().join(live::doors::LIVE_FILE);
     let (_, _, _venue) = bench.drain().await;
     assert!(!path.exists(), "nothing runs there any more");

@@ -261,7 +261,7 @@ impl MarketFeed {
         self.requester.clone()
     }
 
-    /// Counters of the connection that delivers.
+    /// Counters of the connection that tells everything.
     #[must_use]
     pub fn statistics(&self) -> Arc<ConnectionStatistics> {
         match &self.streams {
@@ -273,10 +273,14 @@ impl MarketFeed {
     /// Times that a new connection took over from one that stood.
     #[must_use]
     pub fn rotations(&self) -> u64 {
-        match &self.streams {
-            Streams::One(_) => 0,
-            Streams::Rotating(rotation) => rotation.count(),
-        }
+        self.statistics().rotations()
+    }
+
+    /// Counters of every connection, each under its name.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
+        let beside = self.beside.iter().map(|(beside, _)| beside.statistics());
+        std::iter::once(self.statistics()).chain(beside).collect()
     }
 
     /// Closes the stream, tells the sink, and waits for that.
@@ -343,6 +347,12 @@ impl AccountFeed {
     pub fn statistics(&self) -> Arc<ConnectionStatistics> {
         let connection = self.connection.as_ref();
         connection.map_or_else(Arc::default, Connection::statistics)
+    }
+
+    /// The same, under its name; nothing where there is no connection.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
+        self.connection.iter().map(Connection::statistics).collect()
     }
 
     /// Closes the stream, tells the sink, and waits for that.

@@ -9,6 +9,7 @@
 //! [`connect`] gives both halves of a venue by its name; a room for each venue ([`binance`], [`coinbase`], [`kraken`],
 //! [`independent_reserve`]) says what is its own.
 
+pub mod backlog;
 pub mod binance;
 pub mod clock;
 pub mod coinbase;

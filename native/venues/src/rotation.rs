@@ -9,7 +9,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,14 +18,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use crate::backlog::WAITING_BYTES_MAX;
 use crate::feeds::FeedParts;
 use crate::retry::{Backoff, Jitter};
 use crate::websocket::{
     Aside, Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
 };
 
-/// Most messages that are kept of a new connection; beyond them it begins to overlap anew.
+/// Most messages that are kept of a new connection. Where they, or [`WAITING_BYTES_MAX`] of them, wait too long for the old
+/// one, the new connection ends as overrun and begins anew; the old one goes on delivering.
 const KEPT_MAX: usize = 65_536;
+
+/// Most streams whose numbers are followed while two connections overlap.
+const STREAMS_MAX: usize = 4_096;
 
 /// Longest that the new connection may lag behind what the old one has delivered, wall time.
 const LAG_MAX: Duration = Duration::from_mins(1);
@@ -85,7 +89,7 @@ struct Lines {
     /// Held while something is injected, and while connections change places: nothing goes into one that was replaced.
     injecting: tokio::sync::Mutex<()>,
     taken_over: Notify,
-    rotations: AtomicU64,
+    statistics: Arc<ConnectionStatistics>,
 }
 
 #[derive(Debug, Default)]
@@ -106,11 +110,13 @@ impl Rotation {
         settings: RotationSettings<P>,
         parts: FeedParts<S>,
     ) -> Self {
+        let protocol = settings.protocol;
+        let first = protocol();
         let lines = Arc::new(Lines {
             connections: Mutex::default(),
             injecting: tokio::sync::Mutex::default(),
             taken_over: Notify::new(),
-            rotations: AtomicU64::new(0),
+            statistics: Arc::new(ConnectionStatistics::of(first.name())),
         });
         let FeedParts {
             settings: connection,
@@ -125,21 +131,21 @@ impl Rotation {
             phase: Phase::Alone,
             lines: Arc::clone(&lines),
         }));
-        let protocol = settings.protocol;
-        let shared = Arc::clone(&router);
-        let open = move |line: u64, jitter: Jitter| {
+        let (shared, statistics) = (Arc::clone(&router), Arc::clone(&lines.statistics));
+        let open = move |line: u64, protocol: P, jitter: Jitter| {
             let (injected, taken) = mpsc::channel(INJECTED_MAX);
+            let beside = (taken, Arc::clone(&statistics));
             let sink = Lined {
                 line,
                 router: Arc::clone(&shared),
             };
             let (settings, clock) = (connection.clone(), Arc::clone(&clock));
             Line {
-                connection: Connection::spawn(protocol(), settings, clock, jitter, taken, sink),
+                connection: Connection::spawn_counted(protocol, settings, clock, jitter, beside, sink),
                 injected,
             }
         };
-        lock(&lines.connections).active = Some(open(0, jitter.split()));
+        lock(&lines.connections).active = Some(open(0, first, jitter.split()));
         let rotating = Arc::clone(&lines);
         let (age, within) = (settings.age, settings.within);
         let mut again = Backoff::new(AGAIN_PAUSE.0, AGAIN_PAUSE.1, jitter.split());
@@ -150,7 +156,7 @@ impl Rotation {
                 while !lock(&router).expect(line) {
                     sleep(SETTLING).await;
                 }
-                let next = open(line, jitter.split());
+                let next = open(line, protocol(), jitter.split());
                 lock(&rotating.connections).standby = Some(next);
                 let in_time = timeout(within, rotating.taken_over.notified()).await;
                 if in_time.is_err() && lock(&router).give_up(line) {
@@ -176,18 +182,9 @@ impl Rotation {
         Injector(Arc::clone(&self.lines))
     }
 
-    /// Times that a new connection took over without a word.
-    pub(crate) fn count(&self) -> u64 {
-        self.lines.rotations.load(Ordering::Acquire)
-    }
-
-    /// Counters of the connection that delivers; of the first one where none does any more.
+    /// Counters over all connections.
     pub(crate) fn statistics(&self) -> Arc<ConnectionStatistics> {
-        let connections = lock(&self.lines.connections);
-        let active = connections.active.as_ref();
-        active
-            .map(|line| line.connection.statistics())
-            .unwrap_or_default()
+        Arc::clone(&self.lines.statistics)
     }
 
     /// Closes the streams, tells the sink, and waits for that.
@@ -300,15 +297,22 @@ struct Overlap {
     line: u64,
     /// The moment at which it came up.
     up: Option<StreamMessage>,
-    kept: VecDeque<StreamMessage>,
+    kept: Kept,
     /// The number of the first message that was kept in each stream.
     first: HashMap<StreamKey, u64>,
     /// The number of the last message that was delivered in each stream, since the overlap began.
     delivered: HashMap<StreamKey, u64>,
 }
 
+/// What a new connection brought and nobody was given yet.
+#[derive(Default)]
+struct Kept {
+    messages: VecDeque<StreamMessage>,
+    bytes: usize,
+}
+
 struct Follow {
-    kept: VecDeque<StreamMessage>,
+    kept: Kept,
     delivered: HashMap<StreamKey, u64>,
     since: Instant,
 }
@@ -346,12 +350,17 @@ impl<S: FrameSink> Router<S> {
         }
         match &mut self.phase {
             Phase::Overlap(overlap) if overlap.line == line => {
-                overlap.keep(message, &mut self.numbers);
+                let let_go = overlap.keep(message, &mut self.numbers)?;
+                self.lines.statistics.on_duplicates(let_go);
                 self.take_over_when_due();
                 Ok(())
             }
             // Of a connection that was given up.
-            _ if line != self.active => Ok(()),
+            _ if line != self.active => {
+                let is_frame = matches!(message.kind, StreamMessageKind::Frame(_));
+                self.lines.statistics.on_duplicates(usize::from(is_frame));
+                Ok(())
+            }
             Phase::Alone => self.sink.try_deliver(message),
             Phase::Overlap(_) => self.deliver_in_overlap(message),
             Phase::Follow(_) => self.follow(message),
@@ -366,7 +375,7 @@ impl<S: FrameSink> Router<S> {
         let is_lost = matches!(message.kind, StreamMessageKind::Disconnected(_));
         self.sink.try_deliver(message)?;
         if let (Phase::Overlap(overlap), Some((key, number))) = (&mut self.phase, number) {
-            overlap.delivered.insert(key, number);
+            overlap.note(key, number);
         }
         if is_lost {
             self.take_over_after_a_loss();
@@ -387,8 +396,8 @@ impl<S: FrameSink> Router<S> {
         let meets = |(key, first): (&StreamKey, &u64)| delivered.get(key).is_some_and(|last| last >= first);
         if first.iter().all(meets) {
             let overlap = std::mem::take(overlap);
-            info!(kept = overlap.kept.len(), "a new connection takes over");
-            self.lines.rotations.fetch_add(1, Ordering::AcqRel);
+            info!(kept = overlap.kept.messages.len(), "a new connection takes over");
+            self.lines.statistics.on_rotation();
             self.hand_over(overlap.line, overlap.kept, overlap.delivered);
         }
     }
@@ -404,11 +413,12 @@ impl<S: FrameSink> Router<S> {
             return;
         };
         let Overlap { line, mut kept, .. } = std::mem::take(overlap);
-        kept.push_front(up);
+        kept.messages.push_front(up);
+        self.lines.statistics.on_reconnected();
         self.hand_over(line, kept, HashMap::new());
     }
 
-    fn hand_over(&mut self, line: u64, kept: VecDeque<StreamMessage>, delivered: HashMap<StreamKey, u64>) {
+    fn hand_over(&mut self, line: u64, kept: Kept, delivered: HashMap<StreamKey, u64>) {
         self.active = line;
         self.phase = Phase::Follow(Follow {
             kept,
@@ -434,6 +444,7 @@ impl<S: FrameSink> Router<S> {
         if is_news {
             self.sink.try_deliver(message)
         } else {
+            self.lines.statistics.on_duplicates(1);
             Ok(())
         }
     }
@@ -443,12 +454,13 @@ impl<S: FrameSink> Router<S> {
         let Phase::Follow(follow) = &mut self.phase else {
             return true;
         };
-        while let Some(message) = follow.kept.pop_front() {
+        while let Some(message) = follow.kept.messages.pop_front() {
             if !follow.is_news(&message, &mut self.numbers) {
+                self.lines.statistics.on_duplicates(1);
                 continue;
             }
             if let Err(back) = self.sink.try_deliver(message) {
-                follow.kept.push_front(back);
+                follow.kept.messages.push_front(back);
                 return false;
             }
         }
@@ -457,33 +469,55 @@ impl<S: FrameSink> Router<S> {
 }
 
 impl Overlap {
-    fn keep(&mut self, message: StreamMessage, numbers: &mut Numbers) {
+    /// Keeps what is needed of a message, or gives it back where too much is kept; how many messages are let go.
+    fn keep(&mut self, message: StreamMessage, numbers: &mut Numbers) -> Result<usize, StreamMessage> {
         match &message.kind {
             StreamMessageKind::Connected => {
-                self.begin();
+                let let_go = self.begin();
                 self.up = Some(message);
+                Ok(let_go)
             }
             StreamMessageKind::Disconnected(_) => {
-                self.begin();
                 self.up = None;
+                Ok(self.begin())
             }
             StreamMessageKind::Frame(frame) => {
-                let Some((key, number)) = numbers(frame) else {
-                    return;
-                };
-                if self.kept.len() >= KEPT_MAX {
-                    self.begin();
+                if !self.kept.has_room(frame.len()) {
+                    return Err(message);
                 }
+                let Some((key, number)) = numbers(frame) else {
+                    return Ok(1);
+                };
                 self.first.entry(key).or_insert(number);
-                self.kept.push_back(message);
+                self.kept.push(message);
+                Ok(0)
             }
-            StreamMessageKind::Snapshot { .. } => {}
+            StreamMessageKind::Snapshot { .. } => Ok(0),
         }
     }
 
-    fn begin(&mut self) {
-        self.kept.clear();
+    fn begin(&mut self) -> usize {
         self.first.clear();
+        let kept = std::mem::take(&mut self.kept);
+        kept.messages.len()
+    }
+
+    /// The other connection has delivered this. A stream too many is not followed: the two then meet when one is lost.
+    fn note(&mut self, key: StreamKey, number: u64) {
+        if self.delivered.len() < STREAMS_MAX || self.delivered.contains_key(&key) {
+            self.delivered.insert(key, number);
+        }
+    }
+}
+
+impl Kept {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.messages.len() < KEPT_MAX && self.bytes.saturating_add(bytes) <= WAITING_BYTES_MAX
+    }
+
+    fn push(&mut self, message: StreamMessage) {
+        self.bytes += message.bytes();
+        self.messages.push_back(message);
     }
 }
 
@@ -518,3 +552,6 @@ impl Follow {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::clock::{Clock, Correction, Rate, ServerClock};
 use crate::error::{EncodeError, VenueError};
 use crate::last_look::LastLook;
 use crate::switch::{DeadMansSwitch, SwitchTimes};
-use crate::websocket::StreamMessage;
+use crate::websocket::{ConnectionStatistics, StreamMessage};
 
 /// An order as the venue shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,6 +293,12 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// [`VenueError`] when the venue did not take it, or somebody else owns it.
     fn cancel_all_after(&self, _seconds: u64) -> Option<Pending<'_, Result<(), VenueError>>> {
         None
+    }
+
+    /// Counters of the connections over which orders leave, each under its name; none where each leaves as a request over
+    /// REST.
+    fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
+        Vec::new()
     }
 
     /// Finds out what became of an order whose answer never came, by [`crate::resolution`], waiting as long as that

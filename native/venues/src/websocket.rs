@@ -7,13 +7,14 @@
 //! A venue's close is an interruption like any other: the book is resynchronized and orders are reconciled. Where it comes
 //! by the hour, [`crate::rotation`] makes a new connection before it.
 
-mod ending;
+mod early;
+mod message;
 mod outgoing;
+mod statistics;
 
 use std::collections::VecDeque;
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,8 +37,10 @@ use crate::rate_limit::TokenBucket;
 use crate::retry::{Backoff, Jitter};
 use crate::secret::Secret;
 use crate::trading::Pending;
-pub use ending::DisconnectReason;
+use early::Early;
+pub use message::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
 pub use outgoing::{Departure, Outgoing, Ticket};
+pub use statistics::ConnectionStatistics;
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -63,86 +66,6 @@ const OUTBOUND: (Nanos, u32) = (Nanos(333_333_334), 2);
 /// Connection attempts where a protocol says nothing else: a hundred at once and one every two seconds, so at most 250
 /// in five minutes of Binance's 300.
 const CONNECTS: (Nanos, u32) = (Nanos::from_secs(2), 100);
-
-/// Most messages that come before a handshake is done and are passed on after it.
-const EARLY_MESSAGES_MAX: usize = 4_096;
-
-/// One thing that came from a venue's stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamMessage {
-    /// Service time at which it was read from the socket.
-    pub ts_received: Timestamp,
-    /// What it is.
-    pub kind: StreamMessageKind,
-}
-
-/// What came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StreamMessageKind {
-    /// The stream is up; for an account, the subscription is confirmed.
-    Connected,
-    /// One message, as received.
-    Frame(Bytes),
-    /// The answer of a REST snapshot, delivered through the same door.
-    Snapshot {
-        /// Whose book.
-        instrument: InstrumentId,
-        /// The answer's body.
-        body: Bytes,
-    },
-    /// The stream is down; it reconnects by itself.
-    Disconnected(DisconnectReason),
-}
-
-/// Where stream messages go: a bounded queue into the thread that decides.
-pub trait FrameSink: Send + 'static {
-    /// Takes the message, or gives it back when there is no room.
-    ///
-    /// # Errors
-    /// The message itself.
-    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage>;
-
-    /// Hears what else crosses the socket and decides nothing: for a recorder. It must not wait. Nothing is done with it
-    /// unless a sink says otherwise.
-    fn overhear(&mut self, _at: Timestamp, _aside: Aside<'_>) {}
-}
-
-/// What crosses a socket and is no stream message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aside<'a> {
-    /// The socket is open, to this address; the handshake is still to come.
-    Opened(&'a str),
-    /// We sent this.
-    Sent(&'a str),
-    /// This came and is part of the handshake, so that it is not delivered.
-    Handshake(&'a [u8]),
-}
-
-impl<F> FrameSink for F
-where
-    F: FnMut(StreamMessage) -> Result<(), StreamMessage> + Send + 'static,
-{
-    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
-        self(message)
-    }
-}
-
-impl FrameSink for Box<dyn FrameSink> {
-    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
-        (**self).try_deliver(message)
-    }
-
-    fn overhear(&mut self, at: Timestamp, aside: Aside<'_>) {
-        (**self).overhear(at, aside);
-    }
-}
-
-impl FrameSink for mpsc::Sender<StreamMessage> {
-    fn try_deliver(&mut self, message: StreamMessage) -> Result<(), StreamMessage> {
-        self.try_send(message)
-            .map_err(mpsc::error::TrySendError::into_inner)
-    }
-}
 
 /// What a protocol makes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,39 +166,11 @@ pub struct ConnectionSettings {
     pub tls: Arc<ClientConfig>,
 }
 
-/// Counters of one connection, for metrics.
-#[derive(Debug, Default)]
-pub struct ConnectionStatistics {
-    connected: AtomicU64,
-    failed: AtomicU64,
-    messages: AtomicU64,
-    stalls: AtomicU64,
-}
-
-impl ConnectionStatistics {
-    /// Times the stream came up.
-    pub fn connected(&self) -> u64 {
-        self.connected.load(Ordering::Relaxed)
-    }
-
-    /// Attempts and handshakes that failed.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Messages delivered.
-    pub fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    /// Messages that had to wait for room in the sink.
-    pub fn stalls(&self) -> u64 {
-        self.stalls.load(Ordering::Relaxed)
-    }
-
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+/// What a connection has beside its socket.
+struct Beside {
+    injected: mpsc::Receiver<Injected>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    statistics: Arc<ConnectionStatistics>,
 }
 
 /// A running connection. Dropping it ends the task without a word; [`Self::stop`] ends it in order.
@@ -305,13 +200,52 @@ impl Connection {
         protocol: P,
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
-        mut jitter: Jitter,
+        jitter: Jitter,
         injected: mpsc::Receiver<Injected>,
         outgoing: mpsc::Receiver<Outgoing>,
         sink: S,
     ) -> Self {
+        let statistics = Arc::new(ConnectionStatistics::of(protocol.name()));
+        let beside = Beside {
+            injected,
+            outgoing,
+            statistics,
+        };
+        Self::start(protocol, settings, clock, jitter, beside, sink)
+    }
+
+    /// As [`Self::spawn`], with the counters of the connections of the same stream before it.
+    pub(crate) fn spawn_counted<P: Protocol, S: FrameSink>(
+        protocol: P,
+        settings: ConnectionSettings,
+        clock: Arc<dyn Clock>,
+        jitter: Jitter,
+        (injected, statistics): (mpsc::Receiver<Injected>, Arc<ConnectionStatistics>),
+        sink: S,
+    ) -> Self {
+        let (_, outgoing) = mpsc::channel(1);
+        let beside = Beside {
+            injected,
+            outgoing,
+            statistics,
+        };
+        Self::start(protocol, settings, clock, jitter, beside, sink)
+    }
+
+    fn start<P: Protocol, S: FrameSink>(
+        protocol: P,
+        settings: ConnectionSettings,
+        clock: Arc<dyn Clock>,
+        mut jitter: Jitter,
+        beside: Beside,
+        sink: S,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let statistics = Arc::new(ConnectionStatistics::default());
+        let Beside {
+            injected,
+            outgoing,
+            statistics,
+        } = beside;
         let (interval, burst) = protocol.connects();
         let driver = Driver {
             protocol,
@@ -320,6 +254,7 @@ impl Connection {
             connects: TokenBucket::new(interval, burst),
             outbound: TokenBucket::new(OUTBOUND.0, OUTBOUND.1),
             unsent: VecDeque::new(),
+            was_up: false,
             injected,
             outgoing,
             stopped,
@@ -416,18 +351,14 @@ impl<S: FrameSink> Delivery<S> {
     ) -> Result<(), DisconnectReason> {
         let message = StreamMessage { ts_received, kind };
         let Err(mut message) = self.sink.try_deliver(message) else {
-            ConnectionStatistics::count(&self.statistics.messages);
             return Ok(());
         };
-        ConnectionStatistics::count(&self.statistics.stalls);
+        self.statistics.on_stall();
         let deadline = Instant::now() + DELIVERY_WAIT_MAX;
         while Instant::now() < deadline {
             sleep(DELIVERY_RETRY).await;
             match self.sink.try_deliver(message) {
-                Ok(()) => {
-                    ConnectionStatistics::count(&self.statistics.messages);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(back) => message = back,
             }
         }
@@ -451,14 +382,13 @@ struct Driver<P, S> {
     outbound: TokenBucket,
     /// What one resync says and did not leave yet; the next is taken when it is empty.
     unsent: VecDeque<String>,
+    /// Whether this connection has stood before.
+    was_up: bool,
     injected: mpsc::Receiver<Injected>,
     outgoing: mpsc::Receiver<Outgoing>,
     stopped: watch::Receiver<bool>,
     delivery: Delivery<S>,
 }
-
-/// Messages that came before the handshake was done, with the times at which they came.
-type Early = Vec<(Timestamp, Bytes)>;
 
 impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn run(mut self) {
@@ -500,13 +430,14 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         let (mut socket, early) = match opened {
             Ok(opened) => opened,
             Err(problem) => {
-                ConnectionStatistics::count(&self.delivery.statistics.failed);
+                self.delivery.statistics.on_failed();
                 self.protocol.ended();
                 warn!(stream = name, %problem, "could not connect");
                 return None;
             }
         };
-        ConnectionStatistics::count(&self.delivery.statistics.connected);
+        let is_again = std::mem::replace(&mut self.was_up, true);
+        self.delivery.statistics.on_connected(is_again);
         info!(stream = name, "connected");
         if self
             .delivery
@@ -515,10 +446,12 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             .is_err()
         {
             // The consumer never learned that the stream was up.
+            self.delivery.statistics.on_lost(DisconnectReason::Overrun);
             self.protocol.ended();
             return None;
         }
         let reason = self.serve(&mut socket, early).await;
+        self.delivery.statistics.on_lost(reason);
         self.protocol.ended();
         self.refuse_outgoing();
         let _ = timeout(self.settings.connect_timeout, socket.close(None)).await;
@@ -565,7 +498,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         self.delivery.overhear(Aside::Opened(self.protocol.url()));
         let hello = self.protocol.hello().map_err(|error| error.to_string())?;
         if hello.is_empty() {
-            return Ok((socket, Vec::new()));
+            return Ok((socket, Early::default()));
         }
         let early = timeout(self.settings.connect_timeout, self.handshake(&mut socket, hello))
             .await
@@ -575,7 +508,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
 
     /// Ends when the protocol is ready; what came before that and is to be passed on is given back.
     async fn handshake(&mut self, socket: &mut Socket, hello: Vec<String>) -> Result<Early, String> {
-        let mut early = Vec::new();
+        let mut early = Early::default();
         for text in hello {
             outbound_room(&mut self.outbound, &*self.delivery.clock).await;
             self.delivery.overhear(Aside::Sent(&text));
@@ -587,6 +520,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
+                    self.delivery.statistics.on_message(text.len());
                     let judgement = self.protocol.judge(text.as_bytes());
                     if judgement != Judgement::Deliver {
                         self.delivery.overhear(Aside::Handshake(text.as_bytes()));
@@ -597,14 +531,16 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                         Judgement::Ended => return Err("ended by the venue".to_owned()),
                         Judgement::Stalled => return Err("nothing but signs of life".to_owned()),
                         Judgement::Handshake => {}
-                        Judgement::Deliver if early.len() == EARLY_MESSAGES_MAX => {
-                            return Err("too many messages before the answer to the handshake".to_owned());
-                        }
                         // Nothing is up yet: a first part of several subscriptions runs already.
-                        Judgement::Deliver => early.push((self.delivery.clock.now(), text.into())),
+                        Judgement::Deliver => {
+                            if !early.push(self.delivery.clock.now(), text.into()) {
+                                self.delivery.statistics.on_early_overrun();
+                                return Err("too much before the answer to the handshake".to_owned());
+                            }
+                        }
                     }
                 }
-                Some(Ok(Message::Ping(_))) => self.outbound.take_forced(self.delivery.clock.monotonic()),
+                Some(Ok(Message::Ping(_))) => self.on_ping(),
                 Some(Ok(Message::Close(_))) | None => return Err("closed during the handshake".to_owned()),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.to_string()),
@@ -680,7 +616,14 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             // The next one is a third of the idle timeout away: nothing is lost by leaving this one out.
             return Ok(());
         }
+        self.delivery.statistics.on_ping_sent();
         self.send(socket, Message::Ping(Bytes::new())).await
+    }
+
+    /// The answer is on its way already: it counts against what we may send.
+    fn on_ping(&mut self) {
+        self.delivery.statistics.on_ping_heard();
+        self.outbound.take_forced(self.delivery.clock.monotonic());
     }
 
     async fn send(&mut self, socket: &mut Socket, message: Message) -> Result<(), DisconnectReason> {
@@ -739,9 +682,8 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
                 warn!(stream = self.protocol.name(), %problem, "read failed");
                 Err(DisconnectReason::Failed)
             }
-            // The answer is on its way already: it counts against what we may send.
             Some(Ok(Message::Ping(_))) => {
-                self.outbound.take_forced(self.delivery.clock.monotonic());
+                self.on_ping();
                 Ok(())
             }
             Some(Ok(Message::Text(text))) => self.pass_on(ts_received, text.into()).await,
@@ -751,6 +693,7 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     }
 
     async fn pass_on(&mut self, ts_received: Timestamp, message: Bytes) -> Result<(), DisconnectReason> {
+        self.delivery.statistics.on_message(message.len());
         let judgement = self.protocol.judge(&message);
         match judgement {
             Judgement::Handshake | Judgement::Ready => {

@@ -193,6 +193,7 @@ async fn a_consumer_that_takes_nothing_ends_the_connection_and_loses_no_word_of_
     assert_eq!(inbox.next().await, StreamMessageKind::Connected);
     assert_eq!(inbox.next_frame().await, TICKER);
     expect_disconnect(&mut inbox, DisconnectReason::Overrun).await;
+    assert_eq!(statistics.lost(DisconnectReason::Overrun), 1);
     feed.stop().await;
 }
 
@@ -316,6 +317,9 @@ async fn a_new_connection_takes_over_without_a_missed_or_a_doubled_message() {
         assert_eq!(inbox.next_frame().await, ticker(number));
     }
     assert_eq!(feed.rotations(), 1);
+    let statistics = feed.statistics();
+    assert!(statistics.connected() >= 2 && statistics.reconnected() == 0);
+    assert!(statistics.duplicates() >= 1, "4 came twice");
     feed.stop().await;
     expect_disconnect(&mut inbox, DisconnectReason::Stopped).await;
     assert!(inbox.is_empty());
@@ -411,6 +415,7 @@ async fn a_new_connection_is_the_reconnect_when_the_old_one_is_lost_before_they_
         assert_eq!(inbox.next_frame().await, ticker(number));
     }
     assert_eq!(feed.rotations(), 0, "it was an interruption");
+    assert_eq!(feed.statistics().reconnected(), 1);
     feed.stop().await;
 }
 
@@ -447,6 +452,19 @@ impl Protocol for Subscriptions {
     }
 }
 
+fn parts<S: FrameSink>(settings: &Settings, sink: S) -> FeedParts<S> {
+    FeedParts {
+        settings: ConnectionSettings {
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
+            tls: TrustedRoots::Public.client_config().unwrap(),
+        },
+        clock: Arc::new(ServerClock::local()),
+        jitter: Jitter::seeded(1),
+        sink,
+    }
+}
+
 #[tokio::test]
 async fn a_book_is_begun_anew_over_the_stream_where_the_venue_has_it_so() {
     let sockets = Sockets::serve(|mut socket, _| async move {
@@ -459,18 +477,8 @@ async fn a_book_is_begun_anew_over_the_stream_where_the_venue_has_it_so() {
     })
     .await;
     let (_http, settings) = settings(&sockets).await;
-    let clock = Arc::new(ServerClock::local());
     let (sink, mut inbox) = queue(16);
-    let parts = FeedParts {
-        settings: ConnectionSettings {
-            connect_timeout: settings.connect_timeout,
-            idle_timeout: settings.idle_timeout,
-            tls: TrustedRoots::Public.client_config().unwrap(),
-        },
-        clock,
-        jitter: Jitter::seeded(1),
-        sink,
-    };
+    let parts = parts(&settings, sink);
     let streams = Subscriptions(sockets.url());
     let feed = MarketFeed::spawn(streams, parts, &instruments(), resync_over_the_stream());
     assert_eq!(inbox.next().await, StreamMessageKind::Connected);
@@ -480,6 +488,41 @@ async fn a_book_is_begun_anew_over_the_stream_where_the_venue_has_it_so() {
     assert_eq!(feed.statistics().connected(), 1);
     feed.stop().await;
     expect_disconnect(&mut inbox, DisconnectReason::Stopped).await;
+}
+
+#[tokio::test]
+async fn more_than_may_wait_before_the_handshake_is_done_ends_the_attempt_under_its_own_name() {
+    const TOO_MANY: usize = 4_097;
+    let sockets = Sockets::serve(|mut socket, number| async move {
+        let Some(Ok(Message::Text(asked))) = socket.next().await else {
+            return;
+        };
+        for _ in 0..if number == 0 { TOO_MANY } else { TOO_MANY - 1 } {
+            say(&mut socket, "{}").await;
+        }
+        say(&mut socket, &asked).await;
+        listen(&mut socket).await;
+    })
+    .await;
+    let (_http, settings) = settings(&sockets).await;
+    let (sink, mut inbox) = queue(2 * TOO_MANY);
+    let parts = parts(&settings, sink);
+    let streams = Subscriptions(sockets.url());
+    let feed = MarketFeed::spawn(streams, parts, &instruments(), resync_over_the_stream());
+    assert_eq!(inbox.next().await, StreamMessageKind::Connected);
+    for _ in 1..TOO_MANY {
+        assert_eq!(inbox.next_frame().await, "{}");
+    }
+    let statistics = feed.statistics();
+    assert_eq!((statistics.failed(), statistics.early_overruns()), (1, 1));
+    assert_eq!((statistics.connected(), statistics.reconnected()), (1, 0));
+    assert_eq!(
+        statistics.messages(),
+        2 * u64::try_from(TOO_MANY).unwrap(),
+        "what was let go was read"
+    );
+    feed.stop().await;
+    assert_eq!(statistics.lost(DisconnectReason::Stopped), 1);
 }
 
 fn account(settings: Settings, sink: mpsc::Sender<StreamMessage>) -> AccountFeed {

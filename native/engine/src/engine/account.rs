@@ -94,6 +94,10 @@ impl<P: Probe> Engine<P> {
     }
 
     fn on_movement(&mut self, movement: &Movement, actions: &mut Actions) {
+        if !self.outside.is_new(movement.id) {
+            // Told again, after a reconnect say.
+            return;
+        }
         let venue = movement.venue;
         let is_taken = match movement.kind {
             MovementKind::Trade { instrument, fill } => {

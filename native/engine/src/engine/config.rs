@@ -6,12 +6,12 @@ use domain::{
 };
 use thiserror::Error;
 
-use crate::account::CarriedAccount;
+use crate::account::{CarriedAccount, MovementId};
 use crate::action::ControlLevel;
 use crate::command::Scope;
 use crate::limits::{
     COUNTED_EXECUTIONS_MAX, CURRENCIES_MAX, ENDED_ORDERS_KEPT, EXECUTIONS_IN_WINDOW_MAX, FILLS_REMEMBERED,
-    INSTRUMENTS_MAX, OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
+    INSTRUMENTS_MAX, MOVEMENTS_REMEMBERED, OPEN_ORDERS_MAX, ORDERS_IN_WINDOW_MAX, SLOTS_MAX,
 };
 use crate::risk::RiskLimits;
 use crate::slot::SlotConfig;
@@ -71,6 +71,8 @@ pub struct CarriedState {
     pub executions: Vec<CountedExecution>,
     /// What of the venues' accounts is accounted for beside the slots.
     pub account: CarriedAccount,
+    /// Movements that were booked, oldest first, so that none is booked twice; at most [`MOVEMENTS_REMEMBERED`].
+    pub movements: Vec<MovementId>,
 }
 
 /// Why a latch holds.
@@ -289,6 +291,11 @@ impl EngineConfig {
                 "carried fees without a value",
                 carried.account.unvalued_fees.len(),
                 CURRENCIES_MAX,
+            ),
+            (
+                "carried names of movements",
+                carried.movements.len(),
+                MOVEMENTS_REMEMBERED,
             ),
         ];
         match counts.into_iter().find(|(_, count, max)| count > max) {

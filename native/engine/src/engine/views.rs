@@ -268,6 +268,7 @@ impl<P: Probe> Engine<P> {
                 valued_fees: self.positions.valued_fees().collect(),
                 unvalued_fees: self.positions.unvalued_fees().to_vec(),
             },
+            movements: self.outside.named().collect(),
         }
     }
 

@@ -1,15 +1,20 @@
-//! What moved on the account and belongs to no slot: sums by asset, and up to when the account is accounted for.
+//! What moved on the account and belongs to no slot: sums by asset, the names of what was booked, and up to when the
+//! account is accounted for.
+
+use std::collections::VecDeque;
 
 use domain::{Currency, Money, Timestamp, Venue};
 
-use crate::account::{CarriedAccount, Compared, Moved};
-use crate::limits::CURRENCIES_MAX;
+use crate::account::{CarriedAccount, Compared, Moved, MovementId};
+use crate::limits::{CURRENCIES_MAX, MOVEMENTS_REMEMBERED};
 
 /// The account beside its slots.
 #[derive(Debug)]
 pub(crate) struct Outside {
     moved: Vec<Moved>,
     compared: Vec<Compared>,
+    /// The movements that were booked last, oldest first.
+    named: VecDeque<MovementId>,
 }
 
 impl Outside {
@@ -17,14 +22,31 @@ impl Outside {
         Self {
             moved: Vec::with_capacity(CURRENCIES_MAX),
             compared: Vec::with_capacity(Venue::ALL.len()),
+            named: VecDeque::with_capacity(MOVEMENTS_REMEMBERED),
         }
     }
 
     /// Takes over what an earlier life left.
-    pub(crate) fn restore(&mut self, carried: &CarriedAccount) {
+    pub(crate) fn restore(&mut self, carried: &CarriedAccount, movements: &[MovementId]) {
         self.moved.extend(carried.moved.iter().take(CURRENCIES_MAX));
         let compared = carried.compared.iter();
         compared.for_each(|one| self.compare(one.venue, one.through));
+        for id in movements {
+            self.is_new(*id);
+        }
+    }
+
+    /// Remembers a movement, forgetting the oldest when there are [`MOVEMENTS_REMEMBERED`]; `false` when it was booked
+    /// already.
+    pub(crate) fn is_new(&mut self, id: MovementId) -> bool {
+        if self.named.contains(&id) {
+            return false;
+        }
+        if self.named.len() == MOVEMENTS_REMEMBERED {
+            self.named.pop_front();
+        }
+        self.named.push_back(id);
+        true
     }
 
     /// Adds a movement; `false`, with nothing changed, when the table is full or the sum does not fit.
@@ -78,5 +100,10 @@ impl Outside {
 
     pub(crate) fn carried(&self) -> (Vec<Moved>, Vec<Compared>) {
         (self.moved.clone(), self.compared.clone())
+    }
+
+    /// The movements that were booked last, oldest first.
+    pub(crate) fn named(&self) -> impl Iterator<Item = MovementId> + '_ {
+        self.named.iter().copied()
     }
 }

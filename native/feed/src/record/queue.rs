@@ -5,19 +5,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
+use venues::backlog::{Backlog, WAITING_BYTES_MAX};
 use venues::{Aside, FrameSink, StreamMessage, StreamMessageKind};
 
 /// Most things waiting to be written.
 pub const QUEUED_MAX: usize = 1 << 16;
 
 /// Most bytes waiting to be written, unless a single message has more.
-pub const QUEUED_BYTES_MAX: usize = 128 << 20;
+pub const QUEUED_BYTES_MAX: usize = WAITING_BYTES_MAX;
 
 /// Most bytes of handshakes that wait for room in a full queue. Beyond it they are left out and counted.
 pub const ASIDE_BYTES_MAX: usize = 32 << 20;
@@ -55,7 +56,7 @@ pub(crate) struct Inlet {
 
 #[derive(Debug, Default)]
 struct Shared {
-    bytes: AtomicUsize,
+    backlog: Backlog,
     left_out: AtomicU64,
 }
 
@@ -101,7 +102,7 @@ impl Outlet {
     }
 
     fn taken(&self, item: Item) -> Next {
-        self.shared.bytes.fetch_sub(item.bytes(), Ordering::AcqRel);
+        self.shared.backlog.give_back(item.bytes());
         Next::Item(item)
     }
 }
@@ -119,19 +120,16 @@ impl Inlet {
 
     fn try_put(&self, item: Item) -> Result<(), Item> {
         let bytes = item.bytes();
-        let before = self.shared.bytes.fetch_add(bytes, Ordering::AcqRel);
-        let result = if before > 0 && before + bytes > QUEUED_BYTES_MAX {
-            Err(item)
-        } else {
-            self.items.try_send(item).map_err(|error| match error {
+        if !self.shared.backlog.take_room(bytes) {
+            return Err(item);
+        }
+        self.items.try_send(item).map_err(|error| {
+            self.shared.backlog.give_back(bytes);
+            match error {
                 std::sync::mpsc::TrySendError::Full(item)
                 | std::sync::mpsc::TrySendError::Disconnected(item) => item,
-            })
-        };
-        if result.is_err() {
-            self.shared.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        }
-        result
+            }
+        })
     }
 }
 

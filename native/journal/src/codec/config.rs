@@ -114,6 +114,7 @@ impl Codec for CarriedState {
             executions,
             // At the end of the header: see `header`.
             account: _,
+            movements: _,
         } = self;
         put_list(latches, out);
         put_list(slots, out);
@@ -136,6 +137,7 @@ impl Codec for CarriedState {
             sent: get_list(input, "carried sent orders", ORDERS_IN_WINDOW_MAX)?,
             executions: get_list(input, "carried executions", COUNTED_EXECUTIONS_MAX)?,
             account: CarriedAccount::default(),
+            movements: Vec::new(),
         })
     }
 }

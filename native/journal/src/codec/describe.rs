@@ -65,6 +65,10 @@ fn say_header(header: &super::RunHeader) -> String {
             moved.amount, moved.venue
         );
     }
+    let movements = header.config.carried.movements.len();
+    if movements > 0 {
+        let _ = write!(text, ", {movements} movements remembered");
+    }
     text
 }
 

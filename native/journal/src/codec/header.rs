@@ -1,6 +1,7 @@
 //! The first record of a life: what is needed to build the same engine again.
 
 use domain::Epoch;
+use engine::limits::MOVEMENTS_REMEMBERED;
 use engine::{CarriedAccount, EngineConfig};
 
 use super::bytes::{Codec, Input, get_list, get_text, put_list, put_text};
@@ -14,6 +15,9 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// Marks what is carried of the account, behind the texts.
 const ACCOUNT: u8 = 1;
+
+/// Marks the names of the account's movements, behind that.
+const MOVEMENTS: u8 = 2;
 
 /// Bytes of a version or run id.
 const NAME_BYTES_MAX: usize = 255;
@@ -87,6 +91,10 @@ pub fn encode_header(header: &RunHeader, out: &mut Vec<u8>) {
         out.push(ACCOUNT);
         config.carried.account.put(out);
     }
+    if !config.carried.movements.is_empty() {
+        out.push(MOVEMENTS);
+        put_list(&config.carried.movements, out);
+    }
 }
 
 /// Reads what [`encode_header`] wrote.
@@ -111,6 +119,15 @@ pub fn decode_header(payload: &[u8]) -> Result<RunHeader, CodecError> {
             return Err(CodecError::Tag { what, tag: ACCOUNT });
         }
         header.config.carried.account = account;
+    }
+    if input.peek() == Some(MOVEMENTS) {
+        u8::get(&mut input)?;
+        let movements = get_list(&mut input, "carried names of movements", MOVEMENTS_REMEMBERED)?;
+        if movements.is_empty() {
+            let (what, tag) = ("part of a header", MOVEMENTS);
+            return Err(CodecError::Tag { what, tag });
+        }
+        header.config.carried.movements = movements;
     }
     input.finish()?;
     Ok(header)

@@ -22,7 +22,7 @@ use engine::{
 use journal::codec::RecordedAction;
 use journal::{ConfigText, RunHeader};
 
-pub use account::header_with_account;
+pub use account::{header_with_account, header_with_movements};
 pub use names::{ACTION_NAMES, EVENT_NAMES, action_name, event_name};
 
 const BTC: InstrumentId = InstrumentId(0x0102);
@@ -707,6 +707,7 @@ fn carried() -> CarriedState {
             at: AT,
         }],
         account: CarriedAccount::default(),
+        movements: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use engine::Alert;
 use messaging::RefusalReason;
 
 use super::refusals::RefusalBoard;
+use super::streams::StreamBoard;
 use super::venues::VenueBoard;
 
 /// A number that only rises, or a level that is set. Relaxed: no other memory hangs on it.
@@ -163,6 +164,8 @@ macro_rules! counters {
             pub differences: Differences,
             /// The market of each venue that is read here.
             pub venues: VenueBoard,
+            /// What each connection to the venue has brought, and how it fared.
+            pub streams: StreamBoard,
         }
 
         /// What a number of [`Counters`] is.
@@ -253,8 +256,12 @@ counters! {
     orders_open: Level,
     /// Market messages waiting for the deciding thread.
     market_queue: Level,
+    /// Bytes of market messages waiting for the deciding thread.
+    market_queue_bytes: Level,
     /// Account messages waiting for the deciding thread.
     account_queue: Level,
+    /// Bytes of account messages waiting for the deciding thread.
+    account_queue_bytes: Level,
     /// Timers waiting.
     timers: Level,
 }

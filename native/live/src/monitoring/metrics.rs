@@ -23,9 +23,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use venues::DisconnectReason;
 
 use super::counters::{Counters, Kind};
 use super::latency::{LatencyBoard, StageSummary};
+use super::streams::FAMILIES;
 use super::venues::VenueBoard;
 
 /// What every name begins with.
@@ -83,6 +85,7 @@ async fn answer(stream: TcpStream, service: TowerToHyperService<Router>, _permit
 
 fn registry(counters: Arc<Counters>, latencies: Arc<LatencyBoard>) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Streamed(Arc::clone(&counters))));
     registry.register_collector(Box::new(Counted(counters)));
     registry.register_collector(Box::new(Timed(latencies)));
     registry
@@ -166,6 +169,35 @@ fn encode_venues(board: &VenueBoard, encoder: &mut DescriptorEncoder<'_>) -> fmt
         }
     }
     Ok(())
+}
+
+#[derive(Debug)]
+struct Streamed(Arc<Counters>);
+
+impl Collector for Streamed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let connections = self.0.streams.connections();
+        for told in FAMILIES {
+            let mut family = encoder.encode_descriptor(told.name, told.help, None, MetricType::Counter)?;
+            for connection in &connections {
+                let labels = [("stream", connection.name())];
+                ConstCounter::new((told.read)(connection)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let mut family = encoder.encode_descriptor(
+            "stream_losses",
+            "Times a connection that stood ended, by reason.",
+            None,
+            MetricType::Counter,
+        )?;
+        for connection in &connections {
+            for reason in DisconnectReason::ALL {
+                let labels = [("stream", connection.name()), ("reason", reason.as_str())];
+                ConstCounter::new(connection.lost(reason)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -264,6 +296,7 @@ mod tests {
         counters.differences.add_one(Difference::Deposit);
         counters.venues.show(domain::Venue::Kraken);
         counters.venues.of(domain::Venue::Kraken).messages.add(3);
+        counters.streams.watch([Arc::default()]);
         let (mut clock, board) = LatencyBoard::new();
         clock.begin();
         clock.decided();
@@ -282,6 +315,8 @@ mod tests {
             "py_rt_account_differences_total{kind=\"deposit\"} 1",
             "py_rt_market_online{venue=\"kraken\"} 0",
             "py_rt_market_messages_total{venue=\"kraken\"} 3",
+            "py_rt_stream_bytes_total{stream=\"\"} 0",
+            "py_rt_stream_losses_total{stream=\"\",reason=\"overrun\"} 0",
             "py_rt_stage_measurements_total{stage=\"decision\"} 1",
         ] {
             assert!(

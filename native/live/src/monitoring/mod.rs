@@ -4,6 +4,7 @@ pub mod counters;
 pub mod latency;
 pub(crate) mod metrics;
 pub mod refusals;
+pub mod streams;
 pub mod venues;
 
 pub use counters::{Counters, Difference};

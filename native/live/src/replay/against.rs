@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use domain::{Bar, BundleDigest, InstrumentId, MarketEvent, Timestamp, Venue};
-use engine::{BookedFill, BundleActivated, EngineConfig, EventBody};
+use engine::{BundleActivated, EngineConfig, EventBody};
 use journal::codec::{RecordedAction, decode_action};
 use journal::{JournalError, Reader, RecordBody, Scale};
 
-use super::decisions::{Decided, Decisions, venue_time};
+use super::decisions::{Decisions, venue_time};
 use crate::error::LiveError;
 use crate::journal_record::FOLDER;
 use crate::record::RecordFault;
@@ -54,104 +54,6 @@ impl Run {
                 LiveError::Replay(problem)
             })
     }
-
-    /// Holds a replay against the run, over the time of the market that both heard. Times are not compared: they are
-    /// those of two receivers.
-    pub(super) fn compare(&self, replayed: &Decisions) -> Against {
-        let until = self.decisions.market_time.min(replayed.market_time);
-        let (ours, theirs) = (replayed.until(until), self.decisions.until(until));
-        Against {
-            orders: self.decisions.orders.len(),
-            fills: self.decisions.fills.len(),
-            compared: theirs.len(),
-            difference: self.first_difference(replayed, &ours, &theirs),
-        }
-    }
-
-    fn first_difference(
-        &self,
-        replayed: &Decisions,
-        ours: &[&Decided],
-        theirs: &[&Decided],
-    ) -> Option<String> {
-        for (number, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
-            let differs =
-                order_difference(ours, theirs).or_else(|| self.fill_difference(replayed, ours, theirs));
-            if let Some(what) = differs {
-                return Some(format!("order {number}: {what}"));
-            }
-        }
-        let (ours, theirs) = (ours.len(), theirs.len());
-        if ours == 0 && theirs == 0 && !self.decisions.orders.is_empty() {
-            let what = "the recording ends before the run's first order: there is nothing to compare";
-            return Some(what.to_owned());
-        }
-        (ours != theirs).then(|| format!("the run sent {theirs} orders in that time, the replay {ours}"))
-    }
-
-    /// In what the fills of an order that ended in both differ.
-    fn fill_difference(&self, replayed: &Decisions, ours: &Decided, theirs: &Decided) -> Option<String> {
-        if !ours.status.is_terminal() || !theirs.status.is_terminal() {
-            return None;
-        }
-        let id = ours.request.client_order_id;
-        let (ours, theirs) = (replayed.fills_of(id), self.decisions.fills_of(id));
-        let is_same = |at: &usize| {
-            let facts = |fills: &[&BookedFill]| {
-                fills.get(*at).map(|one| {
-                    let fill = &one.fill;
-                    (fill.price, fill.quantity, fill.fee, fill.liquidity)
-                })
-            };
-            facts(&ours) == facts(&theirs)
-        };
-        let at = (0..ours.len().max(theirs.len())).find(|at| !is_same(at))?;
-        let words = |fills: &[&BookedFill]| {
-            fills
-                .get(at)
-                .map_or_else(|| "none".to_owned(), |one| fill_words(one))
-        };
-        let (run, replay) = (words(&theirs), words(&ours));
-        Some(format!(
-            "its fill {}: in the run {run}, in the replay {replay}",
-            at + 1
-        ))
-    }
-}
-
-/// What a replay is beside a run.
-#[derive(Debug)]
-pub(super) struct Against {
-    /// All of the run.
-    pub(super) orders: usize,
-    pub(super) fills: usize,
-    /// Orders of the run in the time of the market that both heard.
-    pub(super) compared: usize,
-    pub(super) difference: Option<String>,
-}
-
-/// In what two orders differ, times aside: they are those of two clocks.
-fn order_difference(ours: &Decided, theirs: &Decided) -> Option<String> {
-    if ours.request != theirs.request {
-        let (run, replay) = (theirs.words(), ours.words());
-        return Some(format!("in the run {run}, in the replay {replay}"));
-    }
-    // What was open when one of the two ended has no end to compare.
-    let both_ended = ours.status.is_terminal() && theirs.status.is_terminal();
-    let ends = |order: &Decided| (order.status, order.filled);
-    (both_ended && ends(ours) != ends(theirs)).then(|| {
-        let words = |order: &Decided| format!("{:?} with {} filled", order.status, order.filled);
-        let (run, replay) = (words(theirs), words(ours));
-        format!("it ended as {run} in the run, as {replay} in the replay")
-    })
-}
-
-fn fill_words(one: &BookedFill) -> String {
-    let fill = &one.fill;
-    format!(
-        "{} at {}, fee {}, {:?}",
-        fill.quantity, fill.price, fill.fee, fill.liquidity
-    )
 }
 
 /// Whether an event is no other venue's market.
@@ -224,11 +126,12 @@ fn read(dir: &Path, bundle: BundleDigest, venue: Venue) -> Result<Option<Run>, J
                 decisions.event(&event);
             }
             RecordBody::Action => {
-                // An action of another build's codec tells nothing here.
                 match decode_action(format, record.payload) {
                     Ok(RecordedAction::Submitted(order)) => decisions.submitted(ts, &order),
+                    Ok(RecordedAction::Amended(amend)) => decisions.amended(&amend),
                     Ok(RecordedAction::Other(action)) => decisions.action(&action),
-                    Ok(RecordedAction::Amended(_)) | Err(_) => {}
+                    // Of another build's codec: it may have been for the venue.
+                    Err(_) => decisions.unreadable += 1,
                 }
             }
         }

@@ -1,29 +1,50 @@
 //! What was decided and what came of it, in one life: of a replay, or of a run's record.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{
-    BookUpdateKind, ClientOrderId, MarketEvent, OrderRequest, OrderStatus, Quantity, TimeInForce, Timestamp,
+    AmendRequest, Bar, BookUpdateKind, CancelRequest, ClientOrderId, InstrumentId, MarketEvent, OrderRequest,
+    OrderStatus, Quantity, TimeInForce, Timestamp,
 };
 use engine::{Action, BookedFill, Event, EventBody, JournalHealth, OrderUpdate};
 use journal::Room;
 
 use crate::record::{Record, RecordFault, Written};
 
-/// Most orders and most fills that are kept; more are counted.
+/// Most actions for the venue and most fills that are kept; more are counted.
 pub(super) const KEPT_MAX: usize = 100_000;
 
-/// One order that left.
+/// One action that left for the venue, and its place in the market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// The latest venue time that the market had told.
+    pub(super) market_time: Option<Timestamp>,
+    /// When the latest bar of the instrument closed, venue time.
+    pub(super) last_bar: Option<Timestamp>,
+    pub(super) what: Asked,
+}
+
+/// What was asked of the venue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A new order, by its place among all.
+    Order(usize),
+    Amend(AmendRequest),
+    Cancel(CancelRequest),
+}
+
+/// One order that left.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Decided {
     /// Engine time.
     pub(super) ts: Timestamp,
-    /// The latest venue time that the market had told.
-    pub(super) market_time: Option<Timestamp>,
     pub(super) request: OrderRequest,
     pub(super) status: OrderStatus,
     pub(super) filled: Quantity,
+    /// Places of its fills among all.
+    fills: Vec<usize>,
 }
 
 impl Decided {
@@ -58,10 +79,17 @@ pub(super) struct Decisions {
     pub(super) signals: u64,
     pub(super) denied: u64,
     pub(super) alerts: u64,
+    /// Everything that left for the venue, in its order.
+    pub(super) sent: Vec<Sent>,
     pub(super) orders: Vec<Decided>,
     pub(super) fills: Vec<BookedFill>,
-    /// Orders and fills beyond [`KEPT_MAX`].
+    /// Actions for the venue, and fills, beyond [`KEPT_MAX`].
     pub(super) dropped: u64,
+    /// Actions of a record that this build cannot read.
+    pub(super) unreadable: u64,
+    /// Where among all the order of each id is.
+    places: BTreeMap<ClientOrderId, usize>,
+    last_bars: BTreeMap<InstrumentId, Timestamp>,
     /// The first and the latest venue time that the market told.
     pub(super) first_market_time: Option<Timestamp>,
     pub(super) market_time: Option<Timestamp>,
@@ -70,57 +98,104 @@ pub(super) struct Decisions {
 impl Decisions {
     pub(super) fn event(&mut self, event: &Event<'_>) {
         self.events += 1;
-        if let EventBody::Market(market) = &event.body {
-            let told = venue_time(market);
-            self.first_market_time = self.first_market_time.or(told);
-            self.market_time = self.market_time.max(told);
-        }
-    }
-
-    pub(super) fn submitted(&mut self, ts: Timestamp, request: &OrderRequest) {
-        if self.orders.len() == KEPT_MAX {
-            self.dropped += 1;
-            return;
-        }
-        self.orders.push(Decided {
-            ts,
-            market_time: self.market_time,
-            request: *request,
-            status: OrderStatus::Submitted,
-            filled: Quantity::ZERO,
-        });
-    }
-
-    pub(super) fn action(&mut self, action: &Action) {
-        match action {
-            Action::BarClosed(_) => self.bars += 1,
-            Action::Signal(_) => self.signals += 1,
-            Action::Denied { .. } => self.denied += 1,
-            Action::Alert(_) => self.alerts += 1,
-            Action::OrderUpdate(update) => self.update(update),
-            Action::Fill(_) if self.fills.len() == KEPT_MAX => self.dropped += 1,
-            Action::Fill(fill) => self.fills.push(*fill),
+        match &event.body {
+            EventBody::Market(market) => {
+                let told = venue_time(market);
+                self.first_market_time = self.first_market_time.or(told);
+                self.market_time = self.market_time.max(told);
+            }
+            EventBody::HistoricalBar(bar) => self.bar(bar),
             _ => {}
         }
     }
 
-    /// Orders that were decided while the market's time was at most this.
-    pub(super) fn until(&self, market_time: Option<Timestamp>) -> Vec<&Decided> {
-        let orders = self.orders.iter();
-        orders.filter(|order| order.market_time <= market_time).collect()
+    pub(super) fn submitted(&mut self, ts: Timestamp, request: &OrderRequest) {
+        let place = self.orders.len();
+        if !self.send(request.instrument, Asked::Order(place)) {
+            return;
+        }
+        self.places.insert(request.client_order_id, place);
+        self.orders.push(Decided {
+            ts,
+            request: *request,
+            status: OrderStatus::Submitted,
+            filled: Quantity::ZERO,
+            fills: Vec::new(),
+        });
     }
 
-    pub(super) fn fills_of(&self, order: ClientOrderId) -> Vec<&BookedFill> {
-        let fills = self.fills.iter();
-        fills.filter(|fill| fill.client_order_id == Some(order)).collect()
+    pub(super) fn amended(&mut self, amend: &AmendRequest) {
+        self.send(amend.instrument, Asked::Amend(*amend));
+    }
+
+    pub(super) fn action(&mut self, action: &Action) {
+        match action {
+            Action::BarClosed(bar) => {
+                self.bars += 1;
+                self.bar(bar);
+            }
+            Action::Signal(_) => self.signals += 1,
+            Action::Denied { .. } => self.denied += 1,
+            Action::Alert(_) => self.alerts += 1,
+            Action::Cancel(cancel) => {
+                self.send(cancel.instrument, Asked::Cancel(*cancel));
+            }
+            Action::OrderUpdate(update) => self.update(update),
+            Action::Fill(fill) => self.fill(fill),
+            _ => {}
+        }
+    }
+
+    /// What left while the market's time was at most this: that never goes back.
+    pub(super) fn until(&self, market_time: Option<Timestamp>) -> &[Sent] {
+        let end = self.sent.partition_point(|sent| sent.market_time <= market_time);
+        &self.sent[..end]
+    }
+
+    pub(super) fn fills_of<'a>(&'a self, order: &'a Decided) -> impl Iterator<Item = &'a BookedFill> {
+        order.fills.iter().map(|place| &self.fills[*place])
+    }
+
+    /// Whether there was room to keep it.
+    fn send(&mut self, instrument: InstrumentId, what: Asked) -> bool {
+        let has_room = self.sent.len() < KEPT_MAX;
+        if has_room {
+            self.sent.push(Sent {
+                market_time: self.market_time,
+                last_bar: self.last_bars.get(&instrument).copied(),
+                what,
+            });
+        } else {
+            self.dropped += 1;
+        }
+        has_room
+    }
+
+    fn bar(&mut self, bar: &Bar) {
+        let last = self.last_bars.entry(bar.instrument).or_insert(bar.ts_close());
+        *last = bar.ts_close().max(*last);
+    }
+
+    fn fill(&mut self, fill: &BookedFill) {
+        if self.fills.len() == KEPT_MAX {
+            self.dropped += 1;
+            return;
+        }
+        let place = self.fills.len();
+        self.fills.push(*fill);
+        if let Some(order) = fill.client_order_id.and_then(|id| self.order_mut(id)) {
+            order.fills.push(place);
+        }
     }
 
     fn update(&mut self, update: &OrderUpdate) {
-        let mut orders = self.orders.iter_mut().rev();
-        let known = orders.find(|order| order.request.client_order_id == update.client_order_id);
-        if let Some(order) = known {
+        if let Some(order) = self.order_mut(update.client_order_id) {
             (order.status, order.filled) = (update.status, update.filled);
         }
+    }
+
+    fn order_mut(&mut self, id: ClientOrderId) -> Option<&mut Decided> {
+        self.orders.get_mut(*self.places.get(&id)?)
     }
 }
 
@@ -163,6 +238,7 @@ impl Record for Kept {
         for action in actions {
             match action {
                 Action::Submit(order) => decisions.submitted(ts, order.get()),
+                Action::Amend(amend) => decisions.amended(amend.get()),
                 other => decisions.action(other),
             }
         }

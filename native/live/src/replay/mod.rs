@@ -3,6 +3,7 @@
 
 mod against;
 mod decisions;
+mod difference;
 mod player;
 mod report;
 mod rules;

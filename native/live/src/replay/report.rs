@@ -8,8 +8,9 @@ use engine::{BookedFill, PositionUpdate};
 use serde_json::{Value, json};
 
 use super::Ran;
-use super::against::{Against, Run};
+use super::against::Run;
 use super::decisions::Decided;
+use super::difference::Against;
 use super::player::Played;
 
 /// What the JSON document is.
@@ -36,7 +37,7 @@ impl ReplayReport {
         torn: Vec<PathBuf>,
         run: Option<&Run>,
     ) -> Self {
-        let run = run.map(|run| run.compare(&played.decisions));
+        let run = run.map(|run| Against::new(&run.decisions, &played.decisions));
         Self {
             wire,
             span,

@@ -5,13 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use domain::{MarketEvent, Nanos, Timestamp, Venue, VenueState, VenueStatus};
-use rtrb::{Consumer, Producer, PushError};
+use rtrb::{Producer, PushError};
 use tracing::{info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::{Instruments, MarketProtocol, ResyncRequester, StreamMessage, StreamMessageKind};
 
 use super::Ids;
 use super::event::WatchedEvent;
+use crate::inputs::Frames;
 use crate::link::{AHEAD_MAX, Tape};
 use crate::monitoring::Counters;
 use crate::monitoring::venues::VenueCounters;
@@ -79,9 +80,9 @@ impl Reader {
     }
 
     /// Reads until the stream is closed, or nobody decides any more.
-    pub(super) fn run(mut self, mut messages: Consumer<StreamMessage>, wake: &Wake) {
+    pub(super) fn run(mut self, mut messages: Frames, wake: &Wake) {
         loop {
-            let Ok(message) = messages.pop() else {
+            let Some(message) = messages.take() else {
                 if messages.is_abandoned() {
                     return;
                 }
@@ -95,7 +96,7 @@ impl Reader {
             let stand = stand.filter(|own| self.protocol.is_synchronized(own.id)).count();
             let counted = self.counted();
             counted.books.set(stand as u64);
-            counted.waiting.set(messages.slots() as u64);
+            counted.waiting.set(messages.waiting().messages as u64);
         }
     }
 

@@ -25,6 +25,7 @@ use crate::trading::{
     self, AccountTrade, EncodeOrders, Gateway as _, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending,
     Reference as _, UnknownOrder,
 };
+use crate::websocket::ConnectionStatistics;
 
 /// Most trades in one answer.
 const TRADES_PER_ANSWER: usize = 1_000;
@@ -401,6 +402,11 @@ impl trading::Gateway for Gateway {
     }
 
     /// The venue's test network has no such call.
+    fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
+        let door = self.socket.iter();
+        door.map(|door| door.socket.statistics()).collect()
+    }
+
     fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
         Box::pin(async move {
             match self.rest.signed(&RESTRICTIONS, "").await {

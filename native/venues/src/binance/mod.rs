@@ -2,6 +2,8 @@
 //! futures.
 
 mod account;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod market_data;
 mod market_feed;

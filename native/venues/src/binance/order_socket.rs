@@ -27,7 +27,7 @@ use crate::error::VenueError;
 use crate::last_look::LastLook;
 use crate::overhear::ORDER_SOCKET;
 use crate::retry::{Backoff, Jitter};
-use crate::websocket::{self, Socket};
+use crate::websocket::{self, ConnectionStatistics, DisconnectReason, Socket};
 
 /// Requests on their way to the connection.
 const REQUESTS_QUEUED_MAX: usize = 256;
@@ -47,6 +47,7 @@ pub(super) struct OrderSocket {
     requests: mpsc::Sender<Request>,
     task: JoinHandle<()>,
     is_up: Arc<AtomicBool>,
+    statistics: Arc<ConnectionStatistics>,
     request_timeout: Duration,
 }
 
@@ -56,10 +57,13 @@ impl OrderSocket {
         let (sender, requests) = mpsc::channel(REQUESTS_QUEUED_MAX);
         let request_timeout = rest.settings().request_timeout;
         let is_up = Arc::new(AtomicBool::new(false));
+        let statistics = Arc::new(ConnectionStatistics::of("binance orders"));
         let driver = Driver {
             rest,
             requests,
             is_up: Arc::clone(&is_up),
+            was_up: false,
+            statistics: Arc::clone(&statistics),
             unanswered: BTreeMap::new(),
             backoff: Backoff::new(RECONNECT_PAUSE.0, RECONNECT_PAUSE.1, jitter.split()),
         };
@@ -67,8 +71,14 @@ impl OrderSocket {
             requests: sender,
             task: tokio::spawn(driver.run()),
             is_up,
+            statistics,
             request_timeout,
         }
+    }
+
+    /// The connection's counters.
+    pub(super) fn statistics(&self) -> Arc<ConnectionStatistics> {
+        Arc::clone(&self.statistics)
     }
 
     /// Whether a connection stands.
@@ -169,10 +179,55 @@ struct RawErrorData {
     retry_after: Option<i64>,
 }
 
+/// What an answer says.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    id: &'a str,
+    status: u16,
+    body: &'a str,
+    used_weight: Option<u32>,
+    /// Venue time until which nothing is to be sent.
+    retry_after: Option<Timestamp>,
+}
+
+impl Told<'_> {
+    /// As a request over REST is answered.
+    pub(super) fn answer(&self) -> Answer {
+        Answer {
+            status: self.status,
+            body: Bytes::copy_from_slice(self.body.as_bytes()),
+        }
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// What is no answer.
+pub(super) fn told(message: &[u8]) -> Result<Told<'_>, serde_json::Error> {
+    let raw: RawAnswer<'_> = serde_json::from_slice(message)?;
+    let by_minute = |limit: &&RawRateLimit| {
+        limit.rate_limit_type == "REQUEST_WEIGHT" && limit.interval == "MINUTE" && limit.interval_num == 1
+    };
+    let error = raw
+        .error
+        .and_then(|error| serde_json::from_str::<RawError>(error.get()).ok());
+    let until = error.and_then(|error| error.data?.retry_after);
+    Ok(Told {
+        id: raw.id.map_or("", RawValue::get).trim_matches('"'),
+        status: raw.status,
+        body: raw.result.or(raw.error).map_or("", RawValue::get),
+        used_weight: raw.rate_limits.iter().find(by_minute).map(|limit| limit.count),
+        retry_after: until.map(Timestamp::from_millis),
+    })
+}
+
 struct Driver {
     rest: Arc<RestClient>,
     requests: mpsc::Receiver<Request>,
     is_up: Arc<AtomicBool>,
+    was_up: bool,
+    statistics: Arc<ConnectionStatistics>,
     unanswered: BTreeMap<String, Waiting>,
     backoff: Backoff,
 }
@@ -188,15 +243,22 @@ impl Driver {
             match opened {
                 Ok(mut socket) => {
                     info!("connected for orders");
+                    let is_again = std::mem::replace(&mut self.was_up, true);
+                    self.statistics.on_connected(is_again);
                     self.backoff.reset();
                     self.is_up.store(true, Ordering::Release);
                     let reason = self.serve(&mut socket).await;
                     self.is_up.store(false, Ordering::Release);
+                    self.statistics
+                        .on_lost(reason.unwrap_or(DisconnectReason::Stopped));
                     let Some(reason) = reason else { return };
-                    self.give_up(reason);
-                    warn!(reason, "disconnected for orders");
+                    self.give_up(reason.as_str());
+                    warn!(reason = reason.as_str(), "disconnected for orders");
                 }
-                Err(problem) => warn!(%problem, "could not connect for orders"),
+                Err(problem) => {
+                    self.statistics.on_failed();
+                    warn!(%problem, "could not connect for orders");
+                }
             }
             let pause = self.backoff.next_pause();
             if self.refusing(sleep(pause)).await.is_none() {
@@ -221,7 +283,7 @@ impl Driver {
     }
 
     /// Sends and reads until something ends it; `None` when nobody can send requests any more.
-    async fn serve(&mut self, socket: &mut Socket) -> Option<&'static str> {
+    async fn serve(&mut self, socket: &mut Socket) -> Option<DisconnectReason> {
         let idle_timeout = self.rest.settings().idle_timeout;
         let mut heard = Instant::now();
         let mut next_ping = heard + idle_timeout / 3;
@@ -232,26 +294,36 @@ impl Driver {
                 next = socket.next() => {
                     heard = Instant::now();
                     match next {
-                        Some(Ok(Message::Text(text))) if announces_end(text.as_bytes()) => retire = heard,
-                        Some(Ok(Message::Text(text))) => self.on_answer(text.as_bytes()),
-                        Some(Ok(Message::Close(_))) | None => return Some("closed"),
+                        Some(Ok(Message::Text(text))) => {
+                            self.statistics.on_message(text.len());
+                            if announces_end(text.as_bytes()) {
+                                retire = heard;
+                            } else {
+                                self.on_answer(text.as_bytes());
+                            }
+                        }
+                        Some(Ok(Message::Ping(_))) => self.statistics.on_ping_heard(),
+                        Some(Ok(Message::Close(_))) | None => return Some(DisconnectReason::Closed),
                         Some(Ok(_)) => {}
-                        Some(Err(_)) => return Some("failed"),
+                        Some(Err(_)) => return Some(DisconnectReason::Failed),
                     }
                 }
-                () = sleep_until(retire), if self.unanswered.is_empty() => return Some("old"),
+                () = sleep_until(retire), if self.unanswered.is_empty() => {
+                    return Some(DisconnectReason::Ended);
+                }
                 request = self.requests.recv() => {
                     if !self.send(request?, socket).await {
-                        return Some("failed");
+                        return Some(DisconnectReason::Failed);
                     }
                 }
                 () = sleep_until(next_ping.min(heard + idle_timeout)) => {
                     if heard.elapsed() >= idle_timeout {
-                        return Some("silent");
+                        return Some(DisconnectReason::Idle);
                     }
                     next_ping = Instant::now() + idle_timeout / 3;
+                    self.statistics.on_ping_sent();
                     if !self.write(socket, Message::Ping(Bytes::new())).await {
-                        return Some("failed");
+                        return Some(DisconnectReason::Failed);
                     }
                 }
             }
@@ -296,40 +368,27 @@ impl Driver {
     }
 
     fn on_answer(&mut self, message: &[u8]) {
-        let raw: RawAnswer<'_> = match serde_json::from_slice(message) {
-            Ok(raw) => raw,
+        let told = match told(message) {
+            Ok(told) => told,
             Err(error) => {
                 warn!(%error, "an unreadable answer to an order");
                 return;
             }
         };
         let overhearing = &self.rest.settings().overhearing;
-        overhearing.answer(ORDER_SOCKET, raw.status, message);
-        self.observe(&raw);
-        let id = raw.id.map_or("", RawValue::get).trim_matches('"');
-        let Some(Waiting { answer, .. }) = self.unanswered.remove(id) else {
-            warn!(id, status = raw.status, "an answer that nobody waits for");
+        overhearing.answer(ORDER_SOCKET, told.status, message);
+        self.rest
+            .observe_socket(told.status, told.used_weight, told.retry_after);
+        let Some(Waiting { answer, .. }) = self.unanswered.remove(told.id) else {
+            warn!(
+                id = told.id,
+                status = told.status,
+                "an answer that nobody waits for"
+            );
             return;
         };
-        let body = raw.result.or(raw.error).map_or("", RawValue::get);
         // Whoever asked may have given up.
-        let _ = answer.send(Ok(Answer {
-            status: raw.status,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        }));
-    }
-
-    fn observe(&self, raw: &RawAnswer<'_>) {
-        let by_minute = |limit: &&RawRateLimit| {
-            limit.rate_limit_type == "REQUEST_WEIGHT" && limit.interval == "MINUTE" && limit.interval_num == 1
-        };
-        let used = raw.rate_limits.iter().find(by_minute).map(|limit| limit.count);
-        let error = raw
-            .error
-            .and_then(|error| serde_json::from_str::<RawError>(error.get()).ok());
-        let until = error.and_then(|error| error.data?.retry_after);
-        self.rest
-            .observe_socket(raw.status, used, until.map(Timestamp::from_millis));
+        let _ = answer.send(Ok(told.answer()));
     }
 
     /// The connection is gone: nobody knows what became of what left on it.

@@ -186,20 +186,14 @@ impl RestClient {
     /// # Errors
     /// [`VenueError`] when there is no answer, or an unreadable one.
     pub async fn server_time(&self) -> Result<TimeSample, VenueError> {
-        #[derive(Deserialize)]
-        struct Raw {
-            #[serde(rename = "serverTime")]
-            server_ms: i64,
-        }
         let call = Call::public("time", "/api/v3/time", 1);
         let sent = self.clock.monotonic();
         let body = self.accepted(&call, "").await?;
         let received = self.clock.monotonic();
-        let raw: Raw = serde_json::from_slice(&body).map_err(|error| malformed(call.name, error.into()))?;
         Ok(TimeSample {
             sent,
             received,
-            server: Timestamp::from_millis(raw.server_ms),
+            server: rules::server_time(&body)?,
         })
     }
 

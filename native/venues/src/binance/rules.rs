@@ -223,6 +223,24 @@ pub fn interval(span: Nanos) -> Option<&'static str> {
     }
 }
 
+/// Reads the venue's time.
+///
+/// # Errors
+/// [`VenueError::Malformed`].
+pub fn server_time(body: &[u8]) -> Result<Timestamp, VenueError> {
+    #[derive(Deserialize)]
+    struct Raw {
+        #[serde(rename = "serverTime")]
+        server_ms: i64,
+    }
+    let raw: Result<Raw, _> = serde_json::from_slice(body);
+    let raw = raw.map_err(|error| VenueError::Malformed {
+        what: "time",
+        source: error.into(),
+    })?;
+    Ok(Timestamp::from_millis(raw.server_ms))
+}
+
 /// Reads `klines`: rising in time, each consistent. The last one may not be complete yet.
 ///
 /// # Errors

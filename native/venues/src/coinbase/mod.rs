@@ -9,6 +9,8 @@ mod budget;
 mod decimal;
 mod encoder;
 pub mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod ids;
 mod known;

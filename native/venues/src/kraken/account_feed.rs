@@ -23,7 +23,9 @@ use crate::overhear::ORDER_SOCKET;
 use crate::retry::Jitter;
 use crate::secret::Secret;
 use crate::trading::Pending;
-use crate::websocket::{Connection, FrameSink, Injected, Judgement, Outgoing, Protocol, StreamMessage};
+use crate::websocket::{
+    Connection, ConnectionStatistics, FrameSink, Injected, Judgement, Outgoing, Protocol, StreamMessage,
+};
 
 /// Requests on their way to the connection.
 const REQUESTS_QUEUED_MAX: usize = 256;
@@ -196,7 +198,7 @@ pub fn account_feed(
 #[derive(Debug)]
 pub(super) struct OrderDoor {
     pub(super) requests: Requests,
-    _connection: Connection,
+    connection: Connection,
     // Nothing is injected; the sender is kept so that the channel stays open.
     _injected: mpsc::Sender<Injected>,
 }
@@ -226,8 +228,13 @@ impl OrderDoor {
         );
         Self {
             requests: Requests::new(desk, queue, rest.settings().request_timeout),
-            _connection: connection,
+            connection,
             _injected: injected_sender,
         }
+    }
+
+    /// The connection's counters.
+    pub(super) fn statistics(&self) -> Arc<ConnectionStatistics> {
+        self.connection.statistics()
     }
 }

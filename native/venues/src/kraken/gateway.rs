@@ -30,6 +30,7 @@ use crate::switch::{DeadMansSwitch, SwitchTimes};
 use crate::trading::{
     self, AccountTrade, EncodeOrders, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, UnknownOrder,
 };
+use crate::websocket::ConnectionStatistics;
 
 /// Trades and closed orders in one answer.
 const PER_ANSWER: usize = 50;
@@ -545,6 +546,10 @@ impl trading::Gateway for Gateway {
             let result = self.rest.signed(&BALANCES, "").await?;
             orders::balances(&result, &self.names).map_err(|source| malformed(BALANCES.name, source))
         })
+    }
+
+    fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
+        self.door.iter().map(OrderDoor::statistics).collect()
     }
 
     fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {

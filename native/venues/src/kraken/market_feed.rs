@@ -231,7 +231,7 @@ impl MarketStreams {
 }
 
 /// Whose book a message begins to tell; `None` for any other message.
-fn snapshot_symbol(message: &[u8]) -> Option<&str> {
+pub(super) fn snapshot_symbol(message: &[u8]) -> Option<&str> {
     const HEADS: [&[u8]; 2] = [
         br#"{"channel":"book","type":"snapshot","data":[{"symbol":""#,
         br#"{"channel":"level3","type":"snapshot","data":[{"symbol":""#,

@@ -483,31 +483,28 @@ impl RestClient {
 
     /// A token for the private socket: to be used within a quarter of an hour, good as long as a subscription lives.
     pub(super) async fn socket_token(&self) -> Result<Secret, VenueError> {
-        #[derive(Deserialize)]
-        struct Raw {
-            token: String,
-        }
-        let result = self.signed(&TOKEN, "").await?;
-        let raw: Raw =
-            serde_json::from_slice(&result).map_err(|error| malformed(TOKEN.name, error.into()))?;
-        // It stands in JSON as it is.
-        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        if !raw.token.bytes().all(plain) {
-            let problem = "a token is plain printable text";
-            return Err(malformed(
-                TOKEN.name,
-                ParseError::Value {
-                    field: "token",
-                    problem,
-                },
-            ));
-        }
-        Ok(Secret::new(raw.token)?)
+        token(&self.signed(&TOKEN, "").await?)
     }
 
     pub(super) const fn has_keys(&self) -> bool {
         self.keys.is_some()
     }
+}
+
+/// Reads a token for the private socket.
+pub(super) fn token(result: &[u8]) -> Result<Secret, VenueError> {
+    #[derive(Deserialize)]
+    struct Raw {
+        token: String,
+    }
+    let raw: Raw = serde_json::from_slice(result).map_err(|error| malformed(TOKEN.name, error.into()))?;
+    // It stands in JSON as it is.
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if !raw.token.bytes().all(plain) {
+        let (field, problem) = ("token", "a token is plain printable text");
+        return Err(malformed(TOKEN.name, ParseError::Value { field, problem }));
+    }
+    Ok(Secret::new(raw.token)?)
 }
 
 impl Keys {

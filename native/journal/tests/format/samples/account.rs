@@ -68,3 +68,10 @@ pub fn header_with_account() -> RunHeader {
     };
     header
 }
+
+/// The same with the names of movements that were booked, which came later still.
+pub fn header_with_movements() -> RunHeader {
+    let mut header = header_with_account();
+    header.config.carried.movements = vec![MovementId(9), MovementId(u64::MAX)];
+    header
+}
