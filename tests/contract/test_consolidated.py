@@ -237,6 +237,33 @@ def check_replay(service: LiveService) -> None:
     assert verdict["identical"], verdict
 
 
+def test_a_watched_venue_that_is_not_there_is_named_and_one_without_a_known_fee_refuses_fees(tmp_path: Path) -> None:
+    watched_home = tmp_path / "watched"
+    watched_home.mkdir()
+    with (
+        WatchedVenue(watched_home, COINBASE) as watched,
+        LiveService(tmp_path, f'gateway = "venue"\ntaker_bps = {OWN_BPS}', KRAKEN) as service,
+    ):
+        watched.kill()
+        config = service.home / "service.toml"
+        table = watched.table.replace(f"taker_bps = {WATCHED_BPS}\n", "")
+        config.write_text(f"{config.read_text(encoding='utf-8')}{table}", encoding="utf-8")
+        service.start()
+        asked = Asked(service)
+        until(lambda: standings(asked.market()) == {"kraken": "taken"}, "the own book")
+        assert asked.market("--fees")["untold"] == ["coinbase/BTC-USD"]
+        assert "coinbase/BTC-USD: its venue has told nothing of it yet" in asked.run(PAIR, "--consolidated").stdout
+        assert "not heard of yet: coinbase/BTC-USD" in asked.json("ETH/USD", "--consolidated", status=WRONG)["error"]
+        watched.start_again()
+        both = {"kraken": "taken", "coinbase": "taken"}
+        until(lambda: standings(asked.market()) == both, "a venue that has come")
+        assert asked.market()["untold"] == []
+        refused = asked.json(PAIR, "--consolidated", "--fees", status=WRONG)
+        assert "what coinbase takes is not known: set taker_bps" in refused["error"]
+        assert service.stop() == 0
+        check_replay(service)
+
+
 def test_what_the_file_has_wrong_of_a_watched_venue_refuses_the_start(tmp_path: Path) -> None:
     with LiveService(tmp_path, wire=KRAKEN) as service:
         config = service.home / "service.toml"
