@@ -76,7 +76,7 @@ impl Reader {
         for own in self.instruments.iter() {
             let event = MarketEvent::InstrumentUpdated(*own);
             // Whoever decided is gone: the first message ends this as well.
-            WatchedEvent::each(received, event, self.ids, |event| drop(self.outlet.put(event)));
+            let _ = self.outlet.put(WatchedEvent::of(received, event, self.ids));
         }
     }
 
@@ -140,23 +140,24 @@ impl Reader {
             if let MarketEvent::BookInvalid(_) = own {
                 counted.books_given_up.add_one();
             }
-            let mut tell = |event| {
+            let hole = match &own {
+                MarketEvent::Trade(trade) if tape.follows_a_hole(trade) => {
+                    // Bars that the hole reaches into are short of what traded there.
+                    let since = trade.ts_event.plus(Nanos(1));
+                    Some(WatchedEvent::complete(
+                        received,
+                        ids.here(trade.instrument),
+                        since,
+                    ))
+                }
+                _ => None,
+            };
+            let events = hole.into_iter().chain([WatchedEvent::of(received, own, ids)]);
+            for event in events {
                 if put.is_ok() {
                     put = outlet.put(event);
                 }
-            };
-            if let MarketEvent::Trade(trade) = &own
-                && tape.follows_a_hole(trade)
-            {
-                // Bars that the hole reaches into are short of what traded there.
-                let since = trade.ts_event.plus(Nanos(1));
-                tell(WatchedEvent::complete(
-                    received,
-                    ids.here(trade.instrument),
-                    since,
-                ));
             }
-            WatchedEvent::each(received, own, ids, tell);
         });
         put?;
         let Err(error) = read else {
