@@ -185,9 +185,9 @@ def test_two_venues_are_one_market_and_each_is_on_its_own(tmp_path: Path) -> Non
         gone = asked.market()
         assert (standings(gone)["kraken"], gone["best_bid"]["venue"]) == ("taken", "kraken")
         assert [one["reason"] for one in gone["venues"]] == [None, "disconnected"]
+        until(lambda: service.metrics()['py_rt_market_online{venue="coinbase"}'] == 0, "a stream that is down")
         metrics = service.metrics()
         assert metrics['py_rt_market_online{venue="kraken"}'] == 1
-        assert metrics['py_rt_market_online{venue="coinbase"}'] == 0
         assert metrics['py_rt_market_books_given_up_total{venue="coinbase"}'] >= 1
 
         watched.start_again()
@@ -235,6 +235,33 @@ def check_replay(service: LiveService) -> None:
     keys = (service.home / "keys" / TRUSTED_KEYS).read_text(encoding="utf-8")
     verdict = py_rt_core.replay_journal(service.run / "journal", service.home / "bundles", keys)
     assert verdict["identical"], verdict
+
+
+def test_a_watched_venue_that_is_not_there_is_named_and_one_without_a_known_fee_refuses_fees(tmp_path: Path) -> None:
+    watched_home = tmp_path / "watched"
+    watched_home.mkdir()
+    with (
+        WatchedVenue(watched_home, COINBASE) as watched,
+        LiveService(tmp_path, f'gateway = "venue"\ntaker_bps = {OWN_BPS}', KRAKEN) as service,
+    ):
+        watched.kill()
+        config = service.home / "service.toml"
+        table = watched.table.replace(f"taker_bps = {WATCHED_BPS}\n", "")
+        config.write_text(f"{config.read_text(encoding='utf-8')}{table}", encoding="utf-8")
+        service.start()
+        asked = Asked(service)
+        until(lambda: standings(asked.market()) == {"kraken": "taken"}, "the own book")
+        assert asked.market("--fees")["untold"] == ["coinbase/BTC-USD"]
+        assert "coinbase/BTC-USD: its venue has told nothing of it yet" in asked.run(PAIR, "--consolidated").stdout
+        assert "not heard of yet: coinbase/BTC-USD" in asked.json("ETH/USD", "--consolidated", status=WRONG)["error"]
+        watched.start_again()
+        both = {"kraken": "taken", "coinbase": "taken"}
+        until(lambda: standings(asked.market()) == both, "a venue that has come")
+        assert asked.market()["untold"] == []
+        refused = asked.json(PAIR, "--consolidated", "--fees", status=WRONG)
+        assert "what coinbase takes is not known: set taker_bps" in refused["error"]
+        assert service.stop() == 0
+        check_replay(service)
 
 
 def test_what_the_file_has_wrong_of_a_watched_venue_refuses_the_start(tmp_path: Path) -> None:

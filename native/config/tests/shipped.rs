@@ -8,7 +8,7 @@ use config::{
     FILE_BYTES_MAX, LoadError, Stage, feature_spec_canonical_json, load_service, not_looser_than,
     parse_feature_spec, parse_feature_spec_json, parse_risk_limits, parse_service, parse_strategy, read_file,
 };
-use domain::{Currency, Decimal, Money, Nanos, SCALE};
+use domain::{Currency, Decimal, Money, Nanos, SCALE, Venue};
 use engine::risk::RiskLimits;
 use engine::signals::{FeatureEngine, FeatureSpec};
 
@@ -39,6 +39,17 @@ fn limits_are_exact() {
     assert_eq!(limits.max_portfolio_concentration, Decimal::from_units(SCALE / 4));
     assert_eq!(limits.margin_call_threshold, Decimal::from_units(5_000_000));
     assert_eq!(limits.max_data_age, Nanos::from_secs(5));
+}
+
+#[test]
+fn what_ships_with_watched_venues_loads_over_what_it_extends() {
+    let loaded = load_service(&folder().join("consolidated.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let config = loaded.config;
+    let venues: Vec<_> = config.watches.iter().map(|watch| watch.venue).collect();
+    assert_eq!(config.venue.venue, Venue::Kraken);
+    assert_eq!(venues, [Venue::Binance, Venue::Coinbase]);
+    let fees = config.watches.iter().map(|watch| watch.taker_bps);
+    assert!(fees.chain([config.venue.taker_bps]).all(|fee| fee.is_some()));
 }
 
 #[test]

@@ -66,6 +66,8 @@ pub(super) struct Reader {
     pub(super) clock: Arc<ServerClock>,
     pub(super) counters: Arc<Counters>,
     pub(super) outlet: Outlet,
+    /// The message before could not be read: the log has said so.
+    pub(super) was_unreadable: bool,
 }
 
 impl Reader {
@@ -159,13 +161,17 @@ impl Reader {
             }
         });
         put?;
-        if let Err(error) = read {
-            self.counted().unreadable.add_one();
-            warn!(venue = %self.venue, %error, "message of a watched market");
-            // It may have been a trade.
-            self.tell_complete(received)?;
+        let Err(error) = read else {
+            self.was_unreadable = false;
+            return Ok(());
+        };
+        self.counted().unreadable.add_one();
+        if !self.was_unreadable {
+            warn!(venue = %self.venue, %error, "message of a watched market: the next ones like it are only counted");
         }
-        Ok(())
+        self.was_unreadable = true;
+        // It may have been a trade.
+        self.tell_complete(received)
     }
 
     /// Every trade from now on is seen, as far as the service's clock can say of another venue's.

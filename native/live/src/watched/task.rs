@@ -109,6 +109,7 @@ impl Watch {
             clock: Arc::clone(&self.clock),
             counters: Arc::clone(&self.counters),
             outlet,
+            was_unreadable: false,
         };
         *feed = Some(streams);
         let is_news = self.watched.told.is_none();
