@@ -304,7 +304,7 @@ async fn orders_on_their_way_into_the_book_are_open_and_each_is_listed_once() {
             .filter_map(|pair| pair.strip_prefix("order_status="))
             .collect();
         match (statuses.as_slice(), request.param("cursor").as_deref()) {
-            (["PENDING", "QUEUED", "EDIT_QUEUED", "CANCEL_QUEUED"], None) => json(order_list(
+            (["PENDING", "QUEUED", "CANCEL_QUEUED"], None) => json(order_list(
                 &[listed("e3-s1-7", "PENDING", "0"), listed(OURS, "PENDING", "0")],
                 None,
             )),

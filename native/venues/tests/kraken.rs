@@ -129,6 +129,8 @@ impl Session {
         let server = Server::start(config, keys).await.unwrap();
         let mut settings = Settings::new(Endpoints::loopback(server.address().port()));
         settings.order_entry = door;
+        // All of it is under the checksum: what is lost shows.
+        settings.book_depth = 10;
         settings.tier = Tier::Pro;
         settings.request_timeout = Duration::from_secs(2);
         settings.connect_timeout = Duration::from_secs(1);

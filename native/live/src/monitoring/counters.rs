@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use engine::Alert;
 use messaging::RefusalReason;
 
+use super::family::Family;
 use super::refusals::RefusalBoard;
 use super::streams::StreamBoard;
 use super::venues::VenueBoard;
@@ -33,27 +34,6 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// How often each reason for a refusal was given.
-#[derive(Debug, Default)]
-pub struct Refusals([Counter; RefusalReason::ALL.len()]);
-
-impl Refusals {
-    /// One more for this reason.
-    pub fn add_one(&self, reason: RefusalReason) {
-        let at = RefusalReason::ALL.iter().position(|&known| known == reason);
-        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
-            counter.add_one();
-        }
-    }
-
-    /// Every reason and its number, those never given included.
-    pub fn read(&self) -> impl Iterator<Item = (RefusalReason, u64)> + '_ {
-        RefusalReason::ALL
-            .into_iter()
-            .zip(self.0.iter().map(Counter::get))
     }
 }
 
@@ -131,22 +111,74 @@ impl Difference {
     }
 }
 
-/// How often each difference was found.
-#[derive(Debug, Default)]
-pub struct Differences([Counter; Difference::ALL.len()]);
+/// The names of all of a kind, for the label of a [`Family`].
+macro_rules! names {
+    ($kind:ty) => {{
+        let mut names = [""; <$kind>::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = <$kind>::ALL[at].as_str();
+            at += 1;
+        }
+        names
+    }};
+}
+
+pub(super) use names;
+
+/// Commands and questions that were refused, by reason.
+#[derive(Debug)]
+pub struct Refusals(Family);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        const REASONS: [&str; RefusalReason::ALL.len()] = names!(RefusalReason);
+        Self(Family::new(
+            "commands_refused",
+            "Commands and questions refused, by reason.",
+            "reason",
+            &[&REASONS],
+        ))
+    }
+}
+
+impl Refusals {
+    /// One more for this reason.
+    pub fn add_one(&self, reason: RefusalReason) {
+        self.0.add_one(reason.as_str());
+    }
+
+    /// For `/metrics`.
+    pub const fn family(&self) -> &Family {
+        &self.0
+    }
+}
+
+/// Differences between the venue's account and our record, by kind.
+#[derive(Debug)]
+pub struct Differences(Family);
+
+impl Default for Differences {
+    fn default() -> Self {
+        const KINDS: [&str; Difference::ALL.len()] = names!(Difference);
+        Self(Family::new(
+            "account_differences",
+            "Differences between the venue's account and our record, by kind.",
+            "kind",
+            &[&KINDS],
+        ))
+    }
+}
 
 impl Differences {
     /// One more of this kind.
     pub fn add_one(&self, difference: Difference) {
-        let at = Difference::ALL.iter().position(|&known| known == difference);
-        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
-            counter.add_one();
-        }
+        self.0.add_one(difference.as_str());
     }
 
-    /// Every kind and its number, those never found included.
-    pub fn read(&self) -> impl Iterator<Item = (Difference, u64)> + '_ {
-        Difference::ALL.into_iter().zip(self.0.iter().map(Counter::get))
+    /// For `/metrics`.
+    pub const fn family(&self) -> &Family {
+        &self.0
     }
 }
 
@@ -178,6 +210,12 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Every family of counters.
+            pub fn families(&self) -> impl Iterator<Item = &Family> {
+                let ours = [self.commands_refused.family(), self.differences.family()];
+                ours.into_iter().chain(self.refusals.families())
+            }
+
             /// Name, what it says, its kind, and its value, of every counter.
             pub fn read(&self) -> Vec<(&'static str, &'static str, Kind, u64)> {
                 vec![$((stringify!($name), concat!($($doc),+), Kind::$kind, self.$name.get()),)+]

@@ -119,33 +119,13 @@ impl Collector for Counted {
                 }
             }
         }
-        let mut family = encoder.encode_descriptor(
-            "commands_refused",
-            "Commands and questions refused, by reason.",
-            None,
-            MetricType::Counter,
-        )?;
-        for (reason, count) in self.0.commands_refused.read() {
-            let labels = [("reason", reason.as_str())];
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-        }
-        for counted in self.0.refusals.families() {
+        for counted in self.0.families() {
             let mut family =
                 encoder.encode_descriptor(counted.name, counted.help, None, MetricType::Counter)?;
             for (value, count) in counted.read() {
                 let labels = [(counted.label, value)];
                 ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
-        }
-        let mut family = encoder.encode_descriptor(
-            "account_differences",
-            "Differences between the venue's account and our record, by kind.",
-            None,
-            MetricType::Counter,
-        )?;
-        for (difference, count) in self.0.differences.read() {
-            let labels = [("kind", difference.as_str())];
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         encode_venues(&self.0.venues, &mut encoder)
     }

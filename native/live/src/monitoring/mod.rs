@@ -1,6 +1,7 @@
 //! What the service tells about itself: counters, latencies, `/metrics`.
 
 pub mod counters;
+pub mod family;
 pub mod latency;
 pub(crate) mod metrics;
 pub mod refusals;

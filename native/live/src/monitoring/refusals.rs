@@ -4,55 +4,8 @@ use domain::{BookInvalidReason, CancelRejectReason, OrderReportKind, RejectReaso
 use venues::sequencer::SequencerStatistics;
 use venues::{FailureClass, ParseError, VenueError, WireStatistics};
 
-use super::counters::Counter;
-
-/// Counters of one name, told apart by a label whose values are known beforehand.
-#[derive(Debug)]
-pub struct Family {
-    /// Its name in `/metrics`.
-    pub name: &'static str,
-    /// What it says.
-    pub help: &'static str,
-    /// The label.
-    pub label: &'static str,
-    counts: Vec<(&'static str, Counter)>,
-}
-
-impl Family {
-    fn new(name: &'static str, help: &'static str, label: &'static str, values: &[&[&'static str]]) -> Self {
-        let values = values.iter().copied().flatten();
-        Self {
-            name,
-            help,
-            label,
-            counts: values.map(|value| (*value, Counter::default())).collect(),
-        }
-    }
-
-    fn find(&self, value: &str) -> Option<&Counter> {
-        let found = self.counts.iter().find(|(known, _)| *known == value);
-        found.map(|(_, counter)| counter)
-    }
-
-    fn add_one(&self, value: &'static str) {
-        debug_assert!(self.find(value).is_some(), "{}: {value}", self.name);
-        if let Some(counter) = self.find(value) {
-            counter.add_one();
-        }
-    }
-
-    fn set(&self, value: &'static str, total: u64) {
-        debug_assert!(self.find(value).is_some(), "{}: {value}", self.name);
-        if let Some(counter) = self.find(value) {
-            counter.set(total);
-        }
-    }
-
-    /// Every value and its number, those never counted included.
-    pub fn read(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        self.counts.iter().map(|(value, counter)| (*value, counter.get()))
-    }
-}
+use super::counters::names;
+use super::family::Family;
 
 /// Why a message could not be read.
 const UNREADABLE: [&str; 5] = ["not_json", "number", "value", "too_many", "other"];
@@ -98,15 +51,7 @@ const ORDERS: [&str; 10] = [
 
 const CANCELS: [&str; 2] = ["unknown_order", "other"];
 
-const REQUESTS: [&str; FailureClass::ALL.len()] = {
-    let mut names = [""; FailureClass::ALL.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = FailureClass::ALL[at].as_str();
-        at += 1;
-    }
-    names
-};
+const REQUESTS: [&str; FailureClass::ALL.len()] = names!(FailureClass);
 
 /// Every refusal that is counted by name.
 #[derive(Debug)]

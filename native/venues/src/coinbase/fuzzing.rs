@@ -24,7 +24,7 @@ pub fn answers(instruments: &Instruments, order: &OrderRequest, message: &[u8]) 
         let body = Bytes::copy_from_slice(message);
         about_an_order(order, Answer { status, body });
     }
-    for instrument in instruments.iter() {
+    for instrument in instruments {
         let _ = orders::order(message, instrument);
         if let Ok(page) = orders::orders(message, instrument) {
             assert!(page.items.iter().all(|view| view.filled >= Quantity::ZERO));

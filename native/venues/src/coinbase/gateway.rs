@@ -45,8 +45,9 @@ const ORDERS_PER_PAGE: usize = 250;
 pub(super) const FILLS_PER_PAGE: usize = 100;
 const ACCOUNTS_PER_PAGE: usize = 250;
 
-/// Statuses beside `OPEN` in which an order may still trade.
-const PENDING: [&str; 4] = ["PENDING", "QUEUED", "EDIT_QUEUED", "CANCEL_QUEUED"];
+/// Statuses beside `OPEN` in which an order may still trade, of those that a list may be asked for: that one with a word which
+/// the venue does not take there would be refused whole.
+const PENDING: [&str; 3] = ["PENDING", "QUEUED", "CANCEL_QUEUED"];
 
 /// Most pages one question joins.
 const PAGES_MAX: usize = 50;
