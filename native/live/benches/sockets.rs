@@ -256,7 +256,9 @@ struct Outcome {
     late: Histogram<u64>,
     samples: Vec<f64>,
     seconds: f64,
+    /// From ten seconds on, and in the second half alone.
     growth_mb: f64,
+    late_growth_mb: f64,
     stalls: u64,
 }
 
@@ -276,9 +278,10 @@ fn run(streams: &Arc<Vec<Stream>>, count: u64) -> Outcome {
         samples: Vec::with_capacity(usize::try_from(count).expect("a count") / EVERY + 1),
         seconds: 0.0,
         growth_mb: 0.0,
+        late_growth_mb: 0.0,
         stalls: 0,
     };
-    let (mut taken, mut before) = (0_u64, None);
+    let (mut taken, mut before, mut halfway) = (0_u64, None, None);
     while taken < count {
         let mut idle = true;
         for (stream, queue) in lines.queues.iter_mut().enumerate() {
@@ -297,8 +300,10 @@ fn run(streams: &Arc<Vec<Stream>>, count: u64) -> Outcome {
                     outcome.samples.push(late.as_nanos() as f64);
                 }
                 (taken, idle) = (taken + 1, false);
-                if before.is_none() && taken > count / 6 {
-                    before = Some(resident_mb());
+                for (mark, at) in [(&mut before, count / 6), (&mut halfway, count / 2)] {
+                    if taken > at {
+                        mark.get_or_insert_with(resident_mb);
+                    }
                 }
             }
         }
@@ -307,7 +312,9 @@ fn run(streams: &Arc<Vec<Stream>>, count: u64) -> Outcome {
         }
     }
     outcome.seconds = begun.elapsed().as_secs_f64();
-    outcome.growth_mb = resident_mb() - before.unwrap_or_else(resident_mb);
+    let grown = |since: Option<f64>| resident_mb() - since.unwrap_or_else(resident_mb);
+    outcome.growth_mb = grown(before);
+    outcome.late_growth_mb = grown(halfway);
     outcome.stalls = lines
         .connections
         .iter()
@@ -378,6 +385,10 @@ fn main() {
             (
                 "memory_growth_mb",
                 ((outcome.growth_mb * 10.0).round() / 10.0).into(),
+            ),
+            (
+                "memory_growth_second_half_mb",
+                ((outcome.late_growth_mb * 10.0).round() / 10.0).into(),
             ),
         ],
     }
