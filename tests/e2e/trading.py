@@ -307,11 +307,11 @@ def assert_sent_once(service: Trading) -> None:
     assert unknown == []
 
 
-def assert_all_agree(service: Trading) -> int:
-    """Record, venue and replay tell one story; the lives that are in it."""
+def assert_all_agree(service: Trading, *, expected: tuple[str, ...] = ()) -> int:
+    """Record, venue and replay tell one story, and only alerts of these kinds; the lives that are in it."""
     assert_sent_once(service)
     verdict = service.parity()
     assert verdict["identical"], verdict
     told = [line for line in service.log.splitlines() if "a person must look" in line]
-    assert [line for line in told if "BundleExpired" not in line] == []
+    assert [line for line in told if not any(kind in line for kind in ("BundleExpired", *expected))] == []
     return int(verdict["lives"])
