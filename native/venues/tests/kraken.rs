@@ -544,7 +544,8 @@ async fn a_wrong_checksum_and_a_broken_frame_make_the_book_be_subscribed_for_ane
     let mut session = Session::start(OrderEntry::Rest).await;
     let faults = [
         (r#"{"kind":"bad_checksum"}"#, BookInvalidReason::Checksum),
-        (r#"{"kind":"depth_gap"}"#, BookInvalidReason::Checksum),
+        // So many that what is told next does not tell all of it again.
+        (r#"{"kind":"depth_gap","count":25}"#, BookInvalidReason::Checksum),
         (r#"{"kind":"malformed_frame"}"#, BookInvalidReason::Malformed),
     ];
     for (fault, reason) in faults {
