@@ -3,7 +3,7 @@
 What `cargo test` built is counted, without incremental caches as in `.ci/run`: another profile than `make bench` has,
 with its own committed counts. To commit the counts of a change that is worth them:
 
-    CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none python -m tests.benches.test_instruction_gate --write
+    PYTHONPATH=. CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none python tests/benches/test_instruction_gate.py --write
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ fn order(cursor: &mut Cursor<'_>, prices: &mut Vec<(Code, Price)>) -> Option<Hea
     };
     cursor.literal(br#"},"Time":"#)?;
     let ts_event = timestamp(cursor.unsigned()?);
-    cursor.literal(event)?;
+    cursor.prefix(event)?;
     let is_priced = matches!(action, OrderAction::New(_));
     (is_book && is_priced == has_prices).then_some(Head::Order {
         primary,

@@ -40,7 +40,7 @@ fn book(cursor: &mut Cursor<'_>, lists: &mut Lists) -> Option<Head> {
             levels(cursor, &mut lists.asks, &mut newest)?;
         }
         let opens: &[u8] = if has_asks { br#"},{"b":["# } else { br#"{"b":["# };
-        if cursor.literal(opens).is_some() {
+        if cursor.prefix(opens).is_some() {
             levels(cursor, &mut lists.bids, &mut newest)?;
         } else if !has_asks {
             return None;

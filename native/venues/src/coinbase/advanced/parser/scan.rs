@@ -164,11 +164,11 @@ fn ticker(cursor: &mut Cursor<'_>) -> Option<TickerMessage> {
         br#","high_52_w":""#,
         br#","price_percent_chg_24_h":""#,
     ] {
-        cursor.literal(unused)?;
+        cursor.prefix(unused)?;
         cursor.text()?;
     }
     let mut fixed = |name: &[u8]| {
-        cursor.literal(name)?;
+        cursor.prefix(name)?;
         cursor.fixed()
     };
     let bid_price = fixed(br#","best_bid":""#)?;
@@ -211,7 +211,7 @@ fn candles(cursor: &mut Cursor<'_>) -> Option<Head> {
         cursor.literal(br#""candles":["#)?;
         list(cursor, |cursor| {
             for field in FIELDS {
-                cursor.literal(field)?;
+                cursor.prefix(field)?;
                 cursor.text()?;
             }
             cursor.byte(b'}')

@@ -57,7 +57,7 @@ fn value<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], Option<Form>)> {
         return Some((cursor.text()?, Some(Form::Text)));
     }
     for word in [b"null".as_slice(), b"true", b"false"] {
-        if cursor.literal(word).is_some() {
+        if cursor.prefix(word).is_some() {
             return Some((word, None));
         }
     }
