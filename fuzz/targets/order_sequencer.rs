@@ -113,10 +113,10 @@ impl Case {
         match step {
             Step::Connected => {
                 // The end of the connection before it was told.
-                sequencer.on_disconnected(emit);
+                sequencer.on_disconnected(BookInvalidReason::Disconnected, emit);
                 sequencer.on_connected();
             }
-            Step::Disconnected => sequencer.on_disconnected(emit),
+            Step::Disconnected => sequencer.on_disconnected(BookInvalidReason::Disconnected, emit),
             Step::Unreadable => sequencer.invalidate(BookInvalidReason::Malformed, emit),
             Step::Count(number) => sequencer.check_count(u64::from(*number), emit),
             Step::Event(number, time, what) => {

@@ -36,7 +36,7 @@ pub fn answers(instruments: &Instruments, order: &OrderRequest, message: &[u8]) 
             assert!(fill.price.units() > 0 && fill.quantity.units() > 0, "{fill:?}");
         }
     }
-    let _ = orders::balances(message);
+    let _ = orders::holdings(message).map(|page| orders::summed(page.items));
     let _ = orders::key_rights(message);
 }
 
