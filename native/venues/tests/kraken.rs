@@ -543,18 +543,22 @@ async fn a_post_only_order_that_would_take_is_canceled() {
 async fn a_wrong_checksum_and_a_broken_frame_make_the_book_be_subscribed_for_anew() {
     let mut session = Session::start(OrderEntry::Rest).await;
     let faults = [
-        (r#"{"kind":"bad_checksum"}"#, BookInvalidReason::Checksum),
-        // So many that what is told next does not tell all of it again.
-        (r#"{"kind":"depth_gap","count":25}"#, BookInvalidReason::Checksum),
-        (r#"{"kind":"malformed_frame"}"#, BookInvalidReason::Malformed),
+        (r#"{"kind":"bad_checksum"}"#, &[BookInvalidReason::Checksum][..]),
+        // So many that what is told next does not tell all of it again; it may show before the checksum is looked at.
+        (
+            r#"{"kind":"depth_gap","count":25}"#,
+            &[BookInvalidReason::Checksum, BookInvalidReason::Crossed],
+        ),
+        (r#"{"kind":"malformed_frame"}"#, &[BookInvalidReason::Malformed]),
     ];
-    for (fault, reason) in faults {
+    for (fault, reasons) in faults {
         let (told, snapshots) = (session.seen.invalid.len(), session.seen.snapshots);
         session.fault(fault).await;
         session
             .until("the fault shows", |session| session.seen.invalid.len() > told)
             .await;
-        assert_eq!(session.seen.invalid[told], reason, "{fault}");
+        let reason = session.seen.invalid[told];
+        assert!(reasons.contains(&reason), "{fault}: {reason:?}");
         session
             .until("the book is back", |session| {
                 session.is_book_up() && session.seen.snapshots > snapshots
