@@ -35,7 +35,7 @@ PATIENCE_S = 120.0
 SYMBOLS = {"binance": "BTCUSDT", "kraken": "BTC/USD", "coinbase": "BTC-USD"}
 KEYS = {"binance": "key-of-the-tour", "kraken": "key-of-the-tour", "coinbase": "organizations/tour/apiKeys/tour"}
 NOT_OFFERED = {
-    "binance": {"order amended", "dead man's switch"},
+    "binance": {"dead man's switch"},
     "kraken": set(),
     "coinbase": {"order entry over a socket", "dead man's switch"},
 }
