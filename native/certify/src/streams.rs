@@ -243,12 +243,7 @@ impl MarketReader {
         let mut before = WireStatistics::default();
         while let Some(message) = inbox.next().await {
             self.read(&message, &mut before);
-            while let Some(instrument) = self.protocol.take_resync_request() {
-                requester.request(instrument);
-            }
-            if self.protocol.take_reconnect_request() {
-                requester.reconnect();
-            }
+            requester.pass_on(&mut *self.protocol);
             let seen = MarketSeen {
                 is_synchronized: self.protocol.is_synchronized(TOURED),
                 best: self.protocol.best(TOURED),

@@ -295,13 +295,7 @@ impl Link {
     }
 
     fn request_resyncs(&mut self) {
-        while let Some(instrument) = self.market.take_resync_request() {
-            self.requester.request(instrument);
-        }
-        if self.market.take_reconnect_request() {
-            warn!("what the market's stream brings has stopped: connecting anew");
-            self.requester.reconnect();
-        }
+        self.requester.pass_on(&mut *self.market);
     }
 }
 

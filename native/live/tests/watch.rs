@@ -267,6 +267,38 @@ async fn a_watched_venue_that_stalls_stops_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_book_whose_changes_stop_is_given_up_and_its_streams_begin_anew() {
+    let binance = SimulatedVenue::start_over(Wire::Binance).await;
+    let mut bench = Bench::start_watching(Wire::Kraken, &[(Wire::Binance, binance.port())]).await;
+    bench.until_seen(Seen::Reconciled).await;
+    until_books(&bench, &[(OWN, true), (FIRST, true)]).await;
+    let connected = |bench: &Bench| {
+        let streams = bench.service.counters().streams.connections();
+        let mut named = streams.iter().filter(|one| one.name() == "binance market");
+        named.next().unwrap().connected()
+    };
+    let before = connected(&bench);
+    binance
+        .fault(r#"{"kind":"silence","class":"book","ms":600000}"#)
+        .await;
+    until_books(&bench, &[(OWN, true), (FIRST, false)]).await;
+    // Subscribed by its address: only another connection begins what has stopped.
+    let anew = async {
+        while connected(&bench) == before {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, anew).await.is_ok(),
+        "a new connection"
+    );
+    binance.fault(r#"{"kind":"silence","class":"book","ms":0}"#).await;
+    until_books(&bench, &[(OWN, true), (FIRST, true)]).await;
+    let (ended, _, _) = bench.drain().await;
+    assert!(ended.fault.is_none() && ended.compared, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_for_what_is_only_watched_is_refused_with_its_reason() {
     let coinbase = SimulatedVenue::start_over(Wire::Coinbase).await;
     let mut bench = Bench::start_watching(Wire::Kraken, &[(Wire::Coinbase, coinbase.port())]).await;

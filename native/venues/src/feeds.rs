@@ -13,6 +13,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::error::VenueError;
 use crate::instruments::Instruments;
+use crate::market::MarketProtocol;
 use crate::retry::{Backoff, Jitter};
 use crate::rotation::{Injector, Rotation, RotationSettings};
 use crate::trading::Pending;
@@ -72,6 +73,17 @@ impl ResyncRequester {
     /// come before it is given up are one.
     pub fn reconnect(&self) {
         self.wanted.reconnect.notify_one();
+    }
+
+    /// Passes on all that a protocol wants. Call it after each message that the protocol has read.
+    pub fn pass_on(&self, protocol: &mut dyn MarketProtocol) {
+        while let Some(instrument) = protocol.take_resync_request() {
+            self.request(instrument);
+        }
+        if protocol.take_reconnect_request() {
+            warn!("what a market's stream brings has stopped: connecting anew");
+            self.reconnect();
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl<P: Probe> Engine<P> {
     }
 
     fn on_movement(&mut self, movement: &Movement, actions: &mut Actions) {
-        if !self.outside.is_new(movement.id) {
+        if !self.outside.remember(movement.id) {
             // Told again, after a reconnect say.
             return;
         }

@@ -32,13 +32,13 @@ impl Outside {
         let compared = carried.compared.iter();
         compared.for_each(|one| self.compare(one.venue, one.through));
         for id in movements {
-            self.is_new(*id);
+            self.remember(*id);
         }
     }
 
     /// Remembers a movement, forgetting the oldest when there are [`MOVEMENTS_REMEMBERED`]; `false` when it was booked
     /// already.
-    pub(crate) fn is_new(&mut self, id: MovementId) -> bool {
+    pub(crate) fn remember(&mut self, id: MovementId) -> bool {
         if self.named.contains(&id) {
             return false;
         }

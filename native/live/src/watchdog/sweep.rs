@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{GatewayChoice, ServiceConfig};
-use domain::{CancelRequest, ClientOrderId, Epoch, SlotId};
+use domain::{CancelRequest, ClientOrderId, Epoch, InstrumentId, SlotId};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use venues::clock::{Clock, ServerClock};
-use venues::{Credentials, Gateway, Instruments, VenueError};
+use venues::{Credentials, Gateway, Instruments, OrderView, VenueError};
 
 use crate::clock;
 use crate::error::LiveError;
@@ -106,31 +106,93 @@ impl Sweeper {
     /// What rests and was sent by a life up to `epoch`, of each instrument that the venue answers for; and the last error
     /// where it does not.
     async fn ours(&self, epoch: Epoch) -> (Vec<CancelRequest>, Option<VenueError>) {
-        let (mut found, mut failed) = (Vec::new(), None);
+        let mut answers = Vec::new();
         for instrument in self.instruments.iter() {
-            let open = match self.gateway.open_orders(instrument.id).await {
-                Ok(open) => open,
-                Err(error) => {
-                    failed = Some(error);
-                    continue;
-                }
-            };
-            let ids = open.iter().filter_map(|view| view.client_order_id);
-            for client_order_id in ids {
-                if self.is_ours(client_order_id, epoch) {
-                    found.push(CancelRequest {
-                        client_order_id,
-                        instrument: instrument.id,
-                    });
-                } else {
-                    info!(order = %client_order_id, "rests, and is not of the silent life: it stays");
-                }
-            }
+            answers.push((instrument.id, self.gateway.open_orders(instrument.id).await));
         }
-        (found, failed)
+        found(answers, |id| self.is_ours(id, epoch))
     }
 
     fn is_ours(&self, id: ClientOrderId, epoch: Epoch) -> bool {
         id.epoch <= epoch && self.slots.contains(&id.slot)
+    }
+}
+
+/// Of what the venue answered, the orders that are ours, and the last error: one that is not answered hides no other.
+fn found(
+    answers: Vec<(InstrumentId, Result<Vec<OrderView>, VenueError>)>,
+    is_ours: impl Fn(ClientOrderId) -> bool,
+) -> (Vec<CancelRequest>, Option<VenueError>) {
+    let (mut found, mut failed) = (Vec::new(), None);
+    for (instrument, answer) in answers {
+        let open = match answer {
+            Ok(open) => open,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        for client_order_id in open.iter().filter_map(|view| view.client_order_id) {
+            if is_ours(client_order_id) {
+                found.push(CancelRequest {
+                    client_order_id,
+                    instrument,
+                });
+            } else {
+                info!(order = %client_order_id, "rests, and is not of the silent life: it stays");
+            }
+        }
+    }
+    (found, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{OrderStatus, Price, Quantity, Side, Text, Timestamp, VenueOrderId};
+
+    use super::*;
+
+    fn id(epoch: u32) -> ClientOrderId {
+        ClientOrderId {
+            epoch: Epoch(epoch),
+            slot: SlotId(1),
+            counter: 1,
+        }
+    }
+
+    fn open(client_order_id: Option<ClientOrderId>, instrument: InstrumentId) -> OrderView {
+        OrderView {
+            client_order_id,
+            venue_order_id: VenueOrderId(Text::new("7").unwrap()),
+            instrument,
+            side: Side::Buy,
+            status: OrderStatus::Accepted,
+            price: Some(Price::from_units(1)),
+            quantity: Quantity::from_units(1),
+            filled: Quantity::ZERO,
+            ts_event: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_instrument_that_is_not_answered_for_hides_no_order_of_another() {
+        let (silent, other) = (InstrumentId(0), InstrumentId(1));
+        let no_answer = VenueError::NoAnswer {
+            request: "open orders",
+            detail: "timed out".to_owned(),
+        };
+        let resting = vec![
+            open(Some(id(3)), other),
+            open(Some(id(4)), other),
+            open(None, other),
+        ];
+        let answers = vec![(silent, Err(no_answer)), (other, Ok(resting))];
+        let (found, failed) = found(answers, |id| id.epoch <= Epoch(3));
+        let ours = CancelRequest {
+            client_order_id: id(3),
+            instrument: other,
+        };
+        assert_eq!(found, [ours]);
+        assert!(failed.is_some(), "it is looked at again");
     }
 }

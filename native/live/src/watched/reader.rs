@@ -118,9 +118,7 @@ impl Reader {
             }
             StreamMessageKind::Frame(_) | StreamMessageKind::Snapshot { .. } => {}
         }
-        while let Some(own) = self.protocol.take_resync_request() {
-            self.requester.request(own);
-        }
+        self.requester.pass_on(&mut *self.protocol);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::retry::{Backoff, Jitter};
-use venues::{Instruments, MarketFeed, VenueError};
+use venues::{Instruments, MarketFeed, StalenessBounds, VenueError};
 
 use super::event::WatchedEvent;
 use super::reader::{Outlet, Reader};
@@ -99,10 +99,13 @@ impl Watch {
         let wake = Wake::default();
         let (sink, messages) = watched_queue(&wake);
         let streams = connector.market_feed(&instruments, self.jitter.split(), Box::new(sink))?;
+        let mut protocol = connector.market_protocol(&instruments, self.clock.service_span(AHEAD_MAX));
+        protocol.set_staleness(StalenessBounds::on(&*self.clock));
+        self.counters.streams.watch(streams.connections());
         let mut reader = Reader {
             venue,
             ids: self.watched.ids,
-            protocol: connector.market_protocol(&instruments, self.clock.service_span(AHEAD_MAX)),
+            protocol,
             requester: streams.requester(),
             tape: Tape::new(instruments.len()),
             instruments: Arc::clone(&instruments),

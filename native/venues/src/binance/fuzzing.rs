@@ -1,7 +1,9 @@
 //! Every private reader of answers behind one door, for fuzz targets.
 
 use bytes::Bytes;
-use domain::{Instrument, Nanos, OrderReport, OrderReportKind, OrderRequest, Timestamp};
+use domain::{
+    AmendRequest, Instrument, Nanos, OrderReport, OrderReportKind, OrderRequest, OrderTerms, Price, Timestamp,
+};
 
 use super::market_feed::announces_end;
 use super::order_socket;
@@ -50,6 +52,20 @@ fn about_an_order(order: &OrderRequest, answer: Answer) {
         OrderReportKind::CancelRejected(_) => assert!(is_client_error),
         OrderReportKind::OutcomeUnknown => {}
         other => panic!("an answer to a cancel says {other:?}"),
+    }
+    let amend = AmendRequest {
+        client_order_id: id,
+        instrument,
+        terms: OrderTerms {
+            price: order.price.unwrap_or(Price::ZERO),
+            quantity: order.quantity,
+        },
+    };
+    match orders::amended(&amend, &exchanged, Timestamp::EPOCH).kind {
+        OrderReportKind::Amended(terms) => assert!(is_success && terms == amend.terms),
+        OrderReportKind::AmendRejected(_) => assert!(is_client_error),
+        OrderReportKind::OutcomeUnknown => {}
+        other => panic!("an answer to a change says {other:?}"),
     }
 }
 

@@ -401,12 +401,12 @@ impl trading::Gateway for Gateway {
         })
     }
 
-    /// The venue's test network has no such call.
     fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
         let door = self.socket.iter();
         door.map(|door| door.socket.statistics()).collect()
     }
 
+    /// The venue's test network has no such call.
     fn key_rights(&self) -> Pending<'_, Result<Option<KeyRights>, VenueError>> {
         Box::pin(async move {
             match self.rest.signed(&RESTRICTIONS, "").await {

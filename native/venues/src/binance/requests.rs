@@ -59,21 +59,11 @@ impl RequestEncoder {
         if cancel.instrument != instrument.id {
             return Err(EncodeError::Instrument);
         }
-        out.clear();
-        out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(b"\",\"method\":\"order.cancel\",\"params\":{");
-        let mut request = self.begin(out);
-        request.api_key();
+        let mut request = self.begin_about(id, "order.cancel", out);
         request.text("origClientOrderId", |out| {
             push_client_order_id(cancel.client_order_id, out);
         });
-        request.recv_window();
-        request.text("symbol", |out| {
-            out.extend_from_slice(instrument.symbol.as_str().as_bytes());
-        });
-        request.timestamp(ts);
-        request.sign();
+        request.end_about(instrument, ts);
         Ok(())
     }
 
@@ -92,23 +82,26 @@ impl RequestEncoder {
         if amend.instrument != instrument.id {
             return Err(EncodeError::Instrument);
         }
-        out.clear();
-        out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(b"\",\"method\":\"order.amend.keepPriority\",\"params\":{");
-        let mut request = self.begin(out);
-        request.api_key();
+        let mut request = self.begin_about(id, "order.amend.keepPriority", out);
         let push_id = |out: &mut Vec<u8>| push_client_order_id(amend.client_order_id, out);
         request.text("newClientOrderId", push_id);
         request.text("newQty", |out| push_units(amend.terms.quantity.units(), out));
         request.text("origClientOrderId", push_id);
-        request.recv_window();
-        request.text("symbol", |out| {
-            out.extend_from_slice(instrument.symbol.as_str().as_bytes());
-        });
-        request.timestamp(ts);
-        request.sign();
+        request.end_about(instrument, ts);
         Ok(())
+    }
+
+    /// The beginning of a request about an order that is there; clears `out` first.
+    fn begin_about<'a>(&'a mut self, id: &str, method: &str, out: &'a mut Vec<u8>) -> Parameters<'a> {
+        out.clear();
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"method\":\"");
+        out.extend_from_slice(method.as_bytes());
+        out.extend_from_slice(b"\",\"params\":{");
+        let mut request = self.begin(out);
+        request.api_key();
+        request
     }
 
     fn begin<'a>(&'a mut self, out: &'a mut Vec<u8>) -> Parameters<'a> {
@@ -153,9 +146,7 @@ impl EncodeOrders for RequestEncoder {
         let mode = request.orders.self_trade_prevention();
         request.word("selfTradePreventionMode", mode.as_str());
         request.word("side", side(order.side));
-        request.text("symbol", |out| {
-            out.extend_from_slice(instrument.symbol.as_str().as_bytes());
-        });
+        request.symbol(instrument);
         if order.price.is_some() && !order.post_only {
             request.word("timeInForce", time_in_force(order.time_in_force));
         }
@@ -247,6 +238,18 @@ impl Parameters<'_> {
         self.out.extend_from_slice(&self.payload[from..]);
         self.out.extend_from_slice(quote);
         self.out.push(b',');
+    }
+
+    /// What follows the names of an order, and the signature.
+    fn end_about(mut self, instrument: &Instrument, ts: Timestamp) {
+        self.recv_window();
+        self.symbol(instrument);
+        self.timestamp(ts);
+        self.sign();
+    }
+
+    fn symbol(&mut self, instrument: &Instrument) {
+        self.word("symbol", instrument.symbol.as_str());
     }
 
     fn sign(self) {

@@ -137,38 +137,45 @@ pub(super) fn amended(amend: &AmendRequest, exchanged: &Exchanged, now: Timestam
     }
 }
 
-/// Reads the result of `CancelOrder` (a count) or `cancel_order` (the order's names).
-fn canceled_one(cancel: &CancelRequest, result: &[u8]) -> Result<OrderReportKind, ParseError> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        #[serde(default)]
-        count: Option<u64>,
-        #[serde(default)]
-        pending: bool,
-        #[serde(borrow, default)]
-        order_id: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        cl_ord_id: Option<Cow<'a, str>>,
-    }
-    let raw: Raw<'_> = serde_json::from_slice(result)?;
-    // Taken, and not done yet.
-    if raw.pending {
-        return Ok(OrderReportKind::OutcomeUnknown);
-    }
-    if let Some(text) = raw.cl_ord_id {
-        if WireId::parse(&text) == Some(cancel.client_order_id) {
-            return Ok(OrderReportKind::Canceled);
+/// The result of `CancelOrder` (a count) or `cancel_order` (the order's names).
+#[derive(Deserialize)]
+struct RawCanceled<'a> {
+    #[serde(default)]
+    count: Option<u64>,
+    #[serde(default)]
+    pending: bool,
+    #[serde(borrow, default)]
+    order_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    cl_ord_id: Option<Cow<'a, str>>,
+}
+
+impl RawCanceled<'_> {
+    /// What it says of the one order that was named. `is_it` tells whether the names in the answer may be that order's.
+    fn meaning(&self, is_it: bool) -> Gone {
+        match (self.pending, self.count, &self.order_id, &self.cl_ord_id) {
+            // Taken, and not done yet; or about another order.
+            (true, ..) => Gone::Unknown,
+            _ if !is_it => Gone::Unknown,
+            (_, Some(0), ..) => Gone::NotOpen,
+            (_, Some(1), ..) | (_, None, Some(_), _) | (_, None, _, Some(_)) => Gone::Canceled,
+            _ => Gone::Unknown,
         }
-        return Err(invalid("cl_ord_id", "the answer is about another order"));
-    }
-    match (raw.count, raw.order_id) {
-        (Some(1), _) | (None, Some(_)) => Ok(OrderReportKind::Canceled),
-        (Some(0), _) => Ok(OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder)),
-        _ => Err(invalid("count", "one order was canceled, or none")),
     }
 }
 
-/// What an answer says of an order whose cancel named it by the venue's number.
+fn canceled_one(cancel: &CancelRequest, result: &[u8]) -> Result<OrderReportKind, ParseError> {
+    let raw: RawCanceled<'_> = serde_json::from_slice(result)?;
+    let name = raw.cl_ord_id.as_deref();
+    let is_it = name.is_none_or(|text| WireId::parse(text) == Some(cancel.client_order_id));
+    Ok(match raw.meaning(is_it) {
+        Gone::Canceled => OrderReportKind::Canceled,
+        Gone::NotOpen => OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder),
+        Gone::Unknown => OrderReportKind::OutcomeUnknown,
+    })
+}
+
+/// What the answer to a cancel says of its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
     /// The venue canceled it.
@@ -179,7 +186,7 @@ pub(super) enum Gone {
     Unknown,
 }
 
-/// What the answer to such a cancel means.
+/// What the answer to a cancel by the venue's number means.
 ///
 /// # Errors
 /// [`VenueError`] when the cancel did not leave, or the venue refuses it: the order is as it was.
@@ -206,24 +213,9 @@ pub(super) fn gone(order: VenueOrderId, exchanged: Exchanged) -> Result<Gone, Ve
 }
 
 fn gone_by(order: VenueOrderId, result: &[u8]) -> Result<Gone, ParseError> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        #[serde(default)]
-        count: Option<u64>,
-        #[serde(default)]
-        pending: bool,
-        #[serde(borrow, default)]
-        order_id: Option<Cow<'a, str>>,
-    }
-    let raw: Raw<'_> = serde_json::from_slice(result)?;
-    Ok(match (raw.pending, raw.count, raw.order_id.as_deref()) {
-        // Taken, and not done yet; or about another order.
-        (true, ..) => Gone::Unknown,
-        (_, _, Some(id)) if id != order.0.as_str() => Gone::Unknown,
-        (_, Some(1), _) | (_, None, Some(_)) => Gone::Canceled,
-        (_, Some(0), _) => Gone::NotOpen,
-        _ => Gone::Unknown,
-    })
+    let raw: RawCanceled<'_> = serde_json::from_slice(result)?;
+    let name = raw.order_id.as_deref();
+    Ok(raw.meaning(name.is_none_or(|id| id == order.0.as_str())))
 }
 
 /// Reads what a key may do. The venue names each right in words; every one that speaks of withdrawing counts.
