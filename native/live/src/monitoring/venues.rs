@@ -37,50 +37,64 @@ pub struct VenueFamily {
     value: fn(&VenueCounters) -> u64,
 }
 
+const fn family(
+    kind: Kind,
+    name: &'static str,
+    help: &'static str,
+    value: fn(&VenueCounters) -> u64,
+) -> VenueFamily {
+    VenueFamily {
+        name,
+        help,
+        kind,
+        value,
+    }
+}
+
 /// Every family, in the order of `/metrics`.
 const FAMILIES: [VenueFamily; 7] = [
-    VenueFamily {
-        name: "market_online",
-        help: "1 while the market streams of the venue are up, else 0.",
-        kind: Kind::Level,
-        value: |venue| venue.online.get(),
-    },
-    VenueFamily {
-        name: "market_books",
-        help: "Books of the venue that stand.",
-        kind: Kind::Level,
-        value: |venue| venue.books.get(),
-    },
-    VenueFamily {
-        name: "market_waiting",
-        help: "Market messages of the venue that wait for the deciding thread.",
-        kind: Kind::Level,
-        value: |venue| venue.waiting.get(),
-    },
-    VenueFamily {
-        name: "market_messages",
-        help: "Market messages of the venue taken in.",
-        kind: Kind::Total,
-        value: |venue| venue.messages.get(),
-    },
-    VenueFamily {
-        name: "market_unreadable",
-        help: "Market messages of the venue that could not be read.",
-        kind: Kind::Total,
-        value: |venue| venue.unreadable.get(),
-    },
-    VenueFamily {
-        name: "market_books_given_up",
-        help: "Books of the venue given up until their next snapshot.",
-        kind: Kind::Total,
-        value: |venue| venue.books_given_up.get(),
-    },
-    VenueFamily {
-        name: "market_starts_failed",
-        help: "Attempts to begin with a watched venue that failed.",
-        kind: Kind::Total,
-        value: |venue| venue.starts_failed.get(),
-    },
+    family(
+        Kind::Level,
+        "market_online",
+        "1 while the market streams of the venue are up, else 0.",
+        |venue| venue.online.get(),
+    ),
+    family(
+        Kind::Level,
+        "market_books",
+        "Books of the venue that stand.",
+        |venue| venue.books.get(),
+    ),
+    family(
+        Kind::Level,
+        "market_waiting",
+        "Market messages of the venue that wait for the deciding thread.",
+        |venue| venue.waiting.get(),
+    ),
+    family(
+        Kind::Total,
+        "market_messages",
+        "Market messages of the venue taken in.",
+        |venue| venue.messages.get(),
+    ),
+    family(
+        Kind::Total,
+        "market_unreadable",
+        "Market messages of the venue that could not be read.",
+        |venue| venue.unreadable.get(),
+    ),
+    family(
+        Kind::Total,
+        "market_books_given_up",
+        "Books of the venue given up until their next snapshot.",
+        |venue| venue.books_given_up.get(),
+    ),
+    family(
+        Kind::Total,
+        "market_starts_failed",
+        "Attempts to begin with a watched venue that failed.",
+        |venue| venue.starts_failed.get(),
+    ),
 ];
 
 /// Every venue whose market this service reads.

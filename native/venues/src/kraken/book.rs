@@ -354,3 +354,32 @@ impl ChecksumBook {
         self.asks.levels.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_adds_to_a_checksum_what_its_text_says_whether_it_is_kept_or_not() {
+        let level = |price: &[u8], quantity: &[u8]| WireLevel {
+            price: WireNumber::parse(price).unwrap(),
+            quantity: WireNumber::parse(quantity).unwrap(),
+        };
+        let cases = [
+            (level(b"62808.0", b"0.00104729"), "628080104729", true),
+            (level(b"0.00005100", b"7"), "51007", true),
+            (
+                level(b"123456789.00000001", b"1234567890.1234567"),
+                "1234567890000000112345678901234567",
+                false,
+            ),
+        ];
+        for (level, digits, is_kept) in cases {
+            let proof = Proof::of(level, &mut b"what was there".to_vec());
+            assert_eq!(proof.len > 0, is_kept, "{digits}");
+            let mut out = b"before ".to_vec();
+            proof.push_digits(&mut out);
+            assert_eq!(out, format!("before {digits}").into_bytes());
+        }
+    }
+}
