@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from py_rt.bridge.vocabulary import OrderStatus, ServiceState, Side
+from py_rt.bridge.vocabulary import OrderStatus, ServiceState
 from tests.contract.live_service import PATIENCE_S, SLOT, until
-from tests.e2e.trading import INSTRUMENT, Trading, assert_all_agree
+from tests.e2e.trading import Trading, assert_all_agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,13 +67,15 @@ def test_a_full_disk_ends_the_life_in_order_and_the_next_one_knows_everything(tm
         digest = service.bundle()
         service.deploy(digest)
         until(lambda: service.position().quantity > 0, "a position")
-        with service.client() as operator:
-            operator.manual_order(SLOT, INSTRUMENT, Side.BUY, "0.5", price=FAR)
+        service.buy_by_hand("0.5", price=FAR)
+        with service.client("viewer") as viewer:
             resting = [(OrderStatus.ACCEPTED, Decimal(FAR))]
-            until(
-                lambda: [(one.status, one.price) for one in operator.orders(SLOT).orders if one.price] == resting,
-                "a resting order",
-            )
+
+            def priced() -> list[tuple[OrderStatus, Decimal | None]]:
+                orders = viewer.orders(SLOT, open_only=True).orders
+                return [(one.status, one.price) for one in orders if one.price]
+
+            until(lambda: priced() == resting, "a resting order")
         assert service.market.open_orders() != []
 
         filler = fill_up(service.run)

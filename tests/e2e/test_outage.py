@@ -14,10 +14,10 @@ import pytest
 from py_rt.bridge.commands import CommandFailedError
 from py_rt.bridge.records import Bar, BookInvalid
 from py_rt.bridge.subscriber import Resync, TelemetrySubscriber, Update
-from py_rt.bridge.vocabulary import BookInvalidReason, OrderStatus, ServiceState, Side, VenueState
+from py_rt.bridge.vocabulary import BookInvalidReason, OrderStatus, ServiceState, VenueState
 from tests.contract.live_service import SLOT, SPAN_NS, until
 from tests.e2e.proxy import CutProxy, with_broken_frame, without_frame
-from tests.e2e.trading import INSTRUMENT, Trading, assert_all_agree
+from tests.e2e.trading import Trading, assert_all_agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,7 @@ def ids(service: Trading) -> list[str]:
 
 def by_hand(service: Trading) -> str:
     """A small order whose answer is still under way; its id."""
-    with service.client() as operator:
-        operator.manual_order(SLOT, INSTRUMENT, Side.BUY, "0.25")
+    service.buy_by_hand("0.25")
     orders = [one for one in service_orders(service) if one.bundle_digest is None]
     return orders[0].client_order_id
 

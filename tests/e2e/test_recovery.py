@@ -55,11 +55,11 @@ def ids_of(orders: list[dict[str, Any]], epoch: int) -> set[str]:
 
 def rest_by_hand(service: Trading, price: str) -> str:
     """A resting buy; its id."""
-    with service.client() as operator:
-        operator.manual_order(SLOT, INSTRUMENT, Side.BUY, "1.5", price=price)
+    service.buy_by_hand("1.5", price=price)
+    with service.client("viewer") as viewer:
 
         def resting() -> list[str]:
-            orders = operator.orders(SLOT).orders
+            orders = viewer.orders(SLOT).orders
             return [one.client_order_id for one in orders if (one.price, one.status) == (Decimal(price), accepted)]
 
         accepted = OrderStatus.ACCEPTED

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from py_rt.bridge.vocabulary import OrderStatus, ServiceState, Side
+from py_rt.bridge.vocabulary import OrderStatus, ServiceState
 from tests.contract.live_service import PATIENCE_S, SLOT, until
 from tests.e2e.proxy import CutProxy
-from tests.e2e.trading import INSTRUMENT, Trading, assert_all_agree
+from tests.e2e.trading import Trading, assert_all_agree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,13 @@ def begin(service: Trading) -> None:
     service.start()
     service.until_state(ServiceState.WAITING)
     service.deploy(service.bundle())
-    with service.client() as operator:
-        until(lambda: service.position().quantity > 0, "a position")
-        for number in range(RESTING):
-            operator.manual_order(SLOT, INSTRUMENT, Side.BUY, f"0.{number + 5}", price=FAR)
+    until(lambda: service.position().quantity > 0, "a position")
+    for number in range(RESTING):
+        service.buy_by_hand(f"0.{number + 5}", price=FAR)
+    with service.client("viewer") as viewer:
 
         def rest() -> int:
-            return sum(one.status is OrderStatus.ACCEPTED for one in operator.orders(SLOT, open_only=True).orders)
+            return sum(one.status is OrderStatus.ACCEPTED for one in viewer.orders(SLOT, open_only=True).orders)
 
         until(lambda: rest() == RESTING, "resting orders")
     assert len(service.market.open_orders()) == RESTING

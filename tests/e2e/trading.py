@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import py_rt_core
 
+from py_rt.bridge.commands import CommandFailedError
 from py_rt.bridge.records import Bar
-from py_rt.bridge.vocabulary import InstrumentName, OrderStatus, ServiceState
+from py_rt.bridge.vocabulary import InstrumentName, OrderStatus, RefusalReason, ServiceState, Side
 from py_rt.bundle.keys import TRUSTED_KEYS
 from tests.contract.live_service import (
     API_KEY,
@@ -237,6 +238,29 @@ class Trading(LiveService):
         """Lets a bundle take the slot over."""
         with self.client("deployer") as deployer:
             deployer.deploy(SLOT, digest)
+
+    def buy_by_hand(self, quantity: str, *, price: str | None = None) -> None:
+        """A buy that leaves. Risk may deny it for a moment, beside an order of the strategy for one: then again."""
+        denied = ""
+
+        def is_sent() -> bool:
+            nonlocal denied
+            try:
+                operator.manual_order(SLOT, INSTRUMENT, Side.BUY, quantity, price=price)
+            except CommandFailedError as error:
+                if error.ack.refusal is not RefusalReason.RISK_DENIED:
+                    raise
+                denied = str(error)
+            else:
+                denied = ""
+            return not denied
+
+        with self.client() as operator:
+            try:
+                until(is_sent, "an order that leaves")
+            except AssertionError as error:
+                error.add_note(denied)
+                raise
 
     def status(self) -> ServiceStatus:
         """What the service says."""

@@ -139,12 +139,12 @@ impl Driver {
     pub(crate) fn command(&mut self, received: Timestamp, kind: CommandKind) -> CommandOutcome {
         self.commands += 1;
         let id = CommandId(self.commands);
-        self.out.command_result = None;
+        self.out.expect_command();
         self.out.by_hand = matches!(kind, CommandKind::ManualOrder(_));
         self.give(received, EventBody::Command(Command { id, kind }));
         self.out.by_hand = false;
         // The engine answers every command in the same event.
-        self.out.command_result.take()
+        self.out.command_outcome()
     }
 
     /// Makes a program ready and activates it.

@@ -1,6 +1,7 @@
 //! What other threads have to say to the one that decides, beside the frames of the streams.
 
 use domain::{Bar, Decimal, Instrument, OrderReport};
+use engine::risk::DenyReason;
 use engine::{BundleActivated, CommandKind, CommandRefusal, ParameterId, SlotProgram};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,7 +34,7 @@ pub(crate) enum Fact {
         /// What to do.
         kind: CommandKind,
         /// Where the result goes.
-        reply: oneshot::Sender<Result<(), CommandRefusal>>,
+        reply: oneshot::Sender<Result<(), Refused>>,
     },
     /// A kill whose flag stands already: see [`crate::stop_latch`].
     Kill(Answer),
@@ -66,8 +67,17 @@ pub(crate) struct FactSender {
     wake: Wake,
 }
 
+/// Why the engine did not carry a command out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// What the engine says.
+    pub refusal: CommandRefusal,
+    /// What risk has against the order, when the refusal is [`CommandRefusal::Denied`].
+    pub denied: Option<DenyReason>,
+}
+
 /// How the engine took a command; `None` when it could not be recorded.
-pub(crate) type CommandOutcome = Option<Result<(), CommandRefusal>>;
+pub(crate) type CommandOutcome = Option<Result<(), Refused>>;
 
 /// Where the outcome of a kill goes.
 pub(crate) struct Answer(Box<dyn FnOnce(CommandOutcome) + Send>);

@@ -60,6 +60,7 @@ mod wishes;
 
 pub use ending::Ended;
 pub use error::LiveError;
+pub use fact::Refused;
 pub use run_folder::RunFolder;
 pub use service::{Commander, Service};
 pub use session::credentials;

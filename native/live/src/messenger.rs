@@ -29,7 +29,7 @@ use crate::clock::wall_now;
 use crate::command_floors::CommandFloors;
 use crate::deploy::DeployError;
 use crate::error::LiveError;
-use crate::fact::{Answer, CommandOutcome, Fact, FactSender};
+use crate::fact::{Answer, CommandOutcome, Fact, FactSender, Refused};
 use crate::setup::Setup;
 use crate::stop_latch::StopLatch;
 use crate::telemetry::{Service, all_pnl, all_positions};
@@ -74,7 +74,7 @@ struct Pending {
 /// Where the end of a command comes from.
 #[derive(Debug)]
 enum Outcome {
-    Engine(oneshot::Receiver<Result<(), engine::CommandRefusal>>),
+    Engine(oneshot::Receiver<Result<(), Refused>>),
     Kill(oneshot::Receiver<CommandOutcome>),
     Deploy(
         oneshot::Receiver<Result<(), DeployError>>,
@@ -618,11 +618,11 @@ impl Failure {
     }
 }
 
-impl From<engine::CommandRefusal> for Failure {
-    fn from(refusal: engine::CommandRefusal) -> Self {
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
         Self {
-            reason: Some(code(refusal)),
-            text: words(refusal).to_owned(),
+            reason: Some(code(refused.refusal)),
+            text: words(refused),
         }
     }
 }

@@ -8,11 +8,12 @@ use domain::{
     OrderRequest, Timestamp,
 };
 use engine::limits::OPEN_ORDERS_MAX;
-use engine::risk::Approved;
+use engine::risk::{Approved, DenyReason};
 use engine::{Action, Alert, CommandRefusal, Engine};
 use tracing::{debug, error, info, warn};
 
 use crate::egress::{Egress, Halt};
+use crate::fact::{CommandOutcome, Refused};
 use crate::monitoring::latency::StageClock;
 use crate::monitoring::{Counters, Difference};
 use crate::rings::Rings;
@@ -37,7 +38,9 @@ pub(crate) struct Outputs {
     /// Reports about what never reached a socket; each becomes an event.
     pub(crate) returned: VecDeque<OrderReport>,
     /// Result of the command that the last event carried.
-    pub(crate) command_result: Option<Result<(), CommandRefusal>>,
+    command_result: CommandOutcome,
+    /// What risk had against the last order that it denied since the last command came.
+    denied: Option<DenyReason>,
     /// Result of the activation that the last event carried.
     pub(crate) activation_result: Option<Result<(), String>>,
     /// Fills booked in this life.
@@ -62,9 +65,29 @@ impl Outputs {
             counters,
             returned: VecDeque::with_capacity(OPEN_ORDERS_MAX),
             command_result: None,
+            denied: None,
             activation_result: None,
             bookings: 0,
         }
+    }
+
+    /// Forgets what became of earlier commands: the next event carries one.
+    pub(crate) fn expect_command(&mut self) {
+        self.command_result = None;
+        self.denied = None;
+    }
+
+    /// What became of the command that the last event carried.
+    pub(crate) fn command_outcome(&mut self) -> CommandOutcome {
+        self.command_result.take()
+    }
+
+    /// The denial that belongs to a refusal was told just before it.
+    fn outcome(&self, result: Result<(), CommandRefusal>) -> Result<(), Refused> {
+        result.map_err(|refusal| Refused {
+            refusal,
+            denied: self.denied.filter(|_| refusal == CommandRefusal::Denied),
+        })
     }
 
     /// Carries one action of the event at `now` out.
@@ -166,6 +189,7 @@ impl Outputs {
             Action::Signal(_) => counters.signals.add_one(),
             Action::Denied { request, reason } => {
                 counters.orders_denied.add_one();
+                self.denied = Some(*reason);
                 info!(order = %request.client_order_id, ?reason, "order denied");
             }
             Action::Fill(fill) => {
@@ -178,7 +202,7 @@ impl Outputs {
                 self.latch.show(*scope, *level);
                 warn!(?scope, ?level, "control");
             }
-            Action::CommandResult { result, .. } => self.command_result = Some(*result),
+            Action::CommandResult { result, .. } => self.command_result = Some(self.outcome(*result)),
             Action::BundleActivated {
                 slot,
                 digest,

@@ -121,7 +121,7 @@ fn set(
     slot: SlotId,
     parameter: ParameterId,
     value: Decimal,
-) -> Result<(), &'static str> {
+) -> Result<(), String> {
     let kind = CommandKind::SetParameter {
         slot,
         parameter,
@@ -129,7 +129,7 @@ fn set(
     };
     match driver.command(received, kind) {
         Some(Ok(())) => Ok(()),
-        Some(Err(refusal)) => Err(words(refusal)),
-        None => Err("it could not be recorded"),
+        Some(Err(refused)) => Err(words(refused)),
+        None => Err("it could not be recorded".to_owned()),
     }
 }

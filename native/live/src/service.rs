@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{CommandKind, CommandRefusal};
+use engine::CommandKind;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -14,7 +14,7 @@ use crate::deploy::Deployer;
 use crate::doors::{self, Doors};
 use crate::ending::Ended;
 use crate::error::LiveError;
-use crate::fact::{Answer, Fact, FactSender, Gone};
+use crate::fact::{Answer, Fact, FactSender, Gone, Refused};
 use crate::monitoring::{Counters, LatencyBoard};
 use crate::reconcile::patiently;
 use crate::run_folder::RunFolder;
@@ -77,7 +77,7 @@ impl Commander {
     ///
     /// # Errors
     /// [`NotDeciding`].
-    pub async fn command(&self, kind: CommandKind) -> Result<Result<(), CommandRefusal>, NotDeciding> {
+    pub async fn command(&self, kind: CommandKind) -> Result<Result<(), Refused>, NotDeciding> {
         let (reply, result) = oneshot::channel();
         self.facts.send(Fact::Command { kind, reply }).await?;
         Ok(result.await?)
@@ -87,7 +87,7 @@ impl Commander {
     ///
     /// # Errors
     /// [`NotDeciding`]: nothing leaves any more all the same.
-    pub async fn kill(&self) -> Result<Result<(), CommandRefusal>, NotDeciding> {
+    pub async fn kill(&self) -> Result<Result<(), Refused>, NotDeciding> {
         self.latch.kill_before_the_engine_hears();
         let (reply, result) = oneshot::channel();
         let answer = Answer::new(move |result| {

@@ -5,6 +5,8 @@ use engine::{CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
 use messaging::{Command, Instruments, Refusal, RefusalReason};
 use messaging::{CommandRef, InstrumentName};
 
+use crate::fact::Refused;
+
 /// What a command asks the service to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -119,8 +121,16 @@ pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
     }
 }
 
-/// The engine's refusal in words.
-pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
+/// The engine's refusal in words, with what risk has against an order.
+pub(crate) fn words(refused: Refused) -> String {
+    let words = refusal_words(refused.refusal);
+    refused.denied.map_or_else(
+        || words.to_owned(),
+        |reason| format!("{words}: {reason} ({reason:?})"),
+    )
+}
+
+const fn refusal_words(refusal: CommandRefusal) -> &'static str {
     match refusal {
         CommandRefusal::UnknownTarget => "no such slot, instrument or order",
         CommandRefusal::OutOfRange => "the value is out of the parameter's range",
@@ -130,7 +140,7 @@ pub(crate) const fn words(refusal: CommandRefusal) -> &'static str {
         CommandRefusal::NotAParameter => "the strategy that runs there has no such parameter",
         CommandRefusal::NothingLatched => "no stop is latched at exactly this scope: status shows what is",
         CommandRefusal::Latched => "a stop is latched there: re-arm first, with a reason",
-        CommandRefusal::Denied => "risk denied the order: the telemetry of orders says why",
+        CommandRefusal::Denied => "risk denied the order",
         CommandRefusal::NoProgram => "the slot runs no bundle yet",
         CommandRefusal::OtherInstrument => {
             "the slot trades another instrument: this one is another slot's, or only watched"

@@ -5,7 +5,9 @@
 mod support;
 
 use domain::{BundleDigest, OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
+use engine::risk::DenyReason;
 use engine::{CommandKind, CommandRefusal, ControlLevel, ManualOrder, Scope};
+use live::Refused;
 use live::deploy::DeployError;
 use live::egress::Halt;
 use live::view::ServiceState;
@@ -125,7 +127,11 @@ async fn a_kill_cancels_and_nothing_leaves_until_a_person_rearms() {
     let view = bench.commander.look().await.unwrap();
     assert_eq!(view.control, ControlLevel::Killed);
     let refused = bench.commander.command(resting(&view, 3)).await.unwrap();
-    assert_eq!(refused, Err(CommandRefusal::Denied));
+    let denied = Refused {
+        refusal: CommandRefusal::Denied,
+        denied: Some(DenyReason::Killed),
+    };
+    assert_eq!(refused, Err(denied));
     let reason = domain::Text::new("looked at it").unwrap();
     let rearm = CommandKind::Rearm {
         scope: Scope::All,

@@ -9,6 +9,15 @@ const GAP_REACH: usize = 16;
 /// Gaps are closed when they are more than this and a quarter of the list.
 const GAPS_KEPT: usize = 64;
 
+/// Room that is kept at least, levels: a market wanders and its book grows, and that is no moment to ask for memory. What is
+/// not written to takes none.
+const ROOM_MIN: usize = 4_096;
+
+/// Room for a list that has so many levels now: twice as many, gaps included.
+pub(super) fn room(levels: usize) -> usize {
+    (2 * levels).max(ROOM_MIN)
+}
+
 /// Coordinates, rising, and quantities.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Far {
@@ -41,10 +50,9 @@ impl Far {
             .filter(|(_, quantity)| *quantity != 0)
     }
 
-    /// Takes over levels in rising order, into an empty list with room for as many gaps as it keeps.
+    /// Takes over levels in rising order, into an empty list with room for as many more.
     pub(super) fn fill(&mut self, levels: impl ExactSizeIterator<Item = (i64, i64)>) {
-        let count = levels.len();
-        self.levels.reserve(count + count / 4 + GAPS_KEPT);
+        self.levels.reserve(room(levels.len()));
         self.levels.extend(levels);
     }
 

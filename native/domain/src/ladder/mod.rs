@@ -102,6 +102,7 @@ impl Ladder {
         let nearness = |level: &Level| coordinate(side, level.price);
         // Venues send the best level first.
         self.scratch.clear();
+        self.scratch.reserve(far::room(levels.len()));
         self.scratch.extend(levels.iter().rev());
         if !self.scratch.is_sorted_by(|a, b| nearness(a) < nearness(b)) {
             self.scratch.reverse();
