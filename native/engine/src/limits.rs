@@ -1,5 +1,7 @@
 //! Every bound of the engine, named, with its unit last.
 
+use domain::Nanos;
+
 /// Actions that one event may cause. A kill of a full order table cancels, reports and times every order in
 /// it; the end of a gap in the trades closes that many empty bars at once, holes between them.
 pub const ACTIONS_MAX: usize = 4 * OPEN_ORDERS_MAX + 2 * EMPTY_BARS_MAX;
@@ -30,6 +32,10 @@ pub const BARS_KEPT: usize = 2_048;
 
 /// Empty bars made for one gap in the trades; a longer gap restarts the history.
 pub const EMPTY_BARS_MAX: usize = 2_048;
+
+/// How long an order that is to take the place of another waits for the venue to say what of that one traded: an older wish
+/// is about another market.
+pub const REPLACEMENT_PATIENCE: Nanos = Nanos::from_secs(30);
 
 /// Levels of one side of a book.
 pub const BOOK_LEVELS_MAX: usize = 20_000;

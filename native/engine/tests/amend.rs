@@ -10,9 +10,10 @@ use domain::{
     AmendRejectReason, AmendRequest, ClientOrderId, OrderReportKind, OrderSnapshot, OrderStatus, OrderTerms,
     Side, Venue,
 };
+use engine::limits::REPLACEMENT_PATIENCE;
 use engine::risk::DenyReason;
 use engine::strategy::Intent;
-use engine::{Action, Alert, CommandKind, Scope};
+use engine::{Action, Alert, CommandKind, CommandRefusal, Scope};
 use rig::{OTHER, Rig, SLOT, alerts, cancels, denial, milli, price, queries, submits, timers};
 
 fn terms(dollars: i64, quantity: i64) -> OrderTerms {
@@ -227,6 +228,54 @@ fn a_cancel_by_anybody_else_lets_nothing_take_the_place() {
     rig.command(CommandKind::CancelOrders(Scope::All)).0.unwrap();
     let actions = rig.report(id, OrderReportKind::Canceled);
     assert!(queries(&actions).is_empty() && submits(&actions).is_empty());
+}
+
+#[test]
+fn nor_does_one_that_comes_while_the_venue_is_asked_what_traded() {
+    for scope in [Scope::All, Scope::Slot(SLOT), Scope::Instrument(rig::BTC)] {
+        let (mut rig, wishes, id) = resting(Venue::Binance);
+        wish(&mut rig, &wishes, id, terms(99, 20));
+        assert_eq!(queries(&rig.report(id, OrderReportKind::Canceled)), [id]);
+        rig.command(CommandKind::CancelOrders(scope)).0.unwrap();
+        assert!(
+            submits(&rig.report(id, found(OrderStatus::Canceled, 0))).is_empty(),
+            "{scope:?}"
+        );
+    }
+    let (mut rig, wishes, id) = resting(Venue::Binance);
+    wish(&mut rig, &wishes, id, terms(99, 20));
+    rig.report(id, OrderReportKind::Canceled);
+    rig.command(CommandKind::CancelOrders(Scope::Order(id)))
+        .0
+        .unwrap();
+    assert!(submits(&rig.report(id, found(OrderStatus::Canceled, 0))).is_empty());
+    let again = rig.command(CommandKind::CancelOrders(Scope::Order(id))).0;
+    assert_eq!(again, Err(CommandRefusal::UnknownTarget), "it has ended");
+    // Nor by the strategy itself, nor by the bundle that follows.
+    let (mut rig, wishes, id) = resting(Venue::Binance);
+    wish(&mut rig, &wishes, id, terms(99, 20));
+    rig.report(id, OrderReportKind::Canceled);
+    wishes.send(Intent::CancelWorking(Some(Side::Buy))).unwrap();
+    rig.quote(95, 101);
+    assert!(submits(&rig.report(id, found(OrderStatus::Canceled, 0))).is_empty());
+    let (mut rig, wishes, id) = resting(Venue::Binance);
+    wish(&mut rig, &wishes, id, terms(99, 20));
+    rig.report(id, OrderReportKind::Canceled);
+    let _next = rig.script(SLOT, 3);
+    assert!(submits(&rig.report(id, found(OrderStatus::Canceled, 0))).is_empty());
+}
+
+#[test]
+fn a_wish_that_has_waited_too_long_for_the_venue_is_given_up() {
+    for (late, sent) in [(0, 1), (1, 0)] {
+        let (mut rig, wishes, id) = resting(Venue::Binance);
+        wish(&mut rig, &wishes, id, terms(99, 20));
+        rig.report(id, OrderReportKind::Canceled);
+        rig.now = rig.now.plus(REPLACEMENT_PATIENCE).plus(domain::Nanos(late));
+        rig.quote(95, 101);
+        let actions = rig.report(id, found(OrderStatus::Canceled, 0));
+        assert_eq!(submits(&actions).len(), sent, "{actions:?}");
+    }
 }
 
 #[test]

@@ -8,22 +8,28 @@
 //! ```
 //!
 //! The lock is the kernel's: it ends with the process, however that ends. The epoch rises before anything else
-//! happens, so that no two lives share an order id.
+//! happens, so that no two lives share an order id. In a new folder it begins with the seconds since [`EPOCHS_SINCE`]: the
+//! account may have seen the ids of an earlier folder, and whoever asks a venue what became of an order must never be told
+//! of an old one with its id.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use domain::Epoch;
+use domain::{Epoch, Timestamp};
 use ipc::shared_memory::private_directory;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::clock::wall_now;
 use crate::error::LiveError;
 use crate::journal_record;
 
 /// Longest content of the lock and epoch files that is read, bytes.
 const NUMBER_BYTES_MAX: u64 = 32;
+
+/// From when on the epochs of new folders count, seconds since 1970: 2025-01-01 00:00 UTC.
+const EPOCHS_SINCE: i64 = 1_735_689_600;
 
 /// The lock of the instance.
 const LOCK: &str = "lock";
@@ -138,7 +144,9 @@ fn begin_life(folder: &Path) -> Result<Epoch, LiveError> {
                       highest epoch in this run's order ids"
                     .to_owned(),
         })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => first_life(folder, &path)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            before_first_life(folder, &path, wall_now())?
+        }
         Err(error) => return Err(at("read", &path)(error)),
     };
     let epoch = last.checked_add(1).ok_or_else(|| LiveError::Content {
@@ -149,10 +157,13 @@ fn begin_life(folder: &Path) -> Result<Epoch, LiveError> {
     Ok(Epoch(epoch))
 }
 
-/// Nothing has lived here, if the record says so too.
-fn first_life(folder: &Path, epoch: &Path) -> Result<u32, LiveError> {
+/// Nothing has lived here, if the record says so too: the number that stands for no life, above those of earlier folders.
+fn before_first_life(folder: &Path, epoch: &Path, now: Timestamp) -> Result<u32, LiveError> {
     let problem = match journal_record::last_life(folder) {
-        Ok(None) => return Ok(0),
+        Ok(None) => {
+            let seconds = now.nanos() / 1_000_000_000 - EPOCHS_SINCE;
+            return Ok(u32::try_from(seconds.max(0)).unwrap_or_default());
+        }
         Ok(Some(Epoch(life))) => format!(
             "is missing, but lives are recorded here, the last with number {life}: restore it from a copy, or write \
              {life} into it, or more: no order id may come twice"
@@ -197,13 +208,27 @@ mod tests {
     fn every_life_has_a_higher_number() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("runs").join("paper");
+        let first = RunFolder::open(&path).unwrap().epoch();
         for life in 1..4 {
             let folder = RunFolder::open(&path).unwrap();
-            assert_eq!(folder.epoch(), Epoch(life));
+            assert_eq!(folder.epoch(), Epoch(first.0 + life));
             assert_eq!(folder.run_id(), "paper");
         }
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_new_folder_begins_above_whatever_an_earlier_one_has_sent() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |seconds: i64| {
+            let now = Timestamp::from_nanos((EPOCHS_SINCE + seconds) * 1_000_000_000);
+            before_first_life(home.path(), &home.path().join("epoch"), now).unwrap()
+        };
+        // A clock before the beginning begins with it.
+        assert_eq!([at(-1), at(0), at(1), at(60_000_000)], [0, 0, 1, 60_000_000]);
+        // A century of seconds fits.
+        assert_eq!(at(3_155_760_000), 3_155_760_000);
     }
 
     #[test]
@@ -218,10 +243,11 @@ mod tests {
             message.contains(&format!("process {}", std::process::id())),
             "{message}"
         );
+        let life = held.epoch();
         drop(held);
         assert_eq!(
             RunFolder::open(&path).unwrap().epoch(),
-            Epoch(2),
+            Epoch(life.0 + 1),
             "a refusal begins no life"
         );
     }

@@ -6,7 +6,7 @@
 
 use domain::{
     AmendRejectReason, AmendRequest, ClientOrderId, OrderRequest, OrderStatus, OrderTerms, OrderType,
-    Quantity, TimeInForce, Venue,
+    Quantity, TimeInForce, Timestamp, Venue,
 };
 
 use super::Engine;
@@ -14,7 +14,7 @@ use super::orders_out::cancel_request;
 use super::timers::Timer;
 use crate::action::{Action, Actions, Alert};
 use crate::execution::{Applied, Order, OrderInput, OrderView, request_of};
-use crate::limits::OPEN_ORDERS_MAX;
+use crate::limits::{OPEN_ORDERS_MAX, REPLACEMENT_PATIENCE};
 use crate::probe::Probe;
 use crate::risk::{Origin, approve_amend};
 use crate::strategy::OrderIntent;
@@ -22,8 +22,10 @@ use crate::strategy::OrderIntent;
 /// An order that was canceled for another to take its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replaced {
-    request: OrderRequest,
+    /// The order that was canceled.
+    pub(super) request: OrderRequest,
     terms: OrderTerms,
+    until: Timestamp,
 }
 
 impl<P: Probe> Engine<P> {
@@ -116,12 +118,18 @@ impl<P: Probe> Engine<P> {
         if order.view.status != OrderStatus::Canceled || order.view.filled >= terms.quantity {
             return;
         }
+        let now = self.now;
+        self.replaced.retain(|one| now <= one.until);
         if self.replaced.len() == OPEN_ORDERS_MAX {
             actions.push(Action::Alert(Alert::CapacityReached));
             return;
         }
         let request = order.view.request;
-        self.replaced.push(Replaced { request, terms });
+        self.replaced.push(Replaced {
+            request,
+            terms,
+            until: now.plus(REPLACEMENT_PATIENCE),
+        });
         actions.push(Action::QueryOrder(cancel_request(order)));
     }
 
@@ -133,8 +141,13 @@ impl<P: Probe> Engine<P> {
             .iter()
             .position(|one| one.request.client_order_id == id);
         let Some(number) = waiting else { return };
-        let Replaced { request, terms } = self.replaced.remove(number);
-        let (Some(at), true) = (self.slot_index(id.slot), ended.filled < terms.quantity) else {
+        let Replaced {
+            request,
+            terms,
+            until,
+        } = self.replaced.remove(number);
+        let is_wanted = ended.filled < terms.quantity && self.now <= until;
+        let (Some(at), true) = (self.slot_index(id.slot), is_wanted) else {
             return;
         };
         let quantity = Quantity::from_units(terms.quantity.units() - ended.filled.units());

@@ -1,12 +1,11 @@
 //! Commands of people: obeyed at once, or refused with a reason.
 
-use domain::{OrderType, Quantity, Side, TimeInForce};
+use domain::{OrderRequest, OrderType, Quantity, Side, TimeInForce};
 
 use super::Engine;
 use super::config::{Latch, LatchCause};
 use crate::action::{Action, Actions, ControlLevel};
 use crate::command::{Command, CommandKind, CommandRefusal, ManualOrder, Scope};
-use crate::execution::Order;
 use crate::probe::Probe;
 use crate::risk::{Origin, SwitchError};
 use crate::strategy::OrderIntent;
@@ -133,22 +132,34 @@ impl<P: Probe> Engine<P> {
 
     fn cancel_scope(&mut self, scope: Scope, actions: &mut Actions) -> Result<(), CommandRefusal> {
         if let Scope::Order(id) = scope {
-            if self.orders.get(id).is_none() {
+            let gave_up = self.give_up_replacements(scope);
+            if self.orders.get(id).is_some() {
+                self.cancel(id, actions);
+            } else if !gave_up {
                 return Err(CommandRefusal::UnknownTarget);
             }
-            self.cancel(id, actions);
             return Ok(());
         }
         self.switch
             .own_level(scope)
             .ok_or(CommandRefusal::UnknownTarget)?;
+        self.give_up_replacements(scope);
         for number in 0..self.orders.open().len() {
             let order = self.orders.open()[number];
-            if self.is_within(&order, scope) {
+            if self.is_within(&order.view.request, scope) {
                 self.cancel(order.view.request.client_order_id, actions);
             }
         }
         Ok(())
+    }
+
+    /// Nothing takes the place of ended orders within the scope any more; whether anything was to.
+    fn give_up_replacements(&mut self, scope: Scope) -> bool {
+        let mut waiting = std::mem::take(&mut self.replaced);
+        let before = waiting.len();
+        waiting.retain(|one| !self.is_within(&one.request, scope));
+        self.replaced = waiting;
+        self.replaced.len() < before
     }
 
     fn flatten_scope(
@@ -185,8 +196,7 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    fn is_within(&self, order: &Order, scope: Scope) -> bool {
-        let request = &order.view.request;
+    fn is_within(&self, request: &OrderRequest, scope: Scope) -> bool {
         match scope {
             Scope::All => true,
             Scope::Venue(venue) => {

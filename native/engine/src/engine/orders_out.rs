@@ -207,18 +207,18 @@ impl<P: Probe> Engine<P> {
     /// Cancels a slot's live orders of one side, or of both.
     pub(super) fn cancel_working(&mut self, at: usize, side: Option<Side>, actions: &mut Actions) {
         let slot = self.slots[at].config.slot;
-        self.cancel_matching(actions, |order| {
-            let request = &order.view.request;
+        self.cancel_matching(actions, |request| {
             request.client_order_id.slot == slot && side.is_none_or(|side| side == request.side)
         });
     }
 
-    /// Cancels every live order that `matches`.
-    pub(super) fn cancel_matching(&mut self, actions: &mut Actions, matches: impl Fn(&Order) -> bool) {
+    /// Cancels every live order that `matches`; nothing takes the place of one that has ended.
+    pub(super) fn cancel_matching(&mut self, actions: &mut Actions, matches: impl Fn(&OrderRequest) -> bool) {
+        self.replaced.retain(|one| !matches(&one.request));
         // A cancel request ends no order, so the table keeps its order and length.
         for number in 0..self.orders.open().len() {
             let order = self.orders.open()[number];
-            if matches(&order) {
+            if matches(&order.view.request) {
                 self.cancel(order.view.request.client_order_id, actions);
             }
         }
