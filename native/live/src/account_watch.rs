@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::{
-    Balance, Currency, Money, Nanos, OrderReport, OrderReportKind, OrderStatus, OrderTerms, Price, Quantity,
-    SCALE, Timestamp, Venue, VenueOrderId,
+    Balance, ClientOrderId, Currency, Money, Nanos, OrderReport, OrderReportKind, OrderStatus, OrderTerms,
+    Price, Quantity, SCALE, Timestamp, Venue, VenueOrderId,
 };
 use engine::{Compared, Difference, EventBody, Movement, OrphanRule, StandingOrder, VenuePosition};
 use tracing::{info, warn};
@@ -73,6 +73,8 @@ pub(crate) struct AccountWatch {
     foreign: Option<ForeignHoldings>,
     rules: Rules,
     suspects: BTreeMap<Currency, Suspect>,
+    /// Orders that have ended for us and rest at the venue, and the wall time of the last look that counted.
+    lingering: BTreeMap<ClientOrderId, Nanos>,
     named: BTreeSet<VenueOrderId>,
     /// Fills booked when the account was settled last, and somebody else's executions since.
     settled_bookings: u64,
@@ -94,6 +96,7 @@ impl AccountWatch {
             foreign,
             rules,
             suspects: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             named: BTreeSet::new(),
             settled_bookings: 0,
             strange_trades: 0,
@@ -248,15 +251,47 @@ impl AccountWatch {
             self.on_difference((asset, units), fills, truth, driver, (received, wall));
         }
         (self.settled_bookings, self.strange_trades) = (driver.out().bookings, 0);
+        self.on_lingering(truth, driver, (received, wall));
         self.tell(truth, driver, received);
         let (venue, through) = (self.venue, truth.asked);
         driver.give(received, EventBody::Compared(Compared { venue, through }));
-        Ok(!self.suspects.is_empty())
+        Ok(!self.suspects.is_empty() || !self.lingering.is_empty())
+    }
+
+    /// Orders that the record has as ended: a list may lag behind an end, but one that a later look still finds is alive,
+    /// and nobody watches it.
+    fn on_lingering(&mut self, truth: &Truth, driver: &mut Driver, (received, wall): (Timestamp, Nanos)) {
+        let has_ended = |id| {
+            let order = driver.engine().order(id);
+            order.is_some_and(|order| order.status.is_terminal())
+        };
+        let ours = truth
+            .open
+            .iter()
+            .filter_map(|view| Some((view.client_order_id?, view)));
+        let resting: BTreeMap<_, _> = ours.filter(|(id, _)| has_ended(*id)).collect();
+        self.lingering.retain(|id, _| resting.contains_key(id));
+        for (id, view) in resting.into_iter().take(NAMED_MAX) {
+            match self.lingering.get(&id) {
+                Some(seen) if wall.0 - seen.0 < self.rules.second_look.0 => continue,
+                Some(_) => {
+                    let difference = Difference::Orphan {
+                        client_order_id: id,
+                        order: standing(view, view.filled),
+                        rule: OrphanRule::Cancel,
+                    };
+                    driver.give(received, EventBody::Difference(difference));
+                }
+                None => warn!(order = %id, "an order that has ended rests at the venue: looking again"),
+            }
+            self.lingering.insert(id, wall);
+        }
     }
 
     /// The connection is new: what was seen before it is looked at afresh.
     pub(crate) fn forget_suspects(&mut self) {
         self.suspects.clear();
+        self.lingering.clear();
     }
 
     fn on_difference(

@@ -85,7 +85,9 @@ pub(crate) fn text(alert: Alert) -> String {
             "risk denies one order of the strategy after the other: look at py_rt orders".to_owned()
         }
         Alert::OrphanAdopted(_) => "an order that no record knew is now its slot's".to_owned(),
-        Alert::OrphanCanceled(_) => "an order that no record knew is being canceled".to_owned(),
+        Alert::OrphanCanceled(_) => {
+            "an order that no record knew, or knew as ended, is being canceled".to_owned()
+        }
         Alert::ForeignOrder { venue_order_id, .. } => format!(
             "order {} on our account is somebody else's: it is left alone",
             venue_order_id.0

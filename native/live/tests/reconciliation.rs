@@ -4,10 +4,10 @@
 
 mod support;
 
-use domain::{ClientOrderId, Currency, Money, OrderStatus, Quantity};
-use engine::{Alert, Difference, MovementKind};
+use domain::{ClientOrderId, Currency, Money, OrderStatus, OrderType, Price, Quantity, Side};
+use engine::{Alert, CommandKind, Difference, ManualOrder, MovementKind, Scope};
 use support::programs::SILENT;
-use support::{BTC, Bench, Seen};
+use support::{BTC, Bench, SLOT, Seen};
 
 fn money(text: &str, asset: &str) -> Money {
     let units = Quantity::parse(text.as_bytes()).unwrap().units();
@@ -153,6 +153,53 @@ async fn an_order_of_ours_that_no_record_knows_is_canceled() {
     assert!(bench.venue.resting().await.is_empty());
     let (_, seen, _) = bench.drain().await;
     assert_eq!(alerts(&seen), [Alert::OrphanCanceled(id)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_has_ended_for_us_and_rests_all_the_same_is_canceled() {
+    let mut bench = Bench::start().await;
+    bench.until_ready().await;
+    bench.deploy(SILENT).await;
+    let view = bench.commander.look().await.unwrap();
+    let bid = view.tops[0].unwrap().bid.units();
+    let cent = 1_000_000;
+    let buy = CommandKind::ManualOrder(ManualOrder {
+        slot: SLOT,
+        instrument: BTC,
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        price: Some(Price::from_units(bid * 985 / 1_000 / cent * cent)),
+        quantity: Quantity::ONE,
+    });
+    bench.commander.command(buy).await.unwrap().unwrap();
+    let id = bench
+        .until("it rests", |seen| match seen {
+            Seen::Update(update) if update.status == OrderStatus::Accepted => Some(update.client_order_id),
+            _ => None,
+        })
+        .await;
+    let cancel = CommandKind::CancelOrders(Scope::Order(id));
+    bench.commander.command(cancel).await.unwrap().unwrap();
+    bench
+        .until("it is gone", |seen| match seen {
+            Seen::Update(update) if update.status == OrderStatus::Canceled => Some(()),
+            _ => None,
+        })
+        .await;
+    let name = id.to_string();
+    bench.venue.place(&name, "buy", Some("50"), "1").await;
+    // The account is looked at again.
+    bench.venue.transfer("USDT", "1").await;
+    until_alert(&mut bench, "the order", |alert| {
+        alert == Alert::OrphanCanceled(id)
+    })
+    .await;
+    let (ended, seen, venue) = bench.drain().await;
+    assert!(venue.resting().await.is_empty());
+    assert!(ended.compared);
+    let deposit = Alert::Deposit(money("1", "USDT"));
+    let others = alerts(&seen).into_iter().filter(|alert| *alert != deposit);
+    assert_eq!(others.collect::<Vec<_>>(), [Alert::OrphanCanceled(id)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

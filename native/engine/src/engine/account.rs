@@ -30,7 +30,8 @@ impl<P: Probe> Engine<P> {
     }
 
     /// An order with an id of ours that no record knows. Where its slot is there it enters the table whatever the rule
-    /// says: a cancel is then watched like any other, and what trades before it is booked to the slot.
+    /// says: a cancel is then watched like any other, and what trades before it is booked to the slot. One that has ended
+    /// for us and rests all the same is canceled, whatever the rule says.
     fn on_orphan(
         &mut self,
         id: ClientOrderId,
@@ -38,11 +39,17 @@ impl<P: Probe> Engine<P> {
         rule: OrphanRule,
         actions: &mut Actions,
     ) {
-        if self.order(id).is_some() {
+        let known = self.order(id);
+        if known.is_some_and(|order| !order.status.is_terminal()) {
             // It has become known meanwhile.
             return;
         }
-        match (self.take_in(id, standing), rule) {
+        let taken = if known.is_none() {
+            self.take_in(id, standing)
+        } else {
+            None
+        };
+        match (taken, rule) {
             (Some(order), OrphanRule::Adopt) => {
                 actions.push(Action::Alert(Alert::OrphanAdopted(id)));
                 self.tell(&order, actions);
