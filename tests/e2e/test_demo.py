@@ -125,7 +125,8 @@ class Ended:
     def orders(self) -> list[dict[str, Any]]:
         """Every order in the record, oldest first, with what became of it; one that risk denies spends its number."""
         numbers = range(1, self.facts["trading"]["orders"] + DENIED_MAX + 1)
-        traced = (py_rt_core.trace_order(self.journal, f"e1-s1-{number}") for number in numbers)
+        life = (self.journal.parent / "epoch").read_text(encoding="utf-8").strip()
+        traced = (py_rt_core.trace_order(self.journal, f"e{life}-s1-{number}") for number in numbers)
         return [order for order in traced if order is not None]
 
     @cached_property
