@@ -44,7 +44,7 @@ async fn says_where_its_doors_are_and_what_it_counts() {
     assert_eq!(live["pid"].as_u64(), Some(u64::from(std::process::id())));
     assert_eq!(
         (live["instance"].as_str(), live["epoch"].as_u64()),
-        (Some("bench"), Some(1))
+        (Some("bench"), Some(u64::from(bench.service.folder().epoch().0)))
     );
     let mode = std::fs::metadata(endpoint(&bench, "control"))
         .unwrap()

@@ -9,7 +9,7 @@ use std::path::Path;
 use domain::{
     Decimal, Nanos, OrderReport, OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side, Timestamp,
 };
-use engine::{Action, BookedFill, CommandKind, EventBody, ManualOrder};
+use engine::{Action, BookedFill, CommandKind, EngineConfig, EventBody, ManualOrder};
 use journal::codec::{RecordedAction, decode_action};
 use journal::{Reader, RecordBody};
 use live::egress::Halt;
@@ -56,7 +56,7 @@ fn simulated_again(journal: &Path) -> Vec<OrderReport> {
             break;
         };
         match record.body {
-            RecordBody::Header(header) => venue = Some(venue_of(header.config.instruments)),
+            RecordBody::Header(header) => venue = Some(venue_of(&header.config)),
             RecordBody::Event(event) => {
                 last = event.ts;
                 if let (Some(venue), EventBody::Market(market)) = (&mut venue, event.body) {
@@ -82,16 +82,16 @@ fn simulated_again(journal: &Path) -> Vec<OrderReport> {
     reports.collect()
 }
 
-fn venue_of(instruments: Vec<domain::Instrument>) -> PaperVenue {
+fn venue_of(config: &EngineConfig) -> PaperVenue {
     // The network's time in the venue's.
     let leg = Latency {
         base: Nanos::from_millis(50 * COMPRESSION),
         jitter: Nanos::from_millis(20 * COMPRESSION),
     };
-    let quote = instruments[0].quote;
+    let quote = config.instruments[0].quote;
     let ten = Decimal::parse(b"10").unwrap();
     let mut venue = PaperVenue::new(&PaperConfig {
-        instruments,
+        instruments: config.instruments.clone(),
         latency: LatencyModel {
             entry: leg,
             report: leg,
@@ -106,7 +106,7 @@ fn venue_of(instruments: Vec<domain::Instrument>) -> PaperVenue {
         opening: vec![(quote, 100_000 * 100_000_000)],
     });
     venue.carry(&PaperLeft {
-        numbers_from: 1 << 32,
+        numbers_from: u64::from(config.epoch.0) << 32,
         ..PaperLeft::default()
     });
     venue
