@@ -3,6 +3,8 @@
 //! Nothing here waits or reads a clock: the caller passes monotonic wall time and gets a yes, or how long
 //! until a yes. Orders are never queued for budget, because an order that waits is another order.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use domain::Nanos;
 
 /// How urgent a request is: each class may use the budget up to its own mark.
@@ -250,6 +252,34 @@ impl TokenBucket {
     /// Takes one token that cannot be refused: the message is already on its way.
     pub fn take_forced(&mut self, now: Nanos) {
         self.full_at = Nanos(self.full_at.max(now).0.saturating_add(self.interval.0));
+    }
+}
+
+/// How often connections may be attempted. A venue counts them by address, so everything that connects to it shares one.
+#[derive(Debug, Clone)]
+pub struct ConnectBudget(Arc<Mutex<TokenBucket>>);
+
+impl ConnectBudget {
+    /// `burst` at once, one more each `interval`.
+    #[must_use]
+    pub fn new(interval: Nanos, burst: u32) -> Self {
+        Self(Arc::new(Mutex::new(TokenBucket::new(interval, burst))))
+    }
+
+    /// Counts an attempt, or says how long until there may be one.
+    ///
+    /// # Errors
+    /// The wall time to wait.
+    pub fn try_take(&self, now: Nanos) -> Result<(), Nanos> {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.try_take(now)
+    }
+}
+
+/// A hundred attempts at once and one every two seconds: at most 250 in five minutes of Binance's 300.
+impl Default for ConnectBudget {
+    fn default() -> Self {
+        Self::new(Nanos::from_secs(2), 100)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::http;
 use crate::last_look::{Guarded, LastLook};
-use crate::rate_limit::Urgency;
+use crate::rate_limit::{ConnectBudget, Urgency};
 use crate::retry::{Backoff, Jitter};
 use crate::trading::{BARS_MAX, Pending, Reference};
 
@@ -176,6 +176,8 @@ pub struct RestClient {
     private: Mutex<SecondBudget>,
     public: Mutex<SecondBudget>,
     jitter: Mutex<Jitter>,
+    /// Of every socket of this session.
+    connects: ConnectBudget,
 }
 
 impl RestClient {
@@ -202,6 +204,7 @@ impl RestClient {
             private: Mutex::new(SecondBudget::new(settings.private_per_second)),
             public: Mutex::new(SecondBudget::new(settings.public_per_second)),
             jitter: Mutex::new(Jitter::seeded(u64::from(std::process::id()))),
+            connects: ConnectBudget::default(),
             settings,
         })
     }
@@ -213,6 +216,10 @@ impl RestClient {
 
     pub(super) const fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
+    }
+
+    pub(super) const fn connects(&self) -> &ConnectBudget {
+        &self.connects
     }
 
     pub(super) fn jitter(&self) -> Jitter {
