@@ -4,6 +4,7 @@
 //! was not answered has an unknown outcome.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,13 +127,21 @@ impl Drop for OrderSocket {
     }
 }
 
-#[derive(Debug)]
 struct Request {
     call: &'static Call,
     id: String,
     text: Bytes,
     look: LastLook,
     answer: oneshot::Sender<Exchanged>,
+}
+
+impl fmt::Debug for Request {
+    /// Without its text, in which the key and a signature stand.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut request = out.debug_struct("Request");
+        let request = request.field("call", &self.call.name).field("id", &self.id);
+        request.finish_non_exhaustive()
+    }
 }
 
 /// Who waits for an answer.
