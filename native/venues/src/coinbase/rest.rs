@@ -410,13 +410,16 @@ impl RestClient {
     }
 
     /// Sends an order that may be stopped until it goes onto the connection.
-    pub(super) async fn exchange_order(&self, json: Bytes, look: LastLook) -> Result<Answer, VenueError> {
+    pub(super) async fn exchange_order(
+        &self,
+        call: &Call<'_>,
+        json: Bytes,
+        look: LastLook,
+    ) -> Result<Answer, VenueError> {
         let (guarded, stopped) = Guarded::new(json, look);
-        let exchanged = self.exchange(&NEW_ORDER, "", Some(Body::wrap(guarded))).await;
+        let exchanged = self.exchange(call, "", Some(Body::wrap(guarded))).await;
         if stopped.load(Ordering::SeqCst) {
-            return Err(VenueError::Stopped {
-                request: NEW_ORDER.name,
-            });
+            return Err(VenueError::Stopped { request: call.name });
         }
         exchanged
     }
