@@ -280,6 +280,15 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// [`VenueError`] when there is no usable answer.
     fn balances(&self) -> Pending<'_, Result<Vec<Balance>, VenueError>>;
 
+    /// Whether a question that can wait may be asked now: of the budget of requests a share is left to cancels, orders and
+    /// market data. Takes nothing. Always, where the venue does not count orders and cancels with questions.
+    ///
+    /// # Errors
+    /// [`VenueError::RateLimited`] with how long until it may be.
+    fn spare_room(&self) -> Result<(), VenueError> {
+        Ok(())
+    }
+
     /// What the key may do. `None`: the venue does not tell at this address.
     ///
     /// # Errors

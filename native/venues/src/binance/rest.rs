@@ -343,6 +343,15 @@ impl RestClient {
         })
     }
 
+    /// Whether the budget has room for a call that can wait; takes nothing.
+    pub(super) fn check_leisure(&self, call: &Call) -> Result<(), VenueError> {
+        let checked = lock(&self.budget).check(call.weight, Urgency::Leisure, self.clock.monotonic());
+        checked.map_err(|retry_after| VenueError::RateLimited {
+            request: call.name,
+            retry_after,
+        })
+    }
+
     /// Takes one order from the account's own limits.
     pub(super) fn take_order(&self) -> Result<(), VenueError> {
         let taken = lock(&self.orders).try_take(self.clock.monotonic());

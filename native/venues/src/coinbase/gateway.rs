@@ -579,6 +579,10 @@ impl trading::Gateway for Gateway {
         Box::pin(self.all_trades(instrument, since))
     }
 
+    fn spare_room(&self) -> Result<(), VenueError> {
+        self.rest.check_leisure()
+    }
+
     fn balances(&self) -> Pending<'_, Result<Vec<Balance>, VenueError>> {
         Box::pin(async move {
             let by = format!("limit={ACCOUNTS_PER_PAGE}");

@@ -466,6 +466,15 @@ impl RestClient {
         Ok(Answer { status, body })
     }
 
+    /// Whether the account's budget has room for a question that can wait; takes nothing.
+    pub(super) fn check_leisure(&self) -> Result<(), VenueError> {
+        let checked = lock(&self.private).check(Urgency::Leisure, self.clock.monotonic());
+        checked.map_err(|retry_after| VenueError::RateLimited {
+            request: "question",
+            retry_after,
+        })
+    }
+
     const fn budget(&self, call: &Call<'_>) -> &Mutex<SecondBudget> {
         if call.is_private {
             &self.private
