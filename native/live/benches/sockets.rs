@@ -34,6 +34,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
 use venues::clock::ServerClock;
+use venues::rate_limit::ConnectBudget;
 use venues::retry::Jitter;
 use venues::websocket::{Connection, ConnectionSettings, Judgement, Protocol};
 use venues::{StreamMessage, StreamMessageKind, TrustedRoots, VenueError};
@@ -176,6 +177,7 @@ impl Lines {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(10),
             tls: TrustedRoots::Public.client_config().expect("a configuration"),
+            connects: ConnectBudget::default(),
         };
         let _inside = self.runtime.enter();
         let (_, injected) = mpsc::channel(1);

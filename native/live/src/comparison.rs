@@ -15,8 +15,9 @@ use crate::reconcile::{Believed, Question, Truth};
 /// Wall time between two comparisons when nothing asks for one sooner.
 pub(crate) const INTERVAL: Nanos = Nanos::from_secs(30);
 
-/// Pause before an answer that was overtaken by a fill is asked for again, wall time.
-const AGAIN: Nanos = Nanos::from_millis(100);
+/// First and longest pause before an answer that was overtaken by a fill is asked for again, wall time. Each is twice the
+/// one before: an account that trades all the time overtakes every answer.
+const AGAIN: (Nanos, Nanos) = (Nanos::from_millis(100), Nanos::from_secs(30));
 
 /// Pause after a question that failed, wall time.
 const AFTER_FAILURE: Nanos = Nanos::from_secs(1);
@@ -24,8 +25,9 @@ const AFTER_FAILURE: Nanos = Nanos::from_secs(1);
 /// Least pause between two questions that balances ask for, wall time.
 const BETWEEN: Nanos = Nanos::from_secs(5);
 
-/// A question without an answer after this wall time is asked again.
-const PATIENCE: Nanos = Nanos::from_secs(120);
+/// A question without an answer after this wall time is asked again. The account of as many instruments as one connection
+/// of Binance carries is asked for three minutes in half of the budget.
+const PATIENCE: Nanos = Nanos::from_secs(300);
 
 /// A question under way.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +36,24 @@ struct Asked {
     bookings: u64,
     /// Wall time.
     at: Nanos,
+}
+
+/// How long it takes until the next answer is asked for that a fill overtakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Overtaken(Nanos);
+
+impl Default for Overtaken {
+    fn default() -> Self {
+        Self(AGAIN.0)
+    }
+}
+
+impl Overtaken {
+    fn next_pause(&mut self) -> Nanos {
+        let pause = self.0;
+        self.0 = Nanos((2 * pause.0).min(AGAIN.1.0));
+        pause
+    }
 }
 
 /// The comparison of one venue's account.
@@ -54,6 +74,9 @@ pub(crate) struct Comparison {
     is_reconciled: bool,
     /// Answers taken so far.
     taken: u64,
+    overtaken: Overtaken,
+    /// Orders have ended, and nothing but the comparison is waited for.
+    is_last: bool,
 }
 
 impl Comparison {
@@ -69,6 +92,8 @@ impl Comparison {
             is_online: false,
             is_reconciled: false,
             taken: 0,
+            overtaken: Overtaken::default(),
+            is_last: false,
         }
     }
 
@@ -91,6 +116,7 @@ impl Comparison {
         self.is_reconciled = false;
         self.asked = None;
         self.next = wall;
+        self.overtaken = Overtaken::default();
         self.account.forget_suspects();
     }
 
@@ -99,9 +125,25 @@ impl Comparison {
         self.next = self.next.min(wall);
     }
 
-    /// A balance is not what the engine makes of it: looked at soon, but not with every message.
+    /// The service ends: asked at once, and from now on without regard for what else may need the budget.
+    pub(crate) const fn ask_last(&mut self, wall: Nanos) {
+        self.is_last = true;
+        self.next = wall;
+    }
+
+    /// A balance is not what the engine makes of it: looked at soon, but not with every message, and not before an answer
+    /// that was overtaken is asked for again.
     pub(crate) fn on_odd_balance(&mut self, wall: Nanos) {
+        if self.overtaken != Overtaken::default() {
+            return;
+        }
         self.next = self.next.min(wall.max(Nanos(self.last.0 + BETWEEN.0)));
+    }
+
+    /// The first answer of a life is wanted before anything may leave, and the last one when nothing leaves any more.
+    fn yields(&self) -> bool {
+        let is_first = self.taken == 0 && self.overtaken == Overtaken::default();
+        !is_first && !self.is_last
     }
 
     /// Asks when it is time.
@@ -118,6 +160,7 @@ impl Comparison {
             since: self.account.since(driver),
             booked: AccountWatch::booked(driver),
             learns: self.account.learns(driver),
+            yields: self.yields(),
         };
         match driver.out().egress.hand_over(Errand::Reconcile(question)) {
             Ok(()) => {
@@ -157,7 +200,7 @@ impl Comparison {
         self.account.on_orders_and_trades(truth, driver, received);
         if !is_fresh {
             driver.out().counters.reconciliations_failed.add_one();
-            self.next = Nanos(wall.0 + AGAIN.0);
+            self.next = Nanos(wall.0 + self.overtaken.next_pause().0);
             return;
         }
         let waits = match self.account.settle(truth, driver, received, wall) {
@@ -170,6 +213,7 @@ impl Comparison {
         };
         driver.out().counters.reconciliations.add_one();
         self.taken += 1;
+        self.overtaken = Overtaken::default();
         self.last = wall;
         self.next = Nanos(wall.0 + if waits { self.second_look.0 } else { INTERVAL.0 });
         if !self.is_reconciled {
@@ -202,3 +246,6 @@ fn believed(driver: &Driver) -> Vec<Believed> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use config::{Guard, VenueConfig};
 use domain::{Nanos, Venue};
 use tracing::{info, warn};
 use venues::Gateway;
-use venues::switch::{DeadMansSwitch, SwitchStatistics, SwitchTimes};
+use venues::switch::{DeadMansSwitch, SignOfLife, SwitchStatistics, SwitchTimes};
 
 use crate::error::LiveError;
 use crate::fact::{Fact, FactSender};
@@ -19,13 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Shortest time in which a watchdog must have looked: it may be started after the service.
 const WATCHDOG_PATIENCE_MIN: Duration = Duration::from_secs(15);
 
-/// Sets the switch where the configuration says so: the venue has said that it is set when this returns.
+/// Sets the switch where the configuration says so: the venue has said that it is set when this returns. It is put off while
+/// the thread that decides makes its rounds, which it does hundreds of times between two ticks, idle or not.
 ///
 /// # Errors
 /// [`LiveError::Venue`] when the venue does not set it: no order may leave then.
 pub(crate) async fn set(
     venue: &VenueConfig,
     gateway: &Arc<dyn Gateway>,
+    counters: &Arc<Counters>,
 ) -> Result<Option<Box<dyn DeadMansSwitch>>, LiveError> {
     let Guard::Venue(after) = venue.guard else {
         if venue.guard == Guard::Nobody {
@@ -36,7 +38,9 @@ pub(crate) async fn set(
         return Ok(None);
     };
     let times = SwitchTimes::of(Duration::from_nanos(after.0.unsigned_abs()));
-    let switch = Arc::clone(gateway).dead_mans_switch(times).await?;
+    let counters = Arc::clone(counters);
+    let life = SignOfLife::new(move || counters.rounds.get());
+    let switch = Arc::clone(gateway).dead_mans_switch(times, life).await?;
     info!(after_s = times.after.as_secs(), "the dead man's switch is set");
     Ok(Some(switch))
 }
@@ -51,7 +55,7 @@ pub(crate) async fn watch(statistics: Arc<SwitchStatistics>, counters: Arc<Count
         let is_failing = statistics.is_failing();
         counters.dead_mans_switch_set.set(u64::from(!is_failing));
         if is_failing && !was_failing {
-            // When nobody decides any more, nobody needs to know.
+            // When nobody decides any more, the log and the counters say it.
             let _ = facts.send(Fact::Alarm(Alarm::SwitchNotPutOff)).await;
         }
         was_failing = is_failing;
@@ -103,7 +107,7 @@ impl Alarm {
         match self {
             Self::SwitchNotPutOff => {
                 "the venue's dead man's switch could not be put off: it cancels every order of the account when that \
-                 stays so; look at the network and the venue"
+                 stays so; look at the network, the venue, and whether the service still decides"
             }
             Self::NobodyWatches => {
                 "no watchdog looks at this service: nobody cancels its orders when it is gone; start py_rt_live --watchdog"

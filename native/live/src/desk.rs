@@ -1,6 +1,7 @@
 //! The desk beside the socket side: takes errands from the thread that decides, brings answers back as facts.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +30,6 @@ pub(crate) const ERRANDS_MAX: usize = 2 * OPEN_ORDERS_MAX;
 const UNDER_WAY_MAX: usize = 2 * OPEN_ORDERS_MAX;
 
 /// What to bring to the venue.
-#[derive(Debug)]
 pub(crate) enum Errand {
     /// A new order, encoded and signed.
     Submit {
@@ -55,6 +55,28 @@ pub(crate) enum Errand {
     },
     /// What does the venue say of our account?
     Reconcile(Question),
+}
+
+impl fmt::Debug for Errand {
+    /// Without the bytes of an order: the key and a signature that still counts may stand in them.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Submit { request, body: _ } => out
+                .debug_struct("Submit")
+                .field("request", request)
+                .finish_non_exhaustive(),
+            Self::Amend(amend) => out.debug_tuple("Amend").field(amend).finish(),
+            Self::Cancel(cancel) => out.debug_tuple("Cancel").field(cancel).finish(),
+            Self::Resolve(unknown) => out.debug_tuple("Resolve").field(unknown).finish(),
+            Self::History { instrument, from, to } => out
+                .debug_struct("History")
+                .field("instrument", instrument)
+                .field("from", from)
+                .field("to", to)
+                .finish(),
+            Self::Reconcile(question) => out.debug_tuple("Reconcile").field(question).finish(),
+        }
+    }
 }
 
 /// Runs errands, each as a task of its own.
@@ -202,5 +224,37 @@ impl Desk {
             Errand::Resolve(_) | Errand::History { .. } => return,
         };
         let _ = self.facts.send(fact).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Epoch, OrderType, Price, Quantity, Side, SlotId, TimeInForce};
+
+    use super::*;
+
+    #[test]
+    fn an_errand_is_told_without_its_key_and_signature() {
+        let errand = Errand::Submit {
+            request: OrderRequest {
+                client_order_id: ClientOrderId {
+                    epoch: Epoch(1),
+                    slot: SlotId(1),
+                    counter: 7,
+                },
+                instrument: InstrumentId(0),
+                side: Side::Buy,
+                order_type: OrderType::Limit,
+                price: Some(Price::from_units(5)),
+                quantity: Quantity::from_units(1),
+                time_in_force: TimeInForce::Gtc,
+                post_only: false,
+                reduce_only: false,
+            },
+            body: Bytes::from_static(br#"{"apiKey":"THE-KEY","signature":"SIGNED"}"#),
+        };
+        let told = format!("{errand:?} {errand:#?}");
+        assert!(told.contains("counter: 7"), "{told}");
+        assert!(!told.contains("THE-KEY") && !told.contains("SIGNED"), "{told}");
     }
 }

@@ -113,7 +113,7 @@ impl Ending {
                 if left > 0 {
                     warn!(left, "orders did not end in time: look at the venue");
                 }
-                comparison.ask_soon(wall);
+                comparison.ask_last(wall);
                 self.step = Step::Comparing {
                     begun: wall,
                     taken: comparison.taken(),

@@ -48,6 +48,23 @@ pub(crate) struct Question {
     pub(crate) booked: BTreeSet<FillKey>,
     /// A balance is to be learned: only one that did not move meanwhile counts.
     pub(crate) learns: bool,
+    /// Orders and cancels may leave meanwhile: what they may need of the budget of requests is left to them.
+    pub(crate) yields: bool,
+}
+
+impl Question {
+    /// Asks one thing, patiently. A question that yields waits for the share of the budget that is left to questions.
+    async fn put<'g, T: Send + 'g>(
+        &self,
+        gateway: &'g dyn Gateway,
+        ask: impl Fn() -> Pending<'g, Result<T, VenueError>>,
+    ) -> Result<T, VenueError> {
+        patiently(|| match gateway.spare_room() {
+            Err(wait) if self.yields => Box::pin(std::future::ready(Err(wait))),
+            _ => ask(),
+        })
+        .await
+    }
 }
 
 /// What the venue said.
@@ -80,13 +97,13 @@ pub(crate) async fn ask(
     question: &Question,
 ) -> Result<Truth, VenueError> {
     let before = if question.learns {
-        Some(patiently(|| gateway.balances()).await?)
+        Some(question.put(gateway, || gateway.balances()).await?)
     } else {
         None
     };
     let mut open = Vec::new();
     for Instrument { id, .. } in instruments {
-        open.extend(patiently(|| gateway.open_orders(*id)).await?);
+        open.extend(question.put(gateway, || gateway.open_orders(*id)).await?);
     }
     let asked: Vec<_> = disputed(&question.believed, &open)
         .map(|believed| {
@@ -99,7 +116,7 @@ pub(crate) async fn ask(
         .collect();
     let reports = resolved(asked).await;
     let trades = new_trades(gateway, instruments, question, &open).await?;
-    let balances = patiently(|| gateway.balances()).await?;
+    let balances = question.put(gateway, || gateway.balances()).await?;
     Ok(Truth {
         generation: question.generation,
         asked: question.asked,
@@ -149,7 +166,10 @@ async fn new_trades(
     let mut lookups = 0;
     let mut new = Vec::new();
     for Instrument { id, .. } in instruments {
-        for mut trade in patiently(|| gateway.trades(*id, question.since)).await? {
+        for mut trade in question
+            .put(gateway, || gateway.trades(*id, question.since))
+            .await?
+        {
             if question.booked.contains(&key_of(&trade)) {
                 continue;
             }
@@ -161,7 +181,9 @@ async fn new_trades(
                     return Err(VenueError::TooLarge { request, max });
                 }
                 lookups += 1;
-                let view = patiently(|| gateway.query_by_venue_id(*id, order)).await?;
+                let view = question
+                    .put(gateway, || gateway.query_by_venue_id(*id, order))
+                    .await?;
                 // An order that traded exists: a venue that does not know it cannot be relied on yet.
                 let view = view.ok_or_else(|| VenueError::NoAnswer {
                     request: "order behind a trade",

@@ -78,10 +78,10 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let foreign = ForeignHoldings::load(folder.path())?;
     let history = session.history(config.engine.bar_span).await?;
     let memory = Memory::create(config, &session.listed(), &folder)?;
-    // From here on orders could leave, some day.
-    let switch = dead_man::set(&config.venue, &session.gateway).await?;
-
     let counters = Arc::new(Counters::default());
+    // From here on orders could leave, some day.
+    let switch = dead_man::set(&config.venue, &session.gateway, &counters).await?;
+
     counters.venues.show(config.venue.venue);
     let wake = Wake::default();
     let (facts, taken_facts) = FactSender::new(wake.clone());

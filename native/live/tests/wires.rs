@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
@@ -15,6 +16,7 @@ use live::egress::Halt;
 use live::error::EXIT_VENUE;
 use live::view::View;
 use support::programs::{CROSS, SILENT};
+use support::venue::SimulatedVenue;
 use support::wires::Wire;
 use support::{BTC, Bench, SLOT, Seen};
 
@@ -206,6 +208,53 @@ async fn connections_that_break_are_made_again_and_the_account_compared() {
         let alerts: Vec<_> = seen.iter().filter(|one| matches!(one, Seen::Alert(_))).collect();
         assert!(alerts.is_empty(), "{wire:?} {way}: {alerts:?}");
     }
+}
+
+/// Asks until the venue shows so many open orders.
+async fn until_open(bench: &Bench, orders: usize) {
+    let shown = async {
+        while open_orders(&bench.venue.state().await) != orders {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(support::PATIENCE, shown).await;
+    assert!(waited.is_ok(), "{orders} orders");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_venue_cancels_the_orders_of_a_service_that_decides_nothing_any_more() {
+    let venue = SimulatedVenue::start_over(Wire::Kraken).await;
+    let lines = "order_entry = \"rest\"\ndead_mans_switch_s = 15";
+    let mut bench = Bench::start_beside(Wire::Kraken, venue, lines, None).await;
+    bench.until_ready().await;
+    bench.deploy(SILENT).await;
+    rest_an_order(&mut bench, 1).await;
+    let put_off = |bench: &Bench| {
+        let counters = bench.service.counters();
+        let (put_off, set) = (&counters.dead_mans_switch_put_off, &counters.dead_mans_switch_set);
+        (put_off.get(), set.get())
+    };
+    // A service that has nothing to do makes its rounds all the same.
+    let before = put_off(&bench).0;
+    until(&bench, "put off", |bench| put_off(bench) >= (before + 2, 1)).await;
+    until_open(&bench, 1).await;
+    let disk = Arc::clone(&bench.disk).lock_owned().await;
+    until_open(&bench, 0).await;
+    assert_eq!(put_off(&bench).1, 0, "and it is said");
+    drop(disk);
+    until(&bench, "put off again", |bench| put_off(bench).1 == 1).await;
+    let (ended, _, _) = bench.drain().await;
+    assert_eq!(ended.orders_left, 0);
+}
+
+async fn until(bench: &Bench, what: &str, condition: impl Fn(&Bench) -> bool) {
+    let holds = async {
+        while !condition(bench) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(support::PATIENCE, holds).await;
+    assert!(waited.is_ok(), "never: {what}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

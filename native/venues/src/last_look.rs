@@ -47,11 +47,17 @@ impl fmt::Debug for LastLook {
 pub(crate) struct Stopped;
 
 /// Bytes that are handed over whole, after a look, or not at all.
-#[derive(Debug)]
 pub(crate) struct Guarded {
     bytes: Option<Bytes>,
     look: LastLook,
     stopped: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Guarded {
+    /// Without its bytes, in which a signature may stand.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Guarded").finish_non_exhaustive()
+    }
 }
 
 impl Guarded {

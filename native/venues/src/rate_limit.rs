@@ -3,6 +3,8 @@
 //! Nothing here waits or reads a clock: the caller passes monotonic wall time and gets a yes, or how long
 //! until a yes. Orders are never queued for budget, because an order that waits is another order.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use domain::Nanos;
 
 /// How urgent a request is: each class may use the budget up to its own mark.
@@ -14,6 +16,20 @@ pub enum Urgency {
     Order,
     /// Market data and reference data: up to [`BACKGROUND_SHARE_PERCENT`].
     Background,
+    /// Questions that can wait, such as whole comparisons of the account: up to [`LEISURE_SHARE_PERCENT`].
+    Leisure,
+}
+
+impl Urgency {
+    /// Share of the budget that may be in use after such a request.
+    pub(crate) const fn share_percent(self) -> u32 {
+        match self {
+            Self::Essential => 100,
+            Self::Order => ORDER_SHARE_PERCENT,
+            Self::Background => BACKGROUND_SHARE_PERCENT,
+            Self::Leisure => LEISURE_SHARE_PERCENT,
+        }
+    }
 }
 
 /// Share of the weight that orders and market data together may use; the rest is kept for cancels and queries.
@@ -21,6 +37,10 @@ pub const ORDER_SHARE_PERCENT: u32 = 80;
 
 /// Share of the weight that may be in use when market or reference data is asked for.
 pub const BACKGROUND_SHARE_PERCENT: u32 = 60;
+
+/// Share of the weight that may be in use when something is asked for that can wait: a book that has to be synchronized
+/// anew need not wait for it.
+pub const LEISURE_SHARE_PERCENT: u32 = 50;
 
 /// Wall time covered by one bucket of the weight window.
 const WEIGHT_BUCKET: Nanos = Nanos::from_secs(1);
@@ -128,22 +148,26 @@ impl WeightBudget {
     /// # Errors
     /// The wall time to wait.
     pub fn try_take(&mut self, weight: u32, urgency: Urgency, now: Nanos) -> Result<(), Nanos> {
+        self.check(weight, urgency, now)?;
+        self.window.add(weight);
+        Ok(())
+    }
+
+    /// Whether `weight` is there, or how long until it may be; takes nothing.
+    ///
+    /// # Errors
+    /// The wall time to wait.
+    pub fn check(&mut self, weight: u32, urgency: Urgency, now: Nanos) -> Result<(), Nanos> {
         if now < self.paused_until {
             return Err(Nanos(self.paused_until.0 - now.0));
         }
         self.window.advance(now);
-        let percent = match urgency {
-            Urgency::Essential => 100,
-            Urgency::Order => ORDER_SHARE_PERCENT,
-            Urgency::Background => BACKGROUND_SHARE_PERCENT,
-        };
-        let mark = u64::from(self.per_minute) * u64::from(percent) / 100;
+        let mark = u64::from(self.per_minute) * u64::from(urgency.share_percent()) / 100;
         let after = u64::from(self.window.used()) + u64::from(weight);
         if after > mark {
             let excess = u32::try_from(after - mark).unwrap_or(u32::MAX);
             return Err(self.window.until_freed(now, excess));
         }
-        self.window.add(weight);
         Ok(())
     }
 
@@ -253,6 +277,34 @@ impl TokenBucket {
     }
 }
 
+/// How often connections may be attempted. A venue counts them by address, so everything that connects to it shares one.
+#[derive(Debug, Clone)]
+pub struct ConnectBudget(Arc<Mutex<TokenBucket>>);
+
+impl ConnectBudget {
+    /// `burst` at once, one more each `interval`.
+    #[must_use]
+    pub fn new(interval: Nanos, burst: u32) -> Self {
+        Self(Arc::new(Mutex::new(TokenBucket::new(interval, burst))))
+    }
+
+    /// Counts an attempt, or says how long until there may be one.
+    ///
+    /// # Errors
+    /// The wall time to wait.
+    pub fn try_take(&self, now: Nanos) -> Result<(), Nanos> {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.try_take(now)
+    }
+}
+
+/// A hundred attempts at once and one every two seconds: at most 250 in five minutes of Binance's 300.
+impl Default for ConnectBudget {
+    fn default() -> Self {
+        Self::new(Nanos::from_secs(2), 100)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +321,19 @@ mod tests {
         assert_eq!(budget.used(now), 4_800);
         let essential = (0..2_000).filter(|_| budget.try_take(1, Urgency::Essential, now).is_ok());
         assert_eq!(essential.count(), 1_200);
+    }
+
+    #[test]
+    fn what_can_wait_leaves_half_and_looking_takes_nothing() {
+        let mut budget = WeightBudget::new(6_000);
+        let now = Nanos(5 * SECOND);
+        while budget.check(20, Urgency::Leisure, now).is_ok() {
+            budget.try_take(20, Urgency::Essential, now).unwrap();
+        }
+        assert_eq!(budget.used(now), 3_000);
+        let wait = budget.check(20, Urgency::Leisure, now).unwrap_err();
+        let then = Nanos(now.0 + wait.0);
+        assert!(budget.check(20, Urgency::Leisure, then).is_ok());
     }
 
     #[test]

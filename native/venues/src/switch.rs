@@ -52,6 +52,28 @@ impl SwitchTimes {
     }
 }
 
+/// Says whether whoever decides still does: a number that rises while it makes its rounds, and stands while it hangs.
+#[derive(Clone)]
+pub struct SignOfLife(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl SignOfLife {
+    /// Reads the number. Asked on a thread of the sockets; it must not wait.
+    #[must_use]
+    pub fn new(rounds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(rounds))
+    }
+
+    pub(crate) fn rounds(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for SignOfLife {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("SignOfLife")
+    }
+}
+
 /// What the switch has been told, for metrics.
 #[derive(Debug, Default)]
 pub struct SwitchStatistics {

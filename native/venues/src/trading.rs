@@ -19,7 +19,7 @@ use domain::{
 use crate::clock::{Clock, Correction, Rate, ServerClock};
 use crate::error::{EncodeError, VenueError};
 use crate::last_look::LastLook;
-use crate::switch::{DeadMansSwitch, SwitchTimes};
+use crate::switch::{DeadMansSwitch, SignOfLife, SwitchTimes};
 use crate::websocket::{ConnectionStatistics, StreamMessage};
 
 /// An order as the venue shows it.
@@ -280,6 +280,15 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// [`VenueError`] when there is no usable answer.
     fn balances(&self) -> Pending<'_, Result<Vec<Balance>, VenueError>>;
 
+    /// Whether a question that can wait may be asked now: of the budget of requests a share is left to cancels, orders and
+    /// market data. Takes nothing. Always, where the venue does not count orders and cancels with questions.
+    ///
+    /// # Errors
+    /// [`VenueError::RateLimited`] with how long until it may be.
+    fn spare_room(&self) -> Result<(), VenueError> {
+        Ok(())
+    }
+
     /// What the key may do. `None`: the venue does not tell at this address.
     ///
     /// # Errors
@@ -308,14 +317,15 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// for hours: still unknown, and a person must look. Never sends the order again.
     fn resolve(&self, unknown: UnknownOrder) -> Pending<'_, Vec<OrderReport>>;
 
-    /// Sets the venue's dead man's switch and keeps putting it off, in the current tokio runtime: every order of the account
-    /// is canceled when that ends. The switch is set when this returns.
+    /// Sets the venue's dead man's switch and keeps putting it off, in the current tokio runtime, as long as `life` goes on
+    /// from one time to the next: every order of the account is canceled when that ends. The switch is set when this returns.
     ///
     /// # Errors
     /// [`VenueError::Setting`] where the venue offers none, or the switch has an owner; what the venue says against it.
     fn dead_mans_switch(
         self: Arc<Self>,
         _times: SwitchTimes,
+        _life: SignOfLife,
     ) -> Pending<'static, Result<Box<dyn DeadMansSwitch>, VenueError>> {
         Box::pin(std::future::ready(Err(VenueError::Setting {
             setting: "dead_man",

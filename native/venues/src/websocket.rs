@@ -10,6 +10,7 @@
 mod early;
 mod message;
 mod outgoing;
+mod reconnects;
 mod statistics;
 
 use std::collections::VecDeque;
@@ -33,13 +34,14 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::error::VenueError;
-use crate::rate_limit::TokenBucket;
-use crate::retry::{Backoff, Jitter};
+use crate::rate_limit::{ConnectBudget, TokenBucket};
+use crate::retry::Jitter;
 use crate::secret::Secret;
 use crate::trading::Pending;
 use early::Early;
 pub use message::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
 pub use outgoing::{Departure, Outgoing, Ticket};
+pub(crate) use reconnects::{Reconnects, connect_room};
 pub use statistics::ConnectionStatistics;
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
@@ -57,15 +59,8 @@ const DELIVERY_RETRY: Duration = Duration::from_millis(1);
 /// First and longest pause before a reconnect.
 const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
-/// A connection that lived this long starts the backoff anew.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
-
 /// Outbound messages: two at once and three a second, so at most five in any second, pongs included.
 const OUTBOUND: (Nanos, u32) = (Nanos(333_333_334), 2);
-
-/// Connection attempts where a protocol says nothing else: a hundred at once and one every two seconds, so at most 250
-/// in five minutes of Binance's 300.
-const CONNECTS: (Nanos, u32) = (Nanos::from_secs(2), 100);
 
 /// What a protocol makes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,11 +143,6 @@ pub trait Protocol: Send + 'static {
     fn least_pause(&self) -> Duration {
         Duration::ZERO
     }
-
-    /// How often connections may be attempted: the wall time each adds, and how many at once.
-    fn connects(&self) -> (Nanos, u32) {
-        CONNECTS
-    }
 }
 
 /// How long to wait for what.
@@ -164,6 +154,8 @@ pub struct ConnectionSettings {
     pub idle_timeout: Duration,
     /// TLS for `wss`.
     pub tls: Arc<ClientConfig>,
+    /// Shared by all that connects to the same venue.
+    pub connects: ConnectBudget,
 }
 
 /// What a connection has beside its socket.
@@ -246,12 +238,11 @@ impl Connection {
             outgoing,
             statistics,
         } = beside;
-        let (interval, burst) = protocol.connects();
+        let reconnects = Reconnects::new(RECONNECT_PAUSE, jitter.split());
         let driver = Driver {
             protocol,
             settings,
-            backoff: Backoff::new(RECONNECT_PAUSE.0, RECONNECT_PAUSE.1, jitter.split()),
-            connects: TokenBucket::new(interval, burst),
+            reconnects,
             outbound: TokenBucket::new(OUTBOUND.0, OUTBOUND.1),
             unsent: VecDeque::new(),
             was_up: false,
@@ -377,8 +368,7 @@ impl<S: FrameSink> Delivery<S> {
 struct Driver<P, S> {
     protocol: P,
     settings: ConnectionSettings,
-    backoff: Backoff,
-    connects: TokenBucket,
+    reconnects: Reconnects,
     outbound: TokenBucket,
     /// What one resync says and did not leave yet; the next is taken when it is empty.
     unsent: VecDeque<String>,
@@ -394,23 +384,19 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
     async fn run(mut self) {
         let mut stopped = self.stopped.clone();
         while !*stopped.borrow() {
+            tokio::select! {
+                () = connect_room(&self.settings.connects, &*self.delivery.clock) => {}
+                () = asked_to_stop(&mut stopped) => return,
+            }
             let started = Instant::now();
             let reason = self.live_once().await;
             if reason == Some(DisconnectReason::Stopped) {
                 return;
             }
-            if reason.is_some() && started.elapsed() >= STABLE_AFTER {
-                self.backoff.reset();
+            if reason.is_some() {
+                self.reconnects.stood(started.elapsed());
             }
-            let budget = match self.connects.try_take(self.delivery.clock.monotonic()) {
-                Ok(()) => Duration::ZERO,
-                Err(wait) => Duration::from_nanos(wait.0.unsigned_abs()),
-            };
-            let pause = self
-                .backoff
-                .next_pause()
-                .max(budget)
-                .max(self.protocol.least_pause());
+            let pause = self.reconnects.next_pause().max(self.protocol.least_pause());
             debug!(stream = self.protocol.name(), ?pause, "pausing before reconnect");
             tokio::select! {
                 () = sleep(pause) => {}

@@ -5,7 +5,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use domain::{
     AmendRejectReason, AmendRequest, CancelRejectReason, Nanos, OrderReportKind, OrderStatus, OrderTerms,
@@ -398,6 +398,34 @@ async fn everything_open_is_canceled_and_ours_is_told() {
         .map(|report| (report.client_order_id, report.kind))
         .collect();
     assert_eq!(told, [(id(42), OrderReportKind::Canceled)]);
+}
+
+#[tokio::test]
+async fn a_change_is_held_back_by_a_stop_that_comes_while_its_order_is_looked_up() {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&stopped);
+    let server = Http::serve(move |request: &Request| match request.path.as_str() {
+        LIST => {
+            stop.store(true, Ordering::SeqCst);
+            json(order_list(&[listed(OURS, "OPEN", "0")], None))
+        }
+        EDIT => json(r#"{"success":true,"errors":[]}"#),
+        other => panic!("{other}"),
+    })
+    .await;
+    let change = AmendRequest {
+        client_order_id: id(42),
+        instrument: BTC,
+        terms: OrderTerms {
+            price: Price::parse(b"61000").unwrap(),
+            quantity: Quantity::parse(b"0.3").unwrap(),
+        },
+    };
+    let look = LastLook::new(move || !stopped.load(Ordering::SeqCst));
+    let told = gateway(&server).amend_order(&change, look).await;
+    let refused = OrderReportKind::AmendRejected(AmendRejectReason::Other);
+    assert_eq!(told[0].kind, refused);
+    assert_eq!((server.count("GET", LIST), server.count("POST", EDIT)), (1, 0));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{
@@ -23,7 +24,7 @@ use venues::kraken::{
     WireVersion, account_feed, market_feed,
 };
 use venues::retry::Jitter;
-use venues::switch::SwitchTimes;
+use venues::switch::{SignOfLife, SwitchTimes};
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed,
     MarketProtocol as _, OrderEntry, Secret, StreamMessage, UnknownOrder, VenueError,
@@ -661,6 +662,44 @@ async fn resolve_unknown(door: OrderEntry) {
     session.stop().await;
 }
 
+/// Somebody who decides all the time.
+fn deciding() -> SignOfLife {
+    deciding_until(&Arc::default())
+}
+
+/// Somebody who hangs from some moment on.
+fn deciding_until(hangs: &Arc<AtomicBool>) -> SignOfLife {
+    let (rounds, hangs) = (AtomicU64::new(0), Arc::clone(hangs));
+    SignOfLife::new(move || rounds.fetch_add(u64::from(!hangs.load(Ordering::SeqCst)), Ordering::SeqCst))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dead_mans_switch_fires_when_nobody_decides_though_its_owner_lives() {
+    let mut session = Session::start(OrderEntry::WebSocket).await;
+    let times = SwitchTimes {
+        every: Duration::from_millis(200),
+        after: Duration::from_secs(1),
+    };
+    let hangs = Arc::new(AtomicBool::new(false));
+    let life = deciding_until(&hangs);
+    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times, life).unwrap();
+    session.gateway.submit(&session.resting(1)).await;
+    let statistics = owner.statistics();
+    eventually("put off beyond its time", || statistics.put_off() > 7).await;
+    hangs.store(true, Ordering::SeqCst);
+    session
+        .until("the venue cancels it", |session| {
+            session.seen.reports(id(1)).last() == Some(&OrderReportKind::Canceled)
+        })
+        .await;
+    assert!(statistics.is_failing() && statistics.failed() > 0);
+    // What decides again is guarded again.
+    hangs.store(false, Ordering::SeqCst);
+    eventually("put off again", || !statistics.is_failing()).await;
+    owner.stop().await;
+    session.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dead_mans_switch_has_one_owner_and_fires_when_it_is_gone() {
     let mut session = Session::start(OrderEntry::WebSocket).await;
@@ -668,8 +707,8 @@ async fn the_dead_mans_switch_has_one_owner_and_fires_when_it_is_gone() {
         every: Duration::from_millis(200),
         after: Duration::from_secs(1),
     };
-    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times).unwrap();
-    let second = DeadMan::spawn(Arc::clone(&session.gateway), times).unwrap_err();
+    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times, deciding()).unwrap();
+    let second = DeadMan::spawn(Arc::clone(&session.gateway), times, deciding()).unwrap_err();
     assert!(matches!(
         second,
         VenueError::Setting {
@@ -685,7 +724,7 @@ async fn the_dead_mans_switch_has_one_owner_and_fires_when_it_is_gone() {
     assert_eq!(open.len(), 1, "kept alive");
     // Whoever stops in order takes the switch off, and the orders stay.
     owner.stop().await;
-    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times).unwrap();
+    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times, deciding()).unwrap();
     let statistics = owner.statistics();
     eventually("set again", || statistics.put_off() > 0).await;
     // Whoever is gone without a word does not.
@@ -705,7 +744,7 @@ async fn in_maintenance_the_switch_is_off() {
         every: Duration::from_millis(200),
         after: Duration::from_secs(1),
     };
-    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times).unwrap();
+    let owner = DeadMan::spawn(Arc::clone(&session.gateway), times, deciding()).unwrap();
     session.gateway.submit(&session.resting(1)).await;
     session.fault(r#"{"kind":"mode","mode":"maintenance"}"#).await;
     session

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{
     CancelRejectReason, CancelRequest, ClientOrderId, Epoch, InstrumentId, OrderReport, OrderReportKind,
@@ -364,4 +364,55 @@ async fn told_to_slow_down_over_the_socket_nothing_more_leaves() {
         "one budget for both ways"
     );
     assert!(http.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_socket_that_is_accepted_and_closed_is_made_again_ever_more_slowly() {
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let script = Arc::clone(&accepted);
+    let sockets = Sockets::serve(move |_, _| {
+        script.fetch_add(1, Ordering::SeqCst);
+        async {}
+    })
+    .await;
+    let (_http, mut settings) = rest().await;
+    settings.endpoints.ws_api = sockets.url();
+    let began = Instant::now();
+    let _gateway = Gateway::over_websocket(client(settings), instruments()).unwrap();
+    eventually("six connections", || accepted.load(Ordering::SeqCst) == 6).await;
+    // The least of five pauses, each of which may be twice the one before it.
+    let least = Duration::from_millis(50 + 100 + 200 + 400 + 800);
+    assert!(began.elapsed() >= least, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_does_not_keep_a_connection_from_being_renewed() {
+    let sockets = Sockets::serve(|mut socket, number| async move {
+        while let Some(request) = read(&mut socket).await {
+            if number == 0 {
+                let end = r#"{"event":{"e":"serverShutdown","E":1770123456789}}"#;
+                let _ = socket.send(Message::text(end)).await;
+            } else {
+                answer(&mut socket, &request["id"], 200, "result", placed(&request["id"])).await;
+            }
+        }
+    })
+    .await;
+    let (_http, mut settings) = rest().await;
+    settings.endpoints.ws_api = sockets.url();
+    settings.connect_timeout = Duration::from_millis(100);
+    settings.request_timeout = Duration::from_millis(200);
+    settings.idle_timeout = Duration::from_secs(3);
+    let gateway = Gateway::over_websocket(client(settings), instruments()).unwrap();
+    eventually("a connection for orders", || gateway.is_open()).await;
+    assert_eq!(
+        kinds(&gateway.submit(&order(1)).await),
+        [OrderReportKind::OutcomeUnknown]
+    );
+    let statistics = gateway.connections().remove(0);
+    eventually("a new connection", || statistics.reconnected() == 1).await;
+    assert!(matches!(
+        kinds(&gateway.submit(&order(2)).await)[..],
+        [OrderReportKind::Accepted(_)]
+    ));
 }

@@ -305,6 +305,34 @@ async fn a_fifth_of_the_venues_weight_is_kept_for_cancels() {
 }
 
 #[tokio::test]
+async fn questions_that_can_wait_leave_room_for_orders_cancels_and_books() {
+    let server = Http::serve(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/api/v3/myTrades") => Reply::Json(200, "[]".to_owned()),
+        ("DELETE", _) => Reply::Json(400, r#"{"code":-2011,"msg":"Unknown order sent."}"#.to_owned()),
+        _ => Reply::Json(200, placed("NEW")),
+    })
+    .await;
+    let gateway = gateway(&server);
+    let mut asked = 0;
+    // Longer than any account is: a comparison that is asked for again and again.
+    while asked < 400 && gateway.spare_room().is_ok() {
+        gateway.trades(InstrumentId(0), Timestamp::EPOCH).await.unwrap();
+        asked += 1;
+    }
+    // Of 6,000 a minute, 20 each.
+    assert_eq!(asked, 150);
+    assert!(matches!(
+        gateway.submit(&order()).await[0].kind,
+        OrderReportKind::Accepted(_)
+    ));
+    let kind = gateway.cancel(&cancel()).await[0].kind;
+    assert_eq!(
+        kind,
+        OrderReportKind::CancelRejected(CancelRejectReason::UnknownOrder)
+    );
+}
+
+#[tokio::test]
 async fn a_duplicate_is_looked_up_and_acknowledged() {
     let known = Arc::new(AtomicUsize::new(1));
     let script = Arc::clone(&known);

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use venues::binance::{MarketData, RestClient, Settings, account_feed, market_feed};
 use venues::clock::ServerClock;
 use venues::feeds::{FeedParts, resync_over_the_stream};
+use venues::rate_limit::ConnectBudget;
 use venues::retry::Jitter;
 use venues::websocket::{ConnectionSettings, Judgement, Protocol};
 use venues::{
@@ -458,6 +459,7 @@ fn parts<S: FrameSink>(settings: &Settings, sink: S) -> FeedParts<S> {
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             tls: TrustedRoots::Public.client_config().unwrap(),
+            connects: ConnectBudget::default(),
         },
         clock: Arc::new(ServerClock::local()),
         jitter: Jitter::seeded(1),

@@ -27,6 +27,7 @@ use live::programs::Programs;
 use live::record::{Begun, Life, Record, RecordFault, Recorder, Written};
 use live::{Commander, LiveError, Ports, RunFolder, Service, Setup};
 use programs::TestPrograms;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use venue::SimulatedVenue;
@@ -80,6 +81,8 @@ struct Overheard {
     tell: UnboundedSender<Seen>,
     /// The disk is full for everything that may not use the reserve after so many events.
     full_after: Option<u64>,
+    /// While the test holds it, nothing can be written.
+    disk: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ struct OverheardRecord {
     record: Box<dyn Record>,
     tell: UnboundedSender<Seen>,
     full_after: Option<u64>,
+    disk: Arc<Mutex<()>>,
 }
 
 impl Recorder for Overheard {
@@ -95,6 +99,7 @@ impl Recorder for Overheard {
             recorder,
             tell,
             full_after,
+            disk,
         } = *self;
         let begun = recorder.begin(life)?;
         let _ = tell.send(Seen::Carried(Box::new(begun.config.carried.clone())));
@@ -102,6 +107,7 @@ impl Recorder for Overheard {
             record: begun.record,
             tell,
             full_after,
+            disk,
         });
         Ok(Begun { record, ..begun })
     }
@@ -128,6 +134,7 @@ impl Record for OverheardRecord {
     }
 
     fn event(&mut self, event: &Event<'_>, room: Room) -> Result<(), RecordFault> {
+        drop(self.disk.blocking_lock());
         self.check(room)?;
         self.record.event(event, room)?;
         if let Some(seen) = seen_event(event) {
@@ -210,6 +217,8 @@ pub(crate) struct Bench {
     pub(crate) setup: Setup,
     pub(crate) home: tempfile::TempDir,
     pub(crate) seen: Vec<Seen>,
+    /// While it is held, the thread that decides waits for its record.
+    pub(crate) disk: Arc<Mutex<()>>,
     tape: UnboundedReceiver<Seen>,
     pub(crate) service: Service,
     pub(crate) commander: Commander,
@@ -277,7 +286,8 @@ impl Bench {
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let setup = Setup::load(&write_config(home.path(), wire, venue.port(), venue_lines)).unwrap();
-        let (service, tape) = start_service(wire, &setup, full_after).await;
+        let disk = Arc::default();
+        let (service, tape) = start_service(wire, &setup, full_after, &disk).await;
         let commander = service.commander();
         Self {
             wire,
@@ -285,6 +295,7 @@ impl Bench {
             setup,
             home,
             seen: Vec::new(),
+            disk,
             tape,
             service,
             commander,
@@ -376,7 +387,8 @@ impl Bench {
         setup: Setup,
         home: tempfile::TempDir,
     ) -> Self {
-        let (service, tape) = start_service(wire, &setup, None).await;
+        let disk = Arc::default();
+        let (service, tape) = start_service(wire, &setup, None, &disk).await;
         let commander = service.commander();
         Self {
             wire,
@@ -384,6 +396,7 @@ impl Bench {
             setup,
             home,
             seen: Vec::new(),
+            disk,
             tape,
             service,
             commander,
@@ -417,9 +430,11 @@ async fn start_service(
     wire: Wire,
     setup: &Setup,
     full_after: Option<u64>,
+    disk: &Arc<Mutex<()>>,
 ) -> (Service, UnboundedReceiver<Seen>) {
     let credentials = wire.credentials(setup.service.config.venue.gateway);
-    try_start_with(setup, full_after, credentials).await.unwrap()
+    let started = start_on(setup, full_after, credentials, Arc::clone(disk));
+    started.await.unwrap()
 }
 
 pub(crate) async fn try_start(
@@ -435,6 +450,15 @@ pub(crate) async fn try_start_with(
     full_after: Option<u64>,
     credentials: Option<Credentials>,
 ) -> Result<(Service, UnboundedReceiver<Seen>), LiveError> {
+    start_on(setup, full_after, credentials, Arc::default()).await
+}
+
+async fn start_on(
+    setup: &Setup,
+    full_after: Option<u64>,
+    credentials: Option<Credentials>,
+    disk: Arc<Mutex<()>>,
+) -> Result<(Service, UnboundedReceiver<Seen>), LiveError> {
     let (tell, tape) = unbounded_channel();
     let folder = RunFolder::open(&setup.run_folder())?;
     let programs = Arc::new(TestPrograms { limits: setup.limits });
@@ -449,6 +473,7 @@ pub(crate) async fn try_start_with(
             }),
             tell,
             full_after,
+            disk,
         }),
         programs,
     };

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use venues::binance::parser::Parser;
 use venues::binance::{Credentials, Endpoints, Gateway, RestClient, Settings};
 use venues::clock::{Clock, ServerClock};
+use venues::rate_limit::ConnectBudget;
 use venues::retry::Jitter;
 use venues::websocket::{Connection, ConnectionSettings, Judgement, Protocol};
 use venues::{
@@ -93,6 +94,7 @@ impl Service {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(10),
             tls: roots.client_config().expect("a configuration"),
+            connects: ConnectBudget::default(),
         };
         let market = Connection::spawn(
             Plain(market),

@@ -401,6 +401,11 @@ impl trading::Gateway for Gateway {
         })
     }
 
+    fn spare_room(&self) -> Result<(), VenueError> {
+        // No question weighs more.
+        self.rest.check_leisure(&TRADES)
+    }
+
     fn connections(&self) -> Vec<Arc<ConnectionStatistics>> {
         let door = self.socket.iter();
         door.map(|door| door.socket.statistics()).collect()

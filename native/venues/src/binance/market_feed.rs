@@ -203,6 +203,7 @@ pub(super) fn feed_parts<S: FrameSink>(rest: &RestClient, jitter: Jitter, sink: 
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             tls: Arc::clone(rest.tls()),
+            connects: rest.connects().clone(),
         },
         clock: Arc::clone(rest.clock()),
         jitter,

@@ -4,6 +4,7 @@
 //! was not answered has an unknown outcome.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +27,9 @@ use super::rest::{Answer, Call, RestClient};
 use crate::error::VenueError;
 use crate::last_look::LastLook;
 use crate::overhear::ORDER_SOCKET;
-use crate::retry::{Backoff, Jitter};
-use crate::websocket::{self, ConnectionStatistics, DisconnectReason, Socket};
+use crate::retry::Jitter;
+use crate::trading::Reference as _;
+use crate::websocket::{self, ConnectionStatistics, DisconnectReason, Reconnects, Socket, connect_room};
 
 /// Requests on their way to the connection.
 const REQUESTS_QUEUED_MAX: usize = 256;
@@ -58,6 +60,7 @@ impl OrderSocket {
         let request_timeout = rest.settings().request_timeout;
         let is_up = Arc::new(AtomicBool::new(false));
         let statistics = Arc::new(ConnectionStatistics::of("binance orders"));
+        let reconnects = Reconnects::new(RECONNECT_PAUSE, jitter.split());
         let driver = Driver {
             rest,
             requests,
@@ -65,7 +68,7 @@ impl OrderSocket {
             was_up: false,
             statistics: Arc::clone(&statistics),
             unanswered: BTreeMap::new(),
-            backoff: Backoff::new(RECONNECT_PAUSE.0, RECONNECT_PAUSE.1, jitter.split()),
+            reconnects,
         };
         Self {
             requests: sender,
@@ -124,13 +127,21 @@ impl Drop for OrderSocket {
     }
 }
 
-#[derive(Debug)]
 struct Request {
     call: &'static Call,
     id: String,
     text: Bytes,
     look: LastLook,
     answer: oneshot::Sender<Exchanged>,
+}
+
+impl fmt::Debug for Request {
+    /// Without its text, in which the key and a signature stand.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut request = out.debug_struct("Request");
+        let request = request.field("call", &self.call.name).field("id", &self.id);
+        request.finish_non_exhaustive()
+    }
 }
 
 /// Who waits for an answer.
@@ -229,7 +240,7 @@ struct Driver {
     was_up: bool,
     statistics: Arc<ConnectionStatistics>,
     unanswered: BTreeMap<String, Waiting>,
-    backoff: Backoff,
+    reconnects: Reconnects,
 }
 
 impl Driver {
@@ -237,18 +248,23 @@ impl Driver {
     async fn run(mut self) {
         loop {
             let rest = Arc::clone(&self.rest);
-            let Some(opened) = self.refusing(Box::pin(open(&rest))).await else {
+            let connecting = async {
+                connect_room(rest.connects(), &**rest.clock()).await;
+                open(&rest).await
+            };
+            let Some(opened) = self.refusing(Box::pin(connecting)).await else {
                 return;
             };
+            let opened_at = Instant::now();
             match opened {
                 Ok(mut socket) => {
                     info!("connected for orders");
                     let is_again = std::mem::replace(&mut self.was_up, true);
                     self.statistics.on_connected(is_again);
-                    self.backoff.reset();
                     self.is_up.store(true, Ordering::Release);
                     let reason = self.serve(&mut socket).await;
                     self.is_up.store(false, Ordering::Release);
+                    self.reconnects.stood(opened_at.elapsed());
                     self.statistics
                         .on_lost(reason.unwrap_or(DisconnectReason::Stopped));
                     let Some(reason) = reason else { return };
@@ -260,7 +276,7 @@ impl Driver {
                     warn!(%problem, "could not connect for orders");
                 }
             }
-            let pause = self.backoff.next_pause();
+            let pause = self.reconnects.next_pause();
             if self.refusing(sleep(pause)).await.is_none() {
                 return;
             }
@@ -289,6 +305,9 @@ impl Driver {
         let mut next_ping = heard + idle_timeout / 3;
         let mut retire = heard + AGE_MAX;
         loop {
+            if Instant::now() >= retire {
+                self.forget_the_given_up();
+            }
             tokio::select! {
                 biased;
                 next = socket.next() => {
@@ -344,7 +363,7 @@ impl Driver {
             return true;
         }
         if self.unanswered.len() >= UNANSWERED_MAX {
-            self.unanswered.retain(|_, waiting| !waiting.answer.is_closed());
+            self.forget_the_given_up();
         }
         if self.unanswered.len() >= UNANSWERED_MAX || self.unanswered.contains_key(&id) {
             let _ = answer.send(Err(not_connected(call, "too many requests are unanswered")));
@@ -360,6 +379,11 @@ impl Driver {
         }
         self.unanswered.insert(id, Waiting { call, answer });
         self.write(socket, Message::text(text)).await
+    }
+
+    /// Requests that nobody waits for any more: an answer that was lost would be waited for as long as the connection stands.
+    fn forget_the_given_up(&mut self) {
+        self.unanswered.retain(|_, waiting| !waiting.answer.is_closed());
     }
 
     async fn write(&self, socket: &mut Socket, message: Message) -> bool {

@@ -1,5 +1,7 @@
 //! Requests of the WebSocket API as bytes: parameters by name, signed, as JSON.
 
+use std::fmt;
+
 use domain::{
     AmendRequest, CancelRequest, ClientOrderId, Instrument, OrderRequest, Side, TimeInForce, Timestamp,
 };
@@ -17,11 +19,18 @@ const API_KEY_BYTES_MAX: usize = 128;
 const PAYLOAD_BYTES_MAX: usize = 512;
 
 /// Puts orders into requests of the WebSocket API. The id of a request that places an order is the order's own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct RequestEncoder {
     orders: OrderEncoder,
     api_key: Secret,
     payload: Vec<u8>,
+}
+
+impl fmt::Debug for RequestEncoder {
+    /// Without what was signed last, in which the key stands.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RequestEncoder").finish_non_exhaustive()
+    }
 }
 
 impl RequestEncoder {

@@ -20,7 +20,7 @@ use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::http;
 use crate::last_look::{Guarded, LastLook};
-use crate::rate_limit::{OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
+use crate::rate_limit::{ConnectBudget, OrderCount, PAUSE_DEFAULT, Urgency, WeightBudget};
 use crate::retry::{Backoff, Jitter};
 use crate::secret::Secret;
 use crate::trading::{BARS_MAX, Pending, Reference};
@@ -118,6 +118,8 @@ pub struct RestClient {
     budget: Mutex<WeightBudget>,
     orders: Mutex<OrderCount>,
     jitter: Mutex<Jitter>,
+    /// Of every socket of this session.
+    connects: ConnectBudget,
 }
 
 /// What a signed request needs.
@@ -155,6 +157,7 @@ impl RestClient {
                 settings.orders_per_day,
             )),
             jitter: Mutex::new(Jitter::seeded(u64::from(std::process::id()))),
+            connects: ConnectBudget::default(),
             settings,
         })
     }
@@ -166,6 +169,10 @@ impl RestClient {
 
     pub(super) const fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
+    }
+
+    pub(super) const fn connects(&self) -> &ConnectBudget {
+        &self.connects
     }
 
     /// What names the account, whose key is one of Ed25519: no other is let into the binary streams.
@@ -331,6 +338,15 @@ impl RestClient {
     pub(super) fn take_weight(&self, call: &Call) -> Result<(), VenueError> {
         let taken = lock(&self.budget).try_take(call.weight, call.urgency, self.clock.monotonic());
         taken.map_err(|retry_after| VenueError::RateLimited {
+            request: call.name,
+            retry_after,
+        })
+    }
+
+    /// Whether the budget has room for a call that can wait; takes nothing.
+    pub(super) fn check_leisure(&self, call: &Call) -> Result<(), VenueError> {
+        let checked = lock(&self.budget).check(call.weight, Urgency::Leisure, self.clock.monotonic());
+        checked.map_err(|retry_after| VenueError::RateLimited {
             request: call.name,
             retry_after,
         })

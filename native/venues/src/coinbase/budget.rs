@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use domain::Nanos;
 
-use crate::rate_limit::{BACKGROUND_SHARE_PERCENT, ORDER_SHARE_PERCENT, Urgency};
+use crate::rate_limit::Urgency;
 
 /// The venue's second, and a tenth of margin for how we and the venue cut time.
 const WINDOW: Nanos = Nanos::from_millis(1_100);
@@ -32,6 +32,16 @@ impl SecondBudget {
     /// # Errors
     /// The wall time to wait.
     pub(super) fn try_take(&mut self, urgency: Urgency, now: Nanos) -> Result<(), Nanos> {
+        self.check(urgency, now)?;
+        self.sent.push_back(now);
+        Ok(())
+    }
+
+    /// Whether one request fits, or how long until one does; takes nothing.
+    ///
+    /// # Errors
+    /// The wall time to wait.
+    pub(super) fn check(&mut self, urgency: Urgency, now: Nanos) -> Result<(), Nanos> {
         if now < self.paused_until {
             return Err(Nanos(self.paused_until.0 - now.0));
         }
@@ -42,14 +52,8 @@ impl SecondBudget {
         {
             self.sent.pop_front();
         }
-        let percent = match urgency {
-            Urgency::Essential => 100,
-            Urgency::Order => ORDER_SHARE_PERCENT,
-            Urgency::Background => BACKGROUND_SHARE_PERCENT,
-        };
-        let share = self.per_second.saturating_mul(percent as usize) / 100;
+        let share = self.per_second.saturating_mul(urgency.share_percent() as usize) / 100;
         if self.sent.len() < share {
-            self.sent.push_back(now);
             return Ok(());
         }
         // As many must have left the window as are above the mark.
@@ -76,7 +80,8 @@ mod tests {
         let mut budget = SecondBudget::new(30);
         let now = Nanos::from_secs(5);
         let mut count = |urgency| (0..100).filter(|_| budget.try_take(urgency, now).is_ok()).count();
-        assert_eq!(count(Urgency::Background), 18);
+        assert_eq!(count(Urgency::Leisure), 15);
+        assert_eq!(count(Urgency::Background), 3);
         assert_eq!(count(Urgency::Order), 6);
         assert_eq!(count(Urgency::Essential), 6);
     }

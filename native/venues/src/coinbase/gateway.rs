@@ -27,7 +27,7 @@ use super::known::KnownOrders;
 use super::orders::{
     self, Amended, CancelAnswer, Exchanged, ListedFill, Page, Submitted, is_not_found, report,
 };
-use super::rest::{CANCEL, Call, RestClient, malformed};
+use super::rest::{CANCEL, Call, NEW_ORDER, RestClient, malformed};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::iso8601::Millis;
@@ -130,6 +130,15 @@ impl Gateway {
     /// Changes price and quantity of an open order, which keeps its name. The venue does so for limit orders that stay
     /// until canceled.
     pub async fn amend(&self, order: &CancelRequest, price: Price, quantity: Quantity) -> Amended {
+        self.amend_if(order, (price, quantity), LastLook::always()).await
+    }
+
+    async fn amend_if(
+        &self,
+        order: &CancelRequest,
+        (price, quantity): (Price, Quantity),
+        look: LastLook,
+    ) -> Amended {
         #[derive(Serialize)]
         struct Edit<'a> {
             order_id: &'a str,
@@ -152,13 +161,13 @@ impl Gateway {
             urgency: Urgency::Order,
             ..query("edit order", EDIT)
         };
-        let exchanged = self.rest.exchange(&call, "", Some(json.into())).await;
+        let exchanged = self.rest.exchange_order(&call, json.into(), look).await;
         log_failure(order.client_order_id, &exchanged);
         orders::amended(&exchanged)
     }
 
     async fn place(&self, order: &OrderRequest, body: Bytes, look: LastLook) -> Vec<OrderReport> {
-        let exchanged = self.rest.exchange_order(body, look).await;
+        let exchanged = self.rest.exchange_order(&NEW_ORDER, body, look).await;
         let now = self.now();
         let id = order.client_order_id;
         log_failure(id, &exchanged);
@@ -530,12 +539,7 @@ impl trading::Gateway for Gateway {
                 client_order_id,
                 instrument,
             };
-            let amended = if look.may_leave() {
-                self.amend(&named, terms.price, terms.quantity).await
-            } else {
-                Amended::Refused
-            };
-            let kind = match amended {
+            let kind = match self.amend_if(&named, (terms.price, terms.quantity), look).await {
                 Amended::Done => OrderReportKind::Amended(terms),
                 Amended::Refused => OrderReportKind::AmendRejected(AmendRejectReason::Other),
                 Amended::Unknown => OrderReportKind::OutcomeUnknown,
@@ -573,6 +577,10 @@ impl trading::Gateway for Gateway {
         since: Timestamp,
     ) -> Pending<'_, Result<Vec<AccountTrade>, VenueError>> {
         Box::pin(self.all_trades(instrument, since))
+    }
+
+    fn spare_room(&self) -> Result<(), VenueError> {
+        self.rest.check_leisure()
     }
 
     fn balances(&self) -> Pending<'_, Result<Vec<Balance>, VenueError>> {

@@ -314,7 +314,8 @@ pub(super) fn amended(exchanged: &Exchanged) -> Amended {
             VenueError::RateLimited { .. }
             | VenueError::NotConnected { .. }
             | VenueError::NoCredentials
-            | VenueError::Setting { .. },
+            | VenueError::Setting { .. }
+            | VenueError::Stopped { .. },
         ) => Amended::Refused,
         Ok(answer) if answer.is_success() => serde_json::from_slice::<RawEdited<'_>>(&answer.body)
             .map_or(Amended::Unknown, |raw| raw.meaning()),

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::http;
 use crate::last_look::{Guarded, LastLook};
-use crate::rate_limit::Urgency;
+use crate::rate_limit::{ConnectBudget, Urgency};
 use crate::retry::{Backoff, Jitter};
 use crate::trading::{BARS_MAX, Pending, Reference};
 
@@ -176,6 +176,8 @@ pub struct RestClient {
     private: Mutex<SecondBudget>,
     public: Mutex<SecondBudget>,
     jitter: Mutex<Jitter>,
+    /// Of every socket of this session.
+    connects: ConnectBudget,
 }
 
 impl RestClient {
@@ -202,6 +204,7 @@ impl RestClient {
             private: Mutex::new(SecondBudget::new(settings.private_per_second)),
             public: Mutex::new(SecondBudget::new(settings.public_per_second)),
             jitter: Mutex::new(Jitter::seeded(u64::from(std::process::id()))),
+            connects: ConnectBudget::default(),
             settings,
         })
     }
@@ -213,6 +216,10 @@ impl RestClient {
 
     pub(super) const fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
+    }
+
+    pub(super) const fn connects(&self) -> &ConnectBudget {
+        &self.connects
     }
 
     pub(super) fn jitter(&self) -> Jitter {
@@ -403,13 +410,16 @@ impl RestClient {
     }
 
     /// Sends an order that may be stopped until it goes onto the connection.
-    pub(super) async fn exchange_order(&self, json: Bytes, look: LastLook) -> Result<Answer, VenueError> {
+    pub(super) async fn exchange_order(
+        &self,
+        call: &Call<'_>,
+        json: Bytes,
+        look: LastLook,
+    ) -> Result<Answer, VenueError> {
         let (guarded, stopped) = Guarded::new(json, look);
-        let exchanged = self.exchange(&NEW_ORDER, "", Some(Body::wrap(guarded))).await;
+        let exchanged = self.exchange(call, "", Some(Body::wrap(guarded))).await;
         if stopped.load(Ordering::SeqCst) {
-            return Err(VenueError::Stopped {
-                request: NEW_ORDER.name,
-            });
+            return Err(VenueError::Stopped { request: call.name });
         }
         exchanged
     }
@@ -454,6 +464,15 @@ impl RestClient {
         let body = http::body(call.name, response, BODY_BYTES_MAX).await?;
         self.settings.overhearing.answer(call.name, status, &body);
         Ok(Answer { status, body })
+    }
+
+    /// Whether the account's budget has room for a question that can wait; takes nothing.
+    pub(super) fn check_leisure(&self) -> Result<(), VenueError> {
+        let checked = lock(&self.private).check(Urgency::Leisure, self.clock.monotonic());
+        checked.map_err(|retry_after| VenueError::RateLimited {
+            request: "question",
+            retry_after,
+        })
     }
 
     const fn budget(&self, call: &Call<'_>) -> &Mutex<SecondBudget> {

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Nanos;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::account::{Sequences, place};
 use super::answer::Outcome;
-use super::market_feed::{CONNECTS, feed_parts, system_status};
+use super::market_feed::{feed_parts, system_status};
 use super::requests::{Desk, Requests, reply};
 use super::rest::RestClient;
 use crate::error::VenueError;
@@ -158,10 +157,6 @@ impl Protocol for PrivateStreams {
 
     fn least_pause(&self) -> Duration {
         self.rest.least_pause()
-    }
-
-    fn connects(&self) -> (Nanos, u32) {
-        CONNECTS
     }
 }
 

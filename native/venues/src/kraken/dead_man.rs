@@ -1,7 +1,8 @@
 //! The venue's dead man's switch: unless it is put off, the venue cancels every order of the account.
 //!
-//! It has one owner in a session ([`crate::switch`] says why). It is taken off before a maintenance, because a switch that
-//! runs out during one cancels everything when the engine is back, and at an orderly end.
+//! It has one owner in a session ([`crate::switch`] says why), and is put off only while whoever decides gives signs of life:
+//! a process whose sockets work and whose decisions hang must not keep its orders alive. It is taken off before a
+//! maintenance, because a switch that runs out during one cancels everything when the engine is back, and at an orderly end.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tracing::{error, info, warn};
 use super::gateway::{Gateway, switch_has_an_owner};
 use super::parser::SystemStatus;
 use crate::error::VenueError;
-use crate::switch::{DeadMansSwitch, SwitchStatistics, SwitchTimes};
+use crate::switch::{DeadMansSwitch, SignOfLife, SwitchStatistics, SwitchTimes};
 use crate::trading::Pending;
 
 /// Attempts to take the switch off at an orderly end.
@@ -29,20 +30,25 @@ pub struct DeadMan {
 }
 
 impl DeadMan {
-    /// Sets the switch and keeps putting it off, in the current tokio runtime.
+    /// Sets the switch and keeps putting it off, in the current tokio runtime, as long as `life` goes on from one time to the
+    /// next.
     ///
     /// # Errors
     /// [`VenueError::Setting`] when the times cannot work, or the session's switch has an owner.
-    pub fn spawn(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<Self, VenueError> {
-        Ok(Self::begin(Owner::new(gateway, times)?))
+    pub fn spawn(gateway: Arc<Gateway>, times: SwitchTimes, life: SignOfLife) -> Result<Self, VenueError> {
+        Ok(Self::begin(Owner::new(gateway, times, life)?))
     }
 
     /// The same, once the venue has said that the switch is set.
     ///
     /// # Errors
     /// As [`Self::spawn`], and what the venue says against it.
-    pub async fn set(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<Self, VenueError> {
-        let (owner, stop) = Owner::new(gateway, times)?;
+    pub async fn set(
+        gateway: Arc<Gateway>,
+        times: SwitchTimes,
+        life: SignOfLife,
+    ) -> Result<Self, VenueError> {
+        let (owner, stop) = Owner::new(gateway, times, life)?;
         owner.gateway.set_switch(times.after.as_secs()).await?;
         owner.statistics.succeeded();
         Ok(Self::begin((owner, stop)))
@@ -92,6 +98,9 @@ struct Owner {
     status: watch::Receiver<Option<SystemStatus>>,
     stopped: watch::Receiver<bool>,
     statistics: Arc<SwitchStatistics>,
+    life: SignOfLife,
+    /// Its number at the last tick; none before the first.
+    heard: Option<u64>,
 }
 
 impl Drop for Owner {
@@ -102,7 +111,11 @@ impl Drop for Owner {
 
 impl Owner {
     /// Takes the session's switch, which nobody may own twice.
-    fn new(gateway: Arc<Gateway>, times: SwitchTimes) -> Result<(Self, watch::Sender<bool>), VenueError> {
+    fn new(
+        gateway: Arc<Gateway>,
+        times: SwitchTimes,
+        life: SignOfLife,
+    ) -> Result<(Self, watch::Sender<bool>), VenueError> {
         times.check()?;
         if !gateway.rest().own_switch(true) {
             return Err(switch_has_an_owner());
@@ -114,6 +127,8 @@ impl Owner {
             times,
             stopped,
             statistics: Arc::default(),
+            life,
+            heard: None,
         };
         Ok((owner, stop))
     }
@@ -124,12 +139,22 @@ impl Owner {
         let mut stopped = self.stopped.clone();
         // Ends with the venue's last word: nobody tells another once the session is gone.
         let mut is_told = true;
+        let mut is_alive = true;
         loop {
             tokio::select! {
                 biased;
                 _ = stopped.wait_for(|&stop| stop) => break,
                 changed = self.status.changed(), if is_told => is_told = changed.is_ok(),
-                _ = ticks.tick() => {}
+                // Only between two ticks is there time for a round.
+                _ = ticks.tick() => is_alive = self.hear(),
+            }
+            if !is_alive {
+                let failed = self.statistics.fail();
+                error!(
+                    failed,
+                    "nothing is decided any more: the dead man's switch is not put off, the venue cancels everything"
+                );
+                continue;
             }
             let status = *self.status.borrow_and_update();
             let seconds = if status == Some(SystemStatus::Maintenance) {
@@ -146,6 +171,12 @@ impl Owner {
             }
         }
         false
+    }
+
+    /// Whether a round was made since the last tick.
+    fn hear(&mut self) -> bool {
+        let rounds = self.life.rounds();
+        self.heard.replace(rounds) != Some(rounds)
     }
 
     async fn set(&self, seconds: u64) -> bool {

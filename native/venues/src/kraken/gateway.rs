@@ -26,7 +26,7 @@ use crate::instruments::Instruments;
 use crate::last_look::LastLook;
 use crate::rate_limit::Urgency;
 use crate::resolution::{self, Margins};
-use crate::switch::{DeadMansSwitch, SwitchTimes};
+use crate::switch::{DeadMansSwitch, SignOfLife, SwitchTimes};
 use crate::trading::{
     self, AccountTrade, EncodeOrders, KeyRights, NEW_ORDER_BYTES_MAX, OrderView, Pending, UnknownOrder,
 };
@@ -403,9 +403,10 @@ impl trading::Gateway for Gateway {
     fn dead_mans_switch(
         self: Arc<Self>,
         times: SwitchTimes,
+        life: SignOfLife,
     ) -> Pending<'static, Result<Box<dyn DeadMansSwitch>, VenueError>> {
         Box::pin(async move {
-            let switch = DeadMan::set(self, times).await?;
+            let switch = DeadMan::set(self, times, life).await?;
             Ok(Box::new(switch) as Box<dyn DeadMansSwitch>)
         })
     }

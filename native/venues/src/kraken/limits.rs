@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use domain::{ClientOrderId, InstrumentId, Nanos};
 
 use super::settings::Tier;
-use crate::rate_limit::{BACKGROUND_SHARE_PERCENT, ORDER_SHARE_PERCENT, Urgency};
+use crate::rate_limit::Urgency;
 
 /// A point in thousandths: the counters decay by fractions of a point.
 const POINT: i64 = 1_000;
@@ -85,12 +85,7 @@ impl Counter {
             return Ok(());
         }
         self.advance(now);
-        let percent = match urgency {
-            Urgency::Essential => 100,
-            Urgency::Order => ORDER_SHARE_PERCENT,
-            Urgency::Background => BACKGROUND_SHARE_PERCENT,
-        };
-        let mark = self.max * i64::from(percent) / 100;
+        let mark = self.max * i64::from(urgency.share_percent()) / 100;
         let over = self.value + points * POINT - mark;
         if over > 0 {
             let wait = i128::from(over) * 1_000_000_000 / i128::from(self.decay);

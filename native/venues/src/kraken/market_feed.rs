@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{InstrumentId, Nanos};
+use domain::InstrumentId;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::warn;
@@ -25,10 +25,6 @@ use crate::secret::Secret;
 use crate::trading::Pending;
 use crate::websocket::{ConnectionSettings, FrameSink, Judgement, Protocol};
 
-/// The venue refuses an address about 150 connections in ten minutes. Each of the three streams may attempt a quarter of
-/// them: fifteen at once and one every thirty seconds. The rest is for questions to the venue's clock.
-pub(super) const CONNECTS: (Nanos, u32) = (Nanos::from_secs(30), 15);
-
 /// Longest wait for a book after it was subscribed for.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -43,6 +39,7 @@ pub(super) fn feed_parts<S: FrameSink>(rest: &RestClient, jitter: Jitter, sink: 
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             tls: Arc::clone(rest.tls()),
+            connects: rest.connects().clone(),
         },
         clock: Arc::clone(rest.clock()),
         jitter,
@@ -352,10 +349,6 @@ impl Protocol for MarketStreams {
 
     fn least_pause(&self) -> Duration {
         self.rest.least_pause()
-    }
-
-    fn connects(&self) -> (Nanos, u32) {
-        CONNECTS
     }
 }
 

@@ -24,7 +24,7 @@ use super::sign::{Nonces, Signer};
 use crate::clock::{Clock, Correction, Rate, ServerClock, TimeSample};
 use crate::error::{ParseError, VenueError};
 use crate::last_look::{Guarded, LastLook};
-use crate::rate_limit::Urgency;
+use crate::rate_limit::{ConnectBudget, Urgency};
 use crate::retry::{Backoff, Jitter};
 use crate::secret::Secret;
 use crate::trading::{Pending, Reference};
@@ -56,6 +56,10 @@ const MAINTENANCE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Public calls: the venue counts them by address and says no number; this many at once and one a second.
 const PUBLIC_CALLS: (i64, i64) = (20, 1_000);
+
+/// The venue refuses an address about 150 connections in ten minutes. The streams together may attempt 105 of them: 45 at
+/// once and one every ten seconds. The rest is for questions to the venue's clock.
+const CONNECTS: (Nanos, u32) = (Nanos::from_secs(10), 45);
 
 /// One kind of request.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +113,8 @@ pub struct RestClient {
     /// Whether somebody feeds the dead man's switch.
     is_switch_owned: AtomicBool,
     jitter: Mutex<Jitter>,
+    /// Of every socket of this session.
+    connects: ConnectBudget,
 }
 
 /// What a signed request needs.
@@ -163,6 +169,7 @@ impl RestClient {
             status: watch::Sender::new(None),
             is_switch_owned: AtomicBool::new(false),
             jitter: Mutex::new(Jitter::seeded(u64::from(std::process::id()))),
+            connects: ConnectBudget::new(CONNECTS.0, CONNECTS.1),
             settings,
         })
     }
@@ -179,6 +186,10 @@ impl RestClient {
 
     pub(super) const fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
+    }
+
+    pub(super) const fn connects(&self) -> &ConnectBudget {
+        &self.connects
     }
 
     pub(super) fn jitter(&self) -> Jitter {
