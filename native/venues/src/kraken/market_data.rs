@@ -86,7 +86,7 @@ impl MarketData {
         self
     }
 
-    /// The venue's last word about itself on this connection.
+    /// The venue's last word about itself: it holds until another, over lost connections too.
     #[must_use]
     pub const fn status(&self) -> Option<SystemStatus> {
         self.status
@@ -170,7 +170,6 @@ impl MarketData {
     /// The stream is open: subscribing brings snapshots.
     fn on_connected(&mut self) {
         self.requests.clear();
-        self.status = None;
         self.staleness.begin();
         for (at, market) in self.markets.iter_mut().enumerate() {
             market.book.on_connected();
@@ -244,6 +243,10 @@ impl MarketProtocol for MarketData {
             self.requests.push(market.instrument);
             self.staleness.want_snapshot(at, self.received);
         }
+    }
+
+    fn takes_orders(&self) -> bool {
+        self.status.is_none_or(SystemStatus::takes_orders)
     }
 
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {

@@ -517,3 +517,27 @@ fn bounds_that_are_set_are_kept() {
     case.says(1, case.heartbeat());
     assert_eq!(case.seen.invalid, [BookInvalidReason::Stale]);
 }
+
+#[test]
+fn the_venues_own_word_about_itself_holds_until_the_next() {
+    let mut case = Quiet::connected(WireVersion::V2);
+    assert!(case.data.takes_orders(), "it has said nothing");
+    for (word, takes_orders) in [
+        ("online", true),
+        ("cancel_only", false),
+        ("post_only", false),
+        ("maintenance", false),
+        ("limit_only", false),
+        ("online", true),
+        ("maintenance", false),
+    ] {
+        let status = format!(
+            r#"{{"channel":"status","type":"update","data":[{{"version":"2.0.0","system":"{word}","api_version":"v2","connection_id":13834774380200032777}}]}}"#
+        );
+        case.says(1, &status);
+        assert_eq!(case.data.takes_orders(), takes_orders, "{word}");
+    }
+    case.later(1, StreamMessageKind::Disconnected(DisconnectReason::Closed));
+    case.later(60, StreamMessageKind::Connected);
+    assert!(!case.data.takes_orders(), "it has not said otherwise");
+}

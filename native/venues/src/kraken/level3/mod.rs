@@ -10,7 +10,8 @@ use std::sync::Arc;
 use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Side, Timestamp, Trade, TradeId};
 
 use super::market_data::WireVersion;
-use super::parser::{Message, Parser};
+use super::market_feed::system_status;
+use super::parser::{Message, Parser, SystemStatus};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
@@ -21,6 +22,9 @@ use crate::websocket::{StreamMessage, StreamMessageKind};
 use book::Level3Book;
 pub use parser::MESSAGE_ORDERS_MAX;
 use parser::{Head, Told};
+
+/// The kind of a message in which the venue speaks of itself.
+const STATUS: &str = "status";
 
 /// How a message of trades begins.
 const TRADE: &[u8] = br#"{"channel":"trade""#;
@@ -38,6 +42,8 @@ pub struct Level3MarketData {
     /// The last trade of each instrument, by id.
     last_trades: Vec<Option<TradeId>>,
     requests: Vec<InstrumentId>,
+    /// The venue's last word about itself, on either connection.
+    status: Option<SystemStatus>,
     staleness: Staleness,
     /// When the message at hand was received.
     received: Timestamp,
@@ -56,6 +62,7 @@ impl Level3MarketData {
             books: books.collect(),
             requests: Vec::with_capacity(instruments.len()),
             last_trades: vec![None; instruments.len()],
+            status: None,
             // Heartbeats come each second, whatever the market does.
             staleness: Staleness::new(instruments.len(), Silence::Fault),
             received: Timestamp::EPOCH,
@@ -110,6 +117,10 @@ impl Level3MarketData {
             Head::Other(kind) => kind,
         };
         *self.kinds.entry(kind).or_default() += 1;
+        if kind == STATUS {
+            // One that cannot be read is a word that is not known.
+            self.status = Some(system_status(frame).unwrap_or(SystemStatus::Unknown));
+        }
         let Head::Orders {
             symbol,
             is_snapshot,
@@ -288,6 +299,10 @@ impl MarketProtocol for Level3MarketData {
             self.requests.push(book.instrument());
             self.staleness.want_snapshot(at, self.received);
         }
+    }
+
+    fn takes_orders(&self) -> bool {
+        self.status.is_none_or(SystemStatus::takes_orders)
     }
 
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {

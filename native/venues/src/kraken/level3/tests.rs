@@ -287,6 +287,29 @@ fn orders_that_are_not_told_after_all_want_a_new_connection() {
 }
 
 #[test]
+fn the_venues_own_word_about_itself_holds_until_the_next() {
+    let mut case = Case::new();
+    assert!(case.data.takes_orders(), "it has said nothing");
+    for (data, takes_orders) in [
+        (r#"[{"system":"cancel_only"}]"#, false),
+        (r#"[{"system":"online"}]"#, true),
+        (r#"[{"system":"some_day"}]"#, false),
+        (r#"[{"system":"online"}]"#, true),
+        ("[]", false),
+    ] {
+        case.later(
+            1,
+            &format!(r#"{{"channel":"status","type":"update","data":{data}}}"#),
+        );
+        assert_eq!(case.data.takes_orders(), takes_orders, "{data}");
+    }
+    case.deliver(StreamMessageKind::Disconnected(DisconnectReason::Closed))
+        .unwrap();
+    case.deliver(StreamMessageKind::Connected).unwrap();
+    assert!(!case.data.takes_orders(), "it has not said otherwise");
+}
+
+#[test]
 fn trades_of_the_other_connection_ask_nothing_of_one_that_is_down() {
     let mut case = Case::synchronized();
     case.deliver(StreamMessageKind::Disconnected(DisconnectReason::Closed))
