@@ -196,13 +196,15 @@ fn a_life_that_begins_within_a_record_reconciles_before_it_trades() {
         epoch: domain::Epoch(2),
     });
     assert_eq!(alerts(&actions), [Alert::UnknownOrder(id)]);
+    assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::VenueOffline));
+    rig.venue(VenueState::Online);
     assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::NotReconciled));
     reconcile(&mut rig);
     assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::UnknownOutcome));
     rig.report(id, OrderReportKind::Canceled);
     assert_eq!(
         rig.order(Side::Buy, 98, 1).map(|id| (id.epoch.0, id.counter)),
-        Ok((2, 3))
+        Ok((2, 4))
     );
 }
 
@@ -219,10 +221,10 @@ fn nothing_trades_before_reconciliation_nor_while_the_venue_is_gone() {
         require_reconciliation: true,
         ..config()
     });
-    assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::NotReconciled));
-    rig.feed(EventBody::Reconciled { venue: VENUE });
     assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::VenueOffline));
     rig.venue(VenueState::Online);
+    assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::NotReconciled));
+    rig.feed(EventBody::Reconciled { venue: VENUE });
     assert_eq!(
         rig.order(Side::Buy, 98, 1),
         Err(DenyReason::Balance),
@@ -231,6 +233,7 @@ fn nothing_trades_before_reconciliation_nor_while_the_venue_is_gone() {
     reconcile(&mut rig);
     assert!(rig.order(Side::Buy, 98, 1).is_ok());
     rig.venue(VenueState::Offline);
+    assert_eq!(rig.order(Side::Buy, 98, 1), Err(DenyReason::VenueOffline));
     rig.venue(VenueState::Online);
     assert_eq!(
         rig.order(Side::Buy, 98, 1),

@@ -1,6 +1,6 @@
 //! One event after the other through the engine: recorded, decided, recorded, carried out.
 
-use domain::{Epoch, InstrumentId, MarketEvent, Nanos, Timestamp, Venue};
+use domain::{Epoch, InstrumentId, MarketEvent, Nanos, OrderReportKind, RejectReason, Timestamp, Venue};
 use engine::{
     Actions, BundleActivated, Command, CommandId, CommandKind, Engine, Event, EventBody, SlotProgram,
 };
@@ -106,7 +106,12 @@ impl Driver {
                 self.out.counters.books_given_up.add_one();
                 self.out.counters.refusals.book(invalid.reason);
             }
-            EventBody::OrderReport(report) => self.out.counters.refusals.report(report.kind),
+            EventBody::OrderReport(report) => {
+                self.out.counters.refusals.report(report.kind);
+                if report.kind == OrderReportKind::Rejected(RejectReason::NotTrading) {
+                    self.out.rules.wish();
+                }
+            }
             _ => {}
         }
         self.out

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     requester: ResyncRequester,
     health: VenueHealth,
     is_market_up: bool,
+    /// The venue's own last word about itself.
+    takes_orders: bool,
     /// The engine gave the books up while the market's stream stayed: they must be synchronized anew.
     books_are_stale: bool,
     simulated: Option<SimulatedAccount>,
@@ -96,6 +98,7 @@ impl Link {
             requester,
             health: VenueHealth::new(venue),
             is_market_up: false,
+            takes_orders: true,
             books_are_stale: false,
             simulated,
         }
@@ -204,7 +207,19 @@ impl Link {
             }
             StreamMessageKind::Frame(_) | StreamMessageKind::Snapshot { .. } => {}
         }
+        self.hear_of_venue(received, driver, comparison);
         self.request_resyncs();
+    }
+
+    /// What the venue says of itself as a whole, if it has changed its word.
+    fn hear_of_venue(&mut self, received: Timestamp, driver: &mut Driver, comparison: &mut Comparison) {
+        let takes_orders = self.market.takes_orders();
+        if std::mem::replace(&mut self.takes_orders, takes_orders) == takes_orders {
+            return;
+        }
+        warn!(venue = %self.venue, takes_orders, "the venue says whether it takes new orders");
+        let change = self.health.takes_orders(takes_orders);
+        self.tell_status(change, received, driver, comparison);
     }
 
     /// A message of the account's stream.

@@ -17,6 +17,7 @@ use crate::fact::{CommandOutcome, Refused};
 use crate::monitoring::latency::StageClock;
 use crate::monitoring::{Counters, Difference};
 use crate::rings::Rings;
+use crate::rules::RulesWish;
 use crate::stop_latch::StopLatch;
 use crate::timers::Timers;
 use crate::told::Teller;
@@ -45,6 +46,8 @@ pub(crate) struct Outputs {
     pub(crate) activation_result: Option<Result<(), String>>,
     /// Fills booked in this life.
     pub(crate) bookings: u64,
+    /// Has the venue's rules asked for again.
+    pub(crate) rules: RulesWish,
 }
 
 impl Outputs {
@@ -68,6 +71,7 @@ impl Outputs {
             denied: None,
             activation_result: None,
             bookings: 0,
+            rules: RulesWish::default(),
         }
     }
 

@@ -41,7 +41,7 @@ use crate::outputs::Outputs;
 use crate::programs::Programs;
 use crate::record::{Begun, Life, Recorder};
 use crate::recording::Recording;
-use crate::rules;
+use crate::rules::{self, RulesWish};
 use crate::run_folder::RunFolder;
 use crate::service::Service;
 use crate::session::Session;
@@ -97,7 +97,8 @@ pub async fn start(setup: &Setup, folder: RunFolder, ports: Ports) -> Result<Ser
     let own = (session.simulated.clone(), config.venue.venue);
     let (driver, latencies) = driver(begun, out, own, session.clock.now())?;
 
-    let mut tasks = side_tasks(&session, config, switch.as_deref(), &facts, &counters);
+    let wish = (driver.out().rules.clone(), jitter.split());
+    let mut tasks = side_tasks(&session, config, switch.as_deref(), (&facts, &counters), wish);
     let desk = desk(&session, config.engine.bar_span, (&facts, &latch, &counters));
     tasks.spawn(desk.run(taken_errands, jitter.split()));
     let messages = messenger::Parts {
@@ -207,8 +208,8 @@ fn side_tasks(
     session: &Session,
     config: &ServiceConfig,
     switch: Option<&dyn DeadMansSwitch>,
-    facts: &FactSender,
-    counters: &Arc<Counters>,
+    (facts, counters): (&FactSender, &Arc<Counters>),
+    wish: (RulesWish, Jitter),
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some(switch) = switch {
@@ -234,6 +235,7 @@ fn side_tasks(
         instruments,
         facts.clone(),
         Arc::clone(counters),
+        wish,
     ));
     tasks
 }

@@ -9,12 +9,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{OrderReportKind, OrderStatus, OrderType, Price, Quantity, Side};
-use engine::{CommandKind, ManualOrder};
-use live::Setup;
+use domain::{
+    InstrumentStatus, OrderReportKind, OrderStatus, OrderType, Price, Quantity, RejectReason, RuleViolation,
+    Side, VenueState,
+};
+use engine::risk::DenyReason;
+use engine::{CommandKind, CommandRefusal, ManualOrder, Scope};
 use live::egress::Halt;
 use live::error::EXIT_VENUE;
 use live::view::View;
+use live::{Refused, Setup};
 use support::programs::{CROSS, SILENT};
 use support::venue::SimulatedVenue;
 use support::wires::Wire;
@@ -255,6 +259,72 @@ async fn until(bench: &Bench, what: &str, condition: impl Fn(&Bench) -> bool) {
     };
     let waited = tokio::time::timeout(support::PATIENCE, holds).await;
     assert!(waited.is_ok(), "never: {what}");
+}
+
+fn denied(reason: DenyReason) -> Result<(), Refused> {
+    Err(Refused {
+        refusal: CommandRefusal::Denied,
+        denied: Some(reason),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_venue_that_says_it_takes_no_orders_gets_none_and_cancels_still_leave() {
+    for mode in ["cancel_only", "post_only"] {
+        let mut bench = Bench::start_over(Wire::Kraken, "websocket").await;
+        bench.until_ready().await;
+        bench.deploy(SILENT).await;
+        rest_an_order(&mut bench, 1).await;
+        let view = bench.commander.look().await.unwrap();
+        let fault = format!(r#"{{"kind":"mode","mode":"{mode}"}}"#);
+        bench.venue.fault(&fault).await;
+        bench.until_seen(Seen::Venue(VenueState::Offline)).await;
+        let answer = bench.commander.command(resting(&view, 2)).await.unwrap();
+        assert_eq!(answer, denied(DenyReason::VenueOffline), "{mode}");
+        let cancel = CommandKind::CancelOrders(Scope::All);
+        assert_eq!(bench.commander.command(cancel).await.unwrap(), Ok(()), "{mode}");
+        bench
+            .until("the resting order is gone", |seen| match seen {
+                Seen::Report(report) => (report.kind == OrderReportKind::Canceled).then_some(()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(open_orders(&bench.venue.state().await), 0, "{mode}");
+        bench.venue.fault(r#"{"kind":"mode","mode":"online"}"#).await;
+        bench.until_seen(Seen::Venue(VenueState::Online)).await;
+        bench.until_seen(Seen::Reconciled).await;
+        until_a_book_stands(&bench).await;
+        rest_an_order(&mut bench, 1).await;
+        let (ended, _, venue) = bench.drain().await;
+        assert_eq!((ended.orders_left, ended.compared), (0, true), "{mode}");
+        assert_eq!(open_orders(&venue.state().await), 0, "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_asked_for_at_once_where_an_order_is_refused_because_nothing_trades() {
+    for wire in [Wire::Binance, Wire::Coinbase] {
+        let mut bench = Bench::start_over(wire, "rest").await;
+        bench.until_ready().await;
+        bench.deploy(SILENT).await;
+        let view = bench.commander.look().await.unwrap();
+        bench.venue.fault(r#"{"kind":"mode","mode":"cancel_only"}"#).await;
+        let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
+        assert_eq!(answer, Ok(()), "{wire:?}: nobody has said it yet");
+        bench
+            .until("the venue refuses it", |seen| match seen {
+                Seen::Report(report) => {
+                    (report.kind == OrderReportKind::Rejected(RejectReason::NotTrading)).then_some(())
+                }
+                _ => None,
+            })
+            .await;
+        bench.until_seen(Seen::Rules(InstrumentStatus::CancelOnly)).await;
+        let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
+        let rule = RuleViolation::NotTrading(InstrumentStatus::CancelOnly);
+        assert_eq!(answer, denied(DenyReason::Rule(rule)), "{wire:?}");
+        drop(bench.drain().await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,6 +64,12 @@ pub trait MarketProtocol: fmt::Debug + Send {
     /// resync of each is asked for.
     fn begin_again(&mut self, emit: &mut Emit<'_>);
 
+    /// Whether the venue as a whole takes new orders of every kind, by its own last word on the stream. Always, where it
+    /// has said nothing of it.
+    fn takes_orders(&self) -> bool {
+        true
+    }
+
     /// Whether an instrument's book can be trusted.
     fn is_synchronized(&self, instrument: InstrumentId) -> bool;
 

@@ -27,7 +27,7 @@ use venues::retry::Jitter;
 use venues::switch::{SignOfLife, SwitchTimes};
 use venues::{
     AccountEvent, AccountFeed, AccountProtocol as _, Gateway as _, Instruments, MarketFeed,
-    MarketProtocol as _, OrderEntry, Secret, StreamMessage, UnknownOrder, VenueError,
+    MarketProtocol as _, OrderEntry, Secret, StalenessBounds, StreamMessage, UnknownOrder, VenueError,
 };
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -163,6 +163,7 @@ impl Session {
             market_inbox,
             account_inbox,
         };
+        session.data.set_staleness(StalenessBounds::on(&*session.clock));
         session
             .until("the session is up", |session| {
                 session.is_book_up() && session.seen.count(AccountEvent::Up) == 1

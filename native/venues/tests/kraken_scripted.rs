@@ -688,33 +688,6 @@ async fn a_socket_that_only_answers_pings_is_dead() {
 }
 
 #[tokio::test]
-async fn heartbeats_without_data_are_dead_too() {
-    let sockets = market_sockets(Depth::AsAsked, |mut socket, _| async move {
-        loop {
-            let heartbeat = Message::text(r#"{"channel":"heartbeat"}"#);
-            if socket.send(heartbeat).await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    let mut market = market(&sockets, |settings| {
-        settings.idle_timeout = Duration::from_millis(200);
-        settings.data_timeout = Duration::from_millis(400);
-    })
-    .await;
-    assert_eq!(market.inbox.next().await, StreamMessageKind::Connected);
-    let since = Instant::now();
-    expect_disconnect(&mut market.inbox, DisconnectReason::Stalled).await;
-    assert!(
-        since.elapsed() >= Duration::from_millis(300),
-        "heartbeats count as life"
-    );
-    market.feed.stop().await;
-}
-
-#[tokio::test]
 async fn after_maintenance_the_venue_is_left_alone_for_a_while() {
     let sockets = market_sockets(Depth::AsAsked, |mut socket, number| async move {
         let system = if number == 0 { "maintenance" } else { "online" };

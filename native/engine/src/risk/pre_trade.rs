@@ -138,8 +138,9 @@ fn check_controls(facts: &Facts<'_>, request: &OrderRequest, reduces: bool) -> R
     )?;
     let reduce_only = effective.reduce_only || facts.reduce_only || request.reduce_only;
     allow(!reduce_only || reduces, DenyReason::ReduceOnly)?;
-    allow(facts.reconciled, DenyReason::NotReconciled)?;
+    // A venue that is gone is not reconciled either: the cause is named.
     allow(facts.online, DenyReason::VenueOffline)?;
+    allow(facts.reconciled, DenyReason::NotReconciled)?;
     allow(!facts.journal_lagging, DenyReason::JournalLagging)
 }
 

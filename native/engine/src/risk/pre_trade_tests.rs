@@ -453,8 +453,8 @@ const LADDER: [(DenyReason, Repair); 26] = [
     (DenyReason::ReduceOnly, |facts, _| {
         facts.effective.reduce_only = false;
     }),
-    (DenyReason::NotReconciled, |facts, _| facts.reconciled = true),
     (DenyReason::VenueOffline, |facts, _| facts.online = true),
+    (DenyReason::NotReconciled, |facts, _| facts.reconciled = true),
     (DenyReason::JournalLagging, |facts, _| {
         facts.journal_lagging = false;
     }),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, InstrumentId, Level, MarketEvent,
-    OrderReport, OrderRequest, SlotId, Timestamp, VenueState,
+    Bar, BookUpdate, BookUpdateKind, BundleDigest, ClientOrderId, InstrumentId, InstrumentStatus, Level,
+    MarketEvent, OrderReport, OrderRequest, SlotId, Timestamp, VenueState,
 };
 use engine::risk::DenyReason;
 use engine::{
@@ -55,6 +55,7 @@ pub(crate) enum Seen {
     Historical(Bar),
     TradesComplete(Timestamp),
     Venue(VenueState),
+    Rules(InstrumentStatus),
     Position(VenuePosition),
     Difference(Difference),
     Compared(Timestamp),
@@ -172,6 +173,7 @@ fn seen_event(event: &Event<'_>) -> Option<Seen> {
         EventBody::Market(MarketEvent::Book(update)) => seen_book(&update),
         EventBody::Market(MarketEvent::BookInvalid(_)) => Seen::BookInvalid,
         EventBody::Market(MarketEvent::VenueStatus(status)) => Seen::Venue(status.state),
+        EventBody::Market(MarketEvent::InstrumentUpdated(one)) => Seen::Rules(one.status),
         EventBody::HistoricalBar(bar) => Seen::Historical(bar),
         EventBody::TradesComplete { since, .. } => Seen::TradesComplete(since),
         EventBody::VenuePosition(position) => Seen::Position(position),

@@ -121,6 +121,7 @@ fn subscription(venue: &mut Venue, id: ConnectionId, event: &str, pair: &str, re
     reply["channelName"] = json!(channel_name);
     let (scene, hub) = venue.scene(now);
     hub.send(id, reply.to_string());
+    let is_stalled = hub.is_stalled(Class::Book);
     let Some(wire::Session::Kraken(session)) = hub.session_mut(id) else {
         return;
     };
@@ -132,7 +133,7 @@ fn subscription(venue: &mut Venue, id: ConnectionId, event: &str, pair: &str, re
     let first = session
         .book
         .as_ref()
-        .filter(|_| name == "book")
+        .filter(|_| name == "book" && !is_stalled)
         .map(|book| snapshot(book, &names, now));
     if let Some(first) = first {
         hub.send(id, first);

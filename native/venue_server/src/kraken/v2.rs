@@ -14,6 +14,7 @@ use super::fields::Fields;
 use super::names::Names;
 use super::session::{Session, Trigger};
 use super::{v2_feed, v2_orders};
+use crate::frames::Class;
 use crate::hub::ConnectionId;
 use crate::shared::Shared;
 use crate::socket;
@@ -155,6 +156,7 @@ fn take(
         result["symbol"] = json!(symbol);
     }
     let (scene, hub) = venue.scene(now);
+    let is_stalled = matches!(channel, "book" | "level3") && hub.is_stalled(Class::Book);
     let Some(wire::Session::Kraken(session)) = hub.session_mut(id) else {
         return;
     };
@@ -181,7 +183,7 @@ fn take(
         Ok(snapshot) => {
             let reply = v2_feed::reply("subscribe", req_id, Ok(result), shown);
             hub.send(id, reply.to_string());
-            if snapshot_wanted {
+            if snapshot_wanted && !is_stalled {
                 hub.send(id, snapshot);
             }
         }

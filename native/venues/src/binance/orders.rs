@@ -278,6 +278,9 @@ fn definite(answer: &Answer) -> Option<super::rest::Refusal> {
     (is_client_error && (is_own || (refusal.code == 0 && is_stopped))).then_some(refusal)
 }
 
+/// What is said of an instrument that is not traded now, under more than one code.
+const CLOSED: &str = "Market is closed.";
+
 /// Why the venue refused an order, from its code and, where one code means many things, its words.
 fn reject_reason(code: i64, message: &str) -> RejectReason {
     if AUTHENTICATION_CODES.contains(&code) {
@@ -287,14 +290,13 @@ fn reject_reason(code: i64, message: &str) -> RejectReason {
         // The timestamp was refused: ours, or the way was too long.
         -1021 => RejectReason::Authentication,
         -1003 | -1015 | -1034 => RejectReason::RateLimit,
-        -1013 => RejectReason::Filter,
+        -1013 if message != CLOSED => RejectReason::Filter,
+        -1013 => RejectReason::NotTrading,
         -2010 => match message {
             "Duplicate order sent." => RejectReason::DuplicateId,
             "Account has insufficient balance for requested action." => RejectReason::InsufficientBalance,
             "Order would immediately match and take." => RejectReason::WouldTake,
-            "Market is closed." | "This symbol is not permitted for this account." => {
-                RejectReason::NotTrading
-            }
+            CLOSED | "This symbol is not permitted for this account." => RejectReason::NotTrading,
             _ => RejectReason::Other,
         },
         0 => RejectReason::RateLimit,

@@ -7,7 +7,7 @@ use domain::{
 
 use super::account::place;
 use super::answer::{Answer, Outcome};
-use super::market_feed::{snapshot_symbol, system_status};
+use super::market_feed::system_status;
 use super::orders::{self, Submitted};
 use super::requests::reply;
 use super::rest;
@@ -86,6 +86,5 @@ pub fn answers(listing: &Listing, order: &OrderRequest, message: &[u8]) {
     let _ = rules::server_time(message);
     let _ = server_time::pong(message, 1);
     let _ = system_status(message);
-    let _ = snapshot_symbol(message);
     let _ = place(message);
 }

@@ -11,6 +11,7 @@ use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
 use crate::sequencer::{Emit, SequencerStatistics};
+use crate::staleness::{Overdue, Silence, Staleness, StalenessBounds};
 use crate::websocket::{StreamMessage, StreamMessageKind};
 
 /// Which wire the connection speaks. Symbols differ: `BTC/USD` in version 2, `XBT/USD` in version 1.
@@ -25,6 +26,7 @@ pub enum WireVersion {
 /// One instrument's state.
 #[derive(Debug, Clone)]
 struct Market {
+    instrument: InstrumentId,
     book: ChecksumBook,
     last_trade: Option<TradeId>,
     /// The newest time that the venue has said: levels that are told again bear old ones, version 2's snapshots none.
@@ -39,6 +41,10 @@ pub struct MarketData {
     parser: Parser,
     markets: Vec<Market>,
     requests: Vec<InstrumentId>,
+    staleness: Staleness,
+    /// When the message at hand was received.
+    received: Timestamp,
+    wants_reconnect: bool,
     status: Option<SystemStatus>,
     kinds: BTreeMap<&'static str, u64>,
     statistics: WireStatistics,
@@ -50,6 +56,7 @@ impl MarketData {
     #[must_use]
     pub fn new(instruments: Arc<Instruments>, version: WireVersion, depth: usize, ahead_max: Nanos) -> Self {
         let markets = instruments.iter().map(|instrument| Market {
+            instrument: instrument.id,
             book: ChecksumBook::new(instrument.id, depth),
             last_trade: None,
             newest: None,
@@ -57,6 +64,10 @@ impl MarketData {
         Self {
             markets: markets.collect(),
             requests: Vec::with_capacity(instruments.len()),
+            // Heartbeats come each second, whatever the market does.
+            staleness: Staleness::new(instruments.len(), Silence::Fault),
+            received: Timestamp::EPOCH,
+            wants_reconnect: false,
             instruments,
             ahead_max,
             parser: Parser::new(version),
@@ -75,7 +86,7 @@ impl MarketData {
         self
     }
 
-    /// The venue's last word about itself on this connection.
+    /// The venue's last word about itself: it holds until another, over lost connections too.
     #[must_use]
     pub const fn status(&self) -> Option<SystemStatus> {
         self.status
@@ -89,13 +100,15 @@ impl MarketData {
             .map(|market| &market.book)
     }
 
-    fn on_frame(&mut self, received: Timestamp, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+    fn on_frame(&mut self, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        let received = self.received;
         let latest = received.plus(self.ahead_max);
         let Self {
             instruments,
             parser,
             markets,
             requests,
+            staleness,
             status,
             kinds,
             statistics,
@@ -117,15 +130,25 @@ impl MarketData {
             Message::Book(book) => {
                 if let Some((id, market)) = find(instruments, markets, &book.symbol, statistics) {
                     market.on_book(&book, received, emit);
+                    let at = usize::from(id.0);
+                    if book.is_snapshot {
+                        staleness.on_snapshot(at, received);
+                    } else {
+                        staleness.on_change(at, received);
+                    }
                     if market.book.take_resync_request() {
                         requests.push(id);
+                        staleness.want_snapshot(at, received);
                     }
                 }
             }
             Message::Trades(trades) => {
                 for trade in trades {
                     if let Some((id, market)) = find(instruments, markets, &trade.symbol, statistics) {
-                        market.on_trade(id, trade, statistics, emit);
+                        let is_new = market.on_trade(trade, statistics, emit);
+                        if is_new && market.book.is_synchronized() {
+                            staleness.on_move(usize::from(id.0), received);
+                        }
                     }
                 }
             }
@@ -139,10 +162,40 @@ impl MarketData {
     fn refuse(&mut self, emit: &mut Emit<'_>) {
         self.statistics.malformed += 1;
         self.requests.clear();
-        for (instrument, market) in self.instruments.iter().zip(&mut self.markets) {
-            market.book.invalidate(BookInvalidReason::Malformed, emit);
-            if market.book.take_resync_request() {
-                self.requests.push(instrument.id);
+        for at in 0..self.markets.len() {
+            self.give_up(at, BookInvalidReason::Malformed, emit);
+        }
+    }
+
+    /// The stream is open: subscribing brings snapshots.
+    fn on_connected(&mut self) {
+        self.requests.clear();
+        self.staleness.begin();
+        for (at, market) in self.markets.iter_mut().enumerate() {
+            market.book.on_connected();
+            market.last_trade = None;
+            market.newest = None;
+            self.staleness.want_snapshot(at, self.received);
+        }
+    }
+
+    fn give_up(&mut self, at: usize, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        let Some(market) = self.markets.get_mut(at) else {
+            return;
+        };
+        market.book.invalidate(reason, emit);
+        if market.book.take_resync_request() {
+            self.requests.push(market.instrument);
+            self.staleness.want_snapshot(at, self.received);
+        }
+    }
+
+    /// A book whose changes have stopped is subscribed for anew; where its snapshot does not come, the connection is.
+    fn give_stale_books_up(&mut self, emit: &mut Emit<'_>) {
+        while let Some((at, what)) = self.staleness.overdue(self.received) {
+            match what {
+                Overdue::Changes => self.give_up(at, BookInvalidReason::Stale, emit),
+                Overdue::Snapshot => self.wants_reconnect = true,
             }
         }
     }
@@ -150,26 +203,21 @@ impl MarketData {
 
 impl MarketProtocol for MarketData {
     fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        self.received = message.ts_received;
         match &message.kind {
-            StreamMessageKind::Connected => {
-                self.requests.clear();
-                self.status = None;
-                for market in &mut self.markets {
-                    market.book.on_connected();
-                    market.last_trade = None;
-                    market.newest = None;
-                }
-            }
-            StreamMessageKind::Frame(frame) => self.on_frame(message.ts_received, frame, emit)?,
+            StreamMessageKind::Connected => self.on_connected(),
+            StreamMessageKind::Frame(frame) => self.on_frame(frame, emit)?,
             // Snapshots come over the stream itself.
             StreamMessageKind::Snapshot { .. } => {}
             StreamMessageKind::Disconnected(reason) => {
                 for market in &mut self.markets {
                     market.book.invalidate(reason.of_books(), emit);
                 }
+                self.staleness.begin();
                 self.requests.clear();
             }
         }
+        self.give_stale_books_up(emit);
         Ok(())
     }
 
@@ -177,15 +225,28 @@ impl MarketProtocol for MarketData {
         self.requests.pop()
     }
 
+    fn take_reconnect_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_reconnect)
+    }
+
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        self.staleness.set_bounds(bounds);
+    }
+
     fn begin_again(&mut self, emit: &mut Emit<'_>) {
         self.requests.clear();
-        for (instrument, market) in self.instruments.iter().zip(&mut self.markets) {
+        for (at, market) in self.markets.iter_mut().enumerate() {
             market.book.invalidate(BookInvalidReason::Disconnected, emit);
             market.last_trade = None;
             market.newest = None;
             // The subscription stands, so no snapshot comes by itself.
-            self.requests.push(instrument.id);
+            self.requests.push(market.instrument);
+            self.staleness.want_snapshot(at, self.received);
         }
+    }
+
+    fn takes_orders(&self) -> bool {
+        self.status.is_none_or(SystemStatus::takes_orders)
     }
 
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {
@@ -239,20 +300,20 @@ impl Market {
         }
     }
 
+    /// Whether the trade is passed on: it is none that came before.
     fn on_trade(
         &mut self,
-        instrument: InstrumentId,
         trade: &TradeMessage,
         statistics: &mut WireStatistics,
         emit: &mut Emit<'_>,
-    ) {
+    ) -> bool {
         // Version 1 numbers no trades: they are counted from the connection's beginning.
         let next = self.last_trade.map_or(1, |last| last.0.saturating_add(1));
         let trade_id = trade.trade_id.unwrap_or(TradeId(next));
         if let Some(last) = self.last_trade {
             if trade_id <= last {
                 statistics.trade_duplicates += 1;
-                return;
+                return false;
             }
             statistics.trade_gaps += u64::from(trade_id.0 > next);
         }
@@ -260,13 +321,14 @@ impl Market {
         self.newest = self.newest.max(Some(trade.ts_event));
         statistics.trades += 1;
         emit(MarketEvent::Trade(Trade {
-            instrument,
+            instrument: self.instrument,
             ts_event: trade.ts_event,
             trade_id,
             price: trade.price,
             quantity: trade.quantity,
             aggressor: trade.aggressor,
         }));
+        true
     }
 }
 

@@ -317,3 +317,227 @@ proptest! {
         prop_assert!(book.checksums_wrong + data.wire_statistics().malformed <= 1);
     }
 }
+
+const ETH: InstrumentId = InstrumentId(1);
+
+/// Two books of a wire, and time that passes only as the test says.
+struct Quiet {
+    version: WireVersion,
+    data: MarketData,
+    now: Timestamp,
+    seen: Seen,
+}
+
+impl Quiet {
+    const WIRES: [WireVersion; 2] = [WireVersion::V1, WireVersion::V2];
+
+    fn connected(version: WireVersion) -> Self {
+        let symbols: [&str; 2] = match version {
+            WireVersion::V1 => ["XBT/USD", "ETH/USD"],
+            WireVersion::V2 => ["BTC/USD", "ETH/USD"],
+        };
+        let mut case = Self {
+            version,
+            data: market_data(&symbols, version, 10),
+            now: Timestamp::from_millis(1_534_614_057_000),
+            seen: Seen::default(),
+        };
+        case.later(0, StreamMessageKind::Connected);
+        case
+    }
+
+    fn synchronized(version: WireVersion) -> Self {
+        let mut case = Self::connected(version);
+        case.says(0, &case.snapshot(XBT));
+        case.says(0, &case.snapshot(ETH));
+        assert!(case.data.is_synchronized(XBT) && case.data.is_synchronized(ETH));
+        case
+    }
+
+    /// A message this long after the last one.
+    fn later(&mut self, seconds: i64, kind: StreamMessageKind) {
+        self.now = self.now.plus(Nanos::from_secs(seconds));
+        let ts_received = self.now;
+        let message = StreamMessage { ts_received, kind };
+        let seen = &mut self.seen;
+        self.data
+            .on_message(&message, &mut |event| seen.take(&event))
+            .unwrap();
+    }
+
+    fn says(&mut self, seconds: i64, text: &str) {
+        self.later(seconds, StreamMessageKind::Frame(text.as_bytes().to_vec().into()));
+    }
+
+    fn requests(&mut self) -> Vec<InstrumentId> {
+        let mut all: Vec<_> = std::iter::from_fn(|| self.data.take_resync_request()).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn symbol(&self, book: InstrumentId) -> &'static str {
+        match (self.version, book) {
+            (_, ETH) => "ETH/USD",
+            (WireVersion::V1, _) => "XBT/USD",
+            (WireVersion::V2, _) => "BTC/USD",
+        }
+    }
+
+    fn heartbeat(&self) -> &'static str {
+        match self.version {
+            WireVersion::V1 => r#"{"event":"heartbeat"}"#,
+            WireVersion::V2 => r#"{"channel":"heartbeat"}"#,
+        }
+    }
+
+    /// One level a side: 2 at 101.0 is asked, 1 at 99.0 bid.
+    fn snapshot(&self, book: InstrumentId) -> String {
+        let symbol = self.symbol(book);
+        match self.version {
+            WireVersion::V1 => format!(
+                r#"[1,{{"as":[["101.0","2.0","1534614057.0"]],"bs":[["99.0","1.0","1534614057.0"]]}},"book-10","{symbol}"]"#
+            ),
+            WireVersion::V2 => format!(
+                r#"{{"channel":"book","type":"snapshot","data":[{{"symbol":"{symbol}","bids":[{{"price":99.0,"qty":1.0}}],"asks":[{{"price":101.0,"qty":2.0}}],"checksum":{}}}]}}"#,
+                crc32fast::hash(b"10102099010")
+            ),
+        }
+    }
+
+    /// So much is bid, in tenths.
+    fn change(&self, book: InstrumentId, tenths: u8) -> String {
+        let symbol = self.symbol(book);
+        let checksum = crc32fast::hash(format!("101020990{tenths}").as_bytes());
+        let quantity = format!("0.{tenths}");
+        match self.version {
+            WireVersion::V1 => format!(
+                r#"[1,{{"b":[["99.0","{quantity}","1534614057.0"]],"c":"{checksum}"}},"book-10","{symbol}"]"#
+            ),
+            WireVersion::V2 => format!(
+                r#"{{"channel":"book","type":"update","data":[{{"symbol":"{symbol}","bids":[{{"price":99.0,"qty":{quantity}}}],"asks":[],"checksum":{checksum},"timestamp":"2018-08-18T17:40:57.000000Z"}}]}}"#
+            ),
+        }
+    }
+
+    fn trade(&self, book: InstrumentId, number: u64) -> String {
+        let symbol = self.symbol(book);
+        match self.version {
+            WireVersion::V1 => {
+                format!(r#"[0,[["99.0","0.1","1534614057.0","s","l",""]],"trade","{symbol}"]"#)
+            }
+            WireVersion::V2 => format!(
+                r#"{{"channel":"trade","type":"update","data":[{{"symbol":"{symbol}","side":"sell","price":99.0,"qty":0.1,"ord_type":"limit","trade_id":{number},"timestamp":"2018-08-18T17:40:57.000000Z"}}]}}"#
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_book_that_stops_while_its_trades_and_another_book_go_on_is_stale_and_told_anew() {
+    for version in Quiet::WIRES {
+        let mut case = Quiet::synchronized(version);
+        case.says(10, &case.trade(XBT, 7));
+        for second in 1..=5 {
+            case.says(1, &case.change(ETH, u8::try_from(second).unwrap()));
+            case.says(0, &case.trade(XBT, 7 + second));
+        }
+        assert_eq!(case.seen.invalid, [], "{version:?}: at the bound");
+        case.says(1, &case.trade(ETH, 1));
+        assert_eq!(case.seen.invalid, [BookInvalidReason::Stale], "{version:?}");
+        assert!(!case.data.is_synchronized(XBT) && case.data.is_synchronized(ETH));
+        assert_eq!(case.requests(), [XBT]);
+        assert!(!case.data.take_reconnect_request());
+        // It is told anew, and lives.
+        case.says(1, &case.snapshot(XBT));
+        case.says(1, &case.change(XBT, 5));
+        case.says(10, case.heartbeat());
+        assert_eq!(case.seen.invalid, [BookInvalidReason::Stale], "{version:?}");
+        assert!(case.data.is_synchronized(XBT));
+    }
+}
+
+#[test]
+fn a_trade_whose_change_of_the_book_came_just_before_it_makes_nothing_stale() {
+    for version in Quiet::WIRES {
+        let mut case = Quiet::synchronized(version);
+        case.says(10, &case.change(XBT, 5));
+        case.says(2, &case.trade(XBT, 7));
+        case.says(60, case.heartbeat());
+        assert_eq!((case.seen.invalid.len(), case.seen.trades), (0, 1), "{version:?}");
+    }
+}
+
+#[test]
+fn a_book_that_says_nothing_while_heartbeats_and_another_go_on_is_told_anew_in_the_end() {
+    for version in Quiet::WIRES {
+        let mut case = Quiet::synchronized(version);
+        for second in 0..60 {
+            case.says(1, case.heartbeat());
+            case.says(1, &case.change(ETH, 1 + second % 9));
+        }
+        assert_eq!(case.seen.invalid, [], "{version:?}: two minutes");
+        case.says(1, case.heartbeat());
+        assert_eq!(case.seen.invalid, [BookInvalidReason::Stale], "{version:?}");
+        assert_eq!(case.requests(), [XBT]);
+    }
+}
+
+#[test]
+fn a_snapshot_that_never_comes_wants_a_new_connection() {
+    for version in Quiet::WIRES {
+        let mut case = Quiet::connected(version);
+        case.says(0, &case.snapshot(XBT));
+        // Fifteen seconds and one for each of two books.
+        case.says(17, &case.change(XBT, 5));
+        assert!(!case.data.take_reconnect_request(), "{version:?}");
+        case.says(1, case.heartbeat());
+        assert!(case.data.take_reconnect_request(), "{version:?}");
+        assert!(case.data.is_synchronized(XBT) && !case.data.is_synchronized(ETH));
+        case.later(0, StreamMessageKind::Disconnected(DisconnectReason::Stalled));
+        case.later(300, StreamMessageKind::Connected);
+        case.says(17, case.heartbeat());
+        assert!(
+            !case.data.take_reconnect_request(),
+            "{version:?}: a new connection has its own time"
+        );
+    }
+}
+
+#[test]
+fn bounds_that_are_set_are_kept() {
+    let mut case = Quiet::synchronized(WireVersion::V2);
+    let behind_max = Nanos::from_secs(50);
+    case.data.set_staleness(StalenessBounds {
+        behind_max,
+        ..StalenessBounds::WALL
+    });
+    case.says(10, &case.trade(XBT, 7));
+    case.says(50, case.heartbeat());
+    assert_eq!(case.seen.invalid, []);
+    case.says(1, case.heartbeat());
+    assert_eq!(case.seen.invalid, [BookInvalidReason::Stale]);
+}
+
+#[test]
+fn the_venues_own_word_about_itself_holds_until_the_next() {
+    let mut case = Quiet::connected(WireVersion::V2);
+    assert!(case.data.takes_orders(), "it has said nothing");
+    for (word, takes_orders) in [
+        ("online", true),
+        ("cancel_only", false),
+        ("post_only", false),
+        ("maintenance", false),
+        ("limit_only", false),
+        ("online", true),
+        ("maintenance", false),
+    ] {
+        let status = format!(
+            r#"{{"channel":"status","type":"update","data":[{{"version":"2.0.0","system":"{word}","api_version":"v2","connection_id":13834774380200032777}}]}}"#
+        );
+        case.says(1, &status);
+        assert_eq!(case.data.takes_orders(), takes_orders, "{word}");
+    }
+    case.later(1, StreamMessageKind::Disconnected(DisconnectReason::Closed));
+    case.later(60, StreamMessageKind::Connected);
+    assert!(!case.data.takes_orders(), "it has not said otherwise");
+}

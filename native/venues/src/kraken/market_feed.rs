@@ -4,14 +4,12 @@
 //! traded still comes from the public one.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::InstrumentId;
 use serde::Deserialize;
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::parser::{self, SystemStatus};
@@ -24,9 +22,6 @@ use crate::retry::Jitter;
 use crate::secret::Secret;
 use crate::trading::Pending;
 use crate::websocket::{ConnectionSettings, FrameSink, Judgement, Protocol};
-
-/// Longest wait for a book after it was subscribed for.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Messages shorter than this may be about the connection: heartbeats, the venue's state, answers.
 const ABOUT_BYTES_MAX: usize = 1_024;
@@ -88,11 +83,8 @@ struct MarketStreams {
     /// What lets us subscribe to orders: good as long as a subscription that was made with it lives.
     token: Option<Secret>,
     symbols: Vec<String>,
-    /// Symbols whose book was subscribed for and has not come, and since when.
-    awaited: BTreeMap<String, Instant>,
     /// Subscriptions not confirmed yet.
     open: usize,
-    last_data: Instant,
 }
 
 /// An answer to a subscription.
@@ -133,9 +125,7 @@ impl MarketStreams {
             wants,
             token: None,
             symbols,
-            awaited: BTreeMap::new(),
             open: 0,
-            last_data: Instant::now(),
         })
     }
 
@@ -199,43 +189,6 @@ impl MarketStreams {
             Judgement::Handshake
         })
     }
-
-    /// Data came, or has not come for too long.
-    fn on_channel(&mut self, message: &[u8]) -> Judgement {
-        if message.starts_with(br#"{"channel":"heartbeat""#) {
-            return self.on_heartbeat();
-        }
-        self.last_data = Instant::now();
-        if let Some(symbol) = snapshot_symbol(message) {
-            self.awaited.remove(symbol);
-        }
-        Judgement::Deliver
-    }
-
-    fn on_heartbeat(&self) -> Judgement {
-        // Nothing is traded for hours on a quiet pair.
-        let silent =
-            self.wants != Wants::Trades && self.last_data.elapsed() > self.rest.settings().data_timeout;
-        let mut awaited = self.awaited.iter();
-        let overdue = awaited.find(|(_, since)| since.elapsed() > SNAPSHOT_TIMEOUT);
-        if silent || overdue.is_some() {
-            let symbol = overdue.map_or("", |(symbol, _)| symbol.as_str());
-            warn!(silent, symbol, "heartbeats and no data: connecting anew");
-            return Judgement::Stalled;
-        }
-        Judgement::Deliver
-    }
-}
-
-/// Whose book a message begins to tell; `None` for any other message.
-pub(super) fn snapshot_symbol(message: &[u8]) -> Option<&str> {
-    const HEADS: [&[u8]; 2] = [
-        br#"{"channel":"book","type":"snapshot","data":[{"symbol":""#,
-        br#"{"channel":"level3","type":"snapshot","data":[{"symbol":""#,
-    ];
-    let rest = HEADS.iter().find_map(|head| message.strip_prefix(*head))?;
-    let end = rest.iter().position(|byte| *byte == b'"')?;
-    std::str::from_utf8(&rest[..end]).ok()
 }
 
 /// A subscription, or its end, to the books or trades of these symbols.
@@ -284,11 +237,8 @@ impl Protocol for MarketStreams {
     }
 
     fn hello(&mut self) -> Result<Vec<String>, VenueError> {
-        self.last_data = Instant::now();
-        let now = self.last_data;
         let mut requests = Vec::new();
         if self.wants != Wants::Trades {
-            self.awaited = self.symbols.iter().map(|symbol| (symbol.clone(), now)).collect();
             requests.push(self.book_request("subscribe", &self.symbols)?);
         }
         if self.wants != Wants::Orders {
@@ -318,17 +268,15 @@ impl Protocol for MarketStreams {
             .symbols
             .get(at..=at)
             .ok_or(VenueError::UnknownInstrument(instrument))?;
-        self.awaited.insert(symbol[0].clone(), Instant::now());
-        let symbol = symbol.to_vec();
         Ok(vec![
-            self.book_request("unsubscribe", &symbol)?,
-            self.book_request("subscribe", &symbol)?,
+            self.book_request("unsubscribe", symbol)?,
+            self.book_request("subscribe", symbol)?,
         ])
     }
 
     fn judge(&mut self, message: &[u8]) -> Judgement {
         if message.len() > ABOUT_BYTES_MAX {
-            return self.on_channel(message);
+            return Judgement::Deliver;
         }
         if let Some(status) = system_status(message) {
             self.rest.set_status(status);
@@ -339,7 +287,7 @@ impl Protocol for MarketStreams {
         {
             return judgement;
         }
-        self.on_channel(message)
+        Judgement::Deliver
     }
 
     /// Heartbeats come every second.
@@ -466,21 +414,10 @@ mod tests {
         );
     }
 
-    #[test]
-    fn knows_whose_book_begins() {
-        let frame = br#"{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[]"#;
-        assert_eq!(snapshot_symbol(frame), Some("BTC/USD"));
-        assert_eq!(
-            snapshot_symbol(br#"{"channel":"book","type":"update","data":[{"symbol":"BTC/USD""#),
-            None
-        );
-    }
-
     proptest! {
         #[test]
         fn bytes_of_any_kind_never_panic(bytes: Vec<u8>) {
             let _ = system_status(&bytes);
-            let _ = snapshot_symbol(&bytes);
         }
     }
 }

@@ -128,9 +128,6 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest silence on a socket, wall time. Answers to pings do not count: the venue says something every second.
     pub idle_timeout: Duration,
-    /// Longest time without a book or a trade of any instrument while heartbeats come, wall time: acknowledged, open,
-    /// and dead all the same. The longest healthy silence seen of a quiet pair was 26 s.
-    pub data_timeout: Duration,
     /// Levels of a book on each side: one of [`BOOK_DEPTHS`].
     pub book_depth: u16,
     /// Books are told order by order; `None`: by price.
@@ -163,7 +160,6 @@ impl Settings {
             request_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(10),
-            data_timeout: Duration::from_mins(2),
             book_depth: 100,
             level3: None,
             self_trade_prevention: SelfTradePrevention::CancelNewest,
@@ -208,9 +204,6 @@ impl Settings {
             self.idle_timeout >= Duration::from_millis(100),
             || "at least 100 ms".to_owned(),
         )?;
-        require("data_timeout", self.data_timeout >= self.idle_timeout, || {
-            "at least idle_timeout".to_owned()
-        })?;
         require("book_depth", BOOK_DEPTHS.contains(&self.book_depth), || {
             format!("allowed are {BOOK_DEPTHS:?}")
         })
@@ -303,7 +296,6 @@ mod tests {
         }));
         assert!(!settings(|s| s.book_depth = 50));
         assert!(!settings(|s| s.connect_timeout = s.request_timeout));
-        assert!(!settings(|s| s.data_timeout = Duration::from_secs(1)));
     }
 
     #[test]

@@ -126,6 +126,7 @@ fn only_the_venues_own_clear_no_is_a_reject() {
             RejectReason::WouldTake,
         ),
         (refusal(400, -2010, "Market is closed."), RejectReason::NotTrading),
+        (refusal(400, -1013, "Market is closed."), RejectReason::NotTrading),
         (refusal(400, -2010, "Something new."), RejectReason::Other),
         (
             refusal(400, -1021, "Timestamp for this request was 1000ms ahead"),

@@ -60,6 +60,10 @@ impl Level3Book {
         }
     }
 
+    pub(super) const fn instrument(&self) -> InstrumentId {
+        self.instrument
+    }
+
     pub(super) const fn is_synchronized(&self) -> bool {
         self.is_synchronized
     }

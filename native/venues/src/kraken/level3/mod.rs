@@ -10,16 +10,21 @@ use std::sync::Arc;
 use domain::{BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Side, Timestamp, Trade, TradeId};
 
 use super::market_data::WireVersion;
-use super::parser::{Message, Parser};
+use super::market_feed::system_status;
+use super::parser::{Message, Parser, SystemStatus};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
 use crate::market::{MarketProtocol, WireStatistics};
 use crate::order_book::OrderBook;
 use crate::sequencer::{Emit, SequencerStatistics};
+use crate::staleness::{Overdue, Silence, Staleness, StalenessBounds};
 use crate::websocket::{StreamMessage, StreamMessageKind};
 use book::Level3Book;
 pub use parser::MESSAGE_ORDERS_MAX;
 use parser::{Head, Told};
+
+/// The kind of a message in which the venue speaks of itself.
+const STATUS: &str = "status";
 
 /// How a message of trades begins.
 const TRADE: &[u8] = br#"{"channel":"trade""#;
@@ -37,6 +42,12 @@ pub struct Level3MarketData {
     /// The last trade of each instrument, by id.
     last_trades: Vec<Option<TradeId>>,
     requests: Vec<InstrumentId>,
+    /// The venue's last word about itself, on either connection.
+    status: Option<SystemStatus>,
+    staleness: Staleness,
+    /// When the message at hand was received.
+    received: Timestamp,
+    wants_reconnect: bool,
     kinds: BTreeMap<&'static str, u64>,
     statistics: WireStatistics,
 }
@@ -51,6 +62,11 @@ impl Level3MarketData {
             books: books.collect(),
             requests: Vec::with_capacity(instruments.len()),
             last_trades: vec![None; instruments.len()],
+            status: None,
+            // Heartbeats come each second, whatever the market does.
+            staleness: Staleness::new(instruments.len(), Silence::Fault),
+            received: Timestamp::EPOCH,
+            wants_reconnect: false,
             instruments,
             ahead_max,
             told: Vec::new(),
@@ -79,7 +95,8 @@ impl Level3MarketData {
         self.books.get(usize::from(instrument.0))
     }
 
-    fn on_frame(&mut self, received: Timestamp, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+    fn on_frame(&mut self, frame: &[u8], emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        let received = self.received;
         let latest = received.plus(self.ahead_max);
         if frame.starts_with(TRADE) {
             return self.on_trades(latest, frame, emit);
@@ -100,6 +117,10 @@ impl Level3MarketData {
             Head::Other(kind) => kind,
         };
         *self.kinds.entry(kind).or_default() += 1;
+        if kind == STATUS {
+            // One that cannot be read is a word that is not known.
+            self.status = Some(system_status(frame).unwrap_or(SystemStatus::Unknown));
+        }
         let Head::Orders {
             symbol,
             is_snapshot,
@@ -121,13 +142,17 @@ impl Level3MarketData {
             return Ok(());
         };
         let ts_event = ts_event.unwrap_or(received);
+        let at = usize::from(id.0);
         if is_snapshot {
             book.on_snapshot(ts_event, &self.told, checksum, emit);
+            self.staleness.on_snapshot(at, received);
         } else {
             book.on_update(ts_event, &self.told, checksum, emit);
+            self.staleness.on_change(at, received);
         }
         if book.take_resync_request() {
             self.requests.push(id);
+            self.staleness.want_snapshot(at, received);
         }
         Ok(())
     }
@@ -162,6 +187,11 @@ impl Level3MarketData {
             }
             self.statistics.trade_gaps += u64::from(last.is_some() && trade_id.0 > next);
             *last = Some(trade_id);
+            let at = usize::from(instrument.0);
+            // Where the orders' own connection is down, nothing is waited for.
+            if self.books.get(at).is_some_and(Level3Book::is_synchronized) {
+                self.staleness.on_move(at, self.received);
+            }
             self.statistics.trades += 1;
             emit(MarketEvent::Trade(Trade {
                 instrument,
@@ -179,10 +209,38 @@ impl Level3MarketData {
     fn refuse(&mut self, emit: &mut Emit<'_>) {
         self.statistics.malformed += 1;
         self.requests.clear();
-        for (instrument, book) in self.instruments.iter().zip(&mut self.books) {
-            book.invalidate(BookInvalidReason::Malformed, emit);
-            if book.take_resync_request() {
-                self.requests.push(instrument.id);
+        for at in 0..self.books.len() {
+            self.give_up(at, BookInvalidReason::Malformed, emit);
+        }
+    }
+
+    /// The stream is open: subscribing brings snapshots.
+    fn on_connected(&mut self) {
+        self.requests.clear();
+        self.staleness.begin();
+        for (at, book) in self.books.iter_mut().enumerate() {
+            book.on_connected();
+            self.staleness.want_snapshot(at, self.received);
+        }
+    }
+
+    fn give_up(&mut self, at: usize, reason: BookInvalidReason, emit: &mut Emit<'_>) {
+        let Some(book) = self.books.get_mut(at) else {
+            return;
+        };
+        book.invalidate(reason, emit);
+        if book.take_resync_request() {
+            self.requests.push(book.instrument());
+            self.staleness.want_snapshot(at, self.received);
+        }
+    }
+
+    /// A book whose changes have stopped is subscribed for anew; where its snapshot does not come, the connection is.
+    fn give_stale_books_up(&mut self, emit: &mut Emit<'_>) {
+        while let Some((at, what)) = self.staleness.overdue(self.received) {
+            match what {
+                Overdue::Changes => self.give_up(at, BookInvalidReason::Stale, emit),
+                Overdue::Snapshot => self.wants_reconnect = true,
             }
         }
     }
@@ -203,21 +261,21 @@ fn not_after(latest: Timestamp, head: Head) -> Result<Head, ParseError> {
 
 impl MarketProtocol for Level3MarketData {
     fn on_message(&mut self, message: &StreamMessage, emit: &mut Emit<'_>) -> Result<(), VenueError> {
+        self.received = message.ts_received;
         match &message.kind {
-            StreamMessageKind::Connected => {
-                self.requests.clear();
-                self.books.iter_mut().for_each(Level3Book::on_connected);
-            }
-            StreamMessageKind::Frame(frame) => self.on_frame(message.ts_received, frame, emit)?,
+            StreamMessageKind::Connected => self.on_connected(),
+            StreamMessageKind::Frame(frame) => self.on_frame(frame, emit)?,
             // Snapshots come over the stream itself.
             StreamMessageKind::Snapshot { .. } => {}
             StreamMessageKind::Disconnected(reason) => {
                 for book in &mut self.books {
                     book.invalidate(reason.of_books(), emit);
                 }
+                self.staleness.begin();
                 self.requests.clear();
             }
         }
+        self.give_stale_books_up(emit);
         Ok(())
     }
 
@@ -225,13 +283,26 @@ impl MarketProtocol for Level3MarketData {
         self.requests.pop()
     }
 
+    fn take_reconnect_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_reconnect)
+    }
+
+    fn set_staleness(&mut self, bounds: StalenessBounds) {
+        self.staleness.set_bounds(bounds);
+    }
+
     fn begin_again(&mut self, emit: &mut Emit<'_>) {
         self.requests.clear();
-        for (instrument, book) in self.instruments.iter().zip(&mut self.books) {
+        for (at, book) in self.books.iter_mut().enumerate() {
             book.invalidate(BookInvalidReason::Disconnected, emit);
             // The subscription stands, so no snapshot comes by itself.
-            self.requests.push(instrument.id);
+            self.requests.push(book.instrument());
+            self.staleness.want_snapshot(at, self.received);
         }
+    }
+
+    fn takes_orders(&self) -> bool {
+        self.status.is_none_or(SystemStatus::takes_orders)
     }
 
     fn is_synchronized(&self, instrument: InstrumentId) -> bool {

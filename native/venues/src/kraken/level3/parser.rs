@@ -113,7 +113,7 @@ pub(super) fn message(frame: &[u8], orders: &mut Vec<Told>) -> Result<Head, Pars
     match (envelope.channel.as_deref(), envelope.data) {
         (Some("level3"), Some(data)) => book(envelope.kind.as_deref(), data.get(), orders),
         (Some("heartbeat"), _) => Ok(Head::Other("heartbeat")),
-        (Some("status"), _) => Ok(Head::Other("status")),
+        (Some("status"), _) => Ok(Head::Other(super::STATUS)),
         _ => Ok(Head::Other("other")),
     }
 }

@@ -81,7 +81,9 @@ fn example() -> String {
 
 struct Case {
     data: Level3MarketData,
+    now: Timestamp,
     books: u64,
+    trades: u64,
     invalid: Vec<BookInvalidReason>,
 }
 
@@ -96,7 +98,9 @@ impl Case {
         let table = Arc::new(Instruments::new(vec![instrument]).unwrap());
         let mut case = Self {
             data: Level3MarketData::new(table, 10, Nanos(i64::MAX)),
+            now: Timestamp::EPOCH,
             books: 0,
+            trades: 0,
             invalid: Vec::new(),
         };
         case.deliver(StreamMessageKind::Connected).unwrap();
@@ -112,12 +116,13 @@ impl Case {
 
     fn deliver(&mut self, kind: StreamMessageKind) -> Result<(), VenueError> {
         let message = StreamMessage {
-            ts_received: Timestamp::EPOCH,
+            ts_received: self.now,
             kind,
         };
-        let (books, invalid) = (&mut self.books, &mut self.invalid);
+        let (books, trades, invalid) = (&mut self.books, &mut self.trades, &mut self.invalid);
         self.data.on_message(&message, &mut |event| match event {
             MarketEvent::Book(_) => *books += 1,
+            MarketEvent::Trade(_) => *trades += 1,
             MarketEvent::BookInvalid(one) => invalid.push(one.reason),
             other => panic!("not of a book: {other:?}"),
         })
@@ -125,6 +130,12 @@ impl Case {
 
     fn frame(&mut self, text: &str) -> Result<(), VenueError> {
         self.deliver(StreamMessageKind::Frame(text.as_bytes().to_vec().into()))
+    }
+
+    /// A message this long after the last one.
+    fn later(&mut self, seconds: i64, text: &str) {
+        self.now = self.now.plus(Nanos::from_secs(seconds));
+        self.frame(text).unwrap();
     }
 
     /// A change of bids; the checksum is what the book comes to, as the venue's would.
@@ -232,6 +243,81 @@ fn a_refused_subscription_is_counted() {
         case.data.wire_statistics().kinds,
         [("heartbeat", 1), ("refusal", 1)]
     );
+}
+
+const HEARTBEAT: &str = r#"{"channel":"heartbeat"}"#;
+
+fn trade(number: u64) -> String {
+    format!(
+        r#"{{"channel":"trade","type":"update","data":[{{"symbol":"BTC/USD","side":"sell","price":44939.4,"qty":0.1,"ord_type":"limit","trade_id":{number},"timestamp":"1970-01-01T00:00:00.000000Z"}}]}}"#
+    )
+}
+
+#[test]
+fn a_book_of_orders_that_stops_while_its_trades_go_on_is_stale_and_told_anew() {
+    let mut case = Case::synchronized();
+    case.later(10, &trade(7));
+    case.later(5, &trade(8));
+    assert_eq!(case.invalid, [], "at the bound");
+    case.later(1, &trade(9));
+    assert_eq!(
+        (case.trades, case.invalid.as_slice()),
+        (3, &[BookInvalidReason::Stale][..])
+    );
+    assert_eq!(case.data.take_resync_request(), Some(BTC));
+    assert!(!case.data.take_reconnect_request());
+    case.later(1, &example());
+    assert!(case.data.is_synchronized(BTC));
+    // A change settles what a trade spoke of.
+    case.later(10, &trade(10));
+    case.bids("delete", &BIDS[..1]);
+    case.later(60, HEARTBEAT);
+    assert_eq!(case.invalid.len(), 1);
+    case.later(61, HEARTBEAT);
+    assert_eq!(case.invalid.len(), 2, "two minutes without a change");
+}
+
+#[test]
+fn orders_that_are_not_told_after_all_want_a_new_connection() {
+    let mut case = Case::new();
+    case.later(16, HEARTBEAT);
+    assert!(!case.data.take_reconnect_request());
+    case.later(1, HEARTBEAT);
+    assert!(case.data.take_reconnect_request());
+}
+
+#[test]
+fn the_venues_own_word_about_itself_holds_until_the_next() {
+    let mut case = Case::new();
+    assert!(case.data.takes_orders(), "it has said nothing");
+    for (data, takes_orders) in [
+        (r#"[{"system":"cancel_only"}]"#, false),
+        (r#"[{"system":"online"}]"#, true),
+        (r#"[{"system":"some_day"}]"#, false),
+        (r#"[{"system":"online"}]"#, true),
+        ("[]", false),
+    ] {
+        case.later(
+            1,
+            &format!(r#"{{"channel":"status","type":"update","data":{data}}}"#),
+        );
+        assert_eq!(case.data.takes_orders(), takes_orders, "{data}");
+    }
+    case.deliver(StreamMessageKind::Disconnected(DisconnectReason::Closed))
+        .unwrap();
+    case.deliver(StreamMessageKind::Connected).unwrap();
+    assert!(!case.data.takes_orders(), "it has not said otherwise");
+}
+
+#[test]
+fn trades_of_the_other_connection_ask_nothing_of_one_that_is_down() {
+    let mut case = Case::synchronized();
+    case.deliver(StreamMessageKind::Disconnected(DisconnectReason::Closed))
+        .unwrap();
+    case.later(10, &trade(7));
+    case.later(300, &trade(8));
+    assert_eq!((case.trades, case.data.take_resync_request()), (2, None));
+    assert!(!case.data.take_reconnect_request());
 }
 
 proptest! {

@@ -69,6 +69,14 @@ pub enum SystemStatus {
     Unknown,
 }
 
+impl SystemStatus {
+    /// Whether new orders of every kind are taken.
+    #[must_use]
+    pub fn takes_orders(self) -> bool {
+        self == Self::Online
+    }
+}
+
 /// One message of a market connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
