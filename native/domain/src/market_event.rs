@@ -20,7 +20,8 @@ pub struct Level {
 /// Whether an update replaces the book or changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BookUpdateKind {
-    /// The levels are the whole known book.
+    /// The levels are the whole known book. A side whose farthest level has a quantity of zero is known up to it only: from
+    /// its price on levels may be missing, also when changes tell of some.
     Snapshot,
     /// The levels replace those of the same price; quantity zero removes.
     Delta,

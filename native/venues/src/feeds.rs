@@ -1,13 +1,13 @@
 //! The running streams of a venue: its market data, and the account's own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Instrument, InstrumentId, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -18,8 +18,8 @@ use crate::retry::{Backoff, Jitter};
 use crate::rotation::{Injector, Rotation, RotationSettings};
 use crate::trading::Pending;
 use crate::websocket::{
-    Aside, Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Protocol,
-    StreamMessage, StreamMessageKind,
+    Aside, Asked, Connection, ConnectionSettings, ConnectionStatistics, FrameSink, Injected, Injection,
+    Protocol, Standing, StreamMessage, StreamMessageKind, Told,
 };
 
 /// Answers to resync requests on their way to the connection.
@@ -41,11 +41,14 @@ pub struct ResyncRequester {
     wanted: Arc<Wanted>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Wanted {
     flags: Vec<AtomicBool>,
     any: Notify,
     reconnect: Notify,
+    /// The count of the stream's standing when a new connection was wished for last.
+    reconnect_in: AtomicU64,
+    standing: Standing,
 }
 
 impl ResyncRequester {
@@ -53,15 +56,12 @@ impl ResyncRequester {
     #[must_use]
     pub fn to_nobody() -> Self {
         Self {
-            wanted: Arc::new(Wanted {
-                flags: Vec::new(),
-                any: Notify::new(),
-                reconnect: Notify::new(),
-            }),
+            wanted: Arc::default(),
         }
     }
 
-    /// Asks for one instrument's book: what [`crate::MarketProtocol::take_resync_request`] names.
+    /// Asks for one instrument's book: what [`crate::MarketProtocol::take_resync_request`] names. Nothing is asked while the
+    /// stream is down: whoever is told of its next beginning asks anew.
     pub fn request(&self, instrument: InstrumentId) {
         if let Some(flag) = self.wanted.flags.get(usize::from(instrument.0)) {
             flag.store(true, Ordering::Release);
@@ -70,9 +70,13 @@ impl ResyncRequester {
     }
 
     /// Asks for the connection to be made anew: what [`crate::MarketProtocol::take_reconnect_request`] wants. Wishes that
-    /// come before it is given up are one.
+    /// come before it is given up are one, and one that it was given up before of itself is fulfilled.
     pub fn reconnect(&self) {
-        self.wanted.reconnect.notify_one();
+        let wanted = &self.wanted;
+        wanted
+            .reconnect_in
+            .store(wanted.standing.number(), Ordering::Release);
+        wanted.reconnect.notify_one();
     }
 
     /// Passes on all that a protocol wants. Call it after each message that the protocol has read.
@@ -89,6 +93,15 @@ impl ResyncRequester {
 
 /// How a venue synchronizes a book anew: what the connection is given for it.
 pub type Resync = Box<dyn Fn(Instrument) -> Pending<'static, Result<Injected, VenueError>> + Send + Sync>;
+
+impl Wanted {
+    fn of(instruments: &Instruments) -> Arc<Self> {
+        Arc::new(Self {
+            flags: instruments.iter().map(|_| AtomicBool::new(false)).collect(),
+            ..Self::default()
+        })
+    }
+}
 
 /// For a venue whose stream begins a book again when it is told so: see [`Protocol::resync`].
 #[must_use]
@@ -120,16 +133,16 @@ enum Streams {
 /// Puts messages among those of the stream.
 #[derive(Clone)]
 enum Injecting {
-    One(mpsc::Sender<Injected>),
+    One(mpsc::Sender<Injection>),
     Rotating(Injector),
 }
 
 impl Injecting {
-    /// False when there is no stream any more.
-    async fn inject(&self, injected: Injected) -> bool {
+    /// Lets it go when what it was asked for is over. False when there is no stream any more.
+    async fn inject(&self, injected: Injected, asked: Asked) -> bool {
         match self {
-            Self::One(sender) => sender.send(injected).await.is_ok(),
-            Self::Rotating(injector) => injector.inject(injected).await,
+            Self::One(sender) => sender.send(Injection::asked(injected, asked)).await.is_ok(),
+            Self::Rotating(injector) => injector.inject(injected, asked).await,
         }
     }
 }
@@ -143,7 +156,7 @@ pub struct MarketFeed {
     requester: ResyncRequester,
     /// A connection that only brings messages; nothing is injected there, and the sender is kept so that its channel stays
     /// open.
-    beside: Option<(Connection, mpsc::Sender<Injected>)>,
+    beside: Option<(Connection, mpsc::Sender<Injection>)>,
 }
 
 /// A sink for two connections: the first tells everything, the second its messages only.
@@ -187,16 +200,17 @@ impl MarketFeed {
     ) -> Self {
         let (sender, injected) = mpsc::channel(RESYNCS_QUEUED_MAX);
         let jitter = parts.jitter.split();
+        let wanted = Wanted::of(instruments);
         let connection = Connection::spawn(
             protocol,
             parts.settings,
             parts.clock,
             parts.jitter,
             injected,
-            parts.sink,
+            Told::new(parts.sink, &wanted.standing),
         );
-        let injecting = Injecting::One(sender);
-        Self::of(Streams::One(connection), injecting, jitter, instruments, resync)
+        let resyncs = Resyncs::new(wanted, instruments, Injecting::One(sender), (resync, jitter));
+        Self::of(Streams::One(connection), resyncs)
     }
 
     /// The same with another connection beside it, which delivers only its messages.
@@ -223,41 +237,16 @@ impl MarketFeed {
         resync: Resync,
     ) -> Self {
         let jitter = parts.jitter.split();
-        let rotation = Rotation::spawn(rotation, parts);
+        let wanted = Wanted::of(instruments);
+        let rotation = Rotation::spawn(rotation, parts, &wanted.standing);
         let injecting = Injecting::Rotating(rotation.injector());
-        Self::of(
-            Streams::Rotating(rotation),
-            injecting,
-            jitter,
-            instruments,
-            resync,
-        )
+        let resyncs = Resyncs::new(wanted, instruments, injecting, (resync, jitter));
+        Self::of(Streams::Rotating(rotation), resyncs)
     }
 
-    fn of(
-        streams: Streams,
-        injecting: Injecting,
-        mut jitter: Jitter,
-        instruments: &Instruments,
-        resync: Resync,
-    ) -> Self {
-        let wanted = Arc::new(Wanted {
-            flags: instruments.iter().map(|_| AtomicBool::new(false)).collect(),
-            any: Notify::new(),
-            reconnect: Notify::new(),
-        });
-        let paced = instruments.iter().map(|instrument| Paced {
-            instrument: *instrument,
-            backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, jitter.split()),
-            asked: None,
-        });
-        let reconnects = reconnect_when_wanted(Arc::clone(&wanted), injecting.clone());
-        let resyncs = Resyncs {
-            resync,
-            wanted: Arc::clone(&wanted),
-            instruments: paced.collect(),
-            injecting,
-        };
+    fn of(streams: Streams, resyncs: Resyncs) -> Self {
+        let wanted = Arc::clone(&resyncs.wanted);
+        let reconnects = reconnect_when_wanted(Arc::clone(&wanted), resyncs.injecting.clone());
         Self {
             streams,
             resyncs: tokio::spawn(resyncs.run()),
@@ -315,7 +304,7 @@ pub struct AccountFeed {
     /// `None` where the account is in this process.
     connection: Option<Connection>,
     // Where nothing is injected the sender is kept, so that the channel stays open.
-    _injected: Option<mpsc::Sender<Injected>>,
+    _injected: Option<mpsc::Sender<Injection>>,
     beside: Option<Beside>,
 }
 
@@ -334,7 +323,7 @@ impl AccountFeed {
     pub fn spawn_beside<P: Protocol, S: FrameSink, F: Future<Output = ()> + Send + 'static>(
         protocol: P,
         parts: FeedParts<S>,
-        task: impl FnOnce(mpsc::Sender<Injected>) -> F,
+        task: impl FnOnce(mpsc::Sender<Injection>) -> F,
     ) -> Self {
         let (sender, injected) = mpsc::channel(FETCHED_QUEUED_MAX);
         Self {
@@ -389,7 +378,7 @@ impl Drop for Beside {
 fn connection<P: Protocol, S: FrameSink>(
     protocol: P,
     parts: FeedParts<S>,
-    injected: mpsc::Receiver<Injected>,
+    injected: mpsc::Receiver<Injection>,
 ) -> Connection {
     Connection::spawn(
         protocol,
@@ -406,13 +395,22 @@ struct Paced {
     instrument: Instrument,
     backoff: Backoff,
     asked: Option<Instant>,
+    /// When it is asked for; `None` where nobody wants it.
+    due: Option<Instant>,
 }
 
 impl Paced {
-    fn pause(&mut self) -> Duration {
+    /// What is wanted already is wanted once.
+    fn want(&mut self, now: Instant) {
+        if self.due.is_none() {
+            self.due = Some(now + self.pause(now));
+        }
+    }
+
+    fn pause(&mut self, now: Instant) -> Duration {
         match self.asked {
             None => Duration::ZERO,
-            Some(last) if last.elapsed() > SETTLED_AFTER => {
+            Some(last) if now.duration_since(last) > SETTLED_AFTER => {
                 self.backoff.reset();
                 Duration::ZERO
             }
@@ -425,13 +423,16 @@ impl Paced {
 async fn reconnect_when_wanted(wanted: Arc<Wanted>, injecting: Injecting) {
     loop {
         wanted.reconnect.notified().await;
-        if !injecting.inject(Injected::Reconnect).await {
+        let asked = wanted
+            .standing
+            .asked_in(wanted.reconnect_in.load(Ordering::Acquire));
+        if !injecting.inject(Injected::Reconnect, asked).await {
             return;
         }
     }
 }
 
-/// Sees to the books that are wanted, one at a time.
+/// Sees to the books that are wanted, one at a time, whichever is due first: none waits for the pause of another.
 struct Resyncs {
     resync: Resync,
     wanted: Arc<Wanted>,
@@ -440,29 +441,69 @@ struct Resyncs {
 }
 
 impl Resyncs {
+    fn new(
+        wanted: Arc<Wanted>,
+        instruments: &Instruments,
+        injecting: Injecting,
+        (resync, mut jitter): (Resync, Jitter),
+    ) -> Self {
+        let paced = instruments.iter().map(|instrument| Paced {
+            instrument: *instrument,
+            backoff: Backoff::new(RESYNC_PAUSE.0, RESYNC_PAUSE.1, jitter.split()),
+            asked: None,
+            due: None,
+        });
+        Self {
+            resync,
+            wanted,
+            instruments: paced.collect(),
+            injecting,
+        }
+    }
+
     async fn run(mut self) {
         let wanted = Arc::clone(&self.wanted);
         loop {
-            wanted.any.notified().await;
+            let now = Instant::now();
             for (flag, paced) in wanted.flags.iter().zip(&mut self.instruments) {
-                if !flag.swap(false, Ordering::AcqRel) {
-                    continue;
+                if flag.swap(false, Ordering::AcqRel) {
+                    paced.want(now);
                 }
-                sleep(paced.pause()).await;
-                paced.asked = Some(Instant::now());
-                match (self.resync)(paced.instrument).await {
-                    Ok(injected) => {
-                        if !self.injecting.inject(injected).await {
-                            return;
-                        }
+            }
+            let due = self.instruments.iter_mut().filter(|paced| paced.due.is_some());
+            match due.min_by_key(|paced| paced.due) {
+                None => wanted.any.notified().await,
+                Some(&mut Paced { due: Some(due), .. }) if due > now => {
+                    tokio::select! {
+                        () = sleep_until(due) => {}
+                        () = wanted.any.notified() => {}
                     }
-                    Err(error) => {
-                        warn!(symbol = %paced.instrument.symbol, %error, "no snapshot, asking again");
-                        flag.store(true, Ordering::Release);
-                        wanted.any.notify_one();
+                }
+                Some(paced) => {
+                    paced.due = None;
+                    if !see_to(paced, &self.resync, &wanted.standing, &self.injecting).await {
+                        return;
                     }
                 }
             }
+        }
+    }
+}
+
+/// Has one book begun anew; false when there is no stream any more.
+async fn see_to(paced: &mut Paced, resync: &Resync, standing: &Standing, injecting: &Injecting) -> bool {
+    let asked = standing.asked();
+    if !asked.stands() {
+        // Whoever is told of the next beginning asks anew.
+        return true;
+    }
+    paced.asked = Some(Instant::now());
+    match resync(paced.instrument).await {
+        Ok(injected) => injecting.inject(injected, asked).await,
+        Err(error) => {
+            warn!(symbol = %paced.instrument.symbol, %error, "no snapshot, asking again");
+            paced.want(Instant::now());
+            true
         }
     }
 }

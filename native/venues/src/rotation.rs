@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use domain::{Text, Timestamp};
@@ -19,10 +19,12 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::backlog::WAITING_BYTES_MAX;
+use crate::clock::Clock;
 use crate::feeds::FeedParts;
 use crate::retry::{Backoff, Jitter};
 use crate::websocket::{
-    Aside, Connection, ConnectionStatistics, FrameSink, Injected, Protocol, StreamMessage, StreamMessageKind,
+    Aside, Asked, Connection, ConnectionStatistics, DELIVERY_RETRY, FrameSink, Injected, Injection, Protocol,
+    Standing, StreamMessage, StreamMessageKind, Told,
 };
 
 /// Most messages that are kept of a new connection. Where they, or [`WAITING_BYTES_MAX`] of them, wait too long for the old
@@ -79,6 +81,7 @@ impl<P> fmt::Debug for RotationSettings<P> {
 #[derive(Debug)]
 pub(crate) struct Rotation {
     lines: Arc<Lines>,
+    injector: Injector,
     task: JoinHandle<()>,
 }
 
@@ -101,36 +104,32 @@ struct Connections {
 #[derive(Debug)]
 struct Line {
     connection: Connection,
-    injected: mpsc::Sender<Injected>,
+    injected: mpsc::Sender<Injection>,
 }
 
 impl Rotation {
-    /// Starts in the current tokio runtime.
+    /// Starts in the current tokio runtime; `standing` counts what the sink is told of the stream's.
     pub(crate) fn spawn<P: Protocol, S: FrameSink>(
         settings: RotationSettings<P>,
         parts: FeedParts<S>,
+        standing: &Standing,
     ) -> Self {
         let protocol = settings.protocol;
         let first = protocol();
-        let lines = Arc::new(Lines {
-            connections: Mutex::default(),
-            injecting: tokio::sync::Mutex::default(),
-            taken_over: Notify::new(),
-            statistics: Arc::new(ConnectionStatistics::of(first.name())),
-        });
+        let lines = Arc::new(Lines::of(first.name()));
         let FeedParts {
             settings: connection,
             clock,
             mut jitter,
             sink,
         } = parts;
-        let router = Arc::new(Mutex::new(Router {
-            sink,
-            numbers: settings.numbers,
-            active: 0,
-            phase: Phase::Alone,
+        let router = Router::new(Told::new(sink, standing), settings.numbers, Arc::clone(&lines));
+        let router = Arc::new(Mutex::new(router));
+        let injector = Injector {
             lines: Arc::clone(&lines),
-        }));
+            router: Arc::downgrade(&router) as Weak<Mutex<dyn Answering>>,
+            clock: Arc::clone(&clock),
+        };
         let (shared, statistics) = (Arc::clone(&router), Arc::clone(&lines.statistics));
         let open = move |line: u64, protocol: P, jitter: Jitter| {
             let (injected, taken) = mpsc::channel(INJECTED_MAX);
@@ -174,12 +173,16 @@ impl Rotation {
                 pause = age;
             }
         });
-        Self { lines, task }
+        Self {
+            lines,
+            injector,
+            task,
+        }
     }
 
-    /// What injects into the connection that delivers.
+    /// What puts something among the stream's messages.
     pub(crate) fn injector(&self) -> Injector {
-        Injector(Arc::clone(&self.lines))
+        self.injector.clone()
     }
 
     /// Counters over all connections.
@@ -205,26 +208,79 @@ impl Drop for Rotation {
     }
 }
 
-/// Injects into the connection that delivers.
-#[derive(Debug, Clone)]
-pub(crate) struct Injector(Arc<Lines>);
+/// Puts answers among the messages of the stream, whichever connection they come over, and all else into the connection
+/// that delivers.
+#[derive(Clone)]
+pub(crate) struct Injector {
+    lines: Arc<Lines>,
+    router: Weak<Mutex<dyn Answering>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Injector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Injector").finish_non_exhaustive()
+    }
+}
 
 impl Injector {
-    /// False when there is no connection any more.
-    pub(crate) async fn inject(&self, injected: Injected) -> bool {
-        let _turn = self.0.injecting.lock().await;
+    /// Lets it go when what it was asked for is over. False when there is no connection any more.
+    pub(crate) async fn inject(&self, injected: Injected, asked: Asked) -> bool {
+        if let Injected::Message(kind) = injected {
+            let ts_received = self.clock.now();
+            return self.answer(&asked, StreamMessage { ts_received, kind }).await;
+        }
+        let _turn = self.lines.injecting.lock().await;
         let sender = {
-            let connections = lock(&self.0.connections);
+            let connections = lock(&self.lines.connections);
             connections.active.as_ref().map(|line| line.injected.clone())
         };
         match sender {
-            Some(sender) => sender.send(injected).await.is_ok(),
+            Some(sender) => sender.send(Injection::asked(injected, asked)).await.is_ok(),
             None => false,
+        }
+    }
+
+    /// Waits for room while the stream stands: one that finds none for its next message, or has none, is given up.
+    async fn answer(&self, asked: &Asked, mut message: StreamMessage) -> bool {
+        loop {
+            let Some(router) = self.router.upgrade() else {
+                return false;
+            };
+            let answered = lock(&router).answer(asked, message);
+            match answered {
+                Ok(()) => return true,
+                Err(back) => message = back,
+            }
+            drop(router);
+            sleep(DELIVERY_RETRY).await;
         }
     }
 }
 
+/// What answers are delivered through.
+trait Answering: Send {
+    /// Delivers it, lets it go when what it was asked for is over, or gives it back when there is no room.
+    fn answer(&mut self, asked: &Asked, message: StreamMessage) -> Result<(), StreamMessage>;
+}
+
+impl<S: FrameSink> Answering for Router<S> {
+    /// Its place among the messages is the affair of whoever asked.
+    fn answer(&mut self, asked: &Asked, message: StreamMessage) -> Result<(), StreamMessage> {
+        self.sink.answer(asked, message)
+    }
+}
+
 impl Lines {
+    fn of(stream: &'static str) -> Self {
+        Self {
+            connections: Mutex::default(),
+            injecting: tokio::sync::Mutex::default(),
+            taken_over: Notify::new(),
+            statistics: Arc::new(ConnectionStatistics::of(stream)),
+        }
+    }
+
     /// The standby did not take over: closes it. Nothing that it brought was delivered.
     async fn drop_standby(&self) {
         let standby = lock(&self.connections).standby.take();
@@ -275,7 +331,7 @@ impl<S: FrameSink> FrameSink for Lined<S> {
 
 /// Brings the messages of all connections into one order.
 struct Router<S> {
-    sink: S,
+    sink: Told<S>,
     numbers: Numbers,
     /// The connection that delivers.
     active: u64,
@@ -318,6 +374,16 @@ struct Follow {
 }
 
 impl<S: FrameSink> Router<S> {
+    const fn new(sink: Told<S>, numbers: Numbers, lines: Arc<Lines>) -> Self {
+        Self {
+            sink,
+            numbers,
+            active: 0,
+            phase: Phase::Alone,
+            lines,
+        }
+    }
+
     /// A new connection is about to be made; false while the last change is not over.
     fn expect(&mut self, line: u64) -> bool {
         let is_over = self.drain()
@@ -344,10 +410,6 @@ impl<S: FrameSink> Router<S> {
     }
 
     fn take(&mut self, line: u64, message: StreamMessage) -> Result<(), StreamMessage> {
-        if matches!(message.kind, StreamMessageKind::Snapshot { .. }) {
-            // Asked for by the consumer: its place among the messages is its own affair.
-            return self.sink.try_deliver(message);
-        }
         match &mut self.phase {
             Phase::Overlap(overlap) if overlap.line == line => {
                 let let_go = overlap.keep(message, &mut self.numbers)?;
@@ -549,7 +611,7 @@ impl Follow {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -11,6 +11,7 @@ mod early;
 mod message;
 mod outgoing;
 mod reconnects;
+mod standing;
 mod statistics;
 
 use std::collections::VecDeque;
@@ -42,6 +43,8 @@ use early::Early;
 pub use message::{Aside, DisconnectReason, FrameSink, StreamMessage, StreamMessageKind};
 pub use outgoing::{Departure, Outgoing, Ticket};
 pub(crate) use reconnects::{Reconnects, connect_room};
+pub use standing::{Asked, Injection};
+pub(crate) use standing::{Standing, Told};
 pub use statistics::ConnectionStatistics;
 
 /// Largest message and frame accepted, bytes: three times the largest ever recorded from a venue.
@@ -54,7 +57,7 @@ const WRITE_BUFFER_BYTES_MAX: usize = 1 << 20;
 pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Pause between two tries to deliver into a full sink.
-const DELIVERY_RETRY: Duration = Duration::from_millis(1);
+pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(1);
 
 /// First and longest pause before a reconnect.
 const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
@@ -160,7 +163,7 @@ pub struct ConnectionSettings {
 
 /// What a connection has beside its socket.
 struct Beside {
-    injected: mpsc::Receiver<Injected>,
+    injected: mpsc::Receiver<Injection>,
     outgoing: mpsc::Receiver<Outgoing>,
     statistics: Arc<ConnectionStatistics>,
 }
@@ -180,7 +183,7 @@ impl Connection {
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
         jitter: Jitter,
-        injected: mpsc::Receiver<Injected>,
+        injected: mpsc::Receiver<Injection>,
         sink: S,
     ) -> Self {
         let (_, outgoing) = mpsc::channel(1);
@@ -193,7 +196,7 @@ impl Connection {
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
         jitter: Jitter,
-        injected: mpsc::Receiver<Injected>,
+        injected: mpsc::Receiver<Injection>,
         outgoing: mpsc::Receiver<Outgoing>,
         sink: S,
     ) -> Self {
@@ -212,7 +215,7 @@ impl Connection {
         settings: ConnectionSettings,
         clock: Arc<dyn Clock>,
         jitter: Jitter,
-        (injected, statistics): (mpsc::Receiver<Injected>, Arc<ConnectionStatistics>),
+        (injected, statistics): (mpsc::Receiver<Injection>, Arc<ConnectionStatistics>),
         sink: S,
     ) -> Self {
         let (_, outgoing) = mpsc::channel(1);
@@ -374,7 +377,7 @@ struct Driver<P, S> {
     unsent: VecDeque<String>,
     /// Whether this connection has stood before.
     was_up: bool,
-    injected: mpsc::Receiver<Injected>,
+    injected: mpsc::Receiver<Injection>,
     outgoing: mpsc::Receiver<Outgoing>,
     stopped: watch::Receiver<bool>,
     delivery: Delivery<S>,
@@ -554,8 +557,8 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
             tokio::select! {
                 biased;
                 () = asked_to_stop(&mut stopped) => return DisconnectReason::Stopped,
-                Some(injected) = self.injected.recv(), if self.unsent.is_empty() => {
-                    if let Err(reason) = self.see_to(injected).await {
+                Some(injection) = self.injected.recv(), if self.unsent.is_empty() => {
+                    if let Err(reason) = self.see_to(injection).await {
                         return reason;
                     }
                 }
@@ -640,7 +643,14 @@ impl<P: Protocol, S: FrameSink> Driver<P, S> {
         sent
     }
 
-    async fn see_to(&mut self, injected: Injected) -> Result<(), DisconnectReason> {
+    async fn see_to(&mut self, injection: Injection) -> Result<(), DisconnectReason> {
+        let Some(injected) = injection.due() else {
+            debug!(
+                stream = self.protocol.name(),
+                "what was asked of an earlier connection is let go"
+            );
+            return Ok(());
+        };
         match injected {
             Injected::Message(kind) => self.delivery.deliver_now(kind).await,
             Injected::Reconnect => Err(DisconnectReason::Stalled),

@@ -81,10 +81,27 @@ impl Ladder {
         levels.map(|level| self.level(level))
     }
 
-    /// The nearest price at which a level was forgotten: from there on levels may be missing. `None` while all are known.
+    /// From this price on levels may be missing: the side said so when it was taken over, or a level was forgotten there,
+    /// whichever is nearer. `None` while all are known.
     #[must_use]
     pub const fn horizon(&self) -> Option<Price> {
         self.horizon
+    }
+
+    /// Whether a level at this price would be known: it is nearer than the horizon.
+    #[must_use]
+    pub fn knows(&self, price: Price) -> bool {
+        let nearness = |price: Price| coordinate(self.side, price);
+        self.horizon
+            .is_none_or(|horizon| nearness(price) > nearness(horizon))
+    }
+
+    /// The levels up to the horizon, the best first: between them none is missing. The best is among them wherever it
+    /// stands.
+    pub fn known(&self) -> impl Iterator<Item = Level> + '_ {
+        let mut is_best = true;
+        self.iter()
+            .take_while(move |level| std::mem::take(&mut is_best) || self.knows(level.price))
     }
 
     /// Forgets everything.
@@ -95,7 +112,7 @@ impl Ladder {
     }
 
     /// Takes over a whole side, in any order; of a price that stands twice the last quantity counts, and zero is no level.
-    /// In time of the length where the levels come in order, as venues send them.
+    /// Where the farthest is zero, its price is the [`Self::horizon`]. In time of the length where the levels come in order, as venues send them.
     pub fn replace(&mut self, levels: &[Level]) {
         self.clear();
         let side = self.side;
@@ -116,9 +133,13 @@ impl Ladder {
                 is_same
             });
         }
+        let told = self.scratch.first().filter(|level| level.quantity.is_zero());
+        let told = told.map(|level| level.price);
         self.scratch.retain(|level| !level.quantity.is_zero());
         let beyond = self.scratch.len().saturating_sub(self.levels_max);
-        self.horizon = self.scratch[..beyond].last().map(|level| level.price);
+        // What is forgotten is nearer than what was told.
+        let forgotten = self.scratch[..beyond].last().map(|level| level.price);
+        self.horizon = forgotten.or(told);
         self.scratch.drain(..beyond);
         self.spread();
     }

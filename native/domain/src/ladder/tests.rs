@@ -103,6 +103,36 @@ fn says_from_where_on_levels_may_be_missing() {
 }
 
 #[test]
+fn what_is_told_to_be_unknown_stays_unknown() {
+    for (side, away) in [(Side::Buy, -1), (Side::Sell, 1)] {
+        let at = |distance: i64, quantity| level(100 + away * distance, quantity);
+        let mut ladder = Ladder::new(side, 5);
+        ladder.replace(&[at(0, 1), at(1, 1), at(3, 1), at(4, 0)]);
+        assert_eq!(ladder.horizon(), Some(at(4, 0).price));
+        assert!(ladder.knows(at(3, 0).price) && !ladder.knows(at(4, 0).price));
+        ladder.apply(&[at(2, 1), at(6, 7)]);
+        assert_eq!(levels(&ladder).len(), 5);
+        assert!(ladder.known().eq([at(0, 1), at(1, 1), at(2, 1), at(3, 1)]));
+        // A level that was forgotten nearer is nearer.
+        ladder.apply(&[at(-1, 1), at(-2, 1)]);
+        assert_eq!(ladder.horizon(), Some(at(3, 0).price));
+        // The best counts wherever it stands.
+        ladder.apply(&[
+            at(-2, 0),
+            at(-1, 0),
+            at(0, 0),
+            at(1, 0),
+            at(2, 0),
+            at(7, 1),
+            at(8, 1),
+        ]);
+        assert!(ladder.known().eq([at(7, 1)]));
+        ladder.replace(&[at(0, 1), at(1, 1)]);
+        assert_eq!(ladder.horizon(), None);
+    }
+}
+
+#[test]
 fn takes_over_the_deepest_snapshot_in_any_order() {
     let rising: Vec<_> = (1..=200_000).map(|price| level(price, 1)).collect();
     let falling: Vec<_> = rising.iter().rev().copied().collect();
@@ -180,7 +210,13 @@ proptest! {
             single.apply(&told);
             let all = levels(&single);
             prop_assert_eq!(levels(&whole), &all[..all.len().min(levels_max)]);
-            prop_assert_eq!(whole.horizon(), all.get(levels_max).map(|level| level.price));
+            let last: BTreeMap<_, _> = told.iter().map(|level| (level.price, level.quantity)).collect();
+            let farthest = match side {
+                Side::Buy => last.first_key_value(),
+                Side::Sell => last.last_key_value(),
+            };
+            let end = farthest.filter(|(_, quantity)| quantity.is_zero()).map(|(price, _)| *price);
+            prop_assert_eq!(whole.horizon(), all.get(levels_max).map(|level| level.price).or(end));
         }
     }
 

@@ -123,14 +123,23 @@ impl Book {
         self.top
     }
 
-    /// Bids, best first.
+    /// Bids, best first, as far as none is missing between them: see [`Self::horizon`].
     pub fn bids(&self) -> impl Iterator<Item = Level> {
-        self.bids.iter()
+        self.bids.known()
     }
 
-    /// Asks, best first.
+    /// Asks, best first, as far as none is missing between them: see [`Self::horizon`].
     pub fn asks(&self) -> impl Iterator<Item = Level> {
-        self.asks.iter()
+        self.asks.known()
+    }
+
+    /// The price from which on levels of a side may be missing; `None` while all are known.
+    #[must_use]
+    pub const fn horizon(&self, side: Side) -> Option<Price> {
+        match side {
+            Side::Buy => self.bids.horizon(),
+            Side::Sell => self.asks.horizon(),
+        }
     }
 
     /// Engine time of the last update that was taken.
@@ -216,6 +225,22 @@ mod tests {
         )
         .unwrap();
         assert!(book.is_valid());
+    }
+
+    #[test]
+    fn depth_ends_where_levels_may_be_missing() {
+        let mut book = Book::new(InstrumentId(0));
+        let now = Timestamp::EPOCH;
+        let (bids, asks) = ([level(9, 1), level(8, 0)], [level(10, 1), level(12, 0)]);
+        book.apply(&update(BookUpdateKind::Snapshot, &bids, &asks), now)
+            .unwrap();
+        let (bids, asks) = ([level(7, 5)], [level(11, 1), level(13, 5)]);
+        book.apply(&update(BookUpdateKind::Delta, &bids, &asks), now)
+            .unwrap();
+        assert!(book.bids().eq([level(9, 1)]));
+        assert!(book.asks().eq([level(10, 1), level(11, 1)]));
+        let horizon = [Side::Buy, Side::Sell].map(|side| book.horizon(side).map(Price::units));
+        assert_eq!(horizon, [Some(8), Some(12)]);
     }
 
     #[test]

@@ -114,11 +114,12 @@ impl PaperSide {
         }
     }
 
-    /// Levels that an order of the other side with this limit meets, and what is left of each.
+    /// Levels that an order of the other side with this limit meets, and what is left of each; none from where on some may
+    /// be missing.
     fn reachable(&self, limit: Option<Price>) -> impl Iterator<Item = (Price, i64)> + '_ {
         let met = self
             .shown
-            .iter()
+            .known()
             .take_while(move |level| self.meets(limit, level.price));
         met.map(|level| {
             let taken = self.taken.get(&level.price).copied().unwrap_or(0);
@@ -147,8 +148,11 @@ fn in_units(level: &Level) -> (Price, i64) {
     (level.price, level.quantity.units())
 }
 
-/// What stands at a price; `None` behind the last level that is known.
+/// What stands at a price; `None` behind the last level that is known, or where it may be missing.
 fn queue(side: Side, shown: &Ladder, price: Price) -> Option<i64> {
+    if !shown.knows(price) {
+        return None;
+    }
     let is_reached = |other: Price| match side {
         Side::Buy => other <= price,
         Side::Sell => other >= price,

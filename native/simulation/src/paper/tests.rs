@@ -185,6 +185,34 @@ fn a_taker_pays_the_levels_as_they_are_when_it_arrives() {
 }
 
 #[test]
+fn a_taker_takes_nothing_from_where_on_levels_may_be_missing() {
+    let mut venue = venue();
+    let (bids, asks) = ([("99", "2")], [("100", "1"), ("102", "0")]);
+    book(&mut venue, 0, BookUpdateKind::Snapshot, &bids, &asks);
+    book(
+        &mut venue,
+        5,
+        BookUpdateKind::Delta,
+        &[],
+        &[("101", "1"), ("103", "9")],
+    );
+    venue.submit(&order(1, Side::Buy, None, "3"), at(10));
+    let said = said(&mut venue, 1_000);
+    assert_eq!(
+        said[..3],
+        [
+            "210 1 accepted",
+            "210 1 taker 100 x 1 fee 0.1 USDT",
+            "210 1 taker 101 x 1 fee 0.101 USDT"
+        ]
+    );
+    assert!(
+        said.len() == 4 && said[3].starts_with("210 1 Expired"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn an_event_at_the_instant_of_an_arrival_comes_before_it() {
     let mut venue = opened();
     venue.submit(&order(1, Side::Buy, Some("100"), "1"), at(10));

@@ -72,7 +72,8 @@ impl Connector for Session {
     }
 
     fn market_protocol(&self, instruments: &Arc<Instruments>, ahead_max: Nanos) -> Box<dyn MarketProtocol> {
-        Box::new(MarketData::new(Arc::clone(instruments), ahead_max))
+        let data = MarketData::new(Arc::clone(instruments), ahead_max);
+        Box::new(data.with_snapshot_levels(self.rest.settings().snapshot_levels))
     }
 
     fn account_protocol(&self, instruments: &Arc<Instruments>) -> Box<dyn AccountProtocol> {

@@ -20,7 +20,7 @@ use crate::error::VenueError;
 use crate::feeds::AccountFeed;
 use crate::instruments::Instruments;
 use crate::retry::Jitter;
-use crate::websocket::{FrameSink, Injected, Judgement, Protocol, StreamMessageKind};
+use crate::websocket::{FrameSink, Injected, Injection, Judgement, Protocol, StreamMessageKind};
 
 /// Most orders whose fills are being asked for, and whose quantity is remembered.
 const ORDERS_MAX: usize = 16_384;
@@ -267,7 +267,7 @@ struct Fetcher {
 }
 
 impl Fetcher {
-    async fn run(self, injected: mpsc::Sender<Injected>) {
+    async fn run(self, injected: mpsc::Sender<Injection>) {
         loop {
             let Some((id, owed)) = self.owing.next() else {
                 self.owing.any.notified().await;
@@ -291,8 +291,8 @@ impl Fetcher {
         &self,
         id: VenueOrderId,
         owed: Owed,
-        injected: &mpsc::Sender<Injected>,
-    ) -> Result<(), mpsc::error::SendError<Injected>> {
+        injected: &mpsc::Sender<Injection>,
+    ) -> Result<(), mpsc::error::SendError<Injection>> {
         let (bodies, sum) = match self.fetch(id).await {
             Ok((bodies, sum)) => (bodies, Some(sum)),
             Err(error) => {
@@ -302,10 +302,9 @@ impl Fetcher {
         };
         let deliver = |body| {
             let instrument = owed.instrument;
-            injected.send(Injected::Message(StreamMessageKind::Snapshot {
-                instrument,
-                body,
-            }))
+            // An execution stays true whichever connection tells of it.
+            let message = Injected::Message(StreamMessageKind::Snapshot { instrument, body });
+            injected.send(Injection::from(message))
         };
         if sum.is_some_and(|sum| sum > owed.passed_on) {
             // The venue lists the newest first.

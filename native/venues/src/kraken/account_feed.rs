@@ -23,7 +23,7 @@ use crate::retry::Jitter;
 use crate::secret::Secret;
 use crate::trading::Pending;
 use crate::websocket::{
-    Connection, ConnectionStatistics, FrameSink, Injected, Judgement, Outgoing, Protocol, StreamMessage,
+    Connection, ConnectionStatistics, FrameSink, Injection, Judgement, Outgoing, Protocol, StreamMessage,
 };
 
 /// Requests on their way to the connection.
@@ -195,7 +195,7 @@ pub(super) struct OrderDoor {
     pub(super) requests: Requests,
     connection: Connection,
     // Nothing is injected; the sender is kept so that the channel stays open.
-    _injected: mpsc::Sender<Injected>,
+    _injected: mpsc::Sender<Injection>,
 }
 
 impl OrderDoor {

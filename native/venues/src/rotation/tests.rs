@@ -15,22 +15,18 @@ type Heard = Arc<Mutex<Vec<StreamMessage>>>;
 
 /// Where everything that is delivered is heard.
 fn router(heard: &Heard) -> Router<impl FrameSink + use<>> {
+    standing_router(heard, &Standing::default())
+}
+
+/// The same, counting what is told of the stream's standing.
+fn standing_router(heard: &Heard, standing: &Standing) -> Router<impl FrameSink + use<>> {
     let heard = Arc::clone(heard);
-    Router {
-        sink: move |message: StreamMessage| -> Result<(), StreamMessage> {
-            lock(&heard).push(message);
-            Ok(())
-        },
-        numbers: Box::new(numbered),
-        active: 0,
-        phase: Phase::Alone,
-        lines: Arc::new(Lines {
-            connections: Mutex::default(),
-            injecting: tokio::sync::Mutex::default(),
-            taken_over: Notify::new(),
-            statistics: Arc::default(),
-        }),
-    }
+    let sink = move |message: StreamMessage| -> Result<(), StreamMessage> {
+        lock(&heard).push(message);
+        Ok(())
+    };
+    let lines = Arc::new(Lines::of("market"));
+    Router::new(Told::new(sink, standing), Box::new(numbered), lines)
 }
 
 fn message(kind: StreamMessageKind) -> StreamMessage {
@@ -101,4 +97,44 @@ fn a_loss_of_the_old_connection_makes_the_new_one_its_reconnect() {
     assert_eq!((statistics.rotations(), statistics.reconnected()), (0, 1));
     router.take(0, frame(&kept)).unwrap();
     assert_eq!(router.lines.statistics.duplicates(), 1, "of the lost one");
+}
+
+/// What the book of the one instrument was when it was asked for.
+fn answer() -> StreamMessage {
+    message(StreamMessageKind::Snapshot {
+        instrument: domain::InstrumentId(0),
+        body: Bytes::from_static(b"{}"),
+    })
+}
+
+#[test]
+fn an_answer_outlives_a_change_of_connections_that_nobody_is_told_of_and_no_loss() {
+    let (heard, standing) = (Heard::default(), Standing::default());
+    let mut router = standing_router(&heard, &standing);
+    let up = message(StreamMessageKind::Connected);
+    let end = message(StreamMessageKind::Disconnected(DisconnectReason::Closed));
+    let frame = |number: u8| frame(&Bytes::from(vec![number]));
+    router.take(0, up.clone()).unwrap();
+    let asked = standing.asked();
+    assert!(router.expect(1));
+    router.take(1, up.clone()).unwrap();
+    router.take(1, frame(5)).unwrap();
+    router.take(0, frame(5)).unwrap();
+    assert_eq!(router.active, 1, "it took over");
+    // The end of the one before is nobody's business.
+    router.take(0, end.clone()).unwrap();
+    router.answer(&asked, answer()).unwrap();
+    assert_eq!(lock(&heard).split_off(0), [up.clone(), frame(5), answer()]);
+
+    // A standby is the reconnect: to the consumer, the stream began anew.
+    router.take(1, frame(6)).unwrap();
+    assert!(router.expect(2));
+    router.take(2, up.clone()).unwrap();
+    router.take(2, frame(9)).unwrap();
+    router.take(1, end.clone()).unwrap();
+    router.answer(&asked, answer()).unwrap();
+    let lost = [frame(6), end, up, frame(9)];
+    assert_eq!(lock(&heard).split_off(0), lost);
+    router.answer(&standing.asked(), answer()).unwrap();
+    assert_eq!(lock(&heard).split_off(0), [answer()]);
 }

@@ -10,6 +10,7 @@
 //! How the numbers follow each other is the venue's [`SequenceRule`]; its steps are cited there and below.
 
 mod buffer;
+mod horizon;
 mod orders;
 mod rule;
 
@@ -22,6 +23,7 @@ use domain::{
 
 use buffer::DiffBuffer;
 pub use buffer::{BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX};
+use horizon::Renewal;
 pub use orders::{COUNT_LAG_MAX, EVENTS_KEPT_MAX, NumberedEvent, OrderSequencer, SnapshotPlace};
 pub use rule::SequenceRule;
 use rule::{Place, Position};
@@ -73,7 +75,7 @@ pub struct SequencerStatistics {
     pub diffs_buffered: u64,
     /// Snapshots that became the book.
     pub snapshots_applied: u64,
-    /// Snapshots too old for the changes kept (S4), crossed, or not needed.
+    /// Snapshots too old for the changes kept (S4) or for the book, crossed, or not needed.
     pub snapshots_refused: u64,
     /// Holes in the numbers.
     pub gaps: u64,
@@ -112,6 +114,7 @@ pub struct Sequencer {
     asks: Ladder,
     kept: DiffBuffer,
     best: VecDeque<BestLevels>,
+    renewal: Renewal,
     statistics: SequencerStatistics,
 }
 
@@ -131,8 +134,16 @@ impl Sequencer {
             asks: Ladder::new(Side::Sell, LADDER_LEVELS_MAX),
             kept: DiffBuffer::default(),
             best: VecDeque::with_capacity(BEST_LEVELS_KEPT_MAX),
+            renewal: Renewal::default(),
             statistics: SequencerStatistics::default(),
         }
+    }
+
+    /// So many levels of a side are asked for: one that a snapshot brings as many of goes on behind them, where nothing is
+    /// known ([`BookUpdateKind::Snapshot`]). The book is then taken anew before the best level comes there. Without it every
+    /// snapshot is the whole book.
+    pub const fn set_snapshot_levels(&mut self, levels: usize) {
+        self.renewal.set_asked(levels);
     }
 
     /// Whether the book can be trusted.
@@ -184,6 +195,7 @@ impl Sequencer {
 
     /// The stream is open (S1, F1): changes may come, a snapshot is wanted (S3, F3).
     pub fn on_connected(&mut self) {
+        self.renewal.end();
         self.kept.clear();
         self.best.clear();
         self.wants_snapshot = true;
@@ -234,6 +246,7 @@ impl Sequencer {
             return;
         }
         emit(delta(self.instrument, diff));
+        self.renew_when_near_the_horizon(diff);
     }
 
     /// A snapshot over REST; `ts_received` stands in for the venue time that it does not carry.
@@ -245,8 +258,12 @@ impl Sequencer {
         asks: &[Level],
         emit: &mut Emit<'_>,
     ) {
-        if self.is_synchronized() {
-            self.statistics.snapshots_refused += 1;
+        if let State::Synchronized(position) = self.state {
+            if self.renewal.is_under_way() {
+                self.renew(position, (ts_received, last_update_id), (bids, asks), emit);
+            } else {
+                self.statistics.snapshots_refused += 1;
+            }
             return;
         }
         let rule = self.rule;
@@ -261,10 +278,12 @@ impl Sequencer {
             .iter()
             .next()
             .is_some_and(|diff| rule.place(&diff, position) == Place::BehindGap);
-        self.bids.replace(bids);
-        self.asks.replace(asks);
+        self.renewal.begin(bids, asks);
+        self.bids.replace(&self.renewal.bids);
+        self.asks.replace(&self.renewal.asks);
         if too_old || self.is_crossed() || self.check_best_until(last_update_id).is_err() {
             self.statistics.snapshots_refused += 1;
+            self.renewal.end();
             self.bids.clear();
             self.asks.clear();
             self.wants_snapshot = true;
@@ -279,8 +298,8 @@ impl Sequencer {
             ts_event: ts_received,
             kind: BookUpdateKind::Snapshot,
             update_id: last_update_id,
-            bids,
-            asks,
+            bids: &self.renewal.bids,
+            asks: &self.renewal.asks,
         }));
         self.replay(emit);
     }
@@ -328,15 +347,19 @@ impl Sequencer {
 
     /// S7, F7 to F9: sets the levels, then checks what numbers cannot prove.
     fn apply(&mut self, diff: &Diff<'_>) -> Result<(), BookInvalidReason> {
+        self.set(diff)?;
+        self.statistics.diffs_applied += 1;
+        Ok(())
+    }
+
+    fn set(&mut self, diff: &Diff<'_>) -> Result<(), BookInvalidReason> {
         self.statistics.unknown_deletes += self.bids.apply(diff.bids) + self.asks.apply(diff.asks);
         self.state = State::Synchronized(Position::change(diff.first_update_id, diff.last_update_id));
         if self.is_crossed() {
             self.statistics.crossed += 1;
             return Err(BookInvalidReason::Crossed);
         }
-        self.check_best_until(diff.last_update_id)?;
-        self.statistics.diffs_applied += 1;
-        Ok(())
+        self.check_best_until(diff.last_update_id)
     }
 
     /// Compares the book after `update_id` with the best level told for it, and forgets older ones.
@@ -396,6 +419,7 @@ impl Sequencer {
     }
 
     fn start_again(&mut self) {
+        self.renewal.end();
         self.state = State::Waiting;
         self.wants_snapshot = true;
         self.bids.clear();

@@ -378,6 +378,104 @@ fn kept_changes_are_bounded() {
     assert_eq!(wide.sequencer.statistics().buffer_overflows, 1);
 }
 
+/// A side from the best level on, away from it.
+fn side(best: i64, away: i64, count: i64) -> Vec<Level> {
+    (0..count).map(|at| level(best + away * at, 1)).collect()
+}
+
+/// A book of four levels a side that goes on behind them, number 10.
+fn bounded() -> Case {
+    let mut case = Case::connected();
+    case.sequencer.set_snapshot_levels(4);
+    assert!(case.sequencer.take_snapshot_request());
+    case.snapshot(10, &side(100, -1, 4), &side(101, 1, 4));
+    case
+}
+
+fn horizon(case: &Case) -> [Option<i64>; 2] {
+    let of = |side| case.sequencer.side(side).horizon().map(Price::units);
+    [of(domain::Side::Buy), of(domain::Side::Sell)]
+}
+
+#[test]
+fn a_snapshot_as_long_as_was_asked_for_ends_where_more_may_follow() {
+    let mut case = bounded();
+    assert_eq!(horizon(&case), [Some(96), Some(105)]);
+    case.diff(11, 11, &[level(90, 7)], &[]);
+    assert_eq!(
+        horizon(&case),
+        [Some(96), Some(105)],
+        "a level there is one of many"
+    );
+    assert!(!case.sequencer.take_snapshot_request());
+
+    let mut whole = Case::connected();
+    whole.sequencer.set_snapshot_levels(4);
+    whole.snapshot(10, &side(100, -1, 3), &side(101, 1, 4));
+    assert_eq!(horizon(&whole), [None, Some(105)]);
+}
+
+#[test]
+fn a_book_is_taken_anew_before_its_market_comes_to_where_it_ends() {
+    let mut case = bounded();
+    case.diff(11, 11, &[level(100, 0)], &[]);
+    assert!(!case.sequencer.take_snapshot_request());
+    case.diff(12, 12, &[level(99, 0)], &[]);
+    assert!(case.sequencer.take_snapshot_request(), "one in four is left");
+    case.diff(13, 13, &[level(98, 5)], &[]);
+    case.diff(14, 14, &[level(90, 7)], &[]);
+    assert!(!case.sequencer.take_snapshot_request(), "it is on its way");
+    assert_eq!(
+        case.seen.update_ids,
+        [10, 11, 12, 13, 14],
+        "the book stands meanwhile"
+    );
+
+    // One from before it was asked for is of no use.
+    case.snapshot(11, &side(99, -1, 4), &side(101, 1, 4));
+    assert!(case.sequencer.take_snapshot_request());
+    assert_eq!(case.seen.update_ids.len(), 5);
+
+    case.snapshot(
+        13,
+        &[level(98, 5), level(97, 1), level(96, 2), level(95, 3)],
+        &side(101, 1, 4),
+    );
+    assert_eq!(case.seen.update_ids, [10, 11, 12, 13, 14, 14]);
+    let bids = [(98, 5), (97, 1), (96, 2), (95, 3), (90, 7)];
+    assert_eq!(case.seen.bids, BTreeMap::from(bids));
+    assert_eq!(horizon(&case), [Some(94), Some(105)]);
+    assert!(case.seen.invalid.is_empty());
+    case.diff(15, 15, &[level(98, 6)], &[]);
+    assert_eq!(case.seen.update_ids.last(), Some(&15));
+    case.snapshot(15, &[], &[]);
+    assert_eq!(case.sequencer.statistics().snapshots_refused, 2, "nobody asked");
+}
+
+#[test]
+fn a_snapshot_ahead_of_the_stream_takes_a_book_anew_too() {
+    let mut case = bounded();
+    case.diff(11, 11, &[level(100, 0), level(99, 0)], &[]);
+    assert!(case.sequencer.take_snapshot_request());
+    case.snapshot(13, &side(98, -1, 4), &side(101, 1, 4));
+    case.diff(12, 13, &[level(98, 1)], &[]);
+    case.diff(14, 14, &[level(98, 2)], &[]);
+    assert_eq!(case.seen.update_ids, [10, 11, 13, 14]);
+    assert!(case.seen.invalid.is_empty());
+}
+
+#[test]
+fn a_book_that_is_lost_while_it_is_taken_anew_begins_as_ever() {
+    let mut case = bounded();
+    case.diff(11, 11, &[level(100, 0), level(99, 0)], &[]);
+    assert!(case.sequencer.take_snapshot_request());
+    case.diff(13, 13, &[level(98, 2)], &[]);
+    case.expect_invalid(BookInvalidReason::Gap);
+    case.snapshot(12, &side(98, -1, 4), &side(101, 1, 4));
+    assert_eq!(case.seen.update_ids, [10, 11, 12, 13]);
+    assert_eq!(horizon(&case), [Some(94), Some(105)]);
+}
+
 #[test]
 fn best_levels_kept_are_bounded() {
     let mut case = Case::connected();
@@ -419,14 +517,29 @@ fn fate() -> impl Strategy<Value = Fate> {
 
 type Side = BTreeMap<i64, i64>;
 
-fn levels_of(side: &Side) -> Vec<Level> {
-    side.iter()
+/// The levels of a side that a venue sends: the best, as many as are asked for.
+fn levels_of(side: &Side, is_bid: bool, asked: Option<usize>) -> Vec<Level> {
+    let mut levels: Vec<_> = side
+        .iter()
         .map(|(&price, &quantity)| level(price, quantity))
-        .collect()
+        .collect();
+    if is_bid {
+        levels.reverse();
+    }
+    levels.truncate(asked.unwrap_or(usize::MAX));
+    levels
+}
+
+/// What of a side is nearer than where its knowledge ends.
+fn known(side: &Side, ladder: &Ladder) -> Side {
+    let levels = side.iter();
+    let levels = levels.filter(|&(&price, _)| ladder.knows(Price::from_units(price)));
+    levels.map(|(&price, &quantity)| (price, quantity)).collect()
 }
 
 proptest! {
-    /// Whatever is lost, doubled or late: a synchronized book is the venue's book at its number.
+    /// Whatever is lost, doubled or late: a synchronized book is the venue's book at its number, as far as it says that it
+    /// is known; all of it, where snapshots are whole.
     #[test]
     fn a_synchronized_book_is_the_true_book(
         updates in updates(),
@@ -434,9 +547,13 @@ proptest! {
         fates in prop::collection::vec(fate(), 120),
         snapshot_delays in prop::collection::vec(0usize..4, 120),
         rule in prop::sample::select(vec![SequenceRule::BinanceSpot, SequenceRule::BinanceFutures]),
+        asked in prop::option::of(1usize..8),
     ) {
         let mut books: Vec<(Side, Side)> = vec![Default::default()];
         let mut case = Case::connected_by(rule);
+        if let Some(asked) = asked {
+            case.sequencer.set_snapshot_levels(asked);
+        }
         let mut pending: Option<(usize, usize)> = None;
         let mut done = 0;
         for step in 0..120 {
@@ -469,13 +586,17 @@ proptest! {
             }
             if let Some((number, _)) = pending.filter(|&(_, due)| due <= step) {
                 let (bids, asks) = &books[number];
-                case.snapshot(number as u64, &levels_of(bids), &levels_of(asks));
+                case.snapshot(number as u64, &levels_of(bids, true, asked), &levels_of(asks, false, asked));
                 pending = None;
             }
             prop_assert_eq!(case.sequencer.is_synchronized(), case.seen.valid);
             if case.seen.valid {
                 let number = usize::try_from(*case.seen.update_ids.last().unwrap()).unwrap();
-                prop_assert_eq!(&(case.seen.bids.clone(), case.seen.asks.clone()), &books[number]);
+                let (bids, asks) = &books[number];
+                let [below, above] = [domain::Side::Buy, domain::Side::Sell].map(|side| case.sequencer.side(side));
+                prop_assert_eq!(known(&case.seen.bids, below), known(bids, below));
+                prop_assert_eq!(known(&case.seen.asks, above), known(asks, above));
+                prop_assert!(asked.is_some() || horizon(&case) == [None; 2]);
             }
         }
     }

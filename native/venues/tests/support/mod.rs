@@ -21,7 +21,7 @@ use domain::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -60,6 +60,8 @@ pub(crate) enum Reply {
     Json(u16, String),
     /// Status, one more header line, and body.
     With(u16, String, String),
+    /// The body, once there is a permit.
+    Held(Arc<Semaphore>, String),
     /// Reads it and closes the connection without a word.
     Close,
     /// Reads it and says nothing.
@@ -133,6 +135,13 @@ async fn connection<F: Fn(&Request) -> Reply>(
         let (status, header, body) = match reply {
             Reply::Json(status, body) => (status, String::new(), body),
             Reply::With(status, header, body) => (status, format!("{header}\r\n"), body),
+            Reply::Held(permits, body) => {
+                let Ok(permit) = permits.acquire().await else {
+                    return;
+                };
+                permit.forget();
+                (200, String::new(), body)
+            }
             Reply::Close => return,
             Reply::Hang => {
                 // Until the client gives up and closes.
@@ -287,11 +296,14 @@ pub(crate) struct Inbox(pub(crate) mpsc::Receiver<StreamMessage>);
 
 impl Inbox {
     pub(crate) async fn next(&mut self) -> StreamMessageKind {
+        self.next_message().await.kind
+    }
+
+    pub(crate) async fn next_message(&mut self) -> StreamMessage {
         timeout(PATIENCE, self.0.recv())
             .await
             .expect("a message in time")
             .expect("a live stream")
-            .kind
     }
 
     pub(crate) async fn next_frame(&mut self) -> String {

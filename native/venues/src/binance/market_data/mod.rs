@@ -92,6 +92,15 @@ impl MarketData {
         Self::of(Dialect::Spot, SequenceRule::BinanceSpot, instruments, ahead_max)
     }
 
+    /// With snapshots of so many levels a side: see [`Sequencer::set_snapshot_levels`].
+    #[must_use]
+    pub fn with_snapshot_levels(mut self, levels: u16) -> Self {
+        for market in &mut self.markets {
+            market.sequencer.set_snapshot_levels(usize::from(levels));
+        }
+        self
+    }
+
     fn of(dialect: Dialect, rule: SequenceRule, instruments: Arc<Instruments>, ahead_max: Nanos) -> Self {
         let markets: Vec<_> = instruments
             .iter()

@@ -334,6 +334,26 @@ fn a_disconnect_ends_every_book_and_a_reconnect_starts_anew() {
 }
 
 #[test]
+fn a_book_says_where_the_snapshot_that_was_asked_for_ends() {
+    for (asked, ends) in [(1, true), (2, false)] {
+        let mut data = market_data().with_snapshot_levels(asked);
+        data.on_connected();
+        let mut told = Vec::new();
+        let emit = &mut |event: MarketEvent<'_>| {
+            if let MarketEvent::Book(update) = event {
+                told = [update.bids, update.asks].map(<[Level]>::to_vec).to_vec();
+            }
+        };
+        data.on_snapshot(LATEST, BTC, SNAPSHOT, emit).unwrap();
+        let last = told.iter().map(|side| side.last().unwrap().quantity.is_zero());
+        assert!(last.eq([ends; 2]), "{told:?}");
+        let horizon = data.markets[0].sequencer.side(Side::Buy).horizon();
+        let below = Price::from_units(99 * domain::SCALE - 1);
+        assert_eq!(horizon, ends.then_some(below));
+    }
+}
+
+#[test]
 fn trades_are_passed_on_once_and_holes_are_counted() {
     let mut data = market_data();
     let mut seen = Consumer::default();
