@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The lock is the kernel's: it ends with the process, however that ends. The epoch rises before anything else
-//! happens, so that no two lives share an order id. In a new folder it begins with the seconds since [`EPOCHS_SINCE`]: the
+//! happens, so that no two lives share an order id. In a new folder it begins with the seconds since 2025: the
 //! account may have seen the ids of an earlier folder, and whoever asks a venue what became of an order must never be told
 //! of an old one with its id.
 
