@@ -28,25 +28,16 @@ impl Bits {
         self.top = 0;
     }
 
-    pub(super) fn insert(&mut self, slot: usize) {
+    /// Takes a slot in, or out. Without a branch: which of both comes next, and whether a word empties, no processor can tell.
+    #[inline]
+    pub(super) fn assign(&mut self, slot: usize, is_in: bool) {
         let word = slot / WORD;
-        let was_empty = self.ground[word] == 0;
-        self.ground[word] |= 1 << (slot % WORD);
-        if was_empty {
-            self.middle[word / WORD] |= 1 << (word % WORD);
-            self.top |= 1 << (word / WORD);
-        }
-    }
-
-    pub(super) fn remove(&mut self, slot: usize) {
-        let word = slot / WORD;
-        self.ground[word] &= !(1 << (slot % WORD));
-        if self.ground[word] == 0 {
-            self.middle[word / WORD] &= !(1 << (word % WORD));
-            if self.middle[word / WORD] == 0 {
-                self.top &= !(1 << (word / WORD));
-            }
-        }
+        let group = word / WORD;
+        let ground = with_bit(self.ground[word], slot % WORD, is_in);
+        self.ground[word] = ground;
+        let middle = with_bit(self.middle[group], word % WORD, ground != 0);
+        self.middle[group] = middle;
+        self.top = with_bit(self.top, group, middle != 0);
     }
 
     /// The highest slot of the set below `bound`.
@@ -78,6 +69,12 @@ impl Bits {
     fn last_of(&self, word: usize) -> Option<usize> {
         Some(word * WORD + highest(self.ground[word])?)
     }
+}
+
+/// The word with one bit set or not.
+#[inline]
+const fn with_bit(word: u64, bit: usize, is_set: bool) -> u64 {
+    (word & !(1 << bit)) | ((is_set as u64) << bit)
 }
 
 /// The lowest `count` bits.
@@ -120,11 +117,10 @@ mod tests {
             bits.reset(slots);
             for (slot, is_in) in changes {
                 let slot = slot.index(slots);
+                bits.assign(slot, is_in);
                 if is_in {
-                    bits.insert(slot);
                     set.insert(slot);
                 } else {
-                    bits.remove(slot);
                     set.remove(&slot);
                 }
                 let bound = asked.index(slots + 1);
@@ -139,8 +135,8 @@ mod tests {
     fn holds_as_many_as_its_top_floor_can() {
         let mut bits = Bits::default();
         bits.reset(SLOTS_MAX);
-        bits.insert(0);
-        bits.insert(SLOTS_MAX - 1);
+        bits.assign(0, true);
+        bits.assign(SLOTS_MAX - 1, true);
         assert_eq!(bits.below(SLOTS_MAX), Some(SLOTS_MAX - 1));
         assert_eq!(bits.below(SLOTS_MAX - 1), Some(0));
         assert_eq!(bits.below(0), None);

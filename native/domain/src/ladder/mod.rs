@@ -13,7 +13,7 @@ use crate::market_event::Level;
 use crate::order::Side;
 use crate::price::{Price, Quantity};
 use far::Far;
-use window::{Put, Window};
+use window::Window;
 
 /// Changes beyond the window after which it is looked at whether another window would hold more.
 const LOOK_AFTER: u32 = 4_096;
@@ -154,23 +154,16 @@ impl Ladder {
     #[inline]
     pub fn set(&mut self, level: Level) -> bool {
         let coordinate = coordinate(self.side, level.price);
-        match self.window.put(coordinate, level.quantity.units()) {
-            Put::Known => true,
-            Put::Unknown => false,
-            Put::New => {
-                if self.len() > self.levels_max {
-                    self.forget_farthest();
-                }
-                true
-            }
-            Put::BestRemoved => {
-                if self.window.is_low() {
-                    self.raise();
-                }
-                true
-            }
-            Put::Outside => self.set_outside(level, coordinate),
+        let Some(put) = self.window.put(coordinate, level.quantity.units()) else {
+            return self.set_outside(level, coordinate);
+        };
+        if put.is_best_removed && self.window.is_low() {
+            self.raise();
         }
+        if self.len() > self.levels_max {
+            self.forget_farthest();
+        }
+        put.is_known
     }
 
     /// Sets a level that is no slot of the window.
@@ -274,7 +267,7 @@ impl Ladder {
                 .window
                 .put(coordinate(side, level.price), level.quantity.units());
             // The tick divides every difference, and the window reaches to the best.
-            debug_assert_eq!(put, Put::New, "a level fits nowhere");
+            debug_assert!(put.is_some(), "a level fits nowhere");
         }
     }
 }

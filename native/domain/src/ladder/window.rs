@@ -13,17 +13,11 @@ const LEFT_OUT: usize = 16;
 
 /// What setting a level did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Put {
-    /// A level that was there has another quantity, or is gone.
-    Known,
-    /// A level that was not there was to be removed.
-    Unknown,
-    /// There is one more level.
-    New,
-    /// The best level is gone.
-    BestRemoved,
-    /// Nothing: it is no slot of the window.
-    Outside,
+pub(super) struct Put {
+    /// A level was there, or is now: not one that was to be removed and was not there.
+    pub(super) is_known: bool,
+    /// It was the best level, and is gone.
+    pub(super) is_best_removed: bool,
 }
 
 /// Quantities by tick; zero is no level.
@@ -91,47 +85,44 @@ impl Window {
         coordinate < self.base
     }
 
-    /// Sets a level; zero removes.
+    /// Sets a level; zero removes. `None`: nothing was done, it is no slot of the window.
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a slot is below the reach divided by the tick"
     )]
-    pub(super) fn put(&mut self, coordinate: i64, quantity: i64) -> Put {
+    pub(super) fn put(&mut self, coordinate: i64, quantity: i64) -> Option<Put> {
         let offset = coordinate.wrapping_sub(self.base).cast_unsigned();
         if self.is_beyond(coordinate) || offset > self.reach {
-            return Put::Outside;
+            return None;
         }
         // Rounded up, the reciprocal is off by less than one in 2^63: a multiple of the tick, which is below 2^63, comes
         // out exactly, and nothing else comes out as a multiple.
         let slot = ((u128::from(offset) * u128::from(self.reciprocal)) >> 63) as u64;
         if slot * self.tick != offset {
-            return Put::Outside;
+            return None;
         }
-        self.set(slot as usize, quantity)
+        Some(self.set(slot as usize, quantity))
     }
 
+    /// Levels come and go as often as they change, and nobody can tell which is next: only the best level is a branch.
     #[inline]
     fn set(&mut self, slot: usize, quantity: i64) -> Put {
-        let before = std::mem::replace(&mut self.quantities[slot], quantity);
-        match (before == 0, quantity == 0) {
-            (false, false) => Put::Known,
-            (true, true) => Put::Unknown,
-            (true, false) => {
-                self.len += 1;
-                self.bits.insert(slot);
-                self.top = self.top.max(slot + 1);
-                Put::New
-            }
-            (false, true) => {
-                self.len -= 1;
-                self.bits.remove(slot);
-                if self.top != slot + 1 {
-                    return Put::Known;
-                }
-                self.top = self.bits.below(slot).map_or(0, |best| best + 1);
-                Put::BestRemoved
-            }
+        let was = std::mem::replace(&mut self.quantities[slot], quantity) != 0;
+        let is = quantity != 0;
+        self.bits.assign(slot, is);
+        self.len = self.len + usize::from(is) - usize::from(was);
+        let is_at_top = slot + 1 >= self.top;
+        if is_at_top {
+            self.top = if is {
+                slot + 1
+            } else {
+                self.bits.below(slot + 1).map_or(0, |best| best + 1)
+            };
+        }
+        Put {
+            is_known: was | is,
+            is_best_removed: is_at_top & was & !is,
         }
     }
 
@@ -146,7 +137,7 @@ impl Window {
         let mut next = self.top.checked_sub(1);
         while let Some(slot) = next {
             self.quantities[slot] = 0;
-            self.bits.remove(slot);
+            self.bits.assign(slot, false);
             next = self.bits.below(slot);
         }
         self.top = 0;
