@@ -14,10 +14,10 @@ import pytest
 from py_rt.bridge.commands import CommandFailedError
 from py_rt.bridge.records import Bar, BookInvalid
 from py_rt.bridge.subscriber import Resync, TelemetrySubscriber, Update
-from py_rt.bridge.vocabulary import BookInvalidReason, OrderStatus, ServiceState, VenueState
+from py_rt.bridge.vocabulary import BookInvalidReason, OrderStatus, ServiceState, Side, VenueState
 from tests.contract.live_service import SLOT, SPAN_NS, until
 from tests.e2e.proxy import CutProxy, with_broken_frame, without_frame
-from tests.e2e.trading import Trading, assert_all_agree
+from tests.e2e.trading import INSTRUMENT, Trading, assert_all_agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +75,8 @@ def assert_as_the_venue_has_it(service: Trading, client_order_id: str) -> None:
 
 def nothing_leaves(service: Trading) -> bool:
     """An order by hand is denied now."""
-    with pytest.raises(CommandFailedError):
-        by_hand(service)
+    with service.client() as operator, pytest.raises(CommandFailedError):
+        operator.manual_order(SLOT, INSTRUMENT, Side.BUY, "0.25")
     return True
 
 
