@@ -112,8 +112,9 @@ impl Window {
         let is = quantity != 0;
         self.bits.assign(slot, is);
         self.len = self.len + usize::from(is) - usize::from(was);
-        let is_at_top = slot + 1 >= self.top;
-        if is_at_top {
+        let mut is_best_removed = false;
+        if slot + 1 >= self.top {
+            is_best_removed = was && !is;
             self.top = if is {
                 slot + 1
             } else {
@@ -122,7 +123,7 @@ impl Window {
         }
         Put {
             is_known: was | is,
-            is_best_removed: is_at_top & was & !is,
+            is_best_removed,
         }
     }
 
