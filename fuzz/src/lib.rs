@@ -16,15 +16,23 @@ pub const INPUT_NS_MAX: i128 = 10_000_000;
 /// Instruments of a protocol whose books are looked at.
 const INSTRUMENTS_CHECKED: u16 = 3;
 
+/// Times that an input is run which took too long: the machine below this one may have taken the processor away meanwhile,
+/// and that counts as the thread's own time. What is slow is slow each time.
+const TRIES: usize = 5;
+
 /// Runs the code under test on one input.
 ///
 /// # Panics
-/// When it took longer than [`INPUT_NS_MAX`]: input that makes a reader slow is a fault like one that makes it panic.
-pub fn bounded(test: impl FnOnce()) {
-    let began = thread_ns();
-    test();
-    let took = thread_ns() - began;
-    assert!(took <= INPUT_NS_MAX, "one input took {took} ns");
+/// When it took longer than [`INPUT_NS_MAX`] each time: input that makes a reader slow is a fault like one that makes it
+/// panic.
+pub fn bounded(test: impl Fn()) {
+    let took = || {
+        let began = thread_ns();
+        test();
+        thread_ns() - began
+    };
+    let is_quick = (0..TRIES).any(|_| took() <= INPUT_NS_MAX);
+    assert!(is_quick, "one input took over {INPUT_NS_MAX} ns, {TRIES} times");
 }
 
 fn thread_ns() -> i128 {
