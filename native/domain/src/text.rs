@@ -13,13 +13,19 @@ impl<const N: usize> Text<N> {
     /// Holds `text`; `None` when it is longer than `N` bytes or not printable ASCII (space included).
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
+        Self::from_ascii(text.as_bytes())
+    }
+
+    /// The same of bytes that nobody has called text yet.
+    #[must_use]
+    pub fn from_ascii(text: &[u8]) -> Option<Self> {
         let len = u8::try_from(text.len()).ok()?;
-        let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        let printable = text.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
         if text.len() > N || !printable {
             return None;
         }
         let mut bytes = [0; N];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        bytes[..text.len()].copy_from_slice(text);
         Some(Self { bytes, len })
     }
 

@@ -1,4 +1,4 @@
-//! From an order's id to its place, in an open table that a removal leaves without traces.
+//! From an order's id to its place, or from a price to its queue, in an open table that a removal leaves without traces.
 //!
 //! Linear probing over entries of eight bytes, at most half full. The hash is fixed, and nothing ever walks the table in
 //! its own order, so that what happens does not depend on it.

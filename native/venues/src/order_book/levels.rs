@@ -1,8 +1,10 @@
-//! The prices of a book: a sorted list for each side, the best last, of the queues that wait there.
+//! The prices of a book: a sorted list for each side, the best last, of the queues that wait there, and an index that
+//! finds the queue of a price without a search.
 
 use domain::{Level, Price, Quantity, Side};
 
 use super::NONE;
+use super::index::{Index, Slot};
 
 /// Prices compared one by one from the best before the search halves the rest.
 const NEAR_LEVELS: usize = 8;
@@ -41,6 +43,7 @@ pub(super) struct Levels {
     /// Falling.
     asks: Vec<Place>,
     queues: Vec<Queue>,
+    by_price: Index,
     free: u32,
 }
 
@@ -50,6 +53,7 @@ impl Default for Levels {
             bids: Vec::new(),
             asks: Vec::new(),
             queues: Vec::new(),
+            by_price: Index::new(),
             free: NONE,
         }
     }
@@ -60,6 +64,7 @@ impl Levels {
         self.bids.clear();
         self.asks.clear();
         self.queues.clear();
+        self.by_price.clear();
         self.free = NONE;
     }
 
@@ -86,18 +91,15 @@ impl Levels {
 
     /// The queue of a price.
     pub(super) fn find(&self, side: Side, price: Price) -> Option<u32> {
-        let places = self.places(side);
-        let place = places.get(position(places, side, price))?;
-        (place.price == price).then_some(place.queue)
+        self.look_up(side, price).1
     }
 
     /// The queue of a price, made where there is none. Whoever asks adds an order to it, or leaves it empty only where it
     /// was not: an empty queue is for [`Self::remove`].
     pub(super) fn find_or_insert(&mut self, side: Side, price: Price) -> u32 {
-        let places = self.places(side);
-        let at = position(places, side, price);
-        if let Some(place) = places.get(at).filter(|place| place.price == price) {
-            return place.queue;
+        let (slot, found) = self.look_up(side, price);
+        if let Some(queue) = found {
+            return queue;
         }
         let queue = self.take_queue(Queue {
             side,
@@ -106,18 +108,31 @@ impl Levels {
             first: NONE,
             last: NONE,
         });
-        self.places_mut(side).insert(at, Place { price, queue });
+        self.by_price.insert(slot, queue);
+        let places = self.places_mut(side);
+        let at = position(places, side, price);
+        places.insert(at, Place { price, queue });
         queue
     }
 
     /// Forgets a queue.
     pub(super) fn remove(&mut self, queue: u32) {
         let Queue { side, price, .. } = *self.queue(queue);
+        let (slot, _) = self.look_up(side, price);
+        self.by_price.remove(slot);
         let places = self.places_mut(side);
         let at = position(places, side, price);
         places.remove(at);
         let free = std::mem::replace(&mut self.free, queue);
         self.queue_mut(queue).first = free;
+    }
+
+    fn look_up(&self, side: Side, price: Price) -> (Slot, Option<u32>) {
+        let key = u128::from(price.units().unsigned_abs()) << 1 | u128::from(side == Side::Sell);
+        self.by_price.find(key, |at| {
+            let queue = self.queue(at);
+            queue.price == price && queue.side == side
+        })
     }
 
     fn take_queue(&mut self, queue: Queue) -> u32 {

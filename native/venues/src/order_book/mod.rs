@@ -1,8 +1,9 @@
 //! A book of single orders (L3): each order in its queue, whatever the venue.
 //!
 //! Orders lie in one list whose places are reused. Each is linked with those before and behind it at its price, so that
-//! coming, going and trading take the same time however long the queue. An index finds an order by its id; a sorted list
-//! of prices, the best last, finds the queue. Once these have grown to the size of the market, nothing allocates.
+//! coming, going and trading take the same time however long the queue. An index finds an order by its id, another the
+//! queue of a price; a sorted list of prices has the best last. Once these have grown to the size of the market, nothing
+//! allocates.
 //!
 //! The book judges nothing but itself: a crossed book, or an order that nobody knows, is for its keeper to refuse.
 

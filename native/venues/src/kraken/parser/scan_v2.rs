@@ -67,14 +67,11 @@ fn levels(cursor: &mut Cursor<'_>, out: &mut Vec<WireLevel>) -> Option<()> {
     }
 }
 
+/// Whatever continues it, such as an exponent, is not what must follow.
 #[inline]
 fn number(cursor: &mut Cursor<'_>) -> Option<WireNumber> {
     match cursor.plain() {
-        // Followed by an exponent, it is another number.
-        Some((units, decimals)) if !matches!(cursor.peek(), Some(b'e' | b'E')) => {
-            Some(WireNumber { units, decimals })
-        }
-        Some(_) => None,
+        Some((units, decimals)) => Some(WireNumber { units, decimals }),
         None => WireNumber::parse(cursor.number()?).ok(),
     }
 }
