@@ -117,7 +117,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A decimal number that is not negative, as it stands bare in JSON: units of 1e-8 and how many digits stood behind the
-    /// point. `None`, and nothing consumed, for a form that is rare: more than seven digits before the point, or more than
+    /// point. `None`, and nothing consumed, for a form that is rare: more than ten digits before the point, or more than
     /// eight behind it.
     #[inline]
     pub(crate) fn plain(&mut self) -> Option<(i64, u8)> {
