@@ -3,71 +3,98 @@
 /// Bits of one word.
 const WORD: usize = 64;
 
-/// Most slots: the top floor is one word.
-pub(super) const SLOTS_MAX: usize = WORD * WORD * WORD;
+/// Words of the middle floor. All floors have their whole size: where a slot lies is a matter of shifts alone.
+const GROUPS: usize = 16;
 
-/// A set of numbers below a bound.
-#[derive(Debug, Clone, Default)]
+/// Most slots.
+pub(super) const SLOTS_MAX: usize = GROUPS * WORD * WORD;
+
+/// A set of numbers below [`SLOTS_MAX`].
+#[derive(Debug, Clone)]
 pub(super) struct Bits {
-    /// One bit for each slot.
-    ground: Vec<u64>,
-    /// One bit for each word of the ground that is not empty.
-    middle: Vec<u64>,
+    floors: Box<Floors>,
     /// One bit for each word of the middle that is not empty.
     top: u64,
 }
 
+#[derive(Debug, Clone)]
+struct Floors {
+    /// One bit for each slot.
+    ground: [u64; GROUPS * WORD],
+    /// One bit for each word of the ground that is not empty.
+    middle: [u64; GROUPS],
+}
+
+impl Default for Bits {
+    fn default() -> Self {
+        Self {
+            floors: Box::new(Floors {
+                ground: [0; GROUPS * WORD],
+                middle: [0; GROUPS],
+            }),
+            top: 0,
+        }
+    }
+}
+
 impl Bits {
-    /// Empty, for so many slots.
-    pub(super) fn reset(&mut self, slots: usize) {
-        debug_assert!(slots <= SLOTS_MAX);
-        self.ground.clear();
-        self.ground.resize(slots.div_ceil(WORD), 0);
-        self.middle.clear();
-        self.middle.resize(slots.div_ceil(WORD * WORD), 0);
+    /// Takes all out.
+    pub(super) fn clear(&mut self) {
+        self.floors.ground.fill(0);
+        self.floors.middle = [0; GROUPS];
         self.top = 0;
     }
 
-    /// Takes a slot in, or out. Without a branch: which of both comes next, and whether a word empties, no processor can tell.
+    /// Takes a slot in, or out; whether it was in. Without a branch: which of both comes next, and whether a word empties, no
+    /// processor can tell.
     #[inline]
-    pub(super) fn assign(&mut self, slot: usize, is_in: bool) {
-        let word = slot / WORD;
+    pub(super) fn assign(&mut self, slot: usize, is_in: bool) -> bool {
+        debug_assert!(slot < SLOTS_MAX);
+        let word = slot / WORD % (GROUPS * WORD);
         let group = word / WORD;
-        let ground = with_bit(self.ground[word], slot % WORD, is_in);
-        self.ground[word] = ground;
-        let middle = with_bit(self.middle[group], word % WORD, ground != 0);
-        self.middle[group] = middle;
+        let before = self.floors.ground[word];
+        let ground = with_bit(before, slot % WORD, is_in);
+        self.floors.ground[word] = ground;
+        let middle = with_bit(self.floors.middle[group], word % WORD, ground != 0);
+        self.floors.middle[group] = middle;
         self.top = with_bit(self.top, group, middle != 0);
+        before >> (slot % WORD) & 1 != 0
     }
 
     /// The highest slot of the set below `bound`.
     pub(super) fn below(&self, bound: usize) -> Option<usize> {
         let (word, bit) = (bound / WORD, bound % WORD);
-        if let Some(ground) = self.ground.get(word)
+        if let Some(ground) = self.floors.ground.get(word)
             && let Some(found) = highest(ground & low(bit))
         {
             return Some(word * WORD + found);
         }
         let (group, bit) = (word / WORD, word % WORD);
-        if let Some(middle) = self.middle.get(group)
+        if let Some(middle) = self.floors.middle.get(group)
             && let Some(found) = highest(middle & low(bit))
         {
             return self.last_of(group * WORD + found);
         }
         let found = highest(self.top & low(group.min(WORD)))?;
-        let word = found * WORD + highest(self.middle[found])?;
+        let word = found * WORD + highest(self.floors.middle[found])?;
         self.last_of(word)
+    }
+
+    /// One more than the highest slot below `bound`; zero where there is none.
+    #[inline(never)]
+    pub(super) fn top_below(&self, bound: usize) -> usize {
+        self.below(bound).map_or(0, |slot| slot + 1)
     }
 
     /// The lowest slot of the set.
     pub(super) fn first(&self) -> Option<usize> {
         let group = lowest(self.top)?;
-        let word = group * WORD + lowest(self.middle[group])?;
-        Some(word * WORD + lowest(self.ground[word])?)
+        let word = group * WORD + lowest(self.floors.middle[group])?;
+        Some(word * WORD + lowest(self.floors.ground[word])?)
     }
 
     fn last_of(&self, word: usize) -> Option<usize> {
-        Some(word * WORD + highest(self.ground[word])?)
+        Some(word * WORD + highest(self.floors.ground[word])?)
     }
 }
 
@@ -114,15 +141,10 @@ mod tests {
             asked in any::<prop::sample::Index>(),
         ) {
             let (mut bits, mut set) = (Bits::default(), BTreeSet::new());
-            bits.reset(slots);
             for (slot, is_in) in changes {
                 let slot = slot.index(slots);
-                bits.assign(slot, is_in);
-                if is_in {
-                    set.insert(slot);
-                } else {
-                    set.remove(&slot);
-                }
+                let was_in = if is_in { !set.insert(slot) } else { set.remove(&slot) };
+                prop_assert_eq!(bits.assign(slot, is_in), was_in);
                 let bound = asked.index(slots + 1);
                 prop_assert_eq!(bits.below(bound), set.range(..bound).next_back().copied());
                 prop_assert_eq!(bits.below(slots), set.last().copied());
@@ -134,7 +156,6 @@ mod tests {
     #[test]
     fn holds_as_many_as_its_top_floor_can() {
         let mut bits = Bits::default();
-        bits.reset(SLOTS_MAX);
         bits.assign(0, true);
         bits.assign(SLOTS_MAX - 1, true);
         assert_eq!(bits.below(SLOTS_MAX), Some(SLOTS_MAX - 1));

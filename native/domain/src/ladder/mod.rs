@@ -146,29 +146,37 @@ impl Ladder {
 
     /// Sets each level; how many removals named one that is not there.
     pub fn apply(&mut self, levels: &[Level]) -> u64 {
-        levels.iter().map(|&level| u64::from(!self.set(level))).sum()
+        let side = self.side;
+        let mut unknown = 0;
+        let mut rest = levels;
+        loop {
+            let run = self.window.put(rest, |level| coordinate(side, level.price));
+            unknown += run.unknown;
+            if run.is_best_removed && self.window.is_low() {
+                self.raise();
+            }
+            let Some((level, behind)) = rest[run.taken..].split_first() else {
+                break;
+            };
+            unknown += u64::from(!self.set_outside(*level));
+            rest = behind;
+        }
+        while self.len() > self.levels_max {
+            self.forget_farthest();
+        }
+        unknown
     }
 
     /// Sets the quantity of a price; zero removes it. Whether there was something to set or to remove: removing what is not
     /// there is normal.
-    #[inline]
     pub fn set(&mut self, level: Level) -> bool {
-        let coordinate = coordinate(self.side, level.price);
-        let Some(put) = self.window.put(coordinate, level.quantity.units()) else {
-            return self.set_outside(level, coordinate);
-        };
-        if put.is_best_removed && self.window.is_low() {
-            self.raise();
-        }
-        if self.len() > self.levels_max {
-            self.forget_farthest();
-        }
-        put.is_known
+        self.apply(&[level]) == 0
     }
 
     /// Sets a level that is no slot of the window.
     #[inline(never)]
-    fn set_outside(&mut self, level: Level, coordinate: i64) -> bool {
+    fn set_outside(&mut self, level: Level) -> bool {
+        let coordinate = coordinate(self.side, level.price);
         if self.window.is_beyond(coordinate) {
             return self.set_far(coordinate, level.quantity.units());
         }
@@ -178,9 +186,6 @@ impl Ladder {
         }
         self.gather(Some(level));
         self.spread();
-        if self.len() > self.levels_max {
-            self.forget_farthest();
-        }
         true
     }
 
@@ -202,9 +207,6 @@ impl Ladder {
         let before = self.far.set(coordinate, quantity);
         if before == 0 && quantity == 0 {
             return false;
-        }
-        if before == 0 && self.len() > self.levels_max {
-            self.forget_farthest();
         }
         self.far_changes += 1;
         if self.far_changes >= LOOK_AFTER {
@@ -262,13 +264,9 @@ impl Ladder {
             far.iter()
                 .map(|level| (coordinate(side, level.price), level.quantity.units())),
         );
-        for level in near {
-            let put = self
-                .window
-                .put(coordinate(side, level.price), level.quantity.units());
-            // The tick divides every difference, and the window reaches to the best.
-            debug_assert!(put.is_some(), "a level fits nowhere");
-        }
+        let run = self.window.put(near, |level| coordinate(side, level.price));
+        // The tick divides every difference, and the window reaches to the best.
+        debug_assert_eq!(run.taken, near.len(), "a level fits nowhere");
     }
 }
 
