@@ -211,8 +211,12 @@ impl Link {
         self.request_resyncs();
     }
 
-    /// What the venue says of itself as a whole, if it has changed its word.
+    /// What the venue says of itself as a whole, and of what it takes of an instrument, if it has changed its word.
     fn hear_of_venue(&mut self, received: Timestamp, driver: &mut Driver, comparison: &mut Comparison) {
+        if self.market.take_rules_request() {
+            warn!(venue = %self.venue, "the venue says that an instrument's state has changed: its rules are asked for");
+            driver.out().rules.wish();
+        }
         let takes_orders = self.market.takes_orders();
         if std::mem::replace(&mut self.takes_orders, takes_orders) == takes_orders {
             return;

@@ -303,28 +303,43 @@ async fn a_venue_that_says_it_takes_no_orders_gets_none_and_cancels_still_leave(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_are_asked_for_at_once_where_an_order_is_refused_because_nothing_trades() {
-    for wire in [Wire::Binance, Wire::Coinbase] {
-        let mut bench = Bench::start_over(wire, "rest").await;
-        bench.until_ready().await;
-        bench.deploy(SILENT).await;
-        let view = bench.commander.look().await.unwrap();
-        bench.venue.fault(r#"{"kind":"mode","mode":"cancel_only"}"#).await;
-        let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
-        assert_eq!(answer, Ok(()), "{wire:?}: nobody has said it yet");
-        bench
-            .until("the venue refuses it", |seen| match seen {
-                Seen::Report(report) => {
-                    (report.kind == OrderReportKind::Rejected(RejectReason::NotTrading)).then_some(())
-                }
-                _ => None,
-            })
-            .await;
-        bench.until_seen(Seen::Rules(InstrumentStatus::CancelOnly)).await;
-        let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
-        let rule = RuleViolation::NotTrading(InstrumentStatus::CancelOnly);
-        assert_eq!(answer, denied(DenyReason::Rule(rule)), "{wire:?}");
-        drop(bench.drain().await);
-    }
+    let mut bench = Bench::start_over(Wire::Binance, "rest").await;
+    bench.until_ready().await;
+    bench.deploy(SILENT).await;
+    let view = bench.commander.look().await.unwrap();
+    bench.venue.fault(CANCEL_ONLY).await;
+    let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
+    assert_eq!(answer, Ok(()), "nobody has said it yet");
+    bench
+        .until("the venue refuses it", |seen| match seen {
+            Seen::Report(report) => {
+                (report.kind == OrderReportKind::Rejected(RejectReason::NotTrading)).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+    nothing_new_is_taken(bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_asked_for_at_once_where_the_stream_says_that_a_product_is_not_traded() {
+    let mut bench = Bench::start_over(Wire::Coinbase, "rest").await;
+    bench.until_ready().await;
+    bench.deploy(SILENT).await;
+    bench.venue.fault(CANCEL_ONLY).await;
+    nothing_new_is_taken(bench).await;
+}
+
+const CANCEL_ONLY: &str = r#"{"kind":"mode","mode":"cancel_only"}"#;
+
+/// From the moment the rules say so.
+async fn nothing_new_is_taken(mut bench: Bench) {
+    bench.until_seen(Seen::Rules(InstrumentStatus::CancelOnly)).await;
+    let view = bench.commander.look().await.unwrap();
+    let answer = bench.commander.command(resting(&view, 1)).await.unwrap();
+    let rule = RuleViolation::NotTrading(InstrumentStatus::CancelOnly);
+    assert_eq!(answer, denied(DenyReason::Rule(rule)));
+    drop(bench.drain().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,6 +54,12 @@ pub trait MarketProtocol: fmt::Debug + Send {
         false
     }
 
+    /// Whether the rules of the instruments are to be asked for soon, because the venue told that the state of one has
+    /// changed; asking clears the wish. Ask after each message. Never, where the stream does not tell it.
+    fn take_rules_request(&mut self) -> bool {
+        false
+    }
+
     /// How long a book is believed that stays silent, in the time of the messages: without it
     /// [`StalenessBounds::WALL`]. Nothing, where the sockets see to that themselves.
     fn set_staleness(&mut self, bounds: StalenessBounds) {

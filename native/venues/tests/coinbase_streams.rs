@@ -246,7 +246,7 @@ async fn a_book_begins_anew_over_the_stream_after_a_hole() {
     let sockets = Sockets::serve(|socket, _| async move {
         let mut venue = Venue::new(socket);
         venue.confirm(r#"{"heartbeats":["heartbeats"]}"#).await;
-        for expected in ["level2", "market_trades", "ticker"] {
+        for expected in ["level2", "market_trades", "ticker", "status"] {
             let request = venue.hear().await.unwrap();
             assert_eq!(request["channel"], expected);
             assert_eq!(request["product_ids"], serde_json::json!(["BTC-USD"]));

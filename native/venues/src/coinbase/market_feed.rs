@@ -22,7 +22,7 @@ use crate::trading::Reference as _;
 use crate::websocket::{ConnectionSettings, FrameSink, Judgement, Protocol};
 
 /// What is subscribed of each instrument. The first brings the largest messages: a book of 46,000 levels in one.
-const CHANNELS: [&str; 3] = ["level2", "market_trades", "ticker"];
+const CHANNELS: [&str; 4] = ["level2", "market_trades", "ticker", "status"];
 
 /// Markets quoted in this bear another name on these channels: that of the market in dollars, whose book they share.
 const SHARED_QUOTE: &str = "-USDC";

@@ -1,7 +1,7 @@
 //! From the frames of an Advanced Trade connection to proven events, without I/O: owned by the hot thread.
 //!
 //! The venue's rules, in our words (Advanced Trade WebSocket documentation, "Overview" and "Channels", 2026-08), cited
-//! below as A1 to A6:
+//! below as A1 to A7:
 //! - A1: all channels of a connection share one count (`sequence_num`); each message is exactly one more than the one
 //!   before it.
 //! - A2: a greater number shows that messages are missing. A lower one came out of order; on one connection that is a
@@ -11,6 +11,7 @@
 //! - A4: `new_quantity` is the quantity at a price, not a difference; zero removes the level, also one that is not there.
 //! - A5: `market_trades` begins with a snapshot of the last hundred trades; `side` is the maker's.
 //! - A6: `ticker` is sent beside the book and lags it: it proves nothing about the book.
+//! - A7: `status` tells the states of products again and again, perhaps of all there are; only `online` takes everything.
 
 pub mod parser;
 
@@ -20,7 +21,9 @@ use domain::{
     BookInvalidReason, InstrumentId, Level, MarketEvent, Nanos, Price, Quote, Side, Timestamp, Trade, TradeId,
 };
 
-use self::parser::{Body, BookMessages, EventKind, Message, Parser, Symbol, TickerMessage, TradeMessage};
+use self::parser::{
+    Body, BookMessages, EventKind, Message, Parser, StatusMessage, Symbol, TickerMessage, TradeMessage,
+};
 use super::book::{BookChange, StreamBook};
 use crate::error::{ParseError, VenueError};
 use crate::instruments::Instruments;
@@ -38,19 +41,21 @@ enum Kind {
     Books,
     Trades,
     Other,
+    Statuses,
     Subscriptions,
     Tickers,
     Unnumbered,
 }
 
 /// The venue's word for each kind.
-const KIND_NAMES: [&str; 9] = [
+const KIND_NAMES: [&str; 10] = [
     "candles",
     "error",
     "heartbeats",
     "l2_data",
     "market_trades",
     "other",
+    "status",
     "subscriptions",
     "ticker",
     "unnumbered",
@@ -78,6 +83,8 @@ struct Market {
     last_trade: Option<TradeId>,
     /// Whether a message with trades has come: from then on every trade is wanted, over lost connections too.
     is_trading: bool,
+    /// Whether the venue takes everything of it, by its own last word.
+    is_online: bool,
 }
 
 /// Parses and proves all books of one connection. Symbols are the venue's product ids, such as `BTC-USD`.
@@ -92,6 +99,7 @@ pub struct AdvancedMarketData {
     /// When the message at hand was received.
     received: Timestamp,
     wants_reconnect: bool,
+    wants_rules: bool,
     /// When the stream first came up.
     since: Option<Timestamp>,
     /// The number that the next message must have; `None` while any may come.
@@ -111,6 +119,7 @@ impl AdvancedMarketData {
             book: StreamBook::new(instrument.id),
             last_trade: None,
             is_trading: false,
+            is_online: true,
         });
         Self {
             markets: markets.collect(),
@@ -119,6 +128,7 @@ impl AdvancedMarketData {
             staleness: Staleness::new(instruments.len(), Silence::Fault),
             received: Timestamp::EPOCH,
             wants_reconnect: false,
+            wants_rules: false,
             instruments,
             ahead_max,
             parser: Parser::new(),
@@ -211,6 +221,7 @@ impl AdvancedMarketData {
             Body::Books(books) => self.on_books(sequence, &books, emit),
             Body::Trades(trades) => self.on_trades(trades, emit),
             Body::Tickers(tickers) => self.on_tickers(sequence, ts_sent, tickers, emit),
+            Body::Statuses(statuses) => self.on_statuses(statuses),
             Body::Heartbeat { counter } => {
                 let is_next = self
                     .heartbeat
@@ -356,6 +367,18 @@ impl AdvancedMarketData {
         }
     }
 
+    /// A7. The rules say more exactly what is taken.
+    fn on_statuses(&mut self, statuses: &[StatusMessage]) {
+        for status in statuses {
+            let Some(instrument) = self.instruments.by_symbol(&status.symbol) else {
+                continue;
+            };
+            let market = &mut self.markets[usize::from(instrument.id.0)];
+            let before = std::mem::replace(&mut market.is_online, status.is_online);
+            self.wants_rules |= before != status.is_online;
+        }
+    }
+
     fn find(&mut self, symbol: &Symbol) -> Option<(InstrumentId, &mut Market)> {
         let Some(instrument) = self.instruments.by_symbol(symbol) else {
             self.wire.unknown_symbols += 1;
@@ -413,6 +436,10 @@ impl MarketProtocol for AdvancedMarketData {
         std::mem::take(&mut self.wants_reconnect)
     }
 
+    fn take_rules_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_rules)
+    }
+
     fn set_staleness(&mut self, bounds: StalenessBounds) {
         self.staleness.set_bounds(bounds);
     }
@@ -465,6 +492,7 @@ const fn kind(body: &Body<'_>) -> Kind {
         Body::Books(_) => Kind::Books,
         Body::Trades(_) => Kind::Trades,
         Body::Tickers(_) => Kind::Tickers,
+        Body::Statuses(_) => Kind::Statuses,
         Body::Heartbeat { .. } => Kind::Heartbeats,
         Body::Subscriptions => Kind::Subscriptions,
         Body::Candles => Kind::Candles,

@@ -592,6 +592,30 @@ fn best_prices_that_differ_are_counted_and_change_nothing() {
 }
 
 #[test]
+fn rules_are_wanted_once_for_each_change_of_a_product_s_state() {
+    let status = |sequence, symbol: &str, word: &str| {
+        let products = format!(r#"{{"type":"update","products":[{{"id":"{symbol}","status":"{word}"}}]}}"#);
+        envelope(sequence, "status", &products)
+    };
+    let mut case = Case::synchronized();
+    let told = [
+        ("BTC-USD", "online", false),
+        ("BTC-USD", "delisted", true),
+        ("BTC-USD", "cancel_only", false),
+        ("ETH-USD", "", true),
+        ("DOGE-USD", "offline", false),
+        ("BTC-USD", "online", true),
+    ];
+    for (sequence, (symbol, word, wants_rules)) in (2..).zip(told) {
+        case.frame(&status(sequence, symbol, word)).unwrap();
+        assert_eq!(case.data.take_rules_request(), wants_rules, "{symbol} {word}");
+        assert!(!case.data.take_rules_request(), "asking clears the wish");
+    }
+    assert!(case.data.is_synchronized(BTC) && case.data.is_synchronized(ETH));
+    assert_eq!(case.data.wire_statistics().unknown_symbols, 0);
+}
+
+#[test]
 fn what_concerns_other_products_is_counted_and_left_out() {
     let mut case = Case::synchronized();
     case.frame(&snapshot(2, "XRP-USD")).unwrap();

@@ -32,12 +32,15 @@ fn subscribes_heartbeats_first_and_each_channel_with_a_token_of_its_own() {
         .iter()
         .map(|text| text["channel"].as_str().unwrap())
         .collect();
-    assert_eq!(channels, ["heartbeats", "level2", "market_trades", "ticker"]);
+    assert_eq!(
+        channels,
+        ["heartbeats", "level2", "market_trades", "ticker", "status"]
+    );
     assert!(said[0].get("product_ids").is_none());
     assert_eq!(said[1]["product_ids"], serde_json::json!(["BTC-USD", "ETH-USD"]));
     let tokens: std::collections::BTreeSet<_> =
         said.iter().map(|text| text["jwt"].as_str().unwrap()).collect();
-    assert_eq!(tokens.len(), 4);
+    assert_eq!(tokens.len(), 5);
     let again = streams.resync(InstrumentId(1)).unwrap();
     let again: Vec<Value> = again
         .iter()

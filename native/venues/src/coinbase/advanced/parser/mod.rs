@@ -114,6 +114,15 @@ pub struct TickerMessage {
     pub ask: Level,
 }
 
+/// What the venue takes of a product (of `status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusMessage {
+    /// Of which product.
+    pub symbol: Symbol,
+    /// Whether it takes everything; any word but `online` says that it does not.
+    pub is_online: bool,
+}
+
 /// What a numbered message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
@@ -123,6 +132,8 @@ pub enum Body<'a> {
     Trades(&'a [TradeMessage]),
     /// Best prices (`ticker`); those with an empty side are left out.
     Tickers(&'a [TickerMessage]),
+    /// States of products (`status`); those whose name is none that we could trade are left out.
+    Statuses(&'a [StatusMessage]),
     /// The venue lives (`heartbeats`); the number counts seconds.
     Heartbeat {
         /// The venue's count.
@@ -172,6 +183,7 @@ struct Buffers {
     asks: Vec<Level>,
     trades: Vec<TradeMessage>,
     tickers: Vec<TickerMessage>,
+    statuses: Vec<StatusMessage>,
 }
 
 impl Buffers {
@@ -181,6 +193,7 @@ impl Buffers {
         self.asks.clear();
         self.trades.clear();
         self.tickers.clear();
+        self.statuses.clear();
     }
 }
 
@@ -190,6 +203,7 @@ enum Head {
     Books,
     Trades,
     Tickers,
+    Statuses,
     Heartbeat { counter: u64 },
     Subscriptions,
     Candles,
@@ -264,6 +278,7 @@ impl Parser {
             }),
             Head::Trades => Body::Trades(&self.buffers.trades),
             Head::Tickers => Body::Tickers(&self.buffers.tickers),
+            Head::Statuses => Body::Statuses(&self.buffers.statuses),
             Head::Heartbeat { counter } => Body::Heartbeat { counter },
             Head::Subscriptions => Body::Subscriptions,
             Head::Candles => Body::Candles,
@@ -280,7 +295,8 @@ impl Parser {
 /// The rules that values must keep, whichever reader read them.
 mod rule {
     use super::{
-        BookEvent, Buffers, Level, ParseError, Price, Quantity, Side, TickerMessage, Timestamp, TradeMessage,
+        BookEvent, Buffers, Level, ParseError, Price, Quantity, Side, StatusMessage, TickerMessage,
+        Timestamp, TradeMessage,
     };
     use super::{MESSAGE_EVENTS_MAX, MESSAGE_LEVELS_MAX, MESSAGE_TRADES_MAX};
 
@@ -339,6 +355,12 @@ mod rule {
         if is_there(ticker.bid) && is_there(ticker.ask) {
             buffers.tickers.push(ticker);
         }
+        Ok(())
+    }
+
+    pub(super) fn status(status: StatusMessage, buffers: &mut Buffers) -> Result<(), ParseError> {
+        bounded("products", buffers.statuses.len(), MESSAGE_EVENTS_MAX)?;
+        buffers.statuses.push(status);
         Ok(())
     }
 

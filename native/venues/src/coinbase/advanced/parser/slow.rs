@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    BookEvent, Buffers, Envelope, EventKind, Head, ParseError, Symbol, TickerMessage, TradeMessage, rule,
+    BookEvent, Buffers, Envelope, EventKind, Head, ParseError, StatusMessage, Symbol, TickerMessage,
+    TradeMessage, rule,
 };
 use crate::iso8601;
 
@@ -92,6 +93,21 @@ struct Ticker<'a> {
     best_ask_quantity: Cow<'a, str>,
 }
 
+#[derive(Deserialize)]
+struct Statuses<'a> {
+    #[serde(borrow, default)]
+    products: Vec<Status<'a>>,
+}
+
+/// The venue may tell of all its products: what others lack is no fault.
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
+}
+
 /// The count is a number on the wire and text in the documentation.
 #[derive(Deserialize)]
 struct Heartbeat<'a> {
@@ -124,6 +140,7 @@ pub(super) fn message(frame: &[u8], buffers: &mut Buffers) -> Result<Envelope, P
         "l2_data" => books(events, ts_sent, buffers)?,
         "market_trades" => trades(events, buffers)?,
         "ticker" => tickers(events, buffers)?,
+        "status" => statuses(events, buffers)?,
         "heartbeats" => heartbeat(events)?,
         "subscriptions" => Head::Subscriptions,
         "candles" => Head::Candles,
@@ -197,6 +214,18 @@ fn tickers(events: &str, buffers: &mut Buffers) -> Result<Head, ParseError> {
         }
     }
     Ok(Head::Tickers)
+}
+
+fn statuses(events: &str, buffers: &mut Buffers) -> Result<Head, ParseError> {
+    for event in serde_json::from_str::<Vec<Statuses<'_>>>(events)? {
+        for raw in &event.products {
+            if let Some(symbol) = raw.id.as_deref().and_then(Symbol::new) {
+                let is_online = raw.status.as_deref() == Some("online");
+                rule::status(StatusMessage { symbol, is_online }, buffers)?;
+            }
+        }
+    }
+    Ok(Head::Statuses)
 }
 
 fn heartbeat(events: &str) -> Result<Head, ParseError> {

@@ -94,13 +94,46 @@ fn reads_best_prices_heartbeats_and_what_is_not_used() {
         body(&HEARTBEAT.replace(":41691}", r#":"41691"}"#)),
         "Heartbeat { counter: 41691 }"
     );
-    assert_eq!(body(&CANDLES.replace("candles", "status")), "Other");
+    assert_eq!(body(&CANDLES.replace("candles", "later")), "Other");
     assert_eq!(body(&TICKERS.replace("1919.44", "")), "Tickers([])", "no bid");
     assert_eq!(
         body(r#"{"type":"error","message":"authentication failure"}"#),
         "Ok(Refused)"
     );
     assert_eq!(body(r#"{"type":"pong"}"#), "Ok(Unnumbered)");
+}
+
+#[test]
+fn reads_what_the_venue_takes_of_a_product_and_leaves_out_what_has_no_name_of_ours() {
+    let mut parser = Parser::new();
+    let text = r#"{"channel":"status","client_id":"","timestamp":"2026-08-09T21:05:49Z","sequence_num":3,"events":[
+        {"type":"snapshot","products":[
+            {"product_type":"SPOT","id":"BTC-USD","base_currency":"BTC","status":"online","status_message":""},
+            {"id":"ETH-USD","status":"a word of tomorrow"},{"id":"SOL-USD","status":null},{"id":"XRP-USD"},
+            {"id":"a name that is longer than any of ours","status":"online"},{"status":"online"}]},
+        {"type":"update"}]}"#;
+    let Ok(Message::Numbered {
+        body: Body::Statuses(statuses),
+        sequence: 3,
+        ..
+    }) = parser.message(text.as_bytes())
+    else {
+        panic!("states of products")
+    };
+    let read = statuses
+        .iter()
+        .map(|status| (status.symbol.as_str(), status.is_online));
+    assert!(read.eq([
+        ("BTC-USD", true),
+        ("ETH-USD", false),
+        ("SOL-USD", false),
+        ("XRP-USD", false)
+    ]));
+    assert!(
+        parser
+            .message(text.replace("\"online\"", "1").as_bytes())
+            .is_err()
+    );
 }
 
 #[test]
