@@ -308,6 +308,7 @@ impl ConnectionReport {
             fallbacks,
             unknown_symbols,
             connection_gaps,
+            connection_repeats: _,
             trades: _,
             trade_duplicates,
             trade_gaps,

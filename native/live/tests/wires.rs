@@ -406,7 +406,7 @@ const fn cases_of(wire: Wire) -> [Case; 3] {
         Wire::Coinbase => [
             (DROP, "market_refused", "connection_gap"),
             (DROP, "books_invalid", "gap"),
-            (TRADE, "market_refused", "connection_gap"),
+            (TRADE, "market_refused", "connection_repeat"),
         ],
     }
 }

@@ -27,6 +27,8 @@ pub struct WireStatistics {
     pub unknown_symbols: u64,
     /// Holes in a number that counts over the whole connection (Coinbase `sequence_num`); zero where there is none.
     pub connection_gaps: u64,
+    /// Messages whose number over the whole connection had come already, or came late; zero where there is none.
+    pub connection_repeats: u64,
     /// Public trades passed on.
     pub trades: u64,
     /// Public trades that came twice.

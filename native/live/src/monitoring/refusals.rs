@@ -11,9 +11,10 @@ use super::family::Family;
 const UNREADABLE: [&str; 5] = ["not_json", "number", "value", "too_many", "other"];
 
 /// What of a market stream was not taken as it came, beside what could not be read.
-const MARKET: [&str; 12] = [
+const MARKET: [&str; 13] = [
     "unknown_symbol",
     "connection_gap",
+    "connection_repeat",
     "trade_duplicate",
     "trade_gap",
     "stale_change",
@@ -142,6 +143,7 @@ impl RefusalBoard {
         let totals = [
             wire.unknown_symbols,
             wire.connection_gaps,
+            wire.connection_repeats,
             wire.trade_duplicates,
             wire.trade_gaps,
             sum.diffs_stale,

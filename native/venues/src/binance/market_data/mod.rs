@@ -412,6 +412,7 @@ impl MarketProtocol for MarketData {
             fallbacks: statistics.fallbacks,
             unknown_symbols: statistics.unknown_symbols,
             connection_gaps: 0,
+            connection_repeats: 0,
             trades: statistics.trades,
             trade_duplicates: statistics.trade_duplicates,
             trade_gaps: statistics.trade_gaps,

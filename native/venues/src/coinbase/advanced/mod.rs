@@ -242,6 +242,7 @@ impl AdvancedMarketData {
         };
         self.statistics.out_of_sequence += 1;
         self.wire.connection_gaps += u64::from(sequence > next);
+        self.wire.connection_repeats += u64::from(sequence < next);
         self.invalidate_all(BookInvalidReason::Gap, emit);
         sequence < next
     }

@@ -403,11 +403,11 @@ fn a_snapshot_behind_a_hole_is_a_book() {
 
 #[test]
 fn a_number_that_comes_again_or_late_invalidates_every_book() {
-    for (numbers, gaps) in [
-        (&[2, 2][..], 0),
-        (&[2, 1], 0),
-        (&[3, 2, 4], 2),
-        (&[2, 0, 1, 2], 0),
+    for (numbers, gaps, repeats) in [
+        (&[2, 2][..], 0, 1),
+        (&[2, 1], 0, 1),
+        (&[3, 2, 4], 2, 1),
+        (&[2, 0, 1, 2], 0, 1),
     ] {
         let mut case = Case::synchronized();
         for &number in numbers {
@@ -415,7 +415,12 @@ fn a_number_that_comes_again_or_late_invalidates_every_book() {
         }
         case.expect_invalid(BookInvalidReason::Gap);
         let faults = case.data.statistics().out_of_sequence;
-        assert_eq!(case.data.wire_statistics().connection_gaps, gaps, "{numbers:?}");
+        let wire = case.data.wire_statistics();
+        assert_eq!(
+            (wire.connection_gaps, wire.connection_repeats),
+            (gaps, repeats),
+            "{numbers:?}"
+        );
         assert!(faults >= 1);
         // What is old is not a book, and the count is followed.
         let next = numbers.last().unwrap() + 1;
@@ -446,7 +451,13 @@ fn every_channel_counts_in_the_sequence() {
     );
     assert_eq!(
         case.data.wire_statistics().kinds,
-        [("error", 1), ("heartbeats", 2), ("l2_data", 2), ("other", 2)]
+        [
+            ("error", 1),
+            ("heartbeats", 2),
+            ("l2_data", 2),
+            ("other", 1),
+            ("status", 1)
+        ]
     );
     case.frame(&heartbeat(7, 10)).unwrap();
     case.expect_invalid(BookInvalidReason::Gap);
