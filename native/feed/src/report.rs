@@ -125,6 +125,8 @@ pub struct ConnectionReport {
     pub unknown_symbols: u64,
     /// Holes in a number that counts over the whole connection.
     pub connection_gaps: u64,
+    /// Messages whose number over the whole connection had come already, or came late.
+    pub connection_repeats: u64,
     /// Trades that came twice.
     pub trade_duplicates: u64,
     /// Holes in the numbers of trades.
@@ -308,7 +310,7 @@ impl ConnectionReport {
             fallbacks,
             unknown_symbols,
             connection_gaps,
-            connection_repeats: _,
+            connection_repeats,
             trades: _,
             trade_duplicates,
             trade_gaps,
@@ -334,6 +336,7 @@ impl ConnectionReport {
             first_errors: counters.first_errors.clone(),
             unknown_symbols,
             connection_gaps,
+            connection_repeats,
             trade_duplicates,
             trade_gaps,
             books: books
@@ -356,6 +359,10 @@ impl ConnectionReport {
                 "messages are of symbols that no instrument could be made of",
             ),
             (self.connection_gaps, "holes in the connection's numbers"),
+            (
+                self.connection_repeats,
+                "numbers of the connection that had come already, or came late",
+            ),
             (self.trade_gaps, "holes in the numbers of trades"),
         ];
         tell(&name, &faults, problems);

@@ -71,8 +71,8 @@ impl ConnectionReport {
         )?;
         writeln!(
             out,
-            "  numbers     {} holes in the connection's, {} in trades', {} trades twice",
-            self.connection_gaps, self.trade_gaps, self.trade_duplicates
+            "  numbers     {} holes in the connection's, {} twice or late, {} holes in trades', {} trades twice",
+            self.connection_gaps, self.connection_repeats, self.trade_gaps, self.trade_duplicates
         )?;
         for error in &self.first_errors {
             writeln!(out, "  error       {error}")?;

@@ -6,7 +6,7 @@ use domain::{
     Balance, MarketEvent, Nanos, Quantity, SCALE, Timestamp, Trade, TradeId, Venue, VenueState, VenueStatus,
 };
 use engine::EventBody;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use venues::clock::{Clock, ServerClock};
 use venues::{
     AccountEvent, AccountProtocol, Connector, Instruments, MarketProtocol, ResyncRequester, StalenessBounds,
@@ -214,7 +214,7 @@ impl Link {
     /// What the venue says of itself as a whole, and of what it takes of an instrument, if it has changed its word.
     fn hear_of_venue(&mut self, received: Timestamp, driver: &mut Driver, comparison: &mut Comparison) {
         if self.market.take_rules_request() {
-            warn!(venue = %self.venue, "the venue says that an instrument's state has changed: its rules are asked for");
+            debug!(venue = %self.venue, "the venue speaks of an instrument's state: its rules are asked for");
             driver.out().rules.wish();
         }
         let takes_orders = self.market.takes_orders();

@@ -1,5 +1,5 @@
 //! The venue's rules of our instruments, asked for again from time to time, and soon where an order was refused because
-//! its instrument is not traded, or while one is not.
+//! its instrument is not traded, where the market's stream says so of one, or while one is not.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -94,6 +94,7 @@ impl Tour {
         let book = &seen.book;
         let wrong = [
             ("gaps", book.gaps + seen.wire.connection_gaps),
+            ("numbers twice or late", seen.wire.connection_repeats),
             ("crossed", book.crossed),
             ("wrong checksums", book.checksums_wrong),
             ("malformed", seen.wire.malformed),

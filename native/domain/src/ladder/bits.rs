@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_as_many_as_its_top_floor_can() {
+    fn holds_as_many_as_its_floors_can() {
         let mut bits = Bits::default();
         bits.assign(0, true);
         bits.assign(SLOTS_MAX - 1, true);

@@ -150,19 +150,22 @@ impl Ladder {
         let mut unknown = 0;
         let mut rest = levels;
         loop {
-            let run = self.window.put(rest, |level| coordinate(side, level.price));
+            let room = self.levels_max.saturating_sub(self.far.len());
+            let run = self.window.put(rest, room, |level| coordinate(side, level.price));
             unknown += run.unknown;
+            rest = &rest[run.taken..];
             if run.is_best_removed && self.window.is_low() {
                 self.raise();
             }
-            let Some((level, behind)) = rest[run.taken..].split_first() else {
+            if self.len() > self.levels_max {
+                self.forget_farthest();
+                continue;
+            }
+            let Some((level, behind)) = rest.split_first() else {
                 break;
             };
             unknown += u64::from(!self.set_outside(*level));
             rest = behind;
-        }
-        while self.len() > self.levels_max {
-            self.forget_farthest();
         }
         unknown
     }
@@ -178,7 +181,9 @@ impl Ladder {
     fn set_outside(&mut self, level: Level) -> bool {
         let coordinate = coordinate(self.side, level.price);
         if self.window.is_beyond(coordinate) {
-            return self.set_far(coordinate, level.quantity.units());
+            let is_known = self.set_far(coordinate, level.quantity.units());
+            self.keep_the_bound();
+            return is_known;
         }
         // No level is better than the window's best, and none fits between its ticks.
         if level.quantity.is_zero() {
@@ -186,7 +191,14 @@ impl Ladder {
         }
         self.gather(Some(level));
         self.spread();
+        self.keep_the_bound();
         true
+    }
+
+    fn keep_the_bound(&mut self) {
+        if self.len() > self.levels_max {
+            self.forget_farthest();
+        }
     }
 
     /// The best is low in the window: what is behind it may lie beyond.
@@ -264,7 +276,9 @@ impl Ladder {
             far.iter()
                 .map(|level| (coordinate(side, level.price), level.quantity.units())),
         );
-        let run = self.window.put(near, |level| coordinate(side, level.price));
+        let run = self
+            .window
+            .put(near, usize::MAX, |level| coordinate(side, level.price));
         // The tick divides every difference, and the window reaches to the best.
         debug_assert_eq!(run.taken, near.len(), "a level fits nowhere");
     }

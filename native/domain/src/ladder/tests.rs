@@ -198,6 +198,35 @@ proptest! {
         }
     }
 
+    /// The farthest goes as soon as there is one too many, not at the end of a message.
+    #[test]
+    fn messages_at_the_bound_equal_an_ordered_map_that_is_cut_after_each_level(
+        messages in prop::collection::vec(prop::collection::vec((price(), 0i64..3), 0..30), 0..20), levels_max in 1usize..30,
+    ) {
+        for side in [Side::Buy, Side::Sell] {
+            let mut ladder = Ladder::new(side, levels_max);
+            let mut map = BTreeMap::new();
+            for message in &messages {
+                let message: Vec<_> = message.iter().map(|&(price, quantity)| level(price, quantity)).collect();
+                let mut unknown = 0;
+                for level in &message {
+                    let nearness = coordinate(side, level.price);
+                    if level.quantity.is_zero() {
+                        unknown += u64::from(map.remove(&nearness).is_none());
+                    } else {
+                        map.insert(nearness, *level);
+                    }
+                    if map.len() > levels_max {
+                        map.pop_first();
+                    }
+                }
+                prop_assert_eq!(ladder.apply(&message), unknown);
+                prop_assert!(ladder.iter().eq(map.values().rev().copied()));
+                prop_assert_eq!((ladder.len(), ladder.best()), (map.len(), map.values().next_back().copied()));
+            }
+        }
+    }
+
     #[test]
     fn taking_over_equals_setting_one_by_one(
         changes in prop::collection::vec((price(), 0i64..4), 0..100), levels_max in 1usize..80,

@@ -1,4 +1,5 @@
-//! The sockets behind [`super::AdvancedMarketData`]: books, trades and best prices of all instruments on one connection.
+//! The sockets behind [`super::AdvancedMarketData`]: books, trades, best prices and states of all instruments on one
+//! connection.
 //!
 //! The venue closes a connection that subscribes to nothing within five seconds, and channels that are quiet for a minute
 //! or so unless heartbeats are subscribed. A book begins anew by leaving its channel and joining it again; after a hole

@@ -58,7 +58,7 @@ impl Index {
         self.len = 0;
     }
 
-    /// The entry of `id` and its place, or the free entry for it. `is_it` tells whether the order at a place has this id.
+    /// The entry of `id` and its place, or the free entry for it. `is_it` tells whether what is at a place has this id.
     pub(super) fn find(&self, id: u128, is_it: impl Fn(u32) -> bool) -> (Slot, Option<u32>) {
         let tag = hash(id);
         let mut at = self.home(tag);

@@ -11,7 +11,8 @@
 //! - A4: `new_quantity` is the quantity at a price, not a difference; zero removes the level, also one that is not there.
 //! - A5: `market_trades` begins with a snapshot of the last hundred trades; `side` is the maker's.
 //! - A6: `ticker` is sent beside the book and lags it: it proves nothing about the book.
-//! - A7: `status` tells the states of products again and again, perhaps of all there are; only `online` takes everything.
+//! - A7: `status` tells the states of products again and again, perhaps of all there are. Any word but `online` is a halt;
+//!   what the rules say in flags beside `online` (cancels only, limits only) it does not tell.
 
 pub mod parser;
 
@@ -376,7 +377,8 @@ impl AdvancedMarketData {
             };
             let market = &mut self.markets[usize::from(instrument.id.0)];
             let before = std::mem::replace(&mut market.is_online, status.is_online);
-            self.wants_rules |= before != status.is_online;
+            // As long as it is said: the first answer about the rules may be older than the word.
+            self.wants_rules |= !status.is_online || before != status.is_online;
         }
     }
 

@@ -603,7 +603,7 @@ fn best_prices_that_differ_are_counted_and_change_nothing() {
 }
 
 #[test]
-fn rules_are_wanted_once_for_each_change_of_a_product_s_state() {
+fn rules_are_wanted_while_a_product_is_not_online_and_once_when_it_is_again() {
     let status = |sequence, symbol: &str, word: &str| {
         let products = format!(r#"{{"type":"update","products":[{{"id":"{symbol}","status":"{word}"}}]}}"#);
         envelope(sequence, "status", &products)
@@ -612,16 +612,27 @@ fn rules_are_wanted_once_for_each_change_of_a_product_s_state() {
     let told = [
         ("BTC-USD", "online", false),
         ("BTC-USD", "delisted", true),
-        ("BTC-USD", "cancel_only", false),
+        ("BTC-USD", "a word of tomorrow", true),
         ("ETH-USD", "", true),
         ("DOGE-USD", "offline", false),
         ("BTC-USD", "online", true),
+        ("BTC-USD", "online", false),
     ];
     for (sequence, (symbol, word, wants_rules)) in (2..).zip(told) {
         case.frame(&status(sequence, symbol, word)).unwrap();
         assert_eq!(case.data.take_rules_request(), wants_rules, "{symbol} {word}");
         assert!(!case.data.take_rules_request(), "asking clears the wish");
     }
+    // What cannot be read of it says nothing, and its number counts.
+    case.frame(&envelope(9, "status", r#"{"type":"update","products":null}"#))
+        .unwrap();
+    case.frame(&envelope(
+        10,
+        "status",
+        r#"{"products":[{"id":"BTC-USD","status":7}]}"#,
+    ))
+    .unwrap();
+    assert!(!case.data.take_rules_request());
     assert!(case.data.is_synchronized(BTC) && case.data.is_synchronized(ETH));
     assert_eq!(case.data.wire_statistics().unknown_symbols, 0);
 }

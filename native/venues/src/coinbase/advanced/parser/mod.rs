@@ -1,8 +1,8 @@
 //! From Advanced Trade's bytes to numbers, without a float.
 //!
 //! Two readers of the same messages. `scan` verifies the literal skeleton the venue sends and reads the fields in
-//! between; it never allocates in steady state. Whatever deviates by one byte goes to `slow`, which is `serde_json` over
-//! borrowed text, and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree.
+//! between; it never allocates in steady state. Whatever deviates by one byte, and the rare `status`, goes to `slow`, which is
+//! `serde_json` over borrowed text, and is counted. `slow` is also the oracle: for every message the scanner accepts, both agree.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod oracle;

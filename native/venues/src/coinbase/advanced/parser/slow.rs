@@ -95,15 +95,15 @@ struct Ticker<'a> {
 
 #[derive(Deserialize)]
 struct Statuses<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     products: Vec<Status<'a>>,
 }
 
-/// The venue may tell of all its products: what others lack is no fault.
+/// One without a state says nothing.
 #[derive(Deserialize)]
 struct Status<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     #[serde(borrow, default)]
     status: Option<Cow<'a, str>>,
 }
@@ -140,7 +140,8 @@ pub(super) fn message(frame: &[u8], buffers: &mut Buffers) -> Result<Envelope, P
         "l2_data" => books(events, ts_sent, buffers)?,
         "market_trades" => trades(events, buffers)?,
         "ticker" => tickers(events, buffers)?,
-        "status" => statuses(events, buffers)?,
+        // No book hangs on what stands in it: where it cannot be read, its number still counts.
+        "status" => statuses(events, buffers).unwrap_or(Head::Other),
         "heartbeats" => heartbeat(events)?,
         "subscriptions" => Head::Subscriptions,
         "candles" => Head::Candles,
@@ -219,8 +220,8 @@ fn tickers(events: &str, buffers: &mut Buffers) -> Result<Head, ParseError> {
 fn statuses(events: &str, buffers: &mut Buffers) -> Result<Head, ParseError> {
     for event in serde_json::from_str::<Vec<Statuses<'_>>>(events)? {
         for raw in &event.products {
-            if let Some(symbol) = raw.id.as_deref().and_then(Symbol::new) {
-                let is_online = raw.status.as_deref() == Some("online");
+            if let (Some(symbol), Some(word)) = (Symbol::new(&raw.id), &raw.status) {
+                let is_online = word == "online";
                 rule::status(StatusMessage { symbol, is_online }, buffers)?;
             }
         }
