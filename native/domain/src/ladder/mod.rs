@@ -150,22 +150,24 @@ impl Ladder {
         let mut unknown = 0;
         let mut rest = levels;
         loop {
-            let room = self.levels_max.saturating_sub(self.far.len());
-            let run = self.window.put(rest, room, |level| coordinate(side, level.price));
+            // So many at once cannot be more than one too many.
+            let room = self.levels_max.saturating_sub(self.len()).max(1);
+            let now = &rest[..rest.len().min(room)];
+            let run = self.window.put(now, |level| coordinate(side, level.price));
             unknown += run.unknown;
             rest = &rest[run.taken..];
             if run.is_best_removed && self.window.is_low() {
                 self.raise();
             }
-            if self.len() > self.levels_max {
-                self.forget_farthest();
-                continue;
+            self.keep_the_bound();
+            if run.taken == now.len() {
+                if rest.is_empty() {
+                    break;
+                }
+            } else if let Some((level, behind)) = rest.split_first() {
+                unknown += u64::from(!self.set_outside(*level));
+                rest = behind;
             }
-            let Some((level, behind)) = rest.split_first() else {
-                break;
-            };
-            unknown += u64::from(!self.set_outside(*level));
-            rest = behind;
         }
         unknown
     }
@@ -276,9 +278,7 @@ impl Ladder {
             far.iter()
                 .map(|level| (coordinate(side, level.price), level.quantity.units())),
         );
-        let run = self
-            .window
-            .put(near, usize::MAX, |level| coordinate(side, level.price));
+        let run = self.window.put(near, |level| coordinate(side, level.price));
         // The tick divides every difference, and the window reaches to the best.
         debug_assert_eq!(run.taken, near.len(), "a level fits nowhere");
     }

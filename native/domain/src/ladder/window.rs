@@ -15,7 +15,7 @@ const LEFT_OUT: usize = 16;
 /// What setting levels did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Run {
-    /// So many were set: all, or all before one that is no slot of the window, or all up to one too many.
+    /// So many were set: all, or all before one that is no slot of the window.
     pub(super) taken: usize,
     /// So many of them were to be removed and were not there.
     pub(super) unknown: u64,
@@ -121,16 +121,11 @@ impl Window {
         self.ruler.is_beyond(coordinate)
     }
 
-    /// Sets levels one after another, up to one that is no slot of the window, or that makes more than `len_max`; zero removes.
+    /// Sets levels one after another, up to one that is no slot of the window; zero removes.
     ///
     /// Levels come and go as often as they change, and nobody can tell which is next: only the best level is a branch.
     #[inline]
-    pub(super) fn put(
-        &mut self,
-        levels: &[Level],
-        len_max: usize,
-        coordinate: impl Fn(&Level) -> i64,
-    ) -> Run {
+    pub(super) fn put(&mut self, levels: &[Level], coordinate: impl Fn(&Level) -> i64) -> Run {
         // Copies stay in registers: whatever is written to memory could be these, for all that the compiler knows.
         let (ruler, mut top, mut len) = (self.ruler, self.top, self.len);
         let quantities = self.quantities.as_mut_slice();
@@ -150,9 +145,6 @@ impl Window {
             if slot >= top || slot + 1 == top {
                 run.is_best_removed |= was && !is;
                 top = if is { slot + 1 } else { self.bits.top_below(slot) };
-            }
-            if len > len_max {
-                break;
             }
         }
         (self.top, self.len) = (top, len);
