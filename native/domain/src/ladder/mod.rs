@@ -156,17 +156,18 @@ impl Ladder {
             let run = self.window.put(now, |level| coordinate(side, level.price));
             unknown += run.unknown;
             rest = &rest[run.taken..];
-            if run.is_best_removed && self.window.is_low() {
-                self.raise();
-            }
             self.keep_the_bound();
-            if run.taken == now.len() {
-                if rest.is_empty() {
-                    break;
-                }
-            } else if let Some((level, behind)) = rest.split_first() {
+            if run.is_best_removed && self.window.is_low() {
+                // What ended the run may be a slot of the window where it stands now.
+                self.raise();
+            } else if run.taken < now.len()
+                && let Some((level, behind)) = rest.split_first()
+            {
                 unknown += u64::from(!self.set_outside(*level));
                 rest = behind;
+            }
+            if rest.is_empty() {
+                break;
             }
         }
         unknown

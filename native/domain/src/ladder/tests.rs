@@ -43,6 +43,21 @@ impl Case {
         assert_eq!(self.asks.set(level(price, quantity)), known);
     }
 
+    fn apply(&mut self, message: &[Level]) {
+        let mut unknown = 0;
+        for told in message {
+            if told.quantity.is_zero() {
+                unknown += u64::from(self.map.remove(&told.price.units()).is_none());
+            } else {
+                self.map.insert(told.price.units(), told.quantity.units());
+            }
+        }
+        assert_eq!(
+            (self.bids.apply(message), self.asks.apply(message)),
+            (unknown, unknown)
+        );
+    }
+
     fn check_best(&self) {
         let of = |(price, quantity): (&i64, &i64)| level(*price, *quantity);
         assert_eq!(self.bids.best(), self.map.last_key_value().map(of));
@@ -148,6 +163,18 @@ fn takes_over_the_deepest_snapshot_in_any_order() {
     }
 }
 
+/// The removal that waits beyond the window when the best goes is found where the window moves to.
+#[test]
+fn what_lies_beyond_the_window_is_found_again_when_the_window_moves() {
+    let mut bids = Ladder::new(Side::Buy, 10);
+    bids.replace(&[level(6_000_000, 1), level(1, 1)]);
+    assert_eq!(bids.apply(&[level(6_000_000, 0), level(1, 0)]), 0);
+    assert_eq!(levels(&bids), []);
+    bids.replace(&[level(6_000_000, 1), level(1, 1), level(0, 1)]);
+    assert_eq!(bids.apply(&[level(6_000_000, 0), level(1, 7)]), 0);
+    assert_eq!(levels(&bids), [level(1, 7), level(0, 1)]);
+}
+
 /// The best price wanders far beyond where the window was, and back.
 #[test]
 fn the_window_follows_the_market() {
@@ -195,6 +222,28 @@ proptest! {
         for (price, quantity) in changes {
             case.set(price, quantity);
             case.check();
+        }
+    }
+
+    /// A message names what is there, the best first, as a market does that moves through its book: the window moves in the
+    /// middle of a message.
+    #[test]
+    fn messages_that_walk_through_a_book_equal_an_ordered_map(
+        pool in prop::collection::btree_set(prop_oneof![price(), 0i64..10_000_000], 1..60),
+        messages in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::collection::vec(0i64..3, 60)), 1..12),
+    ) {
+        let pool: Vec<_> = pool.into_iter().collect();
+        let mut case = Case::new();
+        for (from, to, quantities) in messages {
+            let (from, to) = (from.index(pool.len()), to.index(pool.len()));
+            let walked = &pool[from.min(to)..=from.max(to)];
+            let rising: Vec<_> = walked.iter().zip(quantities).map(|(&price, quantity)| level(price, quantity)).collect();
+            case.apply(&rising);
+            case.check();
+            let falling: Vec<_> = rising.iter().rev().map(|told| level(told.price.units(), 0)).collect();
+            case.apply(&falling);
+            case.check();
+            case.apply(&rising);
         }
     }
 
