@@ -413,6 +413,39 @@ def compute_features(
 ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.bool_]]:
     """Features of every bar of a frame, and which rows are warm."""
 
+class FeatureProgram:
+    """Expressions, read: over columns of bars, or one bar at a time."""
+
+    def __init__(self, expressions: list[str], definitions: dict[str, str]) -> None: ...
+    @property
+    def operations(self) -> int:
+        """Operations of the program, after equal ones were found."""
+
+    def describe(self) -> list[tuple[str, int, int, list[str]]]:
+        """For each expression: unit, lookback, warm-up, inputs."""
+
+    def compute(self, frame: _ArrowStream) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
+        """Values of each expression for every bar, and how many bars of the stream came up to it."""
+
+    def stream(self) -> FeatureRunner:
+        """A cold stream of the same."""
+
+class FeatureRunner:
+    """Expressions, one bar at a time."""
+
+    def push(self, number: int, inputs: Sequence[float]) -> list[float]:
+        """Each expression's value at the bar of a number."""
+
+    @property
+    def seen(self) -> int:
+        """Bars since the stream began."""
+
+def feature_functions() -> list[tuple[str, str, str]]:
+    """The functions of expressions: name, arguments, meaning."""
+
+def feature_inputs() -> list[str]:
+    """Names of the columns that expressions read."""
+
 def feature_spec_json(text: str, file_name: str) -> str:
     """Canonical JSON of a feature file: the bytes whose SHA-256 is the specification's identity."""
 

@@ -9,6 +9,7 @@ mod features;
 mod indicators;
 mod ipc;
 mod journal;
+mod program;
 
 use pyo3::prelude::*;
 
@@ -39,4 +40,6 @@ mod py_rt_core {
     };
     #[pymodule_export]
     use crate::journal::{journal_signals, replay_journal, trace_order};
+    #[pymodule_export]
+    use crate::program::{FeatureProgram, FeatureRunner, feature_functions, feature_inputs};
 }

@@ -3,6 +3,7 @@
 mod features;
 mod indicators;
 mod model;
+pub mod program;
 mod spec;
 
 // A word of the model port: who implements it knows this crate only.

@@ -1,0 +1,126 @@
+//! The highest or lowest value of a window and its age, in the same time for any length: blocks as in [`super::sums`].
+
+/// Which of two values wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Extreme {
+    Highest,
+    Lowest,
+}
+
+/// Which of two equal values counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tie {
+    Oldest,
+    Newest,
+}
+
+/// A value and its place: places rise with time.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    value: f64,
+    place: f64,
+}
+
+const UNKNOWN: Found = Found {
+    value: f64::NAN,
+    place: f64::NAN,
+};
+
+/// A window of the last `length` values.
+#[derive(Debug, Clone)]
+pub(super) struct ExtremeWindow {
+    extreme: Extreme,
+    tie: Tie,
+    length: usize,
+    /// Of the block before: the extreme from each place to its end.
+    tails: Vec<Found>,
+    values: Vec<f64>,
+    /// Of this block up to the newest value.
+    head: Option<Found>,
+    at: usize,
+}
+
+impl ExtremeWindow {
+    pub(super) fn new(extreme: Extreme, tie: Tie, length: usize) -> Self {
+        let block = length.max(2) - 1;
+        Self {
+            extreme,
+            tie,
+            length,
+            tails: vec![UNKNOWN; block],
+            values: vec![f64::NAN; block],
+            head: Some(UNKNOWN),
+            at: 0,
+        }
+    }
+
+    /// Nothing is known before bar `number`.
+    pub(super) fn restart(&mut self, number: i64) {
+        self.tails.fill(UNKNOWN);
+        self.values.fill(f64::NAN);
+        self.head = Some(UNKNOWN);
+        let block = i64::try_from(self.values.len()).unwrap_or(1);
+        self.at = usize::try_from(number.rem_euclid(block)).unwrap_or(0);
+    }
+
+    /// Adds a value; gives the extreme and how many bars ago it was. Unknown while a value of the window is.
+    #[inline]
+    pub(super) fn push(&mut self, value: f64) -> (f64, f64) {
+        if self.length < 2 {
+            return (value, value * 0.0);
+        }
+        if self.at == self.values.len() {
+            self.at = 0;
+        }
+        if self.at == 0 {
+            self.begin_block();
+        }
+        self.values[self.at] = value;
+        let place = self.at as f64 + 1.0;
+        let newest = Found { value, place };
+        let head = self.head.map_or(newest, |head| self.of(head, newest));
+        self.head = Some(head);
+        let found = self.of(self.tails[self.at], head);
+        self.at += 1;
+        let age = if found.value.is_nan() {
+            f64::NAN
+        } else {
+            place - found.place
+        };
+        (found.value, age)
+    }
+
+    #[inline(never)]
+    fn begin_block(&mut self) {
+        let last = self.values.len() - 1;
+        let mut after: Option<Found> = None;
+        for at in (0..=last).rev() {
+            let place = at as f64 - last as f64;
+            let value = self.values[at];
+            let here = Found { value, place };
+            let found = after.map_or(here, |after| self.of(here, after));
+            self.tails[at] = found;
+            after = Some(found);
+        }
+        self.head = None;
+    }
+
+    /// Of two, the one that counts; unknown where one is.
+    #[inline]
+    fn of(&self, older: Found, newer: Found) -> Found {
+        let (is_newer, is_older) = match self.extreme {
+            Extreme::Highest => (newer.value > older.value, older.value > newer.value),
+            Extreme::Lowest => (newer.value < older.value, older.value < newer.value),
+        };
+        match (is_newer, is_older) {
+            (true, _) => newer,
+            (_, true) => older,
+            _ if older.value.is_nan() => older,
+            _ if newer.value.is_nan() => newer,
+            _ => match self.tie {
+                Tie::Oldest => older,
+                Tie::Newest => newer,
+            },
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Features as expressions: read once into a bounded program, run over columns of bars or one bar at a time by the same
+//! code.
+//!
+//! ```
+//! use engine::signals::program::{Program, Runner};
+//! let program = Program::new(&["close / lag(close, 1) - 1"], &|_| None)?;
+//! let mut runner = Runner::new(&program, 64);
+//! // Prices and volumes are whole numbers of 1e-8.
+//! let closes = [100e8, 101e8, 99.99e8];
+//! runner.run(0, &[&closes, &closes, &closes, &closes, &closes, &[0.0; 3], &[0.0; 3]]);
+//! assert_eq!(runner.output(0)[1], 0.01);
+//! assert_eq!((program.lookback(0), program.warmup(0)), (2, 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod calls;
+mod compile;
+mod extremes;
+mod functions;
+mod op;
+mod order;
+mod recursions;
+mod sums;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use thiserror::Error;
+
+use compile::Compiler;
+pub use functions::{ALL as FUNCTIONS, Function};
+use op::{Op, State};
+pub use syntax::{DEPTH_MAX, TEXT_BYTES_MAX};
+pub use unit::Unit;
+
+/// Most operations of a program.
+pub const NODES_MAX: usize = 8_192;
+/// Longest window, bars.
+pub const WINDOW_MAX: u32 = 4_096;
+/// Longest restart window, bars.
+pub const RESTART_MAX: u32 = 16_384;
+
+/// The whole number of a float that is one; below zero and beyond the type the nearest.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest"
+)]
+const fn to_u32(number: f64) -> u32 {
+    number as u32
+}
+
+/// Why an expression is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("at {}: {what}", at + 1)]
+pub struct ExpressionError {
+    /// The byte of the text, from 0.
+    pub at: usize,
+    /// What was found, and what is allowed.
+    pub what: String,
+}
+
+/// A column that a program reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Input {
+    /// First price of the bar.
+    Open,
+    /// Highest.
+    High,
+    /// Lowest.
+    Low,
+    /// Last.
+    Close,
+    /// Quantity traded.
+    Volume,
+    /// How much of its day (UTC) had gone at the bar's close: 0 to 1.
+    DayFraction,
+    /// How much of its week (from Monday, UTC) had gone at the bar's close: 0 to 1.
+    WeekFraction,
+}
+
+impl Input {
+    /// All, in the order in which a runner takes them.
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Volume,
+        Self::DayFraction,
+        Self::WeekFraction,
+    ];
+
+    /// As expressions name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::High => "high",
+            Self::Low => "low",
+            Self::Close => "close",
+            Self::Volume => "volume",
+            Self::DayFraction => "day_fraction",
+            Self::WeekFraction => "week_fraction",
+        }
+    }
+
+    const fn unit(self) -> Unit {
+        match self {
+            Self::Open | Self::High | Self::Low | Self::Close => Unit::PRICE,
+            Self::Volume => Unit::QUANTITY,
+            Self::DayFraction | Self::WeekFraction => Unit::NONE,
+        }
+    }
+}
+
+/// One operation on results of earlier ones.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    op: Op,
+    args: [u16; 3],
+    unit: Unit,
+    lookback: u32,
+    warmup: u32,
+}
+
+/// Several expressions as one program: what they have in common is computed once.
+#[derive(Debug, Clone)]
+pub struct Program {
+    nodes: Vec<Node>,
+    outputs: Vec<u16>,
+}
+
+impl Program {
+    /// Reads expressions; `definitions` gives the text of a name that is no input.
+    ///
+    /// # Errors
+    /// The first expression that is refused: its number, and why.
+    pub fn new(texts: &[&str], definitions: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProgramError> {
+        let mut compiler = Compiler::new(definitions);
+        let mut outputs = Vec::with_capacity(texts.len());
+        for (number, text) in texts.iter().enumerate() {
+            let (id, _) = compiler
+                .add(text)
+                .map_err(|error| ProgramError { number, error })?;
+            outputs.push(id);
+        }
+        Ok(Self {
+            nodes: compiler.nodes,
+            outputs,
+        })
+    }
+
+    /// Expressions.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
+    /// Operations, after equal ones were found.
+    #[must_use]
+    pub const fn operations(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Unit of an expression's values.
+    #[must_use]
+    pub fn unit(&self, output: usize) -> Unit {
+        self.node(output).unit
+    }
+
+    /// Bars until an expression has a value.
+    #[must_use]
+    pub fn lookback(&self, output: usize) -> u32 {
+        self.node(output).lookback.max(1)
+    }
+
+    /// Bars until an expression's value is the same, to the last bit, wherever the stream began.
+    #[must_use]
+    pub fn warmup(&self, output: usize) -> u32 {
+        self.node(output).warmup.max(1)
+    }
+
+    /// The inputs that an expression reads, in the order of [`Input::ALL`].
+    #[must_use]
+    pub fn inputs(&self, output: usize) -> Vec<Input> {
+        let mut open = vec![self.outputs[output]];
+        let mut is_read = [false; Input::ALL.len()];
+        let mut seen = vec![false; self.nodes.len()];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[usize::from(id)], true) {
+                continue;
+            }
+            let node = &self.nodes[usize::from(id)];
+            if let Op::Input(place) = node.op {
+                is_read[usize::from(place)] = true;
+            }
+            open.extend(node.args.iter().filter(|arg| **arg != u16::MAX));
+        }
+        let all = Input::ALL.into_iter();
+        all.filter(|input| is_read[*input as usize]).collect()
+    }
+
+    fn node(&self, output: usize) -> &Node {
+        &self.nodes[usize::from(self.outputs[output])]
+    }
+}
+
+/// Which expression is refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expression {number}: {error}")]
+pub struct ProgramError {
+    /// Its number, from 0.
+    pub number: usize,
+    /// Why.
+    pub error: ExpressionError,
+}
+
+/// A program at work.
+///
+/// It remembers what its windows hold: consecutive bars may come in any number of runs, of any lengths, and give the same
+/// bits.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    nodes: Vec<Node>,
+    outputs: Vec<u16>,
+    states: Vec<State>,
+    /// A register for each node, `capacity` values each.
+    registers: Vec<f64>,
+    capacity: usize,
+    /// Bars of the last run.
+    length: usize,
+    /// The number of the bar that must come next; what does not follow starts over.
+    next: Option<i64>,
+    /// Bars since the stream began.
+    seen: u64,
+    /// Results, outside units.
+    results: Vec<f64>,
+}
+
+impl Runner {
+    /// A cold runner that takes at most `capacity` bars in a run.
+    #[must_use]
+    pub fn new(program: &Program, capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let mut registers = vec![0.0; program.nodes.len() * capacity];
+        for (node, register) in program.nodes.iter().zip(registers.chunks_mut(capacity)) {
+            if let Op::Constant(value) = node.op {
+                register.fill(value.get());
+            }
+        }
+        Self {
+            nodes: program.nodes.clone(),
+            outputs: program.outputs.clone(),
+            states: program.nodes.iter().map(|node| State::new(node.op)).collect(),
+            registers,
+            capacity,
+            length: 0,
+            next: None,
+            seen: 0,
+            results: vec![0.0; program.outputs.len() * capacity],
+        }
+    }
+
+    /// Most bars of a run.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bars since the stream began: a hole begins it anew.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Takes a run of consecutive bars, the first of this number: a column for each of [`Input::ALL`], prices and
+    /// quantities in units of 1e-8. Where the number does not follow the last one, everything starts over.
+    ///
+    /// # Panics
+    /// Where columns are missing, of different lengths, or longer than [`Self::capacity`].
+    pub fn run(&mut self, number: i64, columns: &[&[f64]; Input::ALL.len()]) {
+        let length = columns[0].len();
+        assert!(length <= self.capacity, "a run of {length} bars is too long");
+        if self.next != Some(number) {
+            self.states.iter_mut().for_each(|state| state.restart(number));
+            self.seen = 0;
+        }
+        self.next = Some(number.wrapping_add(i64::try_from(length).unwrap_or(i64::MAX)));
+        self.seen += length as u64;
+        self.length = length;
+        let capacity = self.capacity;
+        for (at, (node, state)) in self.nodes.iter().zip(&mut self.states).enumerate() {
+            let (before, rest) = self.registers.split_at_mut(at * capacity);
+            let out = &mut rest[..length];
+            if let Op::Input(place) = node.op {
+                out.copy_from_slice(columns[usize::from(place)]);
+                continue;
+            }
+            let register = |arg: u16| match usize::from(arg) * capacity {
+                begin if arg != u16::MAX => &before[begin..begin + length],
+                _ => &[],
+            };
+            op::run(node.op, state, node.args.map(register), out);
+        }
+        for (id, result) in self.outputs.iter().zip(self.results.chunks_mut(capacity)) {
+            let begin = usize::from(*id) * capacity;
+            let unit = self.nodes[usize::from(*id)].unit;
+            for (result, inside) in result.iter_mut().zip(&self.registers[begin..begin + length]) {
+                *result = unit.outside(*inside);
+            }
+            // What stands in for the unknown (`known`) knows nothing either before there is enough.
+            let before = u64::from(self.nodes[usize::from(*id)].lookback.max(1)) - 1;
+            let first = self.seen - length as u64;
+            let blind =
+                usize::try_from(before.saturating_sub(first)).map_or(length, |blind| blind.min(length));
+            result[..blind].fill(f64::NAN);
+        }
+    }
+
+    /// An expression's values of the last run's bars; NaN where there is none.
+    #[must_use]
+    pub fn output(&self, output: usize) -> &[f64] {
+        let begin = output * self.capacity;
+        &self.results[begin..begin + self.length]
+    }
+}

@@ -1,0 +1,493 @@
+//! What one node of a program does with its arguments, a run of bars at a time.
+
+use super::extremes::{Extreme, ExtremeWindow, Tie};
+use super::order::OrderWindow;
+use super::recursions::{Adaptive, Average, ParabolicStop, Restarting, WilderSum};
+use super::sums::SumWindow;
+
+/// A real parameter: its bits, so that equal nodes can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Real(u64);
+
+impl Real {
+    pub(super) const fn new(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+
+    pub(super) const fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// One operation, its parameters with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Op {
+    /// A column of the bars: its place.
+    Input(u16),
+    Constant(Real),
+    /// The argument times a constant; for changes of units, too.
+    Times(Real),
+    Over(Real),
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Power(Real),
+    Minimum,
+    Maximum,
+    Negative,
+    Absolute,
+    Sign,
+    Logarithm,
+    Exponential,
+    Root,
+    Sine,
+    Cosine,
+    HyperbolicTangent,
+    ArcTangent,
+    Floor,
+    Less,
+    LessOrEqual,
+    Equal,
+    Unequal,
+    And,
+    Or,
+    Not,
+    If,
+    Known,
+    Lag(u32),
+    Window(WindowKind, u32),
+    Pair(PairKind, u32),
+    Extreme(Extreme, Tie, bool, u32),
+    Quantile(u32, Real),
+    Rank(u32),
+    /// Mean distance from the mean.
+    Distance(u32),
+    Ema {
+        length: u32,
+        window: u32,
+    },
+    Wilder {
+        length: u32,
+        window: u32,
+    },
+    WilderSum {
+        length: u32,
+        window: u32,
+    },
+    Smooth {
+        weight: Real,
+        window: u32,
+    },
+    Adaptive {
+        window: u32,
+    },
+    ParabolicStop {
+        step: Real,
+        most: Real,
+        window: u32,
+    },
+    Fractional {
+        order: Real,
+        width: u32,
+    },
+}
+
+/// A statistic of one series over a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WindowKind {
+    Sum,
+    Mean,
+    /// Variance and deviation, degrees of freedom taken away with them.
+    Variance(u8),
+    Deviation(u8),
+    Skewness,
+    Kurtosis,
+    Slope,
+    RSquare,
+    Residual,
+    Weighted,
+}
+
+/// A statistic of two series over a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PairKind {
+    Covariance,
+    Correlation,
+    Beta,
+}
+
+/// What a node remembers between bars.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    None,
+    Lag {
+        ring: Vec<f64>,
+        at: usize,
+    },
+    Sums1(SumWindow<1, 1>),
+    Sums2(SumWindow<2, 1>),
+    Trend(SumWindow<3, 1>),
+    Sums4(SumWindow<4, 1>),
+    Pair(SumWindow<5, 2>),
+    Extreme(ExtremeWindow),
+    Order(OrderWindow),
+    Average(Restarting<Average>),
+    WilderSum(Restarting<WilderSum>),
+    Distance {
+        ring: Vec<f64>,
+        at: usize,
+    },
+    Adaptive(Restarting<Adaptive>),
+    ParabolicStop(Restarting<ParabolicStop>),
+    Fractional {
+        ring: Vec<f64>,
+        at: usize,
+        weights: Vec<f64>,
+    },
+}
+
+impl State {
+    pub(super) fn new(op: Op) -> Self {
+        let lag = |length: u32| vec![f64::NAN; length as usize];
+        match op {
+            Op::Lag(length) => Self::Lag {
+                ring: lag(length),
+                at: 0,
+            },
+            Op::Window(_, 1) => Self::None,
+            Op::Window(kind, length) => {
+                let length = length as usize;
+                match kind {
+                    WindowKind::Sum | WindowKind::Mean => Self::Sums1(SumWindow::new(length)),
+                    WindowKind::Variance(_) | WindowKind::Deviation(_) | WindowKind::Weighted => {
+                        Self::Sums2(SumWindow::new(length))
+                    }
+                    WindowKind::Slope | WindowKind::RSquare | WindowKind::Residual => {
+                        Self::Trend(SumWindow::new(length))
+                    }
+                    WindowKind::Skewness | WindowKind::Kurtosis => Self::Sums4(SumWindow::new(length)),
+                }
+            }
+            Op::Pair(_, length) => Self::Pair(SumWindow::new(length as usize)),
+            Op::Extreme(extreme, tie, _, length) => {
+                Self::Extreme(ExtremeWindow::new(extreme, tie, length as usize))
+            }
+            Op::Quantile(length, _) | Op::Rank(length) => Self::Order(OrderWindow::new(length as usize)),
+            Op::Ema { length, window } => {
+                Self::Average(Restarting::new(window, Average::exponential(length)))
+            }
+            Op::Wilder { length, window } => Self::Average(Restarting::new(window, Average::wilder(length))),
+            Op::WilderSum { length, window } => {
+                Self::WilderSum(Restarting::new(window, WilderSum::new(length)))
+            }
+            Op::Distance(length) => Self::Distance {
+                ring: lag(length),
+                at: 0,
+            },
+            Op::Smooth { weight, window } => {
+                Self::Average(Restarting::new(window, Average::new(1, weight.get())))
+            }
+            Op::Adaptive { window } => Self::Adaptive(Restarting::new(window, Adaptive::new())),
+            Op::ParabolicStop { step, most, window } => {
+                let fresh = ParabolicStop::new(step.get(), most.get());
+                Self::ParabolicStop(Restarting::new(window, fresh))
+            }
+            Op::Fractional { order, width } => Self::Fractional {
+                ring: lag(width),
+                at: 0,
+                weights: fractional_weights(order.get(), width as usize),
+            },
+            _ => Self::None,
+        }
+    }
+
+    /// Nothing is known before bar `number`.
+    pub(super) fn restart(&mut self, number: i64) {
+        match self {
+            Self::None => {}
+            Self::Lag { ring, at } | Self::Distance { ring, at } | Self::Fractional { ring, at, .. } => {
+                ring.fill(f64::NAN);
+                *at = 0;
+            }
+            Self::Sums1(window) => window.restart(number),
+            Self::Sums2(window) => window.restart(number),
+            Self::Trend(window) => window.restart(number),
+            Self::Sums4(window) => window.restart(number),
+            Self::Pair(window) => window.restart(number),
+            Self::Extreme(window) => window.restart(number),
+            Self::Order(window) => window.restart(),
+            Self::Average(copies) => copies.restart(number),
+            Self::WilderSum(copies) => copies.restart(number),
+            Self::Adaptive(copies) => copies.restart(number),
+            Self::ParabolicStop(copies) => copies.restart(number),
+        }
+    }
+}
+
+/// Weights of (1 - B)^d, the newest value's first. M. López de Prado, Advances in Financial Machine Learning, 2018, 5.4.
+fn fractional_weights(order: f64, width: usize) -> Vec<f64> {
+    let mut weight = 1.0;
+    let later = (1..width).map(|k| {
+        weight *= -(order - k as f64 + 1.0) / k as f64;
+        weight
+    });
+    std::iter::once(1.0).chain(later).collect()
+}
+
+/// Runs an operation over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does not take are
+/// empty.
+pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64]) {
+    let [a, b, c] = args;
+    match op {
+        Op::Input(_) | Op::Constant(_) => {}
+        Op::Times(factor) => each(out, a, |a| a * factor.get()),
+        Op::Over(divisor) => each(out, a, |a| a / divisor.get()),
+        Op::Add => both(out, a, b, |a, b| a + b),
+        Op::Subtract => both(out, a, b, |a, b| a - b),
+        Op::Multiply => both(out, a, b, |a, b| a * b),
+        Op::Divide => both(out, a, b, |a, b| finite(a / b)),
+        Op::Power(exponent) => each(out, a, |a| finite(power(a, exponent.get()))),
+        Op::Minimum => both(out, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
+        Op::Maximum => both(out, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
+        Op::Negative => each(out, a, |a| -a),
+        Op::Absolute => each(out, a, f64::abs),
+        Op::Sign => each(out, a, |a| if a == 0.0 || a.is_nan() { a } else { a.signum() }),
+        Op::Logarithm => each(out, a, |a| finite(libm::log(a))),
+        Op::Exponential => each(out, a, |a| finite(libm::exp(a))),
+        Op::Root => each(out, a, f64::sqrt),
+        Op::Sine => each(out, a, libm::sin),
+        Op::Cosine => each(out, a, libm::cos),
+        Op::HyperbolicTangent => each(out, a, libm::tanh),
+        Op::ArcTangent => each(out, a, libm::atan),
+        Op::Floor => each(out, a, f64::floor),
+        Op::Less => both(out, a, b, |a, b| truth(a < b, a, b)),
+        Op::LessOrEqual => both(out, a, b, |a, b| truth(a <= b, a, b)),
+        Op::Equal => both(out, a, b, |a, b| truth(a - b == 0.0, a, b)),
+        Op::Unequal => both(out, a, b, |a, b| truth(a - b != 0.0, a, b)),
+        Op::And => both(out, a, b, |a, b| truth(a > 0.0 && b > 0.0, a, b)),
+        Op::Or => both(out, a, b, |a, b| truth(a > 0.0 || b > 0.0, a, b)),
+        Op::Not => each(out, a, |a| 1.0 - a),
+        Op::If => {
+            for (at, out) in out.iter_mut().enumerate() {
+                let condition = a[at];
+                *out = match condition {
+                    yes if yes > 0.0 => b[at],
+                    unknown if unknown.is_nan() => f64::NAN,
+                    _ => c[at],
+                };
+            }
+        }
+        Op::Known => both(out, a, b, |a, b| if a.is_nan() { b } else { a }),
+        _ => run_state(op, state, args, out),
+    }
+}
+
+fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
+    match state {
+        // Windows of one bar.
+        State::None => match op {
+            Op::Window(WindowKind::Sum | WindowKind::Mean | WindowKind::Weighted, _) => {
+                out.copy_from_slice(a);
+            }
+            _ => out.fill(f64::NAN),
+        },
+        State::Lag { ring, at } => {
+            for (out, value) in out.iter_mut().zip(a) {
+                *out = std::mem::replace(&mut ring[*at], *value);
+                *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
+            }
+        }
+        State::Fractional { ring, at, weights } => {
+            for (out, value) in out.iter_mut().zip(a) {
+                ring[*at] = *value;
+                let (newer, older) = ring.split_at(*at + 1);
+                let values = newer.iter().rev().chain(older.iter().rev());
+                *out = weights
+                    .iter()
+                    .zip(values)
+                    .map(|(weight, value)| weight * value)
+                    .sum();
+                *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
+            }
+        }
+        State::Extreme(window) => {
+            let Op::Extreme(_, _, is_age, _) = op else { return };
+            each(out, a, |a| {
+                let (value, age) = window.push(a);
+                if is_age { age } else { value }
+            });
+        }
+        State::Order(window) => match op {
+            Op::Quantile(_, share) => each(out, a, |a| {
+                window.push(a);
+                window.quantile(share.get())
+            }),
+            _ => each(out, a, |a| {
+                window.push(a);
+                if a.is_nan() { a } else { window.rank(a) }
+            }),
+        },
+        State::Average(copies) => each(out, a, |a| copies.push(a)),
+        State::WilderSum(copies) => each(out, a, |a| copies.push(a)),
+        State::Distance { ring, at } => each(out, a, |a| {
+            ring[*at] = a;
+            *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
+            distance(ring, *at)
+        }),
+        State::Adaptive(copies) => both(out, a, b, |a, b| copies.push([a, b])),
+        State::ParabolicStop(copies) => both(out, a, b, |a, b| copies.push([a, b])),
+        _ => run_sums(op, state, a, b, out),
+    }
+}
+
+fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
+    let (Op::Window(_, length) | Op::Pair(_, length)) = op else {
+        return;
+    };
+    let n = f64::from(length);
+    match (op, state) {
+        (Op::Window(kind, _), State::Sums1(window)) => {
+            let is_mean = kind == WindowKind::Mean;
+            each(out, a, |a| {
+                let found = window.push([a], |[d], _| [d]);
+                let ([sum], [reference]) = (found.sums, found.reference);
+                if is_mean {
+                    reference + sum / n
+                } else {
+                    reference * n + sum
+                }
+            });
+        }
+        (Op::Window(WindowKind::Weighted, _), State::Sums2(window)) => each(out, a, |a| {
+            let found = window.push([a], |[d], place| [d, d * place]);
+            let ([sum, timed], [reference]) = (found.sums, found.reference);
+            // The oldest value weighs 1, the newest n.
+            reference + (timed - (found.place - n) * sum) / (n * (n + 1.0) / 2.0)
+        }),
+        (Op::Window(kind, _), State::Sums2(window)) => {
+            let (degrees, is_root) = match kind {
+                WindowKind::Deviation(degrees) => (degrees, true),
+                WindowKind::Variance(degrees) => (degrees, false),
+                _ => return,
+            };
+            let divisor = n - f64::from(degrees);
+            each(out, a, |a| {
+                let [sum, squares] = window.push([a], |[d], _| [d, d * d]).sums;
+                let variance = above_zero(squares - sum * sum / n) / divisor;
+                if is_root { variance.sqrt() } else { variance }
+            });
+        }
+        (Op::Window(kind, _), State::Trend(window)) => each(out, a, |a| trend(kind, window, a, n)),
+        (Op::Window(kind, _), State::Sums4(window)) => each(out, a, |a| shape(kind, window, a, n)),
+        (Op::Pair(kind, _), State::Pair(window)) => both(out, a, b, |a, b| pair(kind, window, [a, b], n)),
+        _ => {}
+    }
+}
+
+/// Mean distance of a window's values from their mean, the oldest at `from`: taken relative to the newest, the oldest first,
+/// so that it is the same wherever the ring stands.
+fn distance(ring: &[f64], from: usize) -> f64 {
+    let (newer, older) = ring.split_at(from);
+    let values = || older.iter().chain(newer);
+    let count = ring.len() as f64;
+    let newest = values().last().copied().unwrap_or(f64::NAN);
+    let mean = values().map(|value| value - newest).sum::<f64>() / count;
+    values().map(|value| (value - newest - mean).abs()).sum::<f64>() / count
+}
+
+/// Least squares of a window against time, one for each bar.
+#[inline]
+fn trend(kind: WindowKind, window: &mut SumWindow<3, 1>, a: f64, n: f64) -> f64 {
+    let found = window.push([a], |[d], place| [d, d * d, d * place]);
+    let [sum, squares, timed] = found.sums;
+    let middle = found.place - (n - 1.0) / 2.0;
+    let of_time = n * (n * n - 1.0) / 12.0;
+    let common = timed - middle * sum;
+    let slope = common / of_time;
+    match kind {
+        WindowKind::Slope => slope,
+        WindowKind::RSquare => finite(common * common / (of_time * above_zero(squares - sum * sum / n))),
+        _ => (a - found.reference[0]) - (sum / n + slope * (n - 1.0) / 2.0),
+    }
+}
+
+/// Skewness and excess kurtosis without bias, as pandas has them.
+#[inline]
+fn shape(kind: WindowKind, window: &mut SumWindow<4, 1>, a: f64, n: f64) -> f64 {
+    let sums = window
+        .push([a], |[d], _| [d, d * d, d * d * d, d * d * d * d])
+        .sums;
+    let [mean, second, third, fourth] = sums.map(|sum| sum / n);
+    let square = mean * mean;
+    let variance = above_zero(second - square);
+    if kind == WindowKind::Skewness {
+        let moment = third - 3.0 * mean * second + 2.0 * mean * square;
+        let biased = moment / (variance * variance.sqrt());
+        return finite(biased * (n * (n - 1.0)).sqrt() / (n - 2.0));
+    }
+    let moment = fourth - 4.0 * mean * third + 6.0 * square * second - 3.0 * square * square;
+    let biased = moment / (variance * variance);
+    finite((n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * biased - 3.0 * (n - 1.0)))
+}
+
+#[inline]
+fn pair(kind: PairKind, window: &mut SumWindow<5, 2>, values: [f64; 2], n: f64) -> f64 {
+    let terms = |[x, y]: [f64; 2], _| [x, y, x * x, y * y, x * y];
+    let [x, y, xx, yy, xy] = window.push(values, terms).sums;
+    let common = xy - x * y / n;
+    let (of_x, of_y) = (above_zero(xx - x * x / n), above_zero(yy - y * y / n));
+    match kind {
+        PairKind::Covariance => common / (n - 1.0),
+        PairKind::Correlation => finite(common / (of_x * of_y).sqrt()),
+        PairKind::Beta => finite(common / of_y),
+    }
+}
+
+#[inline]
+fn each(out: &mut [f64], a: &[f64], mut of: impl FnMut(f64) -> f64) {
+    for (out, a) in out.iter_mut().zip(a) {
+        *out = of(*a);
+    }
+}
+
+#[inline]
+fn both(out: &mut [f64], a: &[f64], b: &[f64], mut of: impl FnMut(f64, f64) -> f64) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = of(*a, *b);
+    }
+}
+
+/// What has no value is unknown.
+#[inline]
+const fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { f64::NAN }
+}
+
+/// Rounding may leave a little less than nothing; unknown stays unknown.
+#[inline]
+fn above_zero(value: f64) -> f64 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
+/// 1 for true and 0 for false; unknown where a side is.
+#[inline]
+const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if is_true {
+        1.0
+    } else {
+        0.0
+    }
+}
+
+/// Whole exponents by products, in one order.
+fn power(base: f64, exponent: f64) -> f64 {
+    let times = exponent.abs();
+    if times.fract() == 0.0 && times <= 16.0 {
+        let product = (0..super::to_u32(times)).fold(1.0, |product, _| product * base);
+        return if exponent < 0.0 { 1.0 / product } else { product };
+    }
+    libm::pow(base, exponent)
+}

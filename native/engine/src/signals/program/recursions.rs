@@ -1,0 +1,305 @@
+//! Recursions that restart on a fixed grid, so that they do not depend on where a stream began.
+
+/// A recursive state: what it says after one more input.
+pub(super) trait Recursion: Copy {
+    type Input: Copy;
+    fn push(&mut self, input: Self::Input) -> f64;
+}
+
+/// Copies of a recursion, started one restart window apart.
+///
+/// At bar number `i` the one speaks that was started at `(i / w - 1) * w`: between `w` and `2w - 1` bars ago, on a grid
+/// counted from bar zero. Until there is one, the one speaks that began with the stream: its values are right, but their
+/// last bits depend on that beginning.
+#[derive(Debug, Clone)]
+pub(super) struct Restarting<R> {
+    window: u32,
+    /// Bars until the next restart.
+    left: u32,
+    fresh: R,
+    first: Option<R>,
+    older: Option<R>,
+    younger: Option<R>,
+}
+
+impl<R: Recursion> Restarting<R> {
+    pub(super) fn new(window: u32, fresh: R) -> Self {
+        Self {
+            window: window.max(1),
+            left: 0,
+            fresh,
+            first: Some(fresh),
+            older: None,
+            younger: None,
+        }
+    }
+
+    /// The stream begins with bar `number`.
+    pub(super) fn restart(&mut self, number: i64) {
+        let into = number.rem_euclid(i64::from(self.window));
+        let into = u32::try_from(into).unwrap_or(0);
+        self.left = if into == 0 { 0 } else { self.window - into };
+        self.first = Some(self.fresh);
+        (self.older, self.younger) = (None, None);
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, input: R::Input) -> f64 {
+        if self.left == 0 {
+            self.left = self.window;
+            self.older = self.younger.take();
+            self.younger = Some(self.fresh);
+            if self.older.is_some() {
+                self.first = None;
+            }
+        }
+        self.left -= 1;
+        let first = self.first.as_mut().map(|state| state.push(input));
+        if let Some(younger) = &mut self.younger {
+            younger.push(input);
+        }
+        let older = self.older.as_mut().map(|state| state.push(input));
+        older.or(first).unwrap_or(f64::NAN)
+    }
+}
+
+/// `y += k (x - y)`, seeded by the mean of its first inputs. An unknown input begins it anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Average {
+    length: u32,
+    weight: f64,
+    seen: u32,
+    value: f64,
+}
+
+impl Average {
+    pub(super) const fn new(length: u32, weight: f64) -> Self {
+        Self {
+            length,
+            weight,
+            seen: 0,
+            value: 0.0,
+        }
+    }
+
+    /// Weight 2 / (n + 1).
+    pub(super) fn exponential(length: u32) -> Self {
+        Self::new(length, 2.0 / (f64::from(length) + 1.0))
+    }
+
+    /// Weight 1 / n (J. W. Wilder, New Concepts in Technical Trading Systems, 1978).
+    pub(super) fn wilder(length: u32) -> Self {
+        Self::new(length, 1.0 / f64::from(length))
+    }
+}
+
+impl Recursion for Average {
+    type Input = f64;
+
+    #[inline]
+    fn push(&mut self, input: f64) -> f64 {
+        if self.seen == self.length {
+            self.value += self.weight * (input - self.value);
+            if self.value.is_nan() {
+                (self.seen, self.value) = (0, 0.0);
+                return f64::NAN;
+            }
+            return self.value;
+        }
+        if input.is_nan() {
+            (self.seen, self.value) = (0, 0.0);
+            return f64::NAN;
+        }
+        self.seen += 1;
+        self.value += input;
+        if self.seen < self.length {
+            return f64::NAN;
+        }
+        self.value /= f64::from(self.length);
+        self.value
+    }
+}
+
+/// `y += x - y / n`, seeded by the sum of its first `n - 1` inputs (Wilder's running sums). An unknown input begins it anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WilderSum {
+    length: u32,
+    seen: u32,
+    value: f64,
+}
+
+impl WilderSum {
+    pub(super) const fn new(length: u32) -> Self {
+        Self {
+            length,
+            seen: 0,
+            value: 0.0,
+        }
+    }
+}
+
+impl Recursion for WilderSum {
+    type Input = f64;
+
+    #[inline]
+    fn push(&mut self, input: f64) -> f64 {
+        if input.is_nan() {
+            (self.seen, self.value) = (0, 0.0);
+            return f64::NAN;
+        }
+        if self.seen + 1 >= self.length {
+            self.value = self.value - self.value / f64::from(self.length) + input;
+            return self.value;
+        }
+        self.seen += 1;
+        self.value += input;
+        if self.seen + 1 < self.length {
+            f64::NAN
+        } else {
+            self.value
+        }
+    }
+}
+
+/// An average whose weight is its own input: Kaufman's, after `y` has begun with the value before the first weight.
+/// P. J. Kaufman, Smarter Trading, 1995.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Adaptive {
+    value: f64,
+    before: f64,
+}
+
+impl Adaptive {
+    pub(super) const fn new() -> Self {
+        Self {
+            value: f64::NAN,
+            before: f64::NAN,
+        }
+    }
+}
+
+impl Recursion for Adaptive {
+    /// What is averaged, and the weight of it.
+    type Input = [f64; 2];
+
+    #[inline]
+    fn push(&mut self, [input, weight]: [f64; 2]) -> f64 {
+        if self.value.is_nan() {
+            self.value = self.before;
+        }
+        self.value += weight * (input - self.value);
+        self.before = input;
+        self.value
+    }
+}
+
+/// Parabolic stop and reverse. J. W. Wilder, 1978; the first direction is that of the larger directional movement of the
+/// first two bars, as in TA-Lib.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ParabolicStop {
+    step: f64,
+    most: f64,
+    /// High and low of the bar before, and of the one before that.
+    before: [f64; 2],
+    is_long: bool,
+    stop: f64,
+    extreme: f64,
+    acceleration: f64,
+    seen: u32,
+}
+
+impl ParabolicStop {
+    pub(super) const fn new(step: f64, most: f64) -> Self {
+        Self {
+            step,
+            most,
+            before: [f64::NAN; 2],
+            is_long: true,
+            stop: f64::NAN,
+            extreme: f64::NAN,
+            acceleration: step,
+            seen: 0,
+        }
+    }
+
+    fn begin(&mut self, high: f64, low: f64) {
+        let [high_before, low_before] = self.before;
+        let (up, down) = (high - high_before, low_before - low);
+        self.is_long = !(down > 0.0 && down > up);
+        self.acceleration = self.step;
+        (self.extreme, self.stop) = if self.is_long {
+            (high, low_before)
+        } else {
+            (low, high_before)
+        };
+        // The first bar is taken as if it were the one before, too.
+        self.before = [high, low];
+    }
+
+    /// The trend has ended: the stop of the other side.
+    fn reverse(&mut self, high: f64, low: f64) -> f64 {
+        let [high_before, low_before] = self.before;
+        self.is_long = !self.is_long;
+        let bounded = |stop: f64| {
+            if self.is_long {
+                stop.min(low_before).min(low)
+            } else {
+                stop.max(high_before).max(high)
+            }
+        };
+        let said = bounded(self.extreme);
+        self.acceleration = self.step;
+        self.extreme = if self.is_long { high } else { low };
+        self.stop = bounded(said + self.acceleration * (self.extreme - said));
+        said
+    }
+}
+
+impl Recursion for ParabolicStop {
+    /// High and low.
+    type Input = [f64; 2];
+
+    fn push(&mut self, [high, low]: [f64; 2]) -> f64 {
+        if high.is_nan() || low.is_nan() {
+            *self = Self::new(self.step, self.most);
+            return f64::NAN;
+        }
+        self.seen = (self.seen + 1).min(3);
+        if self.seen == 1 {
+            self.before = [high, low];
+            return f64::NAN;
+        }
+        if self.seen == 2 {
+            self.begin(high, low);
+        }
+        let is_over = if self.is_long {
+            low <= self.stop
+        } else {
+            high >= self.stop
+        };
+        let said = if is_over {
+            self.reverse(high, low)
+        } else {
+            let said = self.stop;
+            let (reached, farther) = if self.is_long {
+                (high, high > self.extreme)
+            } else {
+                (low, low < self.extreme)
+            };
+            if farther {
+                self.extreme = reached;
+                self.acceleration = (self.acceleration + self.step).min(self.most);
+            }
+            let next = said + self.acceleration * (self.extreme - said);
+            let [high_before, low_before] = self.before;
+            self.stop = if self.is_long {
+                next.min(low_before).min(low)
+            } else {
+                next.max(high_before).max(high)
+            };
+            said
+        };
+        self.before = [high, low];
+        said
+    }
+}

@@ -1,0 +1,108 @@
+//! Units of values: powers of a price and of a quantity.
+//!
+//! Prices and quantities are whole numbers of 1e-8 inside, so that differences are exact; outside they are what people
+//! write. A unit knows the power of ten between the two.
+
+use std::fmt;
+
+/// Most that an exponent may be.
+const EXPONENT_MAX: i8 = 6;
+
+/// Powers of a price and of a quantity, in halves, for square roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Unit {
+    price: i8,
+    quantity: i8,
+}
+
+impl Unit {
+    /// A plain number.
+    pub const NONE: Self = Self {
+        price: 0,
+        quantity: 0,
+    };
+    /// A price.
+    pub const PRICE: Self = Self {
+        price: 2,
+        quantity: 0,
+    };
+    /// A quantity.
+    pub const QUANTITY: Self = Self {
+        price: 0,
+        quantity: 2,
+    };
+
+    pub(super) fn times(self, other: Self) -> Option<Self> {
+        Self::bounded(self.price + other.price, self.quantity + other.quantity)
+    }
+
+    pub(super) fn over(self, other: Self) -> Option<Self> {
+        Self::bounded(self.price - other.price, self.quantity - other.quantity)
+    }
+
+    pub(super) fn power(self, exponent: i8) -> Option<Self> {
+        let times = |of: i8| of.checked_mul(exponent);
+        Self::bounded(times(self.price)?, times(self.quantity)?)
+    }
+
+    pub(super) fn root(self) -> Option<Self> {
+        let is_whole = self.price % 2 == 0 && self.quantity % 2 == 0;
+        is_whole.then_some(Self {
+            price: self.price / 2,
+            quantity: self.quantity / 2,
+        })
+    }
+
+    fn bounded(price: i8, quantity: i8) -> Option<Self> {
+        let fits = |of: i8| (-EXPONENT_MAX..=EXPONENT_MAX).contains(&of);
+        (fits(price) && fits(quantity)).then_some(Self { price, quantity })
+    }
+
+    /// Four times this many decimal places lie between a value inside and outside.
+    const fn places(self) -> i32 {
+        4 * (self.price as i32 + self.quantity as i32)
+    }
+
+    /// What a value inside is outside.
+    #[must_use]
+    pub fn outside(self, inside: f64) -> f64 {
+        match self.places() {
+            0 => inside,
+            places if places > 0 => inside / ten_to(places),
+            places => inside * ten_to(-places),
+        }
+    }
+
+    /// What a value outside is inside.
+    #[must_use]
+    pub fn inside(self, outside: f64) -> f64 {
+        match self.places() {
+            0 => outside,
+            places if places > 0 => outside * ten_to(places),
+            places => outside / ten_to(-places),
+        }
+    }
+}
+
+/// Exact up to 1e22, and the same everywhere beyond.
+fn ten_to(places: i32) -> f64 {
+    (0..places).fold(1.0, |power, _| power * 10.0)
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let power = |name: &str, halves: i8| match (halves / 2, halves % 2) {
+            (0, 0) => None,
+            (1, 0) => Some(name.to_owned()),
+            (whole, 0) => Some(format!("{name}^{whole}")),
+            _ => Some(format!("{name}^({halves}/2)")),
+        };
+        let parts = [power("price", self.price), power("quantity", self.quantity)];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            out.write_str("number")
+        } else {
+            out.write_str(&parts.join(" * "))
+        }
+    }
+}

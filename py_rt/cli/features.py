@@ -1,0 +1,197 @@
+"""`py_rt features`: the catalogue of features, computed and checked on any file of bars."""
+
+from __future__ import annotations
+
+import json as json_text
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from py_rt.errors import PyRtError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+    from py_rt.ml.features.catalogue import Feature
+
+WRONG, FOUND = 2, 3
+
+app = typer.Typer(help="Features: the catalogue, computed and checked on any file of bars.", no_args_is_help=True)
+
+_JSON = typer.Option("--json", help="One JSON document.")
+_SET = typer.Option("--set", help="A file of features (TOML) instead of names of the catalogue.", metavar="FILE")
+_IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
+_ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
+_NAMES = "Names of the catalogue, with commas between them; all: every one."
+
+
+@app.command("list")
+def list_features(
+    family: Annotated[str, typer.Option(help="Only this family, such as alpha158.")] = "",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the catalogue.
+
+    Example: py_rt features list --family technical
+    """
+    from py_rt.ml.features.catalogue import CatalogueError, catalogue
+
+    with _told(json=json):
+        families = sorted({feature.family for feature in catalogue().values()})
+        if family and family not in families:
+            raise CatalogueError(f"there is no family {family!r}; there are {', '.join(families)}")
+        found = [feature for feature in catalogue().values() if not family or feature.family == family]
+    if json:
+        typer.echo(json_text.dumps([_facts(feature) for feature in found]))
+        return
+    for feature in found:
+        typer.echo(f"{feature.name:32} {feature.family:10} {feature.what}")
+
+
+@app.command()
+def functions(json: Annotated[bool, _JSON] = False) -> None:
+    """List what expressions know: columns and functions.
+
+    Example: py_rt features functions
+    """
+    import py_rt_core
+
+    known = py_rt_core.feature_functions()
+    if json:
+        named = [{"name": name, "arguments": arguments, "what": what} for name, arguments, what in known]
+        typer.echo(json_text.dumps({"columns": py_rt_core.feature_inputs(), "functions": named}))
+        return
+    typer.echo(f"columns    {', '.join(py_rt_core.feature_inputs())}")
+    typer.echo("operators  + - * / ** < <= > >= == != and or not ( )")
+    for name, arguments, what in known:
+        typer.echo(f"{f'{name}({arguments})':36} {what}")
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="Of the catalogue.", metavar="NAME")],
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say what a feature is: formula, source, unit, inputs, how many bars it needs.
+
+    Example: py_rt features explain rsi_14
+    """
+    from py_rt.ml.features.expressions import Expressions, chosen
+
+    with _told(json=json):
+        (feature,) = chosen([name])
+        (needs,) = Expressions([feature]).needs
+    facts = _facts(feature) | asdict(needs)
+    if json:
+        typer.echo(json_text.dumps(facts))
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:11} {', '.join(value) if isinstance(value, tuple) else value}")
+
+
+@app.command(epilog="Exit status: 0 done; 2 a name, a set or a file is refused.")
+def compute(  # the options of one command
+    bars: Annotated[Path, _IN],
+    out: Annotated[Path, typer.Option(help="Where to: .csv, .csv.gz or .parquet.", metavar="FILE")],
+    names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
+    features: Annotated[Path | None, _SET] = None,
+    incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
+    time_zone: Annotated[str, _ZONE] = "UTC",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Compute features of a file of bars: its column of times, a column for each feature, and is_warm.
+
+    Example: py_rt features compute rsi_14,atr_14 --in bars.csv --out features.parquet
+    Example: py_rt features compute --set mine.toml --in bars.csv.gz --out features.csv --incremental
+
+    Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
+    missing until there are enough bars. Once is_warm, no value depends, to its last bit, on where the file begins.
+    """
+    from py_rt.data.bar_files import read_bar_file
+    from py_rt.ml.features.sets import FeatureFrame
+
+    with _told(json=json):
+        frame = FeatureFrame(_chosen(names, features))
+        file = read_bar_file(bars, time_zone)
+        made = file.in_file_order(frame.compute(file.bars, one_by_one=incremental))
+        _write(made.insert_column(0, file.time), out)
+    warm = int(made["is_warm"].sum())
+    facts = {"ok": True, "rows": made.height, "warm_rows": warm, "features": list(frame.names), "out": str(out)}
+    text = f"{len(frame.names)} features of {made.height} bars, {warm} rows warm (after {frame.warmup}): {out}"
+    typer.echo(json_text.dumps(facts | {"warmup": frame.warmup}) if json else text)
+
+
+@app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
+def check(
+    bars: Annotated[Path, _IN],
+    names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
+    features: Annotated[Path | None, _SET] = None,
+    time_zone: Annotated[str, _ZONE] = "UTC",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Look for features that know what comes after a bar, or that never forget what came long before.
+
+    Example: py_rt features check --set mine.toml --in bars.csv
+
+    Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
+    same bits there.
+    """
+    from py_rt.data.bar_files import read_bar_file
+    from py_rt.ml.features.sets import FeatureFrame
+
+    with _told(json=json):
+        frame = FeatureFrame(_chosen(names, features))
+        file = read_bar_file(bars, time_zone)
+        found = frame.findings(file.bars)
+    untried = frame.untried(file.bars)
+    if json:
+        facts = {"ok": not found, "features": list(frame.names), "rows": file.bars.height, "warmup": frame.warmup}
+        typer.echo(json_text.dumps(facts | {"warm_up_untried": untried, "findings": [asdict(one) for one in found]}))
+    else:
+        for one in found:
+            typer.echo(f"{one.feature}: {one.rule} at row {one.row}: {one.whole!r} on all bars, {one.cut!r} on fewer")
+        if untried:
+            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(untried)}")
+        typer.echo(f"{len(frame.names)} features of {file.bars.height} bars: {len(found)} findings")
+    if found:
+        raise typer.Exit(FOUND)
+
+
+def _chosen(names: str, file: Path | None) -> Sequence[Feature]:
+    from py_rt.ml.features.catalogue import CatalogueError, catalogue, read_features
+    from py_rt.ml.features.expressions import chosen
+
+    if bool(names) == (file is not None):
+        raise CatalogueError("name features of the catalogue, or a file of them with --set FILE")
+    if file is not None:
+        return read_features(file)
+    if names == "all":
+        return list(catalogue().values())
+    return chosen([name.strip() for name in names.split(",")])
+
+
+def _facts(feature: Feature) -> dict[str, str]:
+    return {key: text for key, text in asdict(feature).items() if text}
+
+
+def _write(frame: pl.DataFrame, out: Path) -> None:
+    from py_rt.data.bar_files import write_table
+
+    write_table(frame, out)
+
+
+@contextmanager
+def _told(*, json: bool) -> Iterator[None]:
+    try:
+        yield
+    except PyRtError as error:
+        if json:
+            typer.echo(json_text.dumps({"ok": False, "error": str(error)}))
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG) from error

@@ -1,0 +1,155 @@
+"""The catalogue of features: every formula as an expression, with its source, in `config/features/catalogue/*.toml`.
+
+A file has `family` and `source`, and a table `[[feature]]` for each feature: `name`, `expression`, `what`, and where
+it has them `source` (of its own), `ta_lib` (the function of TA-Lib that defines the same) and `each`: lists of equal
+length whose items stand for `{...}` in the other texts, one feature for each place. An expression may name other
+features.
+
+A feature of research may be arbitrary Python instead: `python = "file.py:function"`, beside the file that names it,
+with `offline = true`. It can be computed and checked, and never enters a bundle: the service runs expressions only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from py_rt.defaults import default_root
+from py_rt.errors import PyRtError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FEATURES_MAX = 4_096
+"""Most features of one file."""
+
+_KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline"}
+_NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+class CatalogueError(PyRtError):
+    """A catalogue or a set of features that is refused, or a name that it does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature.
+
+    Attributes:
+        name: of its column.
+        expression: the formula, in the language of `engine::signals::program`.
+        what: it says, in words.
+        source: of the formula.
+        family: which part of the catalogue it belongs to.
+        ta_lib: the call of TA-Lib that defines the same, or nothing.
+        python: `path:function` of a feature that is no expression; it stays offline.
+    """
+
+    name: str
+    expression: str
+    what: str
+    source: str
+    family: str
+    ta_lib: str = ""
+    python: str = ""
+
+
+@cache
+def catalogue() -> Mapping[str, Feature]:
+    """Every feature that comes with the project, by name, in the order of the files."""
+    folder = default_root() / "config" / "features" / "catalogue"
+    found: dict[str, Feature] = {}
+    for path in sorted(folder.glob("*.toml")):
+        for feature in read_features(path):
+            if feature.name in found:
+                raise CatalogueError(f"{path}: feature {feature.name!r} is defined twice; give each its own name")
+            found[feature.name] = feature
+    return found
+
+
+def read_features(path: Path) -> list[Feature]:
+    """Read a file of features; one without an expression is taken from the catalogue.
+
+    Raises:
+        CatalogueError: what is wrong with which feature of the file, and what is allowed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path} is no TOML: {error}") from error
+    entries = tables.get("feature")
+    if not isinstance(entries, list) or not entries:
+        raise CatalogueError(f"{path} has no table [[feature]]; each feature is one, with name and expression")
+    features = [feature for at, entry in enumerate(entries) for feature in _features(path, at, entry, tables)]
+    if len(features) > FEATURES_MAX:
+        raise CatalogueError(f"{path} has {len(features)} features; allowed are {FEATURES_MAX}")
+    return features
+
+
+def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Iterator[Feature]:  # noqa: ANN401
+    where = f"{path}: feature {at + 1}"
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise CatalogueError(f"{where} has no name")
+    where = f"{where} ({entry['name']})"
+    if unknown := sorted(entry.keys() - _KEYS):
+        raise CatalogueError(f"{where}: unknown key {', '.join(unknown)}; allowed are {', '.join(sorted(_KEYS))}")
+    if "python" in entry:
+        yield _python(where, path, entry)
+        return
+    if "expression" not in entry:
+        yield _known(where, entry["name"])
+        return
+    texts = {key: entry.get(key, tables.get(key, "")) for key in ("name", "expression", "what", "source", "ta_lib")}
+    if wrong := sorted(key for key, text in texts.items() if not isinstance(text, str)):
+        raise CatalogueError(f"{where}: {', '.join(wrong)} must be text")
+    for items in _each(where, entry.get("each", {})):
+        made = {key: _filled(where, text, items) for key, text in texts.items()}
+        if not made["name"] or not set(made["name"]) <= _NAME_LETTERS:
+            raise CatalogueError(f"{where}: the name {made['name']!r} may have a to z, 0 to 9 and _")
+        yield Feature(**made, family=str(tables.get("family", path.stem)))
+
+
+def _known(where: str, name: str) -> Feature:
+    feature = catalogue().get(name)
+    if feature is None:
+        raise CatalogueError(f"{where}: has no expression, and the catalogue has no feature of its name")
+    return feature
+
+
+def _python(where: str, path: Path, entry: Mapping[str, Any]) -> Feature:
+    file, _, function = str(entry["python"]).partition(":")
+    if not function or "expression" in entry:
+        raise CatalogueError(f'{where}: python is "file.py:function", in the place of an expression')
+    if entry.get("offline") is not True:
+        raise CatalogueError(
+            f"{where}: is arbitrary Python, which the service cannot run: write offline = true to use it in research, "
+            "or write it as an expression (`py_rt features functions` lists what expressions know) to trade on it"
+        )
+    place = f"{(path.parent / file).resolve()}:{function}"
+    return Feature(entry["name"], "", str(entry.get("what", "")), str(entry.get("source", "")), "offline", python=place)
+
+
+def _each(where: str, lists: Any) -> Iterator[dict[str, object]]:  # noqa: ANN401
+    """What stands for the names in braces, once for each place of the lists."""
+    if not isinstance(lists, dict) or not all(isinstance(items, list) and items for items in lists.values()):
+        raise CatalogueError(f"{where}: each is a table of lists that are not empty")
+    if len({len(items) for items in lists.values()}) > 1:
+        raise CatalogueError(f"{where}: the lists of each must have equal lengths")
+    if not lists:
+        yield {}
+        return
+    for items in zip(*lists.values(), strict=True):
+        yield dict(zip(lists, items, strict=True))
+
+
+def _filled(where: str, text: str, items: Mapping[str, object]) -> str:
+    for name, item in items.items():
+        text = text.replace("{" + name + "}", str(item))
+    if "{" in text or "}" in text:
+        raise CatalogueError(f"{where}: {text!r} has braces that no list of each fills")
+    return text

@@ -1,0 +1,189 @@
+"""Every feature of the catalogue: TA-Lib agrees where it defines the same, both paths give the same bits."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import talib
+
+from py_rt.data.bar_files import read_bar_file, units
+from py_rt.data.ingestion.market_data import open_source
+from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, read_features
+from py_rt.ml.features.expressions import WARM, Expressions, chosen
+from py_rt.ml.features.sets import FeatureFrame
+
+SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
+CALL = re.compile(r"(\w+)\((.*)\)(?:\[(\d)\])?")
+COLUMNS = ("open", "high", "low", "close", "volume")
+TOLERANCE = 1e-9
+FLOATS = {"BBANDS"}
+"""Functions of TA-Lib whose numbers, but for the first, are floats."""
+DIGITS_LOST = {"linear_regression_slope_14", "linear_regression_angle_14", "correlation_high_low_30", "beta_high_low_5"}
+"""Where TA-Lib's sums of raw prices lose more digits than the tolerance allows in a market that hardly moves."""
+
+
+def table(seed: int, rows: int, *, price: float, step: float, places: int) -> pl.DataFrame:
+    """Bars of a random walk, prices to so many decimal places, some bars without any change or trade."""
+    random = np.random.default_rng(seed)
+    moves = random.normal(0, step, rows) * (random.random(rows) > 0.1)
+    close = np.round(price * np.exp(np.cumsum(moves)), places)
+    opened = np.concatenate([[close[0]], close[:-1]])
+    high = np.round(np.maximum(opened, close) + random.exponential(price * step, rows) * (moves != 0), places)
+    low = np.round(np.minimum(opened, close) - random.exponential(price * step, rows) * (moves != 0), places)
+    volume = np.round(random.exponential(10, rows) * (random.random(rows) > 0.05), 4)
+    columns = dict(zip(COLUMNS, (opened, high, low, close, volume), strict=True))
+    day = pl.Series(np.arange(rows) % 96 / 96)
+    week = pl.Series(np.arange(rows) % 672 / 672)
+    return pl.DataFrame({name: units(values) for name, values in columns.items()}).with_columns(
+        number=pl.int_range(rows, dtype=pl.Int64), day_fraction=day, week_fraction=week
+    )
+
+
+def of_ta_lib(feature: Feature, bars: pl.DataFrame) -> np.ndarray:
+    found = CALL.fullmatch(feature.ta_lib)
+    assert found is not None, feature.ta_lib
+    words = found[2].split(", ")
+    arguments: list[object] = []
+    for place, word in enumerate(words):
+        if word in COLUMNS:
+            arguments.append(bars[word].to_numpy() / 1e8)
+        else:
+            is_float = "." in word or (found[1] in FLOATS and place > 1)
+            arguments.append(float(word) if is_float else int(word))
+    made = getattr(talib, found[1])(*arguments)
+    return np.asarray(made[int(found[3])] if found[3] else made)
+
+
+def differing(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Largest difference where TA-Lib has a value, over its size or the usual size of its values."""
+    there = ~np.isnan(theirs)
+    assert not np.isnan(ours[there]).any(), "TA-Lib has a value where we have none"
+    size = np.maximum(np.abs(theirs), np.median(np.abs(theirs[there])))
+    off = np.abs(ours - theirs)[there]
+    return float(np.max(off / np.where(size > 0, size, 1.0)[there]))
+
+
+KNOWN = [feature for feature in catalogue().values() if feature.ta_lib]
+MARKETS = {
+    "stock": table(1, 3_000, price=40.0, step=2e-2, places=2),
+    "coin": table(2, 20_000, price=60_000.0, step=1e-3, places=2),
+    "cent": table(3, 2_000, price=0.0123, step=3e-2, places=8),
+}
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_what_ta_lib_defines_agrees_with_it(market: str) -> None:
+    bars = MARKETS[market]
+    made = Expressions(KNOWN).compute(bars)
+    off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
+    wrong = {name: by for name, by in off.items() if by > TOLERANCE and name not in DIGITS_LOST}
+    assert not wrong
+
+
+def test_the_catalogue_has_over_three_hundred_features_with_formula_source_and_words() -> None:
+    assert len(catalogue()) >= 300
+    assert sum(feature.family == "alpha158" for feature in catalogue().values()) == 158
+    assert all(feature.what and (feature.source or feature.ta_lib) for feature in catalogue().values())
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_batch_and_bar_by_bar_give_the_same_bits(market: str) -> None:
+    bars = MARKETS[market].head(3_000)
+    frame = FeatureFrame(list(catalogue().values()))
+    whole, single = frame.compute(bars), frame.compute(bars, one_by_one=True)
+    for name in frame.names:
+        left, right = (made[name].to_numpy().view(np.uint64) for made in (whole, single))
+        assert np.array_equal(left, right), name
+    assert whole[WARM].equals(single[WARM])
+
+
+def test_over_the_bundled_bars_both_paths_give_the_same_bits_and_nothing_looks_ahead() -> None:
+    received = open_source("bundled").daily_bars()
+    # Some prices are missing: features are unknown there, and nothing else.
+    read = received.select(pl.col(*COLUMNS).cast(pl.Float64, strict=False).fill_null(float("nan")))
+    numbers = {name: units(read[name].to_numpy()) for name in COLUMNS}
+    rows = received.height
+    fractions = {name: np.zeros(rows) for name in ("day_fraction", "week_fraction")}
+    bars = pl.DataFrame({**numbers, **fractions, "number": np.arange(rows)})
+    frame = FeatureFrame(list(catalogue().values()))
+    whole, single = frame.compute(bars), frame.compute(bars, one_by_one=True)
+    for name in frame.names:
+        assert np.array_equal(whole[name].to_numpy().view(np.uint64), single[name].to_numpy().view(np.uint64)), name
+    assert frame.findings(bars) == []
+
+
+def test_no_feature_looks_ahead_or_never_forgets() -> None:
+    assert FeatureFrame(list(catalogue().values())).findings(MARKETS["coin"].head(9_000)) == []
+
+
+def test_a_feature_that_looks_ahead_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def future(bars):\n    return bars['close'].shift(-1) / bars['close']\n")
+    (tmp_path / "set.toml").write_text(
+        """[[feature]]
+name = "future"
+python = "mine.py:future"
+offline = true
+[[feature]]
+name = "rsi_14"
+"""
+    )
+    found = FeatureFrame(read_features(tmp_path / "set.toml")).findings(MARKETS["stock"])
+    assert [(one.feature, one.rule) for one in found] == [("future", "look_ahead")]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no table"),
+        ('[[feature]]\nname = "no_such"', "no feature of its name"),
+        ('[[feature]]\nname = "Up"\nexpression = "close"', "a to z"),
+        ('[[feature]]\nname = "a"\nexpresion = "close"', "unknown key expresion"),
+        ('[[feature]]\nname = "a_{n}"\nexpression = "close"', "braces"),
+        ('[[feature]]\nname = "a"\npython = "mine.py:f"', "offline = true"),
+        (
+            '[[feature]]\nname = "a_{n}"\nexpression = "lag(close, {n})"\neach = { n = [1], m = [1, 2] }',
+            "equal lengths",
+        ),
+        ("[[feature", "no TOML"),
+    ],
+)
+def test_a_wrong_set_is_refused_with_what_is_allowed(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "set.toml"
+    path.write_text(text)
+    with pytest.raises(CatalogueError, match=why):
+        read_features(path)
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("close + volume", 'at 7: "\\+" between price and quantity'),
+        ("mine + 1", "is made of itself"),
+        ("mean(close, 5000)", "whole number from 1 to 4096"),
+        ("lag(close, -1)", "whole number from 1"),
+        ("close if open", "an operator or the end"),
+    ],
+)
+def test_a_wrong_expression_names_feature_and_place(expression: str, why: str) -> None:
+    with pytest.raises(CatalogueError, match=f"feature mine: .*{why}"):
+        Expressions([Feature("mine", expression, "", "", "")])
+
+
+def test_an_unknown_name_is_answered_with_near_ones() -> None:
+    with pytest.raises(CatalogueError, match="rsi_14"):
+        chosen(["rsi_15"])
+
+
+def test_recorded_bars_agree_with_ta_lib() -> None:
+    path = SHARED / "bars_crypto_hourly_daily" / "BTC-PERP_1min_20211231_20220201.csv.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    bars = read_bar_file(path).bars
+    made = Expressions(KNOWN).compute(bars)
+    off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
+    assert not {name: by for name, by in off.items() if by > TOLERANCE and name not in DIGITS_LOST}
