@@ -12,6 +12,10 @@ use crate::error::refused;
 
 /// Bars of a run: the registers of a few hundred operations then lie in the processor's second cache.
 const RUN_BARS: usize = 256;
+/// Least rows of a part that a thread of its own computes.
+const PART_ROWS: usize = 32_768;
+/// A part is so many warm-ups long at least: what is computed twice stays little.
+const PART_WARMUPS: usize = 8;
 
 /// What an expression needs and gives: unit, lookback, warm-up, inputs.
 type Description = (String, u32, u32, Vec<&'static str>);
@@ -54,20 +58,20 @@ impl FeatureProgram {
         self.program.operations()
     }
 
-    /// Values of each expression for every bar of a frame, NaN where there is none, and for each bar how many of the stream
-    /// came up to it.
+    /// Values of each expression for every bar of a frame, NaN where there is none, and which bars have the warm-up of all of
+    /// them before them.
     ///
     /// `frame`: Float64 columns of the inputs, prices and quantities in units of 1e-8, and the Int64 column `number`: bars
     /// follow each other where their numbers do, elsewhere the stream begins anew. Read without a copy.
     fn compute<'py>(&self, frame: &Bound<'py, PyAny>) -> PyResult<Computed<'py>> {
         let py = frame.py();
         let batches = arrow::batches(frame)?;
-        let (columns, seen) = py.detach(|| self.run(&batches))?;
+        let (columns, warm) = py.detach(|| self.run(&batches))?;
         let columns = columns
             .into_iter()
             .map(|column| column.into_pyarray(py))
             .collect();
-        Ok((columns, seen.into_pyarray(py)))
+        Ok((columns, warm.into_pyarray(py)))
     }
 
     /// A cold stream of the same.
@@ -79,39 +83,113 @@ impl FeatureProgram {
     }
 }
 
-/// A column for each expression, and the count of bars.
-type Computed<'py> = (Vec<Bound<'py, PyArray1<f64>>>, Bound<'py, PyArray1<i64>>);
+/// A column for each expression, and which rows are warm.
+type Computed<'py> = (Vec<Bound<'py, PyArray1<f64>>>, Bound<'py, PyArray1<bool>>);
+
+/// What a program reads of a batch.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    numbers: &'a [i64],
+    inputs: [&'a [f64]; Input::ALL.len()],
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> PyResult<Self> {
+        let mut inputs: [&[f64]; Input::ALL.len()] = [&[]; Input::ALL.len()];
+        for (input, column) in Input::ALL.iter().zip(&mut inputs) {
+            *column = float64(batch, input.name())?.values();
+        }
+        let numbers = arrow::int64(batch, "number")?.values();
+        Ok(Self { numbers, inputs })
+    }
+
+    fn slice(&self, begin: usize, end: usize) -> Self {
+        Self {
+            numbers: &self.numbers[begin..end],
+            inputs: self.inputs.map(|column| &column[begin..end]),
+        }
+    }
+}
 
 impl FeatureProgram {
-    fn run(&self, batches: &[RecordBatch]) -> PyResult<(Vec<Vec<f64>>, Vec<i64>)> {
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let mut columns: Vec<Vec<f64>> = (0..self.program.len())
-            .map(|_| Vec::with_capacity(rows))
-            .collect();
-        let mut seen = Vec::with_capacity(rows);
-        let mut runner = Runner::new(&self.program, RUN_BARS);
-        for batch in batches {
-            let numbers = arrow::int64(batch, "number")?.values();
-            let mut inputs: [&[f64]; Input::ALL.len()] = [&[]; Input::ALL.len()];
-            for (input, column) in Input::ALL.iter().zip(&mut inputs) {
-                *column = float64(batch, input.name())?.values();
-            }
-            let mut at = 0;
-            while at < numbers.len() {
-                let most = (numbers.len() - at).min(RUN_BARS);
-                let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
-                let length = numbers[at..at + most].windows(2).take_while(follows).count() + 1;
-                runner.run(numbers[at], &inputs.map(|column| &column[at..at + length]));
-                for (output, column) in columns.iter_mut().enumerate() {
-                    column.extend_from_slice(runner.output(output));
+    fn run(&self, batches: &[RecordBatch]) -> PyResult<(Vec<Vec<f64>>, Vec<bool>)> {
+        // One batch, as a rule, which is read where it lies; several are put together.
+        let mut together: (Vec<i64>, [Vec<f64>; Input::ALL.len()]) = Default::default();
+        let columns = match batches {
+            [batch] => Columns::of(batch)?,
+            several => {
+                for batch in several {
+                    let columns = Columns::of(batch)?;
+                    together.0.extend_from_slice(columns.numbers);
+                    for (whole, part) in together.1.iter_mut().zip(columns.inputs) {
+                        whole.extend_from_slice(part);
+                    }
                 }
-                let last = i64::try_from(runner.seen()).unwrap_or(i64::MAX);
-                seen.extend((last + 1).saturating_sub_unsigned(length as u64)..=last);
-                at += length;
+                Columns {
+                    numbers: &together.0,
+                    inputs: together.1.each_ref().map(Vec::as_slice),
+                }
+            }
+        };
+        let rows = columns.numbers.len();
+        let mut made: Vec<Vec<f64>> = (0..self.program.len()).map(|_| vec![0.0; rows]).collect();
+        let warmup = (0..self.program.len())
+            .map(|output| self.program.warmup(output))
+            .max();
+        let warmup = warmup.unwrap_or(1) as usize;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // A part of its own begins one warm-up early: from there on its bits are those of one run over all.
+        let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).clamp(1, threads);
+        let length = rows.div_ceil(parts).max(1);
+        let mut outputs: Vec<Vec<&mut [f64]>> = (0..parts).map(|_| Vec::new()).collect();
+        for column in &mut made {
+            for (part, piece) in outputs.iter_mut().zip(column.chunks_mut(length)) {
+                part.push(piece);
             }
         }
-        Ok((columns, seen))
+        std::thread::scope(|scope| {
+            for (part, output) in outputs.into_iter().enumerate() {
+                let begin = part * length;
+                let early = begin.saturating_sub(warmup - 1);
+                let piece = columns.slice(early, (begin + length).min(rows));
+                scope.spawn(move || self.run_part(piece, begin - early, output));
+            }
+        });
+        Ok((made, warm(columns.numbers, warmup)))
     }
+
+    /// Computes rows in order; the first `skip` are only for what the later ones remember of them.
+    fn run_part(&self, columns: Columns<'_>, skip: usize, mut outputs: Vec<&mut [f64]>) {
+        let mut runner = Runner::new(&self.program, RUN_BARS);
+        let rows = columns.numbers.len();
+        let mut at = 0;
+        while at < rows {
+            let end = if at < skip { skip } else { rows };
+            let numbers = &columns.numbers[at..end.min(at + RUN_BARS)];
+            let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
+            let length = numbers.windows(2).take_while(follows).count() + 1;
+            runner.run(numbers[0], &columns.inputs.map(|column| &column[at..at + length]));
+            if at >= skip {
+                for (output, column) in outputs.iter_mut().enumerate() {
+                    runner.write(output, &mut column[at - skip..at - skip + length]);
+                }
+            }
+            at += length;
+        }
+    }
+}
+
+/// Which rows have so many consecutive ones up to them.
+fn warm(numbers: &[i64], warmup: usize) -> Vec<bool> {
+    let mut warm = vec![true; numbers.len()];
+    let mut begin = 0;
+    while begin < numbers.len() {
+        let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
+        let end = begin + numbers[begin..].windows(2).take_while(follows).count() + 1;
+        warm[begin..end.min(begin + warmup - 1)].fill(false);
+        begin = end;
+    }
+    warm
 }
 
 /// The same expressions, one bar at a time: what the service does.

@@ -84,9 +84,9 @@ class Expressions:
         Raises:
             py_rt_core.CoreError: a column is missing or of another type.
         """
-        columns, seen = self._program.compute(bars)
+        columns, warm = self._program.compute(bars.rechunk())
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
-        return frame.with_columns(pl.Series(WARM, seen >= self.warmup))
+        return frame.with_columns(pl.Series(WARM, warm))
 
     def compute_one_by_one(self, bars: pl.DataFrame) -> pl.DataFrame:
         """The same by the path of the service: bar by bar."""

@@ -384,8 +384,7 @@ fn spans(op: Op) -> (u32, u32) {
         Op::Fractional { width, .. } => (width - 1, width - 1),
         Op::Ema { length, window } | Op::Wilder { length, window } => restarting(length, window),
         Op::WilderSum { length, window } => restarting((length - 1).max(1), window),
-        Op::Smooth { window, .. } => restarting(1, window),
-        Op::Adaptive { window } => restarting(1, window),
+        Op::Smooth { window, .. } | Op::Adaptive { window } => restarting(1, window),
         Op::ParabolicStop { window, .. } => restarting(2, window),
         _ => (0, 0),
     }

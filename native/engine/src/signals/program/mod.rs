@@ -242,8 +242,6 @@ pub struct Runner {
     next: Option<i64>,
     /// Bars since the stream began.
     seen: u64,
-    /// Results, outside units.
-    results: Vec<f64>,
 }
 
 impl Runner {
@@ -266,7 +264,6 @@ impl Runner {
             length: 0,
             next: None,
             seen: 0,
-            results: vec![0.0; program.outputs.len() * capacity],
         }
     }
 
@@ -311,25 +308,39 @@ impl Runner {
             };
             op::run(node.op, state, node.args.map(register), out);
         }
-        for (id, result) in self.outputs.iter().zip(self.results.chunks_mut(capacity)) {
-            let begin = usize::from(*id) * capacity;
-            let unit = self.nodes[usize::from(*id)].unit;
-            for (result, inside) in result.iter_mut().zip(&self.registers[begin..begin + length]) {
-                *result = unit.outside(*inside);
-            }
-            // What stands in for the unknown (`known`) knows nothing either before there is enough.
-            let before = u64::from(self.nodes[usize::from(*id)].lookback.max(1)) - 1;
-            let first = self.seen - length as u64;
-            let blind =
-                usize::try_from(before.saturating_sub(first)).map_or(length, |blind| blind.min(length));
-            result[..blind].fill(f64::NAN);
-        }
+    }
+
+    /// An expression's values of the last run's bars, as many as there is room for; NaN where there is none.
+    pub fn write(&self, output: usize, result: &mut [f64]) {
+        let id = usize::from(self.outputs[output]);
+        let (begin, node) = (id * self.capacity, &self.nodes[id]);
+        node.unit
+            .all_outside(&self.registers[begin..begin + self.length], result);
+        // What stands in for the unknown (`known`) knows nothing either before there is enough.
+        let before = u64::from(node.lookback.max(1)) - 1;
+        let first = self.seen - self.length as u64;
+        let blind = usize::try_from(before.saturating_sub(first)).unwrap_or(usize::MAX);
+        let blind = blind.min(self.length).min(result.len());
+        result[..blind].fill(f64::NAN);
     }
 
     /// An expression's values of the last run's bars; NaN where there is none.
     #[must_use]
-    pub fn output(&self, output: usize) -> &[f64] {
-        let begin = output * self.capacity;
-        &self.results[begin..begin + self.length]
+    pub fn output(&self, output: usize) -> Vec<f64> {
+        let mut made = vec![0.0; self.length];
+        self.write(output, &mut made);
+        made
+    }
+
+    /// An expression's value at the last bar.
+    #[must_use]
+    pub fn last(&self, output: usize) -> f64 {
+        let id = usize::from(self.outputs[output]);
+        let node = &self.nodes[id];
+        if self.length == 0 || self.seen < u64::from(node.lookback) {
+            return f64::NAN;
+        }
+        node.unit
+            .outside(self.registers[id * self.capacity + self.length - 1])
     }
 }

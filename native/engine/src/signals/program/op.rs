@@ -3,7 +3,7 @@
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Average, ParabolicStop, Restarting, WilderSum};
-use super::sums::SumWindow;
+use super::sums::{SumWindow, Sums};
 
 /// A real parameter: its bits, so that equal nodes can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -292,12 +292,7 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
             }
             _ => out.fill(f64::NAN),
         },
-        State::Lag { ring, at } => {
-            for (out, value) in out.iter_mut().zip(a) {
-                *out = std::mem::replace(&mut ring[*at], *value);
-                *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
-            }
-        }
+        State::Lag { ring, at } => lag(ring, at, a, out),
         State::Fractional { ring, at, weights } => {
             for (out, value) in out.iter_mut().zip(a) {
                 ring[*at] = *value;
@@ -328,15 +323,15 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
                 if a.is_nan() { a } else { window.rank(a) }
             }),
         },
-        State::Average(copies) => each(out, a, |a| copies.push(a)),
-        State::WilderSum(copies) => each(out, a, |a| copies.push(a)),
+        State::Average(copies) => copies.run(a, out),
+        State::WilderSum(copies) => copies.run(a, out),
         State::Distance { ring, at } => each(out, a, |a| {
             ring[*at] = a;
             *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
             distance(ring, *at)
         }),
-        State::Adaptive(copies) => both(out, a, b, |a, b| copies.push([a, b])),
-        State::ParabolicStop(copies) => both(out, a, b, |a, b| copies.push([a, b])),
+        State::Adaptive(copies) => in_pairs(a, b, out, |pairs, out| copies.run(pairs, out)),
+        State::ParabolicStop(copies) => in_pairs(a, b, out, |pairs, out| copies.run(pairs, out)),
         _ => run_sums(op, state, a, b, out),
     }
 }
@@ -347,41 +342,77 @@ fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
     };
     let n = f64::from(length);
     match (op, state) {
-        (Op::Window(kind, _), State::Sums1(window)) => {
-            let is_mean = kind == WindowKind::Mean;
-            each(out, a, |a| {
-                let found = window.push([a], |[d], _| [d]);
-                let ([sum], [reference]) = (found.sums, found.reference);
-                if is_mean {
-                    reference + sum / n
-                } else {
-                    reference * n + sum
-                }
+        (Op::Window(WindowKind::Mean, _), State::Sums1(window)) => {
+            window.run(
+                out,
+                [a],
+                |[d], _| [d],
+                |found, _| found.reference[0] + found.sums[0] / n,
+            );
+        }
+        (Op::Window(..), State::Sums1(window)) => {
+            window.run(
+                out,
+                [a],
+                |[d], _| [d],
+                |found, _| found.reference[0] * n + found.sums[0],
+            );
+        }
+        (Op::Window(WindowKind::Weighted, _), State::Sums2(window)) => {
+            let (weights, terms) = (n * (n + 1.0) / 2.0, |[d]: [f64; 1], place| [d, d * place]);
+            window.run(out, [a], terms, |found, _| {
+                let [sum, timed] = found.sums;
+                // The oldest value weighs 1, the newest n.
+                found.reference[0] + (timed - (found.place - n) * sum) / weights
             });
         }
-        (Op::Window(WindowKind::Weighted, _), State::Sums2(window)) => each(out, a, |a| {
-            let found = window.push([a], |[d], place| [d, d * place]);
-            let ([sum, timed], [reference]) = (found.sums, found.reference);
-            // The oldest value weighs 1, the newest n.
-            reference + (timed - (found.place - n) * sum) / (n * (n + 1.0) / 2.0)
-        }),
-        (Op::Window(kind, _), State::Sums2(window)) => {
-            let (degrees, is_root) = match kind {
-                WindowKind::Deviation(degrees) => (degrees, true),
-                WindowKind::Variance(degrees) => (degrees, false),
-                _ => return,
-            };
+        (Op::Window(WindowKind::Variance(degrees), _), State::Sums2(window)) => {
             let divisor = n - f64::from(degrees);
-            each(out, a, |a| {
-                let [sum, squares] = window.push([a], |[d], _| [d, d * d]).sums;
-                let variance = above_zero(squares - sum * sum / n) / divisor;
-                if is_root { variance.sqrt() } else { variance }
-            });
+            window.run(
+                out,
+                [a],
+                |[d], _| [d, d * d],
+                |found, _| squares_left(&found.sums, n) / divisor,
+            );
         }
-        (Op::Window(kind, _), State::Trend(window)) => each(out, a, |a| trend(kind, window, a, n)),
-        (Op::Window(kind, _), State::Sums4(window)) => each(out, a, |a| shape(kind, window, a, n)),
-        (Op::Pair(kind, _), State::Pair(window)) => both(out, a, b, |a, b| pair(kind, window, [a, b], n)),
+        (Op::Window(WindowKind::Deviation(degrees), _), State::Sums2(window)) => {
+            let divisor = n - f64::from(degrees);
+            let finish = |found: &Sums<2, 1>, _| (squares_left(&found.sums, n) / divisor).sqrt();
+            window.run(out, [a], |[d], _| [d, d * d], finish);
+        }
+        (Op::Window(kind, _), State::Trend(window)) => run_trend(kind, window, a, n, out),
+        (Op::Window(kind, _), State::Sums4(window)) => {
+            let terms = |[d]: [f64; 1], _| [d, d * d, d * d * d, d * d * d * d];
+            window.run(out, [a], terms, |found, _| shape(kind, found.sums, n));
+        }
+        (Op::Pair(kind, _), State::Pair(window)) => {
+            let terms = |[x, y]: [f64; 2], _| [x, y, x * x, y * y, x * y];
+            window.run(out, [a, b], terms, |found, _| pair(kind, found.sums, n));
+        }
         _ => {}
+    }
+}
+
+/// Sum of squared distances from the mean.
+#[inline]
+fn squares_left(&[sum, squares]: &[f64; 2], n: f64) -> f64 {
+    above_zero(squares - sum * sum / n)
+}
+
+/// Gives what the ring holds, the oldest first, and puts what comes in its place.
+fn lag(ring: &mut [f64], at: &mut usize, a: &[f64], out: &mut [f64]) {
+    let mut done = 0;
+    while done < out.len() {
+        let length = (out.len() - done).min(ring.len() - *at);
+        let held = &mut ring[*at..*at + length];
+        out[done..done + length].copy_from_slice(held);
+        held.copy_from_slice(&a[done..done + length]);
+        *at = if *at + length == ring.len() {
+            0
+        } else {
+            *at + length
+        };
+        done += length;
     }
 }
 
@@ -397,27 +428,25 @@ fn distance(ring: &[f64], from: usize) -> f64 {
 }
 
 /// Least squares of a window against time, one for each bar.
-#[inline]
-fn trend(kind: WindowKind, window: &mut SumWindow<3, 1>, a: f64, n: f64) -> f64 {
-    let found = window.push([a], |[d], place| [d, d * d, d * place]);
-    let [sum, squares, timed] = found.sums;
-    let middle = found.place - (n - 1.0) / 2.0;
+fn run_trend(kind: WindowKind, window: &mut SumWindow<3, 1>, a: &[f64], n: f64, out: &mut [f64]) {
     let of_time = n * (n * n - 1.0) / 12.0;
-    let common = timed - middle * sum;
-    let slope = common / of_time;
-    match kind {
-        WindowKind::Slope => slope,
-        WindowKind::RSquare => finite(common * common / (of_time * above_zero(squares - sum * sum / n))),
-        _ => (a - found.reference[0]) - (sum / n + slope * (n - 1.0) / 2.0),
-    }
+    let terms = |[d]: [f64; 1], place| [d, d * d, d * place];
+    window.run(out, [a], terms, |found, [newest]| {
+        let [sum, squares, timed] = found.sums;
+        let middle = found.place - (n - 1.0) / 2.0;
+        let common = timed - middle * sum;
+        let slope = common / of_time;
+        match kind {
+            WindowKind::Slope => slope,
+            WindowKind::RSquare => finite(common * common / (of_time * squares_left(&[sum, squares], n))),
+            _ => (newest - found.reference[0]) - (sum / n + slope * (n - 1.0) / 2.0),
+        }
+    });
 }
 
 /// Skewness and excess kurtosis without bias, as pandas has them.
 #[inline]
-fn shape(kind: WindowKind, window: &mut SumWindow<4, 1>, a: f64, n: f64) -> f64 {
-    let sums = window
-        .push([a], |[d], _| [d, d * d, d * d * d, d * d * d * d])
-        .sums;
+fn shape(kind: WindowKind, sums: [f64; 4], n: f64) -> f64 {
     let [mean, second, third, fourth] = sums.map(|sum| sum / n);
     let square = mean * mean;
     let variance = above_zero(second - square);
@@ -432,15 +461,25 @@ fn shape(kind: WindowKind, window: &mut SumWindow<4, 1>, a: f64, n: f64) -> f64 
 }
 
 #[inline]
-fn pair(kind: PairKind, window: &mut SumWindow<5, 2>, values: [f64; 2], n: f64) -> f64 {
-    let terms = |[x, y]: [f64; 2], _| [x, y, x * x, y * y, x * y];
-    let [x, y, xx, yy, xy] = window.push(values, terms).sums;
+fn pair(kind: PairKind, [x, y, xx, yy, xy]: [f64; 5], n: f64) -> f64 {
     let common = xy - x * y / n;
-    let (of_x, of_y) = (above_zero(xx - x * x / n), above_zero(yy - y * y / n));
+    let (of_x, of_y) = (squares_left(&[x, xx], n), squares_left(&[y, yy], n));
     match kind {
         PairKind::Covariance => common / (n - 1.0),
         PairKind::Correlation => finite(common / (of_x * of_y).sqrt()),
         PairKind::Beta => finite(common / of_y),
+    }
+}
+
+/// Two series as one of pairs, in pieces.
+fn in_pairs(a: &[f64], b: &[f64], out: &mut [f64], mut run: impl FnMut(&[[f64; 2]], &mut [f64])) {
+    const PIECE: usize = 64;
+    let mut pairs = [[0.0; 2]; PIECE];
+    for ((a, b), out) in a.chunks(PIECE).zip(b.chunks(PIECE)).zip(out.chunks_mut(PIECE)) {
+        for ((pair, a), b) in pairs.iter_mut().zip(a).zip(b) {
+            *pair = [*a, *b];
+        }
+        run(&pairs[..out.len()], out);
     }
 }
 

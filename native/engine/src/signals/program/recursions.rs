@@ -4,6 +4,14 @@
 pub(super) trait Recursion: Copy {
     type Input: Copy;
     fn push(&mut self, input: Self::Input) -> f64;
+
+    /// Pushes a run of inputs to two copies; `out` is what `says` says.
+    fn run(says: &mut Self, other: &mut Self, inputs: &[Self::Input], out: &mut [f64]) {
+        for (out, input) in out.iter_mut().zip(inputs) {
+            other.push(*input);
+            *out = says.push(*input);
+        }
+    }
 }
 
 /// Copies of a recursion, started one restart window apart.
@@ -13,9 +21,9 @@ pub(super) trait Recursion: Copy {
 /// last bits depend on that beginning.
 #[derive(Debug, Clone)]
 pub(super) struct Restarting<R> {
-    window: u32,
+    window: usize,
     /// Bars until the next restart.
-    left: u32,
+    left: usize,
     fresh: R,
     first: Option<R>,
     older: Option<R>,
@@ -25,7 +33,7 @@ pub(super) struct Restarting<R> {
 impl<R: Recursion> Restarting<R> {
     pub(super) fn new(window: u32, fresh: R) -> Self {
         Self {
-            window: window.max(1),
+            window: window.max(1) as usize,
             left: 0,
             fresh,
             first: Some(fresh),
@@ -36,38 +44,57 @@ impl<R: Recursion> Restarting<R> {
 
     /// The stream begins with bar `number`.
     pub(super) fn restart(&mut self, number: i64) {
-        let into = number.rem_euclid(i64::from(self.window));
-        let into = u32::try_from(into).unwrap_or(0);
+        let window = i64::try_from(self.window).unwrap_or(i64::MAX);
+        let into = usize::try_from(number.rem_euclid(window)).unwrap_or(0);
         self.left = if into == 0 { 0 } else { self.window - into };
         self.first = Some(self.fresh);
         (self.older, self.younger) = (None, None);
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, input: R::Input) -> f64 {
-        if self.left == 0 {
-            self.left = self.window;
-            self.older = self.younger.take();
-            self.younger = Some(self.fresh);
-            if self.older.is_some() {
-                self.first = None;
+    /// Takes a run of inputs.
+    pub(super) fn run(&mut self, inputs: &[R::Input], out: &mut [f64]) {
+        let mut done = 0;
+        while done < out.len() {
+            if self.left == 0 {
+                self.turn();
             }
+            let length = (out.len() - done).min(self.left);
+            let (piece, result) = (&inputs[done..done + length], &mut out[done..done + length]);
+            match (&mut self.first, &mut self.older, &mut self.younger) {
+                (None, Some(older), Some(younger)) => R::run(older, younger, piece, result),
+                (Some(first), _, Some(younger)) => R::run(first, younger, piece, result),
+                (Some(first), ..) => {
+                    for (out, input) in result.iter_mut().zip(piece) {
+                        *out = first.push(*input);
+                    }
+                }
+                _ => result.fill(f64::NAN),
+            }
+            self.left -= length;
+            done += length;
         }
-        self.left -= 1;
-        let first = self.first.as_mut().map(|state| state.push(input));
-        if let Some(younger) = &mut self.younger {
-            younger.push(input);
+    }
+
+    /// A point of the grid: the younger copy speaks from now on, and another begins.
+    fn turn(&mut self) {
+        self.left = self.window;
+        self.older = self.younger.take();
+        self.younger = Some(self.fresh);
+        if self.older.is_some() {
+            self.first = None;
         }
-        let older = self.older.as_mut().map(|state| state.push(input));
-        older.or(first).unwrap_or(f64::NAN)
     }
 }
 
-/// `y += k (x - y)`, seeded by the mean of its first inputs. An unknown input begins it anew.
+/// `y = (1 - k) y + k x`, seeded by the mean of its first inputs. An unknown input begins it anew.
+///
+/// In this form only a product and a sum wait for the `y` before: a third less than `y += k (x - y)`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Average {
     length: u32,
     weight: f64,
+    /// 1 - weight.
+    kept: f64,
     seen: u32,
     value: f64,
 }
@@ -77,6 +104,7 @@ impl Average {
         Self {
             length,
             weight,
+            kept: 1.0 - weight,
             seen: 0,
             value: 0.0,
         }
@@ -99,7 +127,7 @@ impl Recursion for Average {
     #[inline]
     fn push(&mut self, input: f64) -> f64 {
         if self.seen == self.length {
-            self.value += self.weight * (input - self.value);
+            self.value = self.kept * self.value + self.weight * input;
             if self.value.is_nan() {
                 (self.seen, self.value) = (0, 0.0);
                 return f64::NAN;
@@ -117,6 +145,30 @@ impl Recursion for Average {
         }
         self.value /= f64::from(self.length);
         self.value
+    }
+
+    /// Two chains of sums side by side take no longer than one.
+    fn run(says: &mut Self, other: &mut Self, inputs: &[f64], out: &mut [f64]) {
+        let is_seeded = says.seen == says.length && other.seen == other.length;
+        let is_known = !inputs
+            .iter()
+            .fold(false, |unknown, input| unknown | input.is_nan());
+        if is_seeded && is_known {
+            let (mut ours, mut theirs) = (says.value, other.value);
+            let (weight, kept) = (says.weight, says.kept);
+            for (out, input) in out.iter_mut().zip(inputs) {
+                let new = weight * input;
+                ours = kept * ours + new;
+                theirs = kept * theirs + new;
+                *out = ours;
+            }
+            (says.value, other.value) = (ours, theirs);
+            return;
+        }
+        for (out, input) in out.iter_mut().zip(inputs) {
+            other.push(*input);
+            *out = says.push(*input);
+        }
     }
 }
 

@@ -57,31 +57,66 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         self.at = usize::try_from(number.rem_euclid(block)).unwrap_or(0);
     }
 
-    /// Adds the values of the next bar. `terms` makes what is summed up, of differences to the reference and of the place.
+    /// Adds the values of a run of bars. `terms` makes what is summed up, of differences to the reference and of the place;
+    /// `finish` makes the result, of the sums and the newest value.
     ///
     /// While a value of the window is unknown, so is every sum.
     #[inline]
-    pub(super) fn push(&mut self, value: [f64; I], terms: impl Fn([f64; I], f64) -> [f64; K]) -> Sums<K, I> {
-        if self.at == self.values.len() {
-            self.at = 0;
+    pub(super) fn run(
+        &mut self,
+        out: &mut [f64],
+        series: [&[f64]; I],
+        terms: impl Fn([f64; I], f64) -> [f64; K],
+        finish: impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+    ) {
+        let mut done = 0;
+        while done < out.len() {
+            if self.at == self.values.len() {
+                self.at = 0;
+            }
+            if self.at == 0 {
+                self.begin_block(&terms);
+            }
+            let length = (out.len() - done).min(self.values.len() - self.at);
+            let piece = series.map(|of| &of[done..done + length]);
+            self.run_in_block(&mut out[done..done + length], piece, &terms, &finish);
+            done += length;
         }
-        if self.at == 0 {
-            self.begin_block(&terms);
+    }
+
+    /// As [`Self::run`], within a block. Slices of one length: no look at a place can miss.
+    #[inline]
+    fn run_in_block(
+        &mut self,
+        out: &mut [f64],
+        series: [&[f64]; I],
+        terms: &impl Fn([f64; I], f64) -> [f64; K],
+        finish: &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+    ) {
+        let length = out.len();
+        let values = &mut self.values[self.at..self.at + length];
+        let tails = &self.tails[self.at..self.at + length];
+        assert!(series.iter().all(|of| of.len() == length), "series of one length");
+        let reference = self.reference;
+        let (mut head, mut place) = (self.head, self.at as f64);
+        for at in 0..length {
+            let value: [f64; I] = std::array::from_fn(|of| series[of][at]);
+            values[at] = value;
+            place += 1.0;
+            let added = terms(difference(value, reference), place);
+            for (sum, term) in head.iter_mut().zip(added) {
+                *sum += term;
+            }
+            let sums = std::array::from_fn(|of| tails[at][of] + head[of]);
+            let found = Sums {
+                sums,
+                reference,
+                place,
+            };
+            out[at] = finish(&found, value);
         }
-        self.values[self.at] = value;
-        let place = self.at as f64 + 1.0;
-        let added = terms(difference(value, self.reference), place);
-        for (sum, term) in self.head.iter_mut().zip(added) {
-            *sum += term;
-        }
-        let tail = &self.tails[self.at];
-        let sums = std::array::from_fn(|of| tail[of] + self.head[of]);
-        self.at += 1;
-        Sums {
-            sums,
-            reference: self.reference,
-            place,
-        }
+        self.head = head;
+        self.at += length;
     }
 
     #[inline(never)]

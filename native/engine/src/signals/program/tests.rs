@@ -40,7 +40,7 @@ fn run(program: &Program, first: i64, columns: &[Vec<f64>], lengths: &[usize]) -
             run.as_slice().try_into().unwrap(),
         );
         for (output, made) in made.iter_mut().enumerate() {
-            made.extend_from_slice(runner.output(output));
+            made.extend(runner.output(output));
         }
         at = end;
         if at == total {

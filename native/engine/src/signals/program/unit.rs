@@ -73,6 +73,30 @@ impl Unit {
         }
     }
 
+    /// As [`Self::outside`], of several.
+    pub(super) fn all_outside(self, inside: &[f64], outside: &mut [f64]) {
+        match self.places() {
+            0 => outside
+                .iter_mut()
+                .zip(inside)
+                .for_each(|(out, value)| *out = *value),
+            places if places > 0 => {
+                let power = ten_to(places);
+                outside
+                    .iter_mut()
+                    .zip(inside)
+                    .for_each(|(out, value)| *out = value / power);
+            }
+            places => {
+                let power = ten_to(-places);
+                outside
+                    .iter_mut()
+                    .zip(inside)
+                    .for_each(|(out, value)| *out = value * power);
+            }
+        }
+    }
+
     /// What a value outside is inside.
     #[must_use]
     pub fn inside(self, outside: f64) -> f64 {
