@@ -1,8 +1,9 @@
 //! A feature file: the ordered features of a model, closed per kind.
 
 use domain::Nanos;
-use engine::limits::{FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec};
+use engine::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
+use engine::signals::program::TEXT_BYTES_MAX;
+use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, read_expression};
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
@@ -56,15 +57,16 @@ pub(crate) static KEYS: &[Key] = &[
             "atr_percent",
             "hour_sin",
             "hour_cos",
+            "expression",
         ]),
         "",
         "What is computed.",
     ),
     Key::required(
         "feature[].unit",
-        Kind::Choice(&["index_0_100", "ratio", "fraction", "cycle"]),
+        Kind::Text { max_bytes: 64 },
         "",
-        "Unit of its values; fixed by the kind, written out for the reader.",
+        "Unit of its values, written out for the reader: index_0_100, ratio, fraction or cycle, fixed by the kind; of an expression number, or powers of price and quantity.",
     ),
     Key::optional(
         "feature[].restart_window",
@@ -76,6 +78,14 @@ pub(crate) static KEYS: &[Key] = &[
         "Restart window of a recursive kind, above its longest period; 0 for others.",
     )
     .or("0"),
+    Key::optional(
+        "feature[].expression",
+        Kind::Text {
+            max_bytes: TEXT_BYTES_MAX,
+        },
+        "",
+        "The formula of the kind expression; `py_rt features functions` lists what it may say.",
+    ),
     Key::optional(
         "feature[].params.period",
         LENGTH,
@@ -108,17 +118,22 @@ const PARAMS: [&str; 5] = ["period", "width_hundredths", "lag", "fast", "slow"];
 
 /// Unit of a kind's values.
 #[must_use]
-pub const fn unit_of(kind: FeatureKind) -> &'static str {
-    match kind {
+pub fn unit_of(kind: &FeatureKind) -> String {
+    let unit = match kind {
         FeatureKind::Rsi { .. } => "index_0_100",
         FeatureKind::VolumeRatio { .. } | FeatureKind::BollingerPercent { .. } => "ratio",
         FeatureKind::HourSin | FeatureKind::HourCos => "cycle",
+        FeatureKind::Expression(text) => {
+            return read_expression(text)
+                .map_or_else(|_| String::new(), |program| program.unit(0).to_string());
+        }
         _ => "fraction",
-    }
+    };
+    unit.to_owned()
 }
 
 /// A kind's name in files.
-pub(crate) const fn kind_name(kind: FeatureKind) -> &'static str {
+pub(crate) const fn kind_name(kind: &FeatureKind) -> &'static str {
     match kind {
         FeatureKind::Rsi { .. } => "rsi",
         FeatureKind::Macd { .. } => "macd",
@@ -131,6 +146,7 @@ pub(crate) const fn kind_name(kind: FeatureKind) -> &'static str {
         FeatureKind::AtrPercent { .. } => "atr_percent",
         FeatureKind::HourSin => "hour_sin",
         FeatureKind::HourCos => "hour_cos",
+        FeatureKind::Expression(_) => "expression",
     }
 }
 
@@ -141,7 +157,7 @@ pub(crate) fn params_of(name: &str) -> Option<&'static [&'static str]> {
         "bollinger_percent" => &["period", "width_hundredths"],
         "return" => &["lag"],
         "macd" | "sma_trend" => &["fast", "slow"],
-        "hour_sin" | "hour_cos" => &[],
+        "hour_sin" | "hour_cos" | "expression" => &[],
         _ => return None,
     })
 }
@@ -193,6 +209,18 @@ pub(crate) fn definition_fault(def: &FeatureDef) -> Option<(&'static str, String
             "a to z, 0 to 9 and _".to_owned(),
         ));
     }
+    if let FeatureKind::Expression(text) = &def.kind {
+        let warmup = match read_expression(text) {
+            Ok(program) => program.warmup(0) as usize,
+            Err(error) => return Some(("expression", format!("text {text:?}"), error.to_string())),
+        };
+        if warmup > BARS_KEPT {
+            let allowed = format!(
+                "a warm-up of at most {BARS_KEPT} bars: a shorter restart window, as ema(close, 200, 512)"
+            );
+            return Some(("expression", format!("a warm-up of {warmup} bars"), allowed));
+        }
+    }
     if !def.kind.lengths_are_valid() {
         let allowed = "positive lengths, slow above fast, a deviation over at least 2 bars".to_owned();
         return Some(("params", format!("{:?}", def.kind), allowed));
@@ -242,6 +270,30 @@ pub fn parse_feature_spec(file_name: &str, text: &str) -> Result<FeatureSpec, Co
     Ok(FeatureSpec { bar_span, features })
 }
 
+/// What a kind's name, parameters and expression say together; `None` when one is missing or does not belong.
+fn kind(document: &mut Document, path: &str, word: &str) -> Option<FeatureKind> {
+    let key = format!("{path}.expression");
+    match (word == "expression", document.text(&key)) {
+        (true, Some(text)) => Some(FeatureKind::Expression(text)),
+        (false, None) => kind_from(word, |name| whole(document, &format!("{path}.params.{name}"))),
+        (true, None) => {
+            let allowed = "a formula over columns of bars".to_owned();
+            document.fault(&key, FaultKind::MissingKey, String::new(), allowed);
+            None
+        }
+        (false, Some(_)) => {
+            let found = format!("an expression of kind {word}");
+            let allowed = "kind = \"expression\" beside it".to_owned();
+            document.fault(&key, FaultKind::Conflict, found, allowed);
+            None
+        }
+    }
+}
+
+fn whole(document: &Document, key: &str) -> Option<u16> {
+    document.integer(key).and_then(|value| u16::try_from(value).ok())
+}
+
 /// One feature; `None` when a key of it is missing or refused.
 fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
     let word = document.text(&format!("{path}.kind"))?;
@@ -270,13 +322,8 @@ fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
             );
         }
     }
-    let value = |key: &str| {
-        document
-            .integer(&format!("{path}.{key}"))
-            .and_then(|value| u16::try_from(value).ok())
-    };
-    let kind = kind_from(&word, |name| value(&format!("params.{name}")))?;
-    let restart_window = value("restart_window")?;
+    let kind = kind(document, path, &word)?;
+    let restart_window = whole(document, &format!("{path}.restart_window"))?;
     let def = FeatureDef {
         name: document.text(&format!("{path}.name"))?,
         kind,
@@ -285,10 +332,13 @@ fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
     if let Some((key, found, allowed)) = definition_fault(&def) {
         document.fault(&format!("{path}.{key}"), FaultKind::OutOfRange, found, allowed);
     }
+    // What cannot be read has no unit to compare with.
+    let own = unit_of(&def.kind);
     if let Some(unit) = document.text(&format!("{path}.unit"))
-        && unit != unit_of(kind)
+        && unit != own
+        && !own.is_empty()
     {
-        let allowed = format!("{:?}, the unit of {word}", unit_of(kind));
+        let allowed = format!("{own:?}, the unit of {word}");
         document.fault(
             &format!("{path}.unit"),
             FaultKind::Conflict,

@@ -26,6 +26,8 @@ struct SpecText {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FeatureText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expression: Option<String>,
     kind: String,
     name: String,
     params: BTreeMap<String, u16>,
@@ -38,14 +40,18 @@ struct FeatureText {
 #[must_use]
 pub fn feature_spec_canonical_json(spec: &FeatureSpec) -> String {
     let features = spec.features.iter().map(|def| FeatureText {
-        kind: kind_name(def.kind).to_owned(),
+        expression: match &def.kind {
+            FeatureKind::Expression(text) => Some(text.clone()),
+            _ => None,
+        },
+        kind: kind_name(&def.kind).to_owned(),
         name: def.name.clone(),
-        params: params(def.kind)
+        params: params(&def.kind)
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         restart_window: def.restart_window,
-        unit: unit_of(def.kind).to_owned(),
+        unit: unit_of(&def.kind),
         warmup_bars: def.warmup_bars(),
     });
     let text = SpecText {
@@ -56,24 +62,24 @@ pub fn feature_spec_canonical_json(spec: &FeatureSpec) -> String {
     serde_json::to_string(&text).expect("plain numbers and texts are JSON")
 }
 
-fn params(kind: FeatureKind) -> Vec<(&'static str, u16)> {
+fn params(kind: &FeatureKind) -> Vec<(&'static str, u16)> {
     match kind {
         FeatureKind::Rsi { period }
         | FeatureKind::VolumeRatio { period }
         | FeatureKind::EmaGap { period }
         | FeatureKind::Volatility { period }
-        | FeatureKind::AtrPercent { period } => vec![("period", period)],
+        | FeatureKind::AtrPercent { period } => vec![("period", *period)],
         FeatureKind::BollingerPercent {
             period,
             width_hundredths,
         } => {
-            vec![("period", period), ("width_hundredths", width_hundredths)]
+            vec![("period", *period), ("width_hundredths", *width_hundredths)]
         }
-        FeatureKind::Return { lag } => vec![("lag", lag)],
+        FeatureKind::Return { lag } => vec![("lag", *lag)],
         FeatureKind::Macd { fast, slow } | FeatureKind::SmaTrend { fast, slow } => {
-            vec![("fast", fast), ("slow", slow)]
+            vec![("fast", *fast), ("slow", *slow)]
         }
-        FeatureKind::HourSin | FeatureKind::HourCos => Vec::new(),
+        FeatureKind::HourSin | FeatureKind::HourCos | FeatureKind::Expression(_) => Vec::new(),
     }
 }
 
@@ -208,7 +214,12 @@ impl Faults<'_> {
             );
             return None;
         };
-        let Some(kind) = kind_from(&read.kind, |name| read.params.get(name).copied()) else {
+        let kind = match (&read.expression, read.kind.as_str()) {
+            (Some(text), "expression") => Some(FeatureKind::Expression(text.clone())),
+            (None, kind) => kind_from(kind, |name| read.params.get(name).copied()),
+            (Some(_), _) => None,
+        };
+        let Some(kind) = kind else {
             let key = format!("features[{at}].params");
             self.note(&key, FaultKind::MissingKey, String::new(), taken.join(", "));
             return None;

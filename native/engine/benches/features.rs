@@ -45,12 +45,12 @@ const FEATURES: [(&str, FeatureKind); 12] = [
 fn specification() -> FeatureSpec {
     let define = |(name, kind): (&str, FeatureKind)| FeatureDef {
         name: name.to_owned(),
-        kind,
         restart_window: if kind.recursive_period().is_some() {
             WINDOW
         } else {
             0
         },
+        kind,
     };
     FeatureSpec {
         bar_span: SPAN,

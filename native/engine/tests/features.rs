@@ -7,6 +7,10 @@ use proptest::prelude::*;
 const SPAN: Nanos = Nanos(900_000_000_000);
 const WINDOW: u16 = 64;
 
+fn expression(text: &str) -> FeatureKind {
+    FeatureKind::Expression(text.into())
+}
+
 fn spec() -> FeatureSpec {
     let recursive = [
         ("rsi_14", FeatureKind::Rsi { period: 14 }),
@@ -28,6 +32,14 @@ fn spec() -> FeatureSpec {
         ("vol_20", FeatureKind::Volatility { period: 20 }),
         ("hour_sin", FeatureKind::HourSin),
         ("hour_cos", FeatureKind::HourCos),
+        (
+            "spread_of_averages",
+            expression("(ema(close, 5, 32) - ema(close, 20, 64)) / std(close, 20)"),
+        ),
+        (
+            "late_in_the_week",
+            expression("if(week_fraction > 0.5 and volume > mean(volume, 10), 1, 0)"),
+        ),
     ];
     let def = |(name, kind): (&str, FeatureKind), restart_window| FeatureDef {
         name: name.into(),

@@ -8,12 +8,15 @@ use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
     WilderRsi,
 };
-use super::spec::{FeatureDef, FeatureKind, FeatureSpec};
+use super::program::{ExpressionError, Input, Program, Runner};
+use super::spec::{FeatureDef, FeatureKind, FeatureSpec, read_expression};
 use crate::action::FeatureRow;
-use crate::limits::{FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
+use crate::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
 
 /// Nanoseconds of a day.
 const DAY_NS: i64 = 86_400_000_000_000;
+/// The first Monday after the epoch, which was a Thursday.
+const MONDAY_NS: i64 = 4 * DAY_NS;
 
 /// Why a feature set cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -33,6 +36,15 @@ pub enum SpecError {
          for a recursive feature and 0 for any other"
     )]
     RestartWindow(String),
+    /// An expression that cannot be read.
+    #[error("feature {0}: {1}")]
+    Expression(String, ExpressionError),
+    /// An expression that is warm too late for the bars that are kept for a new start.
+    #[error(
+        "feature {0}: is warm after {1} bars; allowed are {BARS_KEPT}, which are kept for a new start: give its recursions \
+         a shorter restart window, as ema(close, 200, 512)"
+    )]
+    WarmsTooLate(String, u32),
 }
 
 /// One primitive with its state.
@@ -49,42 +61,50 @@ enum Primitive {
     AtrPercent(Anchored<TrueRangeAverage>),
     HourSin,
     HourCos,
+    /// Which output of the program.
+    Expression(usize),
 }
 
 impl Primitive {
-    fn new(def: &FeatureDef) -> Self {
+    /// Cold; an expression is this output of the program.
+    fn new(def: &FeatureDef, output: usize) -> Self {
         let window = def.restart_window;
         let ema = |period| Anchored::new(window, ExponentialAverage::new(period));
-        match def.kind {
-            FeatureKind::Rsi { period } => Self::Rsi(Anchored::new(window, WilderRsi::new(period))),
-            FeatureKind::Macd { fast, slow } => Self::Macd(ema(fast), ema(slow)),
-            FeatureKind::VolumeRatio { period } => Self::VolumeRatio(RollingSum::new(period.into()), period),
+        match &def.kind {
+            FeatureKind::Rsi { period } => Self::Rsi(Anchored::new(window, WilderRsi::new(*period))),
+            FeatureKind::Macd { fast, slow } => Self::Macd(ema(*fast), ema(*slow)),
+            FeatureKind::VolumeRatio { period } => {
+                Self::VolumeRatio(RollingSum::new((*period).into()), *period)
+            }
             FeatureKind::BollingerPercent {
                 period,
                 width_hundredths,
             } => Self::BollingerPercent(
-                RollingMoments::new(period.into()),
-                f64::from(width_hundredths) / 100.0,
+                RollingMoments::new((*period).into()),
+                f64::from(*width_hundredths) / 100.0,
             ),
-            FeatureKind::Return { lag } => Self::Return(Lagged::new(lag.into())),
+            FeatureKind::Return { lag } => Self::Return(Lagged::new((*lag).into())),
             FeatureKind::SmaTrend { fast, slow } => Self::SmaTrend(
-                RollingSum::new(fast.into()),
-                RollingSum::new(slow.into()),
-                fast,
-                slow,
+                RollingSum::new((*fast).into()),
+                RollingSum::new((*slow).into()),
+                *fast,
+                *slow,
             ),
-            FeatureKind::EmaGap { period } => Self::EmaGap(ema(period)),
-            FeatureKind::Volatility { period } => Self::Volatility(None, RollingWindow::new(period.into())),
+            FeatureKind::EmaGap { period } => Self::EmaGap(ema(*period)),
+            FeatureKind::Volatility { period } => {
+                Self::Volatility(None, RollingWindow::new((*period).into()))
+            }
             FeatureKind::AtrPercent { period } => {
-                Self::AtrPercent(Anchored::new(window, TrueRangeAverage::new(period)))
+                Self::AtrPercent(Anchored::new(window, TrueRangeAverage::new(*period)))
             }
             FeatureKind::HourSin => Self::HourSin,
             FeatureKind::HourCos => Self::HourCos,
+            FeatureKind::Expression(_) => Self::Expression(output),
         }
     }
 
-    /// Takes a bar; gives the value once enough bars were seen.
-    fn push(&mut self, bar: &Bar) -> Option<f64> {
+    /// Takes a bar, which the program has taken already; gives the value once enough bars were seen.
+    fn push(&mut self, bar: &Bar, expressions: &Expressions) -> Option<f64> {
         let (number, close) = (bar.number(), bar.close.units());
         match self {
             Self::Rsi(rsi) => rsi.step(number, |state| state.push(close)),
@@ -137,6 +157,7 @@ impl Primitive {
             }
             Self::HourSin => Some(libm::sin(day_angle(bar))),
             Self::HourCos => Some(libm::cos(day_angle(bar))),
+            Self::Expression(output) => expressions.last(*output),
         }
     }
 }
@@ -155,10 +176,69 @@ fn day_angle(bar: &Bar) -> f64 {
     std::f64::consts::TAU * (into_day as f64 / DAY_NS as f64)
 }
 
+/// The expressions of a set, as one program.
+#[derive(Debug, Clone)]
+struct Expressions {
+    runner: Runner,
+    /// Bars until each is the same wherever the stream began.
+    warmups: Vec<u32>,
+}
+
+impl Expressions {
+    fn new(spec: &FeatureSpec) -> Result<Self, SpecError> {
+        let mut texts = Vec::new();
+        for def in &spec.features {
+            let FeatureKind::Expression(text) = &def.kind else {
+                continue;
+            };
+            let refused = |error| SpecError::Expression(def.name.clone(), error);
+            let warmup = read_expression(text).map_err(refused)?.warmup(0);
+            if warmup as usize > BARS_KEPT {
+                return Err(SpecError::WarmsTooLate(def.name.clone(), warmup));
+            }
+            texts.push(text.as_str());
+        }
+        let program = Program::new(&texts, &|_| None)
+            .map_err(|refused| SpecError::Expression(texts[refused.number].to_owned(), refused.error))?;
+        Ok(Self {
+            runner: Runner::new(&program, 1),
+            warmups: (0..program.len()).map(|output| program.warmup(output)).collect(),
+        })
+    }
+
+    fn push(&mut self, bar: &Bar) {
+        if self.warmups.is_empty() {
+            return;
+        }
+        let into =
+            |cycle: i64, from: i64| (bar.ts_close().nanos() - from).rem_euclid(cycle) as f64 / cycle as f64;
+        let prices = [bar.open, bar.high, bar.low, bar.close].map(|price| price.units() as f64);
+        let [open, high, low, close] = prices;
+        let values: [f64; Input::ALL.len()] = [
+            open,
+            high,
+            low,
+            close,
+            bar.volume.units() as f64,
+            into(DAY_NS, 0),
+            into(7 * DAY_NS, MONDAY_NS),
+        ];
+        self.runner
+            .run(bar.number(), &values.each_ref().map(std::slice::from_ref));
+    }
+
+    /// The value at the last bar, once warm.
+    fn last(&self, output: usize) -> Option<f64> {
+        let is_warm = self.runner.seen() >= u64::from(self.warmups[output]);
+        is_warm.then(|| self.runner.last(output))
+    }
+}
+
 /// Computes a feature set, one bar at a time.
 #[derive(Debug, Clone)]
 pub struct FeatureEngine {
     primitives: Vec<Primitive>,
+    expressions: Expressions,
     spec: FeatureSpec,
     /// Number of the last bar taken: the next one must follow it without a hole.
     last_number: Option<i64>,
@@ -171,12 +251,14 @@ impl FeatureEngine {
     /// [`SpecError`] naming the feature and what is allowed.
     pub fn new(spec: &FeatureSpec) -> Result<Self, SpecError> {
         check(spec)?;
-        let primitives = spec.features.iter().map(Primitive::new).collect();
-        Ok(Self {
-            primitives,
+        let mut engine = Self {
+            primitives: Vec::with_capacity(spec.features.len()),
+            expressions: Expressions::new(spec)?,
             spec: spec.clone(),
             last_number: None,
-        })
+        };
+        engine.restart();
+        Ok(engine)
     }
 
     /// Takes a bar; gives the row of all features, or `None` while one of them is not warm.
@@ -191,10 +273,11 @@ impl FeatureEngine {
             _ => {}
         }
         self.last_number = Some(number);
+        self.expressions.push(bar);
         let mut values = [0.0_f32; FEATURES_MAX];
         let mut warm = true;
         for (value, primitive) in values.iter_mut().zip(&mut self.primitives) {
-            match primitive.push(bar) {
+            match primitive.push(bar, &self.expressions) {
                 Some(exact) if exact.is_finite() => *value = to_f32(exact),
                 _ => warm = false,
             }
@@ -231,10 +314,15 @@ impl FeatureEngine {
             .unwrap_or(0)
     }
 
+    /// Everything but the expressions, which start over by themselves where a bar does not follow the last one.
     fn restart(&mut self) {
-        for (primitive, def) in self.primitives.iter_mut().zip(&self.spec.features) {
-            *primitive = Primitive::new(def);
+        self.primitives.clear();
+        let mut output = 0;
+        for def in &self.spec.features {
+            self.primitives.push(Primitive::new(def, output));
+            output += usize::from(matches!(def.kind, FeatureKind::Expression(_)));
         }
+        self.expressions.runner.restart();
         self.last_number = None;
     }
 }

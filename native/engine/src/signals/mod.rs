@@ -10,4 +10,4 @@ mod spec;
 pub use domain::Decimal;
 pub use features::{FeatureEngine, SpecError};
 pub use model::{Model, Score};
-pub use spec::{FeatureDef, FeatureKind, FeatureSpec};
+pub use spec::{FeatureDef, FeatureKind, FeatureSpec, read_expression};

@@ -2,10 +2,11 @@
 
 use domain::Nanos;
 
+use super::program::{ExpressionError, Program};
 use crate::limits::FEATURES_MAX;
 
 /// The primitive a feature is made of, with its parameters (lengths in bars).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeatureKind {
     /// Relative strength index (Wilder), 0 to 100.
     Rsi {
@@ -62,37 +63,47 @@ pub enum FeatureKind {
     HourSin,
     /// cos(2 pi hour of day / 24), hour of the bar's close, UTC, with its fraction.
     HourCos,
+    /// Whatever the text says: see [`super::program`].
+    Expression(String),
 }
 
 impl FeatureKind {
     /// Longest period of a recursive primitive; `None` for one that only looks at a window.
     #[must_use]
-    pub const fn recursive_period(self) -> Option<u16> {
+    pub const fn recursive_period(&self) -> Option<u16> {
         match self {
-            Self::Rsi { period } | Self::EmaGap { period } | Self::AtrPercent { period } => Some(period),
-            Self::Macd { slow, .. } => Some(slow),
+            Self::Rsi { period } | Self::EmaGap { period } | Self::AtrPercent { period } => Some(*period),
+            Self::Macd { slow, .. } => Some(*slow),
             _ => None,
         }
     }
 
     /// Whether all lengths are positive, deviations have two values, and slow is longer than fast.
     #[must_use]
-    pub const fn lengths_are_valid(self) -> bool {
+    pub const fn lengths_are_valid(&self) -> bool {
         match self {
             Self::Rsi { period }
             | Self::VolumeRatio { period }
             | Self::EmaGap { period }
-            | Self::AtrPercent { period } => period >= 1,
-            Self::Macd { fast, slow } | Self::SmaTrend { fast, slow } => fast >= 1 && slow > fast,
+            | Self::AtrPercent { period } => *period >= 1,
+            Self::Macd { fast, slow } | Self::SmaTrend { fast, slow } => *fast >= 1 && *slow > *fast,
             Self::BollingerPercent {
                 period,
                 width_hundredths,
-            } => period >= 2 && width_hundredths >= 1,
-            Self::Volatility { period } => period >= 2,
-            Self::Return { lag } => lag >= 1,
-            Self::HourSin | Self::HourCos => true,
+            } => *period >= 2 && *width_hundredths >= 1,
+            Self::Volatility { period } => *period >= 2,
+            Self::Return { lag } => *lag >= 1,
+            Self::HourSin | Self::HourCos | Self::Expression(_) => true,
         }
     }
+}
+
+/// Reads the expression of a feature by itself: it names columns, and no other feature.
+///
+/// # Errors
+/// Why it is refused.
+pub fn read_expression(text: &str) -> Result<Program, ExpressionError> {
+    Program::new(&[text], &|_| None).map_err(|refused| refused.error)
 }
 
 /// One feature: its name and what it is.
@@ -114,13 +125,17 @@ impl FeatureDef {
         if self.restart_window > 0 {
             return 2 * usize::from(self.restart_window);
         }
-        match self.kind {
-            FeatureKind::Return { lag } => usize::from(lag) + 1,
-            FeatureKind::Volatility { period } => usize::from(period) + 1,
+        match &self.kind {
+            FeatureKind::Return { lag } => usize::from(*lag) + 1,
+            FeatureKind::Volatility { period } => usize::from(*period) + 1,
             FeatureKind::VolumeRatio { period } | FeatureKind::BollingerPercent { period, .. } => {
-                period.into()
+                usize::from(*period)
             }
-            FeatureKind::SmaTrend { slow, .. } => slow.into(),
+            FeatureKind::SmaTrend { slow, .. } => usize::from(*slow),
+            // What is refused has no warm-up, and never runs.
+            FeatureKind::Expression(text) => {
+                read_expression(text).map_or(1, |program| program.warmup(0) as usize)
+            }
             _ => 1,
         }
     }

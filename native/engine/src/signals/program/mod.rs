@@ -279,6 +279,11 @@ impl Runner {
         self.seen
     }
 
+    /// Forgets everything: the next bar begins a stream.
+    pub const fn restart(&mut self) {
+        self.next = None;
+    }
+
     /// Takes a run of consecutive bars, the first of this number: a column for each of [`Input::ALL`], prices and
     /// quantities in units of 1e-8. Where the number does not follow the last one, everything starts over.
     ///
