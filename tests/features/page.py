@@ -1,0 +1,95 @@
+"""The page of features: every one of the catalogue, and what expressions may say.
+
+python tests/features/page.py              prints it
+python tests/features/page.py --write      writes docs/reference/features.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import py_rt_core
+
+from py_rt.ml.features.catalogue import Feature, catalogue
+from py_rt.ml.features.expressions import Expressions, Needs
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "features.md"
+
+HEAD = """# Features
+
+<!-- written by tests/features/page.py, not by hand -->
+
+{count} features, each an expression in `config/features/catalogue/`, computed by `engine::signals::program`: over
+columns of bars for research, bar by bar in the service, with the same bits. `py_rt features` lists, explains,
+computes and checks them on any file of bars; [the guide](../guides/features.md) shows how to write your own and take
+it live.
+
+*Lookback*: bars until there is a value. *Warm*: bars until the value is the same, to its last bit, wherever the bars
+began; recursions (exponential averages and their kin) restart on a grid for it, after which less than 1e-12 of what
+came before is left. A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000
+that hardly move is right to 1e-12.
+
+Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
+first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions, all in a market that hardly moves, where
+TA-Lib's running sums of raw prices lose digits and these do not: slopes and angles of regressions, CORREL, BETA. MACD
+has values before TA-Lib's first one, which waits for its signal. The fall and rise of highs and lows (`up_move`,
+`down_move`) are taken in floating-point prices, so that ties of directional movement fall as TA-Lib's do.
+
+## What expressions may say
+
+Columns: {inputs}. Prices and quantities have units; a sum or comparison of unlike ones is refused, a bare number
+takes the unit of what it meets. `+ - * / **`, `< <= > >= == !=`, `and or not`, names of other features, and:
+
+| function | gives |
+|---|---|
+{functions}
+
+`n` is a length in bars as written, `w` a restart window. What has no value (a division by zero, the logarithm of a
+negative number) is unknown, and so is what is made of it, but for `known(x, otherwise)`.
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    features = list(catalogue().values())
+    needs = dict(zip((feature.name for feature in features), Expressions(features).needs, strict=True))
+    functions = [f"| `{name}({arguments})` | {what} |" for name, arguments, what in py_rt_core.feature_functions()]
+    inputs = ", ".join(f"`{name}`" for name in py_rt_core.feature_inputs())
+    parts = [HEAD.format(count=len(features), inputs=inputs, functions="\n".join(functions))]
+    for family, members in groupby(features, key=lambda feature: feature.family):
+        parts.append(f"\n## {family}\n\n| name | what | formula | unit | lookback | warm | reads | source |\n")
+        parts.append("|---|---|---|---|---|---|---|---|\n")
+        parts.extend(_row(feature, needs[feature.name]) for feature in members)
+    return "".join(parts)
+
+
+def _row(feature: Feature, needs: Needs) -> str:
+    source = f"TA-Lib `{feature.ta_lib}`" if feature.ta_lib else feature.source
+    cells = [
+        f"`{feature.name}`",
+        feature.what,
+        f"`{feature.expression}`",
+        needs.unit.replace("*", "\\*"),
+        str(needs.lookback),
+        str(needs.warmup),
+        ", ".join(needs.inputs),
+        source,
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> None:
+    """Print the page, or write it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    if parser.parse_args().write:
+        PAGE.write_text(page(), encoding="utf-8")
+    else:
+        sys.stdout.write(page())
+
+
+if __name__ == "__main__":
+    main()
