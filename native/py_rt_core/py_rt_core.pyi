@@ -440,6 +440,14 @@ class FeatureRunner:
     def seen(self) -> int:
         """Bars since the stream began."""
 
+def event_bars(trades: _ArrowStream, rule: str, size: float, bars: float) -> list[tuple[str, npt.NDArray[np.int64]]]:
+    """Bars of trades by a rule: names and columns."""
+
+def flow_columns(
+    quotes: _ArrowStream, trades: _ArrowStream, bar_ns: int
+) -> tuple[npt.NDArray[np.int64], list[tuple[str, npt.NDArray[np.float64]]]]:
+    """Numbers of the intervals, and names and columns of what happened in them."""
+
 def feature_functions() -> list[tuple[str, str, str]]:
     """The functions of expressions: name, arguments, meaning."""
 

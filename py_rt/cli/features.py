@@ -27,7 +27,7 @@ _JSON = typer.Option("--json", help="One JSON document.")
 _SET = typer.Option("--set", help="A file of features (TOML) instead of names of the catalogue.", metavar="FILE")
 _IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
 _ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
-_NAMES = "Names of the catalogue, with commas between them; all: every one."
+_NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
 
 @app.command("list")
@@ -116,8 +116,8 @@ def compute(  # the options of one command
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        frame = FeatureFrame(_chosen(names, features))
         file = read_bar_file(bars, time_zone)
+        frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         made = file.in_file_order(frame.compute(file.bars, one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
     warm = int(made["is_warm"].sum())
@@ -145,8 +145,8 @@ def check(
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        frame = FeatureFrame(_chosen(names, features))
         file = read_bar_file(bars, time_zone)
+        frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         found = frame.findings(file.bars)
     untried = frame.untried(file.bars)
     if json:
@@ -162,16 +162,16 @@ def check(
         raise typer.Exit(FOUND)
 
 
-def _chosen(names: str, file: Path | None) -> Sequence[Feature]:
-    from py_rt.ml.features.catalogue import CatalogueError, catalogue, read_features
-    from py_rt.ml.features.expressions import chosen
+def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[Feature]:
+    from py_rt.ml.features.catalogue import CatalogueError, read_features
+    from py_rt.ml.features.expressions import chosen, readable
 
     if bool(names) == (file is not None):
         raise CatalogueError("name features of the catalogue, or a file of them with --set FILE")
     if file is not None:
         return read_features(file)
     if names == "all":
-        return list(catalogue().values())
+        return readable(columns)
     return chosen([name.strip() for name in names.split(",")])
 
 

@@ -6,6 +6,7 @@ mod bundle;
 mod config_files;
 mod error;
 mod features;
+mod flow;
 mod indicators;
 mod ipc;
 mod journal;
@@ -31,6 +32,8 @@ mod py_rt_core {
     use crate::error::CoreError;
     #[pymodule_export]
     use crate::features::{FeatureStream, compute_features, feature_spec_json, warmup_bars};
+    #[pymodule_export]
+    use crate::flow::{event_bars, flow_columns};
     #[pymodule_export]
     use crate::indicators::calculate_sma;
     #[pymodule_export]

@@ -90,14 +90,15 @@ type Computed<'py> = (Vec<Bound<'py, PyArray1<f64>>>, Bound<'py, PyArray1<bool>>
 #[derive(Clone, Copy)]
 struct Columns<'a> {
     numbers: &'a [i64],
+    /// Empty where the program does not read it.
     inputs: [&'a [f64]; Input::ALL.len()],
 }
 
 impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch) -> PyResult<Self> {
+    fn of(batch: &'a RecordBatch, read: &[Input]) -> PyResult<Self> {
         let mut inputs: [&[f64]; Input::ALL.len()] = [&[]; Input::ALL.len()];
-        for (input, column) in Input::ALL.iter().zip(&mut inputs) {
-            *column = float64(batch, input.name())?.values();
+        for input in read {
+            inputs[*input as usize] = float64(batch, input.name())?.values();
         }
         let numbers = arrow::int64(batch, "number")?.values();
         Ok(Self { numbers, inputs })
@@ -106,20 +107,30 @@ impl<'a> Columns<'a> {
     fn slice(&self, begin: usize, end: usize) -> Self {
         Self {
             numbers: &self.numbers[begin..end],
-            inputs: self.inputs.map(|column| &column[begin..end]),
+            inputs: self.inputs.map(|column| part(column, begin, end)),
         }
+    }
+}
+
+/// Of a column that is read.
+fn part(column: &[f64], begin: usize, end: usize) -> &[f64] {
+    if column.is_empty() {
+        column
+    } else {
+        &column[begin..end]
     }
 }
 
 impl FeatureProgram {
     fn run(&self, batches: &[RecordBatch]) -> PyResult<(Vec<Vec<f64>>, Vec<bool>)> {
+        let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
         let mut together: (Vec<i64>, [Vec<f64>; Input::ALL.len()]) = Default::default();
         let columns = match batches {
-            [batch] => Columns::of(batch)?,
+            [batch] => Columns::of(batch, &read)?,
             several => {
                 for batch in several {
-                    let columns = Columns::of(batch)?;
+                    let columns = Columns::of(batch, &read)?;
                     together.0.extend_from_slice(columns.numbers);
                     for (whole, part) in together.1.iter_mut().zip(columns.inputs) {
                         whole.extend_from_slice(part);
@@ -152,14 +163,26 @@ impl FeatureProgram {
                 let begin = part * length;
                 let early = begin.saturating_sub(warmup - 1);
                 let piece = columns.slice(early, (begin + length).min(rows));
-                scope.spawn(move || self.run_part(piece, begin - early, output));
+                scope.spawn(move || self.run_part(&piece, begin - early, output));
             }
         });
         Ok((made, warm(columns.numbers, warmup)))
     }
 
+    /// The inputs that an expression reads.
+    fn read(&self) -> Vec<Input> {
+        let mut is_read = [false; Input::ALL.len()];
+        for input in (0..self.program.len()).flat_map(|output| self.program.inputs(output)) {
+            is_read[input as usize] = true;
+        }
+        Input::ALL
+            .into_iter()
+            .filter(|input| is_read[*input as usize])
+            .collect()
+    }
+
     /// Computes rows in order; the first `skip` are only for what the later ones remember of them.
-    fn run_part(&self, columns: Columns<'_>, skip: usize, mut outputs: Vec<&mut [f64]>) {
+    fn run_part(&self, columns: &Columns<'_>, skip: usize, mut outputs: Vec<&mut [f64]>) {
         let mut runner = Runner::new(&self.program, RUN_BARS);
         let rows = columns.numbers.len();
         let mut at = 0;
@@ -168,7 +191,8 @@ impl FeatureProgram {
             let numbers = &columns.numbers[at..end.min(at + RUN_BARS)];
             let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
             let length = numbers.windows(2).take_while(follows).count() + 1;
-            runner.run(numbers[0], &columns.inputs.map(|column| &column[at..at + length]));
+            let inputs = columns.inputs.map(|column| part(column, at, at + length));
+            runner.run(numbers[0], length, &inputs);
             if at >= skip {
                 for (output, column) in outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - skip..at - skip + length]);
@@ -205,7 +229,7 @@ impl FeatureRunner {
     /// there is none.
     fn push(&mut self, number: i64, inputs: [f64; Input::ALL.len()]) -> Vec<f64> {
         let columns = inputs.each_ref().map(std::slice::from_ref);
-        self.runner.run(number, &columns);
+        self.runner.run(number, 1, &columns);
         (0..self.outputs)
             .map(|output| self.runner.output(output)[0])
             .collect()

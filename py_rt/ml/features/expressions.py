@@ -17,7 +17,7 @@ import py_rt_core
 from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 WARM = "is_warm"
 """Whether every feature of a row is the same wherever the bars began."""
@@ -75,23 +75,28 @@ class Expressions:
         """Features of every bar.
 
         Args:
-            bars: Float64 columns of `py_rt_core.feature_inputs()`, prices and quantities in units of 1e-8, and `number`
-                (Int64): where numbers do not follow each other the features begin anew.
+            bars: Float64 columns of those `py_rt_core.feature_inputs()` that the features read, prices and quantities
+                in units of 1e-8, and `number` (Int64): where numbers do not follow each other the features begin anew.
 
         Returns:
             A Float64 column for each feature, NaN where it has no value, and `is_warm`.
 
         Raises:
-            py_rt_core.CoreError: a column is missing or of another type.
+            CatalogueError: a feature reads a column that is missing.
+            py_rt_core.CoreError: a column is of another type.
         """
+        self._check(bars)
         columns, warm = self._program.compute(bars.rechunk())
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
         return frame.with_columns(pl.Series(WARM, warm))
 
     def compute_one_by_one(self, bars: pl.DataFrame) -> pl.DataFrame:
         """The same by the path of the service: bar by bar."""
+        self._check(bars)
         stream = self._program.stream()
-        rows = bars.select("number", *py_rt_core.feature_inputs()).iter_rows()
+        unknown = pl.lit(float("nan"))
+        inputs_of = [pl.col(name) if name in bars.columns else unknown.alias(name) for name in _inputs()]
+        rows = bars.select("number", *inputs_of).iter_rows()
         made, seen = [], []
         for number, *inputs in rows:
             made.append(stream.push(number, inputs))
@@ -99,6 +104,25 @@ class Expressions:
         values = np.array(made, dtype=np.float64).reshape(len(made), len(self.names))
         frame = pl.DataFrame([pl.Series(name, values[:, at].copy()) for at, name in enumerate(self.names)])
         return frame.with_columns(pl.Series(WARM, np.array(seen, dtype=np.int64) >= self.warmup))
+
+    def _check(self, bars: pl.DataFrame) -> None:
+        for name, needs in zip(self.names, self.needs, strict=True):
+            if absent := [column for column in needs.inputs if column not in bars.columns]:
+                raise CatalogueError(
+                    f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
+                    f"{', '.join(column for column in _inputs() if column in bars.columns)}"
+                )
+
+
+def _inputs() -> list[str]:
+    return py_rt_core.feature_inputs()
+
+
+def readable(bars: Collection[str]) -> list[Feature]:
+    """Features of the catalogue that read no other than these columns."""
+    features = list(catalogue().values())
+    needs = Expressions(features).needs
+    return [feature for feature, need in zip(features, needs, strict=True) if set(need.inputs) <= set(bars)]
 
 
 def _read(features: Sequence[Feature], definitions: dict[str, str]) -> py_rt_core.FeatureProgram:

@@ -4,6 +4,7 @@
 use domain::Bar;
 use thiserror::Error;
 
+use super::flow::FLOW_INPUTS;
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
     WilderRsi,
@@ -45,6 +46,9 @@ pub enum SpecError {
          a shorter restart window, as ema(close, 200, 512)"
     )]
     WarmsTooLate(String, u32),
+    /// An input that the service does not feed.
+    #[error("feature {0}: reads {1}, which is known in research only; allowed are columns of bars")]
+    NotOnline(String, &'static str),
 }
 
 /// One primitive with its state.
@@ -192,7 +196,15 @@ impl Expressions {
                 continue;
             };
             let refused = |error| SpecError::Expression(def.name.clone(), error);
-            let warmup = read_expression(text).map_err(refused)?.warmup(0);
+            let program = read_expression(text).map_err(refused)?;
+            if let Some(input) = program
+                .inputs(0)
+                .into_iter()
+                .find(|input| FLOW_INPUTS.contains(input))
+            {
+                return Err(SpecError::NotOnline(def.name.clone(), input.name()));
+            }
+            let warmup = program.warmup(0);
             if warmup as usize > BARS_KEPT {
                 return Err(SpecError::WarmsTooLate(def.name.clone(), warmup));
             }
@@ -214,7 +226,8 @@ impl Expressions {
             |cycle: i64, from: i64| (bar.ts_close().nanos() - from).rem_euclid(cycle) as f64 / cycle as f64;
         let prices = [bar.open, bar.high, bar.low, bar.close].map(|price| price.units() as f64);
         let [open, high, low, close] = prices;
-        let values: [f64; Input::ALL.len()] = [
+        let mut values = [f64::NAN; Input::ALL.len()];
+        let of_bar = [
             open,
             high,
             low,
@@ -223,8 +236,9 @@ impl Expressions {
             into(DAY_NS, 0),
             into(7 * DAY_NS, MONDAY_NS),
         ];
+        values[..of_bar.len()].copy_from_slice(&of_bar);
         self.runner
-            .run(bar.number(), &values.each_ref().map(std::slice::from_ref));
+            .run(bar.number(), 1, &values.each_ref().map(std::slice::from_ref));
     }
 
     /// The value at the last bar, once warm.

@@ -1,6 +1,8 @@
 //! Signals: from bars to features to a model's score.
 
+mod event_bars;
 mod features;
+mod flow;
 mod indicators;
 mod model;
 pub mod program;
@@ -8,6 +10,8 @@ mod spec;
 
 // A word of the model port: who implements it knows this crate only.
 pub use domain::Decimal;
+pub use event_bars::{BarRule, EventBar, EventBars, Expectation, Measure};
 pub use features::{FeatureEngine, SpecError};
+pub use flow::{FLOW, FLOW_INPUTS, Flow};
 pub use model::{Model, Score};
 pub use spec::{FeatureDef, FeatureKind, FeatureSpec, read_expression};

@@ -2,13 +2,13 @@
 //! code.
 //!
 //! ```
-//! use engine::signals::program::{Program, Runner};
+//! use engine::signals::program::{Input, Program, Runner};
 //! let program = Program::new(&["close / lag(close, 1) - 1"], &|_| None)?;
 //! let mut runner = Runner::new(&program, 64);
 //! // Prices and volumes are whole numbers of 1e-8.
 //! let closes = [100e8, 101e8, 99.99e8];
-//! runner.run(0, &[&closes, &closes, &closes, &closes, &closes, &[0.0; 3], &[0.0; 3]]);
-//! assert_eq!(runner.output(0)[1], 0.01);
+//! runner.run(0, 3, &[&closes; Input::ALL.len()]);
+//! assert_eq!(runner.output(0)[1..], [0.01, -0.01]);
 //! assert_eq!((program.lookback(0), program.warmup(0)), (2, 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -79,11 +79,55 @@ pub enum Input {
     DayFraction,
     /// How much of its week (from Monday, UTC) had gone at the bar's close: 0 to 1.
     WeekFraction,
+    /// Best bid at the bar's close.
+    Bid,
+    /// Best ask at the bar's close.
+    Ask,
+    /// Quantity at the best bid then.
+    BidQuantity,
+    /// Quantity at the best ask then.
+    AskQuantity,
+    /// Quantity of the nearest bids then, as deep as is looked.
+    BidDepth,
+    /// Quantity of the nearest asks then, as deep as is looked.
+    AskDepth,
+    /// Mean spread of the bar, over the time in which there was one.
+    Spread,
+    /// Order flow of the best queues (Cont, Kukanov and Stoikov), a sum over the bar.
+    OrderFlow,
+    /// What came to the best bid in the bar.
+    BidAdded,
+    /// What left the best bid in the bar.
+    BidRemoved,
+    /// What came to the best ask in the bar.
+    AskAdded,
+    /// What left the best ask in the bar.
+    AskRemoved,
+    /// Sum of squared changes of the middle price in the bar.
+    MidVariation,
+    /// Sum of the sizes of changes of the middle price in the bar.
+    MidPath,
+    /// Changes of the best prices and quantities in the bar.
+    QuoteUpdates,
+    /// Quantity bought by those who took liquidity.
+    BuyVolume,
+    /// Quantity sold by those who took liquidity.
+    SellVolume,
+    /// Trades of the bar.
+    Trades,
+    /// The largest trade of the bar.
+    LargestTrade,
+    /// Sum of squared changes of trade prices in the bar.
+    TradeVariation,
+    /// Buys up to the bar's close, each fading to 1/e in 10 s.
+    BuyIntensity,
+    /// Sells up to the bar's close, each fading to 1/e in 10 s.
+    SellIntensity,
 }
 
 impl Input {
     /// All, in the order in which a runner takes them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 29] = [
         Self::Open,
         Self::High,
         Self::Low,
@@ -91,6 +135,28 @@ impl Input {
         Self::Volume,
         Self::DayFraction,
         Self::WeekFraction,
+        Self::Bid,
+        Self::Ask,
+        Self::BidQuantity,
+        Self::AskQuantity,
+        Self::BidDepth,
+        Self::AskDepth,
+        Self::Spread,
+        Self::OrderFlow,
+        Self::BidAdded,
+        Self::BidRemoved,
+        Self::AskAdded,
+        Self::AskRemoved,
+        Self::MidVariation,
+        Self::MidPath,
+        Self::QuoteUpdates,
+        Self::BuyVolume,
+        Self::SellVolume,
+        Self::Trades,
+        Self::LargestTrade,
+        Self::TradeVariation,
+        Self::BuyIntensity,
+        Self::SellIntensity,
     ];
 
     /// As expressions name it.
@@ -104,14 +170,61 @@ impl Input {
             Self::Volume => "volume",
             Self::DayFraction => "day_fraction",
             Self::WeekFraction => "week_fraction",
+            Self::Bid => "bid",
+            Self::Ask => "ask",
+            Self::BidQuantity => "bid_quantity",
+            Self::AskQuantity => "ask_quantity",
+            Self::BidDepth => "bid_depth",
+            Self::AskDepth => "ask_depth",
+            Self::Spread => "spread",
+            Self::OrderFlow => "order_flow",
+            Self::BidAdded => "bid_added",
+            Self::BidRemoved => "bid_removed",
+            Self::AskAdded => "ask_added",
+            Self::AskRemoved => "ask_removed",
+            Self::MidVariation => "mid_variation",
+            Self::MidPath => "mid_path",
+            Self::QuoteUpdates => "quote_updates",
+            Self::BuyVolume => "buy_volume",
+            Self::SellVolume => "sell_volume",
+            Self::Trades => "trades",
+            Self::LargestTrade => "largest_trade",
+            Self::TradeVariation => "trade_variation",
+            Self::BuyIntensity => "buy_intensity",
+            Self::SellIntensity => "sell_intensity",
         }
     }
 
     const fn unit(self) -> Unit {
         match self {
-            Self::Open | Self::High | Self::Low | Self::Close => Unit::PRICE,
-            Self::Volume => Unit::QUANTITY,
-            Self::DayFraction | Self::WeekFraction => Unit::NONE,
+            Self::Open
+            | Self::High
+            | Self::Low
+            | Self::Close
+            | Self::Bid
+            | Self::Ask
+            | Self::Spread
+            | Self::MidPath => Unit::PRICE,
+            Self::Volume
+            | Self::BidQuantity
+            | Self::AskQuantity
+            | Self::BidDepth
+            | Self::AskDepth
+            | Self::OrderFlow
+            | Self::BidAdded
+            | Self::BidRemoved
+            | Self::AskAdded
+            | Self::AskRemoved
+            | Self::BuyVolume
+            | Self::SellVolume
+            | Self::LargestTrade => Unit::QUANTITY,
+            Self::MidVariation | Self::TradeVariation => Unit::PRICE_SQUARED,
+            Self::DayFraction
+            | Self::WeekFraction
+            | Self::QuoteUpdates
+            | Self::Trades
+            | Self::BuyIntensity
+            | Self::SellIntensity => Unit::NONE,
         }
     }
 }
@@ -284,13 +397,13 @@ impl Runner {
         self.next = None;
     }
 
-    /// Takes a run of consecutive bars, the first of this number: a column for each of [`Input::ALL`], prices and
-    /// quantities in units of 1e-8. Where the number does not follow the last one, everything starts over.
+    /// Takes a run of so many consecutive bars, the first of this number: a column for each of [`Input::ALL`], prices and
+    /// quantities in units of 1e-8; one that the program does not read may be empty. Where the number does not follow the
+    /// last one, everything starts over.
     ///
     /// # Panics
-    /// Where columns are missing, of different lengths, or longer than [`Self::capacity`].
-    pub fn run(&mut self, number: i64, columns: &[&[f64]; Input::ALL.len()]) {
-        let length = columns[0].len();
+    /// Where a column that is read has another length, or the run is longer than [`Self::capacity`].
+    pub fn run(&mut self, number: i64, length: usize, columns: &[&[f64]; Input::ALL.len()]) {
         assert!(length <= self.capacity, "a run of {length} bars is too long");
         if self.next != Some(number) {
             self.states.iter_mut().for_each(|state| state.restart(number));

@@ -35,10 +35,8 @@ fn run(program: &Program, first: i64, columns: &[Vec<f64>], lengths: &[usize]) -
     for length in lengths.iter().cycle() {
         let end = (at + (*length).clamp(1, 64)).min(total);
         let run: Vec<&[f64]> = columns.iter().map(|column| &column[at..end]).collect();
-        runner.run(
-            first + i64::try_from(at).unwrap(),
-            run.as_slice().try_into().unwrap(),
-        );
+        let inputs = std::array::from_fn(|input| run.get(input).copied().unwrap_or_default());
+        runner.run(first + i64::try_from(at).unwrap(), end - at, &inputs);
         for (output, made) in made.iter_mut().enumerate() {
             made.extend(runner.output(output));
         }

@@ -26,6 +26,11 @@ impl Unit {
         price: 2,
         quantity: 0,
     };
+    /// The square of a price.
+    pub const PRICE_SQUARED: Self = Self {
+        price: 4,
+        quantity: 0,
+    };
     /// A quantity.
     pub const QUANTITY: Self = Self {
         price: 0,

@@ -1,0 +1,334 @@
+//! Bars that close by what happened instead of by the clock. M. López de Prado, Advances in Financial Machine Learning, 2018,
+//! chapter 2.
+
+use domain::{Price, Quantity, Side, Timestamp, Trade};
+
+/// Longest bar that imbalance and runs may expect, over the first expectation; and shortest, its inverse.
+const STRETCH_MAX: f64 = 20.0;
+
+/// What a bar counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Trades.
+    Ticks,
+    /// Quantity.
+    Volume,
+    /// Price times quantity.
+    Dollars,
+}
+
+/// When a bar closes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BarRule {
+    /// At the end of an interval of so many nanoseconds, counted from the epoch; intervals without a trade have no bar.
+    Time(i64),
+    /// When so much was counted: trades, quantity or money, as people write it.
+    Size(Measure, f64),
+    /// When buys over sells, or sells over buys, are more than was to be expected of a bar (2.3.2.1, 2.3.2.2).
+    Imbalance(Measure, Expectation),
+    /// When buys alone, or sells alone, are more than was to be expected of a bar (2.3.2.3).
+    Run(Measure, Expectation),
+}
+
+/// What imbalance and run bars begin with, and how fast they learn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expectation {
+    /// Trades of the first bar.
+    pub trades: f64,
+    /// Bars over which lengths and sides are averaged (weight 2 / (n + 1)).
+    pub bars: f64,
+}
+
+/// A bar of trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventBar {
+    /// Its first trade.
+    pub ts_open: Timestamp,
+    /// Its last.
+    pub ts_close: Timestamp,
+    /// First price.
+    pub open: Price,
+    /// Highest.
+    pub high: Price,
+    /// Lowest.
+    pub low: Price,
+    /// Last.
+    pub close: Price,
+    /// Quantity.
+    pub volume: Quantity,
+    /// Of it, what was bought by those who took liquidity.
+    pub buy_volume: Quantity,
+    /// Trades.
+    pub trades: u64,
+}
+
+/// Builds bars of one instrument's trades.
+#[derive(Debug, Clone)]
+pub struct EventBars {
+    rule: BarRule,
+    building: Option<EventBar>,
+    /// Counted in the bar: buys and sells.
+    counted: [f64; 2],
+    learned: Learned,
+}
+
+/// Averages over bars that imbalance and runs are held against.
+#[derive(Debug, Clone, Copy)]
+struct Learned {
+    trades: f64,
+    /// What a trade counts on average, buys and sells: each over all trades.
+    of_trade: Option<[f64; 2]>,
+}
+
+impl EventBars {
+    /// No bar is begun.
+    #[must_use]
+    pub const fn new(rule: BarRule) -> Self {
+        let trades = match rule {
+            BarRule::Imbalance(_, expected) | BarRule::Run(_, expected) => expected.trades,
+            _ => 0.0,
+        };
+        Self {
+            rule,
+            building: None,
+            counted: [0.0; 2],
+            learned: Learned {
+                trades,
+                of_trade: None,
+            },
+        }
+    }
+
+    /// Takes a trade; gives the bar that it closes. A bar of the clock is closed by the first trade behind it.
+    pub fn on_trade(&mut self, trade: &Trade) -> Option<EventBar> {
+        let by_clock = match (self.rule, &self.building) {
+            (BarRule::Time(span), Some(bar)) => {
+                let interval = |ts: Timestamp| ts.nanos().div_euclid(span.max(1));
+                (interval(bar.ts_open) != interval(trade.ts_event)).then(|| self.close())
+            }
+            _ => None,
+        };
+        self.add(trade);
+        by_clock
+            .or_else(|| self.is_full().then(|| self.close()))
+            .flatten()
+    }
+
+    /// The bar that is not closed.
+    pub fn finish(&mut self) -> Option<EventBar> {
+        self.close()
+    }
+
+    fn add(&mut self, trade: &Trade) {
+        let is_buy = trade.aggressor == Side::Buy;
+        let bought = if is_buy { trade.quantity } else { Quantity::ZERO };
+        let total = |sum: Quantity, more: Quantity| sum.checked_add(more).unwrap_or(Quantity::MAX);
+        let bar = self.building.get_or_insert(EventBar {
+            ts_open: trade.ts_event,
+            ts_close: trade.ts_event,
+            open: trade.price,
+            high: trade.price,
+            low: trade.price,
+            close: trade.price,
+            volume: Quantity::ZERO,
+            buy_volume: Quantity::ZERO,
+            trades: 0,
+        });
+        bar.ts_close = trade.ts_event;
+        bar.high = bar.high.max(trade.price);
+        bar.low = bar.low.min(trade.price);
+        bar.close = trade.price;
+        bar.volume = total(bar.volume, trade.quantity);
+        bar.buy_volume = total(bar.buy_volume, bought);
+        bar.trades += 1;
+        self.counted[usize::from(!is_buy)] += self.counts(trade);
+    }
+
+    /// What a trade counts, as people write it.
+    fn counts(&self, trade: &Trade) -> f64 {
+        const ONE: f64 = 1e8;
+        let measure = match self.rule {
+            BarRule::Time(_) => Measure::Ticks,
+            BarRule::Size(measure, _) | BarRule::Imbalance(measure, _) | BarRule::Run(measure, _) => measure,
+        };
+        let quantity = trade.quantity.units() as f64 / ONE;
+        match measure {
+            Measure::Ticks => 1.0,
+            Measure::Volume => quantity,
+            Measure::Dollars => trade.price.units() as f64 / ONE * quantity,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let [buys, sells] = self.counted;
+        match self.rule {
+            BarRule::Time(_) => false,
+            BarRule::Size(_, size) => buys + sells >= size,
+            BarRule::Imbalance(..) => {
+                let [of_buys, of_sells] = self.of_trade();
+                (buys - sells).abs() >= self.learned.trades * (of_buys - of_sells).abs()
+                    && self.is_long_enough()
+            }
+            BarRule::Run(..) => {
+                let [of_buys, of_sells] = self.of_trade();
+                buys.max(sells) >= self.learned.trades * of_buys.max(of_sells)
+            }
+        }
+    }
+
+    /// Where buys and sells are expected to balance, any imbalance is more than expected: a bar then has half of what is
+    /// expected of its length.
+    fn is_long_enough(&self) -> bool {
+        let trades = self.building.map_or(0, |bar| bar.trades) as f64;
+        trades >= self.learned.trades / 2.0
+    }
+
+    /// What a trade counts on average: what was learned, else what this bar has shown.
+    fn of_trade(&self) -> [f64; 2] {
+        self.learned.of_trade.unwrap_or_else(|| self.shown())
+    }
+
+    fn shown(&self) -> [f64; 2] {
+        let trades = self.building.map_or(1, |bar| bar.trades.max(1)) as f64;
+        self.counted.map(|counted| counted / trades)
+    }
+
+    fn close(&mut self) -> Option<EventBar> {
+        let bar = self.building?;
+        if let BarRule::Imbalance(_, expected) | BarRule::Run(_, expected) = self.rule {
+            self.learn(&bar, expected);
+        }
+        self.building = None;
+        self.counted = [0.0; 2];
+        Some(bar)
+    }
+
+    fn learn(&mut self, bar: &EventBar, expected: Expectation) {
+        let weight = 2.0 / (expected.bars + 1.0);
+        let toward = |before: f64, now: f64| before + weight * (now - before);
+        let shown = self.shown();
+        let trades = bar.trades as f64;
+        let learned = &mut self.learned;
+        let (least, most) = (expected.trades / STRETCH_MAX, expected.trades * STRETCH_MAX);
+        learned.trades = toward(learned.trades, trades).clamp(least, most);
+        learned.of_trade = Some(match learned.of_trade {
+            None => shown,
+            Some([buys, sells]) => [toward(buys, shown[0]), toward(sells, shown[1])],
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{InstrumentId, TradeId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn trades(steps: &[(i64, i64, bool)]) -> Vec<Trade> {
+        let make = |(at, &(price, quantity, is_buy)): (usize, &(i64, i64, bool))| Trade {
+            instrument: InstrumentId(0),
+            ts_event: Timestamp::from_nanos(i64::try_from(at).unwrap() * 1_000),
+            trade_id: TradeId(0),
+            price: Price::from_units(price),
+            quantity: Quantity::from_units(quantity),
+            aggressor: if is_buy { Side::Buy } else { Side::Sell },
+        };
+        steps.iter().enumerate().map(make).collect()
+    }
+
+    fn bars(rule: BarRule, trades: &[Trade]) -> Vec<EventBar> {
+        let mut builder = EventBars::new(rule);
+        let mut made: Vec<_> = trades
+            .iter()
+            .filter_map(|trade| builder.on_trade(trade))
+            .collect();
+        made.extend(builder.finish());
+        made
+    }
+
+    #[test]
+    fn sizes_close_bars() {
+        let one = 100_000_000;
+        let made = trades(&[
+            (10 * one, one, true),
+            (12 * one, 2 * one, false),
+            (9 * one, 3 * one, true),
+            (9 * one, one, true),
+        ]);
+        let counts = |rule| bars(rule, &made).iter().map(|bar| bar.trades).collect::<Vec<_>>();
+        assert_eq!(counts(BarRule::Size(Measure::Ticks, 3.0)), [3, 1]);
+        assert_eq!(counts(BarRule::Size(Measure::Volume, 3.0)), [2, 1, 1]);
+        assert_eq!(counts(BarRule::Size(Measure::Dollars, 34.0)), [2, 2]);
+        assert_eq!(counts(BarRule::Time(2_000)), [2, 2]);
+        let first = bars(BarRule::Size(Measure::Ticks, 3.0), &made)[0];
+        assert_eq!(
+            [first.open, first.high, first.low, first.close].map(|price| price.units() / one),
+            [10, 12, 9, 9]
+        );
+        assert_eq!(
+            (first.volume.units() / one, first.buy_volume.units() / one),
+            (6, 4)
+        );
+    }
+
+    #[test]
+    fn one_sided_trading_closes_bars_of_imbalance_and_runs_sooner() {
+        let steps: Vec<_> = (0..4_000)
+            .map(|at| (100, 10, if at < 2_000 { at % 2 == 0 } else { true }))
+            .collect();
+        let made = trades(&steps);
+        let expected = Expectation {
+            trades: 50.0,
+            bars: 20.0,
+        };
+        for rule in [
+            BarRule::Imbalance(Measure::Ticks, expected),
+            BarRule::Run(Measure::Ticks, expected),
+        ] {
+            let made = bars(rule, &made);
+            let half = Timestamp::from_nanos(2_000 * 1_000);
+            let (calm, sided) = made.split_at(made.partition_point(|bar| bar.ts_open < half));
+            let mean =
+                |bars: &[EventBar]| bars.iter().map(|bar| bar.trades).sum::<u64>() / bars.len().max(1) as u64;
+            assert!(
+                mean(&sided[..2]) < mean(calm),
+                "{rule:?}: {} {}",
+                mean(&sided[..2]),
+                mean(calm)
+            );
+        }
+    }
+
+    proptest! {
+        /// Whatever the rule, no trade is lost and none counts twice.
+        #[test]
+        fn bars_hold_all_trades_in_order(
+            steps in prop::collection::vec((1_i64..1_000_000_000, 1_i64..1_000_000_000, any::<bool>()), 1..300),
+            size in 0.5_f64..40.0, which in 0_usize..10,
+        ) {
+            let expected = Expectation { trades: size, bars: 10.0 };
+            let measure = [Measure::Ticks, Measure::Volume, Measure::Dollars][which % 3];
+            let rule = match which / 3 {
+                0 => BarRule::Size(measure, size),
+                1 => BarRule::Imbalance(measure, expected),
+                2 => BarRule::Run(measure, expected),
+                _ => BarRule::Time(7_000),
+            };
+            let all = trades(&steps);
+            let made = bars(rule, &all);
+            prop_assert_eq!(made.iter().map(|bar| bar.trades).sum::<u64>(), all.len() as u64);
+            let volume: i64 = made.iter().map(|bar| bar.volume.units()).sum();
+            prop_assert_eq!(volume, all.iter().map(|trade| trade.quantity.units()).sum::<i64>());
+            let mut next = 0;
+            for bar in &made {
+                let end = next + usize::try_from(bar.trades).unwrap();
+                let own = &all[next..end];
+                prop_assert_eq!((bar.open, bar.close), (own[0].price, own[own.len() - 1].price));
+                prop_assert_eq!(Some(bar.high), own.iter().map(|trade| trade.price).max());
+                prop_assert_eq!(Some(bar.low), own.iter().map(|trade| trade.price).min());
+                next = end;
+            }
+        }
+    }
+}

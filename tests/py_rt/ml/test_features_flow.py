@@ -1,0 +1,150 @@
+"""What happened in a bar beside its prices, and bars that close by events: against plain loops over the same events."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import py_rt_core
+import pytest
+
+from py_rt.ml.features.catalogue import CatalogueError, catalogue
+from py_rt.ml.features.expressions import Expressions, chosen
+
+BAR_NS = 60_000_000_000
+NS_PER_SECOND = 1_000_000_000
+BARS = 400
+
+
+def events(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Quotes and trades of a market that moves by ticks; now and then its book is not known."""
+    random = np.random.default_rng(seed)
+    count = BARS * 25
+    ts = np.sort(random.integers(0, BARS * BAR_NS, count))
+    bid = 1_000_000 + np.cumsum(random.integers(-1, 2, count)) * 100
+    lost = random.random(count) < 0.01
+    quotes = pl.DataFrame(
+        {
+            "ts": ts,
+            "bid": np.where(lost, 0, bid),
+            "bid_quantity": random.integers(1, 50, count) * 1_000,
+            "ask": bid + 100 * random.integers(1, 4, count),
+            "ask_quantity": random.integers(1, 50, count) * 1_000,
+            "bid_depth": random.integers(50, 500, count) * 1_000,
+            "ask_depth": random.integers(50, 500, count) * 1_000,
+        }
+    )
+    traded = np.sort(random.integers(0, BARS * BAR_NS, count // 2))
+    trades = pl.DataFrame(
+        {
+            "ts": traded,
+            "price": 1_000_000 + random.integers(-50, 50, traded.size) * 100,
+            "quantity": random.integers(1, 90, traded.size) * 1_000,
+            "side": random.choice([1, -1], traded.size),
+        }
+    )
+    return quotes, trades
+
+
+def flow_of(quotes: pl.DataFrame, trades: pl.DataFrame) -> pl.DataFrame:
+    numbers, columns = py_rt_core.flow_columns(quotes, trades, BAR_NS)
+    return pl.DataFrame([pl.Series("number", numbers), *(pl.Series(name, column) for name, column in columns)])
+
+
+def added_and_removed(price: int, before: int, new_price: int, now: int) -> tuple[int, int]:
+    if new_price > price:
+        return now, 0
+    if new_price < price:
+        return 0, before
+    return max(now - before, 0), max(before - now, 0)
+
+
+def test_sums_are_those_of_a_plain_loop() -> None:
+    quotes, trades = events(1)
+    made = flow_of(quotes, trades).head(BARS - 1)
+    expected = {name: [0.0] * made.height for name in ("order_flow", "buy_volume", "trades", "mid_path", "bid_removed")}
+    for before, now in pairwise(quotes.iter_rows(named=True)):
+        at = now["ts"] // BAR_NS
+        if at >= made.height or before["bid"] == 0 or now["bid"] == 0:
+            continue
+        bid = added_and_removed(before["bid"], before["bid_quantity"], now["bid"], now["bid_quantity"])
+        ask = added_and_removed(-before["ask"], before["ask_quantity"], -now["ask"], now["ask_quantity"])
+        expected["order_flow"][at] += bid[0] - bid[1] - ask[0] + ask[1]
+        expected["bid_removed"][at] += bid[1]
+        expected["mid_path"][at] += abs(now["bid"] + now["ask"] - before["bid"] - before["ask"]) / 2
+    for trade in trades.iter_rows(named=True):
+        at = trade["ts"] // BAR_NS
+        if at < made.height:
+            expected["trades"][at] += 1
+            expected["buy_volume"][at] += trade["quantity"] if trade["side"] == 1 else 0
+    for name, values in expected.items():
+        assert made[name].to_list() == values, name
+    assert made["number"].to_list() == list(range(made.height))
+
+
+def test_intensities_fade_with_the_trades_of_two_bars() -> None:
+    quotes, trades = events(2)
+    made = flow_of(quotes, trades)
+    for at in (1, 77, BARS - 2):
+        close = (at + 1) * BAR_NS
+        near = trades.filter((pl.col("ts") >= close - 2 * BAR_NS) & (pl.col("ts") < close) & (pl.col("side") == -1))
+        exact = sum(math.exp(-(close - ts) / (10 * NS_PER_SECOND)) for ts in near["ts"])
+        assert made["sell_intensity"][at] == pytest.approx(exact, rel=1e-12)
+
+
+def test_features_of_the_flow_have_the_same_bits_by_both_paths_and_values() -> None:
+    bars = flow_of(*events(3))
+    features = [feature for feature in catalogue().values() if feature.family == "flow"]
+    program = Expressions(features)
+    whole, single = program.compute(bars), program.compute_one_by_one(bars)
+    for name in program.names:
+        assert np.array_equal(whole[name].to_numpy().view(np.uint64), single[name].to_numpy().view(np.uint64)), name
+        assert whole[name].is_not_nan().sum() > BARS // 3, name
+    assert whole["queue_imbalance"].drop_nans().is_between(-1, 1).all()
+    assert whole["vpin_20"].drop_nans().is_between(0, 1).all()
+
+
+def test_bars_without_quotes_are_told_what_they_lack() -> None:
+    bars = pl.DataFrame({"number": [1], "close": [1e8]})
+    with pytest.raises(
+        CatalogueError, match="spread_bps: reads bid, ask, which these bars do not have; they have close"
+    ):
+        Expressions(chosen(["spread_bps"])).compute(bars)
+
+
+@pytest.mark.parametrize("rule", ["ticks", "volume", "dollars", "ticks_imbalance", "volume_run", "dollars_imbalance"])
+def test_bars_of_events_hold_the_trades_in_order(rule: str) -> None:
+    _, trades = events(4)
+    size = {"ticks": 40.0, "volume": 0.01, "dollars": 0.0001}.get(rule, 50.0)
+    bars = pl.DataFrame(dict(py_rt_core.event_bars(trades, rule, size, 20.0)))
+    assert bars.height > 5
+    held = trades.head(int(bars["trades"].sum()))
+    assert int(bars["volume"].sum()) == int(held["quantity"].sum())
+    ends = bars["trades"].cum_sum().to_list()
+    for begin, end, bar in zip([0, *ends], ends, bars.iter_rows(named=True), strict=False):
+        own = held.slice(begin, end - begin)
+        assert (bar["open"], bar["close"]) == (own["price"][0], own["price"][-1])
+        assert (bar["high"], bar["low"]) == (own["price"].max(), own["price"].min())
+        assert bar["buy_volume"] == own.filter(pl.col("side") == 1)["quantity"].sum()
+        if rule == "ticks":
+            assert bar["trades"] == 40
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [("side", 0, "row 5: side is 0"), ("quantity", 0, "row 5: price"), ("ts", -1, "row 5: the time -1 is before")],
+)
+def test_a_wrong_trade_is_refused_with_its_row(column: str, value: int, why: str) -> None:
+    _, trades = events(5)
+    wrong = trades.with_columns(
+        pl.when(pl.int_range(pl.len()) == 5).then(value).otherwise(pl.col(column)).alias(column)
+    )
+    with pytest.raises(py_rt_core.CoreError, match=why):
+        py_rt_core.event_bars(wrong, "ticks", 10.0, 20.0)
+
+
+def test_an_unknown_rule_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(py_rt_core.CoreError, match="there are time, and ticks, volume, dollars"):
+        py_rt_core.event_bars(events(6)[1], "weather", 10.0, 20.0)
