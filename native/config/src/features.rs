@@ -87,6 +87,12 @@ pub(crate) static KEYS: &[Key] = &[
         "The formula of the kind expression; `py_rt features functions` lists what it may say.",
     ),
     Key::optional(
+        "feature[].python",
+        Kind::Text { max_bytes: 256 },
+        "",
+        "Refused here: the service has no Python. A set of research may have it (`py_rt features compute --set`).",
+    ),
+    Key::optional(
         "feature[].params.period",
         LENGTH,
         "bars",
@@ -296,6 +302,18 @@ fn whole(document: &Document, key: &str) -> Option<u16> {
 
 /// One feature; `None` when a key of it is missing or refused.
 fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
+    let python = format!("{path}.python");
+    if let Some(text) = document.text(&python) {
+        let allowed = "kind = \"expression\" and its formula (`py_rt features functions` lists what it may say): the \
+                       service has no Python, so a feature of a model cannot be arbitrary Python";
+        document.fault(
+            &python,
+            FaultKind::Conflict,
+            format!("text {text:?}"),
+            allowed.to_owned(),
+        );
+        return None;
+    }
     let word = document.text(&format!("{path}.kind"))?;
     let taken = params_of(&word)?;
     for name in PARAMS {
