@@ -440,6 +440,12 @@ class FeatureRunner:
     def seen(self) -> int:
         """Bars since the stream began."""
 
+    def save(self) -> bytes:
+        """What it remembers."""
+
+    def restore(self, saved: bytes) -> None:
+        """Remembers what was saved."""
+
 def event_bars(trades: _ArrowStream, rule: str, size: float, bars: float) -> list[tuple[str, npt.NDArray[np.int64]]]:
     """Bars of trades by a rule: names and columns."""
 

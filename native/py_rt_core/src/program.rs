@@ -6,6 +6,7 @@ use arrow_array::{Array, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::arrow;
 use crate::error::refused;
@@ -239,6 +240,16 @@ impl FeatureRunner {
     #[getter]
     fn seen(&self) -> u64 {
         self.runner.seen()
+    }
+
+    /// What it remembers; `restore` of a stream of the same expressions goes on from there, with the same bits.
+    fn save<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.runner.save())
+    }
+
+    /// Remembers what was saved. Raises `CoreError` for bytes of other expressions, or damaged ones.
+    fn restore(&mut self, saved: &[u8]) -> PyResult<()> {
+        self.runner.restore(saved).map_err(refused)
     }
 }
 

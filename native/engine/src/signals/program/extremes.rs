@@ -16,12 +16,12 @@ pub(super) enum Tie {
 
 /// A value and its place: places rise with time.
 #[derive(Debug, Clone, Copy)]
-struct Found {
-    value: f64,
-    place: f64,
+pub(super) struct Found {
+    pub(super) value: f64,
+    pub(super) place: f64,
 }
 
-const UNKNOWN: Found = Found {
+pub(super) const UNKNOWN: Found = Found {
     value: f64::NAN,
     place: f64::NAN,
 };
@@ -33,11 +33,11 @@ pub(super) struct ExtremeWindow {
     tie: Tie,
     length: usize,
     /// Of the block before: the extreme from each place to its end.
-    tails: Vec<Found>,
-    values: Vec<f64>,
+    pub(super) tails: Vec<Found>,
+    pub(super) values: Vec<f64>,
     /// Of this block up to the newest value.
-    head: Option<Found>,
-    at: usize,
+    pub(super) head: Option<Found>,
+    pub(super) at: usize,
 }
 
 impl ExtremeWindow {

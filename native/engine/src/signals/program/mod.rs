@@ -20,6 +20,7 @@ mod functions;
 mod op;
 mod order;
 mod recursions;
+mod saved;
 mod sums;
 mod syntax;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use thiserror::Error;
 use compile::Compiler;
 pub use functions::{ALL as FUNCTIONS, Function};
 use op::{Op, State};
+pub use saved::SavedError;
 pub use syntax::{DEPTH_MAX, TEXT_BYTES_MAX};
 pub use unit::Unit;
 

@@ -4,8 +4,8 @@
 #[derive(Debug, Clone)]
 pub(super) struct OrderWindow {
     /// As they came; `at` is the oldest.
-    ring: Vec<f64>,
-    at: usize,
+    pub(super) ring: Vec<f64>,
+    pub(super) at: usize,
     /// The known ones, rising.
     sorted: Vec<f64>,
 }
@@ -24,6 +24,14 @@ impl OrderWindow {
         self.ring.fill(f64::NAN);
         self.at = 0;
         self.sorted.clear();
+    }
+
+    /// Puts the ring's known values in order.
+    pub(super) fn sort(&mut self) {
+        self.sorted.clear();
+        let known = self.ring.iter().copied().filter(|value| !value.is_nan());
+        self.sorted.extend(known);
+        self.sorted.sort_unstable_by(f64::total_cmp);
     }
 
     /// Adds a value.

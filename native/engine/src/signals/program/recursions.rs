@@ -21,13 +21,13 @@ pub(super) trait Recursion: Copy {
 /// last bits depend on that beginning.
 #[derive(Debug, Clone)]
 pub(super) struct Restarting<R> {
-    window: usize,
+    pub(super) window: usize,
     /// Bars until the next restart.
-    left: usize,
-    fresh: R,
-    first: Option<R>,
-    older: Option<R>,
-    younger: Option<R>,
+    pub(super) left: usize,
+    pub(super) fresh: R,
+    pub(super) first: Option<R>,
+    pub(super) older: Option<R>,
+    pub(super) younger: Option<R>,
 }
 
 impl<R: Recursion> Restarting<R> {
@@ -91,12 +91,12 @@ impl<R: Recursion> Restarting<R> {
 /// In this form only a product and a sum wait for the `y` before: a third less than `y += k (x - y)`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Average {
-    length: u32,
+    pub(super) length: u32,
     weight: f64,
     /// 1 - weight.
     kept: f64,
-    seen: u32,
-    value: f64,
+    pub(super) seen: u32,
+    pub(super) value: f64,
 }
 
 impl Average {
@@ -175,9 +175,9 @@ impl Recursion for Average {
 /// `y += x - y / n`, seeded by the sum of its first `n - 1` inputs (Wilder's running sums). An unknown input begins it anew.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WilderSum {
-    length: u32,
-    seen: u32,
-    value: f64,
+    pub(super) length: u32,
+    pub(super) seen: u32,
+    pub(super) value: f64,
 }
 
 impl WilderSum {
@@ -217,8 +217,8 @@ impl Recursion for WilderSum {
 /// P. J. Kaufman, Smarter Trading, 1995.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adaptive {
-    value: f64,
-    before: f64,
+    pub(super) value: f64,
+    pub(super) before: f64,
 }
 
 impl Adaptive {
@@ -252,12 +252,12 @@ pub(super) struct ParabolicStop {
     step: f64,
     most: f64,
     /// High and low of the bar before, and of the one before that.
-    before: [f64; 2],
-    is_long: bool,
-    stop: f64,
-    extreme: f64,
-    acceleration: f64,
-    seen: u32,
+    pub(super) before: [f64; 2],
+    pub(super) is_long: bool,
+    pub(super) stop: f64,
+    pub(super) extreme: f64,
+    pub(super) acceleration: f64,
+    pub(super) seen: u32,
 }
 
 impl ParabolicStop {

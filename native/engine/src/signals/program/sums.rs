@@ -25,14 +25,14 @@ pub(super) struct Sums<const K: usize, const I: usize> {
 #[derive(Debug, Clone)]
 pub(super) struct SumWindow<const K: usize, const I: usize> {
     /// Of the block before: sums from each place to its end. Beside the end there is nothing.
-    tails: Vec<[f64; K]>,
+    pub(super) tails: Vec<[f64; K]>,
     /// Of this block, as far as it goes.
-    values: Vec<[f64; I]>,
+    pub(super) values: Vec<[f64; I]>,
     /// Of this block, up to the newest value.
-    head: [f64; K],
-    reference: [f64; I],
+    pub(super) head: [f64; K],
+    pub(super) reference: [f64; I],
     /// Place of the next value in this block.
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl<const K: usize, const I: usize> SumWindow<K, I> {

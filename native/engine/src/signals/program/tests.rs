@@ -189,6 +189,14 @@ fn names_stand_for_expressions_and_not_for_themselves() {
 }
 
 #[test]
+fn what_another_program_saved_is_refused() {
+    let saved = Runner::new(&program(&["mean(close, 5)"]), 1).save();
+    let mut other = Runner::new(&program(&["mean(close, 6)"]), 1);
+    assert_eq!(other.restore(&saved), Err(SavedError::OtherProgram));
+    assert_eq!(other.restore(&saved[..7]), Err(SavedError::Damaged(7)));
+}
+
+#[test]
 fn equal_operations_are_computed_once() {
     let program = program(&[
         "ema(close, 12) - ema(close, 26)",
@@ -259,6 +267,35 @@ proptest! {
             let lookback = program.lookback(output) as usize - 1;
             prop_assert!(whole[output][..lookback.min(closes.len())].iter().all(|value| value.is_nan()), "{}", EVERYTHING[output]);
         }
+    }
+
+    /// A stream that goes on from what was saved is the one that never stopped; damaged bytes change nothing.
+    #[test]
+    fn a_restored_stream_goes_on_with_the_same_bits(
+        steps in prop::collection::vec(-3_000_000_i64..3_000_000, 40..400), stop in 1_usize..39, cut in 0_usize..4_000,
+    ) {
+        let closes: Vec<i64> = steps.iter().scan(6_000_000_000, |close, step| { *close += step; Some(*close) }).collect();
+        let (program, columns) = (program(&EVERYTHING), columns(&closes));
+        let stop = closes.len() * stop / 40;
+        let part = |runner: &mut Runner, from: usize, to: usize| {
+            let inputs = std::array::from_fn(|input| columns.get(input).map_or(&[][..], |column| &column[from..to]));
+            runner.run(i64::try_from(from).unwrap(), to - from, &inputs);
+        };
+        let mut stopped = Runner::new(&program, 400);
+        part(&mut stopped, 0, stop);
+        let saved = stopped.save();
+        let mut restored = Runner::new(&program, 400);
+        let damaged = &saved[..cut.min(saved.len() - 1)];
+        prop_assert!(restored.restore(damaged).is_err());
+        prop_assert_eq!(restored.seen(), 0);
+        prop_assert_eq!(restored.restore(&saved), Ok(()));
+        part(&mut stopped, stop, closes.len());
+        part(&mut restored, stop, closes.len());
+        for (output, text) in EVERYTHING.iter().enumerate() {
+            let bits = |runner: &Runner| runner.output(output).iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&stopped), bits(&restored), "{}", text);
+        }
+        prop_assert_eq!(stopped.save(), restored.save());
     }
 
     /// Whatever is written, nothing panics.
