@@ -339,6 +339,21 @@ pub struct ProgramError {
     pub error: ExpressionError,
 }
 
+/// Where a node's register begins: behind the one that nobody reads.
+const fn register(node: usize, capacity: usize) -> usize {
+    (node + 1) * capacity
+}
+
+/// An operation of a runner.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    op: Op,
+    /// Its node.
+    at: usize,
+    /// Where its arguments' registers begin; what it does not take is the register that nobody reads.
+    args: [usize; 3],
+}
+
 /// A program at work.
 ///
 /// It remembers what its windows hold: consecutive bars may come in any number of runs, of any lengths, and give the same
@@ -348,7 +363,10 @@ pub struct Runner {
     nodes: Vec<Node>,
     outputs: Vec<u16>,
     states: Vec<State>,
-    /// A register for each node, `capacity` values each.
+    /// What is to be done, in order, and the columns that are read.
+    steps: Vec<Step>,
+    read: Vec<(usize, u16)>,
+    /// A register that nobody reads, and one for each node; `capacity` values each.
     registers: Vec<f64>,
     capacity: usize,
     /// Bars of the last run.
@@ -364,16 +382,29 @@ impl Runner {
     #[must_use]
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let mut registers = vec![0.0; program.nodes.len() * capacity];
-        for (node, register) in program.nodes.iter().zip(registers.chunks_mut(capacity)) {
-            if let Op::Constant(value) = node.op {
-                register.fill(value.get());
+        let mut registers = vec![0.0; (program.nodes.len() + 1) * capacity];
+        let (mut steps, mut read) = (Vec::new(), Vec::new());
+        for (at, node) in program.nodes.iter().enumerate() {
+            let begin = register(at, capacity);
+            match node.op {
+                Op::Constant(value) => registers[begin..begin + capacity].fill(value.get()),
+                Op::Input(place) => read.push((begin, place)),
+                op => steps.push(Step {
+                    op,
+                    at,
+                    args: node.args.map(|arg| match arg {
+                        u16::MAX => 0,
+                        arg => register(arg.into(), capacity),
+                    }),
+                }),
             }
         }
         Self {
             nodes: program.nodes.clone(),
             outputs: program.outputs.clone(),
             states: program.nodes.iter().map(|node| State::new(node.op)).collect(),
+            steps,
+            read,
             registers,
             capacity,
             length: 0,
@@ -414,26 +445,21 @@ impl Runner {
         self.next = Some(number.wrapping_add(i64::try_from(length).unwrap_or(i64::MAX)));
         self.seen += length as u64;
         self.length = length;
-        let capacity = self.capacity;
-        for (at, (node, state)) in self.nodes.iter().zip(&mut self.states).enumerate() {
-            let (before, rest) = self.registers.split_at_mut(at * capacity);
-            let out = &mut rest[..length];
-            if let Op::Input(place) = node.op {
-                out.copy_from_slice(columns[usize::from(place)]);
-                continue;
-            }
-            let register = |arg: u16| match usize::from(arg) * capacity {
-                begin if arg != u16::MAX => &before[begin..begin + length],
-                _ => &[],
-            };
-            op::run(node.op, state, node.args.map(register), out);
+        for &(begin, place) in &self.read {
+            self.registers[begin..begin + length].copy_from_slice(columns[usize::from(place)]);
+        }
+        for step in &self.steps {
+            let begin = register(step.at, self.capacity);
+            let (before, rest) = self.registers.split_at_mut(begin);
+            let args = step.args.map(|from| &before[from..from + length]);
+            op::run(step.op, &mut self.states[step.at], args, &mut rest[..length]);
         }
     }
 
     /// An expression's values of the last run's bars, as many as there is room for; NaN where there is none.
     pub fn write(&self, output: usize, result: &mut [f64]) {
         let id = usize::from(self.outputs[output]);
-        let (begin, node) = (id * self.capacity, &self.nodes[id]);
+        let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
         node.unit
             .all_outside(&self.registers[begin..begin + self.length], result);
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
@@ -461,6 +487,6 @@ impl Runner {
             return f64::NAN;
         }
         node.unit
-            .outside(self.registers[id * self.capacity + self.length - 1])
+            .outside(self.registers[register(id, self.capacity) + self.length - 1])
     }
 }

@@ -139,7 +139,8 @@ pub(super) enum State {
         at: usize,
     },
     Adaptive(Restarting<Adaptive>),
-    ParabolicStop(Restarting<ParabolicStop>),
+    /// Large, and rare.
+    ParabolicStop(Box<Restarting<ParabolicStop>>),
     Fractional {
         ring: Vec<f64>,
         at: usize,
@@ -191,7 +192,7 @@ impl State {
             Op::Adaptive { window } => Self::Adaptive(Restarting::new(window, Adaptive::new())),
             Op::ParabolicStop { step, most, window } => {
                 let fresh = ParabolicStop::new(step.get(), most.get());
-                Self::ParabolicStop(Restarting::new(window, fresh))
+                Self::ParabolicStop(Box::new(Restarting::new(window, fresh)))
             }
             Op::Fractional { order, width } => Self::Fractional {
                 ring: lag(width),
