@@ -57,7 +57,12 @@ def of_ta_lib(feature: Feature, bars: pl.DataFrame) -> np.ndarray:
             is_float = "." in word or (found[1] in FLOATS and place > 1)
             arguments.append(float(word) if is_float else int(word))
     made = getattr(talib, found[1])(*arguments)
-    return np.asarray(made[int(found[3])] if found[3] else made)
+    values = np.asarray(made[int(found[3])] if found[3] else made, dtype=float)
+    if found[1].startswith("CDL"):
+        # Zero stands for "no pattern" and for "too few bars" there.
+        (needs,) = Expressions([feature]).needs
+        values[: needs.lookback - 1] = np.nan
+    return values
 
 
 def differing(ours: np.ndarray, theirs: np.ndarray) -> float:
