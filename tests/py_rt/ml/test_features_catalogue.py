@@ -16,6 +16,7 @@ from py_rt.data.ingestion.market_data import open_source
 from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, read_features
 from py_rt.ml.features.expressions import WARM, Expressions, chosen, readable
 from py_rt.ml.features.sets import FeatureFrame
+from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CALL = re.compile(r"(\w+)\((.*)\)(?:\[(\d)\])?")
@@ -193,3 +194,20 @@ def test_recorded_bars_agree_with_ta_lib() -> None:
     made = Expressions(KNOWN).compute(bars)
     off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
     assert not {name: by for name, by in off.items() if by > TOLERANCE and name not in DIGITS_LOST}
+
+
+def test_a_model_s_feature_file_computes_the_same_expressions() -> None:
+    file = Path(__file__).parents[2] / "contract" / "config" / "good" / "features.expression.toml"
+    features = FeatureSet.from_toml(file)
+    market = MARKETS["coin"].head(2_000)
+    bars = market.select(
+        (pl.col("number") * features.bar_ns).alias("ts_open"), pl.col(*COLUMNS).cast(pl.Int64)
+    ).with_columns(high=pl.max_horizontal("open", "high", "close"), low=pl.min_horizontal("open", "low", "close"))
+    made = features.compute(bars)
+    assert rows_that_differ_online(features, bars, 700) == []
+    text = "(close - ema(close, 20, 128)) / std(close, 20)"
+    ours = Expressions([Feature("stretch", text, "", "", "")]).compute(market)
+    warm = made["is_warm"].to_numpy()
+    assert warm[features.warmup_bars :].all()
+    expected = ours["stretch"].to_numpy().astype(np.float32)
+    assert np.array_equal(made["stretch"].to_numpy()[warm], expected[warm])
