@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
 
 WRONG, FOUND = 2, 3
@@ -27,6 +28,7 @@ _JSON = typer.Option("--json", help="One JSON document.")
 _SET = typer.Option("--set", help="A file of features (TOML) instead of names of the catalogue.", metavar="FILE")
 _IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
 _ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
+_REFERENCE = typer.Option(help="Bars of a reference instrument, of the same opening times.", metavar="FILE")
 _NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
 
@@ -101,6 +103,7 @@ def compute(  # the options of one command
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
+    reference: Annotated[Path | None, _REFERENCE] = None,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -112,11 +115,10 @@ def compute(  # the options of one command
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
     missing until there are enough bars. Once is_warm, no value depends, to its last bit, on where the file begins.
     """
-    from py_rt.data.bar_files import read_bar_file
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        file = read_bar_file(bars, time_zone)
+        file = _bars(bars, reference, time_zone)
         frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         made = file.in_file_order(frame.compute(file.bars, one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
@@ -127,10 +129,11 @@ def compute(  # the options of one command
 
 
 @app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
-def check(
+def check(  # the options of one command
     bars: Annotated[Path, _IN],
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
+    reference: Annotated[Path | None, _REFERENCE] = None,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -141,11 +144,10 @@ def check(
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
     same bits there.
     """
-    from py_rt.data.bar_files import read_bar_file
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        file = read_bar_file(bars, time_zone)
+        file = _bars(bars, reference, time_zone)
         frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         found = frame.findings(file.bars)
     untried = frame.untried(file.bars)
@@ -173,6 +175,13 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     if names == "all":
         return readable(columns)
     return chosen([name.strip() for name in names.split(",")])
+
+
+def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
+    from py_rt.data.bar_files import read_bar_file, with_reference
+
+    file = read_bar_file(path, time_zone)
+    return file if reference is None else with_reference(file, read_bar_file(reference, time_zone))
 
 
 def _facts(feature: Feature) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +94,21 @@ def read_bar_file(path: Path, time_zone: str = "UTC") -> BarFile:
     )
     time = file.columns[columns["datetime"]]
     return BarFile(time.reverse() if is_newest_first else time, bars, ts_open, span, is_newest_first)
+
+
+def with_reference(file: BarFile, reference: BarFile) -> BarFile:
+    """The bars with those of a reference instrument beside them: `reference_open` and so on, of the same opening time.
+
+    Where the reference has no bar, its columns are unknown (NaN): nothing is carried over from another time.
+    """
+    columns = (*PRICES, "volume")
+    other = reference.bars.select(pl.col(name).alias(f"reference_{name}") for name in columns)
+    other = other.with_columns(reference.ts_open.alias("ts_open"))
+    joined = file.bars.with_columns(file.ts_open.alias("ts_open")).join(
+        other, on="ts_open", how="left", maintain_order="left"
+    )
+    filled = joined.drop("ts_open").with_columns(pl.col("^reference_.*$").fill_null(float("nan")))
+    return replace(file, bars=filled)
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 use domain::Nanos;
 use engine::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
-use engine::signals::program::TEXT_BYTES_MAX;
+use engine::signals::program::{Input, TEXT_BYTES_MAX};
 use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, read_expression};
 
 use crate::document::Document;
@@ -205,6 +205,30 @@ pub(crate) fn kind_from(name: &str, param: impl Fn(&str) -> Option<u16>) -> Opti
     })
 }
 
+/// Why the service cannot run an expression: what was found, what is allowed.
+fn expression_fault(text: &str) -> Option<(String, String)> {
+    let program = match read_expression(text) {
+        Ok(program) => program,
+        Err(error) => return Some((format!("text {text:?}"), error.to_string())),
+    };
+    if let Some(input) = program
+        .inputs(0)
+        .into_iter()
+        .find(|input| !Input::OF_BARS.contains(input))
+    {
+        let names: Vec<_> = Input::OF_BARS.iter().map(|input| input.name()).collect();
+        let allowed = format!("{}: others are known in research only", names.join(", "));
+        return Some((format!("the column {}", input.name()), allowed));
+    }
+    let warmup = program.warmup(0) as usize;
+    (warmup > BARS_KEPT).then(|| {
+        let allowed = format!(
+            "a warm-up of at most {BARS_KEPT} bars: a shorter restart window, as ema(close, 200, 512)"
+        );
+        (format!("a warm-up of {warmup} bars"), allowed)
+    })
+}
+
 /// What a definition breaks beyond its types: the key, what was found, what is allowed.
 pub(crate) fn definition_fault(def: &FeatureDef) -> Option<(&'static str, String, String)> {
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
@@ -215,17 +239,10 @@ pub(crate) fn definition_fault(def: &FeatureDef) -> Option<(&'static str, String
             "a to z, 0 to 9 and _".to_owned(),
         ));
     }
-    if let FeatureKind::Expression(text) = &def.kind {
-        let warmup = match read_expression(text) {
-            Ok(program) => program.warmup(0) as usize,
-            Err(error) => return Some(("expression", format!("text {text:?}"), error.to_string())),
-        };
-        if warmup > BARS_KEPT {
-            let allowed = format!(
-                "a warm-up of at most {BARS_KEPT} bars: a shorter restart window, as ema(close, 200, 512)"
-            );
-            return Some(("expression", format!("a warm-up of {warmup} bars"), allowed));
-        }
+    if let FeatureKind::Expression(text) = &def.kind
+        && let Some((found, allowed)) = expression_fault(text)
+    {
+        return Some(("expression", found, allowed));
     }
     if !def.kind.lengths_are_valid() {
         let allowed = "positive lengths, slow above fast, a deviation over at least 2 bars".to_owned();

@@ -126,7 +126,7 @@ impl FeatureProgram {
     fn run(&self, batches: &[RecordBatch]) -> PyResult<(Vec<Vec<f64>>, Vec<bool>)> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
-        let mut together: (Vec<i64>, [Vec<f64>; Input::ALL.len()]) = Default::default();
+        let mut together = (Vec::new(), [const { Vec::new() }; Input::ALL.len()]);
         let columns = match batches {
             [batch] => Columns::of(batch, &read)?,
             several => {
@@ -228,12 +228,18 @@ pub(crate) struct FeatureRunner {
 impl FeatureRunner {
     /// Takes the bar of a number, its inputs in the order of `feature_inputs()`; gives each expression's value, NaN where
     /// there is none.
-    fn push(&mut self, number: i64, inputs: [f64; Input::ALL.len()]) -> Vec<f64> {
-        let columns = inputs.each_ref().map(std::slice::from_ref);
-        self.runner.run(number, 1, &columns);
-        (0..self.outputs)
-            .map(|output| self.runner.output(output)[0])
-            .collect()
+    #[expect(clippy::needless_pass_by_value, reason = "what pyo3 makes of the argument")]
+    fn push(&mut self, number: i64, inputs: Vec<f64>) -> PyResult<Vec<f64>> {
+        let count = inputs.len();
+        let inputs: &[f64; Input::ALL.len()] = inputs.as_slice().try_into().map_err(|_| {
+            refused(format!(
+                "{count} inputs; expected the {} of feature_inputs()",
+                Input::ALL.len()
+            ))
+        })?;
+        self.runner
+            .run(number, 1, &inputs.each_ref().map(std::slice::from_ref));
+        Ok((0..self.outputs).map(|output| self.runner.last(output)).collect())
     }
 
     /// Bars since the stream began: a hole begins it anew.

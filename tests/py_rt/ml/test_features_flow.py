@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import py_rt_core
 import pytest
 
+from py_rt.data.bar_files import read_bar_file, with_reference
 from py_rt.ml.features.catalogue import CatalogueError, catalogue
 from py_rt.ml.features.expressions import Expressions, chosen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BAR_NS = 60_000_000_000
 NS_PER_SECOND = 1_000_000_000
@@ -148,3 +153,34 @@ def test_a_wrong_trade_is_refused_with_its_row(column: str, value: int, why: str
 def test_an_unknown_rule_is_answered_with_the_known_ones() -> None:
     with pytest.raises(py_rt_core.CoreError, match="there are time, and ticks, volume, dollars"):
         py_rt_core.event_bars(events(6)[1], "weather", 10.0, 20.0)
+
+
+def test_a_reference_stands_beside_the_bars_of_its_own_time_only(tmp_path: Path) -> None:
+    random = np.random.default_rng(8)
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 6, 30), eager=True)
+    close = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.01, days.len()))), 2)
+    market = np.round(50 * np.exp(np.cumsum(random.normal(0, 0.01, days.len()))), 2)
+
+    def write(name: str, values: np.ndarray, kept: np.ndarray) -> Path:
+        prices = dict.fromkeys(("Open", "High", "Low", "Close"), values[kept])
+        table = pl.DataFrame({"Date": days.filter(pl.Series(kept)), **prices, "Volume": np.ones(int(kept.sum()))})
+        path = tmp_path / name
+        table.write_csv(path)
+        return path
+
+    everyone = np.ones(days.len(), dtype=bool)
+    there = everyone.copy()
+    there[77] = False
+    file = with_reference(
+        read_bar_file(write("own.csv", close, everyone)), read_bar_file(write("market.csv", market, there))
+    )
+    assert np.isnan(file.bars["reference_close"][77])
+    assert file.bars["reference_close"][78] == pytest.approx(market[78] * 1e8, rel=1e-15)
+    beta = Expressions(chosen(["reference_beta_20"])).compute(file.bars)["reference_beta_20"].to_numpy()
+    ours, theirs = np.diff(np.log(close)), np.diff(np.log(market))
+    for row in (40, 76, 120):
+        x, y = ours[row - 20 : row], theirs[row - 20 : row]
+        assert beta[row] == pytest.approx(np.cov(x, y)[0, 1] / np.var(y, ddof=1), rel=1e-9)
+    # The missing bar is in the windows of its own return, of the next one, and of the twenty behind them.
+    assert np.isnan(beta[77:98]).all()
+    assert not np.isnan(beta[98:]).any()

@@ -4,7 +4,6 @@
 use domain::Bar;
 use thiserror::Error;
 
-use super::flow::FLOW_INPUTS;
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
     WilderRsi,
@@ -197,11 +196,8 @@ impl Expressions {
             };
             let refused = |error| SpecError::Expression(def.name.clone(), error);
             let program = read_expression(text).map_err(refused)?;
-            if let Some(input) = program
-                .inputs(0)
-                .into_iter()
-                .find(|input| FLOW_INPUTS.contains(input))
-            {
+            let is_fed = |input: &Input| Input::OF_BARS.contains(input);
+            if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input)) {
                 return Err(SpecError::NotOnline(def.name.clone(), input.name()));
             }
             let warmup = program.warmup(0);

@@ -125,11 +125,21 @@ pub enum Input {
     BuyIntensity,
     /// Sells up to the bar's close, each fading to 1/e in 10 s.
     SellIntensity,
+    /// First price of the reference instrument's bar.
+    ReferenceOpen,
+    /// Its highest.
+    ReferenceHigh,
+    /// Its lowest.
+    ReferenceLow,
+    /// Its last.
+    ReferenceClose,
+    /// Its quantity.
+    ReferenceVolume,
 }
 
 impl Input {
     /// All, in the order in which a runner takes them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::Open,
         Self::High,
         Self::Low,
@@ -159,6 +169,22 @@ impl Input {
         Self::TradeVariation,
         Self::BuyIntensity,
         Self::SellIntensity,
+        Self::ReferenceOpen,
+        Self::ReferenceHigh,
+        Self::ReferenceLow,
+        Self::ReferenceClose,
+        Self::ReferenceVolume,
+    ];
+
+    /// Those that a bar itself has.
+    pub const OF_BARS: [Self; 7] = [
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Volume,
+        Self::DayFraction,
+        Self::WeekFraction,
     ];
 
     /// As expressions name it.
@@ -194,12 +220,21 @@ impl Input {
             Self::TradeVariation => "trade_variation",
             Self::BuyIntensity => "buy_intensity",
             Self::SellIntensity => "sell_intensity",
+            Self::ReferenceOpen => "reference_open",
+            Self::ReferenceHigh => "reference_high",
+            Self::ReferenceLow => "reference_low",
+            Self::ReferenceClose => "reference_close",
+            Self::ReferenceVolume => "reference_volume",
         }
     }
 
     const fn unit(self) -> Unit {
         match self {
-            Self::Open
+            Self::ReferenceOpen
+            | Self::ReferenceHigh
+            | Self::ReferenceLow
+            | Self::ReferenceClose
+            | Self::Open
             | Self::High
             | Self::Low
             | Self::Close
@@ -207,7 +242,8 @@ impl Input {
             | Self::Ask
             | Self::Spread
             | Self::MidPath => Unit::PRICE,
-            Self::Volume
+            Self::ReferenceVolume
+            | Self::Volume
             | Self::BidQuantity
             | Self::AskQuantity
             | Self::BidDepth
