@@ -9,5 +9,7 @@
 `storage`               Delta tables in the lake: partition-exact writes and reads, versions, content hashes
 `expectations`          Great Expectations suites on small samples
 `bar_chart`             a small picture of closes
+`securities`            permanent ids of securities, and their tickers through time
+`universe`              who was in an index or traded at all on a past day
 ======================  =====================================================================================
 """
