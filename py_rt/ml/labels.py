@@ -44,6 +44,8 @@ MAX_T_VALUE = 1e9
 """What a perfect line gets; the quotient that stands there would be infinite."""
 
 _NEVER = -1
+_BLOCK_BARS = 65_536
+"""Bars whose lines are in memory together."""
 
 
 class LabelError(PyRtError):
@@ -212,10 +214,12 @@ def trend_scanning_labels(
     count = max(0, bars.height - max_horizon_bars)
     close = bars["close"].to_numpy()
     best, ends = np.zeros(count), np.zeros(count, dtype=np.int64)
-    for horizon in range(min_horizon_bars, max_horizon_bars + 1):
-        values = _slope_t_values(close, horizon)[:count]
-        better = np.abs(values) >= np.abs(best)
-        best, ends = np.where(better, values, best), np.where(better, horizon, ends)
+    for first in range(0, count, _BLOCK_BARS):
+        block = slice(first, min(first + _BLOCK_BARS, count))
+        for horizon in range(min_horizon_bars, max_horizon_bars + 1):
+            values = _slope_t_values(close[first : block.stop + horizon], horizon)
+            better = np.abs(values) >= np.abs(best[block])
+            best[block][better], ends[block][better] = values[better], horizon
     return _labelled(bars, np.sign(best).astype(np.int8), np.arange(count) + ends).with_columns(
         pl.col("label_end_ts").alias("trend_end_ts"),
         bars["ts_close"].slice(max_horizon_bars).alias("label_end_ts"),
@@ -225,21 +229,24 @@ def trend_scanning_labels(
 
 def _slope_t_values(close: NDArray[np.int64], horizon: int) -> NDArray[np.float64]:
     """T-values of the slopes through bars t to t+horizon, for every t that has them."""
-    if close.size <= horizon:
-        return np.zeros(0)
-    # Differences of integers are exact; a price of 60,000 with 8 decimals is not in the sums.
-    windows = np.lib.stride_tricks.sliding_window_view(close, horizon + 1)
-    y = (windows - windows[:, :1]).astype(np.float64)
-    y -= y.mean(axis=1, keepdims=True)
-    x = np.arange(horizon + 1) - horizon / 2
-    spread = float(x @ x)
-    slopes = y @ x / spread
-    residuals = y - slopes[:, None] * x
-    unexplained, total = (residuals**2).sum(axis=1), (y**2).sum(axis=1)
+    count = close.size - horizon
+    # Differences of integers are exact: a price of 60,000 with 8 decimals is not in the sums. Column by column, because
+    # a product of matrices rounds by how many rows it has, and a label must not know how many bars come later.
+    columns = [(close[at : at + count] - close[:count]).astype(np.float64) for at in range(horizon + 1)]
+    x = [at - horizon / 2 for at in range(horizon + 1)]
+    mean = sum(columns, start=np.zeros(count)) / (horizon + 1)
+    centered = [column - mean for column in columns]
+    spread = math.fsum(at * at for at in x)
+    slopes = sum((y * at for y, at in zip(centered, x, strict=True)), start=np.zeros(count)) / spread
+    total, unexplained = np.zeros(count), np.zeros(count)
+    for y, at in zip(centered, x, strict=True):
+        total += y * y
+        unexplained += (y - slopes * at) ** 2
     straight = unexplained <= total * (np.finfo(np.float64).eps * (horizon + 1)) ** 2
     error = np.sqrt(np.where(straight, 1.0, unexplained) / ((horizon - 1) * spread))
     values = np.where(straight, np.sign(slopes) * MAX_T_VALUE, slopes / error)
-    return np.clip(np.where(total == 0, 0.0, values), -MAX_T_VALUE, MAX_T_VALUE)
+    t_values: NDArray[np.float64] = np.clip(np.where(total == 0, 0.0, values), -MAX_T_VALUE, MAX_T_VALUE)
+    return t_values
 
 
 def _touched(bars: pl.DataFrame, up: NDArray[np.int64], down: NDArray[np.int64], horizon_bars: int) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -125,7 +125,8 @@ def scan(table: pl.DataFrame, least: int, greatest: int) -> pl.DataFrame:
     return trend_scanning_labels(table, min_horizon_bars=least, max_horizon_bars=greatest, bar_ns=STEP)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(12, 40), st.integers(2, 4), st.integers(0, 5))
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(12, 30), st.integers(2, 4), st.integers(0, 5))
 def test_the_trend_is_the_regression_with_the_largest_t_value(seed: int, size: int, least: int, more: int) -> None:
     steps = np.random.default_rng(seed).integers(-50, 51, size)
     closes = (6 * 10**12 + 10**8 * np.cumsum(steps)).tolist()
@@ -199,3 +200,10 @@ def test_too_few_bars_give_no_rows_and_the_same_columns() -> None:
     assert (few.height, few.schema) == (0, many.schema)
     few, many = scan(bars([5, 6]), 2, 4), scan(bars(PINNED), 2, 4)
     assert (few.height, few.schema) == (0, many.schema)
+
+
+def test_lines_laid_in_blocks_are_those_laid_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bars(np.random.default_rng(5).integers(100, 200, 50).tolist())
+    whole = scan(table, 2, 6)
+    monkeypatch.setattr("py_rt.ml.labels._BLOCK_BARS", 7)
+    assert scan(table, 2, 6).equals(whole)
