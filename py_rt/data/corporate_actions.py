@@ -171,10 +171,9 @@ class CorporateActions:
         """
         if days.null_count():
             raise CorporateActionError("a price has no day")
-        if days.len() and (days > as_of).any():
-            raise CorporateActionError(
-                f"a price of {days.max()} has no terms as of {as_of}: that day was still to come"
-            )
+        late = [day for day in days.to_list() if day > as_of]
+        if late:
+            raise CorporateActionError(f"a price of {late[0]} has no terms as of {as_of}: that day was still to come")
         known = self.known(as_of).actions
         numbers = days.cast(pl.Int32).to_numpy()
         return pl.DataFrame(
