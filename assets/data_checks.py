@@ -134,6 +134,20 @@ def punctuality_result(landed: pl.DataFrame) -> dg.AssetCheckResult:
     return _warns(late.is_empty(), found)
 
 
+def freshness_result(newest_ns: int | None, until_ns: int | None) -> dg.AssetCheckResult:
+    """Warn where the newest row lies more than `WITHIN_HOURS` before the time until which there should be rows.
+
+    Args:
+        newest_ns: end of the newest row, UTC ns; `None` without rows.
+        until_ns: until when there should be some; `None` is nothing expected.
+    """
+    if until_ns is None:
+        return _warns(passed=True, metadata={"expected": "nothing"})
+    age_ns, is_stale = anomalies.staleness(newest_ns, until_ns, within_ns=WITHIN_HOURS * _NS_PER_HOUR)
+    behind = "no row at all" if age_ns is None else f"{max(0, age_ns) / _NS_PER_HOUR:.1f} h"
+    return _warns(not is_stale, {"behind": behind, "allowed": f"{WITHIN_HOURS} h"})
+
+
 def expectation_result(report: expectations.Report, day: object) -> dg.AssetCheckResult:
     """Turn a suite's report into counts and the broken expectations."""
     broken = {
@@ -192,6 +206,18 @@ def received_columns(raw: pl.DataFrame) -> dict[date, dict[str, str]]:
 def landed_in_time(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
     """Look at when the first row of each day landed."""
     return punctuality_result(raw_bars.group_by("date").agg(pl.col("ts_arrival").min()))
+
+
+@dg.asset_check(
+    asset="clean_bars",
+    additional_ins={"raw_bars": dg.AssetIn()},
+    description=f"Whole table: bars are published until {WITHIN_HOURS} hours before the end of what landed, or later.",
+)
+def keeps_up_with_raw(clean_bars: pl.DataFrame, raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
+    """Compare the newest bar with the end of the newest raw day, or of the source where it ends within that day."""
+    day_end = (pl.col("date").max() + timedelta(days=1)).cast(pl.Datetime("ns")).dt.epoch("ns")
+    until = raw_bars.select(pl.min_horizontal(day_end, pl.col("source_end").max())).item()
+    return freshness_result(clean_bars.select(pl.col("ts_close").max()).item(), until)
 
 
 @dg.asset_check(

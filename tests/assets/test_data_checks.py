@@ -138,6 +138,23 @@ def test_days_that_land_late_warn_and_history_does_not(raw: pl.DataFrame) -> Non
     assert found(result)["examples"] == ["2021-12-29: 48.0 h"]
 
 
+def test_bars_that_do_not_keep_up_with_what_landed_warn(raw: pl.DataFrame, staged: pl.DataFrame) -> None:
+    clean = published(staged)
+    result = judged(data_checks.keeps_up_with_raw, clean_bars=clean, raw_bars=raw)
+    assert result.passed
+    lagging = judged(
+        data_checks.keeps_up_with_raw, clean_bars=clean.filter(pl.col("date") <= date(2021, 12, 27)), raw_bars=raw
+    )
+    assert not lagging.passed
+    assert found(lagging)["behind"].endswith(" h")
+    nothing = judged(data_checks.keeps_up_with_raw, clean_bars=clean.clear(), raw_bars=raw)
+    assert (nothing.passed, found(nothing)["behind"]) == (False, "no row at all")
+    assert judged(data_checks.keeps_up_with_raw, clean_bars=clean.clear(), raw_bars=raw.clear()).passed
+    # A part of the days is enough where only these landed.
+    part = raw.filter(pl.col("date") <= date(2021, 10, 28)), clean.filter(pl.col("date") <= date(2021, 10, 28))
+    assert judged(data_checks.keeps_up_with_raw, clean_bars=part[1], raw_bars=part[0]).passed
+
+
 def test_a_feature_in_another_unit_warns(features: pl.DataFrame) -> None:
     usual = judged(data_checks.distributed_as_before, features)
     shown = found(usual)

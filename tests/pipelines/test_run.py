@@ -79,7 +79,7 @@ def test_raw_and_cleaned_bars_are_made_with_every_check(home: Path, instant_runn
     summary = lines[-1]
     assert summary["success"], lines
     assert (summary["assets"], summary["materializations"]) == (7, 19)
-    assert (summary["checks_passed"], summary["checks_failed"]) == (24, [])
+    assert (summary["checks_passed"], summary["checks_failed"]) == (25, [])
     assert summary["checks_warned"] == 1  # a tenth of these days' rows came twice
     assert len(instant_runner.samples) == 3  # of raw, staged and clean bars
     assert {tuple(sample["date"].unique()) for sample in instant_runner.samples} == {(date(2021, 10, 28),)}

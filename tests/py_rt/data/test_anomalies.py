@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from py_rt.data.bar_chart import MAX_PNG_BYTES
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 PRICES = SHARED / "stocknet_prices_tweets" / "prices.parquet"
+DROPS = SHARED / "raw_landing_us_market_daily"
 FIRST = date(2024, 1, 1)
 
 
@@ -78,6 +81,38 @@ def test_real_days_of_sixty_stocks_have_no_anomaly_until_rows_are_lost() -> None
     lossy = rows.filter((pl.col("date") != day) | (pl.col("symbol") < "M"))
     found = volume_anomalies(lossy.group_by("date").len("rows"))
     assert found.filter("is_anomaly")["date"].to_list() == [day]
+
+
+def dropped(day: str, member: str) -> pl.DataFrame:
+    """One file of a day's drop, every column as text."""
+    with tarfile.open(DROPS / f"{day}.tar.gz") as archive:
+        file = archive.extractfile(next(name for name in archive.getnames() if name.endswith(member)))
+        assert file is not None
+        return pl.read_csv(io.BytesIO(file.read()), infer_schema=False)
+
+
+@pytest.mark.skipif(not DROPS.is_dir(), reason=f"no {DROPS}")
+def test_the_drop_with_three_days_in_it_and_a_header_in_its_middle_is_found_and_no_other() -> None:
+    days = sorted(path.name.partition(".")[0] for path in DROPS.glob("*.tar.gz"))
+    prices = {day: dropped(day, "prices.csv") for day in days}
+    dates = [date(int(day[:4]), int(day[4:6]), int(day[6:])) for day in days]
+    judged = volume_anomalies(pl.DataFrame({"date": dates, "rows": [prices[day].height for day in days]}))
+    assert judged.filter("is_anomaly")["date"].to_list() == [date(2015, 4, 6)]
+    known = text_kinds(prices[days[0]])
+    for day in days[1:]:
+        now = text_kinds(prices[day])
+        became_text = {name for name, change in schema_drift(known, now).retyped.items() if change[1] == "text"}
+        wanted = {"date", "open", "high", "low", "close", "volume", "adj_close"} if day == "20150406" else set()
+        assert became_text == wanted, day
+        known = known if wanted else widest_kinds([known, now])
+
+
+@pytest.mark.skipif(not DROPS.is_dir(), reason=f"no {DROPS}")
+def test_a_report_that_lost_its_header_is_a_drift_of_the_schema() -> None:
+    before, now = dropped("20150406", "reports.csv"), dropped("20150407", "reports.csv")
+    drift = schema_drift(text_kinds(before), text_kinds(now))
+    assert set(drift.removed) == set(before.columns)
+    assert set(drift.added) == set(now.columns)
 
 
 def test_unfit_counts_are_refused() -> None:
