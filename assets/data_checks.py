@@ -23,8 +23,9 @@ from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 RECENT_DAYS = 7
 """Newest days that are judged; older ones are shown."""
 
-DRIFT_DAYS = 28
-"""Newest days whose features are compared with all days before; fewer before than these give no verdict."""
+DRIFT_DAYS, REFERENCE_DAYS = 28, 730
+"""Newest days whose features are judged, and days before that they are compared with; fewer before than are judged give
+no verdict."""
 
 SCHEMA_DAYS = 60
 """Newest days whose columns are looked at."""
@@ -143,7 +144,10 @@ def freshness_result(newest_ns: int | None, until_ns: int | None) -> dg.AssetChe
     """
     if until_ns is None:
         return _warns(passed=True, metadata={"expected": "nothing"})
-    age_ns, is_stale = anomalies.staleness(newest_ns, until_ns, within_ns=WITHIN_HOURS * _NS_PER_HOUR)
+    try:
+        age_ns, is_stale = anomalies.staleness(newest_ns, until_ns, within_ns=WITHIN_HOURS * _NS_PER_HOUR)
+    except anomalies.AnomalyError as error:
+        return _warns(passed=False, metadata={"problem": str(error)})
     behind = "no row at all" if age_ns is None else f"{max(0, age_ns) / _NS_PER_HOUR:.1f} h"
     return _warns(not is_stale, {"behind": behind, "allowed": f"{WITHIN_HOURS} h"})
 
@@ -163,10 +167,10 @@ def expectation_result(report: expectations.Report, day: object) -> dg.AssetChec
     asset="raw_bars",
     description=f"Whole table: as many rows on each of the {RECENT_DAYS} newest days as on the days before it.",
 )
-def rows_as_usual(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
+def rows_as_usual(raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
     """Count rows of every day that is over, and compare each with the days before it."""
-    days = raw_bars.group_by("date").agg(pl.len().alias("rows"))
-    reach = raw_bars.select(pl.from_epoch(pl.col("source_end").max(), time_unit="ns").dt.date()).item()
+    days = raw_bars.group_by("date").agg(pl.len().alias("rows"), pl.col("source_end").max()).collect(engine="streaming")
+    reach = days.select(pl.from_epoch(pl.col("source_end").max(), time_unit="ns").dt.date()).item()
     over = pl.col("date") < reach if reach is not None else pl.lit(value=False)
     return volume_result(anomalies.volume_anomalies(days.filter(over)))
 
@@ -175,17 +179,18 @@ def rows_as_usual(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
     asset="raw_bars",
     description="Whole table: the newest day has the columns that the days before it had, with text of the same kind.",
 )
-def columns_as_before(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
+def columns_as_before(raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
     """Look at what was received: the known columns, and what the source sent beside them."""
     return schema_result(received_columns(raw_bars))
 
 
-def received_columns(raw: pl.DataFrame) -> dict[date, dict[str, str]]:
+def received_columns(raw: pl.LazyFrame) -> dict[date, dict[str, str]]:
     """The columns of the `SCHEMA_DAYS` newest days as received, with the kind of their text.
 
     What a source sent beside the known columns is called `extra.<name>`. A column without values is absent.
     """
-    newest = raw.filter(pl.col("date").is_in(raw["date"].unique().sort().tail(SCHEMA_DAYS).implode()))
+    days = _days(raw).tail(SCHEMA_DAYS)
+    newest = raw.filter(pl.col("date").is_in(days.implode())).select("date", "extra", *RECEIVED_COLUMNS).collect()
     found: dict[date, dict[str, str]] = {}
     for day, rows in newest.sort("date").partition_by("date", as_dict=True, maintain_order=True).items():
         sent: dict[str, list[str | None]] = {}
@@ -199,13 +204,18 @@ def received_columns(raw: pl.DataFrame) -> dict[date, dict[str, str]]:
     return found
 
 
+def _days(rows: pl.LazyFrame) -> pl.Series:
+    """The days that a table has rows of, in order."""
+    return rows.select(pl.col("date").unique().sort()).collect(engine="streaming").to_series()
+
+
 @dg.asset_check(
     asset="raw_bars",
     description=f"Whole table: the newest days landed within {WITHIN_HOURS} hours of their end, history aside.",
 )
-def landed_in_time(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
+def landed_in_time(raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
     """Look at when the first row of each day landed."""
-    return punctuality_result(raw_bars.group_by("date").agg(pl.col("ts_arrival").min()))
+    return punctuality_result(raw_bars.group_by("date").agg(pl.col("ts_arrival").min()).collect(engine="streaming"))
 
 
 @dg.asset_check(
@@ -213,30 +223,26 @@ def landed_in_time(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
     additional_ins={"raw_bars": dg.AssetIn()},
     description=f"Whole table: bars are published until {WITHIN_HOURS} hours before the end of what landed, or later.",
 )
-def keeps_up_with_raw(clean_bars: pl.DataFrame, raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
+def keeps_up_with_raw(clean_bars: pl.LazyFrame, raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
     """Compare the newest bar with the end of the newest raw day, or of the source where it ends within that day."""
     day_end = (pl.col("date").max() + timedelta(days=1)).cast(pl.Datetime("ns")).dt.epoch("ns")
-    until = raw_bars.select(pl.min_horizontal(day_end, pl.col("source_end").max())).item()
-    return freshness_result(clean_bars.select(pl.col("ts_close").max()).item(), until)
+    until = raw_bars.select(pl.min_horizontal(day_end, pl.col("source_end").max())).collect().item()
+    return freshness_result(clean_bars.select(pl.col("ts_close").max()).collect().item(), until)
 
 
 @dg.asset_check(
     asset="features_bar",
     description=f"Whole table: features of the {DRIFT_DAYS} newest days are distributed as on the days before.",
 )
-def distributed_as_before(features_bar: pl.DataFrame) -> dg.AssetCheckResult:
-    """Compare warm rows of the newest days with those before, where there are enough of both."""
-    warm = features_bar.filter("is_warm")
-    days = warm["date"].unique().sort()
+def distributed_as_before(features_bar: pl.LazyFrame) -> dg.AssetCheckResult:
+    """Compare warm rows of the newest days with the `REFERENCE_DAYS` before, where there are enough of both."""
+    warm = features_bar.filter(pl.col("is_warm"))
+    days = _days(warm)
     if days.len() < 2 * DRIFT_DAYS:
         return _warns(passed=True, metadata={"days": days.len(), "wanted_days": 2 * DRIFT_DAYS, "judged": 0})
-    first = days[-DRIFT_DAYS]
-    return drift_result(warm.filter(pl.col("date") < first), warm.filter(pl.col("date") >= first))
-
-
-def _last_day(rows: pl.DataFrame, sort: Sequence[str]) -> tuple[pl.DataFrame, object]:
-    day = rows["date"].max()
-    return rows.filter(pl.col("date") == day).sort(sort).head(expectations.MAX_ROWS), day
+    first, known = days[-DRIFT_DAYS], days[-min(days.len(), DRIFT_DAYS + REFERENCE_DAYS)]
+    before = warm.filter((pl.col("date") >= known) & (pl.col("date") < first)).collect()
+    return drift_result(before, warm.filter(pl.col("date") >= first).collect())
 
 
 def meets_suite(table: str, sort: Sequence[str]) -> dg.AssetChecksDefinition:
@@ -255,11 +261,13 @@ def meets_suite(table: str, sort: Sequence[str]) -> dg.AssetChecksDefinition:
         op_tags={"dagster/priority": "-1"},
     )
     def check(
-        rows: pl.DataFrame, expectation_runner: dg.ResourceParam[expectations.ExpectationRunner]
+        rows: pl.LazyFrame, expectation_runner: dg.ResourceParam[expectations.ExpectationRunner]
     ) -> dg.AssetCheckResult:
-        if rows.is_empty():
+        days = _days(rows)
+        if days.is_empty():
             return _warns(passed=True, metadata={"rows": 0, "day": "none"})
-        sample, day = _last_day(rows, sort)
+        day = days[-1]
+        sample = rows.filter(pl.col("date") == day).sort(sort).head(expectations.MAX_ROWS).collect()
         return expectation_result(expectation_runner.validate(sample, with_features(table, sample)), day)
 
     return check

@@ -10,6 +10,7 @@ venue that never closes. A number counts from an epoch and not from the first da
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -254,7 +255,10 @@ def _sessions(name: str, first_day: date, last_day: date) -> pl.DataFrame:
     from exchange_calendars.errors import CalendarError as LibraryError  # type: ignore[import-untyped]
 
     try:
-        found = exchange_calendars.get_calendar(name, start=first_day.isoformat(), end=last_day.isoformat())
+        with warnings.catch_warnings():
+            # The library asks pandas for values in a way that a later pandas will answer otherwise.
+            warnings.filterwarnings("ignore", message="Series.values returning")
+            found = exchange_calendars.get_calendar(name, start=first_day.isoformat(), end=last_day.isoformat())
     except (LibraryError, ValueError) as error:
         raise CalendarError(f"calendar {name} from {first_day} to {last_day}: {error}") from error
     schedule = found.schedule

@@ -216,16 +216,17 @@ class SecurityMaster:
         schema = {"security_id": pl.String, "ticker": pl.String, "first_day": pl.Date, "last_day": pl.Date}
         return pl.DataFrame(rows, schema=schema | {"is_delisted": pl.Boolean}, orient="row")
 
-    def with_days(self, ticker: str, days: Iterable[date]) -> SecurityMaster:
+    def with_days(self, ticker: str, days: Iterable[date], known_until: date | None = None) -> SecurityMaster:
         """Add the securities that a ticker's file of bars tells of and no map file does.
 
         Days on which nobody known carried the ticker belong to someone else. Those between two known carriers are one
-        security: it is named by the ticker and its first such day, and it ended with its last one (a file whose last
-        bar is such a day leaves the end open).
+        security: it is named by the ticker and its first such day, and it ended with its last one.
 
         Args:
             ticker: of the file.
             days: of its bars, in any order.
+            known_until: last day of the whole collection; bars that reach it leave the end open. `None` is the last
+                day of this file: nothing then says that the security is gone.
         """
         ticker, known = ticker.upper(), self._by_ticker.get(ticker.upper(), ())
         ordered = sorted(set(days))
@@ -236,7 +237,7 @@ class SecurityMaster:
                 runs[bisect_right(starts, day)].append(day)
         added = []
         for run in runs.values():
-            last = OPEN_END if run[-1] == ordered[-1] else run[-1]
+            last = OPEN_END if run[-1] >= (known_until or ordered[-1]) else run[-1]
             added.append(Security(SecurityId(ticker, run[0]), (Name(ticker, run[0], last),)))
         return SecurityMaster((*self.securities, *added)) if added else self
 

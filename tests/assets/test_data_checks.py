@@ -55,7 +55,9 @@ def labels(staged: pl.DataFrame) -> pl.DataFrame:
 
 
 def judged(check: dg.AssetChecksDefinition, *arguments: object, **named: object) -> dg.AssetCheckResult:
-    result = check(*arguments, **named)
+    lazy = [item.lazy() if isinstance(item, pl.DataFrame) else item for item in arguments]
+    lazy_named = {name: item.lazy() if isinstance(item, pl.DataFrame) else item for name, item in named.items()}
+    result = check(*lazy, **lazy_named)
     assert isinstance(result, dg.AssetCheckResult)
     assert result.severity == dg.AssetCheckSeverity.WARN
     return result
@@ -117,7 +119,7 @@ def test_columns_that_come_and_go_and_change_warn(raw: pl.DataFrame) -> None:
     assert set(shown["added"]) == {"extra.turnover", "extra.said"}
     assert "volume" in shown["removed"]
     assert shown["retyped"] == ["close: decimal -> text"]
-    assert received_columns(changed)[LAST]["extra.turnover"] == "decimal"
+    assert received_columns(changed.lazy())[LAST]["extra.turnover"] == "decimal"
     assert len(png(result, "columns_per_day")) <= MAX_PNG_BYTES
 
 
@@ -147,6 +149,9 @@ def test_bars_that_do_not_keep_up_with_what_landed_warn(raw: pl.DataFrame, stage
     )
     assert not lagging.passed
     assert found(lagging)["behind"].endswith(" h")
+    ahead = clean.with_columns(pl.col("ts_close") * 2)
+    wrong_unit = judged(data_checks.keeps_up_with_raw, clean_bars=ahead, raw_bars=raw)
+    assert "in the future" in found(wrong_unit)["problem"]
     nothing = judged(data_checks.keeps_up_with_raw, clean_bars=clean.clear(), raw_bars=raw)
     assert (nothing.passed, found(nothing)["behind"]) == (False, "no row at all")
     assert judged(data_checks.keeps_up_with_raw, clean_bars=clean.clear(), raw_bars=raw.clear()).passed

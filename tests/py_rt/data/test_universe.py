@@ -46,7 +46,7 @@ def master(mapped: SecurityMaster) -> SecurityMaster:
     whole = mapped
     for path in sorted(EQUITY.glob("*daily__*.zip")):
         ticker = path.stem.rpartition("__")[2]
-        whole = whole.with_days(ticker, bars_of(ticker)["date"])
+        whole = whole.with_days(ticker, bars_of(ticker)["date"], known_until=date(2021, 3, 31))
     return whole
 
 
@@ -110,6 +110,33 @@ def test_bars_of_a_re_used_ticker_are_told_apart(master: SecurityMaster) -> None
     assert isinstance(naive, float)
     assert naive > 10
     assert closes.filter(pl.col("date") == date(2009, 8, 5))["ret"].to_list() == [None]
+
+
+@needs_data
+def test_every_bar_of_every_file_has_one_owner_who_was_listed(master: SecurityMaster) -> None:
+    for path in sorted(EQUITY.glob("*daily__*.zip")):
+        ticker = path.stem.rpartition("__")[2]
+        bars = master.tell_apart(ticker, bars_of(ticker))
+        assert bars["security_id"].null_count() == 0, ticker
+        for (text,), rows in bars.group_by("security_id"):
+            owner = master.security(SecurityId.parse(str(text)))
+            assert owner.first_day <= rows["date"].min(), text  # type: ignore[operator]
+            assert rows["date"].max() <= owner.last_day, text  # type: ignore[operator]
+
+
+@needs_data
+def test_no_security_is_a_member_twice(index: IndexMembership, master: SecurityMaster) -> None:
+    for day in (
+        date(1999, 1, 4),
+        date(2005, 1, 3),
+        date(2012, 1, 3),
+        date(2014, 6, 2),
+        date(2016, 1, 4),
+        date(2021, 1, 4),
+    ):
+        ids = index.members(day, master)["security_id"].drop_nulls()
+        assert ids.is_unique().all(), day
+        assert ids.len() >= 5
 
 
 @needs_data
