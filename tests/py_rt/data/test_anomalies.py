@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -64,6 +64,7 @@ def test_a_new_level_is_an_anomaly_until_it_is_usual() -> None:
     assert 10 <= len(found) <= 20
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1_000), min_size=8, max_size=50), st.lists(st.integers(0, 10**6), max_size=10))
 def test_a_verdict_about_a_day_does_not_change_with_later_days(before: list[int], later: list[int]) -> None:
     alone = volume_anomalies(counts(before))
@@ -153,6 +154,7 @@ def test_kinds_of_text(values: list[str | None], kind: str) -> None:
 samples = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=60).map(np.array)
 
 
+@settings(deadline=None)
 @given(samples, samples)
 def test_the_distance_is_that_of_scipy(one: np.ndarray, other: np.ndarray) -> None:
     assert ks_distance(one, other) == pytest.approx(stats.ks_2samp(one, other, method="asymp").statistic, abs=1e-12)
@@ -166,6 +168,7 @@ def test_the_critical_distance_is_exceeded_as_often_as_it_says() -> None:
     assert 0.03 < np.mean(exceeded) < 0.06
 
 
+@settings(deadline=None)
 @given(samples, samples)
 def test_the_index_is_zero_for_a_sample_with_itself_and_never_negative(one: np.ndarray, other: np.ndarray) -> None:
     assert population_stability(one, one) == 0.0

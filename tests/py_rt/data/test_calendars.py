@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.data import calendars
@@ -141,6 +141,7 @@ def test_a_venue_that_never_sleeps_has_every_bar() -> None:
     assert (always.number_bars(bars, bar_ns=HOUR)["bar_number"].diff().drop_nulls() == 1).all()
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 26 * 20 - 1), min_size=1), st.sampled_from([15, 30, 65]))
 def test_holes_and_bars_together_are_the_expected_bars(taken: set[int], minutes: int) -> None:
     calendar = Calendar.load("XNYS", date(2021, 10, 25), date(2021, 11, 30))

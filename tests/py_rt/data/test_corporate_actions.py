@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.data.corporate_actions import CorporateAction, CorporateActionError, CorporateActions
@@ -182,6 +182,7 @@ histories = st.lists(splits | dividends, max_size=8, unique_by=lambda action: (a
 )
 
 
+@settings(deadline=None)
 @given(histories, st.integers(0, 60), st.integers(0, 60))
 def test_terms_of_a_later_day_are_those_of_an_earlier_one_and_what_lies_between(
     history: CorporateActions, one: int, other: int
@@ -197,6 +198,7 @@ def test_terms_of_a_later_day_are_those_of_an_earlier_one_and_what_lies_between(
     assert whole[0].to_series()[-1] == 1.0
 
 
+@settings(deadline=None)
 @given(histories)
 def test_worth_traded_does_not_change_with_splits(history: CorporateActions) -> None:
     bars = pl.DataFrame({"date": [FIRST + timedelta(days=step) for step in range(61)], "close": [1_000] * 61})

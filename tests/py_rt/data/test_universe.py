@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.data.securities import OPEN_END, Name, Security, SecurityId, SecurityMaster, UniverseError
@@ -375,6 +375,7 @@ spans = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 80), st.intege
 )
 
 
+@settings(deadline=None)
 @given(spans, st.integers(0, 120))
 def test_listed_means_between_first_and_last_day(made: dict[tuple[str, int], Security], offset: int) -> None:
     day = FIRST + timedelta(days=offset)
@@ -382,6 +383,7 @@ def test_listed_means_between_first_and_last_day(made: dict[tuple[str, int], Sec
     assert set(listed) == {item for item in made.values() if item.first_day <= day <= item.last_day}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 120), min_size=1, max_size=60), st.integers(0, 100), st.integers(0, 30))
 def test_every_day_of_a_file_has_exactly_one_owner(offsets: list[int], start: int, length: int) -> None:
     known = security("A", FIRST + timedelta(days=start), FIRST + timedelta(days=start + length))

@@ -58,6 +58,7 @@ closes_lists = st.lists(st.integers(1, 400) | st.integers(5 * 10**12, 7 * 10**12
 widths = st.none() | st.integers(1, 2_000_000)
 
 
+@settings(deadline=None)
 @given(closes_lists, widths, widths, st.integers(1, 6))
 def test_the_first_touch_is_that_of_the_definition_in_fractions(
     closes: list[int], up: int | None, down: int | None, horizon: int
@@ -71,6 +72,7 @@ def test_the_first_touch_is_that_of_the_definition_in_fractions(
     assert made.select("label", pl.col("label_end_ts") // STEP - 1).rows() == wanted
 
 
+@settings(deadline=None)
 @given(closes_lists, st.integers(1, 6))
 def test_a_label_depends_only_on_bars_up_to_its_end(closes: list[int], horizon: int) -> None:
     whole = barrier(bars(closes), horizon)
@@ -102,6 +104,7 @@ def test_a_barrier_that_no_price_reaches_is_like_none() -> None:
     assert none["label"].to_list() == [0, 0]
 
 
+@settings(deadline=None)
 @given(closes_lists, st.data(), st.integers(1, 5), st.sampled_from([0.0, 0.01]))
 def test_meta_labels_are_barriers_seen_from_the_side(
     closes: list[int], data: st.DataObject, horizon: int, cost: float
@@ -125,7 +128,7 @@ def scan(table: pl.DataFrame, least: int, greatest: int) -> pl.DataFrame:
     return trend_scanning_labels(table, min_horizon_bars=least, max_horizon_bars=greatest, bar_ns=STEP)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(12, 30), st.integers(2, 4), st.integers(0, 5))
 def test_the_trend_is_the_regression_with_the_largest_t_value(seed: int, size: int, least: int, more: int) -> None:
     steps = np.random.default_rng(seed).integers(-50, 51, size)
@@ -146,6 +149,7 @@ def test_the_trend_is_the_regression_with_the_largest_t_value(seed: int, size: i
         assert row["ret"] == closes[at + chosen] / closes[at] - 1.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=4, max_size=25), st.integers(2, 4), st.integers(0, 3))
 def test_a_trend_depends_only_on_bars_up_to_when_it_is_known(closes: list[int], least: int, more: int) -> None:
     whole = scan(bars(closes), least, least + more)

@@ -102,6 +102,7 @@ def test_any_model_is_filtered_as_the_library_does(seed: int, states: int, width
     assert ours.sum(axis=1) == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 29))
 def test_a_filter_goes_on_from_its_state_with_the_same_bits(seed: int, cut: int) -> None:
     rng = np.random.default_rng(seed)

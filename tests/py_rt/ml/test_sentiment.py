@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from scipy import stats
@@ -174,6 +174,7 @@ moments = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(moments, st.integers(-2 * NS_PER_DAY, 6 * NS_PER_DAY), st.sampled_from([NS_PER_DAY, NEW_YORK_CLOSE]))
 def test_what_was_valid_at_a_moment_does_not_change_with_texts_known_later(
     rows: list[tuple[str, int, str]], moment: int, day_end: int
@@ -184,6 +185,7 @@ def test_what_was_valid_at_a_moment_does_not_change_with_texts_known_later(
     assert daily_sentiment(texts(*reversed(rows)), lengths(), day_end_ns=day_end).equals(whole)
 
 
+@settings(deadline=None)
 @given(moments, st.lists(st.integers(-3 * NS_PER_DAY, 8 * NS_PER_DAY), min_size=1, max_size=10), st.integers(0, 3))
 def test_a_row_gets_the_newest_that_was_valid_and_not_too_old(
     rows: list[tuple[str, int, str]], times: list[int], days: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.ml.labels import forward_return_labels
@@ -20,6 +20,7 @@ def test_the_pinned_spans() -> None:
     assert found.round(6).tolist() == [0.611111, 0.444444, 0.611111, 1.0]
 
 
+@settings(deadline=None)
 @given(spans, st.integers(1, 7))
 def test_uniqueness_is_that_of_the_definition(items: list[tuple[int, int]], step: int) -> None:
     starts = np.array([start * step for start, _ in items])
@@ -32,6 +33,7 @@ def test_uniqueness_is_that_of_the_definition(items: list[tuple[int, int]], step
         assert count == alive[time // step]
 
 
+@settings(deadline=None)
 @given(spans)
 def test_uniqueness_lies_between_one_over_all_and_one_and_order_does_not_matter(items: list[tuple[int, int]]) -> None:
     starts, ends = np.array([start for start, _ in items]), np.array([start + length for start, length in items])
@@ -48,6 +50,7 @@ def test_a_million_labels_of_one_horizon_have_one_uniqueness_but_at_the_ends() -
     assert found[0] > found[1] > found[5]
 
 
+@settings(deadline=None)
 @given(spans, st.floats(-0.95, 1.0))
 def test_decay_is_a_line_along_the_uniqueness_gathered(items: list[tuple[int, int]], oldest: float) -> None:
     starts, ends = np.array([start for start, _ in items]), np.array([start + length for start, length in items])
