@@ -121,9 +121,9 @@ def test_unfit_counts_are_refused() -> None:
         volume_anomalies(pl.DataFrame({"day": [FIRST]}))
     with pytest.raises(AnomalyError, match="a day twice"):
         volume_anomalies(pl.concat([counts([1]), counts([1])]))
-    for settings in ({"min_days": 1}, {"min_days": 9, "window_days": 8}, {"max_z": 0.0}):
+    for odd in ({"min_days": 1}, {"min_days": 9, "window_days": 8}, {"max_z": 0.0}):
         with pytest.raises(AnomalyError, match="wanted 2 <= min"):
-            volume_anomalies(counts([1]), **settings)
+            volume_anomalies(counts([1]), **odd)
 
 
 def test_columns_that_come_go_and_change_are_named() -> None:
