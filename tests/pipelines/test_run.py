@@ -310,7 +310,7 @@ def test_people_read_one_line_per_step_and_check(folder: Path, capsys: pytest.Ca
     assert "96 rows, version 1" in out
     assert "    staged_bars:rows_conserved " in out
     assert out.splitlines()[-1].startswith(
-        "4 materializations of 4 assets in 1 runs, 16 checks passed, 0 warned, 0 failed"
+        "4 materializations of 4 assets in 1 runs, 17 checks passed, 0 warned, 0 failed"
     )
 
 
@@ -331,7 +331,7 @@ def test_nothing_but_lines_of_json_is_written_by_a_process_of_its_own(tmp_path: 
     summary = lines[-1]
     assert (summary["event"], summary["success"], summary["assets"]) == ("summary", True, len(BARS_ASSETS))
     assert summary["materializations"] == (len(BARS_ASSETS) - 1) * 94 + 1
-    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (25, 0, [])
+    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (26, 0, [])
     suite = next(line for line in lines if line.get("check") == "meets_expectations")
     assert (suite["passed"], suite["metadata"]["expectations"]) == (True, 15)
     assert table(tmp_path / "home", "clean_bars").height == 8_928
