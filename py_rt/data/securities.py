@@ -260,12 +260,53 @@ class SecurityMaster:
         >>> master.with_days("A", days).tell_apart("A", pl.DataFrame({"date": days}))["security_id"].to_list()
         ['A.20010101', 'A.20010103']
         """
-        days = bars["date"].unique().drop_nulls().to_list()
-        found = {day: self.holder(ticker, day) for day in days}
-        ids = {day: str(security.id) for day, security in found.items() if security is not None}
-        return bars.with_columns(
-            pl.col("date").replace_strict(ids, default=None, return_dtype=pl.String).alias("security_id")
+        owners = self.identified(bars.select("date", pl.lit(ticker.upper()).alias("ticker")))["security_id"]
+        return bars.with_columns(owners)
+
+    def identified(self, rows: pl.DataFrame, ticker: str = "ticker") -> pl.DataFrame:
+        """Say of each row of a whole market whose it is.
+
+        Args:
+            rows: with `date` (Date) and a column of tickers (String); further columns are kept.
+            ticker: name of that column.
+
+        Returns:
+            The rows in their order with `security_id` (String; null where nobody known carried the ticker).
+
+        Raises:
+            UniverseError: a column is missing, or several securities carried a ticker on one of the days.
+        """
+        missing = {"date", ticker} - set(rows.columns)
+        if missing:
+            raise UniverseError(f"rows lack the columns {sorted(missing)}; they have {rows.columns}")
+        names = self.names().sort("first_day").select("ticker", "first_day", "last_day", "security_id")
+        asked = rows.select(pl.col("date"), pl.col(ticker).str.to_uppercase().alias("ticker")).with_row_index("order")
+        latest = asked.sort("date").join_asof(
+            names, left_on="date", right_on="first_day", by="ticker", strategy="backward", check_sortedness=False
         )
+        owner = pl.when(pl.col("date") <= pl.col("last_day")).then("security_id").alias("security_id")
+        owners = latest.sort("order").select("ticker", "date", owner)
+        shared = [name for name, carriers in self._by_ticker.items() if _overlap(carriers)]
+        if shared and owners["ticker"].is_in(shared).any():
+            # Rare: one by one, so that two owners on one day are seen.
+            pairs = owners.filter(pl.col("ticker").is_in(shared)).select("ticker", "date").unique().drop_nulls()
+            found = [(name, day, self.holder(name, day)) for name, day in pairs.iter_rows()]
+            told = [(name, day, str(security.id) if security else None) for name, day, security in found]
+            schema = {"ticker": pl.String, "date": pl.Date, "told": pl.String}
+            owners = owners.join(
+                pl.DataFrame(told, schema=schema, orient="row"),
+                on=["ticker", "date"],
+                how="left",
+                maintain_order="left",
+            ).with_columns(
+                pl.when(pl.col("ticker").is_in(shared)).then("told").otherwise("security_id").alias("security_id")
+            )
+        return rows.with_columns(owners["security_id"])
+
+
+def _overlap(carriers: list[tuple[Name, Security]]) -> bool:
+    spans = [(name.first_day, name.last_day) for name, _ in carriers]  # in order of their first days
+    return any(later[0] <= max(end for _, end in spans[: at + 1]) for at, later in enumerate(spans[1:]))
 
 
 def _check_names(security: Security) -> None:

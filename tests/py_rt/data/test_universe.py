@@ -394,3 +394,39 @@ def test_every_day_of_a_file_has_exactly_one_owner(offsets: list[int], start: in
     assert (inside == str(known.id)).all()
     outside = bars.filter(~pl.col("date").is_between(known.first_day, known.last_day))["security_id"]
     assert str(known.id) not in outside
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 60), st.integers(0, 25)), max_size=6),
+    st.lists(st.tuples(st.sampled_from("abcD"), st.integers(0, 90)), min_size=1, max_size=30),
+)
+def test_rows_of_a_whole_market_are_told_apart_as_one_by_one(
+    spans: list[tuple[str, int, int]], rows: list[tuple[str, int]]
+) -> None:
+    made = {
+        (ticker, start): security(ticker, FIRST + timedelta(days=start), FIRST + timedelta(days=start + length))
+        for ticker, start, length in spans
+    }
+    master = SecurityMaster(made.values())
+    frame = pl.DataFrame(
+        [(ticker, FIRST + timedelta(days=offset)) for ticker, offset in rows],
+        schema={"symbol": pl.String, "date": pl.Date},
+        orient="row",
+    )
+    wanted: list[str | None] = []
+    for ticker, day in frame.iter_rows():
+        carriers = [item for item in made.values() if item.id.ticker == ticker.upper() and item.ticker_on(day)]
+        if len(carriers) > 1:
+            with pytest.raises(UniverseError, match="several securities"):
+                master.identified(frame, "symbol")
+            return
+        wanted.append(str(carriers[0].id) if carriers else None)
+    identified = master.identified(frame, "symbol")
+    assert identified["security_id"].to_list() == wanted
+    assert identified.select("symbol", "date").equals(frame)
+
+
+def test_rows_without_a_ticker_are_refused() -> None:
+    with pytest.raises(UniverseError, match=r"lack the columns \['ticker'\]"):
+        SecurityMaster([]).identified(pl.DataFrame({"date": [FIRST]}))
