@@ -284,6 +284,18 @@ class CrossSections:
             raise SourceError(SOURCE, path.name, None, f"names {twice} twice")
         return frame.filter(pl.col("dollar_volume") >= min_dollar_volume).sort("security_id")
 
+    def shared_tickers(self, day: date) -> pl.DataFrame:
+        """The rows of a day whose ticker names several securities, by ticker and id.
+
+        Such files may hold the same trading under two ids, one of them of a company that is gone: who adds up a market
+        counts it twice, and who asks by ticker must choose.
+
+        Raises:
+            UniverseError: there is no file of that day.
+            SourceError: a row is of another form.
+        """
+        return self.on(day).filter(pl.col("ticker").is_duplicated()).sort("ticker", "security_id")
+
 
 def _coarse_row(path: Path, line: int, row: list[str]) -> tuple[object, ...]:
     if len(row) != len(_COARSE):

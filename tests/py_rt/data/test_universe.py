@@ -245,6 +245,34 @@ def test_ids_of_the_cross_sections_are_those_of_the_map_files(mapped: SecurityMa
 
 
 @needs_data
+def test_members_of_a_day_traded_on_it_but_for_those_listed_by_a_later_name(index: IndexMembership) -> None:
+    sections = CrossSections.from_folder(COARSE)
+    day = sections.days[0]
+    members, traded = set(index.tickers(day)), set(sections.on(day)["ticker"])
+    assert 490 <= len(members) <= 510
+    # The list calls them by what they were called last: SPGI was MHFI then.
+    assert "SPGI" in members - traded
+    assert len(members - traded) < 25
+    # Today's members that traded then and were in no index yet are not among them, those that left since are.
+    today = set(index.tickers(index.known_until))
+    assert len((today - members) & traded) > 100
+    assert len(members - today) > 150
+
+
+@needs_data
+def test_the_same_trading_under_two_ids_is_shown() -> None:
+    sections = CrossSections.from_folder(COARSE)
+    for day in sections.days:
+        shared = sections.shared_tickers(day)
+        assert shared["ticker"].n_unique() == 7
+        assert (
+            (shared.group_by("ticker").agg(pl.col("close", "volume").n_unique()).drop("ticker") == 1)
+            .min_horizontal()
+            .all()
+        )
+
+
+@needs_data
 def test_a_cross_section_keeps_what_trades_enough() -> None:
     sections = CrossSections.from_folder(COARSE)
     day = sections.days[0]
