@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import backtests, bundles, checks, cleaned, deployments, features, models, raw
+from assets import backtests, bundles, checks, cleaned, data_checks, deployments, features, models, raw
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 from pipelines.schedules import SCHEDULES
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHAIN = (raw, cleaned, features, models, backtests, bundles, deployments)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
-CHECKS = (checks, features)
+CHECKS = (checks, data_checks, features)
 """Modules of asset checks."""
 
 

@@ -37,8 +37,8 @@ OK, STEP_FAILED, WRONG_WISH, CHECK_FAILED = 0, 1, 2, 3
 """Exit statuses of the command."""
 
 # The event log keeps every message; the console would show them a second time, among our lines.
-_EXPECTED = dg.AssetKey("staged_bars")
-"""Whose check runs in a child that takes seconds to start, so it is started when its run is."""
+_EXPECTED = frozenset(dg.AssetKey(name) for name in ("raw_bars", "staged_bars", "features_bar", "labels"))
+"""Whose checks run in a child that takes seconds to start, so it is started when their run is."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -143,7 +143,7 @@ def materialize(
     with opened as there:
         reusing = _reuse(graph, parts, there, resources, emit) if reuse else None
         for planned in reusing.runs() if reusing is not None else plan_parts(graph, parts):
-            if reusing is not None and _EXPECTED in planned.assets:
+            if reusing is not None and _EXPECTED & set(planned.assets):
                 runner.warm_up()
             run_id, progress, complete = _execute(defs, planned, there, emit, job)
             finished.append((run_id, progress))

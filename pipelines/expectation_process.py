@@ -8,4 +8,4 @@ from __future__ import annotations
 from py_rt.data.expectations import ExpectationRunner
 
 expectation_runner = ExpectationRunner()
-"""A child started ahead is used by whichever check asks first."""
+"""One child, started ahead or by the check that asks first, answers all of them."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Summary", "main", "materialize"]
 
+_EXPECTED = ("raw", "staged_bars", "cleaned", "features", "labels", "*", "+")
+"""Words of a selection that has suites of expectations to run."""
+
 
 def __getattr__(name: str) -> object:
     """Give `materialize` and `Summary` on first use: Dagster takes seconds to import."""
@@ -61,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     wish = _parser().parse_args(arguments)
-    if not wish.reuse and (wish.job or any(word in wish.select for word in ("staged_bars", "cleaned", "*", "+"))):
-        expectation_runner.warm_up()  # takes seconds, and its check stands in the middle of the chain
+    if not wish.reuse and (wish.job or any(word in wish.select for word in _EXPECTED)):
+        expectation_runner.warm_up()  # takes seconds, and its checks stand all along the chain
 
     from pipelines import execution  # heavy, so after the child was started
     from pipelines.progress import text_line

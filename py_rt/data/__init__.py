@@ -9,5 +9,11 @@
 `storage`               Delta tables in the lake: partition-exact writes and reads, versions, content hashes
 `expectations`          Great Expectations suites on small samples
 `bar_chart`             a small picture of closes
+`anomalies`             whether data look as they did: volume, columns, distributions, freshness
+`anomaly_charts`        a small picture of each
+`calendars`             sessions of venues that sleep, bars numbered over nights and holidays
+`corporate_actions`     splits and dividends; adjusted prices as of a day, beside the raw ones
+`securities`            permanent ids of securities, and their tickers through time
+`universe`              who was in an index or traded at all on a past day
 ======================  =====================================================================================
 """

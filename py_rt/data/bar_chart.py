@@ -12,6 +12,7 @@ from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 MAX_PNG_BYTES = 60_000
@@ -50,14 +51,21 @@ def closes_png(clean: pl.DataFrame, quarantined: pl.DataFrame) -> bytes:
     axes.legend(loc="best", fontsize=8, frameon=False)
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, linewidth=0.3)
+    return small_png(figure, f"{clean.height} closes")
+
+
+def small_png(figure: Figure, what: str) -> bytes:
+    """The figure as a PNG of at most `MAX_PNG_BYTES`, the same bytes each time.
+
+    Raises:
+        DataError: it does not fit even at the lowest resolution.
+    """
     for dpi in _DPI_STEPS:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         if buffer.tell() <= MAX_PNG_BYTES:
             return buffer.getvalue()
-    raise DataError(
-        f"the picture of {clean.height} closes is larger than {MAX_PNG_BYTES} bytes even at {_DPI_STEPS[-1]} dpi"
-    )
+    raise DataError(f"the picture of {what} is larger than {MAX_PNG_BYTES} bytes even at {_DPI_STEPS[-1]} dpi")
 
 
 def _times(ts: pl.Series) -> NDArray[np.datetime64]:

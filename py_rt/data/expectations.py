@@ -2,7 +2,7 @@
 
 Great Expectations takes seconds and 300 MB to import. So :func:`validate` imports it inside, and
 :class:`ExpectationRunner` runs it in a child process that can be started early and imports while other work goes on.
-The child reads one request from standard input and writes one report to standard output, both JSON.
+The child reads requests from standard input and writes a report for each to standard output, a line of JSON each.
 
 A suite is a JSON file `{"name": ..., "expectations": [{"type": ..., "kwargs": {...}}, ...]}`; types and arguments are
 those of Great Expectations.
@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -35,6 +38,8 @@ MAX_ROWS = 50_000
 
 MAX_EXAMPLES = 5
 """Unexpected values shown per broken expectation."""
+
+_PIPE_BYTES = 65_536
 
 _OFF = {"GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1"}
 
@@ -153,25 +158,25 @@ def _shown(value: object) -> str:
 
 
 class ExpectationRunner:
-    """Runs suites in child processes; one of them may be started ahead of its request.
+    """Runs suites in one child process, which may be started ahead of the first request and answers one after another.
 
-    >>> ExpectationRunner().is_warming_up
+    >>> ExpectationRunner().has_child
     False
     """
 
     def __init__(self) -> None:
         """Start nothing yet."""
-        self._ahead: subprocess.Popen[str] | None = None
+        self._child: _Child | None = None
 
     @property
-    def is_warming_up(self) -> bool:
-        """Whether a child was started and waits for its request."""
-        return self._ahead is not None
+    def has_child(self) -> bool:
+        """Whether a child was started and waits for requests."""
+        return self._child is not None
 
     def warm_up(self) -> None:
-        """Start a child that imports the library now; the next :meth:`validate` uses it."""
-        if self._ahead is None:
-            self._ahead = _start_child()
+        """Start a child that imports the library now; :meth:`validate` uses it."""
+        if self._child is None:
+            self._child = _Child()
 
     def validate(self, frame: pl.DataFrame, suite: Mapping[str, Any]) -> Report:
         """Run a suite on the rows of a frame.
@@ -181,25 +186,28 @@ class ExpectationRunner:
         """
         if frame.height > MAX_ROWS:
             raise ExpectationError(f"the sample has {frame.height} rows, at most {MAX_ROWS} are run through a suite")
-        child, self._ahead = self._ahead or _start_child(), None
+        self.warm_up()
+        child = self._child
+        assert child is not None
         request = json.dumps({"suite": dict(suite), "columns": frame.to_dict(as_series=False)}, default=_plain)
         try:
-            answer, complaint = child.communicate(request, timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            child.kill()
-            child.communicate()
+            answer = json.loads(child.ask(request.encode(), TIMEOUT_SECONDS))
+        except TimeoutError as error:
+            self.close()
             raise ExpectationError(f"suite {suite['name']} took longer than {TIMEOUT_SECONDS} s") from error
-        if child.returncode != 0:
-            raise ExpectationError(answer.strip() or f"suite {suite['name']} ended with: {complaint.strip()[-2_000:]}")
-        report = json.loads(answer)
-        return Report(report["suite"], report["rows"], [Outcome(**outcome) for outcome in report["outcomes"]])
+        except (OSError, EOFError) as error:
+            complaint = child.complaint()
+            self.close()
+            raise ExpectationError(f"suite {suite['name']} ended with: {complaint}") from error
+        if "error" in answer:
+            raise ExpectationError(answer["error"])
+        return Report(answer["suite"], answer["rows"], [Outcome(**outcome) for outcome in answer["outcomes"]])
 
     def close(self) -> None:
-        """Stop a child that still waits."""
-        if self._ahead is not None:
-            self._ahead.kill()
-            self._ahead.communicate()
-            self._ahead = None
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
 
 
 def _plain(value: object) -> object:
@@ -208,33 +216,82 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _start_child() -> subprocess.Popen[str]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return subprocess.Popen(
-        [sys.executable, "-m", "py_rt.data.expectations"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **_OFF, "PYTHONPATH": path},
-    )
+class _Child:
+    """The process in which the library lives: a line in, a line out."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the child
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "py_rt.data.expectations"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env={**os.environ, **_OFF, "PYTHONPATH": path},
+            bufsize=0,
+        )
+
+    def ask(self, request: bytes, timeout_seconds: float) -> bytes:
+        """Send one line and wait for one; neither side waits while the other one does.
+
+        Raises:
+            TimeoutError: it took too long.
+            OSError: the child no longer reads.
+            EOFError: the child ended without an answer.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        until = time.monotonic() + timeout_seconds
+        unsent, answer = memoryview(request + b"\n"), bytearray()
+        os.set_blocking(stdin.fileno(), False)
+        with selectors.DefaultSelector() as ready:
+            ready.register(stdout, selectors.EVENT_READ)
+            ready.register(stdin, selectors.EVENT_WRITE)
+            while not answer.endswith(b"\n"):
+                events = ready.select(max(0.0, until - time.monotonic()))
+                if time.monotonic() > until:
+                    raise TimeoutError
+                for key, _ in events:
+                    if key.fileobj is stdin:
+                        unsent = unsent[os.write(stdin.fileno(), unsent[:_PIPE_BYTES]) :]
+                        if not unsent:
+                            ready.unregister(stdin)
+                        continue
+                    received = os.read(stdout.fileno(), _PIPE_BYTES)
+                    if not received:
+                        raise EOFError
+                    answer += received
+        return bytes(answer)
+
+    def complaint(self) -> str:
+        """The end of what the child wrote to standard error."""
+        self._complaints.seek(0)
+        return self._complaints.read().decode(errors="replace").strip()[-2_000:]
+
+    def end(self) -> None:
+        """Stop the child and forget what it wrote."""
+        self._process.kill()
+        self._process.communicate()
+        self._complaints.close()
 
 
 def _serve() -> int:
-    """Be the child: import, read one request, write one report. Returns the exit status."""
+    """Be the child: import, then answer each line with one, until there are no more. Returns the exit status."""
     os.environ |= _OFF
+    # Whatever else prints goes where complaints go: the answers are alone on their pipe.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     import great_expectations  # noqa: F401  # imported before the request comes: that is what the child is for
 
-    text = sys.stdin.read()
-    if not text:
-        return 0  # started ahead and not needed
-    request = json.loads(text)
-    try:
-        report = validate(request["columns"], request["suite"])
-    except ExpectationError as error:
-        sys.stdout.write(str(error))
-        return 1
-    sys.stdout.write(json.dumps(asdict(report)))
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = asdict(validate(request["columns"], request["suite"]))
+        except ExpectationError as error:
+            answer = {"error": str(error)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
     return 0
 
 

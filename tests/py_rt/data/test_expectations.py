@@ -33,14 +33,27 @@ def runner() -> Iterator[ExpectationRunner]:
     made.close()
 
 
-def test_a_child_started_ahead_judges_a_sample_and_the_next_one_gets_its_own(runner: ExpectationRunner) -> None:
+def test_a_child_started_ahead_judges_one_sample_after_another(runner: ExpectationRunner) -> None:
+    before = runner.has_child
     runner.warm_up()
     runner.warm_up()  # still one child
-    waiting = runner.is_warming_up
     good = pl.DataFrame({"low": [1, 2], "high": [1, 3]})
     report = runner.validate(good, SUITE)
     assert (report.success, report.rows, len(report.outcomes)) == (True, 2, 3)
-    assert (waiting, runner.is_warming_up) == (True, False)
+    assert (before, runner.has_child) == (False, True)
+    # What one suite did wrong does not touch the next one; a sample larger than a pipe goes through.
+    with pytest.raises(ExpectationError, match="knows no expect_nothing"):
+        runner.validate(good, {"name": "odd", "expectations": [{"type": "expect_nothing", "kwargs": {}}]})
+    large = pl.DataFrame({"low": range(1, 40_001), "high": range(1, 40_001)})
+    report = runner.validate(large, SUITE)
+    assert [outcome.success for outcome in report.outcomes] == [True, True, False]
+    child = runner._child
+    assert child is not None
+    child._process.kill()
+    child._process.wait()
+    with pytest.raises(ExpectationError, match="suite levels ended with"):
+        runner.validate(good, SUITE)
+    assert not runner.has_child
 
 
 def test_broken_expectations_are_counted_with_examples() -> None:
