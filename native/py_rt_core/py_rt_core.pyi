@@ -424,8 +424,8 @@ class FeatureProgram:
     def describe(self) -> list[tuple[str, int, int, list[str]]]:
         """For each expression: unit, lookback, warm-up, inputs."""
 
-    def compute(self, frame: _ArrowStream) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]:
-        """Values of each expression for every bar, and which bars are warm."""
+    def compute(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Writes the values of each expression for every bar; which bars are warm."""
 
     def stream(self) -> FeatureRunner:
         """A cold stream of the same."""

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::{Array, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner};
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -59,20 +59,30 @@ impl FeatureProgram {
         self.program.operations()
     }
 
-    /// Values of each expression for every bar of a frame, NaN where there is none, and which bars have the warm-up of all of
-    /// them before them.
+    /// Writes the values of each expression for every bar of a frame, NaN where there is none; gives which bars have the
+    /// warm-up of all of them before them.
     ///
     /// `frame`: Float64 columns of the inputs, prices and quantities in units of 1e-8, and the Int64 column `number`: bars
-    /// follow each other where their numbers do, elsewhere the stream begins anew. Read without a copy.
-    fn compute<'py>(&self, frame: &Bound<'py, PyAny>) -> PyResult<Computed<'py>> {
+    /// follow each other where their numbers do, elsewhere the stream begins anew. Read without a copy. `out`: float64 of shape
+    /// (expressions, rows), C-contiguous: the caller's memory, because numpy asks for large pages.
+    fn compute<'py>(
+        &self,
+        frame: &Bound<'py, PyAny>,
+        mut out: PyReadwriteArray2<'py, f64>,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
         let py = frame.py();
         let batches = arrow::batches(frame)?;
-        let (columns, warm) = py.detach(|| self.run(&batches))?;
-        let columns = columns
-            .into_iter()
-            .map(|column| column.into_pyarray(py))
-            .collect();
-        Ok((columns, warm.into_pyarray(py)))
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let shape = out.as_array().dim();
+        if shape != (self.program.len(), rows) {
+            let expected = (self.program.len(), rows);
+            return Err(refused(format!(
+                "out has the shape {shape:?}; expected is {expected:?}"
+            )));
+        }
+        let out = out.as_slice_mut().map_err(refused)?;
+        let warm = py.detach(|| self.run(&batches, rows, out))?;
+        Ok(warm.into_pyarray(py))
     }
 
     /// A cold stream of the same.
@@ -83,9 +93,6 @@ impl FeatureProgram {
         }
     }
 }
-
-/// A column for each expression, and which rows are warm.
-type Computed<'py> = (Vec<Bound<'py, PyArray1<f64>>>, Bound<'py, PyArray1<bool>>);
 
 /// What a program reads of a batch.
 #[derive(Clone, Copy)]
@@ -123,7 +130,7 @@ fn part(column: &[f64], begin: usize, end: usize) -> &[f64] {
 }
 
 impl FeatureProgram {
-    fn run(&self, batches: &[RecordBatch]) -> PyResult<(Vec<Vec<f64>>, Vec<bool>)> {
+    fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
         let mut together = (Vec::new(), [const { Vec::new() }; Input::ALL.len()]);
@@ -143,8 +150,6 @@ impl FeatureProgram {
                 }
             }
         };
-        let rows = columns.numbers.len();
-        let mut made: Vec<Vec<f64>> = (0..self.program.len()).map(|_| vec![0.0; rows]).collect();
         let warmup = (0..self.program.len())
             .map(|output| self.program.warmup(output))
             .max();
@@ -154,7 +159,7 @@ impl FeatureProgram {
         let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).clamp(1, threads);
         let length = rows.div_ceil(parts).max(1);
         let mut outputs: Vec<Vec<&mut [f64]>> = (0..parts).map(|_| Vec::new()).collect();
-        for column in &mut made {
+        for column in out.chunks_mut(rows.max(1)) {
             for (part, piece) in outputs.iter_mut().zip(column.chunks_mut(length)) {
                 part.push(piece);
             }
@@ -167,7 +172,7 @@ impl FeatureProgram {
                 scope.spawn(move || self.run_part(&piece, begin - early, output));
             }
         });
-        Ok((made, warm(columns.numbers, warmup)))
+        Ok(warm(columns.numbers, warmup))
     }
 
     /// The inputs that an expression reads.

@@ -86,8 +86,9 @@ class Expressions:
             py_rt_core.CoreError: a column is of another type.
         """
         self._check(bars)
-        columns, warm = self._program.compute(bars.rechunk())
-        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
+        made = np.empty((len(self.names), bars.height))
+        warm = self._program.compute(bars.rechunk(), made)
+        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, made, strict=True)])
         return frame.with_columns(pl.Series(WARM, warm))
 
     def compute_one_by_one(self, bars: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,183 @@
+"""Features over columns beside TA-Lib, polars-talib and pandas-ta-classic: the same bars, taking turns.
+
+Ours is what `py_rt features compute` runs: the catalogue's expressions through PyO3, both halves of the table side by side
+where there are two cores. The others run as their documentation calls them; TA-Lib and polars-talib on one thread.
+"""
+
+from __future__ import annotations
+
+import inspect
+import resource
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import talib
+
+from benches.figures import Figures, Line, paired_ratio
+from py_rt.data.bar_files import units
+from py_rt.ml.features.expressions import Expressions, chosen, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+BARS = 1_000_000
+"""Of the single features."""
+SET_BARS = 100_000
+"""Of whole sets beside pandas-ta-classic, which takes seconds for them."""
+COLUMNS = ("open", "high", "low", "close", "volume")
+KB_OF_MB = 1_024
+
+Arrays = dict[str, "NDArray[np.float64]"]
+Single = tuple[str, list[str], "Callable[[Arrays], object]"]
+
+SINGLES: tuple[Single, ...] = (
+    ("columns_sma", ["sma_20"], lambda a: talib.SMA(a["close"], 20)),
+    ("columns_ema", ["ema_20"], lambda a: talib.EMA(a["close"], 20)),
+    ("columns_rsi", ["rsi_14"], lambda a: talib.RSI(a["close"], 14)),
+    ("columns_macd", ["macd", "macd_signal", "macd_histogram"], lambda a: talib.MACD(a["close"], 12, 26, 9)),
+    ("columns_atr", ["atr_14"], lambda a: talib.ATR(a["high"], a["low"], a["close"], 14)),
+    (
+        "columns_bbands",
+        ["bollinger_upper_20", "sma_20", "bollinger_lower_20"],
+        lambda a: talib.BBANDS(a["close"], 20, 2.0, 2.0),
+    ),
+    ("columns_adx", ["adx_14"], lambda a: talib.ADX(a["high"], a["low"], a["close"], 14)),
+)
+
+# Of pandas-ta-classic: the call, its arguments, and our names of what it gives.
+SHARED: tuple[tuple[str, Mapping[str, Any], tuple[str, ...]], ...] = (
+    ("sma", {"length": 20}, ("sma_20",)),
+    ("ema", {"length": 20}, ("ema_20",)),
+    ("wma", {"length": 20}, ("wma_20",)),
+    ("dema", {"length": 20}, ("dema_20",)),
+    ("tema", {"length": 20}, ("tema_20",)),
+    ("trima", {"length": 20}, ("trima_20",)),
+    ("kama", {"length": 10}, ("kama_10",)),
+    ("t3", {"length": 5}, ("t3_5",)),
+    ("midpoint", {"length": 14}, ("midpoint_14",)),
+    ("midprice", {"length": 14}, ("midprice_14",)),
+    ("linreg", {"length": 14}, ("linear_regression_14",)),
+    ("rsi", {"length": 14}, ("rsi_14",)),
+    ("cmo", {"length": 14}, ("cmo_14",)),
+    ("macd", {}, ("macd", "macd_signal", "macd_histogram")),
+    ("apo", {}, ("apo_12_26",)),
+    ("mom", {"length": 10}, ("momentum_10",)),
+    ("roc", {"length": 10}, ("rate_of_change_10",)),
+    ("trix", {"length": 15}, ("trix_15",)),
+    ("cci", {"length": 20}, ("cci_20",)),
+    ("stoch", {}, ("stoch_fast_k_14", "stoch_fast_d_14")),
+    ("stochrsi", {}, ("stoch_rsi_14",)),
+    ("willr", {"length": 14}, ("williams_r_14",)),
+    ("uo", {}, ("ultimate_oscillator",)),
+    ("aroon", {"length": 14}, ("aroon_up_14", "aroon_down_14", "aroon_oscillator_14")),
+    ("adx", {"length": 14}, ("adx_14", "plus_di_14", "minus_di_14")),
+    ("atr", {"length": 14}, ("atr_14",)),
+    ("natr", {"length": 14}, ("natr_14",)),
+    ("stdev", {"length": 20}, ("stddev_20",)),
+    ("variance", {"length": 20}, ("variance_20",)),
+    ("bbands", {"length": 20}, ("bollinger_upper_20", "bollinger_lower_20", "bollinger_width_20")),
+    ("bop", {}, ("balance_of_power",)),
+    ("mfi", {"length": 14}, ("money_flow_index_14",)),
+    ("psar", {}, ("parabolic_sar",)),
+    ("cmf", {"length": 20}, ("chaikin_money_flow_20",)),
+    ("efi", {"length": 13}, ("force_index_13",)),
+    ("vortex", {"length": 14}, ("vortex_plus_14", "vortex_minus_14")),
+    ("coppock", {}, ("coppock",)),
+    ("massi", {}, ("mass_index_25",)),
+    ("chop", {"length": 14}, ("choppiness_14",)),
+    ("er", {"length": 10}, ("efficiency_ratio_10",)),
+    ("ui", {"length": 14}, ("ulcer_index_14",)),
+    ("kc", {"length": 20}, ("keltner_upper_20", "keltner_lower_20")),
+    ("donchian", {"lower_length": 20, "upper_length": 20}, ("donchian_position_20",)),
+    ("zscore", {"length": 20}, ("zscore_20",)),
+    ("skew", {"length": 20}, ("return_skewness_20",)),
+    ("kurtosis", {"length": 20}, ("return_kurtosis_20",)),
+)
+
+
+def market(rows: int) -> tuple[pl.DataFrame, Arrays]:
+    """Bars of a random walk near 60,000: ours, and plain arrays."""
+    random = np.random.default_rng(1)
+    close = np.round(60_000 * np.exp(np.cumsum(random.normal(0, 1e-4, rows))), 2)
+    opened = np.concatenate([close[:1], close[:-1]])
+    high = np.round(np.maximum(opened, close) + random.exponential(3, rows), 2)
+    low = np.round(np.minimum(opened, close) - random.exponential(3, rows), 2)
+    arrays = dict(zip(COLUMNS, (opened, high, low, close, np.round(random.exponential(10, rows), 4)), strict=True))
+    still = dict.fromkeys(("day_fraction", "week_fraction"), np.zeros(rows))
+    bars = pl.DataFrame({name: units(values) for name, values in arrays.items()} | still | {"number": np.arange(rows)})
+    return bars, arrays
+
+
+def _ms(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1_000
+
+
+def _line(row: str, subject: str, anchor: str, pairs: Sequence[tuple[float, float]], **facts: float) -> Line:
+    ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = paired_ratio(ours, theirs)
+    return Line(row, "ms", subject, Figures.of(ours), anchor, Figures.of(theirs), ratio, facts)
+
+
+def run(samples: int) -> list[Line]:
+    """One round: each pair `samples` times in turn, once before."""
+    bars, arrays = market(BARS)
+    lines = []
+    for row, names, theirs in SINGLES:
+        ours = Expressions(chosen(names))
+        pairs = [(_ms(lambda o=ours: o.compute(bars)), _ms(lambda t=theirs: t(arrays))) for _ in range(samples + 1)]  # type: ignore[misc]
+        lines.append(_line(row, ", ".join(names), f"TA-Lib {talib.__version__}", pairs[1:], bars=float(BARS)))
+    return [*lines, _polars_talib(bars, arrays, samples), _pandas_ta(samples), _all(bars)]
+
+
+def _polars_talib(bars: pl.DataFrame, arrays: Arrays, samples: int) -> Line:
+    import polars_talib as plta
+
+    frame = pl.DataFrame(arrays)
+    close = pl.col("close")
+    theirs = [
+        plta.sma(close, timeperiod=20).alias("sma"),
+        plta.ema(close, timeperiod=20).alias("ema"),
+        plta.rsi(close, timeperiod=14).alias("rsi"),
+        plta.atr(pl.col("high"), pl.col("low"), close, timeperiod=14).alias("atr"),
+        plta.adx(pl.col("high"), pl.col("low"), close, timeperiod=14).alias("adx"),
+    ]
+    ours = Expressions(chosen(["sma_20", "ema_20", "rsi_14", "atr_14", "adx_14"]))
+    pairs = [(_ms(lambda: ours.compute(bars)), _ms(lambda: frame.select(theirs))) for _ in range(samples + 1)]
+    return _line("columns_five", ", ".join(ours.names), "polars-talib", pairs[1:], bars=float(BARS))
+
+
+def _pandas_ta(samples: int) -> Line:
+    import pandas_ta_classic
+
+    bars, arrays = market(SET_BARS)
+    import pandas as pd
+
+    frame = pd.DataFrame(arrays, index=pd.date_range("2020-01-01", periods=SET_BARS, freq="min"))
+
+    def theirs() -> None:
+        for name, options, _ in SHARED:
+            function = getattr(pandas_ta_classic, name)
+            wanted = inspect.signature(function).parameters
+            given = {column: frame[column] for column in COLUMNS if column in wanted}
+            given |= {"open_": frame["open"]} if "open_" in wanted else {}
+            function(**given, **options)
+
+    ours = Expressions(chosen([name for _, _, names in SHARED for name in names]))
+    pairs = [(_ms(lambda: ours.compute(bars)), _ms(theirs)) for _ in range(min(samples, 2) + 1)]
+    facts = {"bars": float(SET_BARS), "calls": float(len(SHARED)), "features": float(len(ours.names))}
+    return _line("columns_shared_set", f"{len(ours.names)} features", "pandas-ta-classic", pairs[1:], **facts)
+
+
+def _all(bars: pl.DataFrame) -> Line:
+    ours = Expressions(readable(bars.columns))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    took = _ms(lambda: ours.compute(bars))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KB_OF_MB
+    facts = {"features": float(len(ours.names)), "bars": float(BARS), "peak_growth_mb": grown}
+    return Line("columns_all", "ms", f"{len(ours.names)} features", Figures.of([took]), None, None, None, facts)
