@@ -12,7 +12,7 @@ use crate::arrow;
 use crate::error::refused;
 
 /// Bars of a run: the registers of a few hundred operations then lie in the processor's second cache.
-const RUN_BARS: usize = 256;
+const RUN_BARS: usize = 128;
 /// Least rows of a part that a thread of its own computes.
 const PART_ROWS: usize = 32_768;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
@@ -111,13 +111,6 @@ impl<'a> Columns<'a> {
         let numbers = arrow::int64(batch, "number")?.values();
         Ok(Self { numbers, inputs })
     }
-
-    fn slice(&self, begin: usize, end: usize) -> Self {
-        Self {
-            numbers: &self.numbers[begin..end],
-            inputs: self.inputs.map(|column| part(column, begin, end)),
-        }
-    }
 }
 
 /// Of a column that is read.
@@ -164,15 +157,20 @@ impl FeatureProgram {
                 part.push(piece);
             }
         }
+        let beginnings = beginnings(columns.numbers);
         std::thread::scope(|scope| {
             for (part, output) in outputs.into_iter().enumerate() {
                 let begin = part * length;
-                let early = begin.saturating_sub(warmup - 1);
-                let piece = columns.slice(early, (begin + length).min(rows));
-                scope.spawn(move || self.run_part(&piece, begin - early, output));
+                let rows = [
+                    begin.saturating_sub(warmup - 1),
+                    begin,
+                    (begin + length).min(rows),
+                ];
+                let (columns, beginnings) = (&columns, beginnings.as_slice());
+                scope.spawn(move || self.run_part(columns, beginnings, rows, output));
             }
         });
-        Ok(warm(columns.numbers, warmup))
+        Ok(warm(rows, &beginnings, warmup))
     }
 
     /// The inputs that an expression reads.
@@ -187,37 +185,60 @@ impl FeatureProgram {
             .collect()
     }
 
-    /// Computes rows in order; the first `skip` are only for what the later ones remember of them.
-    fn run_part(&self, columns: &Columns<'_>, skip: usize, mut outputs: Vec<&mut [f64]>) {
+    /// Computes the rows from `early` on, and writes those from `begin` to `end`: what is before them is only for what they
+    /// remember of it.
+    fn run_part(
+        &self,
+        columns: &Columns<'_>,
+        beginnings: &[usize],
+        [early, begin, end]: [usize; 3],
+        mut outputs: Vec<&mut [f64]>,
+    ) {
         let mut runner = Runner::new(&self.program, RUN_BARS);
-        let rows = columns.numbers.len();
-        let mut at = 0;
-        while at < rows {
-            let end = if at < skip { skip } else { rows };
-            let numbers = &columns.numbers[at..end.min(at + RUN_BARS)];
-            let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
-            let length = numbers.windows(2).take_while(follows).count() + 1;
-            let inputs = columns.inputs.map(|column| part(column, at, at + length));
-            runner.run(numbers[0], length, &inputs);
-            if at >= skip {
+        let mut next = beginnings.partition_point(|row| *row <= early);
+        let mut at = early;
+        while at < end {
+            let bound = if at < begin { begin } else { end };
+            let hole = beginnings.get(next).copied().unwrap_or(end);
+            let to = bound.min(hole).min(at + RUN_BARS);
+            let inputs = columns.inputs.map(|column| part(column, at, to));
+            runner.run(columns.numbers[at], to - at, &inputs);
+            if at >= begin {
                 for (output, column) in outputs.iter_mut().enumerate() {
-                    runner.write(output, &mut column[at - skip..at - skip + length]);
+                    runner.write(output, &mut column[at - begin..to - begin]);
                 }
             }
-            at += length;
+            next += usize::from(to == hole);
+            at = to;
         }
     }
 }
 
-/// Which rows have so many consecutive ones up to them.
-fn warm(numbers: &[i64], warmup: usize) -> Vec<bool> {
-    let mut warm = vec![true; numbers.len()];
-    let mut begin = 0;
-    while begin < numbers.len() {
-        let follows = |pair: &&[i64]| pair[1] == pair[0].wrapping_add(1);
-        let end = begin + numbers[begin..].windows(2).take_while(follows).count() + 1;
-        warm[begin..end.min(begin + warmup - 1)].fill(false);
-        begin = end;
+/// Rows at which a stream begins: those whose number does not follow the one above it.
+fn beginnings(numbers: &[i64]) -> Vec<usize> {
+    const BLOCK: usize = 1_024;
+    let mut found = Vec::new();
+    if !numbers.is_empty() {
+        found.push(0);
+    }
+    let follows = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) == 1;
+    for begin in (0..numbers.len()).step_by(BLOCK) {
+        let block = &numbers[begin..numbers.len().min(begin + BLOCK + 1)];
+        // All of a block are looked at, which takes less than to stop at the first; the rule is that all follow.
+        if !block.windows(2).fold(true, |all, pair| all & follows(pair)) {
+            let holes = block.windows(2).enumerate().filter(|(_, pair)| !follows(pair));
+            found.extend(holes.map(|(at, _)| begin + at + 1));
+        }
+    }
+    found
+}
+
+/// Which rows have so many of their stream up to them.
+fn warm(rows: usize, beginnings: &[usize], warmup: usize) -> Vec<bool> {
+    let mut warm = vec![true; rows];
+    for (at, begin) in beginnings.iter().enumerate() {
+        let end = beginnings.get(at + 1).copied().unwrap_or(rows);
+        warm[*begin..end.min(begin + warmup - 1)].fill(false);
     }
     warm
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::op::{Op, Real};
 use super::syntax::{self, Part, What};
 use super::unit::Unit;
-use super::{ExpressionError, Input, NODES_MAX, Node, RESTART_MAX, to_u32};
+use super::{ExpressionError, Input, NODES_MAX, Node, REMEMBERED_MAX, RESTART_MAX, to_u32};
 
 /// Least that a restarting recursion must have forgotten of what came before: 1e-12 of it.
 const FORGOTTEN_LN: f64 = 27.631;
@@ -13,6 +13,8 @@ const FORGOTTEN_LN: f64 = 27.631;
 const RESTART_STEP: u32 = 16;
 /// Restart window where what came before is not forgotten at a known pace.
 pub(super) const RESTART_DEFAULT: u32 = 512;
+/// Deepest nesting of operations, chains and names taken together: what a thread's stack has room for.
+const DEEP_MAX: u32 = 512;
 /// Deepest nesting of names that stand for expressions.
 const NAMES_DEEP_MAX: usize = 32;
 
@@ -37,6 +39,10 @@ pub(super) struct Compiler<'a> {
     definitions: Definitions<'a>,
     /// Names whose expressions are being read.
     open: Vec<String>,
+    /// How deep the reading is.
+    depth: u32,
+    /// What the operations so far remember, values.
+    remembered: usize,
     /// Names whose expressions have been read.
     named: BTreeMap<String, (u16, Unit, bool)>,
 }
@@ -55,6 +61,8 @@ impl<'a> Compiler<'a> {
             known: BTreeMap::new(),
             definitions,
             open: Vec::new(),
+            depth: 0,
+            remembered: 0,
             named: BTreeMap::new(),
         }
     }
@@ -75,6 +83,13 @@ impl<'a> Compiler<'a> {
         }
         if self.nodes.len() >= NODES_MAX {
             return fault(0, format!("more than {NODES_MAX} operations"));
+        }
+        self.remembered += remembered(op);
+        if self.remembered > REMEMBERED_MAX {
+            return fault(
+                0,
+                format!("its windows remember more than {REMEMBERED_MAX} values"),
+            );
         }
         let most = |of: fn(&Node) -> u32| args.iter().map(|id| of(&self.nodes[usize::from(*id)])).max();
         let (lookback, warmup) = (most(|node| node.lookback), most(|node| node.warmup));
@@ -105,6 +120,19 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn value(&mut self, part: &Part) -> Found<Value> {
+        if self.depth >= DEEP_MAX {
+            return fault(
+                part.at,
+                format!("operations nested or in a chain deeper than {DEEP_MAX}"),
+            );
+        }
+        self.depth += 1;
+        let value = self.value_here(part);
+        self.depth -= 1;
+        value
+    }
+
+    fn value_here(&mut self, part: &Part) -> Found<Value> {
         let located = |error: ExpressionError| {
             if error.at == 0 {
                 ExpressionError { at: part.at, ..error }
@@ -387,6 +415,19 @@ fn spans(op: Op) -> (u32, u32) {
         Op::Smooth { window, .. } | Op::Adaptive { window } => restarting(1, window),
         Op::ParabolicStop { window, .. } => restarting(2, window),
         _ => (0, 0),
+    }
+}
+
+/// What an operation remembers between bars, values: more or less.
+const fn remembered(op: Op) -> usize {
+    match op {
+        Op::Lag(length) | Op::Distance(length) => length as usize,
+        Op::Fractional { width, .. } => 2 * width as usize,
+        Op::Quantile(length, _) | Op::Rank(length) => 2 * length as usize,
+        Op::Extreme(_, _, _, length) => 3 * length as usize,
+        Op::Window(_, length) => 5 * length as usize,
+        Op::Pair(_, length) => 7 * length as usize,
+        _ => 64,
     }
 }
 

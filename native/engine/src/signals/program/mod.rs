@@ -38,6 +38,8 @@ pub use unit::Unit;
 
 /// Most operations of a program.
 pub const NODES_MAX: usize = 8_192;
+/// Most that a program remembers between bars, in values of eight bytes.
+pub const REMEMBERED_MAX: usize = 8 << 20;
 /// Longest window, bars.
 pub const WINDOW_MAX: u32 = 4_096;
 /// Longest restart window, bars.

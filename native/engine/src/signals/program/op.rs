@@ -270,13 +270,10 @@ pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64])
         Op::Or => both(out, a, b, |a, b| truth(a > 0.0 || b > 0.0, a, b)),
         Op::Not => each(out, a, |a| 1.0 - a),
         Op::If => {
-            for (at, out) in out.iter_mut().enumerate() {
-                let condition = a[at];
-                *out = match condition {
-                    yes if yes > 0.0 => b[at],
-                    unknown if unknown.is_nan() => f64::NAN,
-                    _ => c[at],
-                };
+            // Both sides are at hand: a choice without a branch, which no processor could foresee.
+            for (((out, condition), yes), no) in out.iter_mut().zip(a).zip(b).zip(c) {
+                let chosen = if *condition > 0.0 { *yes } else { *no };
+                *out = if condition.is_nan() { f64::NAN } else { chosen };
             }
         }
         Op::Known => both(out, a, b, |a, b| if a.is_nan() { b } else { a }),
@@ -400,20 +397,21 @@ fn squares_left(&[sum, squares]: &[f64; 2], n: f64) -> f64 {
     above_zero(squares - sum * sum / n)
 }
 
-/// Gives what the ring holds, the oldest first, and puts what comes in its place.
+/// Gives what the ring holds, the oldest first, and then what comes; the ring keeps the newest.
 fn lag(ring: &mut [f64], at: &mut usize, a: &[f64], out: &mut [f64]) {
-    let mut done = 0;
-    while done < out.len() {
-        let length = (out.len() - done).min(ring.len() - *at);
-        let held = &mut ring[*at..*at + length];
-        out[done..done + length].copy_from_slice(held);
-        held.copy_from_slice(&a[done..done + length]);
-        *at = if *at + length == ring.len() {
-            0
-        } else {
-            *at + length
-        };
-        done += length;
+    let held = ring.len();
+    if out.len() >= held {
+        ring.rotate_left(*at);
+        *at = 0;
+        let behind = out.len() - held;
+        out[..held].copy_from_slice(ring);
+        out[held..].copy_from_slice(&a[..behind]);
+        ring.copy_from_slice(&a[behind..]);
+        return;
+    }
+    for (out, value) in out.iter_mut().zip(a) {
+        *out = std::mem::replace(&mut ring[*at], *value);
+        *at = if *at + 1 == held { 0 } else { *at + 1 };
     }
 }
 

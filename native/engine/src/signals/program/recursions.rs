@@ -7,11 +7,22 @@ pub(super) trait Recursion: Copy {
 
     /// Pushes a run of inputs to two copies; `out` is what `says` says.
     fn run(says: &mut Self, other: &mut Self, inputs: &[Self::Input], out: &mut [f64]) {
-        for (out, input) in out.iter_mut().zip(inputs) {
-            other.push(*input);
-            *out = says.push(*input);
-        }
+        one_by_one(says, other, inputs, out);
     }
+}
+
+fn one_by_one<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], out: &mut [f64]) {
+    for (out, input) in out.iter_mut().zip(inputs) {
+        other.push(*input);
+        *out = says.push(*input);
+    }
+}
+
+/// Whether none is unknown: all are looked at, which takes less than to stop at the first.
+fn are_known(inputs: &[f64]) -> bool {
+    !inputs
+        .iter()
+        .fold(false, |unknown, input| unknown | input.is_nan())
 }
 
 /// Copies of a recursion, started one restart window apart.
@@ -165,10 +176,7 @@ impl Recursion for Average {
             (says.value, other.value) = (ours, theirs);
             return;
         }
-        for (out, input) in out.iter_mut().zip(inputs) {
-            other.push(*input);
-            *out = says.push(*input);
-        }
+        one_by_one(says, other, inputs, out);
     }
 }
 
@@ -176,14 +184,17 @@ impl Recursion for Average {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WilderSum {
     pub(super) length: u32,
+    /// 1 - 1/n.
+    kept: f64,
     pub(super) seen: u32,
     pub(super) value: f64,
 }
 
 impl WilderSum {
-    pub(super) const fn new(length: u32) -> Self {
+    pub(super) fn new(length: u32) -> Self {
         Self {
             length,
+            kept: 1.0 - 1.0 / f64::from(length),
             seen: 0,
             value: 0.0,
         }
@@ -200,7 +211,7 @@ impl Recursion for WilderSum {
             return f64::NAN;
         }
         if self.seen + 1 >= self.length {
-            self.value = self.value - self.value / f64::from(self.length) + input;
+            self.value = self.kept * self.value + input;
             return self.value;
         }
         self.seen += 1;
@@ -210,6 +221,21 @@ impl Recursion for WilderSum {
         } else {
             self.value
         }
+    }
+
+    fn run(says: &mut Self, other: &mut Self, inputs: &[f64], out: &mut [f64]) {
+        let is_seeded = says.seen + 1 >= says.length && other.seen + 1 >= other.length;
+        if is_seeded && are_known(inputs) {
+            let (mut ours, mut theirs, kept) = (says.value, other.value, says.kept);
+            for (out, input) in out.iter_mut().zip(inputs) {
+                ours = kept * ours + input;
+                theirs = kept * theirs + input;
+                *out = ours;
+            }
+            (says.value, other.value) = (ours, theirs);
+            return;
+        }
+        one_by_one(says, other, inputs, out);
     }
 }
 

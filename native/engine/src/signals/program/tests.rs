@@ -165,6 +165,8 @@ fn units_are_inferred_and_wrong_ones_refused() {
     assert!(refused("1 / 0").contains("division by zero"));
     assert!(refused(&format!("{}close{}", "(".repeat(80), ")".repeat(80))).contains("nested deeper"));
     assert!(refused(&"-".repeat(200)).contains("nested deeper"));
+    let chain = vec!["close"; 580].join("+");
+    assert!(refused(&chain).contains("deeper than 512"), "{}", refused(&chain));
 }
 
 #[test]
@@ -186,6 +188,16 @@ fn names_stand_for_expressions_and_not_for_themselves() {
             .contains("is made of itself: one -> two -> one"),
         "{refused}"
     );
+}
+
+#[test]
+fn what_a_program_remembers_is_bounded() {
+    let texts: Vec<_> = (0..400)
+        .map(|at| format!("corr(close, lag(volume, {}), 4096)", at + 1))
+        .collect();
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    let refused = Program::new(&texts, &|_| None).unwrap_err();
+    assert!(refused.error.what.contains("remember more than"), "{refused}");
 }
 
 #[test]
