@@ -416,7 +416,9 @@ def compute_features(
 class FeatureProgram:
     """Expressions, read: over columns of bars, or one bar at a time."""
 
-    def __init__(self, expressions: list[str], definitions: dict[str, str]) -> None: ...
+    def __init__(
+        self, expressions: list[str], definitions: dict[str, str], columns: list[tuple[str, str]] = ...
+    ) -> None: ...
     @property
     def operations(self) -> int:
         """Operations of the program, after equal ones were found."""

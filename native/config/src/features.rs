@@ -214,11 +214,11 @@ fn expression_fault(text: &str) -> Option<(String, String)> {
     if let Some(input) = program
         .inputs(0)
         .into_iter()
-        .find(|input| !Input::OF_BARS.contains(input))
+        .find(|input| !Input::is_of_bars(input))
     {
         let names: Vec<_> = Input::OF_BARS.iter().map(|input| input.name()).collect();
         let allowed = format!("{}: others are known in research only", names.join(", "));
-        return Some((format!("the column {}", input.name()), allowed));
+        return Some((format!("the column {input}"), allowed));
     }
     let warmup = program.warmup(0) as usize;
     (warmup > BARS_KEPT).then(|| {

@@ -1,9 +1,9 @@
 //! Features as expressions, over columns of bars or one bar at a time: `engine::signals::program`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, Float64Array, RecordBatch};
-use engine::signals::program::{FUNCTIONS, Input, Program, Runner};
+use engine::signals::program::{FUNCTIONS, Input, Program, Runner, Unit};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,7 +19,7 @@ const PART_ROWS: usize = 32_768;
 const PART_WARMUPS: usize = 8;
 
 /// What an expression needs and gives: unit, lookback, warm-up, inputs.
-type Description = (String, u32, u32, Vec<&'static str>);
+type Description = (String, u32, u32, Vec<String>);
 
 /// Expressions, read.
 #[pyclass(module = "py_rt_core", frozen)]
@@ -29,12 +29,33 @@ pub(crate) struct FeatureProgram {
 
 #[pymethods]
 impl FeatureProgram {
-    /// Reads expressions; a name in them that is no input is looked up among `definitions`.
+    /// Reads expressions; a name in them that is no column is looked up among `definitions`. `columns`: names of more columns
+    /// than `feature_inputs()`, and their units: number, price or quantity.
     #[new]
+    #[pyo3(signature = (expressions, definitions, columns = Vec::new()))]
     #[expect(clippy::needless_pass_by_value, reason = "what pyo3 makes of the arguments")]
-    fn new(expressions: Vec<String>, definitions: BTreeMap<String, String>) -> PyResult<Self> {
+    fn new(
+        expressions: Vec<String>,
+        definitions: BTreeMap<String, String>,
+        columns: Vec<(String, String)>,
+    ) -> PyResult<Self> {
         let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
-        let program = Program::new(&texts, &|name| definitions.get(name).cloned()).map_err(refused)?;
+        let mut more = Vec::with_capacity(columns.len());
+        for (name, unit) in columns {
+            let unit = match unit.as_str() {
+                "number" => Unit::NONE,
+                "price" => Unit::PRICE,
+                "quantity" => Unit::QUANTITY,
+                _ => {
+                    return Err(refused(format!(
+                        "column {name}: unit {unit:?}; allowed are number, price, quantity"
+                    )));
+                }
+            };
+            more.push((name, unit));
+        }
+        let definition = |name: &str| definitions.get(name).cloned();
+        let program = Program::with_columns(&texts, &definition, &more).map_err(refused)?;
         Ok(Self { program })
     }
 
@@ -47,7 +68,7 @@ impl FeatureProgram {
                 self.program.unit(output).to_string(),
                 self.program.lookback(output),
                 self.program.warmup(output),
-                inputs.into_iter().map(Input::name).collect(),
+                inputs.into_iter().map(str::to_owned).collect(),
             )
         };
         (0..self.program.len()).map(of).collect()
@@ -90,24 +111,25 @@ impl FeatureProgram {
         FeatureRunner {
             runner: Runner::new(&self.program, 1),
             outputs: self.program.len(),
+            columns: self.program.columns().len(),
         }
     }
 }
 
 /// What a program reads of a batch.
-#[derive(Clone, Copy)]
 struct Columns<'a> {
     numbers: &'a [i64],
     /// Empty where the program does not read it.
-    inputs: [&'a [f64]; Input::ALL.len()],
+    inputs: Vec<&'a [f64]>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch, read: &[Input]) -> PyResult<Self> {
-        let mut inputs: [&[f64]; Input::ALL.len()] = [&[]; Input::ALL.len()];
-        for input in read {
-            inputs[*input as usize] = float64(batch, input.name())?.values();
-        }
+    fn of(batch: &'a RecordBatch, names: &[Option<&str>]) -> PyResult<Self> {
+        let column = |name: Option<&str>| match name {
+            Some(name) => float64(batch, name).map(|values| -> &[f64] { values.values() }),
+            None => Ok(&[][..]),
+        };
+        let inputs = names.iter().copied().map(column).collect::<PyResult<_>>()?;
         let numbers = arrow::int64(batch, "number")?.values();
         Ok(Self { numbers, inputs })
     }
@@ -126,7 +148,7 @@ impl FeatureProgram {
     fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
-        let mut together = (Vec::new(), [const { Vec::new() }; Input::ALL.len()]);
+        let mut together: (Vec<i64>, Vec<Vec<f64>>) = (Vec::new(), vec![Vec::new(); read.len()]);
         let columns = match batches {
             [batch] => Columns::of(batch, &read)?,
             several => {
@@ -139,7 +161,7 @@ impl FeatureProgram {
                 }
                 Columns {
                     numbers: &together.0,
-                    inputs: together.1.each_ref().map(Vec::as_slice),
+                    inputs: together.1.iter().map(Vec::as_slice).collect(),
                 }
             }
         };
@@ -173,15 +195,14 @@ impl FeatureProgram {
         Ok(warm(rows, &beginnings, warmup))
     }
 
-    /// The inputs that an expression reads.
-    fn read(&self) -> Vec<Input> {
-        let mut is_read = [false; Input::ALL.len()];
-        for input in (0..self.program.len()).flat_map(|output| self.program.inputs(output)) {
-            is_read[input as usize] = true;
-        }
-        Input::ALL
-            .into_iter()
-            .filter(|input| is_read[*input as usize])
+    /// Names of the columns in a runner's order, those that no expression reads left out.
+    fn read(&self) -> Vec<Option<&str>> {
+        let read: BTreeSet<_> = (0..self.program.len())
+            .flat_map(|output| self.program.inputs(output))
+            .collect();
+        self.program
+            .columns()
+            .map(|name| read.contains(name).then_some(name))
             .collect()
     }
 
@@ -201,7 +222,7 @@ impl FeatureProgram {
             let bound = if at < begin { begin } else { end };
             let hole = beginnings.get(next).copied().unwrap_or(end);
             let to = bound.min(hole).min(at + RUN_BARS);
-            let inputs = columns.inputs.map(|column| part(column, at, to));
+            let inputs: Vec<_> = columns.inputs.iter().map(|column| part(column, at, to)).collect();
             runner.run(columns.numbers[at], to - at, &inputs);
             if at >= begin {
                 for (output, column) in outputs.iter_mut().enumerate() {
@@ -248,23 +269,24 @@ fn warm(rows: usize, beginnings: &[usize], warmup: usize) -> Vec<bool> {
 pub(crate) struct FeatureRunner {
     runner: Runner,
     outputs: usize,
+    columns: usize,
 }
 
 #[pymethods]
 impl FeatureRunner {
-    /// Takes the bar of a number, its inputs in the order of `feature_inputs()`; gives each expression's value, NaN where
+    /// Takes the bar of a number, its inputs in the order of `feature_inputs()` and of the other columns; gives each expression's value, NaN where
     /// there is none.
     #[expect(clippy::needless_pass_by_value, reason = "what pyo3 makes of the argument")]
     fn push(&mut self, number: i64, inputs: Vec<f64>) -> PyResult<Vec<f64>> {
-        let count = inputs.len();
-        let inputs: &[f64; Input::ALL.len()] = inputs.as_slice().try_into().map_err(|_| {
-            refused(format!(
-                "{count} inputs; expected the {} of feature_inputs()",
-                Input::ALL.len()
-            ))
-        })?;
-        self.runner
-            .run(number, 1, &inputs.each_ref().map(std::slice::from_ref));
+        if inputs.len() != self.columns {
+            return Err(refused(format!(
+                "{} inputs; expected are {}",
+                inputs.len(),
+                self.columns
+            )));
+        }
+        let columns: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
+        self.runner.run(number, 1, &columns);
         Ok((0..self.outputs).map(|output| self.runner.last(output)).collect())
     }
 

@@ -5,6 +5,9 @@ it has them `source` (of its own), `ta_lib` (the function of TA-Lib that defines
 length whose items stand for `{...}` in the other texts, one feature for each place. An expression may name other
 features.
 
+A file may name `[columns]` that its features read beside those of bars, with their units (number, price or quantity):
+what became known of an instrument at some time and is carried to the bars behind it.
+
 A feature of research may be arbitrary Python instead: `python = "file.py:function"`, beside the file that names it,
 with `offline = true`. It can be computed and checked, and never enters a bundle: the service runs expressions only.
 """
@@ -46,6 +49,7 @@ class Feature:
         family: which part of the catalogue it belongs to.
         ta_lib: the call of TA-Lib that defines the same, or nothing.
         python: `path:function` of a feature that is no expression; it stays offline.
+        columns: names and units of the other columns that its file's features read.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Feature:
     family: str
     ta_lib: str = ""
     python: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @cache
@@ -111,7 +116,8 @@ def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Ite
         made = {key: _filled(where, text, items) for key, text in texts.items()}
         if not made["name"] or not set(made["name"]) <= _NAME_LETTERS:
             raise CatalogueError(f"{where}: the name {made['name']!r} may have a to z, 0 to 9 and _")
-        yield Feature(**made, family=str(tables.get("family", path.stem)))
+        family = str(tables.get("family", path.stem))
+        yield Feature(**made, family=family, columns=tuple(tables.get("columns", {}).items()))
 
 
 def _known(where: str, name: str) -> Feature:

@@ -61,7 +61,9 @@ class Expressions:
             raise CatalogueError(f"{', '.join(repeated)} is asked for twice")
         known = {**catalogue(), **{feature.name: feature for feature in features}}
         definitions = {name: feature.expression for name, feature in known.items()}
-        self._program = _read(self.features, definitions)
+        columns = sorted({column for feature in known.values() for column in feature.columns})
+        self._inputs = [*py_rt_core.feature_inputs(), *(name for name, _ in columns)]
+        self._program = _read(self.features, definitions, columns)
         self.needs = tuple(
             Needs(unit, lookback, warmup, tuple(inputs)) for unit, lookback, warmup, inputs in self._program.describe()
         )
@@ -96,7 +98,7 @@ class Expressions:
         self._check(bars)
         stream = self._program.stream()
         unknown = pl.lit(float("nan"))
-        inputs_of = [pl.col(name) if name in bars.columns else unknown.alias(name) for name in _inputs()]
+        inputs_of = [pl.col(name) if name in bars.columns else unknown.alias(name) for name in self._inputs]
         rows = bars.select("number", *inputs_of).iter_rows()
         made, seen = [], []
         for number, *inputs in rows:
@@ -111,12 +113,8 @@ class Expressions:
             if absent := [column for column in needs.inputs if column not in bars.columns]:
                 raise CatalogueError(
                     f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
-                    f"{', '.join(column for column in _inputs() if column in bars.columns)}"
+                    f"{', '.join(column for column in self._inputs if column in bars.columns)}"
                 )
-
-
-def _inputs() -> list[str]:
-    return py_rt_core.feature_inputs()
 
 
 def readable(bars: Collection[str]) -> list[Feature]:
@@ -126,14 +124,16 @@ def readable(bars: Collection[str]) -> list[Feature]:
     return [feature for feature, need in zip(features, needs, strict=True) if set(need.inputs) <= set(bars)]
 
 
-def _read(features: Sequence[Feature], definitions: dict[str, str]) -> py_rt_core.FeatureProgram:
+def _read(
+    features: Sequence[Feature], definitions: dict[str, str], columns: list[tuple[str, str]]
+) -> py_rt_core.FeatureProgram:
     try:
-        return py_rt_core.FeatureProgram([feature.expression for feature in features], definitions)
+        return py_rt_core.FeatureProgram([feature.expression for feature in features], definitions, columns)
     except py_rt_core.CoreError:
         # Which of them it was: each by itself says its own name.
         for feature in features:
             try:
-                py_rt_core.FeatureProgram([feature.expression], definitions)
+                py_rt_core.FeatureProgram([feature.expression], definitions, columns)
             except py_rt_core.CoreError as error:
                 what = str(error).removeprefix("expression 0: ")
                 raise CatalogueError(f"feature {feature.name}: {what}\n  {feature.expression}") from error

@@ -47,7 +47,7 @@ pub enum SpecError {
     WarmsTooLate(String, u32),
     /// An input that the service does not feed.
     #[error("feature {0}: reads {1}, which is known in research only; allowed are columns of bars")]
-    NotOnline(String, &'static str),
+    NotOnline(String, String),
 }
 
 /// One primitive with its state.
@@ -196,9 +196,9 @@ impl Expressions {
             };
             let refused = |error| SpecError::Expression(def.name.clone(), error);
             let program = read_expression(text).map_err(refused)?;
-            let is_fed = |input: &Input| Input::OF_BARS.contains(input);
+            let is_fed = |input: &&str| Input::is_of_bars(input);
             if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input)) {
-                return Err(SpecError::NotOnline(def.name.clone(), input.name()));
+                return Err(SpecError::NotOnline(def.name.clone(), input.to_owned()));
             }
             let warmup = program.warmup(0);
             if warmup as usize > BARS_KEPT {

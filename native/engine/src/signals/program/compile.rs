@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::op::{Op, Real};
 use super::syntax::{self, Part, What};
 use super::unit::Unit;
-use super::{ExpressionError, Input, NODES_MAX, Node, REMEMBERED_MAX, RESTART_MAX, to_u32};
+use super::{ExpressionError, NODES_MAX, Node, REMEMBERED_MAX, RESTART_MAX, to_u32};
 
 /// Least that a restarting recursion must have forgotten of what came before: 1e-12 of it.
 const FORGOTTEN_LN: f64 = 27.631;
@@ -37,6 +37,8 @@ pub(super) struct Compiler<'a> {
     pub(super) nodes: Vec<Node>,
     known: BTreeMap<(Op, [u16; 3]), u16>,
     definitions: Definitions<'a>,
+    /// Names and units of the columns that may be read.
+    columns: &'a [(String, Unit)],
     /// Names whose expressions are being read.
     open: Vec<String>,
     /// How deep the reading is.
@@ -55,11 +57,12 @@ pub(super) fn fault<T>(at: usize, what: impl Into<String>) -> Found<T> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(definitions: Definitions<'a>) -> Self {
+    pub(super) fn new(definitions: Definitions<'a>, columns: &'a [(String, Unit)]) -> Self {
         Self {
             nodes: Vec::new(),
             known: BTreeMap::new(),
             definitions,
+            columns,
             open: Vec::new(),
             depth: 0,
             remembered: 0,
@@ -149,8 +152,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn name(&mut self, at: usize, name: &str) -> Found<Value> {
-        if let Some(input) = Input::ALL.iter().find(|input| input.name() == name) {
-            let (unit, place) = (input.unit(), *input as u16);
+        let column = self.columns.iter().position(|(column, _)| column == name);
+        if let Some(place) = column.and_then(|place| u16::try_from(place).ok()) {
+            let unit = self.columns[usize::from(place)].1;
             let id = self.node(Op::Input(place), &[], unit)?;
             let is_truth = false;
             return Ok(Value::Node { id, unit, is_truth });
@@ -159,7 +163,7 @@ impl<'a> Compiler<'a> {
             return Ok(Value::Node { id, unit, is_truth });
         }
         let Some(text) = (self.definitions)(name) else {
-            let inputs: Vec<_> = Input::ALL.iter().map(|input| input.name()).collect();
+            let inputs: Vec<_> = self.columns.iter().map(|(column, _)| column.as_str()).collect();
             let what = format!(
                 "{name:?} is no input and no feature; inputs are {}",
                 inputs.join(", ")

@@ -7,7 +7,7 @@
 //! let mut runner = Runner::new(&program, 64);
 //! // Prices and volumes are whole numbers of 1e-8.
 //! let closes = [100e8, 101e8, 99.99e8];
-//! runner.run(0, 3, &[&closes; Input::ALL.len()]);
+//! runner.run(0, 3, &[&closes[..]; Input::ALL.len()]);
 //! assert_eq!(runner.output(0)[1..], [0.01, -0.01]);
 //! assert_eq!((program.lookback(0), program.warmup(0)), (2, 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -189,6 +189,12 @@ impl Input {
         Self::WeekFraction,
     ];
 
+    /// Whether a bar itself has a column of this name.
+    #[must_use]
+    pub fn is_of_bars(name: &str) -> bool {
+        Self::OF_BARS.iter().any(|input| input.name() == name)
+    }
+
     /// As expressions name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -282,17 +288,37 @@ struct Node {
 /// Several expressions as one program: what they have in common is computed once.
 #[derive(Debug, Clone)]
 pub struct Program {
+    /// Names and units: [`Input::ALL`], and others.
+    columns: Vec<(String, Unit)>,
     nodes: Vec<Node>,
     outputs: Vec<u16>,
 }
 
 impl Program {
-    /// Reads expressions; `definitions` gives the text of a name that is no input.
+    /// Reads expressions over [`Input::ALL`]; `definitions` gives the text of a name that is no input.
     ///
     /// # Errors
     /// The first expression that is refused: its number, and why.
     pub fn new(texts: &[&str], definitions: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProgramError> {
-        let mut compiler = Compiler::new(definitions);
+        Self::with_columns(texts, definitions, &[])
+    }
+
+    /// The same, over more columns: what is known of an instrument beside its market, such as an age or a score.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_columns(
+        texts: &[&str],
+        definitions: &dyn Fn(&str) -> Option<String>,
+        more: &[(String, Unit)],
+    ) -> Result<Self, ProgramError> {
+        let of_input = |input: &Input| (input.name().to_owned(), input.unit());
+        let columns: Vec<_> = Input::ALL
+            .iter()
+            .map(of_input)
+            .chain(more.iter().cloned())
+            .collect();
+        let mut compiler = Compiler::new(definitions, &columns);
         let mut outputs = Vec::with_capacity(texts.len());
         for (number, text) in texts.iter().enumerate() {
             let (id, _) = compiler
@@ -300,8 +326,10 @@ impl Program {
                 .map_err(|error| ProgramError { number, error })?;
             outputs.push(id);
         }
+        let nodes = compiler.nodes;
         Ok(Self {
-            nodes: compiler.nodes,
+            columns,
+            nodes,
             outputs,
         })
     }
@@ -342,11 +370,16 @@ impl Program {
         self.node(output).warmup.max(1)
     }
 
-    /// The inputs that an expression reads, in the order of [`Input::ALL`].
+    /// Names of the columns that it may read, in the order in which a runner takes them.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names of the columns that an expression reads.
     #[must_use]
-    pub fn inputs(&self, output: usize) -> Vec<Input> {
+    pub fn inputs(&self, output: usize) -> Vec<&str> {
         let mut open = vec![self.outputs[output]];
-        let mut is_read = [false; Input::ALL.len()];
+        let mut is_read = vec![false; self.columns.len()];
         let mut seen = vec![false; self.nodes.len()];
         while let Some(id) = open.pop() {
             if std::mem::replace(&mut seen[usize::from(id)], true) {
@@ -358,8 +391,8 @@ impl Program {
             }
             open.extend(node.args.iter().filter(|arg| **arg != u16::MAX));
         }
-        let all = Input::ALL.into_iter();
-        all.filter(|input| is_read[*input as usize]).collect()
+        let read = self.columns().zip(is_read).filter(|(_, is_read)| *is_read);
+        read.map(|(name, _)| name).collect()
     }
 
     fn node(&self, output: usize) -> &Node {
@@ -468,13 +501,13 @@ impl Runner {
         self.next = None;
     }
 
-    /// Takes a run of so many consecutive bars, the first of this number: a column for each of [`Input::ALL`], prices and
+    /// Takes a run of so many consecutive bars, the first of this number: a column for each of [`Program::columns`], prices and
     /// quantities in units of 1e-8; one that the program does not read may be empty. Where the number does not follow the
     /// last one, everything starts over.
     ///
     /// # Panics
     /// Where a column that is read has another length, or the run is longer than [`Self::capacity`].
-    pub fn run(&mut self, number: i64, length: usize, columns: &[&[f64]; Input::ALL.len()]) {
+    pub fn run(&mut self, number: i64, length: usize, columns: &[&[f64]]) {
         assert!(length <= self.capacity, "a run of {length} bars is too long");
         if self.next != Some(number) {
             self.states.iter_mut().for_each(|state| state.restart(number));

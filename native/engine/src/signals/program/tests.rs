@@ -35,7 +35,8 @@ fn run(program: &Program, first: i64, columns: &[Vec<f64>], lengths: &[usize]) -
     for length in lengths.iter().cycle() {
         let end = (at + (*length).clamp(1, 64)).min(total);
         let run: Vec<&[f64]> = columns.iter().map(|column| &column[at..end]).collect();
-        let inputs = std::array::from_fn(|input| run.get(input).copied().unwrap_or_default());
+        let inputs: [&[f64]; Input::ALL.len()] =
+            std::array::from_fn(|input| run.get(input).copied().unwrap_or_default());
         runner.run(first + i64::try_from(at).unwrap(), end - at, &inputs);
         for (output, made) in made.iter_mut().enumerate() {
             made.extend(runner.output(output));
@@ -179,7 +180,7 @@ fn names_stand_for_expressions_and_not_for_themselves() {
     };
     let program = Program::new(&["momentum - lag(momentum, 1)", "momentum"], &definitions).unwrap();
     assert_eq!((program.warmup(0), program.warmup(1)), (7, 6));
-    assert_eq!(program.inputs(0), [Input::Close]);
+    assert_eq!(program.inputs(0), ["close"]);
     let refused = Program::new(&["close", "one"], &definitions).unwrap_err();
     assert_eq!(refused.number, 1);
     assert!(
@@ -188,6 +189,23 @@ fn names_stand_for_expressions_and_not_for_themselves() {
             .contains("is made of itself: one -> two -> one"),
         "{refused}"
     );
+}
+
+#[test]
+fn other_columns_have_the_units_that_are_told() {
+    let more = [("eps".to_owned(), Unit::PRICE), ("score".to_owned(), Unit::NONE)];
+    let program = Program::with_columns(&["eps / close + delta(score, 1)"], &|_| None, &more).unwrap();
+    assert_eq!(program.inputs(0), ["close", "eps", "score"]);
+    assert!(Program::with_columns(&["eps + score"], &|_| None, &more).is_err());
+    let mut columns = vec![&[][..]; program.columns().len()];
+    let places: Vec<_> = program.columns().map(str::to_owned).collect();
+    let place = |name: &str| places.iter().position(|one| one == name).unwrap();
+    columns[place("close")] = &[4e8, 4e8];
+    columns[place("eps")] = &[1e8, 2e8];
+    columns[place("score")] = &[0.25, 0.75];
+    let mut runner = Runner::new(&program, 2);
+    runner.run(0, 2, &columns);
+    assert_eq!(runner.output(0)[1], 1.0);
 }
 
 #[test]
@@ -290,7 +308,7 @@ proptest! {
         let (program, columns) = (program(&EVERYTHING), columns(&closes));
         let stop = closes.len() * stop / 40;
         let part = |runner: &mut Runner, from: usize, to: usize| {
-            let inputs = std::array::from_fn(|input| columns.get(input).map_or(&[][..], |column| &column[from..to]));
+            let inputs: [&[f64]; Input::ALL.len()] = std::array::from_fn(|input| columns.get(input).map_or(&[][..], |column| &column[from..to]));
             runner.run(i64::try_from(from).unwrap(), to - from, &inputs);
         };
         let mut stopped = Runner::new(&program, 400);
