@@ -1,0 +1,99 @@
+"""Every source by name: definitions in TOML, and classes of installed packages.
+
+Looked at in this order; the first that knows a name has it:
+
+1. `config/sources/<name>.toml` below the working folder, then below the installed package;
+2. entry points of the group `py_rt.sources`: each names a callable without arguments that makes a source.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from py_rt.data.ingestion.definition import DefinitionError, read_definition
+from py_rt.data.ingestion.source import PartitionedSource
+from py_rt.defaults import default_root
+from py_rt.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from py_rt.data.ingestion.definition import Definition
+
+ENTRY_POINT_GROUP = "py_rt.sources"
+FOLDER = Path("config") / "sources"
+
+KINDS: Mapping[str, str] = {
+    "rest": "py_rt.data.ingestion.rest:RestSource",
+    "files": "py_rt.data.ingestion.files:FileSource",
+    "database": "py_rt.data.ingestion.database:DatabaseSource",
+}
+"""What a definition's `kind` may be, and the class that makes a source of it."""
+
+
+def folders() -> list[Path]:
+    """Where definitions are looked for."""
+    shipped = default_root() / FOLDER
+    own = Path.cwd() / FOLDER
+    return [own] if own.resolve() == shipped.resolve() else [own, shipped]
+
+
+def definitions() -> dict[str, Path]:
+    """Every definition by name."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def known_sources() -> list[str]:
+    """Names of everything that can be opened."""
+    return sorted({*definitions(), *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def source_of(definition: Definition) -> PartitionedSource:
+    """Make the source that a definition describes.
+
+    Raises:
+        DefinitionError: its kind is not known, or refuses its options.
+    """
+    if definition.kind not in KINDS:
+        raise DefinitionError(f"{definition.path}:1: kind: is {definition.kind!r}; allowed are {', '.join(KINDS)}")
+    module, _, name = KINDS[definition.kind].partition(":")
+    made = getattr(importlib.import_module(module), name).make(definition)
+    if not isinstance(made, PartitionedSource):
+        raise DefinitionError(f"{definition.path}:1: kind {definition.kind} makes no source")
+    return made
+
+
+def open_source(name: str) -> PartitionedSource:
+    """Make a source from its name, or from the path of its definition.
+
+    Raises:
+        DefinitionError: its definition is wrong.
+        SourceError: no source has that name, or its entry point does not make one.
+    """
+    path = definitions().get(name)
+    if path is None and name.endswith(".toml") and Path(name).is_file():
+        path = Path(name)
+    if path is not None:
+        return source_of(read_definition(path))
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            return _loaded(name, point.value, point.load())
+    known = ", ".join(known_sources()) or "none yet"
+    problem = f"is no known source; known are {known}. Put a definition at {FOLDER / f'{name}.toml'}"
+    raise SourceError(name, "configuration", None, problem)
+
+
+def _loaded(name: str, place: str, maker: object) -> PartitionedSource:
+    made = maker() if callable(maker) else maker
+    if not isinstance(made, PartitionedSource):
+        raise SourceError(name, place, None, "does not make an object with table, fetch() and rows()")
+    if made.table.name != name:
+        raise SourceError(name, place, None, f"makes a source called {made.table.name}; the names must be the same")
+    return made
