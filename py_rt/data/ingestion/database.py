@@ -31,6 +31,7 @@ from uuid import UUID
 
 from py_rt.data.ingestion.columns import read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
+from py_rt.data.ingestion.retries import tries
 from py_rt.data.ingestion.source import PAYLOAD_BYTES_MAX, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 100_000
 CONNECT_TIMEOUT_S = 15
+WAIT_MAX_S = 5.0
 
 OPTIONS = {
     "url": Option(str, ""),
@@ -168,13 +170,10 @@ class DatabaseSource:
     def _ask(
         self, statement: str, bound: dict[str, object], partition: str
     ) -> tuple[list[str], Sequence[Sequence[object]]]:
-        import stamina
         from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
         try:
-            for attempt in stamina.retry_context(
-                on=OperationalError, attempts=self.attempts, timeout=None, wait_initial=0.1, wait_max=5.0
-            ):
+            for attempt in tries(lambda error: isinstance(error, OperationalError), self.attempts, WAIT_MAX_S):
                 with attempt:
                     return self._adbc(statement, bound) if self.driver == "adbc" else self._sql(statement, bound)
         except (SQLAlchemyError, OSError) as error:

@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from py_rt.data.ingestion.retries import tries
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -150,19 +151,10 @@ class HttpClient:
             SourceError: it cannot be had, or is not what was asked for.
         """
         import httpx
-        import stamina
 
         limits = self._limits
-        tries = stamina.retry_context(
-            on=self._backoff,
-            attempts=limits.attempts,
-            timeout=None,  # the number of attempts and each wait are bounded
-            wait_initial=min(0.1, limits.wait_max_s),
-            wait_max=limits.wait_max_s,
-            wait_jitter=min(1.0, limits.wait_max_s),
-        )
         try:
-            for attempt in tries:
+            for attempt in tries(self._backoff, limits.attempts, limits.wait_max_s):
                 with attempt:
                     answer = self._follow(self._client(), url, place)
         except _AgainError as error:
