@@ -3,7 +3,8 @@
 Looked at in this order; the first that knows a name has it:
 
 1. `config/sources/<name>.toml` below the working folder, then below the installed package;
-2. entry points of the group `py_rt.sources`: each names a callable without arguments that makes a source.
+2. the bundled ones;
+3. entry points of the group `py_rt.sources`: each names a callable without arguments that makes a source.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import importlib
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from py_rt.data.ingestion.definition import DefinitionError, read_definition
 from py_rt.data.ingestion.source import PartitionedSource
@@ -34,6 +35,13 @@ KINDS: Mapping[str, str] = {
 """What a definition's `kind` may be, and the class that makes a source of it."""
 
 
+BUILT_IN: Mapping[str, str] = {
+    "bundled_stocks": "py_rt.data.ingestion.bundled:stocks",
+    "bundled_indices": "py_rt.data.ingestion.bundled:indices",
+}
+"""Sources that need no definition."""
+
+
 def folders() -> list[Path]:
     """Where definitions are looked for."""
     shipped = default_root() / FOLDER
@@ -52,7 +60,7 @@ def definitions() -> dict[str, Path]:
 
 def known_sources() -> list[str]:
     """Names of everything that can be opened."""
-    return sorted({*definitions(), *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*BUILT_IN, *definitions(), *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def source_of(definition: Definition) -> PartitionedSource:
@@ -63,8 +71,7 @@ def source_of(definition: Definition) -> PartitionedSource:
     """
     if definition.kind not in KINDS:
         raise DefinitionError(f"{definition.path}:1: kind: is {definition.kind!r}; allowed are {', '.join(KINDS)}")
-    module, _, name = KINDS[definition.kind].partition(":")
-    made = getattr(importlib.import_module(module), name).make(definition)
+    made = _named(KINDS[definition.kind]).make(definition)
     if not isinstance(made, PartitionedSource):
         raise DefinitionError(f"{definition.path}:1: kind {definition.kind} makes no source")
     return made
@@ -82,12 +89,19 @@ def open_source(name: str) -> PartitionedSource:
         path = Path(name)
     if path is not None:
         return source_of(read_definition(path))
+    if name in BUILT_IN:
+        return _loaded(name, BUILT_IN[name], _named(BUILT_IN[name]))
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
             return _loaded(name, point.value, point.load())
     known = ", ".join(known_sources()) or "none yet"
     problem = f"is no known source; known are {known}. Put a definition at {FOLDER / f'{name}.toml'}"
     raise SourceError(name, "configuration", None, problem)
+
+
+def _named(place: str) -> Any:  # noqa: ANN401  # a class or a function
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _loaded(name: str, place: str, maker: object) -> PartitionedSource:
