@@ -272,6 +272,7 @@ def ingest(
     now_ns: Callable[[], int],
     *,
     again: bool = False,
+    next_max: int = NEXT_MAX,
     on_step: Callable[[Step], None] = lambda _step: None,
 ) -> Ingestion:
     """Land partitions, and publish each as soon as it is landed.
@@ -283,6 +284,7 @@ def ingest(
         lake: where rows are published; `None` lands only.
         now_ns: the clock, UTC ns.
         again: ask for landed partitions too.
+        next_max: most partitions of a `next` source; another run goes on.
         on_step: told of each partition as it is done.
 
     Raises:
@@ -291,7 +293,7 @@ def ingest(
     done = Ingestion()
     with received.alone():
         in_a_row = 0
-        waiting = iter(_wanted(source, partitions, received))
+        waiting = iter(_wanted(source, partitions, received, next_max))
         for partition, after in waiting:
             try:
                 step = land(source, partition, received, now_ns, again=again, after=after)
@@ -315,13 +317,13 @@ def _stuck(source: PartitionedSource, step: Step) -> bool:
 
 
 def _wanted(
-    source: PartitionedSource, partitions: Sequence[str] | None, received: Received
+    source: PartitionedSource, partitions: Sequence[str] | None, received: Received, next_max: int
 ) -> Iterable[tuple[str, str | None]]:
     table = source.table
     if table.partitioning == "next":
         if partitions:
             raise SourceError(table.name, partitions[0], None, "cannot be asked for: this source gives what is next")
-        return _nexts(received)
+        return _nexts(received, next_max)
     if partitions is not None:
         return [(partition, None) for partition in partitions]
     if table.partitioning == "key" and isinstance(source, KeyedSource):
@@ -329,9 +331,9 @@ def _wanted(
     raise SourceError(table.name, "partitions", None, "are days: say which, from and to")
 
 
-def _nexts(received: Received) -> Iterator[tuple[str, str | None]]:
+def _nexts(received: Received, next_max: int) -> Iterator[tuple[str, str | None]]:
     """Names of what comes next, one after the other as they land: numbered from 1, so that their order is known."""
-    for _ in range(NEXT_MAX):
+    for _ in range(next_max):
         landed = received.partitions()
         after = received.versions(landed[-1])[-1].cursor if landed else None
         yield f"{len(landed) + 1:08}", after
