@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
 from py_rt.data.ingestion.rest import READING_OPTIONS, Reading, reading_of
-from py_rt.data.ingestion.source import PAYLOAD_BYTES_MAX, Payload, SourceTable, day_of
+from py_rt.data.ingestion.source import PAYLOAD_BYTES_MAX, AbsentPartitionError, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class FileSource:
         """Read the partition's file.
 
         Raises:
-            SourceError: it is absent, empty or too large.
+            AbsentPartitionError: it is not there.
+            SourceError: it is empty, too large or cannot be read.
         """
         values = {"key": partition.replace("+", "/")}
         if self.table.partitioning == "day":
@@ -90,6 +91,8 @@ class FileSource:
                     self.table.name, place, None, f"has more than {PAYLOAD_BYTES_MAX} bytes; cut it finer"
                 )
             content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise AbsentPartitionError(self.table.name, place, None, f"is not in {self.folder}") from error
         except OSError as error:
             raise SourceError(self.table.name, place, None, f"cannot be read: {error.strerror}") from error
         if not content:

@@ -101,6 +101,12 @@ class HostPace:
 PACE = HostPace()
 
 
+class StatusError(SourceError):
+    """An answer with a status that says no."""
+
+    status = 0
+
+
 class _AgainError(Exception):
     """An answer that may be another one next time."""
 
@@ -148,6 +154,7 @@ class HttpClient:
             html: whether HTML is wanted.
 
         Raises:
+            StatusError: the other side says no.
             SourceError: it cannot be had, or is not what was asked for.
         """
         import httpx
@@ -218,7 +225,9 @@ class HttpClient:
                 raise self._refusal(place, url, problem)
         if status != 200:
             begin = bytes(content[:_SHOWN_BYTES]).decode("utf-8", "replace")
-            raise self._refusal(place, url, f"answers with status {status}: {begin!r}")
+            refusal = StatusError(self._source, place, None, f"{_shown(url)} answers with status {status}: {begin!r}")
+            refusal.status = status
+            raise refusal
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         return Answer(url, bytes(content), media_type, dict(response.headers))
 

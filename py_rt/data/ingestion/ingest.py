@@ -18,6 +18,7 @@ from py_rt.data.ingestion.received import Received, Record
 from py_rt.data.ingestion.source import (
     PAYLOAD_BYTES_MAX,
     PAYLOADS_MAX,
+    AbsentPartitionError,
     KeyedSource,
     PartitionedSource,
     Payload,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from py_rt.data.ingestion.received import Kept
     from py_rt.data.ingestion.source import SourceTable
 
-Outcome = Literal["landed", "unchanged", "restated", "nothing_new", "failed"]
+Outcome = Literal["landed", "unchanged", "restated", "nothing_new", "absent", "failed"]
 
 FAILURES_MAX = 3
 """After so many partitions in a row that failed, the rest is not tried: the other side is gone."""
@@ -128,6 +129,7 @@ def land(
         after: cursor of the last partition, of a `next` source.
 
     Raises:
+        AbsentPartitionError: the other side does not have it.
         SourceError: it cannot be received whole, or read. What came is kept and noted as refused.
     """
     check_partition(source.table, partition)
@@ -141,6 +143,8 @@ def land(
         for payload in _payloads(source, partition, after):
             kept.append(received.keep(payload, now_ns()))
             rows += _conformed(source, payload, partition).height
+    except AbsentPartitionError:
+        raise
     except SourceError as error:
         received.refuse(partition, str(error), kept)
         raise
@@ -299,6 +303,8 @@ def ingest(
                 step = land(source, partition, received, now_ns, again=again, after=after)
                 if lake is not None and step.outcome != "nothing_new":
                     done.days |= _publish_landed(source, partition, received, lake, step)
+            except AbsentPartitionError as error:
+                step = Step(partition, "absent", problem=str(error))
             except (SourceError, SchemaError) as error:
                 step = Step(partition, "failed", problem=str(error))
             done.steps.append(step)

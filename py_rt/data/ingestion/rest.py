@@ -14,6 +14,7 @@
                      answer, or in its `Link` header
 `cursor`             of a `next` source: path of the growing value in a record
 `keys`               of a `key` source: the list
+`absent_statuses`    such as `[404]`: what the other side answers where it has no such day; asked for again next time
 requests_per_second, timeout_s, attempts, wait_max_s, response_bytes_max: see `http_client.HttpLimits`
 ==================== ===============================================================================================
 """
@@ -31,9 +32,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsp
 from py_rt.data.ingestion.archives import members
 from py_rt.data.ingestion.columns import member, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
-from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits
+from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, StatusError
 from py_rt.data.ingestion.records import CsvForm, Records, read_records
-from py_rt.data.ingestion.source import PAYLOADS_MAX, Payload, SourceTable, day_of
+from py_rt.data.ingestion.source import PAYLOADS_MAX, AbsentPartitionError, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ OPTIONS = {
     "paging": Option(dict, {"kind": "none"}),
     "cursor": Option(str, ""),
     "keys": Option(list, []),
+    "absent_statuses": Option(list, []),
     **READING_OPTIONS,
     **LIMIT_OPTIONS,
 }
@@ -150,6 +152,7 @@ class RestSource:
     paging: dict[str, Any]
     cursor: str
     key_names: tuple[str, ...]
+    absent_statuses: tuple[int, ...]
     client: HttpClient = field(repr=False)
 
     @classmethod
@@ -182,6 +185,7 @@ class RestSource:
             values["paging"],
             values["cursor"],
             tuple(map(str, values["keys"])),
+            tuple(values["absent_statuses"]),
             client,
         )
 
@@ -208,7 +212,7 @@ class RestSource:
                     self.table.name, place, None, "is a page that was there before: paging goes in a ring"
                 )
             seen.add(url)
-            answer = self.client.get(url, place)
+            answer = self._get(url, place)
             if page > 1 and answer.content == before:
                 problem = f"has the very bytes of page {page - 1}: the other side does not page by {self.paging!r}"
                 raise SourceError(self.table.name, place, None, problem)
@@ -217,6 +221,14 @@ class RestSource:
             yield Payload(name, answer.content, _origin(url), answer.media_type, self._highest(found, place, after))
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
+
+    def _get(self, url: str, place: str) -> Answer:
+        try:
+            return self.client.get(url, place)
+        except StatusError as error:
+            if error.status not in self.absent_statuses:
+                raise
+            raise AbsentPartitionError(error.source, error.file, None, error.problem) from error
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The rows of a page.

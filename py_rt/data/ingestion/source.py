@@ -53,6 +53,10 @@ LINEAGE = (
 """Columns that every ingested table has behind its own."""
 
 
+class AbsentPartitionError(SourceError):
+    """The other side has no such partition, or not yet: nothing is landed, and the next run asks again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """Bytes as they were received.

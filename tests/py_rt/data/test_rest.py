@@ -235,6 +235,16 @@ def test_what_is_not_the_data_is_refused_by_name(tmp_path: Path, reply: Reply, w
     assert words in said
 
 
+def test_a_day_that_is_not_there_is_asked_for_again(tmp_path: Path) -> None:
+    replies = [Reply(b"none", 404), Reply(body(record(1)))]
+    with serving(lambda _asked: replies.pop(0)) as server:
+        source = define(tmp_path, f'url = "{server.url}/{{date}}"\nrecords = "data"\nabsent_statuses = [404]')
+        received = Received(tmp_path / "landing", "quotes")
+        for outcome in ("absent", "landed", "unchanged"):
+            assert [step.outcome for step in ingest(source, [DAY], received, None, lambda: 7).steps] == [outcome]
+    assert received.refused() == {}
+
+
 def test_a_redirect_within_the_place_is_followed(tmp_path: Path) -> None:
     def answer(asked: Asked) -> Reply:
         moved = Reply(b"", 301, {"Location": "/new"})
