@@ -31,6 +31,9 @@ KINDS: Mapping[str, str] = {
     "rest": "py_rt.data.ingestion.rest:RestSource",
     "files": "py_rt.data.ingestion.files:FileSource",
     "database": "py_rt.data.ingestion.database:DatabaseSource",
+    "rss": "py_rt.data.ingestion.feeds:RssSource",
+    "pages": "py_rt.data.ingestion.pages:PageSource",
+    "ccxt": "py_rt.data.ingestion.exchange:CcxtSource",
 }
 """What a definition's `kind` may be, and the class that makes a source of it."""
 

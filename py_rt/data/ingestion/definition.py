@@ -142,7 +142,7 @@ def read_definition(path: Path) -> Definition:
     options = parsed.get("options", {})
     if not isinstance(options, dict):
         faults.add("options", "must be a table: [options]")
-    mapped = _columns(parsed.get("column", []), faults)
+    mapped = _columns(parsed.get("column", []), faults, _usual(kind, options))
     known = _known(parsed.get("known", {}), faults)
     expected = _expected(parsed.get("expect", {}), faults)
     faults.end()
@@ -173,7 +173,22 @@ def _text(table: Mapping[str, Any], key: str, faults: Faults, *, required: bool 
     return value
 
 
-def _columns(listed: Any, faults: Faults) -> tuple[Mapped, ...]:  # noqa: ANN401  # whatever TOML holds
+def _usual(kind: str, options: Any) -> tuple[Mapped, ...]:  # noqa: ANN401  # whatever TOML holds
+    """Columns of the kinds that know theirs."""
+    if kind == "rss":
+        from py_rt.data.ingestion.feeds import COLUMNS
+
+        return COLUMNS
+    if kind == "ccxt":
+        from py_rt.data.ingestion.exchange import CANDLES, TRADES
+
+        return TRADES if isinstance(options, dict) and options.get("data") == "trades" else CANDLES
+    return ()
+
+
+def _columns(listed: Any, faults: Faults, usual: tuple[Mapped, ...]) -> tuple[Mapped, ...]:  # noqa: ANN401  # TOML's
+    if listed == [] and usual:
+        return usual
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         faults.add("column", "must be tables: [[column]]")
         return ()

@@ -176,7 +176,7 @@ class RestSource:
             definition.table.name,
             limits_of(values),
             headers={str(name): str(value) for name, value in values["headers"].items()},
-            secrets=_secrets(definition, values["auth"]),
+            secrets=secrets_of(definition, values["auth"]),
         )
         return cls(
             definition.table,
@@ -291,6 +291,19 @@ def _order(value: str) -> tuple[int, str]:
     return (int(value), "") if re.fullmatch(r"-?[0-9]{1,30}", value) else (-(10**31) if not value else 0, value)
 
 
+def check_place(definition: Definition, url: str) -> None:
+    """Refuse an address that is none of the web, or that holds a secret.
+
+    Raises:
+        DefinitionError: with the line.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise fault_of(definition, "url", f"is {url!r}; it begins with https:// or http://")
+    if "@" in parts.netloc:
+        raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
+
+
 def _check_url(definition: Definition, url: str) -> None:
     try:
         named = [name for _, name, _, _ in Formatter().parse(url) if name is not None]
@@ -299,11 +312,7 @@ def _check_url(definition: Definition, url: str) -> None:
     if unknown := sorted({name for name in named if name not in PLACEHOLDERS}):
         problem = f"has {', '.join('{' + name + '}' for name in unknown)}; allowed are "
         raise fault_of(definition, "url", problem + ", ".join("{" + name + "}" for name in PLACEHOLDERS))
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise fault_of(definition, "url", f"is {url!r}; it begins with https:// or http://")
-    if "@" in parts.netloc:
-        raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
+    check_place(definition, url)
     days = {"date", "next_date", "date_ms", "next_date_ms"} & set(named)
     if definition.table.partitioning == "day" and not days:
         raise fault_of(definition, "url", "names no {date}, so that every day would be the same")
@@ -311,7 +320,12 @@ def _check_url(definition: Definition, url: str) -> None:
         raise fault_of(definition, "url", f"names a day, and partition is {definition.table.partitioning}")
 
 
-def _secrets(definition: Definition, auth: dict[str, Any]) -> dict[str, str]:
+def secrets_of(definition: Definition, auth: dict[str, Any]) -> dict[str, str]:
+    """The header that `auth` describes, with its secret out of the environment.
+
+    Raises:
+        DefinitionError: the variable is not set, or `auth` is not of its form.
+    """
     if not auth:
         return {}
     if not {"header", "env"} <= set(auth) <= {"header", "env", "prefix"}:
