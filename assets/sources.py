@@ -17,7 +17,7 @@ import polars as pl
 from assets.outputs import declared, picture, published
 from assets.partitions import days_of, single_run
 from assets.versions import code_version
-from py_rt.data.ingestion import catalog, ingest
+from py_rt.data.ingestion import catalog, ingest, publishing
 from py_rt.data.ingestion.expected import freshness_problem, row_count_problem, volume
 from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import PartitionedSource, SourceTable
@@ -62,11 +62,11 @@ def source_asset(source: PartitionedSource) -> dg.AssetsDefinition:
         """Land what is new of the run's days, then give everything stored under them."""
         window, received = days_of(context), Received(landing, table.name)
         if table.partitioning == "day" or datetime.now(UTC).date() < window.end:
-            wanted = ingest.days(window) if table.partitioning == "day" else None
+            wanted = publishing.days(window) if table.partitioning == "day" else None
             done = ingest.ingest(source, wanted, received, None, time.time_ns)
             _refuse(table, done)
             context.log.info("%s: %s", table.name, [f"{step.partition} {step.outcome}" for step in done.steps][:50])
-        rows = ingest.rows_of_days(source, received, window)
+        rows = publishing.rows_of_days(source, received, window)
         payloads = sorted(rows["payload_sha256"].unique().to_list())
         metadata = {"payload_sha256": payloads, "versions": rows["source_version"].max() or 0}
         return published(context, rows, table.table(), not_content=_NOT_CONTENT, metadata=metadata)
@@ -117,7 +117,7 @@ def _row_count(table: SourceTable) -> dg.AssetChecksDefinition:
         counts = dict(rows.group_by("date").len().iter_rows())
         problems = {
             day: problem
-            for day in ingest.days(days_of(context))
+            for day in publishing.days(days_of(context))
             if (problem := row_count_problem(table.expected, counts.get(datetime.fromisoformat(day).date(), 0)))
         }
         return dg.AssetCheckResult(passed=not problems, metadata={"rows": rows.height, **problems})
@@ -150,7 +150,7 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         history = {day: rows for day, rows in rows_by_partition(lake.uri("raw", table.name)).items() if day is not None}
-        days = [datetime.fromisoformat(day).date() for day in ingest.days(days_of(context))]
+        days = [datetime.fromisoformat(day).date() for day in publishing.days(days_of(context))]
         found = {day: volume(table.expected, history, day) for day in days}
         odd = {day.isoformat(): one.problem for day, one in found.items() if one.problem}
         shown = next((day for day in days if found[day].problem), days[-1])

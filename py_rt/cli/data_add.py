@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from py_rt.data.ingestion import catalog
-from py_rt.data.ingestion.ingest import LANDING, Ingestion, Step, days, ingest, rows_of
+from py_rt.data.ingestion.ingest import LANDING, Ingestion, Step, ingest
+from py_rt.data.ingestion.publishing import days, rows_of
 from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import KeyedSource
 from py_rt.data.storage import DayWindow, Lake

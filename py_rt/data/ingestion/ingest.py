@@ -8,12 +8,10 @@ readable: a partition whose bytes cannot be read as the source says is refused w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-import polars as pl
-
+from py_rt.data.ingestion.publishing import Publisher, conformed, joined
 from py_rt.data.ingestion.received import Received, Record
 from py_rt.data.ingestion.source import (
     PAYLOAD_BYTES_MAX,
@@ -23,17 +21,15 @@ from py_rt.data.ingestion.source import (
     PartitionedSource,
     Payload,
     check_partition,
-    day_of,
 )
-from py_rt.data.storage import DayWindow, Lake, rows_by_partition, write_window
-from py_rt.data.timestamps import NS_PER_DAY
-from py_rt.errors import SchemaError, SourceError
+from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date
 
     from py_rt.data.ingestion.received import Kept
-    from py_rt.data.ingestion.source import SourceTable
+    from py_rt.data.storage import Lake
 
 Outcome = Literal["landed", "unchanged", "restated", "nothing_new", "absent", "failed"]
 
@@ -42,9 +38,6 @@ FAILURES_MAX = 3
 
 NEXT_MAX = 1_000
 """Most `next` partitions of one run; another run goes on."""
-
-DAYS_MAX = 40_000
-"""Most days of one run."""
 
 LANDING = "landing"
 """Folder below the home in which :class:`Received` keeps its sources."""
@@ -59,7 +52,7 @@ class Step:
         outcome: in one word.
         rows: that it holds.
         bytes: received, of the newest version.
-        problem: why it failed.
+        problem: why it failed, or that it is not there.
     """
 
     partition: str
@@ -92,21 +85,6 @@ class Ingestion:
     def rows(self) -> int:
         """Rows of everything that did not fail."""
         return sum(step.rows for step in self.steps)
-
-
-def days(window: DayWindow) -> list[str]:
-    """Partitions of a `day` source.
-
-    Raises:
-        SourceError: there are more than :data:`DAYS_MAX`.
-
-    >>> days(DayWindow(date(2024, 2, 28), date(2024, 3, 1)))
-    ['2024-02-28', '2024-02-29']
-    """
-    count = (window.end - window.start).days
-    if count > DAYS_MAX:
-        raise SourceError("ingestion", f"[{window.start}, {window.end})", None, f"are {count} days, at most {DAYS_MAX}")
-    return [(window.start + timedelta(days=number)).isoformat() for number in range(count)]
 
 
 def land(
@@ -142,7 +120,9 @@ def land(
     try:
         for payload in _payloads(source, partition, after):
             kept.append(received.keep(payload, now_ns()))
-            rows += _conformed(source, payload, partition).height
+            rows += conformed(source, payload, partition).height
+        record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
+        _check_rows(source, record, received)
     except AbsentPartitionError:
         raise
     except SourceError as error:
@@ -150,7 +130,6 @@ def land(
         raise
     if source.table.partitioning == "next" and not rows:
         return Step(partition, "nothing_new")
-    record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
     size = sum(one.bytes for one in kept)
     if landed and landed[-1].content == record.content:
         return Step(partition, "unchanged", rows, size)
@@ -173,99 +152,16 @@ def _payloads(source: PartitionedSource, partition: str, after: str | None) -> I
         yield payload
 
 
-def _conformed(source: PartitionedSource, payload: Payload, partition: str) -> pl.DataFrame:
-    """The rows of a payload, held to the columns that the source declares."""
+def _check_rows(source: PartitionedSource, record: Record, received: Received) -> None:
+    """Hold what the columns alone do not show, such as the key, against the rows of all payloads."""
     table = source.table
-    frame = source.rows(payload, partition)
-    place = f"{partition}/{payload.name}"
-    wanted = pl.Schema({column.name: column.dtype for column in table.columns})
-    if frame.schema != wanted:
-        differing = sorted(name for name in {*wanted, *frame.schema} if wanted.get(name) != frame.schema.get(name))
-        shown = "; ".join(f"{name}: declared {wanted.get(name)}, got {frame.schema.get(name)}" for name in differing)
-        raise SourceError(table.name, place, None, f"its columns are not as declared: {shown or 'another order'}")
-    for column in table.columns:
-        for rule, broken in column.violations():
-            rows = frame.select(pl.arg_where(broken.fill_null(value=False))).to_series()
-            if len(rows):
-                raise SourceError(table.name, place, int(rows[0]) + 1, f"breaks the rule {rule!r}; {len(rows)} rows do")
-    return frame
-
-
-def rows_of(source: PartitionedSource, record: Record, received: Received) -> pl.DataFrame:
-    """The rows of a landed version, with where they came from and when they could be known.
-
-    Raises:
-        DamagedLandingError: what was kept is not what was received.
-        SourceError: the source cannot read any more what it once landed.
-    """
-    table = source.table.table()
-    parts = [table.empty()]
-    for kept in record.payloads:
-        frame = _conformed(source, received.payload(kept), record.partition)
-        parts.append(table.conform(_with_lineage(frame, source.table, record, kept)))
-    rows: pl.DataFrame = pl.concat(parts)
-    return rows
-
-
-def _with_lineage(frame: pl.DataFrame, table: SourceTable, record: Record, kept: Kept) -> pl.DataFrame:
-    lineage = {
-        "ts_arrival": pl.lit(kept.ts_arrival, pl.Int64),
-        "source_partition": pl.lit(record.partition),
-        "source_version": pl.lit(record.version, pl.Int64),
-        "payload": pl.lit(kept.name),
-        "payload_sha256": pl.lit(kept.sha256),
-        "row_number": pl.int_range(1, frame.height + 1, dtype=pl.Int64),
-        "date": pl.lit(_stored_under(table, record), pl.Date),
-    }
-    return frame.with_columns(**lineage).with_columns(ts_known=_known(frame.schema, table, record, kept))
-
-
-def _known(schema: pl.Schema, table: SourceTable, record: Record, kept: Kept) -> pl.Expr:
-    """A restatement became known when it arrived; the first version when its source says."""
-    column = table.known.column
-    if column is None or record.version > 1:
-        return pl.lit(kept.ts_arrival, pl.Int64)
-    stamp = pl.col(column)
-    if schema[column] == pl.Date:
-        stamp = (stamp.cast(pl.Int32).cast(pl.Int64) + 1) * NS_PER_DAY  # nothing says when on that day
-    return pl.coalesce(stamp.cast(pl.Int64) + table.known.lag_ns, pl.lit(kept.ts_arrival, pl.Int64))
-
-
-def _stored_under(table: SourceTable, record: Record) -> date:
-    if table.partitioning == "day":
-        return day_of(table.name, record.partition)
-    return datetime.fromtimestamp(record.ts_arrival // 10**9, UTC).date()
-
-
-def rows_of_days(source: PartitionedSource, received: Received, window: DayWindow) -> pl.DataFrame:
-    """Everything landed that is stored under some days, in a fixed order.
-
-    Raises:
-        SourceError, DamagedLandingError: as :func:`rows_of`.
-    """
-    table = source.table
-    partitions = days(window) if table.partitioning == "day" else received.partitions()
-    records = [record for partition in partitions for record in received.versions(partition)]
-    records = [record for record in records if window.start <= _stored_under(table, record) < window.end]
-    rows: pl.DataFrame = pl.concat([table.table().empty(), *(rows_of(source, record, received) for record in records)])
-    return rows
-
-
-def publish(source: PartitionedSource, received: Received, lake: Lake, day: date) -> bool:
-    """Write the rows stored under a day into the source's table; whether that changed anything.
-
-    Raises:
-        TableError: the table on disk has other columns.
-        SchemaError: the rows break a rule of the table, such as its key.
-    """
-    table = source.table.table()
-    window = DayWindow(day, day + timedelta(days=1))
-    frame = rows_of_days(source, received, window)
-    if faults := table.faults(frame):
-        shown = "; ".join(f"{fault.rule}: {fault.rows} rows, the first: {fault.example}" for fault in faults)
-        raise SchemaError(f"source {table.name}: day {day} is not published: {shown}")
-    uri = lake.uri(table.group, table.name)
-    return write_window(uri, frame, window, scales=table.scales, commit={"asset": table.name}).changed
+    if not table.key:
+        return
+    rows = joined(source, record, (received.payload(kept) for kept in record.payloads))
+    if faults := table.table().faults(rows):
+        first = faults[0]
+        at = f"{first.rule}: {first.rows} rows, the first: {first.example}"
+        raise SourceError(table.name, record.partition, None, f"breaks the rule {at}")
 
 
 def ingest(
@@ -279,7 +175,7 @@ def ingest(
     next_max: int = NEXT_MAX,
     on_step: Callable[[Step], None] = lambda _step: None,
 ) -> Ingestion:
-    """Land partitions, and publish each as soon as it is landed.
+    """Land partitions and publish them, many days at once. Whatever it dies of, the next run goes on where it was.
 
     Args:
         source: which.
@@ -289,24 +185,21 @@ def ingest(
         now_ns: the clock, UTC ns.
         again: ask for landed partitions too.
         next_max: most partitions of a `next` source; another run goes on.
-        on_step: told of each partition as it is done.
+        on_step: told of each partition as it is landed.
 
     Raises:
         SourceError: another process ingests the source, or it does not know its partitions.
+        TableError: the table on disk has other columns.
     """
     done = Ingestion()
     with received.alone():
+        publisher = Publisher(source, received, lake) if lake is not None else None
         in_a_row = 0
         waiting = iter(_wanted(source, partitions, received, next_max))
         for partition, after in waiting:
-            try:
-                step = land(source, partition, received, now_ns, again=again, after=after)
-                if lake is not None and step.outcome != "nothing_new":
-                    done.days |= _publish_landed(source, partition, received, lake, step)
-            except AbsentPartitionError as error:
-                step = Step(partition, "absent", problem=str(error))
-            except (SourceError, SchemaError) as error:
-                step = Step(partition, "failed", problem=str(error))
+            step = _tried(source, partition, received, now_ns, again=again, after=after)
+            if publisher is not None and step.outcome in {"landed", "restated", "unchanged"}:
+                done.days |= publisher.add(partition, is_new=step.outcome != "unchanged")
             done.steps.append(step)
             on_step(step)
             in_a_row = in_a_row + 1 if step.outcome == "failed" else 0
@@ -314,12 +207,31 @@ def ingest(
                 break
         if source.table.partitioning != "next":
             done.skipped = [partition for partition, _ in waiting]
+        if publisher is not None:
+            publisher.flush()
     return done
+
+
+def _tried(
+    source: PartitionedSource,
+    partition: str,
+    received: Received,
+    now_ns: Callable[[], int],
+    *,
+    again: bool,
+    after: str | None,
+) -> Step:
+    try:
+        return land(source, partition, received, now_ns, again=again, after=after)
+    except AbsentPartitionError as error:
+        return Step(partition, "absent", problem=str(error))
+    except SourceError as error:
+        return Step(partition, "failed", problem=str(error))
 
 
 def _stuck(source: PartitionedSource, step: Step) -> bool:
     """What comes next cannot be asked for while this is not landed."""
-    return source.table.partitioning == "next" and step.outcome == "failed"
+    return source.table.partitioning == "next" and step.outcome in {"failed", "absent"}
 
 
 def _wanted(
@@ -343,19 +255,3 @@ def _nexts(received: Received, next_max: int) -> Iterator[tuple[str, str | None]
         landed = received.partitions()
         after = received.versions(landed[-1])[-1].cursor if landed else None
         yield f"{len(landed) + 1:08}", after
-
-
-def _publish_landed(source: PartitionedSource, partition: str, received: Received, lake: Lake, step: Step) -> set[date]:
-    """Publish the days that a partition is stored under, unless the table's log shows that they are there."""
-    table = source.table
-    records = received.versions(partition)
-    touched = {_stored_under(table, record) for record in records}
-    if step.outcome == "unchanged" and all(record.definition_sha256 == table.definition_sha256 for record in records):
-        there = rows_by_partition(lake.uri("raw", table.name))
-        if table.partitioning == "day" and all(
-            there.get(day, 0) == sum(record.rows for record in records) for day in touched
-        ):
-            return touched
-    for day in touched:
-        publish(source, received, lake, day)
-    return touched

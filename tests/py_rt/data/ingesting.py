@@ -13,7 +13,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from py_rt.data.ingestion.catalog import open_source
-from py_rt.data.ingestion.ingest import days, ingest
+from py_rt.data.ingestion.ingest import ingest
+from py_rt.data.ingestion.publishing import days
 from py_rt.data.ingestion.received import Received
 from py_rt.data.storage import DayWindow, Lake
 

@@ -16,7 +16,8 @@ import pytest
 
 from py_rt.data.ingestion.catalog import source_of
 from py_rt.data.ingestion.definition import DefinitionError, read_definition
-from py_rt.data.ingestion.ingest import ingest, rows_of_days
+from py_rt.data.ingestion.ingest import ingest
+from py_rt.data.ingestion.publishing import rows_of_days
 from py_rt.data.ingestion.received import Received
 from py_rt.data.storage import DayWindow
 from tests.processes import session

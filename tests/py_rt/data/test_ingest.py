@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from py_rt.data.ingestion.ingest import days, ingest, land, publish, rows_of_days
+from py_rt.data.ingestion.ingest import ingest, land
+from py_rt.data.ingestion.publishing import days, rows_of_days
 from py_rt.data.ingestion.received import DamagedLandingError, Received
 from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
 from py_rt.data.schemas import Column
 from py_rt.data.storage import DayWindow, Lake, exists, rows_by_partition, scan, table_version
-from py_rt.errors import SchemaError, SourceError
+from py_rt.errors import SourceError
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
 if TYPE_CHECKING:
@@ -171,8 +172,29 @@ def test_rows_with_one_key_are_not_published(received: Received, lake: Lake) -> 
     done = ingest(source, [of(0)], received, lake, lambda: NOW)
     assert "key (date, source_partition, at, source_version) is unique: 2 rows" in done.failed[0].problem
     assert rows_by_partition(lake.uri("raw", "counting")) == {}
-    with pytest.raises(SchemaError):
-        publish(source, received, lake, DAY)
+    source.pages[of(0)].pop()
+    healed = ingest(source, [of(0)], received, lake, lambda: NOW)
+    assert [step.outcome for step in healed.steps] == ["landed"]
+
+
+def test_many_days_are_a_few_commits_and_a_rerun_none(received: Received, lake: Lake) -> None:
+    wanted = [of(day) for day in range(300)]
+    source = Counting(pages={day: [page((1, number), (2, number))] for number, day in enumerate(wanted)})
+    done = ingest(source, wanted, received, lake, lambda: NOW)
+    assert (len(done.steps), len(done.days), done.failed) == (300, 300, [])
+    version = table_version(lake.uri("raw", "counting"))
+    assert version <= 300 // 64 + 2
+    assert rows_by_partition(lake.uri("raw", "counting")) == {DAY + timedelta(days=day): 2 for day in range(300)}
+    again = ingest(source, wanted, received, lake, lambda: NOW)
+    assert {step.outcome for step in again.steps} == {"unchanged"}
+    assert table_version(lake.uri("raw", "counting")) == version
+
+
+def test_days_apart_leave_what_lies_between_alone(received: Received, lake: Lake) -> None:
+    source = Counting(pages={of(day): [page((1, day))] for day in range(5)})
+    ingest(source, [of(2)], received, lake, lambda: NOW)
+    ingest(source, [of(0), of(4), of(1)], received, lake, lambda: NOW)
+    assert sorted(rows_by_partition(lake.uri("raw", "counting"))) == [DAY + timedelta(days=day) for day in (0, 1, 2, 4)]  # type: ignore[type-var]
 
 
 def test_after_three_failures_in_a_row_the_rest_waits(received: Received, lake: Lake) -> None:
