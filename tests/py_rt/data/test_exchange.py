@@ -199,7 +199,36 @@ def venue_server() -> Path | None:
     return Path(found) if found else None
 
 
-def test_candles_of_the_venue_server_are_the_bars_it_plays(tmp_path: Path) -> None:
+def new_key() -> str:
+    """A private key as Coinbase gives them, its line ends written out."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return key.private_bytes(*form).decode().strip().replace("\n", "\\n")
+
+
+WIRES = {
+    "binance": ("BTCUSDT", "BTC/USDT", SETTINGS.replace("{api}", "{rest}/api/v3"), "a_secret_of_the_test"),
+    "kraken": (
+        "BTC/USD",
+        "BTC/USD",
+        '[options.settings.urls.api]\npublic = "{rest}"\nprivate = "{rest}"\n',
+        "YV9zZWNyZXRfb2ZfdGhlX3Rlc3Q=",
+    ),
+    "coinbase": (
+        "BTC-USD",
+        "BTC/USD",
+        '[options.settings.has]\nfetchCurrencies = false\n[options.settings.urls.api]\nrest = "{rest}"\n',
+        "",
+    ),
+}
+"""Exchange: its name of the instrument, ccxt's, how ccxt is sent to the server, a secret of the exchange's form."""
+
+
+@pytest.mark.parametrize("exchange", WIRES)
+def test_candles_of_the_venue_server_are_what_it_plays(tmp_path: Path, exchange: str) -> None:
     command = venue_server()
     if command is None:
         pytest.skip("py_rt_venue_server is not built: run `make build`, or name it in PY_RT_VENUE_SERVER")
@@ -209,9 +238,10 @@ def test_candles_of_the_venue_server_are_the_bars_it_plays(tmp_path: Path) -> No
         f"{(DAY_MS + n * BAR_MS) * 10**6},{c},{float(c) + 1},{float(c) - 1},{c},12.5" for n, c in enumerate(closes)
     ]
     (tmp_path / "bars.csv").write_text("ts_open,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-    arguments = ["--bars", str(tmp_path / "bars.csv"), "--symbol", "BTCUSDT", "--seed", "5", "--bar-ms", "1000"]
-    environ = {**os.environ, "PY_RT_VENUE_KEYS": "a_key_of_the_test:a_secret_of_the_test"}
-    line = [str(command), *arguments, "--start-paused"]
+    theirs, symbol, settings, secret = WIRES[exchange]
+    arguments = ["--bars", str(tmp_path / "bars.csv"), "--venue", exchange, "--symbol", theirs, "--seed", "5"]
+    environ = {**os.environ, "PY_RT_VENUE_KEYS": f"a_key_of_the_test:{secret or new_key()}"}
+    line = [str(command), *arguments, "--bar-ms", "1000", "--start-paused"]
     with session(line, stdout=subprocess.PIPE, env=environ) as server:
         assert server.stdout is not None
         rest = json.loads(server.stdout.readline())["rest"]
@@ -219,6 +249,9 @@ def test_candles_of_the_venue_server_are_the_bars_it_plays(tmp_path: Path) -> No
         request = urllib.request.Request(f"{rest}/admin/advance", body, method="POST")
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 200
-        rows = landed(define(tmp_path, rest, "limit = 20\n"), tmp_path)
+        path = tmp_path / "market.toml"
+        head = f'kind = "ccxt"\n[options]\nexchange = "{exchange}"\nsymbol = "{symbol}"\nlimit = 20\n'
+        path.write_text(head + "requests_per_second = 1000\n" + settings.format(rest=rest))
+        rows = landed(source_of(read_definition(path)), tmp_path)
     assert rows.height == 96
     assert rows["close"].to_list() == [round(float(close) * 10**8) for close in closes[:96]]
