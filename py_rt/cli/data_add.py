@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json as json_text
 import sys
-import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from py_rt.data.ingestion import catalog
-from py_rt.data.ingestion.ingest import LANDING, Ingestion, Step, ingest
-from py_rt.data.ingestion.publishing import days, rows_of
-from py_rt.data.ingestion.received import Received
-from py_rt.data.ingestion.source import KeyedSource
-from py_rt.data.storage import DayWindow, Lake
 from py_rt.defaults import home_folder, lake_root
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    import polars as pl
-
+    from py_rt.data.ingestion.ingest import Ingestion, Step
     from py_rt.data.ingestion.source import PartitionedSource
+    from py_rt.data.storage import Lake
 
 FAILED, WRONG = 1, 2
-SAMPLE_ROWS = 3
-CHECKS = ("fits_schema", "row_count", "fresh", "usual_volume")
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the source, or path of its TOML file.", metavar="NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object, or one per line where there is progress.")]
@@ -57,64 +48,18 @@ def add(
     A source is a file config/sources/NAME.toml, or a class that an installed package names in the entry point group
     py_rt.sources. Nothing is kept of the trial; py_rt data fetch NAME lands it.
     """
+    from py_rt.data.ingestion import catalog
+    from py_rt.data.ingestion.trial import tried
+    from py_rt.data.storage import Lake
+
     try:
-        source = catalog.open_source(name)
-        found = tried(source, partition)
+        found = tried(catalog.open_source(name), partition)
+        found["table"] = Lake(lake_root()).uri("raw", found["name"])
     except PyRtError as error:
         _refuse(error, json=json)
     typer.echo(json_text.dumps(found) if json else found_text(found))
     if found["problem"]:
         raise typer.Exit(FAILED)
-
-
-def tried(source: PartitionedSource, partition: str = "") -> dict[str, Any]:
-    """Try one partition in a place that is thrown away, and say what came.
-
-    Raises:
-        SourceError: the source does not know its partitions.
-    """
-    table = source.table
-    with tempfile.TemporaryDirectory(prefix="py_rt-trial-") as folder:
-        received = Received(Path(folder), table.name)
-        wanted = [partition] if partition else _first(source)
-        done = ingest(source, wanted, received, None, time.time_ns, next_max=1)
-        step = done.steps[0] if done.steps else Step("", "nothing_new")
-        versions = received.versions(step.partition) if step.outcome == "landed" else []
-        rows = rows_of(source, versions[0], received) if versions else table.table().empty()
-        payloads = [kept.name for kept in versions[0].payloads] if versions else []
-    return {
-        "name": table.name,
-        "doc": table.doc,
-        "partitioning": table.partitioning,
-        "partition": step.partition,
-        "outcome": step.outcome,
-        "problem": step.problem,
-        "payloads": len(payloads),
-        "bytes": step.bytes,
-        "rows": rows.height,
-        "columns": {column.name: f"{column.dtype}" for column in table.columns},
-        "nulls": {name: count for name, count in rows.null_count().row(0, named=True).items() if count},
-        "sample": _plain(rows.head(SAMPLE_ROWS)),
-        "asset": table.name,
-        "table": Lake(lake_root()).uri("raw", table.name),
-        "checks": list(CHECKS),
-    }
-
-
-def _first(source: PartitionedSource) -> list[str] | None:
-    if source.table.partitioning == "next":
-        return None
-    if source.table.partitioning == "day":
-        return [(datetime.now(UTC).date() - timedelta(days=1)).isoformat()]
-    return list(source.partitions()[:1]) if isinstance(source, KeyedSource) else None
-
-
-def _plain(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    return [{name: _word(value) for name, value in row.items()} for row in rows.rows(named=True)]
-
-
-def _word(value: object) -> Any:  # noqa: ANN401  # what JSON knows
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def found_text(found: dict[str, Any]) -> str:
@@ -141,6 +86,9 @@ def list_sources(json: JsonOption = False) -> None:
 
     Example: py_rt data list
     """
+    from py_rt.data.ingestion import catalog
+    from py_rt.data.ingestion.ingest import LANDING
+
     root = home_folder() / LANDING
     found = [_listed(name, root) for name in catalog.known_sources()]
     if json:
@@ -151,6 +99,9 @@ def list_sources(json: JsonOption = False) -> None:
 
 
 def _listed(name: str, root: Path) -> dict[str, Any]:
+    from py_rt.data.ingestion import catalog
+    from py_rt.data.ingestion.received import Received
+
     received = Received(root, name)
     landed, refused = len(received.partitions()), len(received.refused())
     try:
@@ -176,6 +127,11 @@ def fetch(
     It may be stopped at any point and started again. Exit status 1 when a partition failed: the others are landed, and
     the next run asks for it again.
     """
+    from py_rt.data.ingestion import catalog
+    from py_rt.data.ingestion.ingest import LANDING, ingest
+    from py_rt.data.ingestion.received import Received
+    from py_rt.data.storage import Lake
+
     try:
         source = catalog.open_source(name)
         partitions = _asked(source, first, last, key or [])
@@ -193,6 +149,9 @@ def fetch(
 
 
 def _asked(source: PartitionedSource, first: str, last: str, keys: list[str]) -> list[str] | None:
+    from py_rt.data.ingestion.publishing import days
+    from py_rt.data.storage import DayWindow
+
     table = source.table
     if table.partitioning != "day":
         if first or last:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+import threading
 import zipfile
 from datetime import date
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from py_rt.data.ingestion import archives
 from py_rt.data.ingestion.catalog import source_of
 from py_rt.data.ingestion.definition import DefinitionError, read_definition
 from py_rt.data.ingestion.ingest import ingest
@@ -176,6 +178,30 @@ def test_attempts_are_bounded(tmp_path: Path) -> None:
     assert len(server.asked) == 3
     said = problem(define(tmp_path, f'url = "{server.url}/{{date}}"'))
     assert "the connection failed" in said
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def silent(_asked: Asked) -> Reply:
+        over.wait(30)
+        return Reply(body())
+
+    with serving(silent) as server:
+        source = define(tmp_path, f'url = "{server.url}/{{date}}"\nrecords = "data"\ntimeout_s = 0.1')
+        said = problem(source)
+        over.set()
+    assert "no answer within 0.1 s; tried 3 times" in said
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zip", "tar.gz"])
+def test_an_archive_that_swells_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "UNPACKED_BYTES_MAX", 1 << 20)
+    content = packed(kind, "rows.csv", b"0" * (3 << 20))
+    with serving(lambda _asked: Reply(content, headers={})) as server:
+        options = f'url = "{server.url}/{{date}}"\nformat = "csv"\npacking = "{kind}"'
+        said = problem(define(tmp_path, options))
+    assert "unpacks to more than 1048576 bytes" in said
 
 
 def test_an_answer_cut_off_is_tried_again(tmp_path: Path) -> None:
