@@ -5,6 +5,7 @@ down to the byte: each row says the payload it came in, by the hash under which 
 arrived, and when it could first be known (`ts_known`, what point-in-time joins use).
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,9 @@ from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import PartitionedSource, SourceTable
 from py_rt.data.ingestion.volume_chart import volume_png
 from py_rt.data.storage import Lake, rows_by_partition
-from py_rt.errors import SourceError
+from py_rt.errors import PyRtError, SourceError
 
+_LOG = logging.getLogger(__name__)
 _CODE = code_version(__name__, ingest)
 _NOT_CONTENT = ("ts_arrival", "ts_known")
 
@@ -55,7 +57,7 @@ def source_asset(source: PartitionedSource) -> dg.AssetsDefinition:
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh),
         kinds={"polars", "deltalake"},
         metadata=declared(table.table(), **lineage),
-        tags={"py_rt/source": table.name},
+        tags={"py_rt/waits_for": "source"},  # not along with the chain: it asks the outside
         description=table.doc,
     )
     def landed(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Path]) -> dg.Output[pl.DataFrame]:
@@ -165,11 +167,24 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
 
 
 def discovered(names: Sequence[str] | None = None) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    """Assets and checks of sources by name; of every known one but the bundled ones without names.
+    """Assets and checks of sources by name.
+
+    Args:
+        names: which; `None` is every one that a user added. Of those one that cannot be opened is left out and told in
+            the log: a slip in one file stops nothing else.
 
     Raises:
-        SourceError, DefinitionError: a source cannot be opened.
+        SourceError, DefinitionError: a named source cannot be opened.
     """
-    wanted = names if names is not None else [name for name in catalog.known_sources() if name not in catalog.BUILT_IN]
-    sources = [catalog.open_source(name) for name in wanted]
-    return [made for source in sources for made in (source_asset(source), *source_checks(source))]
+    if names is not None:
+        sources = [catalog.open_source(name) for name in names]
+        return [made for source in sources for made in (source_asset(source), *source_checks(source))]
+    found: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = []
+    for name in catalog.known_sources():
+        if name in catalog.BUILT_IN:
+            continue
+        try:
+            found += discovered([name])
+        except PyRtError as error:
+            _LOG.warning("source %s is left out: %s", name, error)
+    return found
