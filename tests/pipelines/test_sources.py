@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
-import pytest
 
 from pipelines.definitions import build
 from pipelines.jobs import ingest_daily
@@ -18,6 +18,9 @@ from pipelines.planning import select
 from pipelines.resources import make_resources
 from py_rt.data.storage import Lake, scan
 from tests.py_rt.data.loopback import Asked, Reply, serving
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
