@@ -131,7 +131,9 @@ def rows_of_days(source: PartitionedSource, received: Received, window: DayWindo
     partitions = days(window) if table.partitioning == "day" else received.partitions()
     records = [record for partition in partitions for record in received.versions(partition)]
     records = [record for record in records if window.start <= stored_under(table, record) < window.end]
-    rows: pl.DataFrame = pl.concat([table.table().empty(), *(rows_of(source, record, received) for record in records)])
+    parts = [table.table().empty(), *(rows_of(source, record, received) for record in records)]
+    # In one piece: several are written by the library in any order.
+    rows: pl.DataFrame = pl.concat(parts, rechunk=True)
     return rows
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tarfile
 from datetime import date
 from pathlib import Path
@@ -272,3 +273,25 @@ def test_real_drops_are_landed_with_their_defects_told(place: Path, monkeypatch:
     define("skip")
     healed = run("data fetch drops --from 2015-04-06 --to 2015-04-06 --json")
     assert json.loads(healed.output.splitlines()[-1])["rows"] == len(lines_of_friday) - 2
+
+
+def test_a_definition_that_changes_is_read_anew_from_what_was_landed(place: Path) -> None:
+    with serving(answer) as server:
+        follow_guide(place, server.url)
+        fetch = "data fetch open_interest --from 2024-01-01 --to 2024-01-01"
+        assert run(fetch).exit_code == 0
+        asked = len(server.asked)
+        path = place / "config" / "sources" / "open_interest.toml"
+        path.write_text(path.read_text().replace("lag_seconds = 60", "lag_seconds = 90"))
+        assert run(fetch).exit_code == 0
+        lake = Lake(str(place / "home" / "lake"))
+        rows = scan(lake.uri("raw", "open_interest")).collect()
+        assert (rows["ts_known"] - rows["ts"]).unique().to_list() == [90 * 10**9]
+        path.write_text(path.read_text().replace('type = "decimal"', 'type = "number"'))
+        refused = run(fetch)
+        assert refused.exit_code == 2
+        assert "other columns than the table has (open_interest: table Int64, rows Float64)" in refused.output
+        shutil.rmtree(lake.uri("raw", "open_interest"))
+        assert run(fetch).exit_code == 0
+        assert scan(lake.uri("raw", "open_interest")).sort("ts").collect()["open_interest"][0] == 1000.5
+        assert len(server.asked) == asked
