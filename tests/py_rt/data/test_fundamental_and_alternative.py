@@ -13,8 +13,13 @@ import polars as pl
 import pytest
 
 from py_rt.data.ingestion.alternative import TEXTS, read_texts
+from py_rt.data.ingestion.catalog import source_of
+from py_rt.data.ingestion.definition import read_definition
 from py_rt.data.ingestion.fundamental import METRICS, REPORTS, facts, fundamentals_as_of, read_reports
-from py_rt.data.point_in_time import count_known
+from py_rt.data.ingestion.ingest import ingest
+from py_rt.data.ingestion.received import Received
+from py_rt.data.point_in_time import as_of, count_known
+from py_rt.data.storage import Lake, scan
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.errors import SourceError
 
@@ -78,6 +83,56 @@ def test_real_prices_never_see_a_report_before_its_day() -> None:
     # A join by the period's end would have used reports weeks before anybody could read them.
     early = used.filter(pl.col("period_end") > pl.col("day"))
     assert early.is_empty()
+
+
+ARCHIVE = """
+kind = "files"
+description = "10-Q and 10-K facts"
+partition = "key"
+[options]
+folder = "{folder}"
+pattern = "{{key}}.csv.gz"
+format = "csv"
+packing = "gzip"
+[[column]]
+name = "collected"
+type = "date"
+[[column]]
+name = "symbol"
+[[column]]
+name = "period_end"
+from = "end_date"
+type = "date"
+[[column]]
+name = "eps_basic"
+type = "number"
+nullable = true
+[known]
+column = "collected"
+"""
+
+
+@needs_shared
+def test_an_ingested_archive_is_joined_by_what_was_known(tmp_path: Path) -> None:
+    """A source without a line of code: landed, published, joined; nothing is used on the day it was collected."""
+    (tmp_path / "archive.toml").write_text(ARCHIVE.format(folder=FUNDAMENTALS))
+    source = source_of(read_definition(tmp_path / "archive.toml"))
+    lake = Lake(str(tmp_path / "lake"))
+    done = ingest(source, None, Received(tmp_path / "landing", "archive"), lake, lambda: at("2020-01-01"))
+    assert [step.partition for step in done.steps] == ["reports"]
+    table = scan(lake.uri("raw", "archive")).collect()
+    reports = read_reports(FUNDAMENTALS / "reports.csv.gz")
+    assert table.height == reports.rows.height + reports.kept_out.height
+    facts_known = table.select("symbol", "period_end", "collected", "eps_basic", "ts_known", "row_number")
+    days = pl.date_range(date(2015, 6, 1), date(2016, 6, 1), "1mo", eager=True).alias("day")
+    decisions = pl.DataFrame({"symbol": ["AKER", "ALDX"]}).join(days.to_frame(), how="cross")
+    decisions = decisions.with_columns(pl.col("day").cast(pl.Datetime("ns")).dt.epoch("ns").alias("ts"))
+    joined = as_of(decisions, facts_known, at="ts", by=["symbol"], period="period_end", version="row_number")
+    for row in joined.iter_rows(named=True):
+        mine = facts_known.filter((pl.col("symbol") == row["symbol"]) & (pl.col("collected") < row["day"]))
+        best = mine.sort("period_end", "ts_known", "row_number").tail(1)
+        assert row["eps_basic"] == (best["eps_basic"][0] if best.height else None)
+    assert joined["eps_basic"].drop_nulls().len() > 10
 
 
 def test_a_restated_report_is_seen_from_its_day_on_and_the_first_before(tmp_path: Path) -> None:
