@@ -7,6 +7,7 @@ readable: a partition whose bytes cannot be read as the source says is refused w
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,7 @@ from py_rt.data.ingestion.source import (
     Payload,
     check_partition,
 )
-from py_rt.errors import SourceError
+from py_rt.errors import PyRtError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from py_rt.data.storage import Lake
 
 Outcome = Literal["landed", "unchanged", "restated", "nothing_new", "absent", "failed"]
+
+_LOG = logging.getLogger(__name__)
 
 FAILURES_MAX = 3
 """After so many partitions in a row that failed, the rest is not tried: the other side is gone."""
@@ -227,6 +230,13 @@ def _tried(
         return Step(partition, "absent", problem=str(error))
     except SourceError as error:
         return Step(partition, "failed", problem=str(error))
+    except PyRtError:
+        raise  # what is kept is damaged, or nothing can be kept: no other partition would fare better
+    except Exception as error:
+        # A source may be anybody's code: a slip in it ends this partition, not the run.
+        _LOG.exception("source %s: partition %s", source.table.name, partition)
+        problem = f"the source's own code failed: {type(error).__name__}: {error}"
+        return Step(partition, "failed", problem=str(SourceError(source.table.name, partition, None, problem)))
 
 
 def _stuck(source: PartitionedSource, step: Step) -> bool:

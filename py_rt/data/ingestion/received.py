@@ -95,6 +95,10 @@ class DamagedLandingError(DataError):
     """What was kept is not what was received: a file is gone, cut off or changed."""
 
 
+class FullLandingError(DataError):
+    """Nothing can be kept any more: the disk is full, or the folder may not be written."""
+
+
 class Received:
     """What was received of one source.
 
@@ -112,11 +116,17 @@ class Received:
         """Be the only process that ingests this source; what a dead one left half-written is removed.
 
         Raises:
+            FullLandingError: the folder cannot be written.
             SourceError: another process ingests it now.
         """
         incoming = self.folder / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            incoming.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise FullLandingError(
+                f"source {self.source}: {self.folder} cannot be written: {error.strerror}"
+            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,15 +237,21 @@ class Received:
         return self.folder / "refused" / f"{partition}.json"
 
     def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.folder / "incoming" / f"{os.getpid()}-{path.name}"
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise FullLandingError(
+                f"source {self.source}: {path} cannot be written ({error.strerror}): make room or give rights, and run "
+                "it again; what was landed before is whole"
+            ) from error
 
 
 def _sync_folder(folder: Path) -> None:

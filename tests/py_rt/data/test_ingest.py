@@ -17,7 +17,7 @@ import pytest
 
 from py_rt.data.ingestion.ingest import ingest, land
 from py_rt.data.ingestion.publishing import days, rows_of_days
-from py_rt.data.ingestion.received import DamagedLandingError, Received
+from py_rt.data.ingestion.received import DamagedLandingError, FullLandingError, Received
 from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
 from py_rt.data.schemas import Column
 from py_rt.data.storage import DayWindow, Lake, exists, rows_by_partition, scan, table_version
@@ -213,6 +213,30 @@ def test_what_was_kept_is_held_to_its_hash(tmp_path: Path, received: Received) -
     assert "has SHA-256" in received.check()[0]
     with pytest.raises(DamagedLandingError, match="put the file back"):
         rows_of_days(source, received, WINDOW)
+
+
+def test_a_slip_in_the_code_of_a_source_ends_its_partition_only(received: Received) -> None:
+    class Slips(Counting):
+        def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
+            if partition == of(0):
+                raise KeyError("price")
+            return super().rows(payload, partition)
+
+    source = Slips(pages={of(0): [page((1, 1))], of(1): [page((1, 1))]})
+    done = ingest(source, [of(0), of(1)], received, None, lambda: NOW)
+    assert [step.outcome for step in done.steps] == ["failed", "landed"]
+    assert done.failed[0].problem == f"source counting: {of(0)}: the source's own code failed: KeyError: 'price'"
+
+
+def test_a_place_that_cannot_be_written_ends_the_run_with_its_name(tmp_path: Path, received: Received) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FullLandingError, match=r"file/counting cannot be written: Not a directory"):
+        ingest(Counting(), [of(0)], Received(tmp_path / "file", "counting"), None, lambda: NOW)
+    ingest(Counting(pages={of(0): [page((1, 1))]}), [of(0)], received, None, lambda: NOW)
+    (received.folder / "partitions" / of(1)).write_text("in the way")
+    with pytest.raises(FullLandingError, match="what was landed before is whole"):
+        ingest(Counting(pages={of(1): [page((1, 1))]}), [of(1)], received, None, lambda: NOW)
+    assert len(received.versions(of(0))) == 1
 
 
 def test_a_source_is_ingested_by_one_process_at_a_time(received: Received) -> None:
