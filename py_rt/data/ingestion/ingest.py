@@ -232,7 +232,7 @@ def _tried(
         return Step(partition, "failed", problem=str(error))
     except PyRtError:
         raise  # what is kept is damaged, or nothing can be kept: no other partition would fare better
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # told in full in the log
         # A source may be anybody's code: a slip in it ends this partition, not the run.
         _LOG.exception("source %s: partition %s", source.table.name, partition)
         problem = f"the source's own code failed: {type(error).__name__}: {error}"

@@ -196,7 +196,7 @@ class Received:
     def partitions(self) -> list[str]:
         """Names of everything that is landed, in order."""
         folder = self.folder / "partitions"
-        return sorted(path.name for path in folder.iterdir() if any(path.iterdir())) if folder.is_dir() else []
+        return sorted({path.parent.name for path in folder.glob("*/*.json")})
 
     def records(self) -> Iterator[Record]:
         """Every landed version of every partition."""
