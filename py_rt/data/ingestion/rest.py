@@ -25,6 +25,7 @@ import os
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
@@ -201,7 +202,7 @@ class RestSource:
         """
         url: str | None = self._first_url(partition, after)
         seen: set[str] = set()
-        before = b""
+        before, highest = b"", after or ""
         for page in range(1, PAYLOADS_MAX + 1):
             name = f"page-{page:05}"
             place = f"{partition}/{name}"
@@ -218,7 +219,8 @@ class RestSource:
                 raise SourceError(self.table.name, place, None, problem)
             before = answer.content
             found = self.reading.parse(place, answer.content)
-            yield Payload(name, answer.content, _origin(url), answer.media_type, self._highest(found, place, after))
+            highest = self._highest(found, place, highest)
+            yield Payload(name, answer.content, _origin(url), answer.media_type, highest)
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
 
@@ -273,11 +275,10 @@ class RestSource:
             raise SourceError(self.table.name, self.table.name, None, problem)
         return absolute
 
-    def _highest(self, found: Records, place: str, after: str | None) -> str:
-        """The growing value's highest, over this page: records must come in its order."""
+    def _highest(self, found: Records, place: str, highest: str) -> str:
+        """The growing value's highest so far, in whatever order the records come."""
         if self.table.partitioning != "next":
             return ""
-        highest = after or ""
         for row, record in enumerate(found.values, found.first_row):
             value = member(record, self.cursor)
             if value is None:
@@ -286,9 +287,14 @@ class RestSource:
         return highest
 
 
-def _order(value: str) -> tuple[int, str]:
-    """Whole numbers by size, other text as text (ISO times sort so)."""
-    return (int(value), "") if re.fullmatch(r"-?[0-9]{1,30}", value) else (-(10**31) if not value else 0, value)
+def _order(value: str) -> tuple[bool, Decimal, str]:
+    """Numbers by size, other text as text (ISO times sort so); nothing before everything.
+
+    >>> max("9", "10", key=_order), max("2024-01-09", "2024-01-10", key=_order), max("", "-5", key=_order)
+    ('10', '2024-01-10', '-5')
+    """
+    is_number = re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,20})?", value)
+    return (value != "", Decimal(value), "") if is_number else (value != "", Decimal(0), value)
 
 
 def check_place(definition: Definition, url: str) -> None:

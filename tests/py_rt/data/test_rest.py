@@ -355,6 +355,25 @@ def test_what_is_next_is_fetched_batch_by_batch_until_nothing_is_new(tmp_path: P
     assert stored["date"].unique().sort().to_list() == [date(1970, 1, 6), date(1970, 1, 7)]
 
 
+def test_what_is_next_may_come_newest_first_over_pages(tmp_path: Path) -> None:
+    events = [{"id": number, "t": "2024-01-02T00:00:00Z", "p": "1"} for number in range(8, 13)]
+
+    def answer(asked: Asked) -> Reply:
+        after, skip = int(asked.query["after"] or 0), int(asked.query.get("skip", "0"))
+        newest = sorted((event for event in events if int(str(event["id"])) > after), key=lambda e: -int(str(e["id"])))
+        more = {"next": skip + 2} if len(newest) > skip + 2 else {}
+        return Reply(json.dumps({"data": newest[skip : skip + 2], **more}).encode())
+
+    paging = 'paging = {kind = "cursor", param = "skip", from = "next"}\nrecords = "data"'
+    with serving(answer) as server:
+        url = f'url = "{server.url}/?after={{after}}"\ncursor = "id"\n{paging}'
+        source = define(tmp_path, url, top='partition = "next"')
+        received = Received(tmp_path / "landing", "quotes")
+        done = ingest(source, None, received, None, lambda: 7)
+    assert [step.rows for step in done.steps] == [5, 0]
+    assert [record.cursor for record in received.records()] == ["12"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
