@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
@@ -167,6 +168,37 @@ def test_a_database_that_goes_away_is_named_without_its_password_and_the_next_ru
         ("00000004", "nothing_new"),
     ]
     assert scan(lake.uri("raw", "trades_db")).collect()["id"].sort().to_list() == list(range(8))
+
+
+def end_query(url: str, words: str) -> None:
+    """End the server's process of a query as soon as it runs."""
+    import sqlalchemy as sa
+
+    statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE :q AND pid <> pg_backend_pid()"
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    while True:
+        with engine.connect() as connection:
+            if connection.execute(sa.text(statement), {"q": f"%{words}%"}).fetchall():
+                return
+
+
+def test_a_connection_that_ends_in_the_middle_of_an_answer_lands_nothing(
+    tmp_path: Path, server: Server, database: str
+) -> None:
+    insert(server, 0, 5)
+    slow = "SELECT trades.* FROM trades, pg_sleep(30) WHERE at >= :date AND at < :next_date"
+    source = define(tmp_path, f'url_env = "TRADES_DB"\nquery = "{slow}"\nattempts = 1', "day")
+    received = Received(tmp_path / "landing", "trades_db")
+    killer = threading.Thread(target=end_query, args=(database, "pg_sleep(30)"))
+    killer.start()
+    done = ingest(source, ["2024-01-02"], received, None, lambda: NOW)
+    killer.join()
+    assert [step.outcome for step in done.steps] == ["failed"]
+    assert "source trades_db: 2024-01-02: the database postgresql+psycopg2:///postgres cannot" in done.failed[0].problem
+    assert received.partitions() == []
+    quick = slow.replace("pg_sleep(30)", "pg_sleep(0)")
+    source = define(tmp_path, f'url_env = "TRADES_DB"\nquery = "{quick}"\nattempts = 1', "day")
+    assert [step.rows for step in ingest(source, ["2024-01-02"], received, None, lambda: NOW).steps] == [5]
 
 
 def sqlite(path: Path, first: int, count: int) -> None:
