@@ -25,7 +25,7 @@ from py_rt.errors import SourceError
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY = date(2024, 3, 1)
@@ -283,6 +283,17 @@ type = "decimal"
 """
 
 
+NEXT = DEFINITION.replace("[options]", 'partition = "next"\n[options]').replace("/{{date}}", "/?after={{after}}")
+NEXT = NEXT.replace('paging = {{kind = "page", param = "page", size = 3}}', 'cursor = "id"')
+
+
+def answer_next(asked: Asked) -> Reply:
+    """Five events at a time, of 24."""
+    first = int(asked.query["after"] or 0) + 1
+    events = [{"id": number, "v": f"{number}.5"} for number in range(first, min(first + 5, 25))]
+    return Reply(json.dumps({"data": events}).encode())
+
+
 def answer(asked: Asked) -> Reply:
     """Three pages a day, of 3, 3 and 1 records, that depend on nothing but what is asked."""
     page_number = int(asked.query["page"])
@@ -303,23 +314,30 @@ def landed(home: Path) -> dict[str, bytes]:
 
 
 def table(home: Path) -> pl.DataFrame:
-    return scan(Lake(str(home / "lake")).uri("raw", "quotes")).collect().sort("date", "payload", "row_number")
+    return (
+        scan(Lake(str(home / "lake")).uri("raw", "quotes")).collect().sort("source_partition", "payload", "row_number")
+    )
 
 
-def test_killed_anywhere_nothing_is_lost_doubled_or_half_published(tmp_path: Path) -> None:
-    with serving(answer) as server:
+@pytest.mark.parametrize(
+    ("text", "served", "rows_wanted"), [(DEFINITION, answer, 4 * 7), (NEXT, answer_next, 24)], ids=["days", "next"]
+)
+def test_killed_anywhere_nothing_is_lost_doubled_or_half_published(
+    tmp_path: Path, text: str, served: Callable[[Asked], Reply], rows_wanted: int
+) -> None:
+    with serving(served) as server:
         definition = tmp_path / "config" / "sources" / "quotes.toml"
         definition.parent.mkdir(parents=True)
-        definition.write_text(DEFINITION.format(url=server.url))
+        definition.write_text(text.format(url=server.url))
         undisturbed = child(tmp_path, tmp_path / "undisturbed", 0)
         out, err = undisturbed.communicate(timeout=120)
         assert undisturbed.returncode == 0, err
         points = int(out)
         wanted, rows = landed(tmp_path / "undisturbed"), table(tmp_path / "undisturbed")
-        assert rows.height == 4 * 7
+        assert rows.height == rows_wanted
         seeded = random.Random(20_240_301)
         deaths = 0
-        for round_number in range(6):
+        for round_number in range(5):
             home = tmp_path / f"killed-{round_number}"
             for _ in range(2):  # the second run may die too, at another place
                 dying = child(tmp_path, home, seeded.randrange(1, points))
@@ -329,13 +347,14 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_half_published(tmp_path: Pat
                 # Whatever is published by now is whole and right.
                 if exists(Lake(str(home / "lake")).uri("raw", "quotes")):
                     part = table(home)
-                    assert part.equals(rows.filter(pl.col("date").is_in(part["date"].unique().to_list())))
+                    whole = rows.filter(pl.col("source_partition").is_in(part["source_partition"].unique().to_list()))
+                    assert part.equals(whole)
             healing = child(tmp_path, home, 0)
             _, err = healing.communicate(timeout=120)
             assert healing.returncode == 0, err
             assert landed(home) == wanted
             assert table(home).equals(rows)
-        assert deaths >= 6
+        assert deaths >= 5
 
 
 def test_killed_at_any_instant_of_its_run_it_heals(tmp_path: Path) -> None:
