@@ -295,3 +295,10 @@ def test_a_definition_that_changes_is_read_anew_from_what_was_landed(place: Path
         assert run(fetch).exit_code == 0
         assert scan(lake.uri("raw", "open_interest")).sort("ts").collect()["open_interest"][0] == 1000.5
         assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("command", ["add", "list", "fetch"])
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    done = run(f"data {command} --help")
+    assert done.exit_code == 0
+    assert f"Example: py_rt data {command}" in done.output
