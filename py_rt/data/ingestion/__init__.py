@@ -8,7 +8,8 @@
 `definition`            a source in one TOML file; `columns`, `records`, `archives` read what it describes
 `rest`, `database`      kinds of sources: endpoints, tables of databases,
 `files`, `feeds`        dropped files, RSS and Atom,
-`pages`, `exchange`     web pages, exchanges by ccxt
+`pages`, `exchange`     web pages, exchanges by ccxt,
+`bars`                  any source of market bars, by days
 `http_client`           HTTP, paced, bounded and tried again; with `retries`
 `expected`              what a day should look like; `volume_chart` draws it
 `bundled`               real series inside installed packages

@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = {
     "rss": "py_rt.data.ingestion.feeds:RssSource",
     "pages": "py_rt.data.ingestion.pages:PageSource",
     "ccxt": "py_rt.data.ingestion.exchange:CcxtSource",
+    "bars": "py_rt.data.ingestion.bars:BarSource",
 }
 """What a definition's `kind` may be, and the class that makes a source of it."""
 

@@ -2,7 +2,7 @@
 
 ::
 
-    kind = "rest"                      # rest, database, files, rss, pages, ccxt
+    kind = "rest"                      # rest, database, files, rss, pages, ccxt, bars
     description = "Hourly open interest"
     partition = "day"                  # day, key or next
     first_day = 2024-01-01             # of a day source
@@ -175,6 +175,10 @@ def _text(table: Mapping[str, Any], key: str, faults: Faults, *, required: bool 
 
 def _usual(kind: str, options: Any) -> tuple[Mapped, ...]:  # noqa: ANN401  # whatever TOML holds
     """Columns of the kinds that know theirs."""
+    if kind == "bars":
+        from py_rt.data.ingestion.bars import COLUMNS as BARS
+
+        return BARS
     if kind == "rss":
         from py_rt.data.ingestion.feeds import COLUMNS
 

@@ -13,6 +13,7 @@ import pytest
 
 from py_rt.data.ingestion import bundled, lean
 from py_rt.data.ingestion.catalog import open_source as open_partitioned
+from py_rt.data.ingestion.definition import DefinitionError
 from py_rt.data.ingestion.hftbacktest import AT_US, AT_VENUE, BUY, SELL, read_events
 from py_rt.data.ingestion.ingest import ingest
 from py_rt.data.ingestion.market_data import OFFERED_SCHEMA, coverage, open_source
@@ -288,3 +289,38 @@ def test_bundled_series_are_market_bars_too(symbol: str) -> None:
         open_source("bundled_daily", {"symbol": "VIX"}).bars()
     with pytest.raises(SourceError, match="is not bundled; there are SP500"):
         open_source("bundled_daily", {"symbol": "TSLA"}).bars()
+
+
+def bars_definition(folder: Path, source: str, settings: str) -> Path:
+    path = folder / "some_bars.toml"
+    text = f'kind = "bars"\nkey = ["symbol", "ts_open"]\n[options]\nsource = "{source}"\nsettings = {settings}\n'
+    path.write_text(text + '[known]\ncolumn = "ts_open"\nlag_seconds = 60\n')
+    return path
+
+
+@needs_lean
+def test_bars_of_another_system_are_a_source_like_any_other(tmp_path: Path) -> None:
+    path = bars_definition(tmp_path, "lean", f'{{ folder = "{MINUTE}", symbol = "IBM" }}')
+    source = open_partitioned(str(path))
+    received, lake = Received(tmp_path / "landing", "some_bars"), Lake(str(tmp_path / "lake"))
+    days = [f"2013-10-{day:02}" for day in range(4, 10)]
+    done = ingest(source, days, received, lake, lambda: 1_700_000_000 * 10**9)
+    # A weekend lies between.
+    assert [step.outcome for step in done.steps] == ["landed", "absent", "absent", "landed", "landed", "landed"]
+    rows = scan(lake.uri("raw", "some_bars")).sort("ts_open").collect()
+    offered = (
+        open_source("lean", {"folder": str(MINUTE), "symbol": "IBM"}).bars().filter(pl.col("date") < date(2013, 10, 10))
+    )
+    assert rows["close"].to_list() == [round(float(close) * 10**8) for close in offered["close"]]
+    assert (rows["ts_known"] - rows["ts_open"]).unique().to_list() == [60 * 10**9]
+    first = pl.from_epoch(rows["ts_open"], "ns").dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")
+    assert first.dt.strftime("%Y-%m-%d %H:%M:%S.000").to_list() == offered["datetime"].to_list()
+    again = ingest(source, days, received, lake, lambda: 1_700_000_001 * 10**9)
+    assert {step.outcome for step in again.steps} == {"unchanged", "absent"}
+
+
+def test_bars_that_cannot_be_opened_are_a_fault_of_the_definition(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match=r"some_bars\.toml:4: options\.source: .* is no known source; known are"):
+        open_partitioned(str(bars_definition(tmp_path, "laen", "{}")))
+    with pytest.raises(DefinitionError, match="option folder: is missing"):
+        open_partitioned(str(bars_definition(tmp_path, "local", "{}")))
