@@ -20,7 +20,7 @@ from py_rt.defaults import default_root
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from py_rt.data.ingestion.definition import Definition
 
@@ -94,10 +94,10 @@ def open_source(name: str) -> PartitionedSource:
     if path is not None:
         return source_of(read_definition(path))
     if name in BUILT_IN:
-        return _loaded(name, BUILT_IN[name], _named(BUILT_IN[name]))
+        return _loaded(name, BUILT_IN[name], lambda: _named(BUILT_IN[name]))
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
-            return _loaded(name, point.value, point.load())
+            return _loaded(name, point.value, point.load)
     known = ", ".join(known_sources()) or "none yet"
     problem = f"is no known source; known are {known}. Put a definition at {FOLDER / f'{name}.toml'}"
     raise SourceError(name, "configuration", None, problem)
@@ -108,8 +108,13 @@ def _named(place: str) -> Any:  # noqa: ANN401  # a class or a function
     return getattr(importlib.import_module(module), name)
 
 
-def _loaded(name: str, place: str, maker: object) -> PartitionedSource:
-    made = maker() if callable(maker) else maker
+def _loaded(name: str, place: str, load: Callable[[], Any]) -> PartitionedSource:
+    try:
+        maker = load()
+        made = maker() if callable(maker) else maker
+    except Exception as error:
+        # An installed package is anybody's code: a slip in it must not stop what lists all sources.
+        raise SourceError(name, place, None, f"cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(made, PartitionedSource):
         raise SourceError(name, place, None, "does not make an object with table, fetch() and rows()")
     if made.table.name != name:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tarfile
 from datetime import date
 from pathlib import Path
@@ -302,3 +303,34 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     done = run(f"data {command} --help")
     assert done.exit_code == 0
     assert f"Example: py_rt data {command}" in done.output
+
+
+def install(folder: Path, module: str) -> None:
+    """A package with one module and an entry point, as an installer leaves it."""
+    (folder / "odd-1.dist-info").mkdir(parents=True)
+    (folder / "odd_source.py").write_text(module)
+    (folder / "odd-1.dist-info" / "entry_points.txt").write_text("[py_rt.sources]\nodd = odd_source:Odd\n")
+    (folder / "odd-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("import nothing_such\n", "cannot be loaded: ModuleNotFoundError"),
+        ("class Odd:\n    pass\n", "does not make an object with table, fetch() and rows()"),
+        ("Odd = 7\n", "does not make an object with table, fetch() and rows()"),
+    ],
+)
+def test_a_package_that_makes_no_source_is_told_and_stops_no_list(
+    place: Path, monkeypatch: pytest.MonkeyPatch, module: str, words: str
+) -> None:
+    install(place / "installed", module)
+    monkeypatch.syspath_prepend(str(place / "installed"))
+    monkeypatch.delitem(sys.modules, "odd_source", raising=False)
+    done = run("data add odd")
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+    listed = run("data list")
+    assert listed.exit_code == 0
+    assert "bundled_stocks" in listed.output
+    assert words in listed.output
