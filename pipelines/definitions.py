@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import backtests, bundles, checks, cleaned, data_checks, deployments, features, models, raw
+from assets import backtests, bundles, checks, cleaned, data_checks, deployments, features, models, raw, sources
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 from pipelines.schedules import SCHEDULES
@@ -23,10 +23,17 @@ CHECKS = (checks, data_checks, features)
 
 
 def build(resources: Mapping[str, object]) -> dg.Definitions:
-    """Put the graph together with the given resources."""
+    """Put the graph together with the given resources; the sources that a user added come first."""
+    added = sources.discovered()
     return dg.Definitions(
-        assets=[asset for module in CHAIN for asset in dg.load_assets_from_modules([module])],
-        asset_checks=[check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])],
+        assets=[
+            *(made for made in added if not isinstance(made, dg.AssetChecksDefinition)),
+            *(asset for module in CHAIN for asset in dg.load_assets_from_modules([module])),
+        ],
+        asset_checks=[
+            *(check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])),
+            *(made for made in added if isinstance(made, dg.AssetChecksDefinition)),
+        ],
         jobs=list(JOBS),
         schedules=list(SCHEDULES),
         sensors=list(SENSORS),

@@ -21,14 +21,17 @@ DEPLOYED = dg.AssetSelection.tag("py_rt/waits_for", "service")
 RECORDED = dg.AssetSelection.tag("py_rt/waits_for", "recording")
 """What a recorder comes before."""
 
-BY_HAND = APPROVED | DEPLOYED | RECORDED
+ADDED = dg.AssetSelection.tag("py_rt/waits_for", "source")
+"""Sources that a user added: each has days of its own."""
+
+BY_HAND = APPROVED | DEPLOYED | RECORDED | ADDED
 """What the chain does not make along the way."""
 
 DAILY_GROUPS = ("raw", "cleaned", "features")
 
 ingest_daily = dg.define_asset_job(
     "ingest_daily",
-    selection=dg.AssetSelection.groups(*DAILY_GROUPS) - RECORDED,
+    selection=dg.AssetSelection.groups(*DAILY_GROUPS) - RECORDED - ADDED,
     description="Raw and cleaned bars, features and labels of one day or a range of days.",
 )
 

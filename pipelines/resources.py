@@ -27,26 +27,16 @@ from py_rt.backtesting.ledger import TrialLedger
 from py_rt.bridge.services import RunFolders
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
+from py_rt.data.ingestion.ingest import LANDING
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.ingestion.recordings import Recordings
 from py_rt.data.storage import Lake
-from py_rt.defaults import home_folder
+from py_rt.defaults import home_folder, lake_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OPTION_PREFIX = "PY_RT_SOURCE_"
-
-
-def lake_root(environ: Mapping[str, str]) -> str:
-    """Return the root of the tables.
-
-    >>> lake_root({"PY_RT_HOME": "/srv/py_rt"})
-    '/srv/py_rt/lake'
-    >>> lake_root({"PY_RT_LAKE": "s3://bucket/lake"})
-    's3://bucket/lake'
-    """
-    return environ.get("PY_RT_LAKE") or str(home_folder(environ) / "lake")
 
 
 def run_folders(environ: Mapping[str, str]) -> RunFolders:
@@ -96,6 +86,7 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "ledger": TrialLedger(home_folder(environ) / "ledger" / "trials.jsonl"),
         "lake": lake,
         "reports": home_folder(environ) / "reports",
+        "landing": home_folder(environ) / LANDING,
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
         "recorded_wires": Recordings(recordings_folder(environ)),
         "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),

@@ -34,6 +34,17 @@ def home_folder(environ: Mapping[str, str] | None = None) -> Path:
     return Path(given).expanduser().absolute() if given else Path.cwd() / HOME_FOLDER
 
 
+def lake_root(environ: Mapping[str, str] | None = None) -> str:
+    """Return the root of the tables: `PY_RT_LAKE`, a folder or an `s3://` URL, or `<home>/lake`.
+
+    >>> lake_root({"PY_RT_HOME": "/srv/py_rt"})
+    '/srv/py_rt/lake'
+    >>> lake_root({"PY_RT_LAKE": "s3://bucket/lake"})
+    's3://bucket/lake'
+    """
+    return (os.environ if environ is None else environ).get("PY_RT_LAKE") or str(home_folder(environ) / "lake")
+
+
 def default_root() -> Path:
     """Return the folder that holds the shipped `config/` and `workspace.yaml`.
 

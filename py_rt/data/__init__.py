@@ -1,12 +1,16 @@
 """Data: where raw bars come from, how they are cleaned, and how tables are stored.
 
 ======================  =====================================================================================
-`ingestion`             sources of raw rows, as received, and their append-once landing
+`ingestion`             sources of every kind, landed as received, once, and read into typed rows
 `fixed_point`           decimal text to integers of 1e-8, exact
 `timestamps`            timestamp text to UTC nanoseconds, exact
 `cleaning`              raw rows to a full grid of bars, every row accounted for
 `schemas`               every table declared once
+`point_in_time`         joins that see only what was known by then
 `storage`               Delta tables in the lake: partition-exact writes and reads, versions, content hashes
+`maintenance`           upkeep of these tables: compaction, old files, earlier versions
+`formats`               tables as single files: Parquet and HDF5, both ways
+`lake_check`            whether a store can hold the lake
 `expectations`          Great Expectations suites on small samples
 `bar_chart`             a small picture of closes
 `anomalies`             whether data look as they did: volume, columns, distributions, freshness

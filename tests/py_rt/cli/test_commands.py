@@ -29,7 +29,7 @@ SHELL = (sys.executable, "-c", "import sys; from py_rt.cli.main import main; sys
 COMMANDS = [
     *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["replay"], ["trace"]),
     *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
-    *(["keys", "create"], ["keys", "list"], ["feed", "check"]),
+    *(["keys", "create"], ["keys", "list"], ["feed", "check"], ["doctor", "lake"]),
 ]
 
 
@@ -39,7 +39,7 @@ def test_every_command_explains_itself_with_an_example(command: list[str], capsy
     assert f"Example: py_rt {' '.join(command)}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("group", ["bundle", "config", "keys", "order"])
+@pytest.mark.parametrize("group", ["bundle", "config", "doctor", "keys", "order"])
 def test_every_group_shows_a_command_of_its_own(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([group, "--help"]) == 0
     assert f"Example: py_rt {group} " in capsys.readouterr().out

@@ -180,7 +180,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SourceError, match="bundled, local"):
+    with pytest.raises(SourceError, match="known are bundled, bundled_daily, freqtrade, lean, local"):
         open_source("bundeld")
 
 

@@ -1,0 +1,190 @@
+"""Sources that a user adds: an asset for each, with its checks, made from what the source says of itself.
+
+An asset of a source is one day wide: the rows stored under that day (`py_rt.data.ingestion.source`). Its lineage goes
+down to the byte: each row says the payload it came in, by the hash under which the landing folder keeps it, when it
+arrived, and when it could first be known (`ts_known`, what point-in-time joins use).
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.outputs import declared, picture, published
+from assets.partitions import days_of, single_run
+from assets.versions import code_version
+from py_rt.data.ingestion import catalog, ingest, publishing
+from py_rt.data.ingestion.expected import freshness_problem, row_count_problem, volume
+from py_rt.data.ingestion.received import Received
+from py_rt.data.ingestion.source import PartitionedSource, SourceTable
+from py_rt.data.ingestion.volume_chart import volume_png
+from py_rt.data.storage import Lake, rows_by_partition
+from py_rt.errors import PyRtError, SourceError
+
+_LOG = logging.getLogger(__name__)
+_CODE = code_version(__name__, ingest)
+_NOT_CONTENT = ("ts_arrival", "ts_known")
+
+
+def partitions_of(table: SourceTable) -> dg.DailyPartitionsDefinition:
+    """Days from the source's first one on; today is one, because what is next arrives today."""
+    return dg.DailyPartitionsDefinition(
+        start_date=table.first_day.isoformat(), end_offset=0 if table.partitioning == "day" else 1
+    )
+
+
+def source_asset(source: PartitionedSource) -> dg.AssetsDefinition:
+    """Make the asset that lands a source day by day and publishes its rows through the IO manager.
+
+    Args:
+        source: its table's name is the asset's.
+    """
+    table = source.table
+    fresh = timedelta(hours=24 + table.expected.fresh_within_hours)
+    lineage = {"py_rt/source": table.name, "py_rt/definition_sha256": table.definition_sha256}
+
+    @dg.asset(
+        name=table.name,
+        group_name="raw",
+        partitions_def=partitions_of(table),
+        backfill_policy=single_run,
+        code_version=f"{_CODE}-{table.definition_sha256[:16]}",
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh),
+        kinds={"polars", "deltalake"},
+        metadata=declared(table.table(), **lineage),
+        tags={"py_rt/waits_for": "source"},  # not along with the chain: it asks the outside
+        description=table.doc,
+    )
+    def landed(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Path]) -> dg.Output[pl.DataFrame]:
+        """Land what is new of the run's days, then give everything stored under them."""
+        window, received = days_of(context), Received(landing, table.name)
+        if table.partitioning == "day" or datetime.now(UTC).date() < window.end:
+            wanted = publishing.days(window) if table.partitioning == "day" else None
+            done = ingest.ingest(source, wanted, received, None, time.time_ns)
+            _refuse(table, done)
+            context.log.info("%s: %s", table.name, [f"{step.partition} {step.outcome}" for step in done.steps][:50])
+        rows = publishing.rows_of_days(source, received, window)
+        payloads = sorted(rows["payload_sha256"].unique().to_list())
+        metadata = {"payload_sha256": payloads, "versions": rows["source_version"].max() or 0}
+        return published(context, rows, table.table(), not_content=_NOT_CONTENT, metadata=metadata)
+
+    return landed
+
+
+def _refuse(table: SourceTable, done: ingest.Ingestion) -> None:
+    if done.failed:
+        rest = f"; {len(done.skipped)} partitions after it were not tried" if done.skipped else ""
+        problems = "; ".join(step.problem for step in done.failed)
+        raise SourceError(table.name, done.failed[0].partition, None, f"{problems}{rest}. What landed stays landed")
+
+
+def source_checks(source: PartitionedSource) -> list[dg.AssetChecksDefinition]:
+    """Make the checks of a source's asset: schema, row count, freshness, and the usual volume with a picture."""
+    table = source.table
+    return [_fits_schema(table), _row_count(table), _freshness(table), _usual_volume(table)]
+
+
+def _fits_schema(table: SourceTable) -> dg.AssetChecksDefinition:
+    stored = table.table()
+
+    @dg.asset_check(
+        asset=table.name,
+        name="fits_schema",
+        blocking=True,
+        partitions_def=partitions_of(table),
+        description="Columns, absent values, ranges and the unique key.",
+    )
+    def check(rows: pl.DataFrame) -> dg.AssetCheckResult:
+        faults = stored.faults(rows)
+        broken = {fault.rule: f"{fault.rows} rows, the first: {fault.example}" for fault in faults}
+        return dg.AssetCheckResult(passed=not faults, metadata={"rows": rows.height, **broken})
+
+    return check
+
+
+def _row_count(table: SourceTable) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name="row_count",
+        blocking=True,
+        partitions_def=partitions_of(table),
+        description=f"Each day has {table.expected.rows_min} rows or more, as the source says.",
+    )
+    def check(context: dg.AssetCheckExecutionContext, rows: pl.DataFrame) -> dg.AssetCheckResult:
+        counts = dict(rows.group_by("date").len().iter_rows())
+        problems = {
+            day: problem
+            for day in publishing.days(days_of(context))
+            if (problem := row_count_problem(table.expected, counts.get(datetime.fromisoformat(day).date(), 0)))
+        }
+        return dg.AssetCheckResult(passed=not problems, metadata={"rows": rows.height, **problems})
+
+    return check
+
+
+def _freshness(table: SourceTable) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name="fresh",
+        description=f"A day's rows are there {table.expected.fresh_within_hours:g} hours after its end.",
+    )
+    def check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        held = [day for day in rows_by_partition(lake.uri("raw", table.name)) if day is not None]
+        newest = max(held, default=None)
+        problem = freshness_problem(table.expected, newest, time.time_ns())
+        metadata = {"newest": str(newest), "problem": problem or "none"}
+        return dg.AssetCheckResult(passed=problem is None, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+
+    return check
+
+
+def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name="usual_volume",
+        partitions_def=partitions_of(table),
+        description=f"Rows of a day are within {table.expected.volume_change_max:.0%} of what is usual.",
+    )
+    def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        history = {day: rows for day, rows in rows_by_partition(lake.uri("raw", table.name)).items() if day is not None}
+        days = [datetime.fromisoformat(day).date() for day in publishing.days(days_of(context))]
+        found = {day: volume(table.expected, history, day) for day in days}
+        odd = {day.isoformat(): one.problem for day, one in found.items() if one.problem}
+        shown = next((day for day in days if found[day].problem), days[-1])
+        metadata: dict[str, Any] = {
+            "volume": picture(volume_png(history, shown, found[shown]), "rows"),
+            "unusual_days": len(odd),
+            **odd,
+        }
+        return dg.AssetCheckResult(passed=not odd, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+
+    return check
+
+
+def discovered(names: Sequence[str] | None = None) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Assets and checks of sources by name.
+
+    Args:
+        names: which; `None` is every one that a user added. Of those one that cannot be opened is left out and told in
+            the log: a slip in one file stops nothing else.
+
+    Raises:
+        SourceError, DefinitionError: a named source cannot be opened.
+    """
+    if names is not None:
+        sources = [catalog.open_source(name) for name in names]
+        return [made for source in sources for made in (source_asset(source), *source_checks(source))]
+    found: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = []
+    for name in catalog.known_sources():
+        if name in catalog.BUILT_IN:
+            continue
+        try:
+            found += discovered([name])
+        except PyRtError as error:
+            _LOG.warning("source %s is left out: %s", name, error)
+    return found

@@ -1,0 +1,191 @@
+"""Candles and trades of any exchange that ccxt knows (`kind = "ccxt"`), day by day.
+
+==================== ===============================================================================================
+`exchange`           ccxt's name of it, such as `binance`
+`symbol`             ccxt's name of the instrument, such as `BTC/USDT`
+`data`               `candles` (default) or `trades`
+`timeframe`          of candles, such as `15m`
+`limit`              rows of one page; 500
+`settings`           a table given to ccxt as it stands (`options`, `urls`, ...); nothing secret
+`attempts`, `wait_max_s`, `timeout_s`, `requests_per_second`: see `http_client.HttpLimits`
+==================== ===============================================================================================
+
+Without `[[column]]` the columns are :data:`CANDLES` or :data:`TRADES`. What is kept of a page is what ccxt makes of it,
+every number as the text that the exchange wrote. A day's candles are those that open in it, a day's trades those that
+happened in it; a day that is not over yet is refused, because it would be landed unfinished.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from py_rt.data.ingestion.columns import Mapped, read_columns
+from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
+from py_rt.data.ingestion.http_client import PACE
+from py_rt.data.ingestion.retries import tries
+from py_rt.data.ingestion.source import PAYLOADS_MAX, AbsentPartitionError, Payload, SourceTable, day_of
+from py_rt.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+OPTIONS = {
+    "exchange": Option(str),
+    "symbol": Option(str),
+    "data": Option(str, "candles", ("candles", "trades")),
+    "timeframe": Option(str, "15m"),
+    "limit": Option(int, 500),
+    "settings": Option(dict, {}),
+    "attempts": Option(int, 4),
+    "wait_max_s": Option((int, float), 30.0),
+    "timeout_s": Option((int, float), 30.0),
+    "requests_per_second": Option((int, float), 5.0),
+}
+
+CANDLES = (
+    Mapped("ts_open", "0", "time", "start of the bar, UTC ns"),
+    *(Mapped(name, f"{at}", "decimal", f"{name} price") for at, name in enumerate(("open", "high", "low", "close"), 1)),
+    Mapped("volume", "5", "decimal", "traded base quantity", nullable=True),
+)
+TRADES = (
+    Mapped("trade_id", "id", "text", "the exchange's number of the trade"),
+    Mapped("ts_event", "timestamp", "time", "the exchange's time of the trade, UTC ns"),
+    Mapped("side", "side", "text", "whose order took: buy or sell", nullable=True),
+    Mapped("price", "price", "decimal", "price"),
+    Mapped("quantity", "amount", "decimal", "traded base quantity"),
+)
+
+EMPTY_STEP_BARS = 100
+END_OF_TIME = 2**63 - 1
+
+_TRADE_MEMBERS = ("id", "timestamp", "side", "price", "amount")
+
+
+@dataclass(frozen=True)
+class CcxtSource:
+    """One instrument of one exchange."""
+
+    table: SourceTable
+    mapped: tuple[Mapped, ...]
+    values: dict[str, Any] = field(repr=False)
+    _open: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def make(cls, definition: Definition) -> CcxtSource:
+        """Make the source that a file defines.
+
+        Raises:
+            DefinitionError: an option is missing, unknown or not allowed, or ccxt does not know the exchange.
+        """
+        import ccxt
+
+        values = read_options(definition, OPTIONS)
+        if values["exchange"] not in ccxt.exchanges:
+            raise fault_of(definition, "exchange", f"ccxt knows no {values['exchange']!r}")
+        if definition.table.partitioning != "day":
+            raise fault_of(definition, "partition", 'is by days: say partition = "day"')
+        secret = sorted({"apiKey", "secret", "password", "token", "privateKey"} & set(values["settings"]))
+        if secret:
+            raise fault_of(definition, "settings", f"holds {', '.join(secret)}: public data needs no key")
+        return cls(definition.table, definition.mapped, values)
+
+    def fetch(self, partition: str, after: str | None = None) -> Iterator[Payload]:  # noqa: ARG002  # cut by days
+        """Ask for a day, page by page, from the last row of the page before on.
+
+        Raises:
+            AbsentPartitionError: the day is not over yet.
+            SourceError: the exchange refuses or cannot be reached, or paging does not go on.
+        """
+        day = datetime.combine(day_of(self.table.name, partition), time.min, UTC)
+        begin, end = _ms(day), _ms(day + timedelta(days=1))
+        if self._exchange().milliseconds() < end:
+            raise AbsentPartitionError(self.table.name, partition, None, "is not over yet: it would be unfinished")
+        since, seen = begin, set[str]()
+        for number in range(1, PAYLOADS_MAX + 1):
+            page = self._page(since, f"{partition}/page-{number:05}")
+            fresh = [row for row in page if _name(row) not in seen]
+            within = [row for row in fresh if begin <= _at(row) < end]
+            seen |= {_name(row) for row in fresh}
+            if within:
+                content = json.dumps(within, separators=(",", ":"), ensure_ascii=False).encode()
+                yield Payload(f"page-{number:05}", content, f"ccxt:{self.values['exchange']}", "application/json")
+            if page and max(map(_at, page)) >= end:
+                return
+            since = self._following(since, page, partition, is_new=bool(fresh))
+            if since >= end:
+                return
+        raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; raise limit")
+
+    def _following(self, since: int, page: list[Any], partition: str, *, is_new: bool) -> int:
+        """Where the next page begins. An exchange may give fewer rows than asked for: only what is new goes on."""
+        if is_new:
+            return max(map(_at, page))
+        if self.values["data"] == "candles":
+            # A hole longer than a page: step over it, by fewer bars than any exchange gives at once.
+            return since + EMPTY_STEP_BARS * int(self._exchange().parse_timeframe(self.values["timeframe"])) * 1_000
+        if len(page) >= self.values["limit"]:
+            problem = f"has {len(page)} trades or more within one millisecond; raise limit"
+            raise SourceError(self.table.name, partition, None, problem)
+        return END_OF_TIME
+
+    def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
+        """The rows of a page.
+
+        Raises:
+            SourceError: a value is not of its type.
+        """
+        records = json.loads(payload.content)
+        return read_columns(self.table.name, f"{partition}/{payload.name}", records, self.mapped)
+
+    def _page(self, since: int, place: str) -> list[Any]:
+        import ccxt
+
+        exchange, values = self._exchange(), self.values
+        try:
+            for attempt in tries(_may_pass, values["attempts"], float(values["wait_max_s"])):
+                with attempt:
+                    PACE.wait(f"ccxt:{values['exchange']}", float(values["requests_per_second"]))
+                    if values["data"] == "candles":
+                        found = exchange.fetch_ohlcv(values["symbol"], values["timeframe"], since, values["limit"])
+                    else:
+                        trades = exchange.fetch_trades(values["symbol"], since, values["limit"])
+                        found = [{name: trade.get(name) for name in _TRADE_MEMBERS} for trade in trades]
+        except ccxt.BaseError as error:
+            words = " ".join(str(error).split())[:500]
+            problem = f"{values['exchange']} cannot give it ({type(error).__name__}): {words}"
+            raise SourceError(self.table.name, place, None, problem) from error
+        return list(found)
+
+    def _exchange(self) -> Any:  # noqa: ANN401  # ccxt is untyped
+        """One for all requests: it reads the exchange's markets first."""
+        import ccxt
+
+        if "exchange" not in self._open:
+            settings = {"enableRateLimit": False, "timeout": int(self.values["timeout_s"] * 1_000)}
+            exchange = getattr(ccxt, self.values["exchange"])({**settings, **self.values["settings"]})
+            exchange.number = str  # no price passes through a float
+            self._open["exchange"] = exchange
+        return self._open["exchange"]
+
+
+def _may_pass(error: Exception) -> bool:
+    import ccxt
+
+    return isinstance(error, ccxt.NetworkError)
+
+
+def _at(row: Any) -> int:  # noqa: ANN401  # a list or a mapping
+    return int(row[0] if isinstance(row, list) else row["timestamp"])
+
+
+def _name(row: Any) -> str:  # noqa: ANN401  # a list or a mapping
+    return str(row[0] if isinstance(row, list) else row["id"])
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000

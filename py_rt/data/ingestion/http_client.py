@@ -1,0 +1,275 @@
+"""HTTP as ingestion needs it: paced per host, tried again within bounds, and never taken for what it is not.
+
+Tried again are connections that fail, answers cut off, timeouts, and the statuses 408, 425, 429 and 5xx; a
+`Retry-After` is waited for as long as it stays within the bound. Refused are bodies above the bound, HTML where
+something else was asked for (a login page with status 200), other statuses, and redirects to another place than the
+one asked, because a secret in a header would go along.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from py_rt.data.ingestion.retries import tries
+from py_rt.errors import SourceError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    import httpx
+
+REDIRECTS_MAX = 5
+"""Most redirects of one request, all within the same scheme, host and port."""
+
+_RETRIED = frozenset({408, 425, 429, *range(500, 600)})
+_HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body")
+_SHOWN_BYTES = 120
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of what is asked of the other side, and of what it may answer.
+
+    Attributes:
+        requests_per_second: to one host, over everything in this process.
+        timeout_s: of connecting, and of each read.
+        attempts: of one request.
+        wait_max_s: longest wait between attempts, also one that is asked for by `Retry-After`.
+        response_bytes_max: largest body, bytes, unpacked.
+    """
+
+    requests_per_second: float = 2.0
+    timeout_s: float = 30.0
+    attempts: int = 4
+    wait_max_s: float = 60.0
+    response_bytes_max: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body with what was said about it.
+
+    Attributes:
+        url: that gave it, after redirects.
+        content: the body, unpacked.
+        media_type: as the other side calls it, without parameters.
+        headers: by lower-case name.
+    """
+
+    url: str
+    content: bytes = field(repr=False)
+    media_type: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class HostPace:
+    """When a host may be asked next. One for the process: sources that share a host share its pace."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, host: str, requests_per_second: float) -> None:
+        """Wait for this host's next turn, and take it.
+
+        >>> slept = []
+        >>> pace = HostPace(clock=lambda: 100.0, sleep=slept.append)
+        >>> pace.wait("a", 4.0), pace.wait("a", 4.0), pace.wait("b", 4.0), pace.wait("a", 4.0)
+        (None, None, None, None)
+        >>> slept
+        [0.25, 0.5]
+        """
+        with self._lock:
+            now = self._clock()
+            turn = max(now, self._next.get(host, now))
+            self._next[host] = turn + 1.0 / requests_per_second
+        if turn > now:
+            self._sleep(turn - now)
+
+
+PACE = HostPace()
+
+
+class StatusError(SourceError):
+    """An answer with a status that says no."""
+
+    status = 0
+
+
+class _AgainError(Exception):
+    """An answer that may be another one next time."""
+
+    def __init__(self, problem: str, wait_s: float | None = None) -> None:
+        super().__init__(problem)
+        self.wait_s = wait_s
+
+
+class HttpClient:
+    """Asks on behalf of one source.
+
+    Args:
+        source: its name, for messages.
+        limits: bounds.
+        headers: sent with each request; nothing secret.
+        secrets: headers that are never shown.
+        pace: of the hosts.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        limits: HttpLimits | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        pace: HostPace | None = None,
+    ) -> None:
+        self._source = source
+        self._limits = limits or HttpLimits()
+        self._headers = {"User-Agent": "py_rt", **(headers or {})}
+        self._secrets = dict(secrets or {})
+        self._pace = pace or PACE
+        self._open: httpx.Client | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpClient({self._source!r}, {self._limits!r})"
+
+    def get(self, url: str, place: str, *, html: bool = False) -> Answer:
+        """Ask for a body.
+
+        Args:
+            url: to ask.
+            place: what is wanted, for messages: the partition and the payload.
+            html: whether HTML is wanted.
+
+        Raises:
+            StatusError: the other side says no.
+            SourceError: it cannot be had, or is not what was asked for.
+        """
+        import httpx
+
+        limits = self._limits
+        try:
+            for attempt in tries(self._backoff, limits.attempts, limits.wait_max_s):
+                with attempt:
+                    answer = self._follow(self._client(), url, place)
+        except _AgainError as error:
+            raise self._refusal(place, url, f"{error}; tried {limits.attempts} times") from error
+        except httpx.TimeoutException as error:
+            problem = f"no answer within {limits.timeout_s} s; tried {limits.attempts} times"
+            raise self._refusal(place, url, problem) from error
+        except httpx.TransportError as error:
+            problem = f"the connection failed ({error or type(error).__name__}); tried {limits.attempts} times"
+            raise self._refusal(place, url, problem) from error
+        except httpx.InvalidURL as error:
+            raise self._refusal(place, url, f"is no address: {error}") from error
+        if not html:
+            self._check_no_html(answer, place)
+        return answer
+
+    def _client(self) -> httpx.Client:
+        """One for all requests."""
+        import httpx
+
+        if self._open is None:
+            self._open = httpx.Client(timeout=self._limits.timeout_s, trust_env=False, verify=_certificates())
+        return self._open
+
+    def _backoff(self, error: Exception) -> bool | float:
+        import httpx
+
+        if isinstance(error, _AgainError):
+            return True if error.wait_s is None else error.wait_s
+        return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+
+    def _follow(self, client: httpx.Client, url: str, place: str) -> Answer:
+        asked = _origin(url)
+        for _ in range(REDIRECTS_MAX + 1):
+            self._pace.wait(urlsplit(url).netloc, self._limits.requests_per_second)
+            with client.stream("GET", url, headers={**self._headers, **self._secrets}) as response:
+                if not response.is_redirect:
+                    return self._answer(response, url, place)
+                target = urljoin(url, response.headers.get("location", ""))
+            if _origin(target) != asked:
+                problem = f"redirects to {_shown(target)}, which is another place: if it is right, ask there"
+                raise self._refusal(place, url, problem)
+            url = target
+        raise self._refusal(place, url, f"redirects more than {REDIRECTS_MAX} times")
+
+    def _answer(self, response: httpx.Response, url: str, place: str) -> Answer:
+        status = response.status_code
+        if status in _RETRIED:
+            problem, wait_s = f"answers with status {status}", _retry_after(response.headers.get("retry-after", ""))
+            if wait_s is not None and wait_s > self._limits.wait_max_s:
+                problem += (
+                    f" and asks to wait {wait_s:.0f} s, allowed are {self._limits.wait_max_s:.0f} s: run it later"
+                )
+                raise self._refusal(place, url, problem)
+            raise _AgainError(problem, wait_s)
+        content = bytearray()
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > self._limits.response_bytes_max:
+                problem = f"sends more than {self._limits.response_bytes_max} bytes, which is the most allowed"
+                raise self._refusal(place, url, problem)
+        if status != 200:
+            begin = bytes(content[:_SHOWN_BYTES]).decode("utf-8", "replace")
+            refusal = StatusError(self._source, place, None, f"{_shown(url)} answers with status {status}: {begin!r}")
+            refusal.status = status
+            raise refusal
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Answer(url, bytes(content), media_type, dict(response.headers))
+
+    def _check_no_html(self, answer: Answer, place: str) -> None:
+        begin = answer.content.lstrip(b"\xef\xbb\xbf \t\r\n")[:_SHOWN_BYTES]
+        if answer.media_type == "text/html" or begin.lower().startswith(_HTML_BEGINNINGS):
+            problem = f"answers with an HTML page and status 200, not with data: {begin.decode('utf-8', 'replace')!r}"
+            raise self._refusal(place, answer.url, problem)
+
+    def _refusal(self, place: str, url: str, problem: str) -> SourceError:
+        return SourceError(self._source, place, None, f"{_shown(url)} {problem}")
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes half a second."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _shown(url: str) -> str:
+    """An address for people: without user, password and query, where keys may stand."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + ("?..." if parts.query else "")
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds from a `Retry-After` header (RFC 9110, section 10.2.3): a number, or a date.
+
+    >>> _retry_after("7"), _retry_after("soon"), _retry_after("Thu, 01 Jan 1970 00:00:00 GMT")
+    (7.0, None, 0.0)
+    """
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())

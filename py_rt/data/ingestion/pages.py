@@ -1,0 +1,159 @@
+"""Values out of web pages (`kind = "pages"`), as the site's `robots.txt` allows and no faster.
+
+==================== ===============================================================================================
+`url`                address; `{date}` (`{date:%Y%m%d}`) or `{key}`
+`item`               CSS selector of one record on the page, such as `table.prices tr`
+`keys`               of a `key` source: the list
+`user_agent`         what the site is told, and what its `robots.txt` is asked for; `py_rt`
+the bounds of requests: see `rest`; `Crawl-delay` of the site is kept where it is slower
+==================== ===============================================================================================
+
+A column's `from` is a CSS selector within the record, `td.price`, or `a@href` for an attribute; `@href` is the record's
+own. A page is kept as received. A page without any record is refused: the site has changed.
+Source of the rules of `robots.txt`: RFC 9309.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+from urllib.robotparser import RobotFileParser
+
+from py_rt.data.ingestion.columns import Mapped, read_columns
+from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
+from py_rt.data.ingestion.http_client import HttpClient, HttpLimits, StatusError
+from py_rt.data.ingestion.rest import LIMIT_OPTIONS, check_place, limits_of
+from py_rt.data.ingestion.source import Payload, SourceTable, day_of
+from py_rt.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+OPTIONS = {
+    "url": Option(str),
+    "item": Option(str),
+    "keys": Option(list, []),
+    "user_agent": Option(str, "py_rt"),
+    **LIMIT_OPTIONS,
+    "requests_per_second": Option((int, float), 0.5),
+}
+
+ROBOTS_BYTES_MAX = 512_000
+"""Most of a `robots.txt` that is read; RFC 9309 asks for 500 KiB at least."""
+
+_FORBIDDEN = frozenset({401, 403})
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """Pages of one site."""
+
+    table: SourceTable
+    mapped: tuple[Mapped, ...]
+    url: str
+    item: str
+    key_names: tuple[str, ...]
+    user_agent: str
+    limits: HttpLimits
+    _rules: dict[str, RobotFileParser] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def make(cls, definition: Definition) -> PageSource:
+        """Make the source that a file defines.
+
+        Raises:
+            DefinitionError: an option is missing, unknown or not allowed.
+        """
+        values = read_options(definition, OPTIONS)
+        check_place(definition, values["url"])
+        wanted = {"day": {"date"}, "key": {"key"}}.get(definition.table.partitioning)
+        named = {name for _, name, _, _ in Formatter().parse(values["url"]) if name is not None}
+        if wanted is None or named != wanted:
+            raise fault_of(definition, "url", "names {date} for partition = day, or {key} for partition = key")
+        keys = tuple(map(str, values["keys"]))
+        if wanted == {"key"} and not keys:
+            raise fault_of(definition, "keys", "is missing: which keys are there?")
+        return cls(
+            definition.table,
+            definition.mapped,
+            values["url"],
+            values["item"],
+            keys,
+            values["user_agent"],
+            limits_of(values),
+        )
+
+    def partitions(self) -> Sequence[str]:
+        """The keys of the definition."""
+        return self.key_names
+
+    def fetch(self, partition: str, after: str | None = None) -> Iterator[Payload]:  # noqa: ARG002  # days and keys
+        """Ask for the page, if the site lets us.
+
+        Raises:
+            SourceError: `robots.txt` forbids it or cannot be had, or the page cannot.
+        """
+        if self.table.partitioning == "day":
+            url = self.url.format(date=day_of(self.table.name, partition))
+        else:
+            url = self.url.format(key=quote(partition, safe=""))
+        place = f"{partition}/page.html"
+        rules = self._robots(url, place)
+        if not rules.can_fetch(self.user_agent, url):
+            problem = (
+                f"{urlsplit(url).path} is forbidden to {self.user_agent} by the site's robots.txt; it is not asked for"
+            )
+            raise SourceError(self.table.name, place, None, problem)
+        delay = rules.crawl_delay(self.user_agent)
+        slowest = min(self.limits.requests_per_second, 1.0 / float(delay)) if delay else None
+        answer = self._client(slowest).get(url, place, html=True)
+        yield Payload("page.html", answer.content, answer.url, answer.media_type)
+
+    def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
+        """The records of a page.
+
+        Raises:
+            SourceError: there is none, or a value is not of its type.
+        """
+        from selectolax.lexbor import LexborHTMLParser
+
+        place = f"{partition}/{payload.name}"
+        nodes = LexborHTMLParser(payload.content).css(self.item)
+        if not nodes:
+            problem = f"has no {self.item!r}: the site has changed, or this is another page; mend the option item"
+            raise SourceError(self.table.name, place, None, problem)
+        records = [{column.taken_from: _value(node, column.taken_from) for column in self.mapped} for node in nodes]
+        return read_columns(self.table.name, place, records, self.mapped)
+
+    def _robots(self, url: str, place: str) -> RobotFileParser:
+        parts = urlsplit(url)
+        site = f"{parts.scheme}://{parts.netloc}"
+        if site not in self._rules:
+            rules = RobotFileParser()
+            try:
+                answer = self._client(None).get(f"{site}/robots.txt", f"{place} (robots.txt)")
+                rules.parse(answer.content[:ROBOTS_BYTES_MAX].decode("utf-8", "replace").splitlines())
+            except StatusError as error:
+                # RFC 9309 2.3.1.3: unavailable (4xx) allows everything; a door that is shut means what it says.
+                rules.parse(["User-agent: *", "Disallow: /" if error.status in _FORBIDDEN else "Disallow:"])
+            self._rules[site] = rules
+        return self._rules[site]
+
+    def _client(self, requests_per_second: float | None) -> HttpClient:
+        limits = self.limits
+        if requests_per_second is not None:
+            limits = replace(limits, requests_per_second=requests_per_second)
+        return HttpClient(self.table.name, limits, headers={"User-Agent": self.user_agent})
+
+
+def _value(node: Any, path: str) -> str | None:  # noqa: ANN401  # selectolax's
+    selector, _, attribute = path.partition("@")
+    found = node.css_first(selector) if selector else node
+    if found is None:
+        return None
+    text = found.attributes.get(attribute) if attribute else found.text(deep=True, separator=" ")
+    return " ".join(text.split()) if text is not None else None

@@ -1,0 +1,150 @@
+"""Bytes to records: JSON, JSON lines and CSV, every value as the text it is written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from py_rt.data.ingestion.columns import member
+from py_rt.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RecordFormat = Literal["json", "jsonl", "csv"]
+
+RECORDS_MAX = 20_000_000
+"""Most records of one payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvForm:
+    """How a CSV is written.
+
+    Attributes:
+        header: names of the columns where the file has no header line, or may lack it.
+        header_absent: whether it always (`always`), sometimes (`sometimes`) or never lacks it.
+        repeated_header: what a header line in mid-file means: `refuse`, or `skip` it.
+        delimiter: between fields.
+    """
+
+    header: tuple[str, ...] = ()
+    header_absent: Literal["never", "sometimes", "always"] = "never"
+    repeated_header: Literal["refuse", "skip"] = "refuse"
+    delimiter: str = ","
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What a payload holds.
+
+    Attributes:
+        values: the records in order.
+        first_row: row (JSON: from 1; text: line) of the first of them.
+        whole: the parsed JSON around them, `None` for other formats.
+    """
+
+    values: Sequence[Any]
+    first_row: int
+    whole: Any = None
+
+
+def read_records(
+    source: str, place: str, content: bytes, form: RecordFormat, path: str = "", csv_form: CsvForm | None = None
+) -> Records:
+    """Read a body.
+
+    Args:
+        source: name of the source, for messages.
+        place: partition and payload, for messages.
+        content: the body.
+        form: how it is written.
+        path: of the list of records in a JSON body.
+        csv_form: how a CSV is written.
+
+    Raises:
+        SourceError: it is not of that form; position or line is named.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        problem = f"is not UTF-8 text: byte {error.object[error.start]:#04x} at position {error.start}"
+        raise SourceError(source, place, row, problem) from error
+    if form == "json":
+        found = _read_json(source, place, text, path)
+    elif form == "jsonl":
+        found = _read_json_lines(source, place, text)
+    else:
+        found = _read_csv(source, place, text, csv_form or CsvForm())
+    if len(found.values) > RECORDS_MAX:
+        raise SourceError(
+            source, place, None, f"holds {len(found.values)} records, at most {RECORDS_MAX}; cut it finer"
+        )
+    return found
+
+
+def _parse(source: str, place: str, text: str, row: int | None) -> Any:  # noqa: ANN401  # whatever JSON holds
+    try:
+        # Numbers stay the text that they are written in: no price passes through a float.
+        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    except ValueError as error:
+        at = getattr(error, "pos", 0)
+        cut = ": it is cut off, fetch it again" if at >= len(text.rstrip()) else ""
+        raise SourceError(source, place, row, f"is no JSON at position {at}: {error}{cut}") from error
+    except RecursionError as error:
+        raise SourceError(source, place, row, "is JSON of too many levels") from error
+
+
+def _read_json(source: str, place: str, text: str, path: str) -> Records:
+    whole = _parse(source, place, text, None)
+    values = member(whole, path)
+    if not isinstance(values, list):
+        there = ", ".join(map(repr, whole)) if isinstance(whole, dict) else f"a {type(whole).__name__}"
+        problem = f"has no list of records at {path or 'its root'!r}; there is {there}"
+        raise SourceError(source, place, None, problem)
+    return Records(values, 1, whole)
+
+
+def _read_json_lines(source: str, place: str, text: str) -> Records:
+    lines = text.split("\n")
+    if lines and not lines[-1].strip():
+        lines.pop()
+    return Records([_parse(source, place, line, row) for row, line in enumerate(lines, 1)], 1)
+
+
+def _read_csv(source: str, place: str, text: str, form: CsvForm) -> Records:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, strict=True)
+    try:
+        rows = [fields for fields in reader if fields]
+    except csv.Error as error:
+        raise SourceError(source, place, reader.line_num, f"is no CSV: {error}") from error
+    header, rows, first_row = _header(source, place, rows, form)
+    values: list[dict[str, str]] = []
+    for row, fields in enumerate(rows, first_row):
+        if fields == header:
+            if form.repeated_header == "skip":
+                continue
+            problem = "is the header again: the file is doubled or joined; keep one part, or say repeated_header = skip"
+            raise SourceError(source, place, row, problem)
+        if len(fields) != len(header):
+            cut = ", and is the last: the file is cut off, fetch it again" if row == first_row + len(rows) - 1 else ""
+            raise SourceError(source, place, row, f"has {len(fields)} fields, the header has {len(header)}{cut}")
+        values.append(dict(zip(header, fields, strict=True)))
+    return Records(values, first_row)
+
+
+def _header(source: str, place: str, rows: list[list[str]], form: CsvForm) -> tuple[list[str], list[list[str]], int]:
+    named = list(form.header)
+    if form.header_absent == "always" or (form.header_absent == "sometimes" and rows and rows[0] != named):
+        return named, rows, 1
+    if not rows:
+        if form.header_absent == "sometimes":
+            return named, [], 1
+        raise SourceError(source, place, None, "is empty: not even a header; fetch it again")
+    if repeated := sorted({name for name in rows[0] if rows[0].count(name) > 1}):
+        raise SourceError(source, place, 1, f"the header names {', '.join(map(repr, repeated))} twice")
+    return rows[0], rows[1:], 2

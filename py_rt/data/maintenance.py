@@ -1,0 +1,178 @@
+"""Upkeep of Delta tables: few large files instead of many small ones, old files removed, earlier versions read again.
+
+A table's rows do not change by any of this but :func:`restore`, which is a further version too. What was removed by
+:func:`vacuum` cannot be read at versions that needed it: bundles name the versions they were made from, so the bound of
+days is the time for which a training run can be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from py_rt.data.storage import exists, scan
+from py_rt.errors import TableError
+
+if TYPE_CHECKING:
+    from py_rt.data.storage import DayWindow
+
+KEEP_DAYS = 30
+"""For how long files of earlier versions are kept."""
+
+KEEP_DAYS_MIN = 7
+"""Sooner removed, a file may be one that a reader or a writer still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What compaction did.
+
+    Attributes:
+        files_before: of the newest version.
+        files_after: likewise.
+        rows: of the table, before and after.
+        version: of the table afterwards.
+    """
+
+    files_before: int
+    files_after: int
+    rows: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a table.
+
+    Attributes:
+        version: its number.
+        at: when it was written.
+        operation: what wrote it: WRITE, OPTIMIZE, RESTORE, ...
+        run_id: of the run that wrote it, where it says.
+    """
+
+    version: int
+    at: datetime
+    operation: str
+    run_id: str | None
+
+
+def compact(uri: str) -> Compacted:
+    """Join the small files of each partition into large ones; rows stay as they are.
+
+    Raises:
+        TableError: there is no table, or the store refuses.
+    """
+    table = _table(uri)
+    before, rows = len(table.file_uris()), _rows(table)
+    try:
+        table.optimize.compact()
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise TableError(f"{uri}: compaction was refused and nothing changed: {error}") from error
+    after = _table(uri)
+    if _rows(after) != rows:
+        raise TableError(f"{uri}: compaction left {_rows(after)} rows of {rows}; restore version {table.version()}")
+    return Compacted(before, len(after.file_uris()), rows, int(after.version()))
+
+
+def vacuum(uri: str, *, keep_days: int = KEEP_DAYS, dry_run: bool = True) -> list[str]:
+    """Remove files that only versions older than `keep_days` need.
+
+    Args:
+        uri: the table.
+        keep_days: at least :data:`KEEP_DAYS_MIN`.
+        dry_run: name the files, and remove none.
+
+    Returns:
+        Paths of the files, relative to the table, in order.
+
+    Raises:
+        TableError: there is no table, too few days are kept, or the store refuses.
+    """
+    if keep_days < KEEP_DAYS_MIN:
+        problem = f"{uri}: files are kept for {KEEP_DAYS_MIN} days at least, asked were {keep_days}"
+        raise TableError(f"{problem}: a younger file may still be read or written")
+    try:
+        return sorted(_table(uri).vacuum(retention_hours=keep_days * 24, dry_run=dry_run))
+    except (DeltaError, OSError) as error:
+        raise TableError(f"{uri}: removing old files was refused: {error}") from error
+
+
+def history(uri: str) -> list[Version]:
+    """Every version that the table's log still knows, newest first.
+
+    Raises:
+        TableError: there is no table.
+    """
+    return [
+        Version(
+            int(entry["version"]),
+            datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(entry["timestamp"])),
+            str(entry.get("operation", "")),
+            entry.get("run_id"),
+        )
+        for entry in _table(uri).history()
+    ]
+
+
+def version_at(uri: str, moment: datetime) -> int:
+    """The version that readers saw at a moment.
+
+    Args:
+        uri: the table.
+        moment: with a time zone.
+
+    Raises:
+        TableError: the table was younger, the moment names no zone, or there is no table.
+    """
+    if moment.tzinfo is None:
+        raise TableError(f"{uri}: {moment} names no time zone; give one, such as {moment.isoformat()}+00:00")
+    versions = history(uri)
+    for version in versions:
+        if version.at <= moment:
+            return version.version
+    first = versions[-1]
+    raise TableError(f"{uri}: at {moment} there was no version yet; the first known, {first.version}, is of {first.at}")
+
+
+def scan_at(uri: str, moment: datetime, window: DayWindow | None = None) -> pl.LazyFrame:
+    """Read a table as it was at a moment.
+
+    Raises:
+        TableError: as :func:`version_at` and `storage.scan`.
+    """
+    return scan(uri, window, version=version_at(uri, moment))
+
+
+def restore(uri: str, version: int) -> int:
+    """Make the rows of an earlier version the newest ones; what was between stays in the history.
+
+    Returns:
+        The new version.
+
+    Raises:
+        TableError: there is no such version, or a file of it is gone.
+    """
+    table = _table(uri)
+    try:
+        table.restore(version)
+    except (DeltaError, OSError) as error:
+        raise TableError(f"{uri}: version {version} cannot be restored and nothing changed: {error}") from error
+    return int(_table(uri).version())
+
+
+def _table(uri: str) -> DeltaTable:
+    if not exists(uri):
+        raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
+    return DeltaTable(uri)
+
+
+def _rows(table: DeltaTable) -> int:
+    actions = pl.DataFrame(table.get_add_actions(flatten=True))
+    return int(actions["num_records"].sum()) if actions.height else 0

@@ -1,0 +1,101 @@
+"""A source that a user added is an asset like the others: in a process of its own, as a shell starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+from pipelines.definitions import build
+from pipelines.jobs import ingest_daily
+from pipelines.planning import select
+from pipelines.resources import make_resources
+from py_rt.data.storage import Lake, scan
+from tests.py_rt.data.loopback import Asked, Reply, serving
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DEFINITION = """
+kind = "rest"
+description = "A value an hour"
+first_day = 2024-01-01
+key = ["ts"]
+[options]
+url = "{url}/{{date}}"
+[[column]]
+name = "ts"
+from = "0"
+type = "time"
+[[column]]
+name = "value"
+from = "1"
+type = "decimal"
+[known]
+column = "ts"
+[expect]
+rows_min = 24
+"""
+
+
+def hours(asked: Asked) -> Reply:
+    day = asked.path.strip("/")
+    return Reply(json.dumps([[f"{day}T{hour:02}:00:00Z", f"{hour}.5"] for hour in range(24)]).encode())
+
+
+def run(folder: Path, *arguments: str) -> list[dict[str, object]]:
+    environ = {**os.environ, "PY_RT_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.run", *arguments, "--json"],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_an_added_source_is_made_by_days_and_reused(tmp_path: Path) -> None:
+    sources = tmp_path / "config" / "sources"
+    sources.mkdir(parents=True)
+    (sources / "broken.toml").write_text("kind = 'rest'\n")
+    with serving(hours) as server:
+        (sources / "hourly.toml").write_text(DEFINITION.format(url=server.url))
+        days = ("--select", "hourly", "--partition-range", "2024-01-01...2024-01-03")
+        run(tmp_path, *days)
+        rows = scan(Lake(str(tmp_path / "home" / "lake")).uri("raw", "hourly")).collect()
+        assert rows.height == 72
+        assert rows.filter(pl.col("ts_known") != pl.col("ts")).is_empty()
+        assert len(server.asked) == 3
+        run(tmp_path, *days, "--reuse")
+        assert len(server.asked) == 3
+
+
+def test_the_chain_does_not_ask_the_outside_along_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "config" / "sources"
+    sources.mkdir(parents=True)
+    (sources / "hourly.toml").write_text(DEFINITION.format(url="http://127.0.0.1:9"))
+    monkeypatch.chdir(tmp_path)
+    graph = build(make_resources()).resolve_asset_graph()
+    hourly = dg.AssetKey("hourly")
+    assert hourly in graph.get_all_asset_keys()
+    assert dg.AssetKey("raw_bars") in select(graph, job="main_job")
+    assert hourly not in select(graph, job="main_job")
+    assert hourly not in ingest_daily.selection.resolve(graph)
+    assert {key.name for key in graph.asset_check_keys if key.asset_key == hourly} == {
+        "fits_schema",
+        "row_count",
+        "fresh",
+        "usual_volume",
+    }
