@@ -1,0 +1,101 @@
+"""Spikes and stale runs.
+
+=======================  ============================================================================================
+`stale_run`              a traded bar that repeats the bar before it in every price and the volume: quarantined; runs of
+                         quotes without any movement: flagged once a run
+`outlier_spike`          one row, or one price of a row, far from the rows on both sides, which agree: quarantined when
+                         it is farther than anything the series does otherwise, else flagged
+=======================  ============================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from py_rt.data.repair.levels import typical_log
+from py_rt.data.repair.sheet import local_noise
+
+if TYPE_CHECKING:
+    from py_rt.data.repair.sheet import Numbers, Sheet
+
+STALE = "stale_run"
+SPIKE = "outlier_spike"
+
+STALE_ROWS = 10
+"""Rows without any movement from which a run is pointed at."""
+SPIKE_LOG = float(np.log(1.5))
+"""Least log distance of a spike that is set aside."""
+SPIKE_SIGMAS = 12.0
+"""Least distance of a spike, in standard deviations of the rows around."""
+
+
+def find_stale(sheet: Sheet) -> None:
+    """Set aside bars that were copied, and point at quotes that do not move."""
+    prices = np.vstack(list(sheet.prices().values()))
+    if sheet.height < 2:
+        return
+    same = (prices[:, 1:] == prices[:, :-1]).all(axis=0)
+    if sheet.has("volume") and sheet.has("high") and sheet.has("low"):
+        volume = sheet.values["volume"]
+        moved = sheet.values["high"] > sheet.values["low"]
+        copied = same & (volume[1:] == volume[:-1]) & (volume[1:] > 0) & moved[1:]
+        for place in np.flatnonzero(copied) + 1:
+            evidence = {"volume": float(volume[place]), "same_as_row": int(sheet.rows[place - 1])}
+            sheet.quarantine(STALE, int(place), (*sheet.prices(), "volume"), evidence)
+    _flag_runs(sheet, same & (prices[:, 1:].max(axis=0) == prices[:, 1:].min(axis=0)))
+
+
+def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
+    edges = np.diff(np.r_[0, still.astype(int), 0])
+    for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        if end - first >= STALE_ROWS:
+            evidence = {"rows": int(end - first + 1), "until_row": int(sheet.rows[end])}
+            sheet.flag(STALE, int(first), tuple(sheet.prices()), evidence)
+
+
+def find_spikes(sheet: Sheet) -> None:
+    """Rows, and single highs and lows, far from both sides."""
+    log_price = typical_log(sheet)
+    known = np.flatnonzero(np.isfinite(log_price))
+    if len(known) < 7:
+        return
+    levels = log_price[known]
+    steps = np.diff(levels)
+    for k in range(2, len(known) - 2):
+        _judge_row(sheet, int(known[k]), levels, steps, k)
+    _judge_cells(sheet, log_price, steps)
+
+
+def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
+    up, down = steps[k - 1], steps[k]
+    size = min(abs(up), abs(down))
+    if up * down >= 0 or size < 0.05:
+        return
+    around = np.delete(steps, [k - 1, k])
+    sigma = local_noise(around, k)
+    between = abs(levels[k + 1] - levels[k - 1])
+    if size < SPIKE_SIGMAS * sigma or between > size / 4:
+        return
+    evidence = {"log_distance": float(size), "sigma": sigma, "log_distance_of_neighbors": float(between)}
+    if size >= SPIKE_LOG:
+        sheet.quarantine(SPIKE, place, tuple(sheet.prices()), evidence)
+    else:
+        sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
+
+
+def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:
+    """A price that alone is far from the row's others and from both neighbors."""
+    sigma = local_noise(steps, len(steps) // 2, reach=len(steps))
+    for role, numbers in sheet.prices().items():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distance = np.abs(np.log(numbers) - log_price)
+        for place in np.flatnonzero(distance > max(SPIKE_LOG, SPIKE_SIGMAS * sigma)):
+            row = int(sheet.rows[place])
+            if row in sheet.quarantined or not 0 < place < sheet.height - 1:
+                continue
+            beside = np.array([log_price[place - 1], log_price[place + 1]])
+            if np.isfinite(beside).all() and (np.abs(np.log(numbers[place]) - beside) > SPIKE_LOG).all():
+                evidence = {"log_distance": float(distance[place]), "sigma": sigma}
+                sheet.quarantine(SPIKE, int(place), (role,), evidence)
