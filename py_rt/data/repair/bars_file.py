@@ -124,7 +124,7 @@ def read_bars_file(path: Path) -> BarsFile:
         raise SourceError(_SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
     if not content:
         raise SourceError(_SOURCE, path.name, None, "is empty (0 bytes); fetch it again")
-    bars = _from_parquet(path.name, content) if form == ".parquet" else _from_csv(path.name, form, content)
+    bars = _from_parquet(path.name, content) if form == ".parquet" else parse_bars(path.name, form, content)
     if not bars.cells:
         raise SourceError(_SOURCE, path.name, 1, "has a header and no rows; fetch it again")
     if bars.height > ROWS_MAX:
@@ -167,7 +167,17 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(column).cast(pl.String, strict=False)
 
 
-def _from_csv(name: str, form: str, content: bytes) -> BarsFile:
+def parse_bars(name: str, form: str, content: bytes) -> BarsFile:
+    """Bars from the bytes of a CSV file.
+
+    Args:
+        name: of the file, for messages.
+        form: `.csv` or `.csv.gz`.
+        content: the bytes.
+
+    Raises:
+        SourceError: as `read_bars_file`.
+    """
     plain_bytes = unpacked(name, content) if form.endswith(".gz") else content
     try:
         text = plain_bytes.decode("utf-8")
@@ -185,8 +195,8 @@ def _from_csv(name: str, form: str, content: bytes) -> BarsFile:
         raise SourceError(_SOURCE, name, 1, f"the header names {', '.join(map(repr, repeated))} twice")
     roles = find_roles(header, name)
     bars = BarsFile(name, form, content, header, roles, [], head=records[0][0], delimiter=delimiter)
-    for row, (line, bare) in enumerate(records[1:]):
-        cells = _fields(bare, delimiter)
+    for row, (line, body) in enumerate(records[1:]):
+        cells = _fields(body, delimiter)
         bars.cells.append(cells)
         bars.lines.append(line)
         if cells == header:

@@ -1,7 +1,8 @@
 """The rules in their order over one file.
 
 Order matters: a row must be a row before its time is read, its cells numbers before its prices are compared, its prices
-of one unit before dividends are measured by them, and spikes come last, since most of what looks like one has a cause.
+of one unit and free of spikes before dividends are measured by them; most of what looks like a spike is a unit or a
+split, so that those come before spikes.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ RULES = (
     levels.repair_units,
     levels.repair_splits,
     values.repair_crossed,
+    outliers.find_stale,
+    outliers.find_spikes,
+    values.repair_single_ratios,
     capital_gains.repair_capital_gains,
     dividends.repair_dividends,
     values.repair_adjusted,
-    outliers.find_stale,
-    outliers.find_spikes,
 )
 """What is done, in this order; rows that a rule quarantines are gone for the next."""
 

@@ -191,7 +191,7 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
     chosen = []
     for i, event in enumerate(events):
         peers = [share for j, share in enumerate(alone) if j != i and share > 0]
-        chosen.append(_readings(event, float(np.median(peers)) if len(peers) >= 2 else None, size))
+        chosen.append(_readings(event, _peer(peers), size))
     leads = [best.score - _next_other(readings) for best, readings in ((r[0], r) for r in chosen)]
     pooled: dict[str, float] = {}
     for readings, lead in zip(chosen, leads, strict=True):
@@ -204,6 +204,15 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
         shares[event.step_at] = best.share if proven else event.share
         _act(sheet, event, best, lead, restated, size, proven=proven)
     return shares
+
+
+def _peer(shares: list[float]) -> float | None:
+    """The usual share of a file's other dividends, when they are alike."""
+    if len(shares) < 2:
+        return None
+    usual = float(np.median(shares))
+    alike = np.abs(np.log(np.array(shares) / usual)) < np.log(3.0)
+    return usual if alike.mean() >= 0.75 else None
 
 
 def _next_other(readings: list[Reading]) -> float:
@@ -252,7 +261,7 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
     readings = []
     for factor, what in ways:
         share = event.share * factor
-        if share >= 1 or (factor == 100.0 and not _asks_for_more(event, size)):
+        if share >= 1 or (factor == 100.0 and not _asks_for_more(event, peer, size)):
             continue
         score = (
             _price(event, share) + _usual(share, peer) - _amount_cost(factor) - _step_cost(event, share, factor, size)
@@ -262,10 +271,13 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
     return readings
 
 
-def _asks_for_more(event: ExDate, size: float) -> bool:
-    """Whether the price fell clearly beyond the amount, or the adjusted close says 100 times more."""
+def _asks_for_more(event: ExDate, peer: float | None, size: float) -> bool:
+    """Whether 100 times more is what the adjusted close says, or the price, or all the file's other dividends."""
     more = event.share * 100
-    return _near(event.step, more, size) or (event.miss(event.share) >= 2 and event.miss(more) < 2)
+    if _near(event.step, more, size):
+        return True
+    like_peers = peer is not None and abs(np.log(more / peer)) < 0.7
+    return event.miss(more) < 2 and (event.miss(event.share) >= 2 or like_peers)
 
 
 def _price(event: ExDate, share: float) -> float:
@@ -276,7 +288,7 @@ def _usual(share: float, peer: float | None) -> float:
     if share <= 0:
         return -1.0
     center, width = (peer, PEER_WIDTH) if peer else (USUAL_SHARE, USUAL_WIDTH)
-    return -min(6.0, 0.5 * float(np.log(share / center) / width) ** 2)
+    return -min(STRANGE if peer is None else 1.5 * STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
 def _amount_cost(factor: float) -> float:
@@ -327,7 +339,7 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
         if not size < abs(step) < 0.5 or beside & listed or splits[place] > 0 or gains[place] > 0:
             continue
         event = ex_date(sheet, prices, place)
-        if event is None or event.amount:
+        if event is None or event.amount or not _stays(prices, k, step):
             continue
         evidence = {
             "what": "the adjusted close steps as for a dividend that is not listed",
@@ -340,3 +352,10 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             sheet.repair(RULE, place, {"dividend": step * event.base}, evidence)
         else:
             sheet.flag(RULE, place, ("dividend",), evidence)
+
+
+def _stays(prices: Prices, k: int, step: float) -> bool:
+    """Whether the adjusted close stays where it stepped: one that comes back is no dividend."""
+    first, last = max(1, k - 3), min(len(prices.known) - 1, k + 3)
+    others = [step_into(prices, one) for one in range(first, last + 1) if one != k]
+    return all(abs(one) < abs(step) / 4 for one in others)

@@ -104,16 +104,14 @@ def repair_units(sheet: Sheet) -> None:
     level = np.zeros(sheet.height, dtype=int)
     for jump in jumps:
         level[jump.place :] += jump.times
-    level -= level.min()
-    stretches = _stretches(level, known)
-    verdict = _wrong_level(sheet, level, known, stretches, len(jumps))
-    if isinstance(verdict, str):
+    right = _right_level(sheet, level[known], known, len(jumps))
+    if isinstance(right, str):
         for jump in jumps:
-            sheet.flag(UNIT, jump.place, ("close",), {"why": verdict, "log_step": jump.step})
+            sheet.flag(UNIT, jump.place, ("close",), {"why": right, "log_step": jump.step})
         return
-    for first, last, at in stretches:
-        if at == verdict:
-            _repair_stretch(sheet, level, known, (first, last, at), len(jumps))
+    for first, last, at in _stretches(level, known):
+        if at != right:
+            _repair_stretch(sheet, known, (first, last), 100.0 ** (right - at), len(jumps))
 
 
 def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -124,40 +122,42 @@ def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[
     return [(int(known[a]), int(known[b]), int(at[a])) for a, b in zip(starts, ends, strict=True)]
 
 
-def _wrong_level(
-    sheet: Sheet, level: NDArray[np.int_], known: NDArray[np.int64], stretches: list[tuple[int, int, int]], jumps: int
-) -> int | str:
-    """The level (0 or 1) whose rows are wrong, or why that is not proven."""
-    at = level[known]
-    if at.max() > 1:
-        return "prices stand on more than two levels a factor of 100 apart; which is right is not proven"
+def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], jumps: int) -> int | str:
+    """The level whose rows are right, or why none is proven to be.
+
+    Args:
+        sheet: the rows.
+        at: level of each place of `known`.
+        known: places that have prices.
+        jumps: how often the level changes.
+    """
     traded = sheet.volume()[known] > 0
-    by_level = [bool(traded[at == one].any()) for one in (0, 1)]
+    levels = [int(one) for one in np.unique(at)]
+    with_trades = [one for one in levels if traded[at == one].any()]
+    if len(with_trades) == 1:
+        return with_trades[0]
     if jumps == 1:
-        newest = int(at[-1])
-        return newest if by_level[1 - newest] and not by_level[newest] else 1 - newest
-    if by_level[0] != by_level[1]:
-        return 0 if by_level[1] else 1
-    share = float((at == 1).mean())
-    wrong, share = (1, share) if share <= 0.5 else (0, 1 - share)
-    long = sum(1 for first, last, one in stretches if one == wrong and last > first)
-    few = long <= STRETCHES_MAX and share <= WRONG_SHARE_FEW_MAX
+        return int(at[-1])
+    right = max(levels, key=lambda one: int((at == one).sum()))
+    share = float((at != right).mean())
+    runs = np.diff(np.flatnonzero(np.r_[True, np.diff(at) != 0, True]))
+    wrong_runs = at[np.flatnonzero(np.r_[True, np.diff(at) != 0])] != right
+    few = int((wrong_runs & (runs > 1)).sum()) <= STRETCHES_MAX and share <= WRONG_SHARE_FEW_MAX
     if few or share <= WRONG_SHARE_MAX:
-        return wrong
-    return "the unit changes back and forth, and both units were traded in; which is right is not proven"
+        return right
+    return "the unit changes back and forth, and several units were traded in; which is right is not proven"
 
 
 def _repair_stretch(
-    sheet: Sheet, level: NDArray[np.int_], known: NDArray[np.int64], stretch: tuple[int, int, int], jumps: int
+    sheet: Sheet, known: NDArray[np.int64], stretch: tuple[int, int], factor: float, jumps: int
 ) -> None:
-    first, last, at = stretch
+    first, last = stretch
     rows = [int(place) for place in known if first <= place <= last]
+    traded = sheet.volume()[known] > 0
+    inside = (known >= first) & (known <= last)
     enclosed = first > known[0] and last < known[-1]
-    untraded = not (sheet.volume()[rows] > 0).any()
-    others_traded = bool((sheet.volume()[known[level[known] != at]] > 0).any())
-    factor = 0.01 if at == 1 else 100.0
     evidence: dict[str, Any] = {"factor": factor, "rows_in_stretch": len(rows), "changes_of_level": jumps}
-    if enclosed and untraded and others_traded and len(rows) > 1:
+    if enclosed and len(rows) > 1 and not traded[inside].any() and traded[~inside].any():
         why = "quotes without trades between rows of the other unit; what was quoted is not proven"
         sheet.flag(UNIT, first, ("close",), {"why": why, **evidence})
         return

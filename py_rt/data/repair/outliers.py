@@ -27,6 +27,8 @@ STALE_ROWS = 10
 """Rows without any movement from which a run is pointed at."""
 SPIKE_LOG = float(np.log(1.5))
 """Least log distance of a spike that is set aside."""
+CELL_LOG = float(np.log(2.5))
+"""Least log distance of a single price that is set aside; lows of a crash are real up to here and beyond."""
 SPIKE_SIGMAS = 12.0
 """Least distance of a spike, in standard deviations of the rows around."""
 
@@ -98,4 +100,7 @@ def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:
             beside = np.array([log_price[place - 1], log_price[place + 1]])
             if np.isfinite(beside).all() and (np.abs(np.log(numbers[place]) - beside) > SPIKE_LOG).all():
                 evidence = {"log_distance": float(distance[place]), "sigma": sigma}
-                sheet.quarantine(SPIKE, int(place), (role,), evidence)
+                if distance[place] >= CELL_LOG:
+                    sheet.quarantine(SPIKE, int(place), (role,), evidence)
+                else:
+                    sheet.flag(SPIKE, int(place), (role,), evidence)

@@ -15,7 +15,8 @@
 `crossed_values`         a high below the low: quarantined; an open or close outside them: flagged, since quotes that
                          are carried from the day before look like this
 `adjusted_close`         an adjusted close that is not above zero, infinite or missing: from the close and the ratio of
-                         the rows beside it where they agree, else quarantined
+                         the rows beside it where they agree, else quarantined; one whose ratio to the close alone
+                         differs from both sides: the cell that lies outside the row's low and high is repaired
 =======================  ============================================================================================
 """
 
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from py_rt.data.repair.columns import NUMBERS, PRICES
+from py_rt.data.repair.columns import PRICES
 from py_rt.data.repair.levels import factor_log, typical_log
 from py_rt.data.repair.sheet import as_number, local_noise
 
@@ -45,6 +46,9 @@ PRICE_ROUNDING = 1e-6
 """Relative size below which prices are the same; sources that compute in 32 bits differ by less."""
 FAR = float(np.log(3.0))
 """Log distance beyond which a cell is of no price of its neighborhood."""
+
+SINGLE_RATIO = 0.01
+"""Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
 
 _GROUPED = re.compile(r"^-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$")
 
@@ -211,6 +215,33 @@ def repair_crossed(sheet: Sheet) -> None:
             sheet.flag(CROSSED, int(place), tuple(sheet.prices()), evidence)
 
 
+def repair_single_ratios(sheet: Sheet) -> None:
+    """A row whose ratio of adjusted close to close alone differs from both sides: one of the two cells is wrong.
+
+    The one is right that lies within the row's low and high (the adjusted close after the ratio is taken out).
+    """
+    if not (sheet.has("adj_close") and sheet.has("high") and sheet.has("low")):
+        return
+    ratios = factor_log(sheet)
+    known = np.flatnonzero(np.isfinite(ratios))
+    for k in range(1, len(known) - 1):
+        before, here, after = ratios[known[k - 1 : k + 2]]
+        if abs(here - before) < SINGLE_RATIO or abs(after - before) > abs(here - before) / 20:
+            continue
+        place = int(known[k])
+        low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
+        close, adjusted = (float(sheet.values[role][place]) for role in ("close", "adj_close"))
+        other = adjusted / float(np.exp(before))
+        inside = [low * (1 - PRICE_ROUNDING) <= one <= high * (1 + PRICE_ROUNDING) for one in (close, other)]
+        evidence = {"ratio_beside": float(np.exp(before)), "ratio_here": float(np.exp(here)), "low": low, "high": high}
+        if inside == [True, False]:
+            sheet.repair(ADJUSTED, place, {"adj_close": close * float(np.exp(before))}, evidence)
+        elif inside == [False, True]:
+            sheet.repair(ADJUSTED, place, {"close": other}, evidence)
+        else:
+            sheet.flag(ADJUSTED, place, ("close", "adj_close"), evidence)
+
+
 def repair_adjusted(sheet: Sheet) -> None:
     """Adjusted closes that are none, after dividends had their chance."""
     if not sheet.has("adj_close"):
@@ -228,6 +259,3 @@ def repair_adjusted(sheet: Sheet) -> None:
             sheet.flag(ADJUSTED, int(place), ("adj_close",), evidence | {"what": "missing, and the rows beside differ"})
         else:
             sheet.quarantine(ADJUSTED, int(place), ("adj_close",), evidence)
-
-
-NUMBER_ROLES = NUMBERS

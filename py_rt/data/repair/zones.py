@@ -21,6 +21,8 @@ import numpy as np
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from py_rt.data.repair.sheet import Sheet
 
 MIXED = "mixed_time_zones"
@@ -171,7 +173,7 @@ def _align_sessions(sheet: Sheet, clock: np.ndarray, places: dict[int, list[int]
             _shift(sheet, place, shift, evidence)
 
 
-def _shift(sheet: Sheet, place: int, shift: int, evidence: dict[str, object]) -> None:
+def _shift(sheet: Sheet, place: int, shift: int, evidence: Mapping[str, object]) -> None:
     text = sheet.bars.text(int(sheet.rows[place]), "time")
     ns = int(sheet.ns[place]) - shift * NS_PER_SECOND
     offset = offset_seconds(text)
