@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -73,7 +74,7 @@ Plant = Callable[[Table, Rng], bool]
 def _some(rng: Rng, bars: Table, count: int, margin: int = 30) -> list[int]:
     """Rows far from each other and from the ends."""
     slots = np.linspace(margin, len(bars.rows) - margin, count + 1).astype(int)
-    return [int(rng.integers(a, max(a + 1, b - margin))) for a, b in zip(slots, slots[1:], strict=False)]
+    return [int(rng.integers(a, max(a + 1, b - margin))) for a, b in pairwise(slots)]
 
 
 def _insert(bars: Table, at: int, cells: Row) -> int:
@@ -84,6 +85,7 @@ def _insert(bars: Table, at: int, cells: Row) -> int:
 
 
 def duplicate(bars: Table, rng: Rng) -> bool:
+    """The same row again."""
     for row in _some(rng, bars, 4):
         at = _insert(bars, row + 1, list(bars.rows[row]))
         bars.truth[at] = None
@@ -113,35 +115,43 @@ def _cells(bars: Table, rng: Rng, new: Callable[[float], float | str], *, lost: 
 
 
 def zero_price(bars: Table, rng: Rng) -> bool:
+    """Price 0."""
     return _cells(bars, rng, lambda _: 0.0, lost=True, names=PRICES)
 
 
 def negative_price(bars: Table, rng: Rng) -> bool:
+    """Price below 0."""
     return _cells(bars, rng, lambda x: -x, lost=False, names=PRICES)
 
 
 def missing_open(bars: Table, rng: Rng) -> bool:
+    """Open, high or low missing."""
     return _cells(bars, rng, lambda _: "", lost=True, names=("open", "high", "low"))
 
 
 def missing_close(bars: Table, rng: Rng) -> bool:
+    """Close missing."""
     return bars.has("adj_close") and _cells(bars, rng, lambda _: "", lost=False, names=("close",))
 
 
 def infinity(bars: Table, rng: Rng) -> bool:
+    """Infinite price."""
     return _cells(bars, rng, lambda _: "inf", lost=True, names=PRICES)
 
 
 def wrong_type(bars: Table, rng: Rng) -> bool:
+    """Text for a number."""
     return _cells(bars, rng, lambda _: "n.v.", lost=True, names=(*PRICES, "volume"))
 
 
 def unit_cell(bars: Table, rng: Rng) -> bool:
+    """X100 or 1/100 in single cells."""
     factor = float(rng.choice([100.0, 0.01]))
     return _cells(bars, rng, lambda x: x * factor, lost=False, names=PRICES)
 
 
 def unit_row(bars: Table, rng: Rng) -> bool:
+    """X100 or 1/100 in single rows."""
     for row in _some(rng, bars, 5):
         bars.scale(row, float(rng.choice([100.0, 0.01])))
         bars.events.append([row])
@@ -149,6 +159,7 @@ def unit_row(bars: Table, rng: Rng) -> bool:
 
 
 def unit_stretch(bars: Table, rng: Rng) -> bool:
+    """X100 or 1/100 in a stretch."""
     length = int(rng.integers(2, 60))
     start = int(rng.integers(80, len(bars.rows) - 150))
     factor = float(rng.choice([100.0, 0.01]))
@@ -256,34 +267,42 @@ def _dividends(bars: Table, rng: Rng, amount: float, step: Callable[[float], flo
 
 
 def dividend_amount_large(bars: Table, rng: Rng) -> bool:
+    """Dividend x100, step right."""
     return _dividends(bars, rng, 100.0, None)
 
 
 def dividend_large(bars: Table, rng: Rng) -> bool:
+    """Dividend x100, step too."""
     return _dividends(bars, rng, 100.0, lambda share: min(share * 100, 3.0))
 
 
 def dividend_amount_small(bars: Table, rng: Rng) -> bool:
+    """Dividend 1/100, step right."""
     return _dividends(bars, rng, 0.01, None)
 
 
 def dividend_small(bars: Table, rng: Rng) -> bool:
+    """Dividend 1/100, step too."""
     return _dividends(bars, rng, 0.01, lambda share: share / 100)
 
 
 def dividend_step_small(bars: Table, rng: Rng) -> bool:
+    """Step 1/100 of the dividend."""
     return _dividends(bars, rng, 1.0, lambda share: share / 100)
 
 
 def dividend_not_adjusted(bars: Table, rng: Rng) -> bool:
+    """Dividend not adjusted for."""
     return _dividends(bars, rng, 1.0, lambda _: 0.0)
 
 
 def dividend_adjusted_twice(bars: Table, rng: Rng) -> bool:
+    """Dividend adjusted for twice."""
     return _dividends(bars, rng, 1.0, lambda share: 1 - (1 - share) ** 2)
 
 
 def dividend_not_listed(bars: Table, rng: Rng) -> bool:
+    """Dividend not listed."""
     return _dividends(bars, rng, 0.0, None)
 
 
@@ -341,6 +360,7 @@ def _truly_restep(bars: Table, row: int, share: float) -> None:
 
 
 def swapped_high_low(bars: Table, rng: Rng) -> bool:
+    """High and low swapped."""
     for row in _some(rng, bars, 5):
         high, low = bars.rows[row][bars.at("high")], bars.rows[row][bars.at("low")]
         if high == low:
@@ -352,6 +372,7 @@ def swapped_high_low(bars: Table, rng: Rng) -> bool:
 
 
 def swapped_close_volume(bars: Table, rng: Rng) -> bool:
+    """Close and volume swapped."""
     for row in _some(rng, bars, 3):
         close, volume = bars.rows[row][bars.at("close")], bars.rows[row][bars.at("volume")]
         if float(volume) < 20 * float(close):
@@ -388,6 +409,7 @@ def stale(bars: Table, rng: Rng) -> bool:
 
 
 def spike(bars: Table, rng: Rng) -> bool:
+    """Spike of x1.7 to x8."""
     for row in _some(rng, bars, 5):
         size = float(rng.uniform(1.7, 8.0))
         bars.scale(row, size if rng.random() < 0.5 else 1 / size, names=PRICES)
@@ -397,6 +419,7 @@ def spike(bars: Table, rng: Rng) -> bool:
 
 
 def second_header(bars: Table, rng: Rng) -> bool:
+    """Header in mid-file."""
     at = _insert(bars, int(rng.integers(20, len(bars.rows) - 20)), list(bars.header))
     bars.truth[at] = None
     bars.events.append([at])
@@ -404,6 +427,7 @@ def second_header(bars: Table, rng: Rng) -> bool:
 
 
 def torn_row(bars: Table, rng: Rng) -> bool:
+    """Row cut off."""
     for row in _some(rng, bars, 3):
         bars.truth[row] = None
         bars.rows[row] = bars.rows[row][: int(rng.integers(1, len(bars.header) - 1))]
@@ -412,6 +436,7 @@ def torn_row(bars: Table, rng: Rng) -> bool:
 
 
 def out_of_order(bars: Table, rng: Rng) -> bool:
+    """Row out of order."""
     row = int(rng.integers(50, len(bars.rows) - 100))
     moved = bars.rows.pop(row)
     at = row + int(rng.integers(3, 40))

@@ -27,12 +27,16 @@ from py_rt.data.repair.cleaner import clean
 from py_rt.data.repair.columns import NUMBERS
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from py_rt.data.repair.cleaner import Cleaned
 
 SEED = 20_240_405
 TOLERANCE = 1e-2
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 SERIES_OF_STOCKNET = 12
+PARTS = 2
+"""Parts of each daily series that defects are planted in, the newest first."""
 
 
 @dataclass(slots=True)
@@ -139,12 +143,19 @@ def plant_everything(score: Score) -> None:
         of_stocknet += name.startswith("stocknet")
         if name.startswith("stocknet") and of_stocknet > SERIES_OF_STOCKNET:
             continue
-        ground = bars.filter(~np.isin(np.arange(bars.height), sorted(aside))).tail(series.PLANTED_ROWS)
-        for defect, (rule, plant) in PLANTS.items():
-            planted = table(ground)
-            rng = np.random.default_rng([SEED, zlib.crc32(f"{name} {defect}".encode())])
-            if plant(planted, rng) and planted.events:
-                judge_planted(defect, rule, planted, score)
+        usable = bars.filter(~np.isin(np.arange(bars.height), sorted(aside)))
+        for part in range(PARTS if name.startswith("daily") else 1):
+            ground = usable[: usable.height - part * series.PLANTED_ROWS].tail(series.PLANTED_ROWS)
+            if ground.height == series.PLANTED_ROWS or part == 0:
+                _plant_in(f"{name} {part}", ground, score)
+
+
+def _plant_in(name: str, ground: pl.DataFrame, score: Score) -> None:
+    for defect, (rule, plant) in PLANTS.items():
+        planted = table(ground)
+        rng = np.random.default_rng([SEED, zlib.crc32(f"{name} {defect}".encode())])
+        if plant(planted, rng) and planted.events:
+            judge_planted(defect, rule, planted, score)
 
 
 # --- the broken bars with answers ------------------------------------------------------------------------------------
@@ -193,7 +204,7 @@ def judge_answer(path: Path) -> Answered:
             right += not was_right and is_right
             touched += changed
             wrongly += changed and not is_right
-    kind = path.name.split(".")[0].split("-", 2)[2].split("-", 1)[-1]
+    kind = path.name.split(".")[0].partition("-1")[2].partition("-")[2]
     return Answered(kind, wrong, right, touched, wrongly)
 
 

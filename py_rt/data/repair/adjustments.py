@@ -42,6 +42,7 @@ class ExDate:
         falls: least and greatest share by which the row's prices lie below base.
         fall: share by which the close lies below base.
         sigma: standard deviation of a row's log return.
+        rounding: by how much step and share may differ because the file rounds.
     """
 
     place: int
@@ -54,6 +55,7 @@ class ExDate:
     falls: tuple[float, float]
     fall: float
     sigma: float
+    rounding: float
 
     def miss(self, share: float) -> float:
         """How far a share lies outside what the prices fell, in standard deviations."""
@@ -76,6 +78,7 @@ class Prices:
     known: NDArray[np.int64]
     steps: Numbers
     floor: float
+    ticks: tuple[float, float, float]
 
 
 def read_prices(sheet: Sheet) -> Prices:
@@ -88,7 +91,8 @@ def read_prices(sheet: Sheet) -> Prices:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             ratio[known] = sheet.values["adj_close"][known] / close[known]
     floor = 0.01 if sheet.bar_seconds() >= DAY_SECONDS / 2 else 0.005
-    return Prices(close, ratio, known, np.diff(np.log(close[known])), floor)
+    ticks = (sheet.tick("close"), sheet.tick("adj_close"), sheet.tick("dividend"))
+    return Prices(close, ratio, known, np.diff(np.log(close[known])), floor, ticks)
 
 
 def is_coarse(sheet: Sheet) -> bool:
@@ -114,7 +118,19 @@ def ex_date(sheet: Sheet, prices: Prices, place: int) -> ExDate | None:
     falls = (1 - max(row) / base, 1 - min(row) / base)
     sigma = local_noise(prices.steps, k - 1, floor=prices.floor)
     fall = 1 - float(prices.close[place]) / base
-    return ExDate(place, before, base, amount, amount / base, step, step_at, falls, fall, sigma)
+    rounding = _rounding(prices, before, place)
+    return ExDate(place, before, base, amount, amount / base, step, step_at, falls, fall, sigma, rounding)
+
+
+def _rounding(prices: Prices, before: int, place: int) -> float:
+    """Half a last decimal of each number that goes into a step and a share, relative to the number."""
+    tick_close, tick_adjusted, tick_dividend = prices.ticks
+    lost = tick_dividend / 2 / float(prices.close[before])
+    for at in (before, place):
+        close = float(prices.close[at])
+        adjusted = abs(close * float(prices.ratio[at])) if np.isfinite(prices.ratio[at]) else close
+        lost += tick_close / 2 / close + (tick_adjusted / 2 / adjusted if adjusted > 0 else 0.0)
+    return lost
 
 
 def step_into(prices: Prices, k: int) -> float:

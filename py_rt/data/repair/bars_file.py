@@ -182,8 +182,8 @@ def parse_bars(name: str, form: str, content: bytes) -> BarsFile:
     try:
         text = plain_bytes.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = plain_bytes[: error.start].count(b"\n") + 1
-        raise SourceError(_SOURCE, name, line, f"is not UTF-8 text: byte {error.object[error.start]:#04x}") from error
+        at = plain_bytes[: error.start].count(b"\n") + 1
+        raise SourceError(_SOURCE, name, at, f"is not UTF-8 text: byte {error.object[error.start]:#04x}") from error
     if text.lstrip("\ufeff \t\r\n")[:1] == "<":
         raise SourceError(_SOURCE, name, 1, "is a page (HTML or XML), not a table: the source answered with an error")
     records = _records(name, text)

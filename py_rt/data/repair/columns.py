@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 PRICES = ("open", "high", "low", "close")
 """Roles of the four prices, in their usual order."""
 
-NUMBERS = (*PRICES, "adj_close", "volume", "dividend", "split", "capital_gain")
+NUMBERS = (*PRICES, "adj_close", "volume", "quote_volume", "dividend", "split", "capital_gain")
 """Roles whose cells are numbers."""
 
 NAMES: dict[str, tuple[str, ...]] = {
     "time": (
         *("datetime", "date", "timestamp", "time", "tsopen", "opentime", "tsevent", "ts", "day", "week", "bartime"),
-        *("begin", "starttime", "start", "unixtime", "gmttime", "utctime", "localtime", "index", "unnamed0"),
+        *("begin", "starttime", "start", "unixtime", "gmttime", "utctime", "localtime", "index", "unnamed0", ""),
     ),
     "open": ("open", "openprice", "o", "opening", "priceopen"),
     "high": ("high", "highprice", "h", "max", "pricehigh"),
@@ -31,6 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "close": ("close", "closeprice", "c", "closing", "last", "price", "priceclose", "closelast"),
     "adj_close": ("adjclose", "adjustedclose", "adjcloseprice", "closeadj", "closeadjusted", "adjustedcloseprice"),
     "volume": ("volume", "vol", "v", "volumebase", "basevolume", "totalvolume", "tradedvolume"),
+    "quote_volume": ("quotevolume", "volumequote", "volumeusd", "volumeusdt", "quoteassetvolume", "turnover"),
     "dividend": ("dividends", "dividend", "divcash", "dividendamount", "cashdividend", "div"),
     "split": ("stocksplits", "stocksplit", "splits", "split", "splitratio", "splitfactor", "splitcoefficient"),
     "capital_gain": ("capitalgains", "capitalgain"),

@@ -157,7 +157,7 @@ def _moved(sheet: Sheet, prices: Prices, events: list[ExDate], restated: list[Re
 def _better_row(sheet: Sheet, prices: Prices, event: ExDate, size: float) -> ExDate | None:
     if event.share < 0.05 or event.share >= 1 or event.miss(event.share) < 4 or is_coarse(sheet):
         return None
-    if np.isfinite(event.step) and not _near(event.step, event.share, size):
+    if np.isfinite(event.step) and not _near(event.step, event.share, size, event.rounding):
         return None
     k = int(np.searchsorted(prices.known, event.place))
     for beside in (k + 1, k - 1):
@@ -225,7 +225,9 @@ def _act(  # an ex-date, its reading and where to write
 ) -> None:
     adjusted = sheet.has("adj_close")
     step_is_right = (
-        not adjusted or _near(event.step, best.share, size) or (is_coarse(sheet) and best.amount_factor == 1)
+        not adjusted
+        or _near(event.step, best.share, size, event.rounding)
+        or (is_coarse(sheet) and best.amount_factor == 1)
     )
     if best.amount_factor == 1 and step_is_right:
         return
@@ -274,7 +276,7 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
 def _asks_for_more(event: ExDate, peer: float | None, size: float) -> bool:
     """Whether 100 times more is what the adjusted close says, or the price, or all the file's other dividends."""
     more = event.share * 100
-    if _near(event.step, more, size):
+    if _near(event.step, more, size, event.rounding):
         return True
     like_peers = peer is not None and abs(np.log(more / peer)) < 0.7
     return event.miss(more) < 2 and (event.miss(event.share) >= 2 or like_peers)
@@ -301,9 +303,9 @@ def _step_cost(event: ExDate, share: float, factor: float, size: float) -> float
     step = event.step
     if np.isnan(step) or not np.isfinite(step) or step >= 1 or step < -size:
         return 0.0  # says nothing, of any reading
-    if _near(step, share, size):
+    if _near(step, share, size, event.rounding):
         return 0.0
-    if factor != 1 and _near(step, event.share, size):
+    if factor != 1 and _near(step, event.share, size, event.rounding):
         return ALONG
     return WRONG if share > 0 and _known_wrong_step(step, share, size) else STRANGE
 
@@ -318,9 +320,10 @@ def _known_step(event: ExDate, best: Reading, size: float) -> bool:
     return _known_wrong_step(event.step, best.share, size)
 
 
-def _near(step: float, share: float, size: float) -> bool:
-    """Whether a step is a share, up to the rounding of the adjusted close."""
-    return bool(np.isfinite(step)) and abs(step - share) <= max(0.04 * abs(share), min(size, abs(share) / 4), 1e-7)
+def _near(step: float, share: float, size: float, rounding: float = 0.0) -> bool:
+    """Whether a step is a share, up to what the file rounds."""
+    allowed = max(0.04 * abs(share), min(size, abs(share) / 4), rounding, 1e-7)
+    return bool(np.isfinite(step)) and abs(step - share) <= allowed
 
 
 # --- adjusted for, but not listed ------------------------------------------------------------------------------------

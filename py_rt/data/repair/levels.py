@@ -21,6 +21,7 @@ import numpy as np
 
 from py_rt.data.repair.columns import PRICES
 from py_rt.data.repair.sheet import local_noise
+from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,7 @@ WRONG_SHARE_MAX = 0.10
 WRONG_SHARE_FEW_MAX = 0.45
 """Share of wrong rows up to which it is when there are few stretches."""
 NEAR_SPLIT_ROWS = 60
+NEAR_SPLIT_DAYS = 100
 """How far from a split's row a level may change on one side only."""
 SPLIT_LOG_MIN = 0.04
 """Splits of less than 4 % are lost in what prices move."""
@@ -279,7 +281,7 @@ def repair_splits(sheet: Sheet) -> None:
             continue
         for log_factor in (log_ratio, 2 * log_ratio):
             series = _split_series(sheet)
-            jumps = _split_jumps(series, int(place), log_factor)
+            jumps = _split_jumps(sheet, series, int(place), log_factor)
             if jumps and _repair_split(sheet, series, int(place), jumps, log_factor):
                 break
 
@@ -291,14 +293,20 @@ def _split_series(sheet: Sheet) -> Numbers:
     return log_price + factor if usable.size and usable.all() else log_price
 
 
-def _split_jumps(series: Numbers, split: int, log_factor: float) -> list[Jump]:
+def _is_near(sheet: Sheet, place: int, split: int) -> bool:
+    days = abs(int(sheet.ns[place]) - int(sheet.ns[split])) / NS_PER_DAY
+    return abs(place - split) <= NEAR_SPLIT_ROWS and days <= NEAR_SPLIT_DAYS
+
+
+def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -> list[Jump]:
     """Changes of level by the factor of a split."""
     known, steps = _steps(series)
     size = abs(log_factor)
     jumps = []
     for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
         place = int(known[k + 1])
-        if place <= split + NEAR_SPLIT_ROWS and abs(steps[k]) >= 5 * local_noise(steps, int(k)):
+        in_reach = place <= split or _is_near(sheet, place, split)
+        if in_reach and abs(steps[k]) >= 5 * local_noise(steps, int(k)):
             jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
     return jumps
 
@@ -333,7 +341,7 @@ def _stretch_is_proven(  # a stretch, its split and its ends
 ) -> bool:
     """Whether a stretch lacks the factor: by its ends, by how near the split is and, if nothing else, by the others."""
     first, end = stretch
-    near = all(abs(jump.place - split) <= NEAR_SPLIT_ROWS for jump in edges)
+    near = all(_is_near(sheet, jump.place, split) for jump in edges)
     steps = _steps(series)[1]
     tight = all(
         abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges

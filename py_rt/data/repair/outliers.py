@@ -97,10 +97,22 @@ def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:
             row = int(sheet.rows[place])
             if row in sheet.quarantined or not 0 < place < sheet.height - 1:
                 continue
-            beside = np.array([log_price[place - 1], log_price[place + 1]])
-            if np.isfinite(beside).all() and (np.abs(np.log(numbers[place]) - beside) > SPIKE_LOG).all():
-                evidence = {"log_distance": float(distance[place]), "sigma": sigma}
-                if distance[place] >= CELL_LOG:
+            nearest = _nearest_price(sheet, role, int(place))
+            if nearest > SPIKE_LOG:
+                evidence = {"log_distance": float(distance[place]), "log_distance_of_nearest": nearest, "sigma": sigma}
+                if nearest >= CELL_LOG:
                     sheet.quarantine(SPIKE, int(place), (role,), evidence)
                 else:
                     sheet.flag(SPIKE, int(place), (role,), evidence)
+
+
+def _nearest_price(sheet: Sheet, role: str, place: int) -> float:
+    """Log distance of a price to the nearest of the row's others and of the rows on both sides."""
+    value = float(sheet.values[role][place])
+    others = [
+        float(numbers[at])
+        for name, numbers in sheet.prices().items()
+        for at in range(max(0, place - 2), min(sheet.height, place + 3))
+        if (at != place or name != role) and numbers[at] > 0
+    ]
+    return min((abs(float(np.log(value / one))) for one in others), default=0.0)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 SIGMA_FLOOR = 0.005
 """Least standard deviation of a bar's log return that is assumed; quotes that do not move have none."""
 
+TICK_SAMPLE = 400
+TICK_DECIMALS = 6
+"""Columns with more decimals are taken for numbers in full."""
+
 NORMAL_MAD = 1.4826
 """Median absolute deviation to standard deviation, for normal numbers."""
 
@@ -76,6 +80,14 @@ class Sheet:
     def volume(self) -> Numbers:
         """Volumes; 1 everywhere for a file without them, so that every row counts as traded."""
         return self.values["volume"] if self.has("volume") else np.ones(self.height)
+
+    def tick(self, role: str) -> float:
+        """Size of the last decimal that a column writes; 0 for one that writes numbers in full."""
+        if not self.has(role):
+            return 0.0
+        sample = self.rows[:: max(1, self.height // TICK_SAMPLE)]
+        decimals = max((len(self.bars.text(int(row), role).partition(".")[2]) for row in sample), default=0)
+        return 10.0**-decimals if decimals <= TICK_DECIMALS else 0.0
 
     def bar_seconds(self) -> float:
         """Median time between rows, seconds."""

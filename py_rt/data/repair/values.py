@@ -10,8 +10,8 @@
 `negative_volume`        quarantined
 `missing_value`          a close from the adjusted close, or the other way around, where the rows beside agree on their
                          ratio: repaired; a row without any price: flagged; another missing price: quarantined
-`swapped_columns`        high and low, or a price and the volume, in each other's column: swapped back where the row is
-                         then in order and in line with its neighbors
+`swapped_columns`        high and low, a price and the volume, or the volumes in base and in quote currency, in each
+                         other's column: swapped back where the row is then in order and in line with its neighbors
 `crossed_values`         a high below the low: quarantined; an open or close outside them: flagged, since quotes that
                          are carried from the day before look like this
 `adjusted_close`         an adjusted close that is not above zero, infinite or missing: from the close and the ratio of
@@ -44,6 +44,10 @@ EMPTY_WORDS = frozenset({"", "nan", "null", "none", "na", "n/a", "-", "--", "."}
 INFINITE_WORDS = frozenset({"inf", "infinity"})
 PRICE_ROUNDING = 1e-6
 """Relative size below which prices are the same; sources that compute in 32 bits differ by less."""
+QUOTIENT = 0.25
+"""Log distance up to which the quotient of two volumes is the price."""
+NAMED_SHARE = 0.05
+"""Share of rows from which on a file names its two volumes as their quotient says."""
 FAR = float(np.log(3.0))
 """Log distance beyond which a cell is of no price of its neighborhood."""
 
@@ -59,6 +63,7 @@ def sift(sheet: Sheet) -> None:
     sheet.drop_quarantined()
     _find_infinities(sheet)
     sheet.drop_quarantined()
+    _repair_swapped_volumes(sheet)
     _repair_swapped_volume(sheet)
     _find_nonpositive(sheet)
     sheet.drop_quarantined()
@@ -165,6 +170,28 @@ def _ratio_beside(ratios: Numbers, place: int) -> float | None:
 # --- columns that were swapped, prices that cross ---------------------------------------------------------------------
 
 
+def _repair_swapped_volumes(sheet: Sheet) -> None:
+    """Volumes in base and in quote currency: the second over the first is the price, or they are swapped.
+
+    A file that has them the other way around throughout names them so; one that has both is wrong in the rows whose
+    quotient is not the price.
+    """
+    if not (sheet.has("volume") and sheet.has("quote_volume")):
+        return
+    base, quote = sheet.values["volume"], sheet.values["quote_volume"]
+    usual = typical_log(sheet)
+    usable = (base > 0) & (quote > 0) & np.isfinite(usual)
+    quotient = np.log(np.where(usable, quote, 1.0) / np.where(usable, base, 1.0))
+    right = usable & (np.abs(quotient - usual) < QUOTIENT)
+    swapped = usable & (np.abs(quotient + usual) < QUOTIENT) & (np.abs(usual) > 2 * QUOTIENT)
+    if right.sum() < NAMED_SHARE * usable.sum():
+        return
+    for place in np.flatnonzero(swapped):
+        evidence = {"usual_price": float(np.exp(usual[place])), "quotient": float(np.exp(quotient[place]))}
+        one, other = float(base[place]), float(quote[place])
+        sheet.repair(SWAPPED, int(place), {"volume": other, "quote_volume": one}, evidence)
+
+
 def _repair_swapped_volume(sheet: Sheet) -> None:
     """A volume that is a price of the row, beside a price that is far from every price around."""
     if not sheet.has("volume"):
@@ -224,9 +251,11 @@ def repair_single_ratios(sheet: Sheet) -> None:
         return
     ratios = factor_log(sheet)
     known = np.flatnonzero(np.isfinite(ratios))
-    for k in range(1, len(known) - 1):
+    steps = np.diff(ratios[known])
+    for k in np.flatnonzero(np.abs(steps[:-1]) >= SINGLE_RATIO) + 1 if len(steps) else []:
         before, here, after = ratios[known[k - 1 : k + 2]]
-        if abs(here - before) < SINGLE_RATIO or abs(after - before) > abs(here - before) / 20:
+        least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0))
+        if abs(here - before) < least or abs(after - before) > abs(here - before) / 20:
             continue
         place = int(known[k])
         low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
