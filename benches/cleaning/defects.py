@@ -335,7 +335,7 @@ def gain_twice(bars: Table, rng: Rng) -> bool:
         close, share = bars.number(row - 1, "close"), 0.06
         fall = 1 - share
         for later in range(row):  # the fund paid 6 %: everything before stood that much higher
-            for name in PRICES:
+            for name in (*PRICES, "dividends"):
                 bars.rows[later][bars.at(name)] = repr(bars.number(later, name) / fall)
         amounts[row] = close / fall * share
         bars.rows[row][bars.at("dividends")] = repr(amounts[row] * 0.25)

@@ -192,15 +192,15 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
     for i, event in enumerate(events):
         peers = [share for j, share in enumerate(alone) if j != i and share > 0]
         chosen.append(_readings(event, _peer(peers), size))
-    leads = [best.score - _next_other(readings) for best, readings in ((r[0], r) for r in chosen)]
+    leads = [readings[0].score - _next_other(readings) for readings in chosen]
     pooled: dict[str, float] = {}
-    for readings, lead in zip(chosen, leads, strict=True):
-        if lead >= LEAD_EACH:
+    for event, readings, lead in zip(events, chosen, leads, strict=True):
+        if lead >= LEAD_EACH and not _agrees(sheet, event, readings[0], size):
             pooled[readings[0].what] = pooled.get(readings[0].what, 0.0) + lead
     shares = {}
     for event, readings, lead in zip(events, chosen, leads, strict=True):
         best = readings[0]
-        proven = lead >= LEAD or (lead >= LEAD_EACH and pooled[best.what] >= LEAD)
+        proven = lead >= LEAD or (lead >= LEAD_EACH and pooled.get(best.what, lead) >= LEAD)
         shares[event.step_at] = best.share if proven else event.share
         _act(sheet, event, best, lead, restated, size, proven=proven)
     return shares
@@ -218,6 +218,17 @@ def _peer(shares: list[float]) -> float | None:
 def _next_other(readings: list[Reading]) -> float:
     others = [one.score for one in readings[1:] if one.amount_factor != readings[0].amount_factor]
     return max(others, default=float("-inf"))
+
+
+def _step_agrees(sheet: Sheet, event: ExDate, best: Reading, size: float) -> bool:
+    if not sheet.has("adj_close") or _near(event.step, best.share, size, event.rounding):
+        return True
+    return is_coarse(sheet) and best.amount_factor == 1
+
+
+def _agrees(sheet: Sheet, event: ExDate, best: Reading, size: float) -> bool:
+    """Whether a reading leaves everything as it is."""
+    return best.amount_factor == 1 and _step_agrees(sheet, event, best, size)
 
 
 def _act(  # an ex-date, its reading and where to write
@@ -278,8 +289,11 @@ def _asks_for_more(event: ExDate, peer: float | None, size: float) -> bool:
     more = event.share * 100
     if _near(event.step, more, size, event.rounding):
         return True
-    like_peers = peer is not None and abs(np.log(more / peer)) < 0.7
-    return event.miss(more) < 2 and (event.miss(event.share) >= 2 or like_peers)
+    return event.miss(more) < 2 and (event.miss(event.share) >= 2 or _like_peers(more, peer))
+
+
+def _like_peers(share: float, peer: float | None) -> bool:
+    return peer is not None and abs(float(np.log(share / peer))) < 1.0
 
 
 def _price(event: ExDate, share: float) -> float:
@@ -287,10 +301,12 @@ def _price(event: ExDate, share: float) -> float:
 
 
 def _usual(share: float, peer: float | None) -> float:
+    """How usual the size of a dividend is; one that is a peer's but for a factor of 100 is less usual than any."""
     if share <= 0:
         return -1.0
+    exact = peer is not None and (_like_peers(share * 100, peer) or _like_peers(share / 100, peer))
     center, width = (peer, PEER_WIDTH) if peer else (USUAL_SHARE, USUAL_WIDTH)
-    return -min(STRANGE if peer is None else 1.5 * STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
+    return -min(1.5 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
 def _amount_cost(factor: float) -> float:

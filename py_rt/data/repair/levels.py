@@ -32,6 +32,10 @@ UNIT = "unit_error"
 SPLIT = "bad_split"
 
 LOG_100 = float(np.log(100.0))
+UNIT_SLACK = 0.4
+"""How far a jump may lie from log 100: prices move at the same time."""
+GIANT_LOG = 3.0
+"""Jumps beyond this are changes of unit, or spoil the reckoning of levels."""
 STRETCHES_MAX = 3
 """Wrong stretches of more than one row up to which the smaller part of a file is taken for the wrong one."""
 WRONG_SHARE_MAX = 0.10
@@ -91,22 +95,23 @@ def _steps(log_price: Numbers) -> tuple[NDArray[np.int64], Numbers]:
 
 def repair_units(sheet: Sheet) -> None:
     """Bring stretches of rows that are 100 times too high or low to the level of the others."""
-    log_price = typical_log(sheet)
-    known, steps = _steps(log_price)
+    known, steps = _steps(typical_log(sheet))
     split_places = set(np.flatnonzero(_splits(sheet) != 0).tolist())
-    jumps = []
-    for k in np.flatnonzero(np.abs(np.abs(steps) - LOG_100) < 0.4):
-        # Of neighbors that jump themselves the usual movement is not to be learned: they are far above it.
-        tolerance = min(max(5 * local_noise(steps, int(k)), 0.1), 0.4)
+    jumps, others = [], 0
+    for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
-        if abs(abs(steps[k]) - LOG_100) <= tolerance and place not in split_places:
+        if abs(abs(steps[k]) - LOG_100) <= UNIT_SLACK and place not in split_places:
             jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
+        else:
+            others += 1
     if not jumps:
         return
     level = np.zeros(sheet.height, dtype=int)
     for jump in jumps:
         level[jump.place :] += jump.times
     right = _right_level(sheet, level[known], known, len(jumps))
+    if others > 0 and len(jumps) > 1:
+        right = "beside changes of the unit there are other jumps as large; what belongs together is not proven"
     if isinstance(right, str):
         for jump in jumps:
             sheet.flag(UNIT, jump.place, ("close",), {"why": right, "log_step": jump.step})
@@ -231,7 +236,7 @@ def _repair_cells_of(sheet: Sheet, place: int, names: list[str], logs: Numbers) 
         return
     times = np.round((logs[:, place] - usual) / LOG_100)
     repaired = logs[:, place] - times * LOG_100
-    tolerance = max(0.1, 6 * local_noise(np.diff(np.nanmedian(logs, axis=0)), place))
+    tolerance = max(0.3, 6 * local_noise(np.diff(np.nanmedian(logs, axis=0)), place))
     close_by = np.abs(repaired - usual) < min(tolerance, 0.7)
     if not close_by.all() or not (np.abs(times) <= 1).all() or not (times == 0).any():
         return

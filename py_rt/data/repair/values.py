@@ -134,7 +134,9 @@ def _find_missing(sheet: Sheet) -> None:
         empty = [role for role, gone in zip(prices, missing[:, place], strict=True) if gone]
         if missing[:, place].all():
             _note_empty_row(sheet, where, empty, fill_volume=usually_silent)
-        elif empty == ["close"] and (ratio := _ratio_beside(ratios, where)) is not None and sheet.has("adj_close"):
+        elif (
+            empty == ["close"] and (ratio := _ratio_beside(sheet, ratios, where)) is not None and sheet.has("adj_close")
+        ):
             close = float(sheet.values["adj_close"][place] / np.exp(ratio))
             if np.isfinite(close) and close > 0:
                 evidence = {"adjusted_over_close_beside": float(np.exp(ratio))}
@@ -157,14 +159,24 @@ def _note_empty_row(sheet: Sheet, place: int, empty: list[str], *, fill_volume: 
         )
 
 
-def _ratio_beside(ratios: Numbers, place: int) -> float | None:
-    """Log ratio of adjusted close to close of the rows before and after, where they agree."""
+def _ratio_beside(sheet: Sheet, ratios: Numbers, place: int) -> float | None:
+    """Log ratio of adjusted close to close of the rows before and after, where they agree.
+
+    Where they differ because one of the rows is an ex-date, the row's own side of it.
+    """
     known = np.flatnonzero(np.isfinite(ratios))
     before, after = known[known < place], known[known > place]
     if not before.size or not after.size:
         return None
     one, other = float(ratios[before[-1]]), float(ratios[after[0]])
-    return one if abs(one - other) < 1e-3 else None
+    if abs(one - other) < 1e-3:
+        return one
+    paid = [sheet.values[role] for role in ("dividend", "split", "capital_gain") if sheet.has(role)]
+    here = any((amounts[before[-1] + 1 : place + 1] > 0).any() for amounts in paid)
+    later = any((amounts[place + 1 : after[0] + 1] > 0).any() for amounts in paid)
+    if here == later:
+        return None
+    return other if here else one
 
 
 # --- columns that were swapped, prices that cross ---------------------------------------------------------------------
@@ -279,7 +291,7 @@ def repair_adjusted(sheet: Sheet) -> None:
     usable = (adjusted > 0) & np.isfinite(adjusted)
     ratios = factor_log(sheet)
     for place in np.flatnonzero(~usable & (close > 0)):
-        ratio = _ratio_beside(ratios, int(place))
+        ratio = _ratio_beside(sheet, ratios, int(place))
         evidence = {"value": float(adjusted[place])}
         if ratio is not None:
             value = float(close[place] * np.exp(ratio))
