@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", "../shared/data"))
 
-STOCKS = ("aapl", "aig", "bac", "ibm", "spy", "iwm", "goog", "googl", "uso", "bno")
-"""Tickers whose file is one company."""
+STOCKS = ("aapl", "aig", "bac", "ibm", "spy", "iwm", "googl", "uso", "bno")
+"""Tickers whose file is one company, all of its splits in the factor file."""
 
 PLANTED_ROWS = 1_500
 """Rows of each series that defects are planted in; the newest ones."""

@@ -45,6 +45,8 @@ WRONG_SHARE_FEW_MAX = 0.45
 NEAR_SPLIT_ROWS = 60
 NEAR_SPLIT_DAYS = 100
 """How far from a split's row a level may change on one side only."""
+WHOLE_VOLUME = 100
+"""Volumes from here on stay whole where they are."""
 SPLIT_LOG_MIN = 0.04
 """Splits of less than 4 % are lost in what prices move."""
 
@@ -184,7 +186,9 @@ def _scale(
         if adjusted and np.isfinite(sheet.values["adj_close"][place]):
             after["adj_close"] = float(sheet.values["adj_close"][place] * factor)
         if volume and prices and sheet.has("volume") and sheet.values["volume"][place] > 0:
-            after["volume"] = float(sheet.values["volume"][place] / factor)
+            traded = float(sheet.values["volume"][place] / factor)
+            whole = sheet.bars.text(int(sheet.rows[place]), "volume").isdigit() and traded >= WHOLE_VOLUME
+            after["volume"] = float(round(traded)) if whole else traded
         sheet.repair(rule, place, after, evidence)
 
 

@@ -57,6 +57,7 @@ def report(cleaned: Cleaned) -> dict[str, Any]:
 def quarantine_path(out: Path) -> Path:
     """Where the quarantined rows go when nobody says.
 
+    >>> from pathlib import Path
     >>> quarantine_path(Path("clean/spy.csv.gz")).as_posix()
     'clean/spy.quarantine.csv.gz'
     """

@@ -173,14 +173,14 @@ def as_number(text: str) -> float:
 
 
 def as_text(value: float, like: str) -> str:
-    """A number as text, whole where the cell it replaces was a whole number of some size and stays one.
+    """A number as text, without a fraction where it has none and neither had the cell it replaces.
 
-    >>> as_text(705.3999, "70540"), as_text(0.5, "1"), as_text(14.55, "0.1455")
+    >>> as_text(705.0, "70540"), as_text(0.5, "1"), as_text(14.55, "0.1455")
     ('705', '0.5', '14.55')
     """
     if np.isnan(value):
         return ""
-    if like.lstrip("-").isdigit() and (value.is_integer() or (abs(value) >= 100 and len(like) > 3)):
+    if like.lstrip("-").isdigit() and float(value).is_integer():
         return str(round(value))
     return repr(float(value))
 

@@ -29,7 +29,7 @@ SHELL = (sys.executable, "-c", "import sys; from py_rt.cli.main import main; sys
 COMMANDS = [
     *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["replay"], ["trace"]),
     *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
-    *(["keys", "create"], ["keys", "list"], ["feed", "check"]),
+    *(["keys", "create"], ["keys", "list"], ["feed", "check"], ["data", "clean"]),
 ]
 
 
