@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benches.cleaning import score, series
+from benches.cleaning import defects, score, series
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cleaning.md"
 
@@ -26,5 +26,5 @@ def test_the_page_is_current() -> None:
 
 def test_every_rule_that_is_measured_is_described() -> None:
     page = PAGE.read_text(encoding="utf-8").split(score.BEGIN)[0]
-    missing = {rule for rule, _ in score.PLANTS.values() if f"`{rule}`" not in page}
+    missing = {rule for rule, _ in defects.PLANTS.values() if f"`{rule}`" not in page}
     assert not missing

@@ -168,11 +168,17 @@ def _step(rows: list[list[str]], old: float, new: float) -> None:
         scaled(rows, row, (1 - new) / (1 - old), range(5, 6))
 
 
+def _both(rows: list[list[str]], factor: float) -> None:
+    """Amount and step wrong by the same factor."""
+    _amount(rows, factor)
+    _step(rows, 0.02, 0.02 * factor)
+
+
 BAD_DIVIDENDS: dict[str, Callable[[list[list[str]]], None]] = {
     "amount x100": lambda rows: _amount(rows, 100.0),
-    "amount and step x100": lambda rows: (_amount(rows, 100.0), _step(rows, 0.02, 2.0))[0],
+    "amount and step x100": lambda rows: _both(rows, 100.0),
     "amount 1/100": lambda rows: _amount(rows, 0.01),
-    "amount and step 1/100": lambda rows: (_amount(rows, 0.01), _step(rows, 0.02, 0.0002))[0],
+    "amount and step 1/100": lambda rows: _both(rows, 0.01),
     "step 1/100": lambda rows: _step(rows, 0.02, 0.0002),
     "not adjusted": lambda rows: _step(rows, 0.02, 0.0),
     "adjusted twice": lambda rows: _step(rows, 0.02, 1 - 0.98**2),
@@ -198,8 +204,8 @@ def test_no_dividend_in_the_adjusted_close_at_all_is_a_convention() -> None:
     rows = walk()
     for row in (60, 150, 240):
         pay(rows, row, 0.02)
-    for row in rows:
-        row[5] = row[4]
+    for cells in rows:
+        cells[5] = cells[4]
     cleaned = run(rows)
     assert cleaned.clean == cleaned.bars.content
     assert counts(cleaned) == {("bad_dividend", "flagged"): 3}
@@ -219,7 +225,7 @@ def _swap(one: int, other: int) -> Callable[[list[list[str]]], None]:
     return swap
 
 
-REPAIRED = {
+REPAIRED: dict[str, Callable[[list[list[str]]], None]] = {
     "unit_error": lambda rows: scaled(rows, 200, 100.0, range(3, 4)),
     "swapped_columns": _swap(2, 3),
     "negative_price": lambda rows: scaled(rows, 200, -1.0, range(4, 5)),
@@ -251,7 +257,7 @@ def test_close_and_volume_are_swapped_back() -> None:
     assert float(cells_of(cleaned)[200][4]) == float(walk()[200][4])
 
 
-QUARANTINED = {
+QUARANTINED: dict[str, Callable[[list[list[str]]], None]] = {
     "zero_price": _put(1, "0"),
     "negative_price": _put(1, "-5000"),
     "infinity": _put(2, "inf"),
