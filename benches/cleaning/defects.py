@@ -296,6 +296,18 @@ def dividend_not_adjusted(bars: Table, rng: Rng) -> bool:
     return _dividends(bars, rng, 1.0, lambda _: 0.0)
 
 
+def dividend_before_split(bars: Table, rng: Rng) -> bool:
+    """Amounts of before a split, beside prices that are adjusted for it."""
+    rows = _dividend_rows(bars, rng, 2)
+    found = _a_split(bars, rng) if rows else None
+    if found is None or found[1] < 2 or bars.number(found[0], "dividends") > 0:
+        return False
+    for row in [row for row in rows if row < found[0]]:
+        bars.put(row, "dividends", bars.number(row, "dividends") * found[1])
+        bars.events.append([row])
+    return bool(bars.events)
+
+
 def dividend_adjusted_twice(bars: Table, rng: Rng) -> bool:
     """Dividend adjusted for twice."""
     return _dividends(bars, rng, 1.0, lambda share: 1 - (1 - share) ** 2)
@@ -332,9 +344,11 @@ def gain_twice(bars: Table, rng: Rng) -> bool:
         cells.append("0.0")
     amounts: dict[int, float] = {}
     for row in reversed(rows):
-        close, share = bars.number(row - 1, "close"), 0.06
-        fall = 1 - share
-        for later in range(row):  # the fund paid 6 %: everything before stood that much higher
+        close = bars.number(row - 1, "close")
+        own = bars.number(row, "dividends") / close
+        fall = 0.94
+        share = 1 - (1 - own) * fall
+        for later in range(row):  # the fund paid 6 % more: everything before stood that much higher
             for name in (*PRICES, "dividends"):
                 bars.rows[later][bars.at(name)] = repr(bars.number(later, name) / fall)
         amounts[row] = close / fall * share
@@ -490,6 +504,7 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "step 1/100 of the dividend": ("bad_dividend", dividend_step_small),
     "dividend not adjusted for": ("bad_dividend", dividend_not_adjusted),
     "dividend adjusted for twice": ("bad_dividend", dividend_adjusted_twice),
+    "dividend of before a split": ("bad_dividend", dividend_before_split),
     "dividend not listed": ("bad_dividend", dividend_not_listed),
     "dividend on two rows": ("bad_dividend", dividend_twice),
     "capital gain counted twice": ("capital_gain_twice", gain_twice),

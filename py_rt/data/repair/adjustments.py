@@ -43,6 +43,7 @@ class ExDate:
         fall: share by which the close lies below base.
         sigma: standard deviation of a row's log return.
         rounding: by how much step and share may differ because the file rounds.
+        later_splits: ratios of the splits after the row, each and all together.
     """
 
     place: int
@@ -56,6 +57,7 @@ class ExDate:
     fall: float
     sigma: float
     rounding: float
+    later_splits: tuple[float, ...]
 
     def miss(self, share: float) -> float:
         """How far a share lies outside what the prices fell, in standard deviations."""
@@ -119,7 +121,14 @@ def ex_date(sheet: Sheet, prices: Prices, place: int) -> ExDate | None:
     sigma = local_noise(prices.steps, k - 1, floor=prices.floor)
     fall = 1 - float(prices.close[place]) / base
     rounding = _rounding(prices, before, place)
-    return ExDate(place, before, base, amount, amount / base, step, step_at, falls, fall, sigma, rounding)
+    splits = _later_splits(sheet, place)
+    return ExDate(place, before, base, amount, amount / base, step, step_at, falls, fall, sigma, rounding, splits)
+
+
+def _later_splits(sheet: Sheet, place: int) -> tuple[float, ...]:
+    later = sheet.values["split"][place + 1 :] if sheet.has("split") else np.ones(0)
+    ratios = later[np.isfinite(later) & (later > 0) & (later != 1)]
+    return tuple(sorted({*ratios.tolist(), float(np.prod(ratios))} - {1.0}))
 
 
 def _rounding(prices: Prices, before: int, place: int) -> float:

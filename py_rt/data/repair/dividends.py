@@ -1,4 +1,4 @@
-"""Dividends: wrong by 100, missing, twice, on the wrong row, or not in the adjusted close.
+"""Dividends: wrong by 100 or by a split, missing, twice, on the wrong row, or not in the adjusted close.
 
 Of each ex-date there are three witnesses: the amount, the step of the adjusted close, and the fall of the price. Where
 they agree nothing is done. Where they do not, the few ways in which sources fail are compared by how likely each makes
@@ -50,6 +50,9 @@ USUAL_WIDTH = 1.2
 """A dividend is usually about 1.2 % of the price, within a factor of e^1.2."""
 PEER_WIDTH = 0.9
 """A file's dividends are within a factor of e^0.9 of each other."""
+SPLIT_LOG_MIN = 0.3
+"""Splits from which on an amount of before the split can be told from one of after it."""
+AS_ADJUSTED = "the amount is not what the adjusted close was made for"
 TWICE_ROWS = 7
 """Two dividends of one size so near each other are one, announced for two days."""
 
@@ -271,22 +274,30 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
         (100.0, "the amount is 100 times too small"),
         (0.0, "the price knows of no dividend"),
     ]
+    before_split = "the amount is one of before a split, the prices are adjusted for it"
+    ways += [(1 / ratio, before_split) for ratio in event.later_splits if abs(float(np.log(ratio))) > SPLIT_LOG_MIN]
+    shares = [event.share * factor for factor, _ in ways]
+    if 0 < event.step < 1 and not any(_near(event.step, share, size, event.rounding) for share in shares):
+        ways.append((event.step / event.share, AS_ADJUSTED))
     readings = []
     for factor, what in ways:
         share = event.share * factor
-        if share >= 1 or (factor == 100.0 and not _asks_for_more(event, peer, size)):
+        if share >= 1 or (factor > 1 and not _asks_for_more(event, factor, peer, size)):
             continue
         score = (
-            _price(event, share) + _usual(share, peer) - _amount_cost(factor) - _step_cost(event, share, factor, size)
+            _price(event, share)
+            + _usual(share, peer)
+            - _amount_cost(factor, what)
+            - _step_cost(event, share, factor, size)
         )
         readings.append(Reading(share, factor, score, what))
     readings.sort(key=lambda one: -one.score)
     return readings
 
 
-def _asks_for_more(event: ExDate, peer: float | None, size: float) -> bool:
-    """Whether 100 times more is what the adjusted close says, or the price, or all the file's other dividends."""
-    more = event.share * 100
+def _asks_for_more(event: ExDate, factor: float, peer: float | None, size: float) -> bool:
+    """Whether a larger amount is what the adjusted close says, or the price, or all the file's other dividends."""
+    more = event.share * factor
     if _near(event.step, more, size, event.rounding):
         return True
     return event.miss(more) < 2 and (event.miss(event.share) >= 2 or _like_peers(more, peer))
@@ -309,10 +320,12 @@ def _usual(share: float, peer: float | None) -> float:
     return -min(1.5 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
-def _amount_cost(factor: float) -> float:
+def _amount_cost(factor: float, what: str) -> float:
     if factor == 1:
         return 0.0
-    return WRONG if factor else FALSE
+    if factor == 0:
+        return FALSE
+    return STRANGE if what == AS_ADJUSTED else WRONG
 
 
 def _step_cost(event: ExDate, share: float, factor: float, size: float) -> float:
@@ -367,7 +380,7 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             "price_fell_from": event.falls[0],
             "price_fell_to": event.falls[1],
         }
-        if step > 0 and event.miss(step) < 2 and event.surprise(step) < 3:
+        if step > 0 and event.miss(step) < 3 and event.surprise(step) < 6:
             sheet.repair(RULE, place, {"dividend": step * event.base}, evidence)
         else:
             sheet.flag(RULE, place, ("dividend",), evidence)

@@ -360,7 +360,9 @@ def _stretch_is_proven(  # a stretch, its split and its ends
     edge = edges[-1]
     if not sheet.has("adj_close") and edge.place == split:
         return _other_splits_are_applied(sheet, split)
-    return near and (tight or abs(edge.step) > 8 * local_noise(steps, edge.place))
+    size, sigma = abs(log_factor), local_noise(steps, edge.place)
+    fits = abs(abs(edge.step) - size) <= max(0.12 * size, 10 * sigma)
+    return near and (tight or (fits and abs(edge.step) > 8 * sigma))
 
 
 def _other_splits_are_applied(sheet: Sheet, split: int) -> bool:
