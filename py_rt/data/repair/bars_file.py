@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tempfile
 import zlib
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from py_rt.data.repair.columns import find_roles
 from py_rt.errors import DataError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 UNPACKED_BYTES_MAX = 1 << 30
 """Largest content of a compressed file, bytes."""
@@ -210,19 +211,25 @@ def _records(name: str, text: str) -> list[tuple[str, str]]:
     """Each record that is not blank: its whole text with the line end (and blank lines before it), and bare."""
     records: list[tuple[str, str]] = []
     pending = ""
-    for line in text.splitlines(keepends=True) if "\r" in text else text.split("\n"):
-        kept = line if "\r" in text else f"{line}\n"
-        pending += kept
+    for line in _lines(text):
+        pending += line
         if pending.count('"') % 2 == 0:
             if pending.strip():
                 records.append((pending, pending.rstrip("\r\n")))
             pending = ""
     if pending.strip():
         raise SourceError(_SOURCE, name, len(records) + 1, "a quoted cell is never closed: the file is cut off")
-    if records and "\r" not in text and not text.endswith("\n"):
-        whole, bare = records[-1]
-        records[-1] = (whole.removesuffix("\n"), bare)
     return records
+
+
+def _lines(text: str) -> list[str]:
+    """The lines with their ends; the last one may have none. Only newlines and carriage returns end a line."""
+    if "\r" in text:
+        return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
+    lines = text.split("\n")
+    last = lines.pop()
+    ended = [f"{line}\n" for line in lines]
+    return [*ended, last] if last else ended
 
 
 def _delimiter(header: str) -> str:
@@ -247,8 +254,8 @@ def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[
         return bars.content
     if bars.frame is not None:
         return _parquet(bars.frame, order, changes)
-    body = "".join(_line(bars, row, changes.get(row)) for row in _ended(bars, order))
-    text = (_end_line(bars.head, bars) + body).encode()
+    lines = [bars.head, *(_line(bars, row, changes.get(row)) for row in order)]
+    text = "".join([*(_ended(line, bars.head) for line in lines[:-1]), lines[-1]]).encode()
     if bars.form == ".csv":
         return text
     packed = io.BytesIO()
@@ -257,16 +264,11 @@ def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[
     return packed.getvalue()
 
 
-def _ended(bars: BarsFile, order: Sequence[int]) -> Iterable[int]:
-    """The rows, after giving a last record without a line end its own, so that another may follow it."""
-    if bars.lines and not bars.lines[-1].endswith(("\n", "\r")):
-        bars.lines[-1] = _end_line(bars.lines[-1], bars)
-    return order
-
-
-def _end_line(line: str, bars: BarsFile) -> str:
-    ending = "\r\n" if bars.head.endswith("\r\n") else "\n"
-    return line if line.endswith(("\n", "\r")) else line + ending
+def _ended(line: str, head: str) -> str:
+    """A line that another may follow: the file's last one may have no end of its own."""
+    if line.endswith(("\n", "\r")):
+        return line
+    return line + (head[len(head.rstrip("\r\n")) :] or "\n")
 
 
 def _line(bars: BarsFile, row: int, change: Mapping[int, str] | None) -> str:

@@ -25,6 +25,8 @@ SPIKE = "outlier_spike"
 
 STALE_ROWS = 10
 """Rows without any movement from which a run is pointed at."""
+SPIKE_LEAST = 0.05
+"""Least log distance of a spike that is pointed at."""
 SPIKE_LOG = float(np.log(1.5))
 """Least log distance of a spike that is set aside."""
 CELL_LOG = float(np.log(2.5))
@@ -65,16 +67,15 @@ def find_spikes(sheet: Sheet) -> None:
         return
     levels = log_price[known]
     steps = np.diff(levels)
-    for k in range(2, len(known) - 2):
-        _judge_row(sheet, int(known[k]), levels, steps, k)
+    back = (steps[:-1] * steps[1:] < 0) & (np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])) >= SPIKE_LEAST)
+    for k in np.flatnonzero(back[1:-1]) + 2:
+        _judge_row(sheet, int(known[k]), levels, steps, int(k))
     _judge_cells(sheet, log_price, steps)
 
 
 def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
     up, down = steps[k - 1], steps[k]
     size = min(abs(up), abs(down))
-    if up * down >= 0 or size < 0.05:
-        return
     around = np.delete(steps, [k - 1, k])
     sigma = local_noise(around, k)
     between = abs(levels[k + 1] - levels[k - 1])

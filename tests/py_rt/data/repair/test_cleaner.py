@@ -400,3 +400,19 @@ def test_good_bars_of_any_size_come_back(scale: float, seed: int) -> None:
             cells[column] = repr(float(cells[column]) * scale)
     cleaned = run(rows)
     assert cleaned.clean == cleaned.bars.content
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_line_ends_delimiters_quotes_and_marks_stay(ending: str, *, last: bool, delimiter: str) -> None:
+    rows = walk()
+    scaled(rows, 200, 100.0)
+    rows[100][0] = f'"{rows[100][0]}"'
+    lines = [delimiter.join(cells) for cells in [HEADER, *rows]]
+    text = "\ufeff" + ending.join(lines) + (ending if last else "")
+    cleaned = clean(parse_bars("bars.csv", ".csv", text.encode()))
+    assert counts(cleaned) == {("unit_error", "repaired"): 1}
+    out = cleaned.clean.decode()
+    assert out.split(ending)[:201] == text.split(ending)[:201]
+    assert out.split(ending)[202:] == text.split(ending)[202:]
