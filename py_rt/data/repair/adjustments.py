@@ -27,6 +27,11 @@ STEP_MIN = 5e-4
 """Least step of the adjusted close that is taken for one, beside the noise of its rounding."""
 
 
+SLACK = 0.04
+COARSE_SLACK = 0.15
+"""Relative size by which a step and a share may differ: in files of days and shorter; at least, in those of weeks."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExDate:
     """A row on which a dividend is paid, or on which the adjusted close steps as if one were.
@@ -43,6 +48,7 @@ class ExDate:
         fall: share by which the close lies below base.
         sigma: standard deviation of a row's log return.
         rounding: by how much step and share may differ because the file rounds.
+        slack: relative size by which step and share may differ: in a file of weeks the close before is not known.
         later_splits: ratios of the splits after the row, each and all together.
     """
 
@@ -57,6 +63,7 @@ class ExDate:
     fall: float
     sigma: float
     rounding: float
+    slack: float
     later_splits: tuple[float, ...]
 
     def miss(self, share: float) -> float:
@@ -73,7 +80,17 @@ class ExDate:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What ex-dates are read from."""
+    """What ex-dates are read from.
+
+    Attributes:
+        close: closes of all places.
+        ratio: adjusted close over close.
+        known: places that have prices.
+        steps: log returns between them.
+        floor: least standard deviation of a return that is assumed.
+        ticks: last decimals of close, adjusted close and dividend.
+        lag: rows from a dividend to its step.
+    """
 
     close: Numbers
     ratio: Numbers
@@ -81,6 +98,7 @@ class Prices:
     steps: Numbers
     floor: float
     ticks: tuple[float, float, float]
+    lag: int
 
 
 def read_prices(sheet: Sheet) -> Prices:
@@ -94,7 +112,18 @@ def read_prices(sheet: Sheet) -> Prices:
             ratio[known] = sheet.values["adj_close"][known] / close[known]
     floor = 0.01 if sheet.bar_seconds() >= DAY_SECONDS / 2 else 0.005
     ticks = (sheet.tick("close"), sheet.tick("adj_close"), sheet.tick("dividend"))
-    return Prices(close, ratio, known, np.diff(np.log(close[known])), floor, ticks)
+    lag = _lag(sheet, ratio[known], known) if is_coarse(sheet) and sheet.has("dividend") else 0
+    return Prices(close, ratio, known, np.diff(np.log(close[known])), floor, ticks, lag)
+
+
+def _lag(sheet: Sheet, ratio: Numbers, known: NDArray[np.int64]) -> int:
+    """Rows from a dividend to its step: in a file of weeks some sources step into the dividend's row, some after it."""
+    paid = np.flatnonzero(sheet.values["dividend"][known] > 0)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        stepped = np.abs(1 - ratio[:-1] / ratio[1:]) > STEP_MIN
+    into = stepped[paid[paid > 0] - 1].sum()
+    after = stepped[paid[paid < len(known) - 1]].sum()
+    return int(after > into)
 
 
 def is_coarse(sheet: Sheet) -> bool:
@@ -112,17 +141,31 @@ def ex_date(sheet: Sheet, prices: Prices, place: int) -> ExDate | None:
     amount = float(sheet.values["dividend"][place]) if sheet.has("dividend") else 0.0
     amount = amount if np.isfinite(amount) else 0.0
     row = [float(numbers[place]) for numbers in sheet.prices().values() if numbers[place] > 0]
-    step, step_at = step_into(prices, k), place
-    if is_coarse(sheet) and k + 1 < len(prices.known):
-        later = step_into(prices, k + 1)
-        if abs(later - amount / base) < abs(step - amount / base):
-            step, step_at = later, int(prices.known[k + 1])
+    at = min(k + prices.lag, len(prices.known) - 1)
     falls = (1 - max(row) / base, 1 - min(row) / base)
     sigma = local_noise(prices.steps, k - 1, floor=prices.floor)
     fall = 1 - float(prices.close[place]) / base
-    rounding = _rounding(prices, before, place)
-    splits = _later_splits(sheet, place)
-    return ExDate(place, before, base, amount, amount / base, step, step_at, falls, fall, sigma, rounding, splits)
+    return ExDate(
+        place=place,
+        before=before,
+        base=base,
+        amount=amount,
+        share=amount / base,
+        step=step_into(prices, at),
+        step_at=int(prices.known[at]),
+        falls=falls,
+        fall=fall,
+        sigma=sigma,
+        rounding=_rounding(prices, before, place),
+        slack=_coarse_slack(falls) if is_coarse(sheet) else SLACK,
+        later_splits=_later_splits(sheet, place),
+    )
+
+
+def _coarse_slack(falls: tuple[float, float]) -> float:
+    """What a row of a week leaves open: the close before the ex-date was anywhere in it."""
+    least, most = 1 - falls[1], 1 - falls[0]
+    return max(COARSE_SLACK, 1.1 / max(least, 0.1) - 1, 1 - 0.9 / most)
 
 
 def _later_splits(sheet: Sheet, place: int) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from py_rt.data.repair.adjustments import (
+    SLACK,
     ExDate,
     Restated,
     ex_date,
@@ -52,6 +53,9 @@ PEER_WIDTH = 0.9
 """A file's dividends are within a factor of e^0.9 of each other."""
 SPLIT_LOG_MIN = 0.3
 """Splits from which on an amount of before the split can be told from one of after it."""
+SCALE_LOG = 0.15
+SCALE_EVENTS = 3
+"""Other ex-dates with about the same multiple of step to share from which on prices are on another scale."""
 AS_ADJUSTED = "the amount is not what the adjusted close was made for"
 TWICE_ROWS = 7
 """Two dividends of one size so near each other are one, announced for two days."""
@@ -160,7 +164,7 @@ def _moved(sheet: Sheet, prices: Prices, events: list[ExDate], restated: list[Re
 def _better_row(sheet: Sheet, prices: Prices, event: ExDate, size: float) -> ExDate | None:
     if event.share < 0.05 or event.share >= 1 or event.miss(event.share) < 4 or is_coarse(sheet):
         return None
-    if np.isfinite(event.step) and not _near(event.step, event.share, size, event.rounding):
+    if np.isfinite(event.step) and not _near(event, event.share, size):
         return None
     k = int(np.searchsorted(prices.known, event.place))
     for beside in (k + 1, k - 1):
@@ -200,13 +204,33 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
     for event, readings, lead in zip(events, chosen, leads, strict=True):
         if lead >= LEAD_EACH and not _agrees(sheet, event, readings[0], size):
             pooled[readings[0].what] = pooled.get(readings[0].what, 0.0) + lead
+    scaled = _on_another_scale(events)
     shares = {}
     for event, readings, lead in zip(events, chosen, leads, strict=True):
         best = readings[0]
         proven = lead >= LEAD or (lead >= LEAD_EACH and pooled.get(best.what, lead) >= LEAD)
+        proven = proven and event.place not in scaled
         shares[event.step_at] = best.share if proven else event.share
         _act(sheet, event, best, lead, restated, size, proven=proven)
     return shares
+
+
+def _on_another_scale(events: list[ExDate]) -> set[int]:
+    """Ex-dates whose steps are all the same multiple of their shares, and none that a known error makes.
+
+    Their prices are on another scale than their dividends; what is wrong is not one dividend.
+    """
+    multiple = {e.place: float(np.log(e.step / e.share)) for e in events if 0 < e.step < 1 and 0 < e.share < 1}
+    # Steps of twice the share are dividends adjusted for twice, unless a split of 2 explains them.
+    of_two = any(abs(abs(np.log(ratio)) - np.log(2)) < SCALE_LOG for event in events for ratio in event.later_splits)
+    twice = float("inf") if of_two else float(np.log(2))
+    found = set()
+    for place, one in multiple.items():
+        alike = sum(abs(other - one) < SCALE_LOG for other in multiple.values()) - 1
+        known = abs(one) < SCALE_LOG or abs(one - twice) < SCALE_LOG / 3 or abs(one) > np.log(30)
+        if alike >= SCALE_EVENTS and not known:
+            found.add(place)
+    return found
 
 
 def _peer(shares: list[float]) -> float | None:
@@ -224,9 +248,7 @@ def _next_other(readings: list[Reading]) -> float:
 
 
 def _step_agrees(sheet: Sheet, event: ExDate, best: Reading, size: float) -> bool:
-    if not sheet.has("adj_close") or _near(event.step, best.share, size, event.rounding):
-        return True
-    return is_coarse(sheet) and best.amount_factor == 1
+    return not sheet.has("adj_close") or _near(event, best.share, size)
 
 
 def _agrees(sheet: Sheet, event: ExDate, best: Reading, size: float) -> bool:
@@ -237,14 +259,9 @@ def _agrees(sheet: Sheet, event: ExDate, best: Reading, size: float) -> bool:
 def _act(  # an ex-date, its reading and where to write
     sheet: Sheet, event: ExDate, best: Reading, lead: float, restated: list[Restated], size: float, *, proven: bool
 ) -> None:
-    adjusted = sheet.has("adj_close")
-    step_is_right = (
-        not adjusted
-        or _near(event.step, best.share, size, event.rounding)
-        or (is_coarse(sheet) and best.amount_factor == 1)
-    )
-    if best.amount_factor == 1 and step_is_right:
+    if _agrees(sheet, event, best, size):
         return
+    step_is_right = _step_agrees(sheet, event, best, size)
     evidence: dict[str, Any] = {
         "what": best.what,
         "close_before": event.base,
@@ -254,7 +271,8 @@ def _act(  # an ex-date, its reading and where to write
         "price_fell_to": event.falls[1],
         "lead": min(lead, 1e6),
     }
-    known_error = not np.isfinite(event.step) or event.step >= 1 or event.step < 0 or _known_step(event, best, size)
+    impossible = not np.isfinite(event.step) or event.step >= 1 or event.step < 0
+    known_error = impossible or _known_wrong_step(event, best.share, size)
     if not proven or (best.amount_factor == 1 and not known_error):
         sheet.flag(RULE, event.place, ("dividend",), evidence)
         return
@@ -277,7 +295,8 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
     before_split = "the amount is one of before a split, the prices are adjusted for it"
     ways += [(1 / ratio, before_split) for ratio in event.later_splits if abs(float(np.log(ratio))) > SPLIT_LOG_MIN]
     shares = [event.share * factor for factor, _ in ways]
-    if 0 < event.step < 1 and not any(_near(event.step, share, size, event.rounding) for share in shares):
+    exact = event.slack <= SLACK
+    if exact and 0 < event.step < 1 and not any(_near(event, share, size) for share in shares):
         ways.append((event.step / event.share, AS_ADJUSTED))
     readings = []
     for factor, what in ways:
@@ -298,7 +317,7 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
 def _asks_for_more(event: ExDate, factor: float, peer: float | None, size: float) -> bool:
     """Whether a larger amount is what the adjusted close says, or the price, or all the file's other dividends."""
     more = event.share * factor
-    if _near(event.step, more, size, event.rounding):
+    if _near(event, more, size):
         return True
     return event.miss(more) < 2 and (event.miss(event.share) >= 2 or _like_peers(more, peer))
 
@@ -332,27 +351,23 @@ def _step_cost(event: ExDate, share: float, factor: float, size: float) -> float
     step = event.step
     if np.isnan(step) or not np.isfinite(step) or step >= 1 or step < -size:
         return 0.0  # says nothing, of any reading
-    if _near(step, share, size, event.rounding):
+    if _near(event, share, size):
         return 0.0
-    if factor != 1 and _near(step, event.share, size, event.rounding):
+    if factor != 1 and _near(event, event.share, size):
         return ALONG
-    return WRONG if share > 0 and _known_wrong_step(step, share, size) else STRANGE
+    return WRONG if share > 0 and _known_wrong_step(event, share, size) else STRANGE
 
 
-def _known_wrong_step(step: float, share: float, size: float) -> bool:
+def _known_wrong_step(event: ExDate, share: float, size: float) -> bool:
     """Not adjusted, adjusted by a hundredth or hundredfold, or adjusted twice."""
     wrong = (0.0, share / 100, share * 100, 1 - (1 - share) ** 2)
-    return any(_near(step, one, size) for one in wrong)
+    return any(_near(event, one, size) for one in wrong)
 
 
-def _known_step(event: ExDate, best: Reading, size: float) -> bool:
-    return _known_wrong_step(event.step, best.share, size)
-
-
-def _near(step: float, share: float, size: float, rounding: float = 0.0) -> bool:
-    """Whether a step is a share, up to what the file rounds."""
-    allowed = max(0.04 * abs(share), min(size, abs(share) / 4), rounding, 1e-7)
-    return bool(np.isfinite(step)) and abs(step - share) <= allowed
+def _near(event: ExDate, share: float, size: float) -> bool:
+    """Whether the adjusted close steps by a share, up to what the file rounds and leaves open."""
+    allowed = max(event.slack * abs(share), min(size, abs(share) / 4), event.rounding, 1e-7)
+    return bool(np.isfinite(event.step)) and abs(event.step - share) <= allowed
 
 
 # --- adjusted for, but not listed ------------------------------------------------------------------------------------
@@ -360,7 +375,7 @@ def _near(step: float, share: float, size: float, rounding: float = 0.0) -> bool
 
 def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -> None:
     """List a dividend that only the adjusted close knows of."""
-    if not sheet.has("adj_close") or is_coarse(sheet) or not np.isfinite(prices.ratio[prices.known]).all():
+    if not sheet.has("adj_close") or not np.isfinite(prices.ratio[prices.known]).all():
         return
     prices = read_prices(sheet)
     splits = sheet.values["split"] if sheet.has("split") else np.zeros(sheet.height)
@@ -371,7 +386,7 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
         if not size < abs(step) < 0.5 or beside & listed or splits[place] > 0 or gains[place] > 0:
             continue
         event = ex_date(sheet, prices, place)
-        if event is None or event.amount or not _stays(prices, k, step):
+        if event is None or event.amount or not _stays(prices, k, step) or not _adjoin(sheet, prices, k):
             continue
         evidence = {
             "what": "the adjusted close steps as for a dividend that is not listed",
@@ -380,7 +395,8 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             "price_fell_from": event.falls[0],
             "price_fell_to": event.falls[1],
         }
-        if step > 0 and event.miss(step) < 3 and event.surprise(step) < 6:
+        # In a file of weeks the close before is not known, and with it the amount.
+        if step > 0 and event.miss(step) < 3 and event.surprise(step) < 6 and not is_coarse(sheet):
             sheet.repair(RULE, place, {"dividend": step * event.base}, evidence)
         else:
             sheet.flag(RULE, place, ("dividend",), evidence)
@@ -391,3 +407,9 @@ def _stays(prices: Prices, k: int, step: float) -> bool:
     first, last = max(1, k - 3), min(len(prices.known) - 1, k + 3)
     others = [step_into(prices, one) for one in range(first, last + 1) if one != k]
     return all(abs(one) < abs(step) / 4 for one in others)
+
+
+def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
+    """Whether no row lies between a row and the one before: one that was set aside may have held the dividend."""
+    before, here = int(prices.known[k - 1]), int(prices.known[k])
+    return here - before == 1 and abs(int(sheet.rows[here]) - int(sheet.rows[before])) == 1

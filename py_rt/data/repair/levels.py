@@ -47,6 +47,8 @@ NEAR_SPLIT_DAYS = 100
 """How far from a split's row a level may change on one side only."""
 WHOLE_VOLUME = 100
 """Volumes from here on stay whole where they are."""
+FAR_SHARE_MAX = 0.2
+"""Share of the file up to which a stretch far from the split is the wrong part, not the right one."""
 SPLIT_LOG_MIN = 0.04
 """Splits of less than 4 % are lost in what prices move."""
 
@@ -291,7 +293,8 @@ def repair_splits(sheet: Sheet) -> None:
         for log_factor in (log_ratio, 2 * log_ratio):
             series = _split_series(sheet)
             jumps = _split_jumps(sheet, series, int(place), log_factor)
-            if jumps and _repair_split(sheet, series, int(place), jumps, log_factor):
+            near = [jump for jump in jumps if _is_near(sheet, jump.place, int(place))]
+            if any(_repair_split(sheet, series, int(place), some, log_factor) for some in (jumps, near) if some):
                 break
 
 
@@ -313,9 +316,10 @@ def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -
     size = abs(log_factor)
     jumps = []
     for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
-        place = int(known[k + 1])
-        in_reach = place <= split or _is_near(sheet, place, split)
-        if in_reach and abs(steps[k]) >= 5 * local_noise(steps, int(k)):
+        place, sigma = int(known[k + 1]), local_noise(steps, int(k))
+        # Far before the split a fall of the market looks like a small split: only an exact jump counts there.
+        exact = place <= split and abs(abs(steps[k]) - size) <= max(3 * sigma, 0.02)
+        if (exact or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
             jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
     return jumps
 
@@ -356,7 +360,8 @@ def _stretch_is_proven(  # a stretch, its split and its ends
         abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges
     )
     if first > 0:
-        return near or (tight and bool((sheet.volume()[first:end] > 0).any()))
+        small = end - first <= FAR_SHARE_MAX * sheet.height
+        return near or (tight and small and bool((sheet.volume()[first:end] > 0).any()))
     edge = edges[-1]
     if not sheet.has("adj_close") and edge.place == split:
         return _other_splits_are_applied(sheet, split)
