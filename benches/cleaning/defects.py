@@ -422,6 +422,63 @@ def stale(bars: Table, rng: Rng) -> bool:
     return bool(bars.events)
 
 
+def flat(bars: Table, rng: Rng) -> bool:
+    """Rows whose prices all are the last close, with their own volumes."""
+    for row in _some(rng, bars, 2):
+        rows = list(range(row + 1, row + 1 + int(rng.integers(3, 9))))
+        close = bars.rows[row][bars.at("close")]
+        for one in rows:
+            if bars.has("adj_close"):
+                ratio = bars.number(one, "adj_close") / bars.number(one, "close")
+                bars.put(one, "adj_close", float(close) * ratio)
+            for name in PRICES:
+                bars.put(one, name, close)
+            bars.truth[one] = list(bars.rows[one])  # it cannot be told from quotes that stood still: it stays
+        bars.events.append(rows)
+    return True
+
+
+def _off(bars: Table, rng: Rng, name: str) -> bool:
+    """A close or an adjusted close that is off, outside of the row's low and high."""
+    if not bars.has("adj_close"):
+        return False
+    for row in _some(rng, bars, 4):
+        bars.put(row, name, bars.number(row, name) * float(rng.choice([0.8, 0.9, 1.1, 1.25])))
+        bars.events.append([row])
+    return True
+
+
+def close_off(bars: Table, rng: Rng) -> bool:
+    """Close off by 10 to 25 %."""
+    return _off(bars, rng, "close")
+
+
+def adjusted_off(bars: Table, rng: Rng) -> bool:
+    """Adjusted close off by 10 to 25 %."""
+    return _off(bars, rng, "adj_close")
+
+
+def no_offset(bars: Table, rng: Rng) -> bool:
+    """Times with the offset of New York, a few without, a few in UTC."""
+    name = bars.header[0].lower()
+    if name not in {"date", "timestamp"}:
+        return False
+    times = pl.Series([cells[0][:19] for cells in bars.rows]).str.to_datetime(strict=False)
+    if times.null_count():
+        return False
+    local = times.dt.replace_time_zone("America/New_York", ambiguous="earliest", non_existent="null")
+    if local.null_count():
+        return False
+    texts = local.dt.strftime("%Y-%m-%d %H:%M:%S%:z").to_list()
+    for cells, text in zip(bars.rows, texts, strict=True):
+        cells[0] = text
+    for k, row in enumerate(_some(rng, bars, 4)):
+        utc = local.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S+00:00")[row]
+        bars.put(row, name, utc if k % 2 else texts[row][:19])
+        bars.events.append([row])
+    return True
+
+
 def spike(bars: Table, rng: Rng) -> bool:
     """Spike of x1.7 to x8."""
     for row in _some(rng, bars, 5):
@@ -512,6 +569,10 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "close and volume swapped": ("swapped_columns", swapped_close_volume),
     "high below low, no swap helps": ("crossed_values", crossed),
     "bars copied from the one before": ("stale_run", stale),
+    "prices that stand still": ("stale_run", flat),
+    "close off by 10 to 25 %": ("adjusted_close", close_off),
+    "adjusted close off by 10 to 25 %": ("adjusted_close", adjusted_off),
+    "times without offset or in UTC": ("mixed_time_zones", no_offset),
     "spike of x1.7 to x8": ("outlier_spike", spike),
     "header in mid-file": ("second_header", second_header),
     "row cut off": ("torn_row", torn_row),

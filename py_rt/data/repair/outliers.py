@@ -24,7 +24,10 @@ STALE = "stale_run"
 SPIKE = "outlier_spike"
 
 STALE_ROWS = 10
-"""Rows without any movement from which a run is pointed at."""
+STALE_ROWS_LIVELY = 2
+"""Repetitions of a row from which a run is pointed at; fewer in a file in which hardly any row stands still."""
+LIVELY_SHARE = 0.03
+"""Share of rows that stand still up to which a file is one."""
 SPIKE_LEAST = 0.05
 """Least log distance of a spike that is pointed at."""
 SPIKE_LOG = float(np.log(1.5))
@@ -53,10 +56,11 @@ def find_stale(sheet: Sheet) -> None:
 
 def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
     edges = np.diff(np.r_[0, still.astype(int), 0])
+    least = STALE_ROWS_LIVELY if still.mean() <= LIVELY_SHARE else STALE_ROWS
     for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        if end - first >= STALE_ROWS:
-            evidence = {"rows": int(end - first + 1), "until_row": int(sheet.rows[end])}
-            sheet.flag(STALE, int(first), tuple(sheet.prices()), evidence)
+        if end - first >= least:
+            evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
+            sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
 
 
 def find_spikes(sheet: Sheet) -> None:
