@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 import py_rt
-from py_rt.cli import bundle, config, demo, doctor, features, feed, keys, record, replay, run, service, ui, venue
+from py_rt.cli import (
+    bundle,
+    config,
+    data,
+    demo,
+    doctor,
+    features,
+    feed,
+    keys,
+    record,
+    replay,
+    run,
+    service,
+    ui,
+    venue,
+)
 
 OK, FAILED, WRONG, CHECK_FAILED = 0, 1, 2, 3
 
@@ -39,6 +54,7 @@ app.command("trace")(record.trace)
 service.add_to(app)
 app.add_typer(config.app, name="config")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(feed.app, name="feed")

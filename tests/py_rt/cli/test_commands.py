@@ -29,7 +29,9 @@ SHELL = (sys.executable, "-c", "import sys; from py_rt.cli.main import main; sys
 COMMANDS = [
     *(["run"], ["ui"], ["config", "check"], ["config", "show"], ["parity"], ["replay"], ["trace"]),
     *(["bundle", "build"], ["bundle", "verify"], ["bundle", "approve"], ["bundle", "list"]),
-    *(["keys", "create"], ["keys", "list"], ["feed", "check"], ["doctor", "lake"]),
+    *(["keys", "create"], ["keys", "list"], ["feed", "check"], ["doctor", "lake"], ["data", "clean"]),
+    *(["data", "add"], ["data", "list"], ["data", "fetch"]),
+    *(["features", name] for name in ("list", "functions", "explain", "compute", "check")),
 ]
 
 

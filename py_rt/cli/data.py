@@ -1,0 +1,99 @@
+"""`py_rt data`: bars and what is wrong with them, and sources of data."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from py_rt.cli import data_add
+from py_rt.errors import PyRtError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+WRONG, CHECK_FAILED = 2, 3
+
+app = typer.Typer(help="Bars from anywhere, what is wrong with them, and sources of data.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Bars from anywhere, what is wrong with them, and sources of data."""
+
+
+@app.command(
+    epilog="Exit status: 0 done, whatever was found; 2 a file cannot be taken or written, or the command line is "
+    "wrong; 3 no row could be kept: every one is in the quarantine file."
+)
+def clean(
+    bars: Annotated[Path, typer.Argument(help="Bars: .csv, .csv.gz or .parquet.", metavar="IN")],
+    out: Annotated[Path, typer.Option(help="The clean bars; of the same kind, by its suffix.", metavar="OUT")],
+    report: Annotated[Path, typer.Option(help="What was found, as JSON.", metavar="REPORT.json")],
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Rows that are certainly wrong and cannot be repaired; without it, beside OUT: bars.csv.gz has "
+            "bars.quarantine.csv.gz. Not written when there are none.",
+            metavar="FILE",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The totals as one JSON document instead of lines.")] = False,
+) -> None:
+    """Find what is wrong with bars, repair what can be proven, and set aside what cannot.
+
+    Example: py_rt data clean vod.csv --out clean/vod.csv --report clean/vod.json
+
+    Gzipped, quarantine elsewhere: py_rt data clean vod.csv.gz --out clean/vod.csv.gz --report vod.json --quarantine
+    bad/vod.csv.gz
+
+    Parquet, totals for a program: py_rt data clean bars.parquet --out clean.parquet --report report.json --json
+
+    Bars of minutes to weeks with columns by their usual names: Date, Datetime or timestamp; Open, High, Low, Close, Adj
+    Close, Volume; Dividends, Stock Splits, Capital Gains. Times and closes are needed, the rest is used where it is.
+    OUT has the same columns in the same order; cells that no rule repaired keep their text or bits, and a file in
+    which nothing is wrong comes back byte for byte. Rows of OUT and of the quarantine file are together the rows of
+    IN. Findings name the rule, the row (from 0, the header is none), the evidence and what was done
+    (docs/reference/cleaning.md).
+    """
+    from py_rt.data.repair.report import clean_file
+
+    try:
+        facts = clean_file(bars, out, report, quarantine)
+    except PyRtError as error:
+        _refuse(error, json=json)
+    typer.echo(json_text.dumps(_totals(facts)) if json else _lines(facts, out, report))
+    if not facts["rows"]["out"]:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _refuse(error: PyRtError, *, json: bool) -> NoReturn:
+    if json:
+        typer.echo(json_text.dumps({"ok": False, "error": str(error)}))
+    else:
+        typer.echo(str(error), err=True)
+    raise typer.Exit(WRONG) from error
+
+
+def _totals(facts: dict[str, Any]) -> dict[str, Any]:
+    """The report without its findings."""
+    return {"ok": True} | {name: value for name, value in facts.items() if name != "findings"}
+
+
+def _lines(facts: dict[str, Any], out: Path, report: Path) -> str:
+    rows = facts["rows"]
+    lines = [
+        f"{rows['in']} rows: {rows['out']} clean, of these {rows['repaired']} repaired; {rows['quarantined']} aside"
+    ]
+    for rule, counts in facts["rules"].items():
+        lines.append(f"  {rule}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
+    if facts["unchanged"]:
+        lines.append("unchanged, byte for byte")
+    if facts["quarantine"]["name"]:
+        lines.append(f"quarantine: {facts['quarantine']['name']}")
+    return "\n".join([*lines, f"clean: {out}", f"report: {report}"])
+
+
+data_add.add_to(app)

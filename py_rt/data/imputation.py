@@ -1,0 +1,196 @@
+"""Imputation of missing values by a policy per column, from the past only.
+
+A value that is missing at a row is replaced by what the rows before it say; no later row is looked at, neither to fit
+nor to fill, so that research and the service see the same. Each imputed column has a flag column beside it,
+`NAME_imputed`, and what cannot be imputed stays missing.
+
+======================  =====================================================================================
+`forward_fill`          the last observed value
+`linear`                the line through the last observed values, continued (interpolation towards the next
+                        observation would need the future)
+`median`                the median of the last observed values
+`model`                 an autoregression on the values before, fitted by ridge regression on the rows before the gap
+`leave`                 nothing: flagged as not imputed
+======================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from py_rt.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+Kind = Literal["forward_fill", "linear", "median", "model", "leave"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+FLAG_SUFFIX = "_imputed"
+RIDGE = 1e-3
+"""Weight of the ridge, relative to the mean square of the regressors; keeps constant columns solvable."""
+ROWS_PER_LAG = 5
+"""Fewest fitted rows for each coefficient of a model; below, the last value is held."""
+
+
+class ImputationError(DataError):
+    """A policy that cannot be, or a column that it does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What to do with a column's missing values.
+
+    Attributes:
+        kind: one of `KINDS`.
+        limit: rows of a gap that are filled at most; the rest stays missing.
+        window: observed values before a gap that `linear`, `median` and `model` look at.
+        lags: of `model`, values before that it regresses on.
+
+    Raises:
+        ImputationError: there is no such kind, or a number is out of range.
+    """
+
+    kind: Kind = "forward_fill"
+    limit: int = 96
+    window: int = 96
+    lags: int = 3
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ImputationError(f"no policy is called {self.kind!r}; there are {', '.join(KINDS)}")
+        if self.limit < 1 or self.window < 2 or self.lags < 1:
+            raise ImputationError(f"{self}: limit and lags are at least 1, window at least 2")
+
+
+def impute(frame: pl.DataFrame, policies: Mapping[str, Policy]) -> pl.DataFrame:
+    """Fill missing values, each column by its policy.
+
+    Args:
+        frame: rows in order of time. Null, NaN and infinite values are missing.
+        policies: by column; other columns stay as they are.
+
+    Returns:
+        The frame with the columns filled (integer columns rounded to integers, others Float64) and a Boolean column
+        `NAME_imputed` for each, at the end.
+
+    Raises:
+        ImputationError: there is no such column, it is none of numbers, or a flag's name is taken.
+
+    >>> filled = impute(pl.DataFrame({"x": [1.0, None, 3.0]}), {"x": Policy("forward_fill")})
+    >>> filled["x"].to_list(), filled["x_imputed"].to_list()
+    ([1.0, 1.0, 3.0], [False, True, False])
+    """
+    for name in policies:
+        _check(frame, name)
+    columns, flags = {}, {}
+    for name, policy in policies.items():
+        column = frame[name]
+        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+        values[~np.isfinite(values)] = np.nan
+        filled = fill(values, policy)
+        flags[name] = np.isnan(values) & ~np.isnan(filled)
+        columns[name] = _as_column(column, filled, flags[name])
+    return frame.with_columns(
+        *columns.values(), *(pl.Series(f"{name}{FLAG_SUFFIX}", flag) for name, flag in flags.items())
+    )
+
+
+def _check(frame: pl.DataFrame, name: str) -> None:
+    if name not in frame.columns:
+        raise ImputationError(f"there is no column {name!r}; there are {', '.join(map(repr, frame.columns))}")
+    if not frame.schema[name].is_numeric():
+        raise ImputationError(f"column {name!r} is {frame.schema[name]}, no numbers; cast it or leave it out")
+    if f"{name}{FLAG_SUFFIX}" in frame.columns:
+        raise ImputationError(f"there is a column {name}{FLAG_SUFFIX!s} already: was this frame imputed before?")
+
+
+def _as_column(column: pl.Series, filled: Numbers, flag: NDArray[np.bool_]) -> pl.Series:
+    """The column with the imputed values; observed ones keep their own bits."""
+    if not column.dtype.is_integer():
+        return pl.Series(column.name, filled).fill_nan(None)
+    whole = pl.Series([round(float(one)) for one in filled[flag]], dtype=pl.Int64)
+    return column.scatter(np.flatnonzero(flag), whole.cast(column.dtype, strict=False))
+
+
+def fill(values: Numbers, policy: Policy) -> Numbers:
+    """Fill a column's gaps.
+
+    Args:
+        values: in order of time; NaN where missing.
+        policy: of the column.
+
+    Returns:
+        A new array; NaN where nothing could be imputed.
+    """
+    filled = np.asarray(values, dtype=np.float64).copy()
+    if policy.kind == "leave" or not len(filled):
+        return filled
+    missing = np.isnan(filled)
+    observed = np.flatnonzero(~missing)
+    starts = np.flatnonzero(missing & ~np.r_[True, missing[:-1]])  # a gap at the very start has no past
+    for start in starts.tolist():
+        end = int(np.argmin(missing[start:])) + start if not missing[start:].all() else len(filled)
+        length = min(end - start, policy.limit)
+        known = observed[: int(np.searchsorted(observed, start))]
+        with np.errstate(over="ignore", invalid="ignore"):
+            guess = _GUESSES[policy.kind](values, known, start, length, policy)
+        last = float(values[known[-1]])
+        # A guess beyond numbers is none; the last value is.
+        filled[start : start + length] = np.where(np.isfinite(guess), guess, last)
+    return filled
+
+
+def _hold(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:  # noqa: ARG001
+    return np.full(length, float(values[known[-1]]))
+
+
+def _line(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:
+    at = known[-policy.window :]
+    if len(at) < 2:
+        return _hold(values, known, start, length, policy)
+    x, y = at.astype(np.float64) - at[-1], values[at]
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    steps: Numbers = np.arange(start, start + length, dtype=np.float64) - at[-1]
+    line: Numbers = y[-1] + slope * steps
+    return line
+
+
+def _median(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:  # noqa: ARG001
+    window = values[known[-policy.window :]]
+    return np.full(length, float(np.median(window)))
+
+
+def _autoregression(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:
+    """Values in units of their own spread around their mean, each from the `lags` before it; gaps are stepped over."""
+    series = values[known[-policy.window :]]
+    lags = policy.lags
+    center, spread = float(series.mean()), float(series.std())
+    if len(series) < lags + ROWS_PER_LAG * (lags + 1) or not spread > 0 or not np.isfinite(spread):
+        return _hold(values, known, start, length, policy)
+    u = (series - center) / spread
+    past = np.lib.stride_tricks.sliding_window_view(u, lags)[:-1]
+    square = past.T @ past + RIDGE * len(past) * np.eye(lags)
+    weights = np.linalg.solve(square, past.T @ u[lags:])
+    guess = []
+    recent = u[-lags:].tolist()
+    for _ in range(length):
+        guess.append(float(np.dot(weights, recent)))
+        recent = [*recent[1:], guess[-1]]
+    return center + spread * np.array(guess)
+
+
+_GUESSES: dict[str, Callable[[Numbers, NDArray[np.int64], int, int, Policy], Numbers]] = {
+    "forward_fill": _hold,
+    "linear": _line,
+    "median": _median,
+    "model": _autoregression,
+}

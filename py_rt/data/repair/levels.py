@@ -1,0 +1,390 @@
+"""Stretches of rows on another level than their neighbors: a wrong unit, or a split applied to a part of the rows.
+
+Both show as jumps of the log price by a known amount: log 100 for pence and pounds, log of the ratio for a split that
+the file itself names. A jump is that amount up to what prices usually move. Between jumps lie stretches; the question
+is which stretch is wrong, and the answer must follow from the series:
+
+* *units*: one change of level: the newest rows are right, unless only the older ones were ever traded; several: the
+  rows that were traded are right, and when both levels were, the smaller part is wrong. A source that changes back and
+  forth proves nothing, and quotes without trades between good rows are flagged only;
+* *splits*: the newest rows are right, since adjusting runs backwards from them.
+
+The adjusted close of a repaired row is scaled along when its ratio to the close was right before the repair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from py_rt.data.repair.columns import PRICES
+from py_rt.data.repair.sheet import local_noise
+from py_rt.data.timestamps import NS_PER_DAY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from py_rt.data.repair.sheet import Numbers, Sheet
+
+UNIT = "unit_error"
+SPLIT = "bad_split"
+
+LOG_100 = float(np.log(100.0))
+UNIT_SLACK = 0.4
+"""How far a jump may lie from log 100: prices move at the same time."""
+GIANT_LOG = 3.0
+"""Jumps beyond this are changes of unit, or spoil the reckoning of levels."""
+STRETCHES_MAX = 3
+"""Wrong stretches of more than one row up to which the smaller part of a file is taken for the wrong one."""
+WRONG_SHARE_MAX = 0.10
+"""Share of wrong rows up to which it is, whatever the number of stretches."""
+WRONG_SHARE_FEW_MAX = 0.45
+"""Share of wrong rows up to which it is when there are few stretches."""
+NEAR_SPLIT_ROWS = 60
+NEAR_SPLIT_DAYS = 100
+"""How far from a split's row a level may change on one side only."""
+WHOLE_VOLUME = 100
+"""Volumes from here on stay whole where they are."""
+FAR_SHARE_MAX = 0.2
+"""Share of the file up to which a stretch far from the split is the wrong part, not the right one."""
+SPLIT_LOG_MIN = 0.04
+"""Splits of less than 4 % are lost in what prices move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A change of level.
+
+    Attributes:
+        place: of the first row on the new level.
+        times: how many factors up (1) or down (-1).
+        step: log step seen.
+    """
+
+    place: int
+    times: int
+    step: float
+
+
+def typical_log(sheet: Sheet) -> Numbers:
+    """Log of each row's median price; NaN where no price is above zero."""
+    prices = np.vstack(list(sheet.prices().values()))
+    usable = np.where((prices > 0) & np.isfinite(prices), prices, np.nan)
+    known = np.isfinite(usable).any(axis=0)
+    result = np.full(sheet.height, np.nan)
+    if known.any():
+        result[known] = np.log(np.nanmedian(usable[:, known], axis=0))
+    return result
+
+
+def factor_log(sheet: Sheet) -> Numbers:
+    """Log of adjusted close over close; NaN where there is none."""
+    if not sheet.has("adj_close"):
+        return np.full(sheet.height, np.nan)
+    close, adjusted = sheet.values["close"], sheet.values["adj_close"]
+    usable = (close > 0) & (adjusted > 0) & np.isfinite(close) & np.isfinite(adjusted)
+    return np.log(np.where(usable, adjusted, 1.0) / np.where(usable, close, 1.0)) + np.where(usable, 0.0, np.nan)
+
+
+def _steps(log_price: Numbers) -> tuple[NDArray[np.int64], Numbers]:
+    """Places with a price, and the log step into each but the first."""
+    known = np.flatnonzero(np.isfinite(log_price))
+    return known, np.diff(log_price[known])
+
+
+# --- units -----------------------------------------------------------------------------------------------------------
+
+
+def repair_units(sheet: Sheet) -> None:
+    """Bring stretches of rows that are 100 times too high or low to the level of the others."""
+    known, steps = _steps(typical_log(sheet))
+    split_places = set(np.flatnonzero(_splits(sheet) != 0).tolist())
+    jumps, others = [], 0
+    for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
+        place = int(known[k + 1])
+        if abs(abs(steps[k]) - LOG_100) <= UNIT_SLACK and place not in split_places:
+            jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
+        else:
+            others += 1
+    if not jumps:
+        return
+    level = np.zeros(sheet.height, dtype=int)
+    for jump in jumps:
+        level[jump.place :] += jump.times
+    right = _right_level(sheet, level[known], known, len(jumps))
+    if others > 0 and len(jumps) > 1:
+        right = "beside changes of the unit there are other jumps as large; what belongs together is not proven"
+    if isinstance(right, str):
+        for jump in jumps:
+            sheet.flag(UNIT, jump.place, ("close",), {"why": right, "log_step": jump.step})
+        return
+    for first, last, at in _stretches(level, known):
+        if at != right:
+            _repair_stretch(sheet, known, (first, last), 100.0 ** (right - at), len(jumps))
+
+
+def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """First and last place and level of each run of rows on one level."""
+    at = level[known]
+    starts = np.flatnonzero(np.r_[True, np.diff(at) != 0])
+    ends = np.r_[starts[1:] - 1, len(known) - 1]
+    return [(int(known[a]), int(known[b]), int(at[a])) for a, b in zip(starts, ends, strict=True)]
+
+
+def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], jumps: int) -> int | str:
+    """The level whose rows are right, or why none is proven to be.
+
+    Args:
+        sheet: the rows.
+        at: level of each place of `known`.
+        known: places that have prices.
+        jumps: how often the level changes.
+    """
+    traded = sheet.volume()[known] > 0
+    levels = [int(one) for one in np.unique(at)]
+    with_trades = [one for one in levels if traded[at == one].any()]
+    if len(with_trades) == 1:
+        return with_trades[0]
+    if jumps == 1:
+        return int(at[-1])
+    right = max(levels, key=lambda one: int((at == one).sum()))
+    share = float((at != right).mean())
+    runs = np.diff(np.flatnonzero(np.r_[True, np.diff(at) != 0, True]))
+    wrong_runs = at[np.flatnonzero(np.r_[True, np.diff(at) != 0])] != right
+    few = int((wrong_runs & (runs > 1)).sum()) <= STRETCHES_MAX and share <= WRONG_SHARE_FEW_MAX
+    if few or share <= WRONG_SHARE_MAX:
+        return right
+    return "the unit changes back and forth, and several units were traded in; which is right is not proven"
+
+
+def _repair_stretch(
+    sheet: Sheet, known: NDArray[np.int64], stretch: tuple[int, int], factor: float, jumps: int
+) -> None:
+    first, last = stretch
+    rows = [int(place) for place in known if first <= place <= last]
+    traded = sheet.volume()[known] > 0
+    inside = (known >= first) & (known <= last)
+    enclosed = first > known[0] and last < known[-1]
+    evidence: dict[str, Any] = {"factor": factor, "rows_in_stretch": len(rows), "changes_of_level": jumps}
+    if enclosed and len(rows) > 1 and not traded[inside].any() and traded[~inside].any():
+        why = "quotes without trades between rows of the other unit; what was quoted is not proven"
+        sheet.flag(UNIT, first, ("close",), {"why": why, **evidence})
+        return
+    _scale(sheet, UNIT, rows, factor, evidence, volume=False)
+
+
+def _scale(
+    sheet: Sheet, rule: str, places: list[int], factor: float, evidence: dict[str, Any], *, volume: bool
+) -> None:
+    """Multiply what is wrong of the rows: prices and adjusted close, or one of the two."""
+    prices, adjusted = _what_is_wrong(sheet, places, factor)
+    for place in places:
+        after = {}
+        if prices:
+            known = {role: numbers[place] for role, numbers in sheet.prices().items() if np.isfinite(numbers[place])}
+            after = {role: float(value * factor) for role, value in known.items()}
+        if adjusted and np.isfinite(sheet.values["adj_close"][place]):
+            after["adj_close"] = float(sheet.values["adj_close"][place] * factor)
+        if volume and prices and sheet.has("volume") and sheet.values["volume"][place] > 0:
+            traded = float(sheet.values["volume"][place] / factor)
+            whole = sheet.bars.text(int(sheet.rows[place]), "volume").isdigit() and traded >= WHOLE_VOLUME
+            after["volume"] = float(round(traded)) if whole else traded
+        sheet.repair(rule, place, after, evidence)
+
+
+def _what_is_wrong(sheet: Sheet, places: list[int], factor: float) -> tuple[bool, bool]:
+    """Whether the prices and whether the adjusted close of rows lack a factor: their ratio beside tells."""
+    ratios = factor_log(sheet)
+    here = ratios[places]
+    here = here[np.isfinite(here)]
+    others = np.setdiff1d(np.flatnonzero(np.isfinite(ratios)), places)
+    if not here.size:
+        return True, False
+    if not others.size:
+        return True, True
+    nearest = others[np.argmin(np.abs(others - np.median(places)))]
+    off = float(np.median(here)) - float(ratios[nearest])
+    readings = {(True, True): 0.0, (False, True): -np.log(factor), (True, False): np.log(factor)}
+    return min(readings, key=lambda wrong: abs(off - readings[wrong]))
+
+
+# --- single cells ----------------------------------------------------------------------------------------------------
+
+
+def repair_unit_cells(sheet: Sheet) -> None:
+    """Repair single prices of a row that are 100 times too high or low, where the rest of the row is not."""
+    prices = sheet.prices()
+    if len(prices) < 3:
+        return
+    names = [role for role in PRICES if role in prices]
+    stack = np.vstack([prices[role] for role in names])
+    usable = np.where((stack > 0) & np.isfinite(stack), stack, np.nan)
+    logs = np.log(usable)
+    complete = np.isfinite(logs).all(axis=0)
+    spread = np.where(complete, logs.max(axis=0) - logs.min(axis=0), 0.0)
+    for place in np.flatnonzero(np.abs(spread - LOG_100) < 0.7):
+        _repair_cells_of(sheet, int(place), names, logs)
+    _repair_adjusted_cells(sheet)
+
+
+def _reference(logs: Numbers, place: int) -> float:
+    """Log of the usual price around a row, without the row."""
+    around = np.r_[logs[:, max(0, place - 5) : place].ravel(), logs[:, place + 1 : place + 6].ravel()]
+    around = around[np.isfinite(around)]
+    return float(np.median(around)) if around.size else float("nan")
+
+
+def _repair_cells_of(sheet: Sheet, place: int, names: list[str], logs: Numbers) -> None:
+    usual = _reference(logs, place)
+    if not np.isfinite(usual):
+        return
+    times = np.round((logs[:, place] - usual) / LOG_100)
+    repaired = logs[:, place] - times * LOG_100
+    tolerance = max(0.3, 6 * local_noise(np.diff(np.nanmedian(logs, axis=0)), place))
+    close_by = np.abs(repaired - usual) < min(tolerance, 0.7)
+    if not close_by.all() or not (np.abs(times) <= 1).all() or not (times == 0).any():
+        return
+    wrong = [role for role, one in zip(names, times, strict=True) if one]
+    after = {role: float(sheet.values[role][place] * 100.0 ** -times[names.index(role)]) for role in wrong}
+    evidence = {"usual_price": float(np.exp(usual)), "factor": [float(100.0**-one) for one in times if one]}
+    if "close" in after:
+        factor = after["close"] / float(sheet.values["close"][place])
+        if _what_is_wrong(sheet, [place], factor)[1]:
+            after["adj_close"] = float(sheet.values["adj_close"][place] * factor)
+    sheet.repair(UNIT, place, after, evidence)
+    logs[:, place] = repaired
+
+
+def _repair_adjusted_cells(sheet: Sheet) -> None:
+    """An adjusted close that alone is 100 times off, between two rows that agree."""
+    ratios = factor_log(sheet)
+    known = np.flatnonzero(np.isfinite(ratios))
+    for k in range(1, len(known) - 1):
+        before, here, after = ratios[known[k - 1 : k + 2]]
+        off = here - before
+        if abs(abs(off) - LOG_100) < 0.05 and abs(here - after - off) < 0.05:
+            place = int(known[k])
+            factor = 0.01 if off > 0 else 100.0
+            value = float(sheet.values["adj_close"][place] * factor)
+            evidence = {"factor": factor, "adjusted_over_close_of_neighbors": float(np.exp(before))}
+            sheet.repair(UNIT, place, {"adj_close": value}, evidence)
+            ratios[place] = before
+
+
+# --- splits ----------------------------------------------------------------------------------------------------------
+
+
+def _splits(sheet: Sheet) -> Numbers:
+    if not sheet.has("split"):
+        return np.zeros(sheet.height)
+    ratios = sheet.values["split"]
+    return np.where(np.isfinite(ratios) & (ratios > 0) & (ratios != 1.0), ratios, 0.0)
+
+
+def repair_splits(sheet: Sheet) -> None:
+    """Bring rows to which a split of the file was not applied, or wrongly, to the level of the newest rows."""
+    ratios = _splits(sheet)
+    for place in np.flatnonzero(ratios)[::-1]:
+        log_ratio = float(np.log(ratios[place]))
+        if abs(log_ratio) < SPLIT_LOG_MIN:
+            continue
+        for log_factor in (log_ratio, 2 * log_ratio):
+            series = _split_series(sheet)
+            jumps = _split_jumps(sheet, series, int(place), log_factor)
+            near = [jump for jump in jumps if _is_near(sheet, jump.place, int(place))]
+            if any(_repair_split(sheet, series, int(place), some, log_factor) for some in (jumps, near) if some):
+                break
+
+
+def _split_series(sheet: Sheet) -> Numbers:
+    """Log prices free of dividends and of how the file shows splits: adjusted where the file says how."""
+    log_price, factor = typical_log(sheet), factor_log(sheet)
+    usable = np.isfinite(factor[np.isfinite(log_price)])
+    return log_price + factor if usable.size and usable.all() else log_price
+
+
+def _is_near(sheet: Sheet, place: int, split: int) -> bool:
+    days = abs(int(sheet.ns[place]) - int(sheet.ns[split])) / NS_PER_DAY
+    return abs(place - split) <= NEAR_SPLIT_ROWS and days <= NEAR_SPLIT_DAYS
+
+
+def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -> list[Jump]:
+    """Changes of level by the factor of a split."""
+    known, steps = _steps(series)
+    size = abs(log_factor)
+    jumps = []
+    for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
+        place, sigma = int(known[k + 1]), local_noise(steps, int(k))
+        # Far before the split a fall of the market looks like a small split: only an exact jump counts there.
+        exact = place <= split and abs(abs(steps[k]) - size) <= max(3 * sigma, 0.02)
+        if (exact or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
+            jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
+    return jumps
+
+
+def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], log_factor: float) -> bool:
+    """Go back from the newest row; between jumps rows lack the factor. Returns whether anything was repaired."""
+    missing = 0
+    end = sheet.height
+    wrong: list[tuple[int, int, int]] = []
+    for jump in reversed(jumps):
+        if missing:
+            wrong.append((jump.place, end, missing))
+        missing += jump.times
+        end = jump.place
+    if missing:
+        wrong.append((0, end, missing))
+    if any(abs(times) > 1 for _, _, times in wrong):
+        return False
+    repaired = False
+    for first, end_of, times in wrong:
+        edges = [jump for jump in jumps if jump.place in {first, end_of}]
+        if _stretch_is_proven(sheet, series, split, (first, end_of), edges, log_factor):
+            places = [p for p in range(first, end_of) if np.isfinite(sheet.values["close"][p])]
+            evidence = _split_evidence(sheet, split, end_of - first, edges)
+            _scale(sheet, SPLIT, places, float(np.exp(times * log_factor)), evidence, volume=True)
+            repaired = True
+    return repaired
+
+
+def _stretch_is_proven(  # a stretch, its split and its ends
+    sheet: Sheet, series: Numbers, split: int, stretch: tuple[int, int], edges: list[Jump], log_factor: float
+) -> bool:
+    """Whether a stretch lacks the factor: by its ends, by how near the split is and, if nothing else, by the others."""
+    first, end = stretch
+    near = all(_is_near(sheet, jump.place, split) for jump in edges)
+    steps = _steps(series)[1]
+    tight = all(
+        abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges
+    )
+    if first > 0:
+        small = end - first <= FAR_SHARE_MAX * sheet.height
+        return near or (tight and small and bool((sheet.volume()[first:end] > 0).any()))
+    edge = edges[-1]
+    if not sheet.has("adj_close") and edge.place == split:
+        return _other_splits_are_applied(sheet, split)
+    size, sigma = abs(log_factor), local_noise(steps, edge.place)
+    fits = abs(abs(edge.step) - size) <= max(0.12 * size, 10 * sigma)
+    return near and (tight or (fits and abs(edge.step) > 8 * sigma))
+
+
+def _other_splits_are_applied(sheet: Sheet, split: int) -> bool:
+    """Without an adjusted close: whether the file's other splits show no jump, so that this one is to show none."""
+    others = [int(place) for place in np.flatnonzero(_splits(sheet)) if place != split and place > 0]
+    log_price, ratios = typical_log(sheet), _splits(sheet)
+    applied = [
+        abs(log_price[place] - log_price[place - 1] + np.log(ratios[place])) > abs(np.log(ratios[place])) / 2
+        for place in others
+    ]
+    return bool(applied) and all(applied)
+
+
+def _split_evidence(sheet: Sheet, split: int, rows: int, edges: list[Jump]) -> dict[str, Any]:
+    return {
+        "split_row": int(sheet.rows[split]),
+        "split_ratio": float(sheet.values["split"][split]),
+        "rows_in_stretch": rows,
+        "log_steps_at_its_ends": [jump.step for jump in edges],
+    }

@@ -1,0 +1,123 @@
+"""Spikes and stale runs.
+
+=======================  ============================================================================================
+`stale_run`              a traded bar that repeats the bar before it in every price and the volume: quarantined; runs of
+                         quotes without any movement: flagged once a run
+`outlier_spike`          one row, or one price of a row, far from the rows on both sides, which agree: quarantined when
+                         it is farther than anything the series does otherwise, else flagged
+=======================  ============================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from py_rt.data.repair.levels import typical_log
+from py_rt.data.repair.sheet import local_noise
+
+if TYPE_CHECKING:
+    from py_rt.data.repair.sheet import Numbers, Sheet
+
+STALE = "stale_run"
+SPIKE = "outlier_spike"
+
+STALE_ROWS = 10
+STALE_ROWS_LIVELY = 2
+"""Repetitions of a row from which a run is pointed at; fewer in a file in which hardly any row stands still."""
+LIVELY_SHARE = 0.03
+"""Share of rows that stand still up to which a file is one."""
+SPIKE_LEAST = 0.05
+"""Least log distance of a spike that is pointed at."""
+SPIKE_LOG = float(np.log(1.5))
+"""Least log distance of a spike that is set aside."""
+CELL_LOG = float(np.log(2.5))
+"""Least log distance of a single price that is set aside; lows of a crash are real up to here and beyond."""
+SPIKE_SIGMAS = 12.0
+"""Least distance of a spike, in standard deviations of the rows around."""
+
+
+def find_stale(sheet: Sheet) -> None:
+    """Set aside bars that were copied, and point at quotes that do not move."""
+    prices = np.vstack(list(sheet.prices().values()))
+    if sheet.height < 2:
+        return
+    same = (prices[:, 1:] == prices[:, :-1]).all(axis=0)
+    if sheet.has("volume") and sheet.has("high") and sheet.has("low"):
+        volume = sheet.values["volume"]
+        moved = sheet.values["high"] > sheet.values["low"]
+        copied = same & (volume[1:] == volume[:-1]) & (volume[1:] > 0) & moved[1:]
+        for place in np.flatnonzero(copied) + 1:
+            evidence = {"volume": float(volume[place]), "same_as_row": int(sheet.rows[place - 1])}
+            sheet.quarantine(STALE, int(place), (*sheet.prices(), "volume"), evidence)
+    _flag_runs(sheet, same & (prices[:, 1:].max(axis=0) == prices[:, 1:].min(axis=0)))
+
+
+def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
+    edges = np.diff(np.r_[0, still.astype(int), 0])
+    least = STALE_ROWS_LIVELY if still.mean() <= LIVELY_SHARE else STALE_ROWS
+    for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        if end - first >= least:
+            evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
+            sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
+
+
+def find_spikes(sheet: Sheet) -> None:
+    """Rows, and single highs and lows, far from both sides."""
+    log_price = typical_log(sheet)
+    known = np.flatnonzero(np.isfinite(log_price))
+    if len(known) < 7:
+        return
+    levels = log_price[known]
+    steps = np.diff(levels)
+    back = (steps[:-1] * steps[1:] < 0) & (np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])) >= SPIKE_LEAST)
+    for k in np.flatnonzero(back[1:-1]) + 2:
+        _judge_row(sheet, int(known[k]), levels, steps, int(k))
+    _judge_cells(sheet, log_price, steps)
+
+
+def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
+    up, down = steps[k - 1], steps[k]
+    size = min(abs(up), abs(down))
+    around = np.delete(steps, [k - 1, k])
+    sigma = local_noise(around, k)
+    between = abs(levels[k + 1] - levels[k - 1])
+    if size < SPIKE_SIGMAS * sigma or between > size / 4:
+        return
+    evidence = {"log_distance": float(size), "sigma": sigma, "log_distance_of_neighbors": float(between)}
+    if size >= SPIKE_LOG:
+        sheet.quarantine(SPIKE, place, tuple(sheet.prices()), evidence)
+    else:
+        sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
+
+
+def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:
+    """A price that alone is far from the row's others and from both neighbors."""
+    sigma = local_noise(steps, len(steps) // 2, reach=len(steps))
+    for role, numbers in sheet.prices().items():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distance = np.abs(np.log(numbers) - log_price)
+        for place in np.flatnonzero(distance > max(SPIKE_LOG, SPIKE_SIGMAS * sigma)):
+            row = int(sheet.rows[place])
+            if row in sheet.quarantined or not 0 < place < sheet.height - 1:
+                continue
+            nearest = _nearest_price(sheet, role, int(place))
+            if nearest > SPIKE_LOG:
+                evidence = {"log_distance": float(distance[place]), "log_distance_of_nearest": nearest, "sigma": sigma}
+                if nearest >= CELL_LOG:
+                    sheet.quarantine(SPIKE, int(place), (role,), evidence)
+                else:
+                    sheet.flag(SPIKE, int(place), (role,), evidence)
+
+
+def _nearest_price(sheet: Sheet, role: str, place: int) -> float:
+    """Log distance of a price to the nearest of the row's others and of the rows on both sides."""
+    value = float(sheet.values[role][place])
+    others = [
+        float(numbers[at])
+        for name, numbers in sheet.prices().items()
+        for at in range(max(0, place - 2), min(sheet.height, place + 3))
+        if (at != place or name != role) and numbers[at] > 0
+    ]
+    return min((abs(float(np.log(value / one))) for one in others), default=0.0)

@@ -1,0 +1,101 @@
+"""Imputation: each policy, flags, and no look at what comes later."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from py_rt.data.imputation import KINDS, ImputationError, Kind, Policy, fill, impute
+
+NAN = float("nan")
+values = st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=1, max_size=80)
+kinds = st.sampled_from(KINDS)
+
+
+def test_the_last_value_is_held_up_to_the_limit() -> None:
+    x = np.array([NAN, 1.0, NAN, NAN, NAN, 5.0, NAN])
+    assert fill(x, Policy("forward_fill", limit=2)).tolist() == pytest.approx(
+        [NAN, 1.0, 1.0, 1.0, NAN, 5.0, 5.0], nan_ok=True
+    )
+
+
+def test_a_line_is_continued_from_the_past() -> None:
+    x = np.array([1.0, 2.0, 3.0, NAN, NAN, 100.0])
+    assert fill(x, Policy("linear", window=3)).tolist() == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0, 100.0])
+
+
+def test_the_median_is_of_the_window() -> None:
+    x = np.array([100.0, 1.0, 3.0, 2.0, NAN])
+    assert fill(x, Policy("median", window=3))[-1] == 2.0
+
+
+def test_a_model_follows_a_wave_better_than_the_last_value() -> None:
+    wave = np.sin(np.arange(300) / 5) * 10 + 50
+    x = wave.copy()
+    gaps = np.r_[200:204, 250:254, 290:294]
+    x[gaps] = NAN
+    error = {kind: np.abs(fill(x, Policy(kind, window=150)) - wave)[gaps].mean() for kind in ("model", "forward_fill")}
+    assert error["model"] < error["forward_fill"] / 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_constants_stay_constant(kind: Kind) -> None:
+    x = np.full(60, 7.5)
+    x[30:35] = NAN
+    filled = fill(x, Policy(kind))
+    assert (filled[:30] == 7.5).all()
+    assert np.isnan(filled[30:35]).all() if kind == "leave" else filled[30:35] == pytest.approx(7.5)
+
+
+@given(column=values, future=values, kind=kinds, limit=st.integers(1, 10), cut=st.integers(0, 80))
+def test_changing_the_future_changes_nothing_before(
+    column: list[float], future: list[float], kind: Kind, limit: int, cut: int
+) -> None:
+    policy = Policy(kind, limit=limit, window=20, lags=2)
+    cut = min(cut, len(column))
+    one = fill(np.array(column), policy)
+    other = fill(np.array([*column[:cut], *future]), policy)
+    assert one[:cut].tobytes() == other[:cut].tobytes()
+
+
+@given(column=values, kind=kinds)
+def test_observed_values_keep_their_bits_and_flags_tell_the_imputed(column: list[float], kind: Kind) -> None:
+    frame = impute(pl.DataFrame({"x": column}, schema={"x": pl.Float64}), {"x": Policy(kind)})
+    x = np.array(column)
+    filled, flags = frame["x"].fill_null(NAN).to_numpy(), frame["x_imputed"].to_numpy()
+    seen = ~np.isnan(x)
+    assert filled[seen].tobytes() == x[seen].tobytes()
+    assert (flags == (~seen & ~np.isnan(filled))).all()
+    assert np.isfinite(filled[flags]).all()
+
+
+@given(st.lists(st.sampled_from([1e308, -1e308, 5e-324, 0.0, NAN]), min_size=1, max_size=60), kinds)
+def test_huge_and_tiny_values_give_numbers(column: list[float], kind: Kind) -> None:
+    filled = fill(np.array(column), Policy(kind, window=30, lags=2))
+    assert not np.isinf(filled).any()
+
+
+def test_columns_have_their_own_policies_and_the_rest_stays() -> None:
+    frame = pl.DataFrame({"a": [1, None, 4], "b": [1.0, None, float("inf")], "c": ["x", None, "y"]})
+    filled = impute(frame, {"a": Policy("linear"), "b": Policy("leave")})
+    assert filled.columns == ["a", "b", "c", "a_imputed", "b_imputed"]
+    assert filled["a"].to_list() == [1, 1, 4]
+    assert filled["a"].dtype == pl.Int64
+    assert filled["a_imputed"].to_list() == [False, True, False]
+    assert filled["b"].to_list() == [1.0, None, None]
+    assert filled["b_imputed"].to_list() == [False, False, False]
+    assert filled["c"].equals(frame["c"])
+
+
+def test_what_cannot_be_is_refused() -> None:
+    frame = pl.DataFrame({"a": [1.0], "c": ["x"], "a_imputed": [True]})
+    for column, words in (("z", "no column"), ("c", "no numbers"), ("a", "already")):
+        with pytest.raises(ImputationError, match=words):
+            impute(frame, {column: Policy()})
+    with pytest.raises(ImputationError, match="at least"):
+        Policy(limit=0)
+    with pytest.raises(ImputationError, match="no policy"):
+        Policy("guess")  # type: ignore[arg-type]
