@@ -29,6 +29,11 @@ _SET = typer.Option("--set", help="A file of features (TOML) instead of names of
 _IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
 _ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
 _REFERENCE = typer.Option(help="Bars of a reference instrument, of the same opening times.", metavar="FILE")
+_KNOWN = typer.Option(
+    help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
+    metavar="FILE",
+)
+_MAX_AGE = typer.Option(help="A fact known for more days than this is too old.", min=1)
 _NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
 
@@ -97,13 +102,15 @@ def explain(
 
 
 @app.command(epilog="Exit status: 0 done; 2 a name, a set or a file is refused.")
-def compute(  # the options of one command
+def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, _IN],
     out: Annotated[Path, typer.Option(help="Where to: .csv, .csv.gz or .parquet.", metavar="FILE")],
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
     reference: Annotated[Path | None, _REFERENCE] = None,
+    known: Annotated[Path | None, _KNOWN] = None,
+    max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -118,7 +125,7 @@ def compute(  # the options of one command
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        file = _bars(bars, reference, time_zone)
+        file = _bars(bars, reference, known, max_age_days, time_zone)
         frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         made = file.in_file_order(frame.compute(file.bars, one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
@@ -134,6 +141,8 @@ def check(  # the options of one command
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     reference: Annotated[Path | None, _REFERENCE] = None,
+    known: Annotated[Path | None, _KNOWN] = None,
+    max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -147,7 +156,7 @@ def check(  # the options of one command
     from py_rt.ml.features.sets import FeatureFrame
 
     with _told(json=json):
-        file = _bars(bars, reference, time_zone)
+        file = _bars(bars, reference, known, max_age_days, time_zone)
         frame = FeatureFrame(_chosen(names, features, file.bars.columns))
         found = frame.findings(file.bars)
     untried = frame.untried(file.bars)
@@ -177,11 +186,17 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
+def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, time_zone: str) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
 
     file = read_bar_file(path, time_zone)
-    return file if reference is None else with_reference(file, read_bar_file(reference, time_zone))
+    if reference is not None:
+        file = with_reference(file, read_bar_file(reference, time_zone))
+    if known is not None:
+        from py_rt.ml.features.known import with_known
+
+        file = with_known(file, known, max_age_days, time_zone)
+    return file
 
 
 def _facts(feature: Feature) -> dict[str, str]:
