@@ -129,6 +129,10 @@ def _samples(target: str) -> Iterator[bytes]:
         case "commands":
             golden = (ROOT / "tests/contract/commands/golden.txt").read_text(encoding="utf-8")
             yield from (bytes.fromhex(word) for word in re.findall(r"\b(?:[0-9a-f]{2}){4,}\b", golden))
+        case "expressions":
+            for path in sorted((ROOT / "config" / "features" / "catalogue").glob("*.toml")):
+                tables = tomllib.loads(path.read_text(encoding="utf-8"))["feature"]
+                yield from (table["expression"].replace("{n}", "20").encode() for table in tables)
         case "config_files":
             yield from (path.read_bytes() for path in sorted((ROOT / "config").rglob("*.toml")))
         case "bundle_files":
