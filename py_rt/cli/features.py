@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
     from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
+    from py_rt.ml.features.model_set import ModelFrame
+    from py_rt.ml.features.sets import SetOverBars
 
 WRONG, FOUND = 2, 3
 
 app = typer.Typer(help="Features: the catalogue, computed and checked on any file of bars.", no_args_is_help=True)
 
 _JSON = typer.Option("--json", help="One JSON document.")
-_SET = typer.Option("--set", help="A file of features (TOML) instead of names of the catalogue.", metavar="FILE")
+_SET = typer.Option(
+    "--set", help="A file of features (TOML), or a model's, instead of names of the catalogue.", metavar="FILE"
+)
 _IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
 _ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
 _REFERENCE = typer.Option(help="Bars of a reference instrument, of the same opening times.", metavar="FILE")
@@ -122,12 +126,10 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
     missing until there are enough bars. Once is_warm, no value depends, to its last bit, on where the file begins.
     """
-    from py_rt.ml.features.sets import FeatureFrame
-
     with _told(json=json):
         file = _bars(bars, reference, known, max_age_days, time_zone)
-        frame = FeatureFrame(_chosen(names, features, file.bars.columns))
-        made = file.in_file_order(frame.compute(file.bars, one_by_one=incremental))
+        frame = _over(file, names, features)
+        made = file.in_file_order(frame.compute(one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
     warm = int(made["is_warm"].sum())
     facts = {"ok": True, "rows": made.height, "warm_rows": warm, "features": list(frame.names), "out": str(out)}
@@ -153,13 +155,11 @@ def check(  # the options of one command
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
     same bits there.
     """
-    from py_rt.ml.features.sets import FeatureFrame
-
     with _told(json=json):
         file = _bars(bars, reference, known, max_age_days, time_zone)
-        frame = FeatureFrame(_chosen(names, features, file.bars.columns))
-        found = frame.findings(file.bars)
-    untried = frame.untried(file.bars)
+        frame = _over(file, names, features)
+        found = frame.findings()
+    untried = frame.untried()
     if json:
         facts = {"ok": not found, "features": list(frame.names), "rows": file.bars.height, "warmup": frame.warmup}
         typer.echo(json_text.dumps(facts | {"warm_up_untried": untried, "findings": [asdict(one) for one in found]}))
@@ -171,6 +171,15 @@ def check(  # the options of one command
         typer.echo(f"{len(frame.names)} features of {file.bars.height} bars: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
+
+
+def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:
+    from py_rt.ml.features.model_set import ModelFrame, is_model_file
+    from py_rt.ml.features.sets import SetOverBars
+
+    if features is not None and not names and is_model_file(features):
+        return ModelFrame(features, file)
+    return SetOverBars(_chosen(names, features, file.bars.columns), file.bars)
 
 
 def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[Feature]:

@@ -133,6 +133,29 @@ class FeatureFrame:
         return [name for name in self.names if warmups.get(name, bars.height) >= bars.height]
 
 
+class SetOverBars:
+    """A set of features and the bars it is computed over."""
+
+    def __init__(self, features: Sequence[Feature], bars: pl.DataFrame) -> None:
+        """As :class:`FeatureFrame`, over these bars."""
+        self._frame = FeatureFrame(features)
+        self._bars = bars
+        self.names = self._frame.names
+        self.warmup = self._frame.warmup
+
+    def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
+        """As :meth:`FeatureFrame.compute`."""
+        return self._frame.compute(self._bars, one_by_one=one_by_one)
+
+    def findings(self) -> list[Finding]:
+        """As :meth:`FeatureFrame.findings`."""
+        return self._frame.findings(self._bars)
+
+    def untried(self) -> list[str]:
+        """As :meth:`FeatureFrame.untried`."""
+        return self._frame.untried(self._bars)
+
+
 def _same_bits(ours: float, theirs: float) -> bool:
     pair = np.array([ours, theirs], dtype=np.float64)
     return bool(np.isnan(pair).all() or pair.view(np.uint64)[0] == pair.view(np.uint64)[1])
