@@ -129,12 +129,8 @@ def _samples(target: str) -> Iterator[bytes]:
         case "commands":
             golden = (ROOT / "tests/contract/commands/golden.txt").read_text(encoding="utf-8")
             yield from (bytes.fromhex(word) for word in re.findall(r"\b(?:[0-9a-f]{2}){4,}\b", golden))
-        case "expressions":
-            for path in sorted((ROOT / "config" / "features" / "catalogue").glob("*.toml")):
-                tables = tomllib.loads(path.read_text(encoding="utf-8"))["feature"]
-                yield from (table["expression"].replace("{n}", "20").encode() for table in tables)
-        case "config_files":
-            yield from (path.read_bytes() for path in sorted((ROOT / "config").rglob("*.toml")))
+        case "config_files" | "expressions":
+            yield from _configured(target)
         case "bundle_files":
             paths = sorted(path for path in (ROOT / "tests/contract/bundle").rglob("*") if path.is_file())
             yield from (path.read_bytes() for path in paths if path.stat().st_size <= INPUT_BYTES_MAX)
@@ -144,6 +140,16 @@ def _samples(target: str) -> Iterator[bytes]:
             yield from _texts("native/venues/src/binance", "native/venues/tests")
         case _:
             pass
+
+
+def _configured(target: str) -> Iterator[bytes]:
+    """The files of `config/`, or the expressions in them."""
+    if target == "config_files":
+        yield from (path.read_bytes() for path in sorted((ROOT / "config").rglob("*.toml")))
+        return
+    for path in sorted((ROOT / "config" / "features" / "catalogue").glob("*.toml")):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))["feature"]
+        yield from (table["expression"].replace("{n}", "20").encode() for table in tables)
 
 
 def _texts(*folders: str) -> Iterator[bytes]:
