@@ -171,10 +171,20 @@ def unit_stretch(bars: Table, rng: Rng) -> bool:
 
 def unit_head(bars: Table, rng: Rng) -> bool:
     """All rows up to one are in another unit."""
-    end = int(rng.integers(len(bars.rows) // 3, len(bars.rows) - 40))
+    end = int(rng.integers(len(bars.rows) // 3, len(bars.rows) * 85 // 100))
     for row in range(end):
         bars.scale(row, 100.0)
     bars.events.append(list(range(end)))
+    return True
+
+
+def unit_tail(bars: Table, rng: Rng) -> bool:
+    """The newest few rows are in another unit."""
+    rows = list(range(len(bars.rows) - int(rng.integers(1, 15)), len(bars.rows)))
+    factor = float(rng.choice([100.0, 0.01]))
+    for row in rows:
+        bars.scale(row, factor)
+    bars.events.append(rows)
     return True
 
 
@@ -550,6 +560,7 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "x100 or 1/100 in single rows": ("unit_error", unit_row),
     "x100 or 1/100 in a stretch": ("unit_error", unit_stretch),
     "x100 in all older rows": ("unit_error", unit_head),
+    "x100 or 1/100 in the newest rows": ("unit_error", unit_tail),
     "split not applied": ("bad_split", split_missing),
     "split applied the wrong way": ("bad_split", split_wrong_way),
     "split applied from a wrong day": ("bad_split", split_late),

@@ -27,6 +27,7 @@ from py_rt.data.repair.adjustments import (
     step_into,
     usual_step,
 )
+from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
     from py_rt.data.repair.adjustments import Prices
@@ -410,6 +411,11 @@ def _stays(prices: Prices, k: int, step: float) -> bool:
 
 
 def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
-    """Whether no row lies between a row and the one before: one that was set aside may have held the dividend."""
+    """Whether no row lies between a row and the one before: one that was set aside, now or earlier, may have paid."""
     before, here = int(prices.known[k - 1]), int(prices.known[k])
-    return here - before == 1 and abs(int(sheet.rows[here]) - int(sheet.rows[before])) == 1
+    if here - before != 1 or abs(int(sheet.rows[here]) - int(sheet.rows[before])) != 1:
+        return False
+    # Half a day later the midnight of every zone is on its own day.
+    days = (sheet.ns[[before, here]] + NS_PER_DAY // 2) // NS_PER_DAY
+    weekdays = np.busday_count(*days.astype("datetime64[D]"))
+    return bool(weekdays <= 1)

@@ -4,9 +4,9 @@ Both show as jumps of the log price by a known amount: log 100 for pence and pou
 the file itself names. A jump is that amount up to what prices usually move. Between jumps lie stretches; the question
 is which stretch is wrong, and the answer must follow from the series:
 
-* *units*: one change of level: the newest rows are right, unless only the older ones were ever traded; several: the
-  rows that were traded are right, and when both levels were, the smaller part is wrong. A source that changes back and
-  forth proves nothing, and quotes without trades between good rows are flagged only;
+* *units*: the rows that were traded are right where only one level was. Else, after one change of level, the newest
+  rows are, unless they are few; after several the smaller part is wrong. A source that changes back and forth proves
+  nothing, and quotes without trades between good rows are flagged only;
 * *splits*: the newest rows are right, since adjusting runs backwards from them.
 
 The adjusted close of a repaired row is scaled along when its ratio to the close was right before the repair.
@@ -148,7 +148,9 @@ def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], j
     if len(with_trades) == 1:
         return with_trades[0]
     if jumps == 1:
-        return int(at[-1])
+        newest = int(at[-1])
+        few = float((at == newest).mean()) <= WRONG_SHARE_MAX
+        return int(at[0]) if few else newest
     right = max(levels, key=lambda one: int((at == one).sum()))
     share = float((at != right).mean())
     runs = np.diff(np.flatnonzero(np.r_[True, np.diff(at) != 0, True]))

@@ -107,6 +107,15 @@ def test_after_one_change_of_the_unit_the_newest_rows_are_right() -> None:
     assert [float(one[4]) for one in cells] == pytest.approx([float(one[4]) for one in good])
 
 
+def test_a_few_newest_rows_in_another_unit_are_repaired() -> None:
+    rows = walk()
+    for row in range(392, ROWS):
+        scaled(rows, row, 100.0)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("unit_error", "repaired"): 8}
+    assert cells_of(cleaned)[:392] == rows[:392]
+
+
 def test_when_only_the_older_rows_were_traded_they_are_right() -> None:
     rows = walk()
     for row in range(390, ROWS):
