@@ -413,12 +413,13 @@ def compute_features(
 ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.bool_]]:
     """Features of every bar of a frame, and which rows are warm."""
 
+@final
 class FeatureProgram:
     """Expressions, read: over columns of bars, or one bar at a time."""
 
-    def __init__(
-        self, expressions: list[str], definitions: dict[str, str], columns: list[tuple[str, str]] = ...
-    ) -> None: ...
+    def __new__(
+        cls, expressions: list[str], definitions: dict[str, str], columns: list[tuple[str, str]] = ...
+    ) -> Self: ...
     @property
     def operations(self) -> int:
         """Operations of the program, after equal ones were found."""
@@ -432,6 +433,7 @@ class FeatureProgram:
     def stream(self) -> FeatureRunner:
         """A cold stream of the same."""
 
+@final
 class FeatureRunner:
     """Expressions, one bar at a time."""
 

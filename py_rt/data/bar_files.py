@@ -16,7 +16,7 @@ import polars as pl
 
 from py_rt.data.ingestion.market_data import SPELLINGS
 from py_rt.data.ingestion.raw_files import RawFile, read_raw_file
-from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
+from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND, read_utc_ns
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -100,7 +100,13 @@ def with_reference(file: BarFile, reference: BarFile) -> BarFile:
     """The bars with those of a reference instrument beside them: `reference_open` and so on, of the same opening time.
 
     Where the reference has no bar, its columns are unknown (NaN): nothing is carried over from another time.
+
+    Raises:
+        SourceError: the reference's bars have another length: a longer one closes later, and would tell the future.
     """
+    if reference.span_ns != file.span_ns:
+        spans = f"{reference.span_ns / NS_PER_SECOND:g} s apart, the others {file.span_ns / NS_PER_SECOND:g} s"
+        raise SourceError("reference", "bars", None, f"its bars stand {spans}; allowed are bars of one length")
     columns = (*PRICES, "volume")
     other = reference.bars.select(pl.col(name).alias(f"reference_{name}") for name in columns)
     other = other.with_columns(reference.ts_open.alias("ts_open"))

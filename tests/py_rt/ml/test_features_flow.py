@@ -188,6 +188,16 @@ def test_a_reference_stands_beside_the_bars_of_its_own_time_only(tmp_path: Path)
     assert not np.isnan(beta[98:]).any()
 
 
+def test_a_reference_of_longer_bars_is_refused_because_it_would_tell_the_future(tmp_path: Path) -> None:
+    prices = {name: [1.0, 2.0, 3.0] for name in ("Open", "High", "Low", "Close")}
+    hours = pl.DataFrame({"Date": [f"2024-01-01 0{hour}:00:00" for hour in range(3)], **prices})
+    days = pl.DataFrame({"Date": [f"2024-01-0{day}" for day in range(1, 4)], **prices})
+    hours.write_csv(tmp_path / "hours.csv")
+    days.write_csv(tmp_path / "days.csv")
+    with pytest.raises(SourceError, match="allowed are bars of one length"):
+        with_reference(read_bar_file(tmp_path / "hours.csv"), read_bar_file(tmp_path / "days.csv"))
+
+
 def test_a_bar_is_given_what_was_known_at_its_close_and_is_not_too_old(tmp_path: Path) -> None:
     days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 31), eager=True)
     prices = {column: np.full(days.len(), 50.0) for column in ("Open", "High", "Low", "Close")}

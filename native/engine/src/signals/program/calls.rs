@@ -65,7 +65,7 @@ impl Compiler<'_> {
                 let (a, b) = (self.value(&parts[0])?, self.value(&parts[1])?);
                 let (id, unit) = self.number(at, a, Unit::NONE)?;
                 let weight = self.without_unit(at, "adaptive's weight", b)?;
-                let window = args.window(2, RESTART_DEFAULT)?;
+                let window = args.window(2, 1, RESTART_DEFAULT)?;
                 self.plain(Op::Adaptive { window }, &[id, weight], unit)
             }
             _ => {
@@ -130,7 +130,7 @@ impl Compiler<'_> {
         let (ids, unit) = self.both(args.at, "sar", a, b)?;
         let step = Real::new(args.real(2, 0.0, 1.0)?);
         let most = Real::new(args.real(3, 0.0, 1.0)?);
-        let window = args.window(4, RESTART_DEFAULT)?;
+        let window = args.window(4, 2, RESTART_DEFAULT)?;
         self.plain(Op::ParabolicStop { step, most, window }, &ids, unit)
     }
 
@@ -144,23 +144,24 @@ impl Compiler<'_> {
             }
             "smooth" => {
                 let weight = args.real(1, 0.0, 1.0)?;
-                let window = args.window(2, restart_window(1, weight))?;
+                let window = args.window(2, 1, restart_window(1, weight))?;
                 let weight = Real::new(weight);
                 (Op::Smooth { weight, window }, unit)
             }
             "ema" => {
                 let length = args.length(1, 1)?;
-                let window = args.window(2, restart_window(length, 2.0 / (f64::from(length) + 1.0)))?;
+                let window =
+                    args.window(2, length, restart_window(length, 2.0 / (f64::from(length) + 1.0)))?;
                 (Op::Ema { length, window }, unit)
             }
             "wilder" => {
                 let length = args.length(1, 1)?;
-                let window = args.window(2, restart_window(length, 1.0 / f64::from(length)))?;
+                let window = args.window(2, length, restart_window(length, 1.0 / f64::from(length)))?;
                 (Op::Wilder { length, window }, unit)
             }
             "wilder_sum" => {
                 let length = args.length(1, 2)?;
-                let window = args.window(2, restart_window(length, 1.0 / f64::from(length)))?;
+                let window = args.window(2, length, restart_window(length, 1.0 / f64::from(length)))?;
                 (Op::WilderSum { length, window }, unit)
             }
             "mad" => (Op::Distance(args.length(1, 1)?), unit),
@@ -258,12 +259,19 @@ impl Arguments<'_> {
         self.whole(place, 0, 1).map(|degrees| u8::from(degrees == 1))
     }
 
-    /// The restart window, where it is given.
-    fn window(&self, place: usize, default: u32) -> Found<u32> {
-        if self.parts.len() <= place {
-            return Ok(default);
+    /// The restart window of a recursion that begins with `length` values: as given, or the one after which it has forgotten.
+    fn window(&self, place: usize, length: u32, default: u32) -> Found<u32> {
+        if self.parts.len() > place {
+            return self.whole(place, (length + 1).max(2), RESTART_MAX);
         }
-        self.whole(place, 2, RESTART_MAX)
+        if default > RESTART_MAX {
+            let what = format!(
+                "{} forgets what came before after {default} bars; allowed are {RESTART_MAX}, or a restart window as written",
+                self.name
+            );
+            return fault(self.at, what);
+        }
+        Ok(default)
     }
 
     fn real(&self, place: usize, least: f64, most: f64) -> Found<f64> {

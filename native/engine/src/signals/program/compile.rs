@@ -441,6 +441,7 @@ pub(super) fn restart_window(length: u32, weight: f64) -> u32 {
         return RESTART_STEP;
     }
     let bars = FORGOTTEN_LN / -libm::log1p(-weight);
-    let bars = to_u32(bars.ceil().clamp(1.0, f64::from(RESTART_MAX))) + length;
-    bars.next_multiple_of(RESTART_STEP).min(RESTART_MAX)
+    // One that never forgets is longer than any allowed.
+    let bars = to_u32(bars.ceil().clamp(1.0, f64::from(2 * RESTART_MAX))) + length;
+    bars.next_multiple_of(RESTART_STEP)
 }

@@ -166,6 +166,13 @@ fn units_are_inferred_and_wrong_ones_refused() {
     assert!(refused("1 / 0").contains("division by zero"));
     assert!(refused(&format!("{}close{}", "(".repeat(80), ")".repeat(80))).contains("nested deeper"));
     assert!(refused(&"-".repeat(200)).contains("nested deeper"));
+    assert!(
+        refused("ema(close, 20, 20)").contains("from 21 to 16384"),
+        "{}",
+        refused("ema(close, 20, 20)")
+    );
+    assert!(refused("wilder(close, 4096)").contains("or a restart window as written"));
+    assert!(refused("smooth(close, 0)").contains("or a restart window as written"));
     let chain = vec!["close"; 580].join("+");
     assert!(refused(&chain).contains("deeper than 512"), "{}", refused(&chain));
 }
