@@ -129,6 +129,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     at their own pace).
     """
     with _told(json=json):
+        _refuse_to_overwrite(out, bars, reference, known, features)
         file = _bars(bars, reference, known, max_age_days, time_zone)
         frame = _over(file, names, features)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
@@ -173,6 +174,14 @@ def check(  # the options of one command
         typer.echo(f"{len(frame.names)} features of {file.bars.height} bars: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
+
+
+def _refuse_to_overwrite(out: Path, *read: Path | None) -> None:
+    from py_rt.ml.features.catalogue import CatalogueError
+
+    for path in read:
+        if path is not None and out.resolve() == path.resolve():
+            raise CatalogueError(f"{out} is read here, and would be lost; give --out another name")
 
 
 def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:

@@ -142,6 +142,15 @@ def test_a_wrong_row_is_named(
     assert why in told
 
 
+def test_what_is_read_is_never_written_over(bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "bars.csv"
+    copy.write_bytes(bars.read_bytes())
+    status, _, told = run(capsys, "compute", "sma_20", "--in", str(copy), "--out", str(tmp_path / "." / "bars.csv"))
+    assert status == 2
+    assert "would be lost" in told
+    assert copy.read_bytes() == bars.read_bytes()
+
+
 def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     status, told, _ = run(capsys, "explain", "atr_14", "--json")
     facts = json.loads(told)
