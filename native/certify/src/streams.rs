@@ -26,7 +26,8 @@ const DIFFERENCES_MAX: usize = 100;
 const ALIKE_MAX: usize = 5;
 const EVENTS_MAX: usize = 10_000;
 
-/// Kinds of messages that only the slow reader reads: they come once for each connection or each few seconds, not once for each change.
+/// Kinds of messages that only the slow reader reads: they come once for each connection or each few seconds, not once for
+/// each change.
 const RARE_KINDS: [&str; 6] = [
     "acknowledgement",
     "subscriptions",

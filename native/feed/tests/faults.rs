@@ -188,6 +188,49 @@ proptest! {
     }
 }
 
+/// Coinbase counts over all channels of a connection: what comes twice is neither a hole nor right.
+#[test]
+fn a_message_of_coinbase_that_comes_twice_is_told_as_that() {
+    let line = |sequence: u64, channel: &str, event: &str| {
+        format!(
+            r#"{} {{"channel":"{channel}","client_id":"","timestamp":"2026-08-09T21:05:4{sequence}.5Z","sequence_num":{sequence},"events":[{event}]}}"#,
+            1_786_309_540_000_000_000 + sequence * 1_000_000_000
+        )
+    };
+    let level = |side: &str, price: &str| {
+        format!(
+            r#"{{"side":"{side}","event_time":"2026-08-09T21:05:40Z","price_level":"{price}","new_quantity":"1"}}"#
+        )
+    };
+    let book = |kind: &str, levels: &str| {
+        format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{levels}]}}"#)
+    };
+    let (bid, ask) = (level("bid", "99.5"), level("offer", "100.5"));
+    let mut lines = vec![
+        line(0, "l2_data", &book("snapshot", &format!("{bid},{ask}"))),
+        line(1, "l2_data", &book("update", &bid)),
+        line(2, "l2_data", &book("update", &ask)),
+    ];
+    let whole = checked_lines(&lines);
+    assert!(whole.right, "{:?}", whole.problems);
+    lines.insert(2, lines[1].clone());
+    let report = checked_lines(&lines);
+    let [connection] = report.connections.as_slice() else {
+        panic!("one connection")
+    };
+    assert_eq!(
+        (connection.connection_gaps, connection.connection_repeats),
+        (0, 1)
+    );
+    assert!(!report.right);
+    let told = "numbers of the connection that had come already, or came late";
+    assert!(
+        report.problems.iter().any(|problem| problem.contains(told)),
+        "{:?}",
+        report.problems
+    );
+}
+
 /// Kraken's wire with one digit of one quantity among the best ten levels changed.
 #[test]
 fn a_changed_digit_under_a_checksum_is_a_wrong_checksum() {
