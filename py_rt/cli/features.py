@@ -132,6 +132,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
         _refuse_to_overwrite(out, bars, reference, known, features)
         file = _bars(bars, reference, known, max_age_days, time_zone)
         frame = _over(file, names, features)
+        _refuse_name_of_time(file, frame.names)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
     warm = int(made["is_warm"].sum())
@@ -161,17 +162,19 @@ def check(  # the options of one command
     with _told(json=json):
         file = _bars(bars, reference, known, max_age_days, time_zone)
         frame = _over(file, names, features)
-        found = frame.findings()
-    untried = frame.untried()
+        trial = frame.check()
+    found, rows = trial.findings, file.bars.height
     if json:
-        facts = {"ok": not found, "features": list(frame.names), "rows": file.bars.height, "warmup": frame.warmup}
-        typer.echo(json_text.dumps(facts | {"warm_up_untried": untried, "findings": [asdict(one) for one in found]}))
+        facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
+        facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
+        typer.echo(json_text.dumps(facts | {"findings": [asdict(one) for one in found]}))
     else:
         for one in found:
             typer.echo(f"{one.feature}: {one.rule} at row {one.row}: {one.whole!r} on all bars, {one.cut!r} on fewer")
-        if untried:
-            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(untried)}")
-        typer.echo(f"{len(frame.names)} features of {file.bars.height} bars: {len(found)} findings")
+        if trial.untried:
+            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(trial.untried)}")
+        tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"
+        typer.echo(f"{len(frame.names)} features of {rows} bars, {tried}: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
 
@@ -182,6 +185,13 @@ def _refuse_to_overwrite(out: Path, *read: Path | None) -> None:
     for path in read:
         if path is not None and out.resolve() == path.resolve():
             raise CatalogueError(f"{out} is read here, and would be lost; give --out another name")
+
+
+def _refuse_name_of_time(file: BarFile, names: Sequence[str]) -> None:
+    from py_rt.ml.features.catalogue import CatalogueError
+
+    if file.time.name in names:
+        raise CatalogueError(f"feature {file.time.name} has the name of the file's column of times; give it another")
 
 
 def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:

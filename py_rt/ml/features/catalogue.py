@@ -14,7 +14,9 @@ with `offline = true`. It can be computed and checked, and never enters a bundle
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,14 @@ if TYPE_CHECKING:
 FEATURES_MAX = 4_096
 """Most features of one file."""
 
+UNITS = ("number", "price", "quantity")
+"""What a column may be in."""
+
 _KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline"}
-_NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789_")
+_FILE_KEYS = {"family", "source", "columns", "feature"}
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_WORDS = {"and", "or", "not", "number", "is_warm"}
+"""Words of the language, and columns of the tables that features are computed from and into."""
 
 
 class CatalogueError(PyRtError):
@@ -87,13 +95,46 @@ def read_features(path: Path) -> list[Feature]:
         raise CatalogueError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path} is no TOML: {error}") from error
+    if unknown := sorted(tables.keys() - _FILE_KEYS):
+        raise CatalogueError(f"{path}: unknown key {', '.join(unknown)}; allowed are {', '.join(sorted(_FILE_KEYS))}")
     entries = tables.get("feature")
     if not isinstance(entries, list) or not entries:
         raise CatalogueError(f"{path} has no table [[feature]]; each feature is one, with name and expression")
+    tables["columns"] = _columns(path, tables)
     features = [feature for at, entry in enumerate(entries) for feature in _features(path, at, entry, tables)]
     if len(features) > FEATURES_MAX:
         raise CatalogueError(f"{path} has {len(features)} features; allowed are {FEATURES_MAX}")
+    counts = Counter([*(feature.name for feature in features), *tables["columns"]])
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise CatalogueError(f"{path}: {', '.join(repeated)} stands for several things; give each its own name")
     return features
+
+
+def check_name(where: str, name: object) -> str:
+    """A name that expressions may use, and that stands for nothing else.
+
+    Raises:
+        CatalogueError: it has other letters, or is one of the columns of bars or a word of the language.
+    """
+    import py_rt_core
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise CatalogueError(f"{where}: the name {name!r} may have a to z, 0 to 9 and _, and begins with no digit")
+    if name in _WORDS or name in py_rt_core.feature_inputs():
+        raise CatalogueError(f"{where}: the name {name!r} is a column's or a word of expressions; take another")
+    return name
+
+
+def _columns(path: Path, tables: Mapping[str, Any]) -> dict[str, str]:
+    """Names and units of other columns."""
+    columns = tables.get("columns", {})
+    if not isinstance(columns, dict):
+        raise CatalogueError(f"{path}: columns is {columns!r}; allowed is a table of names and units")
+    for name, unit in columns.items():
+        check_name(f"{path}: [columns]", name)
+        if unit not in UNITS:
+            raise CatalogueError(f"{path}: [columns] {name} = {unit!r}; allowed are {', '.join(UNITS)}")
+    return columns
 
 
 def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Iterator[Feature]:  # noqa: ANN401
@@ -114,10 +155,9 @@ def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Ite
         raise CatalogueError(f"{where}: {', '.join(wrong)} must be text")
     for items in _each(where, entry.get("each", {})):
         made = {key: _filled(where, text, items) for key, text in texts.items()}
-        if not made["name"] or not set(made["name"]) <= _NAME_LETTERS:
-            raise CatalogueError(f"{where}: the name {made['name']!r} may have a to z, 0 to 9 and _")
+        check_name(where, made["name"])
         family = str(tables.get("family", path.stem))
-        yield Feature(**made, family=family, columns=tuple(tables.get("columns", {}).items()))
+        yield Feature(**made, family=family, columns=tuple(tables["columns"].items()))
 
 
 def _known(where: str, name: str) -> Feature:
@@ -137,7 +177,14 @@ def _python(where: str, path: Path, entry: Mapping[str, Any]) -> Feature:
             "or write it as an expression (`py_rt features functions` lists what expressions know) to trade on it"
         )
     place = f"{(path.parent / file).resolve()}:{function}"
-    return Feature(entry["name"], "", str(entry.get("what", "")), str(entry.get("source", "")), "offline", python=place)
+    return Feature(
+        check_name(where, entry["name"]),
+        "",
+        str(entry.get("what", "")),
+        str(entry.get("source", "")),
+        "offline",
+        python=place,
+    )
 
 
 def _each(where: str, lists: Any) -> Iterator[dict[str, object]]:  # noqa: ANN401

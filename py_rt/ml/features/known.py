@@ -15,7 +15,7 @@ from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.data.point_in_time import KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
 from py_rt.errors import SourceError
-from py_rt.ml.features.catalogue import catalogue
+from py_rt.ml.features.expressions import meanings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ _WHO, _AT = "_who", "_at"
 
 def known_columns() -> dict[str, str]:
     """Names and units of the columns that features of the catalogue read beside those of bars."""
-    return dict(column for feature in catalogue().values() for column in feature.columns)
+    return dict(meanings([])[1])
 
 
 def with_known(file: BarFile, path: Path, max_age_days: int = MAX_AGE_DAYS, time_zone: str = "UTC") -> BarFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import polars as pl
 import pytest
 
 from py_rt.cli.main import main
+from py_rt.data.bar_files import read_bar_file
+from py_rt.ml.features.model_set import ModelFrame
+from py_rt.ml.features.technical import FeatureSet
 
 MODEL = Path(__file__).parents[3] / "config" / "features" / "btc_15m.toml"
 BAR_S = 900
@@ -157,3 +161,82 @@ def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert (facts["unit"], facts["inputs"], facts["lookback"]) == ("price", ["high", "low", "close"], 15)
     assert len(json.loads(run(capsys, "list", "--json")[1])) > 400
+
+
+def own_set(folder: Path, body: str) -> Path:
+    """A set of one feature in Python, `own`."""
+    (folder / "mine.py").write_text(f"import polars as pl\n\n\ndef own(bars):\n    {body}\n")
+    path = folder / "set.toml"
+    path.write_text('[[feature]]\nname = "own"\npython = "mine.py:own"\noffline = true\n')
+    return path
+
+
+def test_a_look_into_the_future_in_one_row_of_a_hundred_is_found(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = "return (bars['close'].shift(-1) * (pl.int_range(bars.height, eager=True) % 97 == 5)).fill_null(0)"
+    status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
+    facts = json.loads(told)
+    assert status == 3
+    (finding,) = facts["findings"]
+    assert (finding["feature"], finding["rule"], finding["row"] % 97) == ("own", "look_ahead", 5)
+    # Hundreds of rows that follow each other, and some in every part of the file.
+    assert 512 < facts["rows_cut"] < 600
+
+
+def test_a_look_far_into_the_future_changes_rows_long_before_the_cut(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The oldest row tells the newest close.
+    body = "return pl.Series([bars['close'][-1]] + [0.0] * (bars.height - 1))"
+    status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
+    assert status == 3
+    assert [(one["rule"], one["row"]) for one in json.loads(told)["findings"]] == [("look_ahead", 0)]
+
+
+def test_of_a_model_s_features_the_one_that_breaks_is_named(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = ModelFrame(MODEL, read_bar_file(bars))
+    assert frame.check().findings == ()
+    whole = FeatureSet.compute
+
+    def broken(self: FeatureSet, table: pl.DataFrame) -> pl.DataFrame:
+        return whole(self, table).with_columns(pl.col("ret_4").shift(-1))
+
+    monkeypatch.setattr(FeatureSet, "compute", broken)
+    assert {(one.feature, one.rule) for one in frame.check().findings} == {
+        ("ret_4", "look_ahead"),
+        ("ret_4", "warm_up"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return bars['nothing']", "fails on 999 bars: ColumnNotFoundError.*mine.py, line 5"),
+        ("return pl.Series(['high'] * bars.height)", "values of type String; allowed are numbers"),
+        ("return bars['close'].to_list()", "gives list; allowed is a Polars series of 999 numbers"),
+        ("return bars['close'].head(3)", "gives 3 values"),
+        ("return (", "cannot be loaded: SyntaxError.*mine.py, line 5"),
+    ],
+)
+def test_python_that_fails_is_told_with_its_line(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, why: str
+) -> None:
+    out = tmp_path / "x.csv"
+    status, _, told = run(
+        capsys, "compute", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--out", str(out)
+    )
+    assert status == 2
+    assert re.search(f"feature own: .*{why}", told), told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["timestamp", "is_warm", "close", "number", "sentiment", "or"])
+def test_a_name_that_stands_for_something_else_is_refused(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = tmp_path / "set.toml"
+    path.write_text(f'[[feature]]\nname = "{name}"\nexpression = "close / lag(close, 1)"\n')
+    status, _, told = run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(tmp_path / "x.csv"))
+    assert status == 2
+    assert name in told

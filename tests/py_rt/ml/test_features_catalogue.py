@@ -121,11 +121,11 @@ def test_over_the_bundled_bars_both_paths_give_the_same_bits_and_nothing_looks_a
     whole, single = frame.compute(bars), frame.compute(bars, one_by_one=True)
     for name in frame.names:
         assert np.array_equal(whole[name].to_numpy().view(np.uint64), single[name].to_numpy().view(np.uint64)), name
-    assert frame.findings(bars) == []
+    assert frame.check(bars).findings == ()
 
 
 def test_no_feature_looks_ahead_or_never_forgets() -> None:
-    assert FeatureFrame(readable(BARS)).findings(MARKETS["coin"].head(9_000)) == []
+    assert FeatureFrame(readable(BARS)).check(MARKETS["coin"].head(9_000)).findings == ()
 
 
 def test_a_feature_that_looks_ahead_is_found(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ offline = true
 name = "rsi_14"
 """
     )
-    found = FeatureFrame(read_features(tmp_path / "set.toml")).findings(MARKETS["stock"])
+    found = FeatureFrame(read_features(tmp_path / "set.toml")).check(MARKETS["stock"]).findings
     assert [(one.feature, one.rule) for one in found] == [("future", "look_ahead")]
 
 
@@ -157,6 +157,18 @@ name = "rsi_14"
             "equal lengths",
         ),
         ("[[feature", "no TOML"),
+        ('colums = 5\n[[feature]]\nname = "a"\nexpression = "close"', "unknown key colums"),
+        ('columns = 5\n[[feature]]\nname = "a"\nexpression = "close"', "columns is 5; allowed is a table"),
+        ('[columns]\nfoo = 3\n[[feature]]\nname = "a"\nexpression = "foo"', "foo = 3; allowed are number, price"),
+        ('[columns]\nclose = "number"\n[[feature]]\nname = "a"\nexpression = "close"', "'close' is a column's"),
+        ('[[feature]]\nname = "is_warm"\nexpression = "close"', "'is_warm' is a column's or a word"),
+        ('[[feature]]\nname = "volume"\nexpression = "close"', "'volume' is a column's"),
+        ('[[feature]]\nname = "2nd"\nexpression = "close"', "begins with no digit"),
+        (
+            '[[feature]]\nname = "a"\nexpression = "close"\n[[feature]]\nname = "a"\nexpression = "open"',
+            "a stands for several things",
+        ),
+        ('[[feature]]\nname = "Up"\npython = "mine.py:f"\noffline = true', "a to z"),
     ],
 )
 def test_a_wrong_set_is_refused_with_what_is_allowed(tmp_path: Path, text: str, why: str) -> None:
@@ -179,6 +191,14 @@ def test_a_wrong_set_is_refused_with_what_is_allowed(tmp_path: Path, text: str, 
 def test_a_wrong_expression_names_feature_and_place(expression: str, why: str) -> None:
     with pytest.raises(CatalogueError, match=f"feature mine: .*{why}"):
         Expressions([Feature("mine", expression, "", "", "")])
+
+
+def test_a_column_has_one_unit_and_a_name_one_meaning() -> None:
+    for columns in ({"sentiment": "price"}, {"rsi_14": "number"}):
+        with pytest.raises(CatalogueError, match=f"{next(iter(columns))} stands for two things"):
+            Expressions([Feature("mine", "close", "", "", "", columns=tuple(columns.items()))])
+    with pytest.raises(CatalogueError, match="sentiment stands for two things"):
+        Expressions([Feature("sentiment", "close", "", "", "")])
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
