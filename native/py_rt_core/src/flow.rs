@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use crate::arrow;
 use crate::error::refused;
 
-/// Most bars of a table: beyond, a length is taken for a mistake.
-const BARS_MAX: i64 = 50_000_000;
+/// Most bars of a table, 1.4 GB of columns: beyond, a length is taken for a mistake.
+const BARS_MAX: i64 = 8_000_000;
 
 /// Names and columns of a table.
 type Table<'py> = Vec<(&'static str, Bound<'py, PyArray1<i64>>)>;
@@ -99,16 +99,16 @@ fn flows(quotes: &[RecordBatch], trades: &[RecordBatch], bar_ns: i64) -> PyResul
         return Ok((numbers, columns));
     };
     let (first, end) = (first.div_euclid(bar_ns), last.div_euclid(bar_ns));
-    if end - first > BARS_MAX {
+    let bars = end.saturating_sub(first);
+    if bars > BARS_MAX {
         return Err(refused(format!(
-            "{} bars of {bar_ns} ns; allowed are {BARS_MAX}",
-            end - first
+            "{bars} bars of {bar_ns} ns; allowed are {BARS_MAX}: longer bars, or events of a shorter time"
         )));
     }
     let mut flow = Flow::new();
     let (mut quote, mut trade) = (0, 0);
     for number in first..end {
-        let close = (number + 1) * bar_ns;
+        let close = (number + 1).saturating_mul(bar_ns);
         loop {
             let quoted = quotes.get(quote).filter(|quote| quote.ts < close);
             let traded = trades.get(trade).filter(|trade| trade.ts_event.nanos() < close);
@@ -155,6 +155,14 @@ fn all_quotes(batches: &[RecordBatch]) -> PyResult<Vec<Quote>> {
         batches,
         names,
         |[ts, bid, bid_quantity, ask, ask_quantity, bid_depth, ask_depth]| {
+            if [bid_quantity, ask_quantity, bid_depth, ask_depth]
+                .iter()
+                .any(|quantity| *quantity < 0)
+            {
+                return Err(format!(
+                    "quantities {bid_quantity}, {ask_quantity}, depths {bid_depth}, {ask_depth}; allowed are none below 0"
+                ));
+            }
             let top = TopOfBook {
                 bid: Price::from_units(bid),
                 bid_quantity: Quantity::from_units(bid_quantity),

@@ -91,14 +91,33 @@ def test_sums_are_those_of_a_plain_loop() -> None:
     assert made["number"].to_list() == list(range(made.height))
 
 
-def test_intensities_fade_with_the_trades_of_two_bars() -> None:
+def test_intensities_are_sums_of_fading_trades_known_after_a_whole_step_of_the_grid() -> None:
     quotes, trades = events(2)
     made = flow_of(quotes, trades)
-    for at in (1, 77, BARS - 2):
+    # Steps of 300 s: the first is whole only by chance, the second ends with bar 9.
+    assert made["sell_intensity"].is_nan().sum() == 9
+    for at in (9, 77, BARS - 2):
         close = (at + 1) * BAR_NS
-        near = trades.filter((pl.col("ts") >= close - 2 * BAR_NS) & (pl.col("ts") < close) & (pl.col("side") == -1))
-        exact = sum(math.exp(-(close - ts) / (10 * NS_PER_SECOND)) for ts in near["ts"])
-        assert made["sell_intensity"][at] == pytest.approx(exact, rel=1e-12)
+        sold = trades.filter((pl.col("ts") < close) & (pl.col("side") == -1))
+        exact = sum(math.exp(-(close - ts) / (10 * NS_PER_SECOND)) for ts in sold["ts"])
+        assert made["sell_intensity"][at] == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"bid_depth": -1}, "row 3: quantities .* allowed are none below 0"),
+        ({"ts": 2**62}, "bars of 60000000000 ns; allowed are 8000000"),
+    ],
+)
+def test_a_wrong_quote_is_refused(changed: dict[str, int], why: str) -> None:
+    quotes, trades = events(2)
+    column, value = next(iter(changed.items()))
+    rows = quotes.head(4).with_columns(
+        pl.when(pl.int_range(pl.len()) == 3).then(value).otherwise(pl.col(column)).alias(column)
+    )
+    with pytest.raises(py_rt_core.CoreError, match=why):
+        py_rt_core.flow_columns(rows, trades.head(0), BAR_NS)
 
 
 def test_features_of_the_flow_have_the_same_bits_by_both_paths_and_values() -> None:

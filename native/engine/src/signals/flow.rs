@@ -1,7 +1,7 @@
 //! What happened in a bar beside its prices: quotes, queues and trades, in one pass over the events.
 //!
-//! Everything is a sum, a mean over time or the last value of one bar, so that a bar's numbers depend on its own events (the
-//! intensities: on those of the bar before as well) and on nothing else.
+//! Everything is a sum, a mean over time or the last value of one bar, so that a bar's numbers depend on its own events and
+//! on nothing else; the intensities fade over bars, and begin anew on a grid of time.
 
 use domain::{Quantity, Side, Timestamp, Trade};
 
@@ -10,6 +10,9 @@ use crate::strategy::TopOfBook;
 
 /// Time in which what a trade adds to the intensity falls to 1/e, nanoseconds.
 const FADING_NS: f64 = 10e9;
+/// Step of the grid, from the epoch on, at which intensities begin anew, nanoseconds: of a trade one step ago less than
+/// 1e-13 is left.
+const STEP_NS: i64 = 300_000_000_000;
 
 /// The inputs that a [`Flow`] gives, in its order.
 pub const FLOW_INPUTS: [Input; FLOW] = [
@@ -60,6 +63,48 @@ impl Fading {
     }
 }
 
+/// Fading trades of one side: what is said has between one and two steps behind it, wherever the stream began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Intensity {
+    step: Option<i64>,
+    /// Begun with the step before this one, and with this one; `None` until the stream has seen a beginning.
+    older: Option<Fading>,
+    younger: Option<Fading>,
+}
+
+impl Intensity {
+    fn pass(&mut self, now: i64) {
+        let step = now.div_euclid(STEP_NS);
+        let before = *self.step.get_or_insert(step);
+        if step > before {
+            let is_next = step - before == 1;
+            self.older = if is_next {
+                self.younger
+            } else {
+                Some(Fading::default())
+            };
+            self.younger = Some(Fading::default());
+            self.step = Some(step);
+        }
+    }
+
+    fn add(&mut self, now: i64) {
+        self.pass(now);
+        for fading in [&mut self.older, &mut self.younger].into_iter().flatten() {
+            fading.add(now);
+        }
+    }
+
+    /// NaN before it has a whole step behind it.
+    fn at(&mut self, now: i64) -> f64 {
+        self.pass(now);
+        self.older.map_or(f64::NAN, |mut fading| {
+            fading.fade(now);
+            fading.value
+        })
+    }
+}
+
 /// Sums of one bar.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
@@ -86,9 +131,8 @@ pub struct Flow {
     top_at: i64,
     depth: Option<[Quantity; 2]>,
     last_trade: Option<i64>,
-    /// Of buys and sells, begun with the bar before and with this one.
-    older: [Fading; 2],
-    younger: [Fading; 2],
+    /// Of buys and sells.
+    intensities: [Intensity; 2],
 }
 
 impl Flow {
@@ -125,8 +169,9 @@ impl Flow {
             self.sums.trade_variation += change * change;
         }
         let now = trade.ts_event.nanos();
-        self.older[side].add(now);
-        self.younger[side].add(now);
+        self.intensities[side].add(now);
+        // The other side sees that time has passed: a stream may begin within a step.
+        self.intensities[1 - side].pass(now);
     }
 
     /// The bar closes: its values, in the order of [`FLOW_INPUTS`], prices and quantities in units of 1e-8, unknown as NaN.
@@ -135,10 +180,7 @@ impl Flow {
         self.pass(now);
         let price = |of: fn(&TopOfBook) -> i64| self.top.as_ref().map_or(f64::NAN, |top| of(top) as f64);
         let depth = |side: usize| self.depth.map_or(f64::NAN, |depth| depth[side].units() as f64);
-        let intensity = |mut fading: Fading| {
-            fading.fade(now);
-            fading.value
-        };
+        let intensities = self.intensities.each_mut().map(|side| side.at(now));
         let sums = &self.sums;
         // NaN where there was no quote at all.
         let spread = sums.spread_time / sums.quoted_time;
@@ -163,11 +205,9 @@ impl Flow {
             sums.trades,
             sums.largest,
             sums.trade_variation,
-            intensity(self.older[0]),
-            intensity(self.older[1]),
+            intensities[0],
+            intensities[1],
         ];
-        self.older = self.younger;
-        self.younger = [Fading::default(); 2];
         self.sums = Sums::default();
         // A bar begins with what stood at the end of the one before, but its changes are its own.
         self.last_trade = None;
@@ -205,8 +245,8 @@ impl Flow {
             sums.added[side] += added;
             sums.removed[side] += removed;
         }
-        // Twice the middle is a whole number.
-        let twice = |top: &TopOfBook| (top.bid.units() + top.ask.units()) as f64;
+        // Twice the middle is a whole number, of one bit more.
+        let twice = |top: &TopOfBook| (i128::from(top.bid.units()) + i128::from(top.ask.units())) as f64;
         let change = (twice(now) - twice(before)) / 2.0;
         sums.mid_variation += change * change;
         sums.mid_path += change.abs();
@@ -317,17 +357,43 @@ mod tests {
         assert_eq!(value(&values, Input::SellVolume), 2.0);
         assert_eq!(value(&values, Input::LargestTrade), 9.0);
         assert_eq!(value(&values, Input::TradeVariation), 16.0 + 9.0);
-        let exact = libm::exp(-1.2) + libm::exp(-1.0);
-        assert!((value(&values, Input::BuyIntensity) - exact).abs() < 1e-15);
-        // Of the bar before, and not of the one before that.
-        let after = flow.close(Timestamp::from_nanos(23 * second));
-        assert!((value(&after, Input::BuyIntensity) - exact * libm::exp(-1.0)).abs() < 1e-15);
-        assert_eq!(
-            value(
-                &flow.close(Timestamp::from_nanos(33 * second)),
-                Input::BuyIntensity
-            ),
-            0.0
-        );
+    }
+
+    #[test]
+    fn intensities_fade_and_do_not_depend_on_where_the_stream_began() {
+        let second = 1_000_000_000;
+        let watched_from = |from: i64| {
+            let mut flow = Flow::new();
+            let mut said = Vec::new();
+            for at in from..1_500 {
+                if at % 7 == 3 {
+                    flow.on_trade(&trade(at * second, 100, 1, Side::Buy));
+                }
+                let values = flow.close(Timestamp::from_nanos((at + 1) * second));
+                said.push(value(&values, Input::BuyIntensity));
+            }
+            said
+        };
+        let whole = watched_from(0);
+        // A step of 300 s must have begun and passed.
+        let known = whole.iter().position(|value| !value.is_nan());
+        assert_eq!(known, Some(599));
+        let exact: f64 = (0..1_000)
+            .filter(|at| at % 7 == 3)
+            .map(|at| libm::exp(-f64::from(1_000 - at) / 10.0))
+            .sum();
+        assert!((whole[999] - exact).abs() < 1e-12 * exact);
+        let later = watched_from(437);
+        assert_eq!(whole[899..], later[899 - 437..]);
+        assert!(later[898 - 437].is_nan());
+    }
+
+    #[test]
+    fn prices_at_the_end_of_their_range_are_compared() {
+        let mut flow = Flow::new();
+        let at = Timestamp::from_nanos;
+        flow.on_top(at(0), Some(top(i64::MAX - 3, 1, i64::MAX - 1, 1)));
+        flow.on_top(at(1), Some(top(1, 1, i64::MAX, 1)));
+        assert!(value(&flow.close(at(2)), Input::MidPath) > 4e18);
     }
 }

@@ -4,6 +4,7 @@ use super::compile::{Compiler, Found, RESTART_DEFAULT, Value, bounded, fault, re
 use super::extremes::{Extreme, Tie};
 use super::functions;
 use super::op::{Op, PairKind, Real, WindowKind};
+use super::recursions::Regime;
 use super::syntax::{Part, What};
 use super::unit::Unit;
 use super::{RESTART_MAX, WINDOW_MAX, to_u32};
@@ -11,6 +12,12 @@ use super::{RESTART_MAX, WINDOW_MAX, to_u32};
 impl Compiler<'_> {
     pub(super) fn call(&mut self, at: usize, name: &str, parts: &[Part]) -> Found<Value> {
         let Some(function) = functions::find(name) else {
+            if matches!(name, "shift" | "lead" | "future" | "ref" | "Ref" | "delay") {
+                let what = format!(
+                    "there is no function {name:?}; the past is lag(x, n), and the future is not to be had"
+                );
+                return fault(at, what);
+            }
             let names: Vec<_> = functions::ALL.iter().map(|known| known.name).collect();
             return fault(
                 at,
@@ -61,6 +68,15 @@ impl Compiler<'_> {
             }
             "cov" | "corr" | "beta" => self.pair(&args),
             "sar" => self.parabolic_stop(&args),
+            "cusum" | "cusum_sum" => {
+                let (a, b) = (self.value(&parts[0])?, self.value(&parts[1])?);
+                let (ids, unit) = self.both(at, name, a, b)?;
+                let window = args.window(2, 1, RESTART_DEFAULT)?;
+                let says_sum = name == "cusum_sum";
+                let unit = if says_sum { unit } else { Unit::NONE };
+                self.plain(Op::Cusum { says_sum, window }, &ids, unit)
+            }
+            "regime" => self.regime(&args),
             "adaptive" => {
                 let (a, b) = (self.value(&parts[0])?, self.value(&parts[1])?);
                 let (id, unit) = self.number(at, a, Unit::NONE)?;
@@ -132,6 +148,23 @@ impl Compiler<'_> {
         let most = Real::new(args.real(3, 0.0, 1.0)?);
         let window = args.window(4, 2, RESTART_DEFAULT)?;
         self.plain(Op::ParabolicStop { step, most, window }, &ids, unit)
+    }
+
+    fn regime(&mut self, args: &Arguments<'_>) -> Found<Value> {
+        const WIDE: f64 = 1e9;
+        const NARROW: f64 = 1e-9;
+        let value = self.value(&args.parts[0])?;
+        let id = self.without_unit(args.at, "regime", value)?;
+        let (mean, deviation) = (-WIDE..=WIDE, NARROW..=WIDE);
+        let lasts = 1e-6..=1.0 - 1e-6;
+        let mut chain = [Real::new(0.0); 6];
+        let ranges = [&mean, &deviation, &mean, &deviation, &lasts, &lasts];
+        for (at, (number, range)) in chain.iter_mut().zip(ranges).enumerate() {
+            *number = Real::new(args.real(at + 1, *range.start(), *range.end())?);
+        }
+        let kept = Regime::kept(chain[4].get(), chain[5].get());
+        let window = args.window(7, 1, restart_window(1, 1.0 - kept))?;
+        self.plain(Op::Regime { chain, window }, &[id], Unit::NONE)
     }
 
     /// A function of one series and its past.
@@ -211,7 +244,8 @@ impl Compiler<'_> {
             "since_first_lowest" => {
                 return Ok(extreme(Extreme::Lowest, Tie::Oldest, true, args.length(1, 1)?));
             }
-            name => return fault(args.at, format!("{name} is not made yet")),
+            // `functions::ALL` has been asked: what it lists is told apart here.
+            name => return fault(args.at, format!("there is no function {name:?}")),
         };
         Ok((Op::Window(kind, args.length(1, least)?), unit))
     }

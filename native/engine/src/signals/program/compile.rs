@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::op::{Op, Real};
 use super::syntax::{self, Part, What};
 use super::unit::Unit;
-use super::{ExpressionError, NODES_MAX, Node, REMEMBERED_MAX, RESTART_MAX, to_u32};
+use super::{ExpressionError, NODES_MAX, Node, REMEMBERED_MAX, RESTART_MAX, SEARCHED_MAX, to_u32};
 
 /// Least that a restarting recursion must have forgotten of what came before: 1e-12 of it.
 const FORGOTTEN_LN: f64 = 27.631;
@@ -45,6 +45,8 @@ pub(super) struct Compiler<'a> {
     depth: u32,
     /// What the operations so far remember, values.
     remembered: usize,
+    /// What they look at anew at every bar, values.
+    searched: usize,
     /// Names whose expressions have been read.
     named: BTreeMap<String, (u16, Unit, bool)>,
 }
@@ -66,6 +68,7 @@ impl<'a> Compiler<'a> {
             open: Vec::new(),
             depth: 0,
             remembered: 0,
+            searched: 0,
             named: BTreeMap::new(),
         }
     }
@@ -93,6 +96,11 @@ impl<'a> Compiler<'a> {
                 0,
                 format!("its windows remember more than {REMEMBERED_MAX} values"),
             );
+        }
+        self.searched += searched(op);
+        if self.searched > SEARCHED_MAX {
+            let what = format!("mad and frac_diff look at more than {SEARCHED_MAX} values at every bar");
+            return fault(0, what);
         }
         let most = |of: fn(&Node) -> u32| args.iter().map(|id| of(&self.nodes[usize::from(*id)])).max();
         let (lookback, warmup) = (most(|node| node.lookback), most(|node| node.warmup));
@@ -416,7 +424,10 @@ fn spans(op: Op) -> (u32, u32) {
         Op::Fractional { width, .. } => (width - 1, width - 1),
         Op::Ema { length, window } | Op::Wilder { length, window } => restarting(length, window),
         Op::WilderSum { length, window } => restarting((length - 1).max(1), window),
-        Op::Smooth { window, .. } | Op::Adaptive { window } => restarting(1, window),
+        Op::Smooth { window, .. }
+        | Op::Adaptive { window }
+        | Op::Cusum { window, .. }
+        | Op::Regime { window, .. } => restarting(1, window),
         Op::ParabolicStop { window, .. } => restarting(2, window),
         _ => (0, 0),
     }
@@ -432,6 +443,15 @@ const fn remembered(op: Op) -> usize {
         Op::Window(_, length) => 5 * length as usize,
         Op::Pair(_, length) => 7 * length as usize,
         _ => 64,
+    }
+}
+
+/// What an operation looks at anew at every bar, values, where that is its whole window.
+const fn searched(op: Op) -> usize {
+    match op {
+        Op::Distance(length) => length as usize,
+        Op::Fractional { width, .. } => width as usize,
+        _ => 0,
     }
 }
 

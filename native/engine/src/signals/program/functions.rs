@@ -194,6 +194,24 @@ pub static ALL: &[Function] = &[
         (3, 3),
         "fractional difference of order d over n bars",
     ),
+    function(
+        "cusum",
+        "x, threshold [, w]",
+        (2, 3),
+        "1 where the rises of x have summed up to more than the threshold, -1 where its falls have, else 0",
+    ),
+    function(
+        "cusum_sum",
+        "x, threshold [, w]",
+        (2, 3),
+        "what cusum has summed up since: rises and falls together",
+    ),
+    function(
+        "regime",
+        "x, mean_a, std_a, mean_b, std_b, stay_a, stay_b [, w]",
+        (7, 8),
+        "probability of state b of a hidden Markov chain, given x so far; stay: that a state lasts another bar",
+    ),
     function("atan", "x", (1, 1), "arc tangent, radians"),
     function(
         "number",

@@ -40,6 +40,8 @@ pub use unit::Unit;
 pub const NODES_MAX: usize = 8_192;
 /// Most that a program remembers between bars, in values of eight bytes.
 pub const REMEMBERED_MAX: usize = 8 << 20;
+/// Most values that the operations which look through their whole window at every bar look at, all together.
+pub const SEARCHED_MAX: usize = 65_536;
 /// Longest window, bars.
 pub const WINDOW_MAX: u32 = 4_096;
 /// Longest restart window, bars.
@@ -123,9 +125,9 @@ pub enum Input {
     LargestTrade,
     /// Sum of squared changes of trade prices in the bar.
     TradeVariation,
-    /// Buys up to the bar's close, each fading to 1/e in 10 s.
+    /// Buys up to the bar's close, each fading to 1/e in 10 s; unknown until 300 to 600 s have been seen.
     BuyIntensity,
-    /// Sells up to the bar's close, each fading to 1/e in 10 s.
+    /// Sells up to the bar's close, each fading to 1/e in 10 s; unknown until 300 to 600 s have been seen.
     SellIntensity,
     /// First price of the reference instrument's bar.
     ReferenceOpen,
@@ -446,6 +448,8 @@ pub struct Runner {
     next: Option<i64>,
     /// Bars since the stream began.
     seen: u64,
+    /// Of the program: what it saves is no other's.
+    fingerprint: u64,
 }
 
 impl Runner {
@@ -481,6 +485,7 @@ impl Runner {
             length: 0,
             next: None,
             seen: 0,
+            fingerprint: saved::fingerprint(program),
         }
     }
 
@@ -533,6 +538,9 @@ impl Runner {
         let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
         node.unit
             .all_outside(&self.registers[begin..begin + self.length], result);
+        for value in result.iter_mut() {
+            *value = op::finite(*value);
+        }
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
         let before = u64::from(node.lookback.max(1)) - 1;
         let first = self.seen - self.length as u64;
@@ -557,7 +565,7 @@ impl Runner {
         if self.length == 0 || self.seen < u64::from(node.lookback) {
             return f64::NAN;
         }
-        node.unit
-            .outside(self.registers[register(id, self.capacity) + self.length - 1])
+        let inside = self.registers[register(id, self.capacity) + self.length - 1];
+        op::finite(node.unit.outside(inside))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Average, ParabolicStop, Restarting, WilderSum};
+use super::recursions::{Adaptive, Average, Cusum, ParabolicStop, Regime, Restarting, WilderSum};
 use super::sums::{SumWindow, Sums};
 
 /// A real parameter: its bits, so that equal nodes can be found.
@@ -91,6 +91,15 @@ pub(super) enum Op {
         order: Real,
         width: u32,
     },
+    Cusum {
+        says_sum: bool,
+        window: u32,
+    },
+    Regime {
+        /// Means and deviations of both states, and how likely they last.
+        chain: [Real; 6],
+        window: u32,
+    },
 }
 
 /// A statistic of one series over a window.
@@ -141,6 +150,8 @@ pub(super) enum State {
     Adaptive(Restarting<Adaptive>),
     /// Large, and rare.
     ParabolicStop(Box<Restarting<ParabolicStop>>),
+    Cusum(Box<Restarting<Cusum>>),
+    Regime(Box<Restarting<Regime>>),
     Fractional {
         ring: Vec<f64>,
         at: usize,
@@ -194,6 +205,13 @@ impl State {
                 let fresh = ParabolicStop::new(step.get(), most.get());
                 Self::ParabolicStop(Box::new(Restarting::new(window, fresh)))
             }
+            Op::Cusum { says_sum, window } => {
+                Self::Cusum(Box::new(Restarting::new(window, Cusum::new(says_sum))))
+            }
+            Op::Regime { chain, window } => {
+                let fresh = Regime::new(chain.map(Real::get));
+                Self::Regime(Box::new(Restarting::new(window, fresh)))
+            }
             Op::Fractional { order, width } => Self::Fractional {
                 ring: lag(width),
                 at: 0,
@@ -222,6 +240,8 @@ impl State {
             Self::WilderSum(copies) => copies.restart(number),
             Self::Adaptive(copies) => copies.restart(number),
             Self::ParabolicStop(copies) => copies.restart(number),
+            Self::Cusum(copies) => copies.restart(number),
+            Self::Regime(copies) => copies.restart(number),
         }
     }
 }
@@ -330,6 +350,8 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
         }),
         State::Adaptive(copies) => in_pairs(a, b, out, |pairs, out| copies.run(pairs, out)),
         State::ParabolicStop(copies) => in_pairs(a, b, out, |pairs, out| copies.run(pairs, out)),
+        State::Cusum(copies) => in_pairs(a, b, out, |pairs, out| copies.run(pairs, out)),
+        State::Regime(copies) => copies.run(a, out),
         _ => run_sums(op, state, a, b, out),
     }
 }
@@ -465,7 +487,8 @@ fn pair(kind: PairKind, [x, y, xx, yy, xy]: [f64; 5], n: f64) -> f64 {
     let (of_x, of_y) = (squares_left(&[x, xx], n), squares_left(&[y, yy], n));
     match kind {
         PairKind::Covariance => common / (n - 1.0),
-        PairKind::Correlation => finite(common / (of_x * of_y).sqrt()),
+        // Rounding may leave a little more than one.
+        PairKind::Correlation => finite(common / (of_x * of_y).sqrt()).clamp(-1.0, 1.0),
         PairKind::Beta => finite(common / of_y),
     }
 }
@@ -498,7 +521,7 @@ fn both(out: &mut [f64], a: &[f64], b: &[f64], mut of: impl FnMut(f64, f64) -> f
 
 /// What has no value is unknown.
 #[inline]
-const fn finite(value: f64) -> f64 {
+pub(super) const fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { f64::NAN }
 }
 

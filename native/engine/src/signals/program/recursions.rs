@@ -265,9 +265,103 @@ impl Recursion for Adaptive {
         if self.value.is_nan() {
             self.value = self.before;
         }
-        self.value += weight * (input - self.value);
+        // A weight beyond its range is the nearest in it: an average never leaves what it averages.
+        self.value += weight.clamp(0.0, 1.0) * (input - self.value);
         self.before = input;
         self.value
+    }
+}
+
+/// Symmetric CUSUM filter. M. López de Prado, Advances in Financial Machine Learning, 2018, snippet 2.4.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cusum {
+    says_sum: bool,
+    pub(super) up: f64,
+    pub(super) down: f64,
+}
+
+impl Cusum {
+    pub(super) const fn new(says_sum: bool) -> Self {
+        let (up, down) = (0.0, 0.0);
+        Self { says_sum, up, down }
+    }
+}
+
+impl Recursion for Cusum {
+    /// What is summed up, and the threshold of it.
+    type Input = [f64; 2];
+
+    fn push(&mut self, [input, threshold]: [f64; 2]) -> f64 {
+        if input.is_nan() || threshold.is_nan() {
+            *self = Self::new(self.says_sum);
+            return f64::NAN;
+        }
+        self.up = (self.up + input).max(0.0);
+        self.down = (self.down + input).min(0.0);
+        let event = if self.down < -threshold {
+            self.down = 0.0;
+            -1.0
+        } else if self.up > threshold {
+            self.up = 0.0;
+            1.0
+        } else {
+            0.0
+        };
+        if self.says_sum { self.up + self.down } else { event }
+    }
+}
+
+/// Filter of a hidden Markov chain of two states with Gaussian observations: the probability of the second. J. D. Hamilton,
+/// A New Approach to the Economic Analysis of Nonstationary Time Series and the Business Cycle, 1989.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Regime {
+    means: [f64; 2],
+    deviations: [f64; 2],
+    stays: [f64; 2],
+    /// Logarithm of the first state's deviation over the second's.
+    narrower: f64,
+    pub(super) second: f64,
+}
+
+impl Regime {
+    /// Begins with the chain's stationary distribution.
+    pub(super) fn new([mean_a, std_a, mean_b, std_b, stay_a, stay_b]: [f64; 6]) -> Self {
+        Self {
+            means: [mean_a, mean_b],
+            deviations: [std_a, std_b],
+            stays: [stay_a, stay_b],
+            narrower: libm::log(std_a) - libm::log(std_b),
+            second: (1.0 - stay_a) / ((1.0 - stay_a) + (1.0 - stay_b)),
+        }
+    }
+
+    /// What is left, after one bar at worst, of the difference between two beginnings: the contraction of the logarithm of
+    /// the states' odds. R. Atar and O. Zeitouni, Exponential Stability for Nonlinear Filtering, 1997.
+    pub(super) fn kept(stay_a: f64, stay_b: f64) -> f64 {
+        let (stay, leave) = ((stay_a * stay_b).sqrt(), ((1.0 - stay_a) * (1.0 - stay_b)).sqrt());
+        (stay - leave).abs() / (stay + leave)
+    }
+}
+
+impl Recursion for Regime {
+    type Input = f64;
+
+    /// An unknown observation tells nothing: the chain goes on without it.
+    fn push(&mut self, input: f64) -> f64 {
+        // Beyond, exp has no value; the odds are certain long before.
+        const CERTAIN: f64 = 600.0;
+        let second = self.second * self.stays[1] + (1.0 - self.second) * (1.0 - self.stays[0]);
+        if input.is_nan() {
+            self.second = second;
+            return f64::NAN;
+        }
+        let [a, b] = std::array::from_fn(|state| {
+            let distance = (input - self.means[state]) / self.deviations[state];
+            distance * distance
+        });
+        let odds = libm::exp((self.narrower + (a - b) / 2.0).clamp(-CERTAIN, CERTAIN));
+        self.second = second * odds / (second * odds + (1.0 - second));
+        self.second
     }
 }
 

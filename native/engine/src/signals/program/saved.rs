@@ -3,10 +3,11 @@
 //! One walk over the state both writes and reads it: each part shows its words to a visitor, which copies or replaces them.
 //!
 //! ```text
-//! word 0      the program's fingerprint
+//! word 0      the program's fingerprint: its operations, columns and units, and the number of this form
 //! word 1, 2   the number of the bar that comes next and whether there is one
 //! word 3      bars since the stream began
 //! word 4...   what each operation remembers, in the order of the operations
+//! last word   of all before it: a sum that a changed bit changes (FNV-1a)
 //! ```
 
 use thiserror::Error;
@@ -15,8 +16,11 @@ use super::Runner;
 use super::extremes::ExtremeWindow;
 use super::op::State;
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Average, ParabolicStop, Restarting, WilderSum};
+use super::recursions::{Adaptive, Average, Cusum, ParabolicStop, Regime, Restarting, WilderSum};
 use super::sums::SumWindow;
+
+/// Number of this form: another order of words, or another meaning of an operation's state, takes the next.
+const FORM: u32 = 1;
 
 /// Why saved bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -102,6 +106,8 @@ impl Runner {
         let mut writer = Writer(Vec::new());
         // Writing changes nothing; the walk is the reader's as well.
         self.clone().visit(&mut writer);
+        let sum = sum_of(&writer.0);
+        writer.0.extend_from_slice(&sum.to_le_bytes());
         writer.0
     }
 
@@ -110,36 +116,47 @@ impl Runner {
     /// # Errors
     /// [`SavedError`]; then nothing has changed.
     pub fn restore(&mut self, saved: &[u8]) -> Result<(), SavedError> {
+        let damaged = SavedError::Damaged(saved.len());
+        let (words, sum) = saved.split_last_chunk::<8>().ok_or(damaged)?;
+        if !saved.len().is_multiple_of(8) || sum_of(words) != u64::from_le_bytes(*sum) {
+            return Err(damaged);
+        }
         let mut made = self.clone();
         let mut reader = Reader {
-            words: saved.chunks_exact(8),
-            is_good: saved.len().is_multiple_of(8),
+            words: words.chunks_exact(8),
+            is_good: true,
         };
         let mut fingerprint = 0;
         reader.clone_word(&mut fingerprint);
-        if reader.is_good && fingerprint != self.fingerprint() {
+        if reader.is_good && fingerprint != self.fingerprint {
             return Err(SavedError::OtherProgram);
         }
         made.visit(&mut reader);
         if !reader.is_good || reader.words.next().is_some() {
-            return Err(SavedError::Damaged(saved.len()));
+            return Err(damaged);
         }
         *self = made;
         Ok(())
     }
+}
 
-    /// Of the operations and their order (FNV-1a).
-    fn fingerprint(&self) -> u64 {
-        let text = format!(
-            "{:?}",
-            self.nodes
-                .iter()
-                .map(|node| (node.op, node.args))
-                .collect::<Vec<_>>()
-        );
-        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
-    }
+/// FNV-1a over words of eight bytes: one changed bit changes it.
+fn sum_of(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks_exact(8).filter_map(|word| word.try_into().ok());
+    words.map(u64::from_le_bytes).fold(FNV_OFFSET, fnv)
+}
+
+/// Of a program: its operations, their order, and the columns that they may read.
+pub(super) fn fingerprint(program: &super::Program) -> u64 {
+    let operations: Vec<_> = program.nodes.iter().map(|node| (node.op, node.args)).collect();
+    let text = format!("{FORM} {operations:?} {:?}", program.columns);
+    text.bytes().map(u64::from).fold(FNV_OFFSET, fnv)
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+const fn fnv(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
 impl Reader<'_> {
@@ -153,7 +170,7 @@ impl Reader<'_> {
 
 impl Remembers for Runner {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
-        let mut fingerprint = self.fingerprint();
+        let mut fingerprint = self.fingerprint;
         visitor.word(&mut fingerprint);
         let mut is_next = self.next.is_some();
         let mut next = self.next.unwrap_or(0).cast_unsigned();
@@ -186,6 +203,8 @@ impl Remembers for State {
             Self::WilderSum(copies) => copies.visit(visitor),
             Self::Adaptive(copies) => copies.visit(visitor),
             Self::ParabolicStop(copies) => copies.visit(visitor),
+            Self::Cusum(copies) => copies.visit(visitor),
+            Self::Regime(copies) => copies.visit(visitor),
         }
     }
 }
@@ -256,6 +275,19 @@ impl Remembers for Adaptive {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
         visitor.float(&mut self.value);
         visitor.float(&mut self.before);
+    }
+}
+
+impl Remembers for Cusum {
+    fn visit(&mut self, visitor: &mut dyn Visitor) {
+        visitor.float(&mut self.up);
+        visitor.float(&mut self.down);
+    }
+}
+
+impl Remembers for Regime {
+    fn visit(&mut self, visitor: &mut dyn Visitor) {
+        visitor.float(&mut self.second);
     }
 }
 

@@ -7,7 +7,7 @@
 //! compare = sum [ ("<" | "<=" | ">" | ">=" | "==" | "!=") sum ]
 //! sum     = product { ("+" | "-") product }
 //! product = sign { ("*" | "/") sign }
-//! sign    = "-" sign | power
+//! sign    = { "+" } ( "-" sign | power )
 //! power   = atom [ "**" sign ]
 //! atom    = number | name | name "(" [ or { "," or } ] ")" | "(" or ")"
 //! ```
@@ -220,6 +220,11 @@ impl Reader {
             return Ok(left);
         };
         let what = What::Sign(sign, vec![left, self.sum()?]);
+        if let (at, Token::Sign(next @ ("<=" | ">=" | "==" | "!=" | "<" | ">"))) = self.peek() {
+            let what =
+                format!("found {next:?} after a comparison; allowed is one at a time: a < b and b < c");
+            return Err(ExpressionError { at: *at, what });
+        }
         Ok(Part { at, what })
     }
 
@@ -232,6 +237,8 @@ impl Reader {
     }
 
     fn sign(&mut self) -> Result<Part, ExpressionError> {
+        // A plus before a number says nothing.
+        while self.take_sign(&["+"]).is_some() {}
         let Some((at, _)) = self.take_sign(&["-"]) else {
             return self.power();
         };

@@ -61,7 +61,7 @@ fn quiet(count: usize) -> Vec<i64> {
 }
 
 /// Every kind of operation.
-const EVERYTHING: [&str; 43] = [
+const EVERYTHING: [&str; 46] = [
     "close / lag(close, 3) - 1",
     "sum(close, 5) / close",
     "mean(close, 20)",
@@ -105,6 +105,9 @@ const EVERYTHING: [&str; 43] = [
     "mad(close, 9) + lag(low, 2) - low",
     "wilder_sum(high - low, 5)",
     "atan(number(high) - number(lag(high, 1)))",
+    "cusum(delta(close, 1), 3 * std(close, 20), 32)",
+    "cusum_sum(close / lag(close, 1) - 1, 0.0001, 48) * 100",
+    "regime((close / lag(close, 1) - 1) * 1e5, 0, 0.5, -0.1, 2, 0.97, 0.9)",
 ];
 
 #[test]
@@ -231,6 +234,110 @@ fn what_another_program_saved_is_refused() {
     let mut other = Runner::new(&program(&["mean(close, 6)"]), 1);
     assert_eq!(other.restore(&saved), Err(SavedError::OtherProgram));
     assert_eq!(other.restore(&saved[..7]), Err(SavedError::Damaged(7)));
+}
+
+#[test]
+fn a_saved_state_with_one_bit_changed_is_refused() {
+    let program = program(&["ema(close, 5) - mean(close, 4)"]);
+    let mut runner = Runner::new(&program, 64);
+    let columns = columns(&quiet(40));
+    let run: [&[f64]; Input::ALL.len()] =
+        std::array::from_fn(|at| columns.get(at).map_or(&[][..], |one| one));
+    runner.run(0, 40, &run);
+    let saved = runner.save();
+    for bit in 0..saved.len() * 8 {
+        let mut changed = saved.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(runner.restore(&changed).is_err(), "bit {bit}");
+    }
+    assert_eq!(runner.restore(&saved), Ok(()));
+}
+
+#[test]
+fn a_state_of_other_columns_is_refused() {
+    let of = |name: &str, unit| {
+        let more = [(name.to_owned(), unit)];
+        let program = Program::with_columns(&[&format!("mean({name}, 3)")], &|_| None, &more).unwrap();
+        Runner::new(&program, 1)
+    };
+    let saved = of("score", Unit::NONE).save();
+    assert_eq!(of("score", Unit::NONE).restore(&saved), Ok(()));
+    assert_eq!(
+        of("tone", Unit::NONE).restore(&saved),
+        Err(SavedError::OtherProgram)
+    );
+    assert_eq!(
+        of("score", Unit::PRICE).restore(&saved),
+        Err(SavedError::OtherProgram)
+    );
+}
+
+#[test]
+fn what_a_program_looks_at_anew_is_bounded() {
+    let texts: Vec<_> = (0..17)
+        .map(|at| format!("mad(close * {}, 4096)", at + 2))
+        .collect();
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    assert!(Program::new(&texts[..16], &|_| None).is_ok());
+    let refused = Program::new(&texts, &|_| None).unwrap_err();
+    assert!(refused.error.what.contains("at every bar"), "{refused}");
+}
+
+#[test]
+fn what_is_beyond_all_numbers_is_unknown() {
+    let found = one("number(close) * 1e308 * 1e308", &quiet(3));
+    assert!(found.iter().all(|value| value.is_nan()), "{found:?}");
+    let found = one("adaptive(close, number(close), 16)", &quiet(40));
+    assert_eq!(
+        found[1..],
+        one("close", &quiet(40))[1..],
+        "a weight above one is one"
+    );
+}
+
+#[test]
+fn sums_of_changes_say_when_they_have_passed_the_threshold() {
+    let prices = [10_i64, 11, 12, 14, 13, 12, 11, 9, 10, 14];
+    let closes: Vec<i64> = prices.iter().map(|price| price * 100_000_000).collect();
+    // Rises of 1, 1, 2 are more than 3; then falls of 1, 1, 1, 2; then rises of 1 and 4.
+    let events = one("cusum(delta(close, 1), 3, 64)", &closes);
+    assert_eq!(events[1..], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0]);
+    let sums = one("cusum_sum(delta(close, 1), 3, 64)", &closes);
+    assert_eq!(sums[1..4], [1.0, 2.0, 0.0]);
+}
+
+/// The filter as its books write it: predicted, weighed by the densities, divided by their sum.
+#[test]
+fn a_chain_of_two_states_is_filtered() {
+    let closes: Vec<i64> = (0..300_i64)
+        .map(|at| 100_000_000 * (100 + (at * at * 7) % (3 + at % 11)))
+        .collect();
+    let found = one(
+        "regime(number(delta(close, 1)), 0, 1, 0.5, 3, 0.95, 0.8)",
+        &closes,
+    );
+    let density = |x: f64, mean: f64, std: f64| libm::exp(-((x - mean) / std).powi(2) / 2.0) / std;
+    let mut second = 0.05 / 0.25;
+    for at in 1..closes.len() {
+        let x = (closes[at] - closes[at - 1]) as f64 / 1e8;
+        let predicted = second * 0.8 + (1.0 - second) * 0.05;
+        let (b, a) = (
+            predicted * density(x, 0.5, 3.0),
+            (1.0 - predicted) * density(x, 0.0, 1.0),
+        );
+        second = b / (a + b);
+        assert!((found[at] - second).abs() < 1e-11, "{at}: {} {second}", found[at]);
+    }
+    assert!(found[1..].iter().any(|p| *p > 0.9) && found[1..].iter().any(|p| *p < 0.1));
+}
+
+#[test]
+fn slips_are_answered_with_what_is_meant() {
+    let why = |text: &str| Program::new(&[text], &|_| None).unwrap_err().error.what;
+    assert!(why("if(1 < close < 2, 1, 0)").contains("a < b and b < c"));
+    assert!(why("shift(close, -1)").contains("the future is not to be had"));
+    assert!(why("regime(close / open, 0, 1, 0, 2, 1, 0.9)").contains("allowed is"));
+    assert_eq!(one("+close - +1", &[300_000_000]), [2.0]);
 }
 
 #[test]
