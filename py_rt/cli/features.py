@@ -37,6 +37,12 @@ _KNOWN = typer.Option(
     help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
     metavar="FILE",
 )
+_SYMBOL = typer.Option(help="Whose rows of --known are meant, where it has a column of symbols.", metavar="SYMBOL")
+_CLOSE = typer.Option(
+    help="When the venue closes, for --known: a calendar (XNYS), a time of day ('16:00 America/New_York') or 24/7. "
+    "Without it a bar of a day or longer is given only what was known when it opened.",
+    metavar="HOURS",
+)
 _MAX_AGE = typer.Option(help="A fact known for more days than this is too old.", min=1)
 _NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
@@ -114,6 +120,8 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
+    symbol: Annotated[str, _SYMBOL] = "",
+    close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
@@ -130,7 +138,9 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _with_known(
+            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+        )
         frame = _over(file, names, features)
         _refuse_name_of_time(file, frame.names)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
@@ -142,12 +152,14 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
 
 
 @app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
-def check(  # the options of one command
+def check(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, _IN],
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
+    symbol: Annotated[str, _SYMBOL] = "",
+    close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
@@ -160,7 +172,9 @@ def check(  # the options of one command
     same bits there.
     """
     with _told(json=json):
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _with_known(
+            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+        )
         frame = _over(file, names, features)
         trial = frame.check()
     found, rows = trial.findings, file.bars.height
@@ -216,16 +230,25 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, time_zone: str) -> BarFile:
+def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
 
     file = read_bar_file(path, time_zone)
     if reference is not None:
         file = with_reference(file, read_bar_file(reference, time_zone))
-    if known is not None:
-        from py_rt.ml.features.known import with_known
+    return file
 
-        file = with_known(file, known, max_age_days, time_zone)
+
+def _with_known(
+    file: BarFile, known: Path | None, max_age_days: int, time_zone: str, *, symbol: str, close: str
+) -> BarFile:
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.known import with_known
+
+    if known is not None:
+        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close)
+    if symbol or close:
+        raise CatalogueError("--symbol and --close speak of the facts of --known FILE, which is not given")
     return file
 
 

@@ -15,7 +15,6 @@ from py_rt.data.bar_files import read_bar_file, with_reference
 from py_rt.errors import SourceError
 from py_rt.ml.features.catalogue import CatalogueError, catalogue
 from py_rt.ml.features.expressions import Expressions, chosen
-from py_rt.ml.features.known import with_known
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,37 +214,3 @@ def test_a_reference_of_longer_bars_is_refused_because_it_would_tell_the_future(
     days.write_csv(tmp_path / "days.csv")
     with pytest.raises(SourceError, match="allowed are bars of one length"):
         with_reference(read_bar_file(tmp_path / "hours.csv"), read_bar_file(tmp_path / "days.csv"))
-
-
-def test_a_bar_is_given_what_was_known_at_its_close_and_is_not_too_old(tmp_path: Path) -> None:
-    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 31), eager=True)
-    prices = {column: np.full(days.len(), 50.0) for column in ("Open", "High", "Low", "Close")}
-    pl.DataFrame({"Date": days, **prices, "Volume": np.ones(days.len())}).write_csv(tmp_path / "bars.csv")
-    (tmp_path / "known.csv").write_text(
-        "ts_known,earnings_per_share,sentiment\n2024-01-05T09:00:00Z,2.5,0.5\n2024-01-20T23:59:59Z,5,\n"
-    )
-    file = with_known(read_bar_file(tmp_path / "bars.csv"), tmp_path / "known.csv", max_age_days=12)
-    made = Expressions(chosen(["earnings_yield", "sentiment_level"])).compute(file.bars)
-    earnings = made["earnings_yield"].to_numpy()
-    # The bar of the 5th closes after the first report; twelve days after it the report is too old.
-    assert np.isnan(earnings[:4]).all()
-    assert (earnings[4:16] == 0.05).all()
-    assert np.isnan(earnings[16:19]).all()
-    assert (earnings[19:] == 0.1).all()
-    assert made["sentiment_level"].to_list()[4] == 0.5
-
-
-def test_a_wrong_file_of_facts_is_refused_with_its_row(tmp_path: Path) -> None:
-    pl.DataFrame(
-        {"Date": ["2024-01-01", "2024-01-02"], **{name: [1.0, 1.0] for name in ("Open", "High", "Low", "Close")}}
-    ).write_csv(tmp_path / "bars.csv")
-    file = read_bar_file(tmp_path / "bars.csv")
-    path = tmp_path / "known.csv"
-    for text, why in [
-        ("ts_known,colour\n2024-01-01,red\n", "needs ts_known and one of"),
-        ("ts_known,sentiment\nsoon,1\n", "row 2: ts_known cannot be read"),
-        ("ts_known,sentiment\n2024-01-01,1\n2024-01-02,high\n", "row 3: sentiment is no number"),
-    ]:
-        path.write_text(text)
-        with pytest.raises(SourceError, match=why):
-            with_known(file, path)
