@@ -33,10 +33,28 @@ came before is left. A window's sums are never taken back from, so nothing drift
 that hardly move is right to 1e-12.
 
 Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
-first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions, all in a market that hardly moves, where
-TA-Lib's running sums of raw prices lose digits and these do not: slopes and angles of regressions, CORREL, BETA. MACD
-has values before TA-Lib's first one, which waits for its signal. The fall and rise of highs and lows (`up_move`,
-`down_move`) are taken in floating-point prices, so that ties of directional movement fall as TA-Lib's do.
+first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
+
+- slopes and angles of regressions, CORREL and BETA in a market that hardly moves: TA-Lib's running sums of raw prices
+  lose digits, these do not;
+- MACD has values before TA-Lib's first one, which waits for its signal;
+- `kama_*` and `parabolic_sar` forget at the pace of the market and not at a known one: their restart windows (2,048 and
+  512 bars) are long for usual markets, but after a fall to a two-hundredth, or one wide bar in a market that then moves
+  sideways with equal ranges, TA-Lib still remembers what was before and these do not (1e-4 and 1e-2 were seen);
+- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, TSI) say 0 once their restart window lies within the halt:
+  nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not even
+  rounding is compared;
+- ROC where the price before is 0 and NATR where the close is: TA-Lib says 0, here the value is unknown. MFI of prices
+  below 0 differs, and means nothing in either;
+- a restart window that you shorten (`ema(close, 200, 512)`) leaves more than 1e-12 of the seed:
+  `py_rt features explain NAME --expanded --window N` says how much.
+
+The fall and rise of highs and lows (`up_move`, `down_move`) are taken in floating-point prices, so that ties of
+directional movement fall as TA-Lib's do.
+
+Where a market stands still or trades nothing, what is divided by movement or volume says what its words say: 0 as a
+rule, 0.5 in the middle of a range, 1 for as usual. Unknown there are only `rsqr_*`, `corr_*` and `cord_*`, as in Qlib
+(`cord_*` after every bar without volume, until it has left the window), and `amihud_*` where nothing was traded at all.
 
 ## What expressions may say
 

@@ -27,6 +27,8 @@ FLOATS = {"BBANDS"}
 """Functions of TA-Lib whose numbers, but for the first, are floats."""
 DIGITS_LOST = {"linear_regression_slope_14", "linear_regression_angle_14", "correlation_high_low_30", "beta_high_low_5"}
 """Where TA-Lib's sums of raw prices lose more digits than the tolerance allows in a market that hardly moves."""
+NOTHING_LEFT = {"rsi_2", "stoch_rsi_14"}
+"""In a halt: averages that restarted within it have nothing left, and a range of equal values is rounding."""
 
 
 def table(seed: int, rows: int, *, price: float, step: float, places: int) -> pl.DataFrame:
@@ -76,10 +78,23 @@ def differing(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 KNOWN = [feature for feature in catalogue().values() if feature.ta_lib]
+
+
+def halted(bars: pl.DataFrame, first: int, rows: int) -> pl.DataFrame:
+    """The bars with a halt: so many at the close before, without any trade."""
+    is_halted = pl.int_range(bars.height, eager=True).is_between(first, first + rows - 1)
+    still = [
+        pl.when(is_halted).then(bars["close"][first - 1]).otherwise(pl.col(name)).alias(name) for name in COLUMNS[:4]
+    ]
+    return bars.with_columns(*still, pl.when(is_halted).then(0.0).otherwise(pl.col("volume")).alias("volume"))
+
+
+HALT = 1_000, 100
 MARKETS = {
     "stock": table(1, 3_000, price=40.0, step=2e-2, places=2),
     "coin": table(2, 20_000, price=60_000.0, step=1e-3, places=2),
     "cent": table(3, 2_000, price=0.0123, step=3e-2, places=8),
+    "halted": halted(table(4, 3_000, price=40.0, step=2e-2, places=2), *HALT),
 }
 
 
@@ -88,8 +103,34 @@ def test_what_ta_lib_defines_agrees_with_it(market: str) -> None:
     bars = MARKETS[market]
     made = Expressions(KNOWN).compute(bars)
     off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
-    wrong = {name: by for name, by in off.items() if by > TOLERANCE and name not in DIGITS_LOST}
-    assert not wrong
+    excepted = DIGITS_LOST | (NOTHING_LEFT if market == "halted" else set())
+    assert not {name: by for name, by in off.items() if by > TOLERANCE and name not in excepted}
+
+
+@pytest.mark.parametrize("rows", [HALT[1], 600])
+def test_in_a_halt_every_feature_has_a_value_but_for_those_that_say_so(rows: int) -> None:
+    frame, first = FeatureFrame(readable(BARS)), HALT[0]
+    bars = halted(MARKETS["stock"], first, rows)
+    made, usual = frame.compute(bars), frame.compute(MARKETS["stock"])
+    unknown = {
+        name for name in frame.names if (made[name].is_nan() & usual[name].is_not_nan()).slice(first, rows).any()
+    }
+    # Qlib gives none of these where a series does not move, and there is no illiquidity of what is not traded.
+    assert {name.rpartition("_")[0] for name in unknown} == {"rsqr", "corr", "cord", "amihud"}
+    assert made["vwap_20"][first + 50] == pytest.approx(bars["close"][first] / 1e8)
+    still = ("ultimate_oscillator", "vortex_plus_14", "return_skewness_20", "stoch_rsi_14", "on_balance_volume_20")
+    assert {made[name][first + 99] for name in still} == {0.0}
+
+
+def test_amihud_leaves_bars_without_a_trade_out() -> None:
+    bars = MARKETS["stock"].head(200)
+    assert (bars["volume"] == 0).sum() > 5
+    close, volume = bars["close"] / 1e8, bars["volume"] / 1e8
+    each = (close.log().diff().abs() / (close * volume)).to_list()[180:200]
+    traded = [one for one, is_traded in zip(each, volume[180:200] > 0, strict=True) if is_traded]
+    assert len(traded) < 20
+    made = Expressions(chosen(["amihud_20"])).compute(bars)["amihud_20"][199]
+    assert made == pytest.approx(sum(traded) / len(traded), rel=1e-9)
 
 
 def test_the_catalogue_has_over_three_hundred_features_with_formula_source_and_words() -> None:

@@ -206,6 +206,24 @@ def test_a_reference_stands_beside_the_bars_of_its_own_time_only(tmp_path: Path)
     assert not np.isnan(beta[98:]).any()
 
 
+def test_a_reference_that_stands_still_explains_nothing_and_one_that_is_the_same_everything() -> None:
+    random = np.random.default_rng(9)
+    close = pl.Series(np.round(100 * np.exp(np.cumsum(random.normal(0, 0.01, 300))), 2) * 1e8)
+    features = [feature for feature in catalogue().values() if feature.family == "cross"]
+    names = [feature.name for feature in features]
+
+    def beside(reference: pl.Series) -> pl.DataFrame:
+        columns = {"number": pl.int_range(300, eager=True), "close": close, "reference_close": reference}
+        return Expressions(features).compute(pl.DataFrame(columns)).select(names).tail(40)
+
+    still, same = beside(pl.Series([1e8] * 300)), beside(close)
+    assert not still.select(pl.any_horizontal(pl.all().is_nan().any())).item()
+    assert set(still["reference_beta_20"]) == set(still["reference_correlation_60"]) == {0.0}
+    assert set(still["idiosyncratic_share_20"]) == {1.0}
+    assert same["idiosyncratic_share_20"].min() == pytest.approx(0, abs=1e-12)
+    assert same["idiosyncratic_share_20"].is_between(0, 1).all()
+
+
 def test_a_reference_of_longer_bars_is_refused_because_it_would_tell_the_future(tmp_path: Path) -> None:
     prices = {name: [1.0, 2.0, 3.0] for name in ("Open", "High", "Low", "Close")}
     hours = pl.DataFrame({"Date": [f"2024-01-01 0{hour}:00:00" for hour in range(3)], **prices})
