@@ -44,6 +44,9 @@ _CLOSE = typer.Option(
     metavar="HOURS",
 )
 _MAX_AGE = typer.Option(help="A fact known for more days than this is too old.", min=1)
+_WINDOW = typer.Option(
+    help="Longest restart window, bars; without it the longest with which the service keeps enough bars.", min=0
+)
 _NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
 
@@ -89,21 +92,34 @@ def functions(json: Annotated[bool, _JSON] = False) -> None:
         typer.echo(f"{f'{name}({arguments})':36} {what}")
 
 
-@app.command()
+@app.command(epilog="Exit status: 0 done; 2 the name is refused, or no bundle takes the feature.")
 def explain(
     name: Annotated[str, typer.Argument(help="Of the catalogue.", metavar="NAME")],
+    expanded: Annotated[bool, typer.Option(help="As a table of a model's feature file: of columns only.")] = False,
+    window: Annotated[int, _WINDOW] = 0,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Say what a feature is: formula, source, unit, inputs, how many bars it needs.
+    """Say what a feature is: formula, source, unit, inputs, how many bars it needs, whether the service can run it.
 
     Example: py_rt features explain rsi_14
+    Example: py_rt features explain ema_200 --expanded >> features.toml
     """
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.expanded import expand, for_bundle, online, told
     from py_rt.ml.features.expressions import Expressions, chosen
 
     with _told(json=json):
         (feature,) = chosen([name])
         (needs,) = Expressions([feature]).needs
-    facts = _facts(feature) | asdict(needs)
+        written = expand(feature, window) if window else for_bundle(feature)
+        if expanded and written.refusal:
+            raise CatalogueError(f"feature {name}: no bundle takes it: {written.refusal}")
+    if expanded:
+        table = written.to_toml(feature)
+        typer.echo(json_text.dumps(asdict(written) | {"toml": table}) if json else table)
+        return
+    restarts = tuple(told(one) for one in expand(feature).restarts)
+    facts = _facts(feature) | asdict(needs) | {"restarts": restarts, "online": online(feature)}
     if json:
         typer.echo(json_text.dumps(facts))
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 import py_rt_core
 
 from py_rt.ml.features.catalogue import Feature, catalogue
+from py_rt.ml.features.expanded import expand, online
 from py_rt.ml.features.expressions import Expressions, Needs
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "features.md"
@@ -28,9 +29,11 @@ computes and checks them on any file of bars; [the guide](../guides/features.md)
 it live.
 
 *Lookback*: bars until there is a value. *Warm*: bars until the value is the same, to its last bit, wherever the bars
-began; recursions (exponential averages and their kin) restart on a grid for it, after which less than 1e-12 of what
-came before is left. A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000
-that hardly move is right to 1e-12.
+began. *Restart*: recursions (exponential averages and their kin) begin anew on a grid of so many bars for it, after
+which less than 1e-12 of what came before is left. *Online*: whether a bundle takes the feature, and with which restart
+windows where the service keeps too few bars for its own; `py_rt features explain NAME --expanded` writes it out.
+A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000 that hardly move is
+right to 1e-12.
 
 Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
 first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
@@ -78,8 +81,8 @@ def page() -> str:
     inputs = ", ".join(f"`{name}`" for name in py_rt_core.feature_inputs())
     parts = [HEAD.format(count=len(features), inputs=inputs, functions="\n".join(functions))]
     for family, members in groupby(features, key=lambda feature: feature.family):
-        parts.append(f"\n## {family}\n\n| name | what | formula | unit | lookback | warm | reads | source |\n")
-        parts.append("|---|---|---|---|---|---|---|---|\n")
+        heads = "name | what | formula | unit | lookback | warm | restart | online | reads | source"
+        parts.append(f"\n## {family}\n\n| {heads} |\n|{'---|' * len(heads.split(' | '))}\n")
         parts.extend(_row(feature, needs[feature.name]) for feature in members)
     return "".join(parts)
 
@@ -93,6 +96,8 @@ def _row(feature: Feature, needs: Needs) -> str:
         needs.unit.replace("*", "\\*"),
         str(needs.lookback),
         str(needs.warmup),
+        ", ".join(f"{one.function} {one.window}" for one in expand(feature).restarts),
+        online(feature),
         ", ".join(needs.inputs),
         source,
     ]

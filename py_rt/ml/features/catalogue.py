@@ -8,6 +8,9 @@ features.
 A file may name `[columns]` that its features read beside those of bars, with their units (number, price or quantity):
 what became known of an instrument at some time and is carried to the bars behind it.
 
+A table may say `kind = "expression"` and its `unit`, as a model's feature file does: then the unit must be the one that
+the expression has.
+
 A feature of research may be arbitrary Python instead: `python = "file.py:function"`, beside the file that names it,
 with `offline = true`. It can be computed and checked, and never enters a bundle: the service runs expressions only.
 """
@@ -34,7 +37,8 @@ FEATURES_MAX = 4_096
 UNITS = ("number", "price", "quantity")
 """What a column may be in."""
 
-_KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline"}
+_KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline", "kind", "unit"}
+_TEXTS = ("what", "source", "ta_lib", "unit")
 _FILE_KEYS = {"family", "source", "columns", "feature"}
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _WORDS = {"and", "or", "not", "number", "is_warm"}
@@ -57,6 +61,7 @@ class Feature:
         family: which part of the catalogue it belongs to.
         ta_lib: the call of TA-Lib that defines the same, or nothing.
         python: `path:function` of a feature that is no expression; it stays offline.
+        unit: of its values, where its file says one.
         columns: names and units of the other columns that its file's features read.
     """
 
@@ -67,6 +72,7 @@ class Feature:
     family: str
     ta_lib: str = ""
     python: str = ""
+    unit: str = ""
     columns: tuple[tuple[str, str], ...] = ()
 
 
@@ -150,7 +156,12 @@ def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Ite
     if "expression" not in entry:
         yield _known(where, entry["name"])
         return
-    texts = {key: entry.get(key, tables.get(key, "")) for key in ("name", "expression", "what", "source", "ta_lib")}
+    if entry.get("kind", "expression") != "expression":
+        raise CatalogueError(
+            f'{where}: kind = {entry["kind"]!r}; a set has expressions, as kind = "expression"; other kinds stand in '
+            "the feature file of a model, which says bar_seconds"
+        )
+    texts = {key: entry.get(key, tables.get(key, "")) for key in ("name", "expression", *_TEXTS)}
     if wrong := sorted(key for key, text in texts.items() if not isinstance(text, str)):
         raise CatalogueError(f"{where}: {', '.join(wrong)} must be text")
     for items in _each(where, entry.get("each", {})):

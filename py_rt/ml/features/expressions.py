@@ -67,6 +67,11 @@ class Expressions:
         self.needs = tuple(
             Needs(unit, lookback, warmup, tuple(inputs)) for unit, lookback, warmup, inputs in self._program.describe()
         )
+        for feature, needs in zip(self.features, self.needs, strict=True):
+            if feature.unit and feature.unit != needs.unit:
+                raise CatalogueError(
+                    f"feature {feature.name}: unit = {feature.unit!r}; its expression has {needs.unit!r}"
+                )
 
     @property
     def warmup(self) -> int:

@@ -240,3 +240,28 @@ def test_a_name_that_stands_for_something_else_is_refused(
     status, _, told = run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(tmp_path / "x.csv"))
     assert status == 2
     assert name in told
+
+
+def test_a_feature_of_the_catalogue_goes_live_as_it_is_written_out(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = [
+        run(capsys, "explain", name, "--expanded", "--window", "48")[1] for name in ("zscore_20", "rsi_2", "adx_14")
+    ]
+    path = tmp_path / "features.toml"
+    path.write_text("bar_seconds = 900\n" + "".join(tables))
+    assert run(capsys, "check", "--set", str(path), "--in", str(bars))[0] == 0
+    out = tmp_path / "live.parquet"
+    assert run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(out))[0] == 0
+    live = pl.read_parquet(out)
+    assert run(capsys, "compute", "zscore_20", "--in", str(bars), "--out", str(out))[0] == 0
+    # Up to the missing bar, where the service begins anew.
+    assert live["zscore_20"][400:700].to_list() == pl.read_parquet(out)["zscore_20"][400:700].cast(pl.Float32).to_list()
+    # As a set of research it is taken, too.
+    path.write_text("".join(tables))
+    assert run(capsys, "check", "--set", str(path), "--in", str(bars))[0] == 0
+    status, _, told = run(capsys, "explain", "vpin_5", "--expanded")
+    assert (status, "no bundle takes it: the column buy_volume" in told) == (2, True)
+    assert (
+        json.loads(run(capsys, "explain", "ema_200", "--json")[1])["online"] == "with restart windows of 1024 at most"
+    )
