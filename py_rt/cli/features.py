@@ -67,7 +67,7 @@ def list_features(
             raise CatalogueError(f"there is no family {family!r}; there are {', '.join(families)}")
         found = [feature for feature in catalogue().values() if not family or feature.family == family]
     if json:
-        typer.echo(json_text.dumps([_facts(feature) for feature in found]))
+        typer.echo(json_text.dumps(_facts(found)))
         return
     for feature in found:
         typer.echo(f"{feature.name:32} {feature.family:10} {feature.what}")
@@ -105,12 +105,11 @@ def explain(
     Example: py_rt features explain ema_200 --expanded >> features.toml
     """
     from py_rt.ml.features.catalogue import CatalogueError
-    from py_rt.ml.features.expanded import expand, for_bundle, online, told
-    from py_rt.ml.features.expressions import Expressions, chosen
+    from py_rt.ml.features.expanded import expand, for_bundle
+    from py_rt.ml.features.expressions import chosen
 
     with _told(json=json):
         (feature,) = chosen([name])
-        (needs,) = Expressions([feature]).needs
         written = expand(feature, window) if window else for_bundle(feature)
         if expanded and written.refusal:
             raise CatalogueError(f"feature {name}: no bundle takes it: {written.refusal}")
@@ -118,13 +117,12 @@ def explain(
         table = written.to_toml(feature)
         typer.echo(json_text.dumps(asdict(written) | {"toml": table}) if json else table)
         return
-    restarts = tuple(told(one) for one in expand(feature).restarts)
-    facts = _facts(feature) | asdict(needs) | {"restarts": restarts, "online": online(feature)}
+    (facts,) = _facts([feature])
     if json:
         typer.echo(json_text.dumps(facts))
         return
     for key, value in facts.items():
-        typer.echo(f"{key:11} {', '.join(value) if isinstance(value, tuple) else value}")
+        typer.echo(f"{key:11} {', '.join(value) if isinstance(value, list) else value}")
 
 
 @app.command(epilog="Exit status: 0 done; 2 a name, a set or a file is refused.")
@@ -149,8 +147,8 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
     missing until there are enough bars. Recursions restart on a grid that is counted from the file's first row; once
-    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA and the parabolic stop, which forget
-    at their own pace).
+    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA, the parabolic stop and CUSUM, which
+    forget at their own pace).
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
@@ -268,8 +266,20 @@ def _with_known(
     return file
 
 
-def _facts(feature: Feature) -> dict[str, str]:
-    return {key: text for key, text in asdict(feature).items() if text}
+def _facts(features: Sequence[Feature]) -> list[dict[str, object]]:
+    """What each is and needs, and whether the service can run it."""
+    from py_rt.ml.features.expanded import expand, online, told
+    from py_rt.ml.features.expressions import Expressions
+
+    facts: list[dict[str, object]] = []
+    for feature, needs in zip(features, Expressions(features).needs, strict=True):
+        words = ("name", "what", "expression", "family", "source", "ta_lib")
+        said: dict[str, object] = {word: getattr(feature, word) for word in words if getattr(feature, word)}
+        restarts = [told(one) for one in expand(feature).restarts]
+        facts.append(
+            said | asdict(needs) | {"inputs": list(needs.inputs), "restarts": restarts, "online": online(feature)}
+        )
+    return facts
 
 
 def _write(frame: pl.DataFrame, out: Path) -> None:

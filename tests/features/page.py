@@ -30,7 +30,8 @@ it live.
 
 *Lookback*: bars until there is a value. *Warm*: bars until the value is the same, to its last bit, wherever the bars
 began. *Restart*: recursions (exponential averages and their kin) begin anew on a grid of so many bars for it, after
-which less than 1e-12 of what came before is left. *Online*: whether a bundle takes the feature, and with which restart
+which less than 1e-12 of what came before is left (KAMA, the parabolic stop and CUSUM forget at their market's pace
+instead). *Online*: whether a bundle takes the feature, and with which restart
 windows where the service keeps too few bars for its own; `py_rt features explain NAME --expanded` writes it out.
 A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000 that hardly move is
 right to 1e-12.

@@ -160,7 +160,13 @@ def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(told)
     assert status == 0
     assert (facts["unit"], facts["inputs"], facts["lookback"]) == ("price", ["high", "low", "close"], 15)
-    assert len(json.loads(run(capsys, "list", "--json")[1])) > 400
+    listed = json.loads(run(capsys, "list", "--json")[1])
+    assert len(listed) > 400
+    assert facts in listed
+    assert facts["restarts"] == ["wilder restarts after 400 bars: at most 4e-13 of its seed is left"]
+    # One that reads another column, as text.
+    status, told, _ = run(capsys, "explain", "earnings_yield")
+    assert (status, "earnings_per_share" in told, "no: reads earnings_per_share" in told) == (0, True, True)
 
 
 def own_set(folder: Path, body: str) -> Path:

@@ -17,6 +17,7 @@ from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, read
 from py_rt.ml.features.expressions import WARM, Expressions, chosen, readable
 from py_rt.ml.features.sets import FeatureFrame
 from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online
+from py_rt.ml.regime import RegimeModel
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CALL = re.compile(r"(\w+)\((.*)\)(?:\[(\d)\])?")
@@ -131,6 +132,44 @@ def test_amihud_leaves_bars_without_a_trade_out() -> None:
     assert len(traded) < 20
     made = Expressions(chosen(["amihud_20"])).compute(bars)["amihud_20"][199]
     assert made == pytest.approx(sum(traded) / len(traded), rel=1e-9)
+
+
+def test_cusum_is_that_of_a_plain_loop_and_crosses_its_threshold() -> None:
+    # So many bars that the one who speaks began with them.
+    bars = MARKETS["stock"].head(1_000)
+    program = Expressions([*chosen(["cusum_2", "cusum_way_2"]), Feature("width", "std(log_return_1, 60)", "", "", "")])
+    made = program.compute(bars)
+    up = down = 0.0
+    events, ways = [], []
+    for change, width in zip((bars["close"] / 1e8).log().diff().fill_null(float("nan")), made["width"], strict=True):
+        if np.isnan(change) or np.isnan(width):
+            up = down = 0.0
+            events.append(np.nan)
+            ways.append(np.nan)
+            continue
+        up, down = max(up + change, 0.0), min(down + change, 0.0)
+        event = -1.0 if down < -2 * width else 1.0 if up > 2 * width else 0.0
+        up, down = (0.0 if event > 0 else up), (0.0 if event < 0 else down)
+        events.append(event)
+        ways.append((up + down) / width)
+    assert events.count(1.0) > 20 < events.count(-1.0)
+    assert np.array_equal(made["cusum_2"].to_numpy(), events, equal_nan=True)
+    assert made["cusum_way_2"].to_numpy() == pytest.approx(np.array(ways), abs=1e-9, nan_ok=True)
+
+
+def test_the_wild_regime_is_that_of_the_filter_which_research_fits() -> None:
+    bars = MARKETS["coin"].head(4_000)
+    made = Expressions([*chosen(["wild_regime_60"]), Feature("x", "log_return_1 / std(log_return_1, 60)", "", "", "")])
+    frame = made.compute(bars)
+    stay = np.array([0.98, 0.95])
+    chain = np.array([[stay[0], 1 - stay[0]], [1 - stay[1], stay[1]]])
+    start = np.array([1 - stay[1], 1 - stay[0]]) / (2 - stay.sum())
+    model = RegimeModel(("x",), start, chain, np.zeros((2, 1)), np.array([[0.7**2], [2.0**2]]))
+    filtered = model.filtered(frame.select("x"))[:, 1]
+    warm = frame[WARM].to_numpy()
+    assert warm.sum() > 2_000
+    assert np.ptp(filtered[warm]) > 0.9
+    assert frame["wild_regime_60"].to_numpy()[warm] == pytest.approx(filtered[warm], abs=1e-10)
 
 
 def test_the_catalogue_has_over_three_hundred_features_with_formula_source_and_words() -> None:
