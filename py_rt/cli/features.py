@@ -192,13 +192,17 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         frame = _over(file, names, features)
         trial = frame.check()
     found, rows = trial.findings, file.bars.height
+    # By its time a bar is found in a file that begins with the newest one, too.
+    times = file.in_file_order(file.time.to_frame()).to_series()
     if json:
         facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
         facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
-        typer.echo(json_text.dumps(facts | {"findings": [asdict(one) for one in found]}))
+        told = [asdict(one) | {"time": str(times[one.row])} for one in found]
+        typer.echo(json_text.dumps(facts | {"findings": told}))
     else:
         for one in found:
-            typer.echo(f"{one.feature}: {one.rule} at row {one.row}: {one.whole!r} on all bars, {one.cut!r} on fewer")
+            where = f"bar {one.row} ({times[one.row]})"
+            typer.echo(f"{one.feature}: {one.rule} at {where}: {one.whole!r} on all bars, {one.cut!r} on fewer")
         if trial.untried:
             typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(trial.untried)}")
         tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"
@@ -246,7 +250,9 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
 
 def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
+    from py_rt.ml.features.closes import check_zone
 
+    check_zone(time_zone)
     file = read_bar_file(path, time_zone)
     if reference is not None:
         file = with_reference(file, read_bar_file(reference, time_zone))

@@ -75,6 +75,20 @@ def closed_at(ts_open: pl.Series, span_ns: int, close: str = "") -> pl.Series:
     return pl.Series(ts_open.name, np.where((closes > opened) & (closes <= ends), closes, otherwise))
 
 
+def check_zone(zone: str) -> None:
+    """Refuse a name that is no time zone's.
+
+    Raises:
+        CloseError: there is none of this name.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CloseError(f"there is no time zone {zone!r}; allowed are IANA names, such as America/New_York") from error
+
+
 def _of_calendar(name: str, ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """The last closing of a session up to each time; 0 where there is none."""
     days = pl.select(pl.from_epoch(pl.Series(ends[[0, -1]]), time_unit="ns").dt.date()).to_series()
@@ -86,14 +100,7 @@ def _of_calendar(name: str, ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _of_day(ends: NDArray[np.int64], hour: int, minute: int, zone: str) -> NDArray[np.int64]:
     """The last such time of day up to each time; 0 where the zone skips it."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise CloseError(
-            f"close: there is no time zone {zone!r}; an IANA name is wanted, as America/New_York"
-        ) from error
+    check_zone(zone)
     after_midnight = (hour * 60 + minute) * 60 * NS_PER_SECOND
     local = pl.from_epoch(pl.Series(ends), time_unit="ns").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     today = local.dt.replace_time_zone(None).dt.truncate("1d").dt.epoch("ns") + after_midnight

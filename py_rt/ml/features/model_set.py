@@ -58,8 +58,8 @@ class ModelFrame:
         columns = file.bars.select(*PRICES, "volume")
         whole = columns.select(pl.all_horizontal(pl.all().is_not_nan() & (pl.all() == pl.all().round()))).to_series()
         if not whole.all():
-            row = int((~whole).arg_max() or 0)
-            raise CatalogueError(f"bar {row}: a number is missing, or has digits below 1e-8")
+            time = file.in_file_order(file.time.to_frame())[int((~whole).arg_max() or 0), 0]
+            raise CatalogueError(f"the bar of {time}: a number is missing, or has digits below 1e-8")
         self._bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 
 from py_rt.cli.main import main
 from py_rt.data.bar_files import read_bar_file
+from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.model_set import ModelFrame
 from py_rt.ml.features.technical import FeatureSet
 
@@ -115,6 +116,8 @@ def test_a_planted_look_into_the_future_is_found(
         (["rsi_15"], "near are"),
         ([], "name features of the catalogue"),
         (["vpin_20"], "reads buy_volume, sell_volume"),
+        (["sma_20", "--time-zone", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
+        (["sma_20", "--close", "XNYS"], "speak of the facts of --known"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_told(
@@ -186,6 +189,7 @@ def test_a_look_into_the_future_in_one_row_of_a_hundred_is_found(
     assert status == 3
     (finding,) = facts["findings"]
     assert (finding["feature"], finding["rule"], finding["row"] % 97) == ("own", "look_ahead", 5)
+    assert finding["time"] == str(pl.read_csv(bars)["timestamp"][finding["row"]])
     # Hundreds of rows that follow each other, and some in every part of the file.
     assert 512 < facts["rows_cut"] < 600
 
@@ -198,6 +202,16 @@ def test_a_look_far_into_the_future_changes_rows_long_before_the_cut(
     status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
     assert status == 3
     assert [(one["rule"], one["row"]) for one in json.loads(told)["findings"]] == [("look_ahead", 0)]
+
+
+def test_a_bar_without_a_number_is_named_by_its_time_whichever_way_the_file_stands(bars: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(bars).with_columns(
+        pl.when(pl.int_range(pl.len()) == 30).then(None).otherwise("Close").alias("Close")
+    )
+    for order in (table, table.reverse()):
+        order.write_csv(tmp_path / "bars.csv")
+        with pytest.raises(CatalogueError, match=f"the bar of {table['timestamp'][30]}: a number is missing"):
+            ModelFrame(MODEL, read_bar_file(tmp_path / "bars.csv"))
 
 
 def test_of_a_model_s_features_the_one_that_breaks_is_named(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
