@@ -41,7 +41,7 @@ _KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "of
 _TEXTS = ("what", "source", "ta_lib", "unit")
 _FILE_KEYS = {"family", "source", "columns", "feature"}
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_WORDS = {"and", "or", "not", "number", "is_warm"}
+_WORDS = {"and", "or", "not", "if", "number", "is_warm"}
 """Words of the language, and columns of the tables that features are computed from and into."""
 
 

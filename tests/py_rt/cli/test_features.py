@@ -285,3 +285,25 @@ def test_a_feature_of_the_catalogue_goes_live_as_it_is_written_out(
     assert (
         json.loads(run(capsys, "explain", "ema_200", "--json")[1])["online"] == "with restart windows of 1024 at most"
     )
+
+
+def test_facts_reach_a_daily_bar_by_the_hours_of_its_venue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bars = tmp_path / "bars.csv"
+    days = ["2024-01-04", "2024-01-05", "2024-01-08"]
+    bars.write_text("Date,Open,High,Low,Close,Volume\n" + "".join(f"{day},2,2,2,2,1\n" for day in days))
+    known = tmp_path / "known.csv"
+    # Half an hour after the close of the 5th, and at its noon.
+    known.write_text("ts_known,symbol,sentiment\n2024-01-05T21:30:00Z,AAA,0.5\n2024-01-05T17:00:00Z,BBB,0.25\n")
+    out = tmp_path / "out.csv"
+    arguments = ["compute", "sentiment_level", "--in", str(bars), "--known", str(known), "--out", str(out)]
+    status, _, told = run(capsys, *arguments)
+    assert (status, "say whose with --symbol" in told, out.exists()) == (2, True, False)
+    for symbol, close, expected in (
+        ("AAA", "XNYS", "8"),
+        ("BBB", "XNYS", "58"),
+        ("BBB", "", "8"),
+        ("AAA", "24/7", "58"),
+    ):
+        assert run(capsys, *arguments, "--symbol", symbol, "--close", close)[0] == 0
+        made = pl.read_csv(out, infer_schema=False).drop_nulls("sentiment_level")
+        assert "".join(day[-1] for day in made["Date"]) == expected, (symbol, close)

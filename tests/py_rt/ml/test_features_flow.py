@@ -131,6 +131,17 @@ def test_features_of_the_flow_have_the_same_bits_by_both_paths_and_values() -> N
     assert whole["vpin_20"].drop_nans().is_between(0, 1).all()
 
 
+def test_where_the_book_stands_still_and_nothing_is_traded_every_feature_has_a_value() -> None:
+    program = Expressions([feature for feature in catalogue().values() if feature.family == "flow"])
+    book = {"bid": 100.0, "ask": 101.0, "bid_quantity": 1.0, "ask_quantity": 2.0, "bid_depth": 5.0, "ask_depth": 7.0}
+    inputs = {name for needs in program.needs for name in needs.inputs}
+    still = {name: np.full(100, book.get(name, 0.0) * 1e8) for name in inputs}
+    made = program.compute(pl.DataFrame({"number": np.arange(100), **still})).select(program.names).row(99, named=True)
+    assert not [name for name, value in made.items() if math.isnan(value)]
+    assert {made["kyle_lambda_20"], made["order_flow_impact_20"], made["order_flow_fit_20"]} == {0.0}
+    assert made["microprice"] == pytest.approx((100 * 2 + 101) / 3)
+
+
 def test_bars_without_quotes_are_told_what_they_lack() -> None:
     bars = pl.DataFrame({"number": [1], "close": [1e8]})
     with pytest.raises(
