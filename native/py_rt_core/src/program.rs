@@ -11,8 +11,10 @@ use pyo3::types::PyBytes;
 use crate::arrow;
 use crate::error::refused;
 
-/// Bars of a run: the registers of a few hundred operations then lie in the processor's second cache.
-const RUN_BARS: usize = 128;
+/// Values that the registers of a run's operations hold, so that they lie in the processor's nearer caches, and the bars
+/// that a run then has.
+const RUN_VALUES: usize = 16_384;
+const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
 /// Least rows of a part that a thread of its own computes.
 const PART_ROWS: usize = 32_768;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
@@ -135,15 +137,6 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Of a column that is read.
-fn part(column: &[f64], begin: usize, end: usize) -> &[f64] {
-    if column.is_empty() {
-        column
-    } else {
-        &column[begin..end]
-    }
-}
-
 impl FeatureProgram {
     fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
         let read = self.read();
@@ -215,15 +208,16 @@ impl FeatureProgram {
         [early, begin, end]: [usize; 3],
         mut outputs: Vec<&mut [f64]>,
     ) {
-        let mut runner = Runner::new(&self.program, RUN_BARS);
+        let bars = RUN_VALUES / self.program.operations().max(1);
+        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end());
+        let mut runner = Runner::new(&self.program, bars);
         let mut next = beginnings.partition_point(|row| *row <= early);
         let mut at = early;
         while at < end {
             let bound = if at < begin { begin } else { end };
             let hole = beginnings.get(next).copied().unwrap_or(end);
-            let to = bound.min(hole).min(at + RUN_BARS);
-            let inputs: Vec<_> = columns.inputs.iter().map(|column| part(column, at, to)).collect();
-            runner.run(columns.numbers[at], to - at, &inputs);
+            let to = bound.min(hole).min(at + bars);
+            runner.run_rows(columns.numbers[at], at..to, &columns.inputs);
             if at >= begin {
                 for (output, column) in outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
@@ -242,12 +236,13 @@ fn beginnings(numbers: &[i64]) -> Vec<usize> {
     if !numbers.is_empty() {
         found.push(0);
     }
-    let follows = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) == 1;
+    // Zero where they follow: bits are gathered from several pairs at a time.
+    let off = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) ^ 1;
     for begin in (0..numbers.len()).step_by(BLOCK) {
         let block = &numbers[begin..numbers.len().min(begin + BLOCK + 1)];
         // All of a block are looked at, which takes less than to stop at the first; the rule is that all follow.
-        if !block.windows(2).fold(true, |all, pair| all & follows(pair)) {
-            let holes = block.windows(2).enumerate().filter(|(_, pair)| !follows(pair));
+        if block.windows(2).fold(0, |all, pair| all | off(pair)) != 0 {
+            let holes = block.windows(2).enumerate().filter(|(_, pair)| off(pair) != 0);
             found.extend(holes.map(|(at, _)| begin + at + 1));
         }
     }

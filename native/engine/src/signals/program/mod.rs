@@ -6,13 +6,14 @@
 //! let program = Program::new(&["close / lag(close, 1) - 1"], &|_| None)?;
 //! let mut runner = Runner::new(&program, 64);
 //! // Prices and volumes are whole numbers of 1e-8.
-//! let closes = [100e8, 101e8, 99.99e8];
+//! let closes = [100e8, 150e8, 75e8];
 //! runner.run(0, 3, &[&closes[..]; Input::ALL.len()]);
-//! assert_eq!(runner.output(0)[1..], [0.01, -0.01]);
+//! assert_eq!(runner.output(0)[1..], [0.5, -0.5]);
 //! assert_eq!((program.lookback(0), program.warmup(0)), (2, 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod averages;
 mod calls;
 mod compile;
 mod extremes;
@@ -26,6 +27,8 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod unit;
+
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -417,14 +420,22 @@ const fn register(node: usize, capacity: usize) -> usize {
     (node + 1) * capacity
 }
 
+/// Where an argument lies.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The register that begins there; what an operation does not take is the register that nobody reads.
+    Register(usize),
+    /// A column, read in its place.
+    Column(usize),
+}
+
 /// An operation of a runner.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     op: Op,
     /// Its node.
     at: usize,
-    /// Where its arguments' registers begin; what it does not take is the register that nobody reads.
-    args: [usize; 3],
+    args: [Source; 3],
 }
 
 /// A program at work.
@@ -436,9 +447,10 @@ pub struct Runner {
     nodes: Vec<Node>,
     outputs: Vec<u16>,
     states: Vec<State>,
-    /// What is to be done, in order, and the columns that are read.
+    /// What is to be done, in order.
     steps: Vec<Step>,
-    read: Vec<(usize, u16)>,
+    /// Columns that are an expression by themselves, and their registers.
+    copied: Vec<(usize, usize)>,
     /// A register that nobody reads, and one for each node; `capacity` values each.
     registers: Vec<f64>,
     capacity: usize,
@@ -458,19 +470,25 @@ impl Runner {
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let mut registers = vec![0.0; (program.nodes.len() + 1) * capacity];
-        let (mut steps, mut read) = (Vec::new(), Vec::new());
+        let (mut steps, mut copied) = (Vec::new(), Vec::new());
+        let source = |arg: u16| match program.nodes.get(usize::from(arg)).map(|node| node.op) {
+            None => Source::Register(0),
+            Some(Op::Input(place)) => Source::Column(place.into()),
+            Some(_) => Source::Register(register(arg.into(), capacity)),
+        };
         for (at, node) in program.nodes.iter().enumerate() {
             let begin = register(at, capacity);
             match node.op {
                 Op::Constant(value) => registers[begin..begin + capacity].fill(value.get()),
-                Op::Input(place) => read.push((begin, place)),
+                Op::Input(place) => {
+                    if program.outputs.iter().any(|output| usize::from(*output) == at) {
+                        copied.push((begin, place.into()));
+                    }
+                }
                 op => steps.push(Step {
                     op,
                     at,
-                    args: node.args.map(|arg| match arg {
-                        u16::MAX => 0,
-                        arg => register(arg.into(), capacity),
-                    }),
+                    args: node.args.map(source),
                 }),
             }
         }
@@ -479,7 +497,7 @@ impl Runner {
             outputs: program.outputs.clone(),
             states: program.nodes.iter().map(|node| State::new(node.op)).collect(),
             steps,
-            read,
+            copied,
             registers,
             capacity,
             length: 0,
@@ -511,8 +529,17 @@ impl Runner {
     /// last one, everything starts over.
     ///
     /// # Panics
-    /// Where a column that is read has another length, or the run is longer than [`Self::capacity`].
+    /// Where a column that is read is shorter, or the run is longer than [`Self::capacity`].
     pub fn run(&mut self, number: i64, length: usize, columns: &[&[f64]]) {
+        self.run_rows(number, 0..length, columns);
+    }
+
+    /// The same, of some rows of longer columns.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_rows(&mut self, number: i64, rows: Range<usize>, columns: &[&[f64]]) {
+        let length = rows.len();
         assert!(length <= self.capacity, "a run of {length} bars is too long");
         if self.next != Some(number) {
             self.states.iter_mut().for_each(|state| state.restart(number));
@@ -521,13 +548,16 @@ impl Runner {
         self.next = Some(number.wrapping_add(i64::try_from(length).unwrap_or(i64::MAX)));
         self.seen += length as u64;
         self.length = length;
-        for &(begin, place) in &self.read {
-            self.registers[begin..begin + length].copy_from_slice(columns[usize::from(place)]);
+        for &(begin, place) in &self.copied {
+            self.registers[begin..begin + length].copy_from_slice(&columns[place][rows.clone()]);
         }
         for step in &self.steps {
             let begin = register(step.at, self.capacity);
             let (before, rest) = self.registers.split_at_mut(begin);
-            let args = step.args.map(|from| &before[from..from + length]);
+            let args = step.args.map(|source| match source {
+                Source::Register(from) => &before[from..from + length],
+                Source::Column(place) => &columns[place][rows.clone()],
+            });
             op::run(step.op, &mut self.states[step.at], args, &mut rest[..length]);
         }
     }
@@ -538,9 +568,6 @@ impl Runner {
         let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
         node.unit
             .all_outside(&self.registers[begin..begin + self.length], result);
-        for value in result.iter_mut() {
-            *value = op::finite(*value);
-        }
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
         let before = u64::from(node.lookback.max(1)) - 1;
         let first = self.seen - self.length as u64;

@@ -1,8 +1,9 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
+use super::averages::{Averages, Weights};
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Average, Cusum, ParabolicStop, Regime, Restarting, WilderSum};
+use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
 use super::sums::{SumWindow, Sums};
 
 /// A real parameter: its bits, so that equal nodes can be found.
@@ -141,8 +142,7 @@ pub(super) enum State {
     Pair(SumWindow<5, 2>),
     Extreme(ExtremeWindow),
     Order(OrderWindow),
-    Average(Restarting<Average>),
-    WilderSum(Restarting<WilderSum>),
+    Average(Averages),
     Distance {
         ring: Vec<f64>,
         at: usize,
@@ -186,19 +186,17 @@ impl State {
                 Self::Extreme(ExtremeWindow::new(extreme, tie, length as usize))
             }
             Op::Quantile(length, _) | Op::Rank(length) => Self::Order(OrderWindow::new(length as usize)),
-            Op::Ema { length, window } => {
-                Self::Average(Restarting::new(window, Average::exponential(length)))
-            }
-            Op::Wilder { length, window } => Self::Average(Restarting::new(window, Average::wilder(length))),
+            Op::Ema { length, window } => Self::Average(Averages::new(window, Weights::exponential(length))),
+            Op::Wilder { length, window } => Self::Average(Averages::new(window, Weights::wilder(length))),
             Op::WilderSum { length, window } => {
-                Self::WilderSum(Restarting::new(window, WilderSum::new(length)))
+                Self::Average(Averages::new(window, Weights::wilder_sum(length)))
             }
             Op::Distance(length) => Self::Distance {
                 ring: lag(length),
                 at: 0,
             },
             Op::Smooth { weight, window } => {
-                Self::Average(Restarting::new(window, Average::new(1, weight.get())))
+                Self::Average(Averages::new(window, Weights::smooth(weight.get())))
             }
             Op::Adaptive { window } => Self::Adaptive(Restarting::new(window, Adaptive::new())),
             Op::ParabolicStop { step, most, window } => {
@@ -237,7 +235,6 @@ impl State {
             Self::Extreme(window) => window.restart(number),
             Self::Order(window) => window.restart(),
             Self::Average(copies) => copies.restart(number),
-            Self::WilderSum(copies) => copies.restart(number),
             Self::Adaptive(copies) => copies.restart(number),
             Self::ParabolicStop(copies) => copies.restart(number),
             Self::Cusum(copies) => copies.restart(number),
@@ -269,11 +266,13 @@ pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64])
         Op::Multiply => both(out, a, b, |a, b| a * b),
         Op::Divide => both(out, a, b, |a, b| finite(a / b)),
         Op::Power(exponent) => each(out, a, |a| finite(power(a, exponent.get()))),
-        Op::Minimum => both(out, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
-        Op::Maximum => both(out, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
+        Op::Minimum => both(out, a, b, |a, b| choose((a < b) | a.is_nan(), a, b)),
+        Op::Maximum => both(out, a, b, |a, b| choose((a > b) | a.is_nan(), a, b)),
         Op::Negative => each(out, a, |a| -a),
         Op::Absolute => each(out, a, f64::abs),
-        Op::Sign => each(out, a, |a| if a == 0.0 || a.is_nan() { a } else { a.signum() }),
+        Op::Sign => each(out, a, |a| {
+            choose((a == 0.0) | a.is_nan(), a, 1.0_f64.copysign(a))
+        }),
         Op::Logarithm => each(out, a, |a| finite(libm::log(a))),
         Op::Exponential => each(out, a, |a| finite(libm::exp(a))),
         Op::Root => each(out, a, f64::sqrt),
@@ -286,17 +285,16 @@ pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64])
         Op::LessOrEqual => both(out, a, b, |a, b| truth(a <= b, a, b)),
         Op::Equal => both(out, a, b, |a, b| truth(a - b == 0.0, a, b)),
         Op::Unequal => both(out, a, b, |a, b| truth(a - b != 0.0, a, b)),
-        Op::And => both(out, a, b, |a, b| truth(a > 0.0 && b > 0.0, a, b)),
-        Op::Or => both(out, a, b, |a, b| truth(a > 0.0 || b > 0.0, a, b)),
+        Op::And => both(out, a, b, |a, b| truth(a * b > 0.0, a, b)),
+        Op::Or => both(out, a, b, |a, b| truth(a + b > 0.0, a, b)),
         Op::Not => each(out, a, |a| 1.0 - a),
         Op::If => {
-            // Both sides are at hand: a choice without a branch, which no processor could foresee.
             for (((out, condition), yes), no) in out.iter_mut().zip(a).zip(b).zip(c) {
-                let chosen = if *condition > 0.0 { *yes } else { *no };
-                *out = if condition.is_nan() { f64::NAN } else { chosen };
+                let chosen = choose(*condition > 0.0, *yes, *no);
+                *out = choose(condition.is_nan(), f64::NAN, chosen);
             }
         }
-        Op::Known => both(out, a, b, |a, b| if a.is_nan() { b } else { a }),
+        Op::Known => both(out, a, b, |a, b| choose(a.is_nan(), b, a)),
         _ => run_state(op, state, args, out),
     }
 }
@@ -342,7 +340,6 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
             }),
         },
         State::Average(copies) => copies.run(a, out),
-        State::WilderSum(copies) => copies.run(a, out),
         State::Distance { ring, at } => each(out, a, |a| {
             ring[*at] = a;
             *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
@@ -387,17 +384,13 @@ fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
             });
         }
         (Op::Window(WindowKind::Variance(degrees), _), State::Sums2(window)) => {
-            let divisor = n - f64::from(degrees);
-            window.run(
-                out,
-                [a],
-                |[d], _| [d, d * d],
-                |found, _| squares_left(&found.sums, n) / divisor,
-            );
+            let divisor = n * (n - f64::from(degrees));
+            let finish = |found: &Sums<2, 1>, _| variance(&found.sums, n, divisor);
+            window.run(out, [a], |[d], _| [d, d * d], finish);
         }
         (Op::Window(WindowKind::Deviation(degrees), _), State::Sums2(window)) => {
-            let divisor = n - f64::from(degrees);
-            let finish = |found: &Sums<2, 1>, _| (squares_left(&found.sums, n) / divisor).sqrt();
+            let divisor = n * (n - f64::from(degrees));
+            let finish = |found: &Sums<2, 1>, _| variance(&found.sums, n, divisor).sqrt();
             window.run(out, [a], |[d], _| [d, d * d], finish);
         }
         (Op::Window(kind, _), State::Trend(window)) => run_trend(kind, window, a, n, out),
@@ -411,6 +404,13 @@ fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
         }
         _ => {}
     }
+}
+
+/// Of a window of `n`, whose squared distances from the mean are divided by `divisor / n`: one division, which is what it
+/// takes longest for.
+#[inline]
+fn variance(&[sum, squares]: &[f64; 2], n: f64, divisor: f64) -> f64 {
+    above_zero(n * squares - sum * sum) / divisor
 }
 
 /// Sum of squared distances from the mean.
@@ -522,25 +522,26 @@ fn both(out: &mut [f64], a: &[f64], b: &[f64], mut of: impl FnMut(f64, f64) -> f
 /// What has no value is unknown.
 #[inline]
 pub(super) const fn finite(value: f64) -> f64 {
-    if value.is_finite() { value } else { f64::NAN }
+    choose(value.is_finite(), value, f64::NAN)
 }
 
 /// Rounding may leave a little less than nothing; unknown stays unknown.
 #[inline]
 fn above_zero(value: f64) -> f64 {
-    if value < 0.0 { 0.0 } else { value }
+    choose(value < 0.0, 0.0, value)
 }
 
 /// 1 for true and 0 for false; unknown where a side is.
 #[inline]
 const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else if is_true {
-        1.0
-    } else {
-        0.0
-    }
+    choose(a.is_nan() | b.is_nan(), f64::NAN, choose(is_true, 1.0, 0.0))
+}
+
+/// One of two that are both at hand, by their bits: no branch, which no processor could foresee, and several at a time.
+#[inline]
+const fn choose(is_first: bool, first: f64, second: f64) -> f64 {
+    let mask = (is_first as u64).wrapping_neg();
+    f64::from_bits((first.to_bits() & mask) | (second.to_bits() & !mask))
 }
 
 /// Whole exponents by products, in one order.
