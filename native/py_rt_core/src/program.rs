@@ -96,15 +96,22 @@ impl FeatureProgram {
         let py = frame.py();
         let batches = arrow::batches(frame)?;
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let shape = out.as_array().dim();
-        if shape != (self.program.len(), rows) {
-            let expected = (self.program.len(), rows);
-            return Err(refused(format!(
-                "out has the shape {shape:?}; expected is {expected:?}"
-            )));
-        }
-        let out = out.as_slice_mut().map_err(refused)?;
+        let out = self.checked(&mut out, rows)?;
         let warm = py.detach(|| self.run(&batches, rows, out))?;
+        Ok(warm.into_pyarray(py))
+    }
+
+    /// The same by the path of the service: one bar at a time, on one thread.
+    fn compute_one_by_one<'py>(
+        &self,
+        frame: &Bound<'py, PyAny>,
+        mut out: PyReadwriteArray2<'py, f64>,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let py = frame.py();
+        let batches = arrow::batches(frame)?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let out = self.checked(&mut out, rows)?;
+        let warm = py.detach(|| self.step(&batches, rows, out))?;
         Ok(warm.into_pyarray(py))
     }
 
@@ -138,6 +145,42 @@ impl<'a> Columns<'a> {
 }
 
 impl FeatureProgram {
+    /// The caller's memory, if it has room for just so many rows.
+    fn checked<'a>(&self, out: &'a mut PyReadwriteArray2<'_, f64>, rows: usize) -> PyResult<&'a mut [f64]> {
+        let shape = out.as_array().dim();
+        let expected = (self.program.len(), rows);
+        if shape != expected {
+            return Err(refused(format!(
+                "out has the shape {shape:?}; expected is {expected:?}"
+            )));
+        }
+        out.as_slice_mut().map_err(refused)
+    }
+
+    /// Bars until all of them are warm.
+    fn warmup(&self) -> usize {
+        let warmups = (0..self.program.len()).map(|output| self.program.warmup(output));
+        warmups.max().unwrap_or(1) as usize
+    }
+
+    fn step(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
+        let (read, warmup) = (self.read(), self.warmup() as u64);
+        let mut runner = Runner::new(&self.program, 1);
+        let mut warm = Vec::with_capacity(rows);
+        for batch in batches {
+            let columns = Columns::of(batch, &read)?;
+            for (at, number) in columns.numbers.iter().enumerate() {
+                runner.run_rows(*number, at..at + 1, &columns.inputs);
+                let row = warm.len();
+                for output in 0..self.program.len() {
+                    out[output * rows + row] = runner.last(output);
+                }
+                warm.push(runner.seen() >= warmup);
+            }
+        }
+        Ok(warm)
+    }
+
     fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
@@ -158,10 +201,7 @@ impl FeatureProgram {
                 }
             }
         };
-        let warmup = (0..self.program.len())
-            .map(|output| self.program.warmup(output))
-            .max();
-        let warmup = warmup.unwrap_or(1) as usize;
+        let warmup = self.warmup();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         // A part of its own begins one warm-up early: from there on its bits are those of one run over all.
         let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).clamp(1, threads);

@@ -16,6 +16,7 @@
 mod averages;
 mod calls;
 mod compile;
+mod elements;
 mod extremes;
 mod functions;
 mod op;
@@ -33,6 +34,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use compile::Compiler;
+use elements::{Several, Single, finite};
 pub use functions::{ALL as FUNCTIONS, Function};
 use op::{Op, State};
 pub use saved::SavedError;
@@ -433,9 +435,11 @@ enum Source {
 #[derive(Debug, Clone, Copy)]
 struct Step {
     op: Op,
-    /// Its node.
-    at: usize,
+    /// Where its own register begins.
+    begin: usize,
     args: [Source; 3],
+    /// Its place among what is remembered; beyond it where it remembers nothing.
+    state: usize,
 }
 
 /// A program at work.
@@ -470,7 +474,7 @@ impl Runner {
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let mut registers = vec![0.0; (program.nodes.len() + 1) * capacity];
-        let (mut steps, mut copied) = (Vec::new(), Vec::new());
+        let (mut steps, mut copied, mut states) = (Vec::new(), Vec::new(), Vec::new());
         let source = |arg: u16| match program.nodes.get(usize::from(arg)).map(|node| node.op) {
             None => Source::Register(0),
             Some(Op::Input(place)) => Source::Column(place.into()),
@@ -485,17 +489,26 @@ impl Runner {
                         copied.push((begin, place.into()));
                     }
                 }
-                op => steps.push(Step {
-                    op,
-                    at,
-                    args: node.args.map(source),
-                }),
+                op => {
+                    let is_element = elements::is_element(&op);
+                    let state = if is_element { usize::MAX } else { states.len() };
+                    let args = node.args.map(source);
+                    steps.push(Step {
+                        op,
+                        begin,
+                        args,
+                        state,
+                    });
+                    if !is_element {
+                        states.push(State::new(op));
+                    }
+                }
             }
         }
         Self {
             nodes: program.nodes.clone(),
             outputs: program.outputs.clone(),
-            states: program.nodes.iter().map(|node| State::new(node.op)).collect(),
+            states,
             steps,
             copied,
             registers,
@@ -551,14 +564,44 @@ impl Runner {
         for &(begin, place) in &self.copied {
             self.registers[begin..begin + length].copy_from_slice(&columns[place][rows.clone()]);
         }
+        if length == 1 {
+            self.run_one(rows.start, columns);
+        } else {
+            self.run_several(rows, columns);
+        }
+    }
+
+    fn run_several(&mut self, rows: Range<usize>, columns: &[&[f64]]) {
+        let length = rows.len();
         for step in &self.steps {
-            let begin = register(step.at, self.capacity);
-            let (before, rest) = self.registers.split_at_mut(begin);
+            let (before, rest) = self.registers.split_at_mut(step.begin);
             let args = step.args.map(|source| match source {
                 Source::Register(from) => &before[from..from + length],
                 Source::Column(place) => &columns[place][rows.clone()],
             });
-            op::run(step.op, &mut self.states[step.at], args, &mut rest[..length]);
+            let out = &mut rest[..length];
+            match self.states.get_mut(step.state) {
+                Some(state) => op::run(&step.op, state, args, out),
+                None => elements::run(&step.op, Several { args, out }),
+            }
+        }
+    }
+
+    /// The same of one bar: the path of a service, where what a run needs beside its bars would take longest.
+    fn run_one(&mut self, row: usize, columns: &[&[f64]]) {
+        for step in &self.steps {
+            let args = step.args.map(|source| match source {
+                Source::Register(from) => self.registers[from],
+                Source::Column(place) => columns[place][row],
+            });
+            let out = &mut self.registers[step.begin];
+            match self.states.get_mut(step.state) {
+                Some(state) => {
+                    let args = args.each_ref().map(std::slice::from_ref);
+                    op::run(&step.op, state, args, std::slice::from_mut(out));
+                }
+                None => elements::run(&step.op, Single { args, out }),
+            }
         }
     }
 
@@ -593,6 +636,6 @@ impl Runner {
             return f64::NAN;
         }
         let inside = self.registers[register(id, self.capacity) + self.length - 1];
-        op::finite(node.unit.outside(inside))
+        finite(node.unit.outside(inside))
     }
 }

@@ -1,6 +1,7 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
 use super::averages::{Averages, Weights};
+use super::elements::{choose, finite};
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
@@ -253,61 +254,11 @@ fn fractional_weights(order: f64, width: usize) -> Vec<f64> {
     std::iter::once(1.0).chain(later).collect()
 }
 
-/// Runs an operation over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does not take are
-/// empty.
-pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64]) {
-    let [a, b, c] = args;
-    match op {
-        Op::Input(_) | Op::Constant(_) => {}
-        Op::Times(factor) => each(out, a, |a| a * factor.get()),
-        Op::Over(divisor) => each(out, a, |a| a / divisor.get()),
-        Op::Add => both(out, a, b, |a, b| a + b),
-        Op::Subtract => both(out, a, b, |a, b| a - b),
-        Op::Multiply => both(out, a, b, |a, b| a * b),
-        Op::Divide => both(out, a, b, |a, b| finite(a / b)),
-        Op::Power(exponent) => each(out, a, |a| finite(power(a, exponent.get()))),
-        Op::Minimum => both(out, a, b, |a, b| choose((a < b) | a.is_nan(), a, b)),
-        Op::Maximum => both(out, a, b, |a, b| choose((a > b) | a.is_nan(), a, b)),
-        Op::Negative => each(out, a, |a| -a),
-        Op::Absolute => each(out, a, f64::abs),
-        Op::Sign => each(out, a, |a| {
-            choose((a == 0.0) | a.is_nan(), a, 1.0_f64.copysign(a))
-        }),
-        Op::Logarithm => each(out, a, |a| finite(libm::log(a))),
-        Op::Exponential => each(out, a, |a| finite(libm::exp(a))),
-        Op::Root => each(out, a, f64::sqrt),
-        Op::Sine => each(out, a, libm::sin),
-        Op::Cosine => each(out, a, libm::cos),
-        Op::HyperbolicTangent => each(out, a, libm::tanh),
-        Op::ArcTangent => each(out, a, libm::atan),
-        Op::Floor => each(out, a, f64::floor),
-        Op::Less => both(out, a, b, |a, b| truth(a < b, a, b)),
-        Op::LessOrEqual => both(out, a, b, |a, b| truth(a <= b, a, b)),
-        Op::Equal => both(out, a, b, |a, b| truth(a - b == 0.0, a, b)),
-        Op::Unequal => both(out, a, b, |a, b| truth(a - b != 0.0, a, b)),
-        Op::And => both(out, a, b, |a, b| truth(a * b > 0.0, a, b)),
-        Op::Or => both(out, a, b, |a, b| truth(a + b > 0.0, a, b)),
-        Op::Not => each(out, a, |a| 1.0 - a),
-        Op::If => {
-            for (((out, condition), yes), no) in out.iter_mut().zip(a).zip(b).zip(c) {
-                let chosen = choose(*condition > 0.0, *yes, *no);
-                *out = choose(condition.is_nan(), f64::NAN, chosen);
-            }
-        }
-        Op::Known => both(out, a, b, |a, b| choose(a.is_nan(), b, a)),
-        _ => run_state(op, state, args, out),
-    }
-}
-
-fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
+/// Runs an operation that remembers over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does
+/// not take are empty.
+pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
     match state {
-        // Windows of one bar.
-        State::None => match op {
-            Op::Window(WindowKind::Sum | WindowKind::Mean | WindowKind::Weighted, _) => {
-                out.copy_from_slice(a);
-            }
-            _ => out.fill(f64::NAN),
-        },
+        State::None => {}
         State::Lag { ring, at } => lag(ring, at, a, out),
         State::Fractional { ring, at, weights } => {
             for (out, value) in out.iter_mut().zip(a) {
@@ -323,7 +274,7 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
             }
         }
         State::Extreme(window) => {
-            let Op::Extreme(_, _, is_age, _) = op else { return };
+            let &Op::Extreme(_, _, is_age, _) = op else { return };
             each(out, a, |a| {
                 let (value, age) = window.push(a);
                 if is_age { age } else { value }
@@ -353,12 +304,12 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
     }
 }
 
-fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
-    let (Op::Window(_, length) | Op::Pair(_, length)) = op else {
+fn run_sums(op: &Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
+    let &(Op::Window(_, length) | Op::Pair(_, length)) = op else {
         return;
     };
     let n = f64::from(length);
-    match (op, state) {
+    match (*op, state) {
         (Op::Window(WindowKind::Mean, _), State::Sums1(window)) => {
             window.run(
                 out,
@@ -512,44 +463,8 @@ fn each(out: &mut [f64], a: &[f64], mut of: impl FnMut(f64) -> f64) {
     }
 }
 
-#[inline]
-fn both(out: &mut [f64], a: &[f64], b: &[f64], mut of: impl FnMut(f64, f64) -> f64) {
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        *out = of(*a, *b);
-    }
-}
-
-/// What has no value is unknown.
-#[inline]
-pub(super) const fn finite(value: f64) -> f64 {
-    choose(value.is_finite(), value, f64::NAN)
-}
-
 /// Rounding may leave a little less than nothing; unknown stays unknown.
 #[inline]
 fn above_zero(value: f64) -> f64 {
     choose(value < 0.0, 0.0, value)
-}
-
-/// 1 for true and 0 for false; unknown where a side is.
-#[inline]
-const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
-    choose(a.is_nan() | b.is_nan(), f64::NAN, choose(is_true, 1.0, 0.0))
-}
-
-/// One of two that are both at hand, by their bits: no branch, which no processor could foresee, and several at a time.
-#[inline]
-const fn choose(is_first: bool, first: f64, second: f64) -> f64 {
-    let mask = (is_first as u64).wrapping_neg();
-    f64::from_bits((first.to_bits() & mask) | (second.to_bits() & !mask))
-}
-
-/// Whole exponents by products, in one order.
-fn power(base: f64, exponent: f64) -> f64 {
-    let times = exponent.abs();
-    if times.fract() == 0.0 && times <= 16.0 {
-        let product = (0..super::to_u32(times)).fold(1.0, |product, _| product * base);
-        return if exponent < 0.0 { 1.0 / product } else { product };
-    }
-    libm::pow(base, exponent)
 }

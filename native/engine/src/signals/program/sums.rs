@@ -72,6 +72,10 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         terms: impl Fn([f64; I], f64) -> [f64; K],
         finish: impl Fn(&Sums<K, I>, [f64; I]) -> f64,
     ) {
+        if let [out] = out {
+            *out = self.one(series.map(|of| of[0]), &terms, &finish);
+            return;
+        }
         let (mut done, mut heads) = (0, [[0.0; PIECE]; K]);
         while done < out.len() {
             if self.at == self.block() {
@@ -90,6 +94,41 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
             );
             done += length;
         }
+    }
+
+    /// One bar: the same sums in the same order.
+    #[inline]
+    fn one(
+        &mut self,
+        value: [f64; I],
+        terms: &impl Fn([f64; I], f64) -> [f64; K],
+        finish: &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+    ) -> f64 {
+        if self.at == self.block() {
+            self.at = 0;
+        }
+        if self.at == 0 {
+            self.begin_block(terms);
+        }
+        let (at, reference) = (self.at, self.reference);
+        for (kept, value) in self.values.iter_mut().zip(value) {
+            kept[at] = value;
+        }
+        let place = at as f64 + 1.0;
+        for (sum, term) in self
+            .head
+            .iter_mut()
+            .zip(terms(difference(value, reference), place))
+        {
+            *sum += term;
+        }
+        self.at += 1;
+        let found = Sums {
+            sums: std::array::from_fn(|of| self.tails[of][at] + self.head[of]),
+            reference,
+            place,
+        };
+        finish(&found, value)
     }
 
     /// Values of a block.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::op::finite;
+use super::elements::finite;
 
 /// Most that an exponent may be.
 const EXPONENT_MAX: i8 = 6;
