@@ -464,6 +464,9 @@ def flow_columns(
 def feature_functions() -> list[tuple[str, str, str]]:
     """The functions of expressions: name, arguments, meaning."""
 
+def column_addresses(frame: _ArrowStream) -> list[tuple[str, int]]:
+    """Where the columns of a frame are read: of a frame of one piece, where its owner keeps them."""
+
 def feature_inputs() -> list[str]:
     """Names of the columns that expressions read."""
 

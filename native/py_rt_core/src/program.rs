@@ -342,6 +342,20 @@ impl FeatureRunner {
     }
 }
 
+/// Where the columns of a frame are read, as addresses: of a frame of one piece they are where its owner keeps them.
+#[pyfunction]
+pub(crate) fn column_addresses(frame: &Bound<'_, PyAny>) -> PyResult<Vec<(String, usize)>> {
+    let mut found = Vec::new();
+    for batch in arrow::batches(frame)? {
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let data = column.to_data();
+            let address = data.buffers().first().map_or(0, |buffer| buffer.as_ptr().addr());
+            found.push((field.name().clone(), address));
+        }
+    }
+    Ok(found)
+}
+
 /// Names of the columns that expressions read.
 #[pyfunction]
 pub(crate) fn feature_inputs() -> Vec<&'static str> {
