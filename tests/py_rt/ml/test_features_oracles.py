@@ -47,7 +47,7 @@ def prices() -> dict[str, NDArray[np.float64]]:
 
 def computed(expression: str | list[Feature], columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float64]:
     features = [Feature("it", expression, "", "", "")] if isinstance(expression, str) else expression
-    bars = pl.DataFrame({name: units(values) for name, values in columns.items()})
+    bars = pl.DataFrame({name: units(values.astype(np.float64)) for name, values in columns.items()})
     bars = bars.with_columns(number=pl.int_range(bars.height, dtype=pl.Int64))
     return Expressions(features).compute(bars)[features[0].name].to_numpy()
 
