@@ -37,7 +37,16 @@ _KNOWN = typer.Option(
     help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
     metavar="FILE",
 )
+_SYMBOL = typer.Option(help="Whose rows of --known are meant, where it has a column of symbols.", metavar="SYMBOL")
+_CLOSE = typer.Option(
+    help="When the venue closes, for --known: a calendar (XNYS), a time of day ('16:00 America/New_York') or 24/7. "
+    "Without it a bar of a day or longer is given only what was known when it opened.",
+    metavar="HOURS",
+)
 _MAX_AGE = typer.Option(help="A fact known for more days than this is too old.", min=1)
+_WINDOW = typer.Option(
+    help="Longest restart window, bars; without it the longest with which the service keeps enough bars.", min=0
+)
 _NAMES = "Names of the catalogue, with commas between them; all: every one that the bars have the columns of."
 
 
@@ -58,7 +67,7 @@ def list_features(
             raise CatalogueError(f"there is no family {family!r}; there are {', '.join(families)}")
         found = [feature for feature in catalogue().values() if not family or feature.family == family]
     if json:
-        typer.echo(json_text.dumps([_facts(feature) for feature in found]))
+        typer.echo(json_text.dumps(_facts(found)))
         return
     for feature in found:
         typer.echo(f"{feature.name:32} {feature.family:10} {feature.what}")
@@ -83,26 +92,37 @@ def functions(json: Annotated[bool, _JSON] = False) -> None:
         typer.echo(f"{f'{name}({arguments})':36} {what}")
 
 
-@app.command()
+@app.command(epilog="Exit status: 0 done; 2 the name is refused, or no bundle takes the feature.")
 def explain(
     name: Annotated[str, typer.Argument(help="Of the catalogue.", metavar="NAME")],
+    expanded: Annotated[bool, typer.Option(help="As a table of a model's feature file: of columns only.")] = False,
+    window: Annotated[int, _WINDOW] = 0,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Say what a feature is: formula, source, unit, inputs, how many bars it needs.
+    """Say what a feature is: formula, source, unit, inputs, how many bars it needs, whether the service can run it.
 
     Example: py_rt features explain rsi_14
+    Example: py_rt features explain ema_200 --expanded >> features.toml
     """
-    from py_rt.ml.features.expressions import Expressions, chosen
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.expanded import expand, for_bundle
+    from py_rt.ml.features.expressions import chosen
 
     with _told(json=json):
         (feature,) = chosen([name])
-        (needs,) = Expressions([feature]).needs
-    facts = _facts(feature) | asdict(needs)
+        written = expand(feature, window) if window else for_bundle(feature)
+        if expanded and written.refusal:
+            raise CatalogueError(f"feature {name}: no bundle takes it: {written.refusal}")
+    if expanded:
+        table = written.to_toml(feature)
+        typer.echo(json_text.dumps(asdict(written) | {"toml": table}) if json else table)
+        return
+    (facts,) = _facts([feature])
     if json:
         typer.echo(json_text.dumps(facts))
         return
     for key, value in facts.items():
-        typer.echo(f"{key:11} {', '.join(value) if isinstance(value, tuple) else value}")
+        typer.echo(f"{key:11} {', '.join(value) if isinstance(value, list) else value}")
 
 
 @app.command(epilog="Exit status: 0 done; 2 a name, a set or a file is refused.")
@@ -114,6 +134,8 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
+    symbol: Annotated[str, _SYMBOL] = "",
+    close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
@@ -125,13 +147,16 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
     missing until there are enough bars. Recursions restart on a grid that is counted from the file's first row; once
-    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA and the parabolic stop, which forget
-    at their own pace).
+    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA, the parabolic stop and CUSUM, which
+    forget at their own pace).
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _with_known(
+            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+        )
         frame = _over(file, names, features)
+        _refuse_name_of_time(file, frame.names)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
     warm = int(made["is_warm"].sum())
@@ -141,12 +166,14 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
 
 
 @app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
-def check(  # the options of one command
+def check(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, _IN],
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
+    symbol: Annotated[str, _SYMBOL] = "",
+    close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
     time_zone: Annotated[str, _ZONE] = "UTC",
     json: Annotated[bool, _JSON] = False,
@@ -159,19 +186,27 @@ def check(  # the options of one command
     same bits there.
     """
     with _told(json=json):
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _with_known(
+            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+        )
         frame = _over(file, names, features)
-        found = frame.findings()
-    untried = frame.untried()
+        trial = frame.check()
+    found, rows = trial.findings, file.bars.height
+    # By its time a bar is found in a file that begins with the newest one, too.
+    times = file.in_file_order(file.time.to_frame()).to_series()
     if json:
-        facts = {"ok": not found, "features": list(frame.names), "rows": file.bars.height, "warmup": frame.warmup}
-        typer.echo(json_text.dumps(facts | {"warm_up_untried": untried, "findings": [asdict(one) for one in found]}))
+        facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
+        facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
+        told = [asdict(one) | {"time": str(times[one.row])} for one in found]
+        typer.echo(json_text.dumps(facts | {"findings": told}))
     else:
         for one in found:
-            typer.echo(f"{one.feature}: {one.rule} at row {one.row}: {one.whole!r} on all bars, {one.cut!r} on fewer")
-        if untried:
-            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(untried)}")
-        typer.echo(f"{len(frame.names)} features of {file.bars.height} bars: {len(found)} findings")
+            where = f"bar {one.row} ({times[one.row]})"
+            typer.echo(f"{one.feature}: {one.rule} at {where}: {one.whole!r} on all bars, {one.cut!r} on fewer")
+        if trial.untried:
+            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(trial.untried)}")
+        tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"
+        typer.echo(f"{len(frame.names)} features of {rows} bars, {tried}: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
 
@@ -182,6 +217,13 @@ def _refuse_to_overwrite(out: Path, *read: Path | None) -> None:
     for path in read:
         if path is not None and out.resolve() == path.resolve():
             raise CatalogueError(f"{out} is read here, and would be lost; give --out another name")
+
+
+def _refuse_name_of_time(file: BarFile, names: Sequence[str]) -> None:
+    from py_rt.ml.features.catalogue import CatalogueError
+
+    if file.time.name in names:
+        raise CatalogueError(f"feature {file.time.name} has the name of the file's column of times; give it another")
 
 
 def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:
@@ -206,21 +248,44 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, time_zone: str) -> BarFile:
+def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
+    from py_rt.ml.features.closes import check_zone
 
+    check_zone(time_zone)
     file = read_bar_file(path, time_zone)
     if reference is not None:
         file = with_reference(file, read_bar_file(reference, time_zone))
-    if known is not None:
-        from py_rt.ml.features.known import with_known
-
-        file = with_known(file, known, max_age_days, time_zone)
     return file
 
 
-def _facts(feature: Feature) -> dict[str, str]:
-    return {key: text for key, text in asdict(feature).items() if text}
+def _with_known(
+    file: BarFile, known: Path | None, max_age_days: int, time_zone: str, *, symbol: str, close: str
+) -> BarFile:
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.known import with_known
+
+    if known is not None:
+        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close)
+    if symbol or close:
+        raise CatalogueError("--symbol and --close speak of the facts of --known FILE, which is not given")
+    return file
+
+
+def _facts(features: Sequence[Feature]) -> list[dict[str, object]]:
+    """What each is and needs, and whether the service can run it."""
+    from py_rt.ml.features.expanded import expand, online, told
+    from py_rt.ml.features.expressions import Expressions
+
+    facts: list[dict[str, object]] = []
+    for feature, needs in zip(features, Expressions(features).needs, strict=True):
+        words = ("name", "what", "expression", "family", "source", "ta_lib")
+        said: dict[str, object] = {word: getattr(feature, word) for word in words if getattr(feature, word)}
+        restarts = [told(one) for one in expand(feature).restarts]
+        facts.append(
+            said | asdict(needs) | {"inputs": list(needs.inputs), "restarts": restarts, "online": online(feature)}
+        )
+    return facts
 
 
 def _write(frame: pl.DataFrame, out: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import py_rt_core
 
 from py_rt.ml.features.catalogue import Feature, catalogue
+from py_rt.ml.features.expanded import expand, online
 from py_rt.ml.features.expressions import Expressions, Needs
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "features.md"
@@ -28,15 +29,36 @@ computes and checks them on any file of bars; [the guide](../guides/features.md)
 it live.
 
 *Lookback*: bars until there is a value. *Warm*: bars until the value is the same, to its last bit, wherever the bars
-began; recursions (exponential averages and their kin) restart on a grid for it, after which less than 1e-12 of what
-came before is left. A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000
-that hardly move is right to 1e-12.
+began. *Restart*: recursions (exponential averages and their kin) begin anew on a grid of so many bars for it, after
+which less than 1e-12 of what came before is left (KAMA, the parabolic stop and CUSUM forget at their market's pace
+instead). *Online*: whether a bundle takes the feature, and with which restart
+windows where the service keeps too few bars for its own; `py_rt features explain NAME --expanded` writes it out.
+A window's sums are never taken back from, so nothing drifts: a deviation of prices near 60,000 that hardly move is
+right to 1e-12.
 
 Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
-first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions, all in a market that hardly moves, where
-TA-Lib's running sums of raw prices lose digits and these do not: slopes and angles of regressions, CORREL, BETA. MACD
-has values before TA-Lib's first one, which waits for its signal. The fall and rise of highs and lows (`up_move`,
-`down_move`) are taken in floating-point prices, so that ties of directional movement fall as TA-Lib's do.
+first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
+
+- slopes and angles of regressions, CORREL and BETA in a market that hardly moves: TA-Lib's running sums of raw prices
+  lose digits, these do not;
+- MACD has values before TA-Lib's first one, which waits for its signal;
+- `kama_*` and `parabolic_sar` forget at the pace of the market and not at a known one: their restart windows (2,048 and
+  512 bars) are long for usual markets, but after a fall to a two-hundredth, or one wide bar in a market that then moves
+  sideways with equal ranges, TA-Lib still remembers what was before and these do not (1e-4 and 1e-2 were seen);
+- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, TSI) say 0 once their restart window lies within the halt:
+  nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not even
+  rounding is compared;
+- ROC where the price before is 0 and NATR where the close is: TA-Lib says 0, here the value is unknown. MFI of prices
+  below 0 differs, and means nothing in either;
+- a restart window that you shorten (`ema(close, 200, 512)`) leaves more than 1e-12 of the seed:
+  `py_rt features explain NAME --expanded --window N` says how much.
+
+The fall and rise of highs and lows (`up_move`, `down_move`) are taken in floating-point prices, so that ties of
+directional movement fall as TA-Lib's do.
+
+Where a market stands still or trades nothing, what is divided by movement or volume says what its words say: 0 as a
+rule, 0.5 in the middle of a range, 1 for as usual. Unknown there are only `rsqr_*`, `corr_*` and `cord_*`, as in Qlib
+(`cord_*` after every bar without volume, until it has left the window), and `amihud_*` where nothing was traded at all.
 
 ## What expressions may say
 
@@ -60,8 +82,8 @@ def page() -> str:
     inputs = ", ".join(f"`{name}`" for name in py_rt_core.feature_inputs())
     parts = [HEAD.format(count=len(features), inputs=inputs, functions="\n".join(functions))]
     for family, members in groupby(features, key=lambda feature: feature.family):
-        parts.append(f"\n## {family}\n\n| name | what | formula | unit | lookback | warm | reads | source |\n")
-        parts.append("|---|---|---|---|---|---|---|---|\n")
+        heads = "name | what | formula | unit | lookback | warm | restart | online | reads | source"
+        parts.append(f"\n## {family}\n\n| {heads} |\n|{'---|' * len(heads.split(' | '))}\n")
         parts.extend(_row(feature, needs[feature.name]) for feature in members)
     return "".join(parts)
 
@@ -75,6 +97,8 @@ def _row(feature: Feature, needs: Needs) -> str:
         needs.unit.replace("*", "\\*"),
         str(needs.lookback),
         str(needs.warmup),
+        ", ".join(f"{one.function} {one.window}" for one in expand(feature).restarts),
+        online(feature),
         ", ".join(needs.inputs),
         source,
     ]

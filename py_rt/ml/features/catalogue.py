@@ -8,13 +8,18 @@ features.
 A file may name `[columns]` that its features read beside those of bars, with their units (number, price or quantity):
 what became known of an instrument at some time and is carried to the bars behind it.
 
+A table may say `kind = "expression"` and its `unit`, as a model's feature file does: then the unit must be the one that
+the expression has.
+
 A feature of research may be arbitrary Python instead: `python = "file.py:function"`, beside the file that names it,
 with `offline = true`. It can be computed and checked, and never enters a bundle: the service runs expressions only.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -29,8 +34,15 @@ if TYPE_CHECKING:
 FEATURES_MAX = 4_096
 """Most features of one file."""
 
-_KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline"}
-_NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789_")
+UNITS = ("number", "price", "quantity")
+"""What a column may be in."""
+
+_KEYS = {"name", "expression", "what", "source", "ta_lib", "each", "python", "offline", "kind", "unit"}
+_TEXTS = ("what", "source", "ta_lib", "unit")
+_FILE_KEYS = {"family", "source", "columns", "feature"}
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_WORDS = {"and", "or", "not", "if", "number", "is_warm"}
+"""Words of the language, and columns of the tables that features are computed from and into."""
 
 
 class CatalogueError(PyRtError):
@@ -49,6 +61,7 @@ class Feature:
         family: which part of the catalogue it belongs to.
         ta_lib: the call of TA-Lib that defines the same, or nothing.
         python: `path:function` of a feature that is no expression; it stays offline.
+        unit: of its values, where its file says one.
         columns: names and units of the other columns that its file's features read.
     """
 
@@ -59,6 +72,7 @@ class Feature:
     family: str
     ta_lib: str = ""
     python: str = ""
+    unit: str = ""
     columns: tuple[tuple[str, str], ...] = ()
 
 
@@ -87,13 +101,46 @@ def read_features(path: Path) -> list[Feature]:
         raise CatalogueError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path} is no TOML: {error}") from error
+    if unknown := sorted(tables.keys() - _FILE_KEYS):
+        raise CatalogueError(f"{path}: unknown key {', '.join(unknown)}; allowed are {', '.join(sorted(_FILE_KEYS))}")
     entries = tables.get("feature")
     if not isinstance(entries, list) or not entries:
         raise CatalogueError(f"{path} has no table [[feature]]; each feature is one, with name and expression")
+    tables["columns"] = _columns(path, tables)
     features = [feature for at, entry in enumerate(entries) for feature in _features(path, at, entry, tables)]
     if len(features) > FEATURES_MAX:
         raise CatalogueError(f"{path} has {len(features)} features; allowed are {FEATURES_MAX}")
+    counts = Counter([*(feature.name for feature in features), *tables["columns"]])
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise CatalogueError(f"{path}: {', '.join(repeated)} stands for several things; give each its own name")
     return features
+
+
+def check_name(where: str, name: object) -> str:
+    """A name that expressions may use, and that stands for nothing else.
+
+    Raises:
+        CatalogueError: it has other letters, or is one of the columns of bars or a word of the language.
+    """
+    import py_rt_core
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise CatalogueError(f"{where}: the name {name!r} may have a to z, 0 to 9 and _, and begins with no digit")
+    if name in _WORDS or name in py_rt_core.feature_inputs():
+        raise CatalogueError(f"{where}: the name {name!r} is a column's or a word of expressions; take another")
+    return name
+
+
+def _columns(path: Path, tables: Mapping[str, Any]) -> dict[str, str]:
+    """Names and units of other columns."""
+    columns = tables.get("columns", {})
+    if not isinstance(columns, dict):
+        raise CatalogueError(f"{path}: columns is {columns!r}; allowed is a table of names and units")
+    for name, unit in columns.items():
+        check_name(f"{path}: [columns]", name)
+        if unit not in UNITS:
+            raise CatalogueError(f"{path}: [columns] {name} = {unit!r}; allowed are {', '.join(UNITS)}")
+    return columns
 
 
 def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Iterator[Feature]:  # noqa: ANN401
@@ -109,15 +156,19 @@ def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Ite
     if "expression" not in entry:
         yield _known(where, entry["name"])
         return
-    texts = {key: entry.get(key, tables.get(key, "")) for key in ("name", "expression", "what", "source", "ta_lib")}
+    if entry.get("kind", "expression") != "expression":
+        raise CatalogueError(
+            f'{where}: kind = {entry["kind"]!r}; a set has expressions, as kind = "expression"; other kinds stand in '
+            "the feature file of a model, which says bar_seconds"
+        )
+    texts = {key: entry.get(key, tables.get(key, "")) for key in ("name", "expression", *_TEXTS)}
     if wrong := sorted(key for key, text in texts.items() if not isinstance(text, str)):
         raise CatalogueError(f"{where}: {', '.join(wrong)} must be text")
     for items in _each(where, entry.get("each", {})):
         made = {key: _filled(where, text, items) for key, text in texts.items()}
-        if not made["name"] or not set(made["name"]) <= _NAME_LETTERS:
-            raise CatalogueError(f"{where}: the name {made['name']!r} may have a to z, 0 to 9 and _")
+        check_name(where, made["name"])
         family = str(tables.get("family", path.stem))
-        yield Feature(**made, family=family, columns=tuple(tables.get("columns", {}).items()))
+        yield Feature(**made, family=family, columns=tuple(tables["columns"].items()))
 
 
 def _known(where: str, name: str) -> Feature:
@@ -137,7 +188,14 @@ def _python(where: str, path: Path, entry: Mapping[str, Any]) -> Feature:
             "or write it as an expression (`py_rt features functions` lists what expressions know) to trade on it"
         )
     place = f"{(path.parent / file).resolve()}:{function}"
-    return Feature(entry["name"], "", str(entry.get("what", "")), str(entry.get("source", "")), "offline", python=place)
+    return Feature(
+        check_name(where, entry["name"]),
+        "",
+        str(entry.get("what", "")),
+        str(entry.get("source", "")),
+        "offline",
+        python=place,
+    )
 
 
 def _each(where: str, lists: Any) -> Iterator[dict[str, object]]:  # noqa: ANN401

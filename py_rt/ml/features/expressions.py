@@ -7,6 +7,7 @@ the bars began once it is warm.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,20 +56,24 @@ class Expressions:
         """Read the features' expressions.
 
         Raises:
-            CatalogueError: an expression is refused: which, where in it, and what is allowed.
+            CatalogueError: an expression is refused: which, where in it, and what is allowed; a name stands for two
+                things.
         """
         self.features = tuple(features)
         self.names = tuple(feature.name for feature in features)
-        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
+        if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
             raise CatalogueError(f"{', '.join(repeated)} is asked for twice")
-        known = {**catalogue(), **{feature.name: feature for feature in features}}
-        definitions = {name: feature.expression for name, feature in known.items()}
-        columns = sorted({column for feature in known.values() for column in feature.columns})
+        definitions, columns = meanings(self.features)
         self._inputs = [*py_rt_core.feature_inputs(), *(name for name, _ in columns)]
         self.program = _read(self.features, definitions, columns)
         self.needs = tuple(
             Needs(unit, lookback, warmup, tuple(inputs)) for unit, lookback, warmup, inputs in self.program.describe()
         )
+        for feature, needs in zip(self.features, self.needs, strict=True):
+            if feature.unit and feature.unit != needs.unit:
+                raise CatalogueError(
+                    f"feature {feature.name}: unit = {feature.unit!r}; its expression has {needs.unit!r}"
+                )
 
     @property
     def warmup(self) -> int:
@@ -109,6 +114,23 @@ class Expressions:
                     f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
                     f"{', '.join(column for column in self._inputs if column in bars.columns)}"
                 )
+
+
+def meanings(features: Sequence[Feature]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """What names stand for in the expressions of features: definitions, and the units of columns beside those of bars.
+
+    Raises:
+        CatalogueError: a name stands for two things.
+    """
+    known = {**catalogue(), **{feature.name: feature for feature in features}}
+    columns = sorted({column for feature in known.values() for column in feature.columns})
+    counts = Counter([*known, *(name for name, _ in columns)])
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise CatalogueError(
+            f"{', '.join(repeated)} stands for two things: features and columns need names of their own, and a column "
+            "has one unit, that of the catalogue where it is there"
+        )
+    return {name: feature.expression for name, feature in known.items()}, columns
 
 
 def readable(bars: Collection[str]) -> list[Feature]:

@@ -1,6 +1,7 @@
 """What became known of an instrument beside its market, carried to its bars: reports, texts, the world.
 
-A bar is given what was known at its close, and nothing that was known for too long.
+A bar is given what was known when it had closed (`py_rt.ml.features.closes`), and nothing that was known for too long.
+What is known of a day, without a time, is known when that day is over.
 """
 
 from __future__ import annotations
@@ -11,61 +12,121 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from py_rt.data.bar_files import UNITS
+from py_rt.data.ingestion.market_data import SPELLINGS
 from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.data.point_in_time import KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
 from py_rt.errors import SourceError
-from py_rt.ml.features.catalogue import catalogue
+from py_rt.ml.features.closes import closed_at
+from py_rt.ml.features.expressions import meanings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from py_rt.data.bar_files import BarFile
+    from py_rt.data.ingestion.raw_files import RawFile
 
 MAX_AGE_DAYS = 400
 """A yearly report is in force until the next one is due, and a little longer."""
 
+MISSING = ("", "nan", "NaN", "null", "None")
+"""How a number that is not there is written."""
+
+_NAMED_MAX = 5
 _WHO, _AT = "_who", "_at"
 
 
 def known_columns() -> dict[str, str]:
     """Names and units of the columns that features of the catalogue read beside those of bars."""
-    return dict(column for feature in catalogue().values() for column in feature.columns)
+    return dict(meanings([])[1])
 
 
-def with_known(file: BarFile, path: Path, max_age_days: int = MAX_AGE_DAYS, time_zone: str = "UTC") -> BarFile:
-    """The bars with the newest facts of a file that were known at each one's close; unknown (NaN) where there is none.
+def with_known(
+    file: BarFile,
+    path: Path,
+    max_age_days: int = MAX_AGE_DAYS,
+    time_zone: str = "UTC",
+    *,
+    symbol: str = "",
+    close: str = "",
+) -> BarFile:
+    """The bars with the newest facts of a file that were known when each had closed; unknown (NaN) where there is none.
 
     Args:
         file: the bars.
         path: CSV, gzipped CSV or Parquet with the column `ts_known` and any of :func:`known_columns`.
         max_age_days: a fact known longer ago than this is too old, and none is given.
         time_zone: IANA name, for times that say none.
+        symbol: whose facts are meant, in a file that has a column of symbols.
+        close: when the venue closes, as for :func:`closed_at`.
 
     Raises:
-        SourceError: a column is missing, or a row has no readable time or number.
+        SourceError: a column is missing, facts of several symbols and none chosen, or a row has no readable time or
+            number, or the time of another.
+        CloseError, CalendarError: as for :func:`closed_at`.
     """
-    raw = read_raw_file("known", path, path.name)
+    raw = _of_symbol(read_raw_file("known", path, path.name), symbol)
     allowed = known_columns()
     found = {name: unit for name, unit in allowed.items() if name in raw.columns.columns}
     if KNOWN not in raw.columns.columns or not found:
         problem = f"needs {KNOWN} and one of {', '.join(allowed)}; it has {', '.join(raw.columns.columns)}"
         raise SourceError("known", path.name, 1, problem)
-    ts_known = read_utc_ns(raw.columns[KNOWN], time_zone)
-    _refuse(raw.row_numbers, path, ts_known.is_null(), f"{KNOWN} cannot be read as a time")
-    values = []
-    for name, unit in found.items():
-        text = raw.columns[name].str.strip_chars()
-        read = text.cast(pl.Float64, strict=False)
-        _refuse(raw.row_numbers, path, read.is_null() & text.is_not_null() & (text != ""), f"{name} is no number")
-        values.append((read * (1.0 if unit == "number" else UNITS)).fill_null(float("nan")).alias(name))
+    ts_known = _times(raw, time_zone)
+    values = [_numbers(raw, name, 1.0 if unit == "number" else UNITS) for name, unit in found.items()]
     facts = pl.DataFrame([ts_known.alias(KNOWN), *values]).with_columns(pl.lit(0).alias(_WHO))
-    decisions = file.bars.with_columns((file.ts_open + file.span_ns).alias(_AT), pl.lit(0).alias(_WHO))
+    closed = closed_at(file.ts_open, file.span_ns, close)
+    decisions = file.bars.with_columns(closed.alias(_AT), pl.lit(0).alias(_WHO))
     joined = as_of(decisions, facts, at=_AT, by=[_WHO], max_age_ns=max_age_days * NS_PER_DAY)
     bars = joined.select(*file.bars.columns, pl.col(*found).cast(pl.Float64).fill_null(float("nan")))
     return replace(file, bars=bars)
 
 
-def _refuse(rows: list[int], path: Path, wrong: pl.Series, problem: str) -> None:
+def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
+    """The rows of one symbol; all of them in a file that names one or none."""
+    column = next((name for name in raw.columns.columns if name.strip().casefold() in SPELLINGS["symbol"]), None)
+    if column is None:
+        if symbol:
+            problem = (
+                f"has no column of symbols (spelled {', '.join(SPELLINGS['symbol'])}): leave --symbol {symbol} out"
+            )
+            raise SourceError("known", raw.name, 1, problem)
+        return raw
+    symbols = raw.columns[column].fill_null("").str.strip_chars()
+    there = symbols.unique(maintain_order=True).to_list()
+    some = ", ".join(map(repr, there[:_NAMED_MAX])) + (" and more" if len(there) > _NAMED_MAX else "")
+    if not symbol and len(there) > 1:
+        problem = f"{column} has {len(there)} values ({some}), and bars are one instrument's: say whose with --symbol"
+        raise SourceError("known", raw.name, None, problem)
+    if symbol and symbol not in there:
+        raise SourceError("known", raw.name, None, f"has no rows with {column} {symbol!r}; there are {some}")
+    kept = symbols == (symbol or there[0])
+    rows = [number for number, is_kept in zip(raw.row_numbers, kept, strict=True) if is_kept]
+    return replace(raw, columns=raw.columns.filter(kept), row_numbers=rows)
+
+
+def _times(raw: RawFile, time_zone: str) -> pl.Series:
+    text = raw.columns[KNOWN].str.strip_chars()
+    ts_known = read_utc_ns(text, time_zone)
+    _refuse(raw, ts_known.is_null(), f"{KNOWN} cannot be read as a time")
+    # Of a day: its end, which is where the next one begins in that zone.
+    day = pl.coalesce(pl.col(KNOWN).str.to_date(form, strict=False) for form in ("%Y-%m-%d", "%Y%m%d"))
+    next_day = text.to_frame(KNOWN).select(day.dt.offset_by("1d").dt.to_string("%Y-%m-%d")).to_series()
+    over = read_utc_ns(next_day, time_zone).fill_null(ts_known + NS_PER_DAY)
+    known = ts_known.zip_with(next_day.is_null(), over)
+    _refuse(
+        raw, ~known.is_first_distinct(), f"{KNOWN} stands in a row above, too: give what became known at once one row"
+    )
+    return known
+
+
+def _numbers(raw: RawFile, name: str, units: float) -> pl.Series:
+    text = raw.columns[name].str.strip_chars()
+    read = text.cast(pl.Float64, strict=False) * units
+    is_empty = text.is_null() | text.is_in(MISSING)
+    _refuse(raw, (read.is_null() | ~read.fill_null(0.0).is_finite()) & ~is_empty, f"{name} is no finite number")
+    return read.fill_null(float("nan")).alias(name)
+
+
+def _refuse(raw: RawFile, wrong: pl.Series, problem: str) -> None:
     if wrong.any():
-        raise SourceError("known", path.name, rows[int(wrong.arg_max() or 0)], problem)
+        raise SourceError("known", raw.name, raw.row_numbers[int(wrong.arg_max() or 0)], problem)

@@ -15,16 +15,8 @@ import py_rt_core
 
 from py_rt.data.bar_files import PRICES
 from py_rt.ml.features.catalogue import CatalogueError
-from py_rt.ml.features.sets import CUTS, Finding
-from py_rt.ml.features.technical import (
-    BAR_COLUMNS,
-    WARM,
-    FeatureError,
-    FeatureSet,
-    rows_that_differ_online,
-    rows_that_look_ahead,
-    rows_to_cut,
-)
+from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut
+from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureError, FeatureSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +58,8 @@ class ModelFrame:
         columns = file.bars.select(*PRICES, "volume")
         whole = columns.select(pl.all_horizontal(pl.all().is_not_nan() & (pl.all() == pl.all().round()))).to_series()
         if not whole.all():
-            row = int((~whole).arg_max() or 0)
-            raise CatalogueError(f"bar {row}: a number is missing, or has digits below 1e-8")
+            time = file.in_file_order(file.time.to_frame())[int((~whole).arg_max() or 0), 0]
+            raise CatalogueError(f"the bar of {time}: a number is missing, or has digits below 1e-8")
         self._bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
@@ -81,8 +73,12 @@ class ModelFrame:
                 return self._set.compute(self._bars)
             except FeatureError as error:
                 raise CatalogueError(str(error)) from error
+        return self._one_by_one(0)
+
+    def _one_by_one(self, start: int) -> pl.DataFrame:
+        """What the service says of the bars from one of them on."""
         stream = py_rt_core.FeatureStream(self._set.canonical)
-        rows = [stream.push(*bar) for bar in self._bars.select(BAR_COLUMNS).iter_rows()]
+        rows = [stream.push(*bar) for bar in self._bars.slice(start).select(BAR_COLUMNS).iter_rows()]
         missing = [None] * len(self.names)
         table = pl.DataFrame(
             [row if row is not None else missing for row in rows],
@@ -91,17 +87,19 @@ class ModelFrame:
         )
         return table.with_columns(pl.Series(WARM, [row is not None for row in rows]))
 
-    def untried(self) -> list[str]:
-        """Features for which so many bars cannot show whether they forget."""
-        return list(self.names) if self._bars.height <= self.warmup else []
-
-    def findings(self) -> list[Finding]:
-        """Rows that know what comes after them, and rows that the incremental path computes otherwise."""
+    def check(self) -> Trial:
+        """Look for values that know what comes after them, or that the incremental path computes otherwise."""
         whole = self.compute()
-        cuts = rows_to_cut(self._set, self._bars, CUTS)
-        found = [("look_ahead", row) for row in rows_that_look_ahead(self._set, self._bars, cuts)[:1]]
-        for step in range(STARTS):
-            rows = rows_that_differ_online(self._set, self._bars, self._bars.height * step // STARTS)
-            found += [("warm_up", row) for row in rows[:1]]
-        value = whole[self.names[0]]
-        return [Finding("the set", rule, row, float(value[row] or np.nan), float("nan")) for rule, row in found]
+        first = int(whole[WARM].arg_max() or 0)
+        cuts = rows_to_cut(self._bars.height, first)
+        ahead = looking_ahead(self._set.compute, self._bars, whole, cuts)
+        starts = sorted({self._bars.height * step // STARTS for step in range(STARTS)} - {self._bars.height})
+        kept: dict[str, Finding] = {}
+        for start in starts:
+            online = self._one_by_one(start)
+            # What is warm must agree; from the warm-up on, whatever the table says, cold rows as well.
+            rows = online[WARM].to_numpy() | (np.arange(online.height) >= self.warmup)
+            where = dict.fromkeys(self.names, rows)
+            kept = {**differing("warm_up", whole.slice(start), online, where, start), **kept}
+        untried = self.names if self._bars.height <= self.warmup else ()
+        return Trial((*ahead.values(), *kept.values()), len(cuts), len(starts), untried)

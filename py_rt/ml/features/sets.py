@@ -1,14 +1,16 @@
 """A set of features over bars: expressions by the engine, arbitrary Python beside them, and what must hold of both.
 
-What must hold: a row's values do not change when later rows are taken away, and once warm they do not depend on the
-rows long before.
+What must hold stands in `py_rt.ml.features.promises`. An expression is tried behind some rows: the language has no word
+for what comes after, so that this is a test of the engine. Arbitrary Python may look ahead in one row of a hundred; it
+is tried behind many more, hundreds of which follow each other.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,35 +19,20 @@ import polars as pl
 
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.expressions import WARM, Expressions
+from py_rt.ml.features.promises import (
+    STARTS,
+    Finding,
+    Trial,
+    differing,
+    looking_ahead,
+    rows_to_cut,
+    stretch_to_cut,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from py_rt.ml.features.catalogue import Feature
-
-CUTS = 24
-"""Rows at which the bars are cut off to look for values that knew what came after."""
-STARTS = 6
-"""Rows at which the bars begin to look for values that never forget."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A feature that breaks a promise.
-
-    Attributes:
-        feature: its name.
-        rule: `look_ahead` or `warm_up`.
-        row: the first of the rows that were tried where it does, 0 for the first bar.
-        whole: its value there, computed on all bars.
-        cut: its value there, computed on fewer.
-    """
-
-    feature: str
-    rule: str
-    row: int
-    whole: float
-    cut: float
 
 
 class FeatureFrame:
@@ -81,44 +68,55 @@ class FeatureFrame:
             frame = run(bars)
             warm = frame[WARM]
             made |= {name: frame[name] for name in self._expressions.names}
-        for name, function in self._python.items():
-            made[name] = _checked(name, function(bars), bars.height)
+        if self._python:
+            python = self._compute_python(bars)
+            made |= {name: python[name] for name in self._python}
         return pl.DataFrame([*(made[name] for name in self.names), warm])
 
-    def findings(self, bars: pl.DataFrame) -> list[Finding]:
+    def _compute_python(self, bars: pl.DataFrame) -> pl.DataFrame:
+        return pl.DataFrame([_run(name, function, bars) for name, function in self._python.items()])
+
+    def check(self, bars: pl.DataFrame) -> Trial:
         """Look for values that knew what came after, and for values that do not forget.
 
         Args:
             bars: as for `Expressions.compute`; twice the warm-up, better more.
+
+        Raises:
+            CatalogueError: as for :meth:`compute`; arbitrary Python fails on bars that are cut off.
         """
         whole = self.compute(bars)
-        return [*self._looking_ahead(bars, whole), *self._not_forgetting(bars, whole)]
+        cuts = rows_to_cut(bars.height)
+        ahead = looking_ahead(self.compute, bars, whole, cuts)
+        tried = set(cuts)
+        if self._python:
+            python, adjacent = self._look_closer(bars, whole, cuts)
+            ahead = {**python, **ahead}
+            tried |= adjacent
+        starts = sorted({1 + (bars.height - 1) * step // STARTS for step in range(STARTS)} - {bars.height})
+        kept = self._not_forgetting(bars, whole, starts)
+        untried = tuple(name for name in self.names if self._warmups().get(name, bars.height) >= bars.height)
+        return Trial((*ahead.values(), *kept.values()), len(tried), len(starts), untried)
 
-    def _looking_ahead(self, bars: pl.DataFrame, whole: pl.DataFrame) -> list[Finding]:
-        found: dict[str, Finding] = {}
-        first = min(bars.height - 1, max(1, bars.height // 50))
-        for row in sorted({first + (bars.height - 1 - first) * step // CUTS for step in range(CUTS)}):
-            cut = self.compute(bars.head(row + 1))
-            for name in self.names:
-                ours, theirs = whole[name][row], cut[name][row]
-                if not _same_bits(ours, theirs):
-                    found.setdefault(name, Finding(name, "look_ahead", row, ours, theirs))
-        return list(found.values())
+    def _look_closer(
+        self, bars: pl.DataFrame, whole: pl.DataFrame, cuts: Sequence[int]
+    ) -> tuple[dict[str, Finding], set[int]]:
+        """Python may look ahead in some rows only: cut behind rows that follow each other."""
+        beside = {row + step for row in cuts for step in (1, 2) if row + step < bars.height - 1}
+        found = looking_ahead(self._compute_python, bars, whole, sorted(beside))
+        lead, begin, end = stretch_to_cut(bars.height)
+        part = bars.slice(lead, min(end + 1, bars.height) - lead)
+        own = looking_ahead(self._compute_python, part, self._compute_python(part), range(begin - lead, end - lead))
+        found = {**{name: replace(one, row=one.row + lead) for name, one in own.items()}, **found}
+        return found, beside | set(range(begin, end))
 
-    def _not_forgetting(self, bars: pl.DataFrame, whole: pl.DataFrame) -> list[Finding]:
+    def _not_forgetting(self, bars: pl.DataFrame, whole: pl.DataFrame, starts: Sequence[int]) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        for start in sorted({1 + (bars.height - 1) * step // STARTS for step in range(STARTS)}):
-            later = self.compute(bars.slice(start))
-            for name, warmup in self._warmups().items():
-                ours = whole[name].to_numpy()[start + warmup - 1 :]
-                theirs = later[name].to_numpy()[warmup - 1 :]
-                differing = ours.view(np.uint64) != theirs.view(np.uint64)
-                differing &= ~(np.isnan(ours) & np.isnan(theirs))
-                if differing.any():
-                    at = int(differing.argmax())
-                    row = start + warmup - 1 + at
-                    found.setdefault(name, Finding(name, "warm_up", row, float(ours[at]), float(theirs[at])))
-        return list(found.values())
+        for start in starts:
+            later, rows = self.compute(bars.slice(start)), np.arange(bars.height - start)
+            warm = {name: rows >= warmup - 1 for name, warmup in self._warmups().items()}
+            found = {**differing("warm_up", whole.slice(start), later, warm, start), **found}
+        return found
 
     def _warmups(self) -> dict[str, int]:
         """Of each expression; what is arbitrary Python says nothing of it."""
@@ -126,11 +124,6 @@ class FeatureFrame:
             return {}
         needs = zip(self._expressions.names, self._expressions.needs, strict=True)
         return {name: need.warmup for name, need in needs}
-
-    def untried(self, bars: pl.DataFrame) -> list[str]:
-        """Features for which so many bars cannot show whether they forget."""
-        warmups = self._warmups()
-        return [name for name in self.names if warmups.get(name, bars.height) >= bars.height]
 
 
 class SetOverBars:
@@ -147,18 +140,9 @@ class SetOverBars:
         """As :meth:`FeatureFrame.compute`."""
         return self._frame.compute(self._bars, one_by_one=one_by_one)
 
-    def findings(self) -> list[Finding]:
-        """As :meth:`FeatureFrame.findings`."""
-        return self._frame.findings(self._bars)
-
-    def untried(self) -> list[str]:
-        """As :meth:`FeatureFrame.untried`."""
-        return self._frame.untried(self._bars)
-
-
-def _same_bits(ours: float, theirs: float) -> bool:
-    pair = np.array([ours, theirs], dtype=np.float64)
-    return bool(np.isnan(pair).all() or pair.view(np.uint64)[0] == pair.view(np.uint64)[1])
+    def check(self) -> Trial:
+        """As :meth:`FeatureFrame.check`."""
+        return self._frame.check(self._bars)
 
 
 def _load(feature: Feature) -> Callable[[pl.DataFrame], Any]:
@@ -166,10 +150,13 @@ def _load(feature: Feature) -> Callable[[pl.DataFrame], Any]:
     path = Path(file)
     spec = importlib.util.spec_from_file_location(f"py_rt_feature_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise CatalogueError(f"feature {feature.name}: there is no Python file {path}")
+        raise CatalogueError(f"feature {feature.name}: there is no Python file {path}; its name ends with .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise CatalogueError(f"feature {feature.name}: {path} cannot be loaded: {_told(error, path)}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise CatalogueError(f"feature {feature.name}: {path} has no function {name}(bars)")
@@ -177,9 +164,25 @@ def _load(feature: Feature) -> Callable[[pl.DataFrame], Any]:
     return loaded
 
 
-def _checked(name: str, made: Any, rows: int) -> pl.Series:  # noqa: ANN401
-    if not isinstance(made, pl.Series) or made.len() != rows:
+def _run(name: str, function: Callable[[pl.DataFrame], Any], bars: pl.DataFrame) -> pl.Series:
+    try:
+        made = function(bars)
+    except Exception as error:
+        path = Path(function.__code__.co_filename) if hasattr(function, "__code__") else Path()
+        raise CatalogueError(f"feature {name}: fails on {bars.height} bars: {_told(error, path)}") from error
+    if not isinstance(made, pl.Series) or made.len() != bars.height:
+        found = f"{made.len()} values" if isinstance(made, pl.Series) else type(made).__name__
         raise CatalogueError(
-            f"feature {name}: its function must give a Polars series of {rows} values, one for each bar"
+            f"feature {name}: its function gives {found}; allowed is a Polars series of {bars.height} numbers, one for "
+            "each bar"
         )
+    if not (made.dtype.is_numeric() or made.dtype in {pl.Boolean, pl.Null}):
+        raise CatalogueError(f"feature {name}: its function gives values of type {made.dtype}; allowed are numbers")
     return made.cast(pl.Float64).fill_null(float("nan")).alias(name)
+
+
+def _told(error: Exception, path: Path) -> str:
+    """The error, and the line of the user's file that it came from."""
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if Path(at.filename) == path]
+    where = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"{type(error).__name__}: {error}" + (f" ({path.name}, line {where})" if where else "")

@@ -122,7 +122,7 @@ def rows_to_cut(features: FeatureSet, bars: pl.DataFrame, count: int) -> list[in
 
 
 def rows_that_look_ahead(features: FeatureSet, bars: pl.DataFrame, cuts: list[int]) -> list[int]:
-    """Rows whose features change when the bars after them are taken away: there must be none.
+    """Rows behind which bars are taken away and features of rows up to them change: there must be none.
 
     Args:
         features: what to compute.
@@ -130,15 +130,12 @@ def rows_that_look_ahead(features: FeatureSet, bars: pl.DataFrame, cuts: list[in
         cuts: row numbers to try; each recomputes on the rows up to and including it.
 
     Returns:
-        The row numbers of `cuts` whose bits differ.
+        The row numbers of `cuts` up to which some row's bits differ.
     """
     whole = features.compute(bars)
-    found = []
-    for row in cuts:
-        cut = features.compute(bars.head(row + 1)).tail(1)
-        if not _same_bits(whole.slice(row, 1), cut, features.names):
-            found.append(row)
-    return found
+    return [
+        row for row in cuts if not _same_bits(whole.head(row + 1), features.compute(bars.head(row + 1)), features.names)
+    ]
 
 
 def rows_that_differ_online(features: FeatureSet, bars: pl.DataFrame, start: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import polars as pl
 import pytest
 
 from py_rt.cli.main import main
+from py_rt.data.bar_files import read_bar_file
+from py_rt.ml.features.catalogue import CatalogueError
+from py_rt.ml.features.model_set import ModelFrame
+from py_rt.ml.features.technical import FeatureSet
 
 MODEL = Path(__file__).parents[3] / "config" / "features" / "btc_15m.toml"
 BAR_S = 900
@@ -111,6 +116,8 @@ def test_a_planted_look_into_the_future_is_found(
         (["rsi_15"], "near are"),
         ([], "name features of the catalogue"),
         (["vpin_20"], "reads buy_volume, sell_volume"),
+        (["sma_20", "--time-zone", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
+        (["sma_20", "--close", "XNYS"], "speak of the facts of --known"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_told(
@@ -156,4 +163,147 @@ def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(told)
     assert status == 0
     assert (facts["unit"], facts["inputs"], facts["lookback"]) == ("price", ["high", "low", "close"], 15)
-    assert len(json.loads(run(capsys, "list", "--json")[1])) > 400
+    listed = json.loads(run(capsys, "list", "--json")[1])
+    assert len(listed) > 400
+    assert facts in listed
+    assert facts["restarts"] == ["wilder restarts after 400 bars: at most 4e-13 of its seed is left"]
+    # One that reads another column, as text.
+    status, told, _ = run(capsys, "explain", "earnings_yield")
+    assert (status, "earnings_per_share" in told, "no: reads earnings_per_share" in told) == (0, True, True)
+
+
+def own_set(folder: Path, body: str) -> Path:
+    """A set of one feature in Python, `own`."""
+    (folder / "mine.py").write_text(f"import polars as pl\n\n\ndef own(bars):\n    {body}\n")
+    path = folder / "set.toml"
+    path.write_text('[[feature]]\nname = "own"\npython = "mine.py:own"\noffline = true\n')
+    return path
+
+
+def test_a_look_into_the_future_in_one_row_of_a_hundred_is_found(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = "return (bars['close'].shift(-1) * (pl.int_range(bars.height, eager=True) % 97 == 5)).fill_null(0)"
+    status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
+    facts = json.loads(told)
+    assert status == 3
+    (finding,) = facts["findings"]
+    assert (finding["feature"], finding["rule"], finding["row"] % 97) == ("own", "look_ahead", 5)
+    assert finding["time"] == str(pl.read_csv(bars)["timestamp"][finding["row"]])
+    # Hundreds of rows that follow each other, and some in every part of the file.
+    assert 512 < facts["rows_cut"] < 600
+
+
+def test_a_look_far_into_the_future_changes_rows_long_before_the_cut(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The oldest row tells the newest close.
+    body = "return pl.Series([bars['close'][-1]] + [0.0] * (bars.height - 1))"
+    status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
+    assert status == 3
+    assert [(one["rule"], one["row"]) for one in json.loads(told)["findings"]] == [("look_ahead", 0)]
+
+
+def test_a_bar_without_a_number_is_named_by_its_time_whichever_way_the_file_stands(bars: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(bars).with_columns(
+        pl.when(pl.int_range(pl.len()) == 30).then(None).otherwise("Close").alias("Close")
+    )
+    for order in (table, table.reverse()):
+        order.write_csv(tmp_path / "bars.csv")
+        with pytest.raises(CatalogueError, match=f"the bar of {table['timestamp'][30]}: a number is missing"):
+            ModelFrame(MODEL, read_bar_file(tmp_path / "bars.csv"))
+
+
+def test_of_a_model_s_features_the_one_that_breaks_is_named(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = ModelFrame(MODEL, read_bar_file(bars))
+    assert frame.check().findings == ()
+    whole = FeatureSet.compute
+
+    def broken(self: FeatureSet, table: pl.DataFrame) -> pl.DataFrame:
+        return whole(self, table).with_columns(pl.col("ret_4").shift(-1))
+
+    monkeypatch.setattr(FeatureSet, "compute", broken)
+    assert {(one.feature, one.rule) for one in frame.check().findings} == {
+        ("ret_4", "look_ahead"),
+        ("ret_4", "warm_up"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return bars['nothing']", "fails on 999 bars: ColumnNotFoundError.*mine.py, line 5"),
+        ("return pl.Series(['high'] * bars.height)", "values of type String; allowed are numbers"),
+        ("return bars['close'].to_list()", "gives list; allowed is a Polars series of 999 numbers"),
+        ("return bars['close'].head(3)", "gives 3 values"),
+        ("return (", "cannot be loaded: SyntaxError.*mine.py, line 5"),
+    ],
+)
+def test_python_that_fails_is_told_with_its_line(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, why: str
+) -> None:
+    out = tmp_path / "x.csv"
+    status, _, told = run(
+        capsys, "compute", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--out", str(out)
+    )
+    assert status == 2
+    assert re.search(f"feature own: .*{why}", told), told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["timestamp", "is_warm", "close", "number", "sentiment", "or"])
+def test_a_name_that_stands_for_something_else_is_refused(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = tmp_path / "set.toml"
+    path.write_text(f'[[feature]]\nname = "{name}"\nexpression = "close / lag(close, 1)"\n')
+    status, _, told = run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(tmp_path / "x.csv"))
+    assert status == 2
+    assert name in told
+
+
+def test_a_feature_of_the_catalogue_goes_live_as_it_is_written_out(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = [
+        run(capsys, "explain", name, "--expanded", "--window", "48")[1] for name in ("zscore_20", "rsi_2", "adx_14")
+    ]
+    path = tmp_path / "features.toml"
+    path.write_text("bar_seconds = 900\n" + "".join(tables))
+    assert run(capsys, "check", "--set", str(path), "--in", str(bars))[0] == 0
+    out = tmp_path / "live.parquet"
+    assert run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(out))[0] == 0
+    live = pl.read_parquet(out)
+    assert run(capsys, "compute", "zscore_20", "--in", str(bars), "--out", str(out))[0] == 0
+    # Up to the missing bar, where the service begins anew.
+    assert live["zscore_20"][400:700].to_list() == pl.read_parquet(out)["zscore_20"][400:700].cast(pl.Float32).to_list()
+    # As a set of research it is taken, too.
+    path.write_text("".join(tables))
+    assert run(capsys, "check", "--set", str(path), "--in", str(bars))[0] == 0
+    status, _, told = run(capsys, "explain", "vpin_5", "--expanded")
+    assert (status, "no bundle takes it: the column buy_volume" in told) == (2, True)
+    assert (
+        json.loads(run(capsys, "explain", "ema_200", "--json")[1])["online"] == "with restart windows of 1024 at most"
+    )
+
+
+def test_facts_reach_a_daily_bar_by_the_hours_of_its_venue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bars = tmp_path / "bars.csv"
+    days = ["2024-01-04", "2024-01-05", "2024-01-08"]
+    bars.write_text("Date,Open,High,Low,Close,Volume\n" + "".join(f"{day},2,2,2,2,1\n" for day in days))
+    known = tmp_path / "known.csv"
+    # Half an hour after the close of the 5th, and at its noon.
+    known.write_text("ts_known,symbol,sentiment\n2024-01-05T21:30:00Z,AAA,0.5\n2024-01-05T17:00:00Z,BBB,0.25\n")
+    out = tmp_path / "out.csv"
+    arguments = ["compute", "sentiment_level", "--in", str(bars), "--known", str(known), "--out", str(out)]
+    status, _, told = run(capsys, *arguments)
+    assert (status, "say whose with --symbol" in told, out.exists()) == (2, True, False)
+    for symbol, close, expected in (
+        ("AAA", "XNYS", "8"),
+        ("BBB", "XNYS", "58"),
+        ("BBB", "", "8"),
+        ("AAA", "24/7", "58"),
+    ):
+        assert run(capsys, *arguments, "--symbol", symbol, "--close", close)[0] == 0
+        made = pl.read_csv(out, infer_schema=False).drop_nulls("sentiment_level")
+        assert "".join(day[-1] for day in made["Date"]) == expected, (symbol, close)

@@ -17,6 +17,7 @@ from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, read
 from py_rt.ml.features.expressions import WARM, Expressions, chosen, readable
 from py_rt.ml.features.sets import FeatureFrame
 from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online
+from py_rt.ml.regime import RegimeModel
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CALL = re.compile(r"(\w+)\((.*)\)(?:\[(\d)\])?")
@@ -27,6 +28,8 @@ FLOATS = {"BBANDS"}
 """Functions of TA-Lib whose numbers, but for the first, are floats."""
 DIGITS_LOST = {"linear_regression_slope_14", "linear_regression_angle_14", "correlation_high_low_30", "beta_high_low_5"}
 """Where TA-Lib's sums of raw prices lose more digits than the tolerance allows in a market that hardly moves."""
+NOTHING_LEFT = {"rsi_2", "stoch_rsi_14"}
+"""In a halt: averages that restarted within it have nothing left, and a range of equal values is rounding."""
 
 
 def table(seed: int, rows: int, *, price: float, step: float, places: int) -> pl.DataFrame:
@@ -76,10 +79,23 @@ def differing(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 KNOWN = [feature for feature in catalogue().values() if feature.ta_lib]
+
+
+def halted(bars: pl.DataFrame, first: int, rows: int) -> pl.DataFrame:
+    """The bars with a halt: so many at the close before, without any trade."""
+    is_halted = pl.int_range(bars.height, eager=True).is_between(first, first + rows - 1)
+    still = [
+        pl.when(is_halted).then(bars["close"][first - 1]).otherwise(pl.col(name)).alias(name) for name in COLUMNS[:4]
+    ]
+    return bars.with_columns(*still, pl.when(is_halted).then(0.0).otherwise(pl.col("volume")).alias("volume"))
+
+
+HALT = 1_000, 100
 MARKETS = {
     "stock": table(1, 3_000, price=40.0, step=2e-2, places=2),
     "coin": table(2, 20_000, price=60_000.0, step=1e-3, places=2),
     "cent": table(3, 2_000, price=0.0123, step=3e-2, places=8),
+    "halted": halted(table(4, 3_000, price=40.0, step=2e-2, places=2), *HALT),
 }
 
 
@@ -88,8 +104,72 @@ def test_what_ta_lib_defines_agrees_with_it(market: str) -> None:
     bars = MARKETS[market]
     made = Expressions(KNOWN).compute(bars)
     off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
-    wrong = {name: by for name, by in off.items() if by > TOLERANCE and name not in DIGITS_LOST}
-    assert not wrong
+    excepted = DIGITS_LOST | (NOTHING_LEFT if market == "halted" else set())
+    assert not {name: by for name, by in off.items() if by > TOLERANCE and name not in excepted}
+
+
+@pytest.mark.parametrize("rows", [HALT[1], 600])
+def test_in_a_halt_every_feature_has_a_value_but_for_those_that_say_so(rows: int) -> None:
+    frame, first = FeatureFrame(readable(BARS)), HALT[0]
+    bars = halted(MARKETS["stock"], first, rows)
+    made, usual = frame.compute(bars), frame.compute(MARKETS["stock"])
+    unknown = {
+        name for name in frame.names if (made[name].is_nan() & usual[name].is_not_nan()).slice(first, rows).any()
+    }
+    # Qlib gives none of these where a series does not move, and there is no illiquidity of what is not traded.
+    assert {name.rpartition("_")[0] for name in unknown} == {"rsqr", "corr", "cord", "amihud"}
+    assert made["vwap_20"][first + 50] == pytest.approx(bars["close"][first] / 1e8)
+    still = ("ultimate_oscillator", "vortex_plus_14", "return_skewness_20", "stoch_rsi_14", "on_balance_volume_20")
+    assert {made[name][first + 99] for name in still} == {0.0}
+
+
+def test_amihud_leaves_bars_without_a_trade_out() -> None:
+    bars = MARKETS["stock"].head(200)
+    assert (bars["volume"] == 0).sum() > 5
+    close, volume = bars["close"] / 1e8, bars["volume"] / 1e8
+    each = (close.log().diff().abs() / (close * volume)).to_list()[180:200]
+    traded = [one for one, is_traded in zip(each, volume[180:200] > 0, strict=True) if is_traded]
+    assert len(traded) < 20
+    made = Expressions(chosen(["amihud_20"])).compute(bars)["amihud_20"][199]
+    assert made == pytest.approx(sum(traded) / len(traded), rel=1e-9)
+
+
+def test_cusum_is_that_of_a_plain_loop_and_crosses_its_threshold() -> None:
+    # So many bars that the one who speaks began with them.
+    bars = MARKETS["stock"].head(1_000)
+    program = Expressions([*chosen(["cusum_2", "cusum_way_2"]), Feature("width", "std(log_return_1, 60)", "", "", "")])
+    made = program.compute(bars)
+    up = down = 0.0
+    events, ways = [], []
+    for change, width in zip((bars["close"] / 1e8).log().diff().fill_null(float("nan")), made["width"], strict=True):
+        if np.isnan(change) or np.isnan(width):
+            up = down = 0.0
+            events.append(np.nan)
+            ways.append(np.nan)
+            continue
+        up, down = max(up + change, 0.0), min(down + change, 0.0)
+        event = -1.0 if down < -2 * width else 1.0 if up > 2 * width else 0.0
+        up, down = (0.0 if event > 0 else up), (0.0 if event < 0 else down)
+        events.append(event)
+        ways.append((up + down) / width)
+    assert events.count(1.0) > 20 < events.count(-1.0)
+    assert np.array_equal(made["cusum_2"].to_numpy(), events, equal_nan=True)
+    assert made["cusum_way_2"].to_numpy() == pytest.approx(np.array(ways), abs=1e-9, nan_ok=True)
+
+
+def test_the_wild_regime_is_that_of_the_filter_which_research_fits() -> None:
+    bars = MARKETS["coin"].head(4_000)
+    made = Expressions([*chosen(["wild_regime_60"]), Feature("x", "log_return_1 / std(log_return_1, 60)", "", "", "")])
+    frame = made.compute(bars)
+    stay = np.array([0.98, 0.95])
+    chain = np.array([[stay[0], 1 - stay[0]], [1 - stay[1], stay[1]]])
+    start = np.array([1 - stay[1], 1 - stay[0]]) / (2 - stay.sum())
+    model = RegimeModel(("x",), start, chain, np.zeros((2, 1)), np.array([[0.7**2], [2.0**2]]))
+    filtered = model.filtered(frame.select("x"))[:, 1]
+    warm = frame[WARM].to_numpy()
+    assert warm.sum() > 2_000
+    assert np.ptp(filtered[warm]) > 0.9
+    assert frame["wild_regime_60"].to_numpy()[warm] == pytest.approx(filtered[warm], abs=1e-10)
 
 
 def test_the_catalogue_has_over_three_hundred_features_with_formula_source_and_words() -> None:
@@ -121,11 +201,11 @@ def test_over_the_bundled_bars_both_paths_give_the_same_bits_and_nothing_looks_a
     whole, single = frame.compute(bars), frame.compute(bars, one_by_one=True)
     for name in frame.names:
         assert np.array_equal(whole[name].to_numpy().view(np.uint64), single[name].to_numpy().view(np.uint64)), name
-    assert frame.findings(bars) == []
+    assert frame.check(bars).findings == ()
 
 
 def test_no_feature_looks_ahead_or_never_forgets() -> None:
-    assert FeatureFrame(readable(BARS)).findings(MARKETS["coin"].head(9_000)) == []
+    assert FeatureFrame(readable(BARS)).check(MARKETS["coin"].head(9_000)).findings == ()
 
 
 def test_a_feature_that_looks_ahead_is_found(tmp_path: Path) -> None:
@@ -139,7 +219,7 @@ offline = true
 name = "rsi_14"
 """
     )
-    found = FeatureFrame(read_features(tmp_path / "set.toml")).findings(MARKETS["stock"])
+    found = FeatureFrame(read_features(tmp_path / "set.toml")).check(MARKETS["stock"]).findings
     assert [(one.feature, one.rule) for one in found] == [("future", "look_ahead")]
 
 
@@ -157,6 +237,18 @@ name = "rsi_14"
             "equal lengths",
         ),
         ("[[feature", "no TOML"),
+        ('colums = 5\n[[feature]]\nname = "a"\nexpression = "close"', "unknown key colums"),
+        ('columns = 5\n[[feature]]\nname = "a"\nexpression = "close"', "columns is 5; allowed is a table"),
+        ('[columns]\nfoo = 3\n[[feature]]\nname = "a"\nexpression = "foo"', "foo = 3; allowed are number, price"),
+        ('[columns]\nclose = "number"\n[[feature]]\nname = "a"\nexpression = "close"', "'close' is a column's"),
+        ('[[feature]]\nname = "is_warm"\nexpression = "close"', "'is_warm' is a column's or a word"),
+        ('[[feature]]\nname = "volume"\nexpression = "close"', "'volume' is a column's"),
+        ('[[feature]]\nname = "2nd"\nexpression = "close"', "begins with no digit"),
+        (
+            '[[feature]]\nname = "a"\nexpression = "close"\n[[feature]]\nname = "a"\nexpression = "open"',
+            "a stands for several things",
+        ),
+        ('[[feature]]\nname = "Up"\npython = "mine.py:f"\noffline = true', "a to z"),
     ],
 )
 def test_a_wrong_set_is_refused_with_what_is_allowed(tmp_path: Path, text: str, why: str) -> None:
@@ -179,6 +271,14 @@ def test_a_wrong_set_is_refused_with_what_is_allowed(tmp_path: Path, text: str, 
 def test_a_wrong_expression_names_feature_and_place(expression: str, why: str) -> None:
     with pytest.raises(CatalogueError, match=f"feature mine: .*{why}"):
         Expressions([Feature("mine", expression, "", "", "")])
+
+
+def test_a_column_has_one_unit_and_a_name_one_meaning() -> None:
+    for columns in ({"sentiment": "price"}, {"rsi_14": "number"}):
+        with pytest.raises(CatalogueError, match=f"{next(iter(columns))} stands for two things"):
+            Expressions([Feature("mine", "close", "", "", "", columns=tuple(columns.items()))])
+    with pytest.raises(CatalogueError, match="sentiment stands for two things"):
+        Expressions([Feature("sentiment", "close", "", "", "")])
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:

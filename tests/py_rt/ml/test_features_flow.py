@@ -15,7 +15,6 @@ from py_rt.data.bar_files import read_bar_file, with_reference
 from py_rt.errors import SourceError
 from py_rt.ml.features.catalogue import CatalogueError, catalogue
 from py_rt.ml.features.expressions import Expressions, chosen
-from py_rt.ml.features.known import with_known
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +131,17 @@ def test_features_of_the_flow_have_the_same_bits_by_both_paths_and_values() -> N
     assert whole["vpin_20"].drop_nans().is_between(0, 1).all()
 
 
+def test_where_the_book_stands_still_and_nothing_is_traded_every_feature_has_a_value() -> None:
+    program = Expressions([feature for feature in catalogue().values() if feature.family == "flow"])
+    book = {"bid": 100.0, "ask": 101.0, "bid_quantity": 1.0, "ask_quantity": 2.0, "bid_depth": 5.0, "ask_depth": 7.0}
+    inputs = {name for needs in program.needs for name in needs.inputs}
+    still = {name: np.full(100, book.get(name, 0.0) * 1e8) for name in inputs}
+    made = program.compute(pl.DataFrame({"number": np.arange(100), **still})).select(program.names).row(99, named=True)
+    assert not [name for name, value in made.items() if math.isnan(value)]
+    assert {made["kyle_lambda_20"], made["order_flow_impact_20"], made["order_flow_fit_20"]} == {0.0}
+    assert made["microprice"] == pytest.approx((100 * 2 + 101) / 3)
+
+
 def test_bars_without_quotes_are_told_what_they_lack() -> None:
     bars = pl.DataFrame({"number": [1], "close": [1e8]})
     with pytest.raises(
@@ -207,6 +217,24 @@ def test_a_reference_stands_beside_the_bars_of_its_own_time_only(tmp_path: Path)
     assert not np.isnan(beta[98:]).any()
 
 
+def test_a_reference_that_stands_still_explains_nothing_and_one_that_is_the_same_everything() -> None:
+    random = np.random.default_rng(9)
+    close = pl.Series(np.round(100 * np.exp(np.cumsum(random.normal(0, 0.01, 300))), 2) * 1e8)
+    features = [feature for feature in catalogue().values() if feature.family == "cross"]
+    names = [feature.name for feature in features]
+
+    def beside(reference: pl.Series) -> pl.DataFrame:
+        columns = {"number": pl.int_range(300, eager=True), "close": close, "reference_close": reference}
+        return Expressions(features).compute(pl.DataFrame(columns)).select(names).tail(40)
+
+    still, same = beside(pl.Series([1e8] * 300)), beside(close)
+    assert not still.select(pl.any_horizontal(pl.all().is_nan().any())).item()
+    assert set(still["reference_beta_20"]) == set(still["reference_correlation_60"]) == {0.0}
+    assert set(still["idiosyncratic_share_20"]) == {1.0}
+    assert same["idiosyncratic_share_20"].min() == pytest.approx(0, abs=1e-12)
+    assert same["idiosyncratic_share_20"].is_between(0, 1).all()
+
+
 def test_a_reference_of_longer_bars_is_refused_because_it_would_tell_the_future(tmp_path: Path) -> None:
     prices = {name: [1.0, 2.0, 3.0] for name in ("Open", "High", "Low", "Close")}
     hours = pl.DataFrame({"Date": [f"2024-01-01 0{hour}:00:00" for hour in range(3)], **prices})
@@ -215,37 +243,3 @@ def test_a_reference_of_longer_bars_is_refused_because_it_would_tell_the_future(
     days.write_csv(tmp_path / "days.csv")
     with pytest.raises(SourceError, match="allowed are bars of one length"):
         with_reference(read_bar_file(tmp_path / "hours.csv"), read_bar_file(tmp_path / "days.csv"))
-
-
-def test_a_bar_is_given_what_was_known_at_its_close_and_is_not_too_old(tmp_path: Path) -> None:
-    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 31), eager=True)
-    prices = {column: np.full(days.len(), 50.0) for column in ("Open", "High", "Low", "Close")}
-    pl.DataFrame({"Date": days, **prices, "Volume": np.ones(days.len())}).write_csv(tmp_path / "bars.csv")
-    (tmp_path / "known.csv").write_text(
-        "ts_known,earnings_per_share,sentiment\n2024-01-05T09:00:00Z,2.5,0.5\n2024-01-20T23:59:59Z,5,\n"
-    )
-    file = with_known(read_bar_file(tmp_path / "bars.csv"), tmp_path / "known.csv", max_age_days=12)
-    made = Expressions(chosen(["earnings_yield", "sentiment_level"])).compute(file.bars)
-    earnings = made["earnings_yield"].to_numpy()
-    # The bar of the 5th closes after the first report; twelve days after it the report is too old.
-    assert np.isnan(earnings[:4]).all()
-    assert (earnings[4:16] == 0.05).all()
-    assert np.isnan(earnings[16:19]).all()
-    assert (earnings[19:] == 0.1).all()
-    assert made["sentiment_level"].to_list()[4] == 0.5
-
-
-def test_a_wrong_file_of_facts_is_refused_with_its_row(tmp_path: Path) -> None:
-    pl.DataFrame(
-        {"Date": ["2024-01-01", "2024-01-02"], **{name: [1.0, 1.0] for name in ("Open", "High", "Low", "Close")}}
-    ).write_csv(tmp_path / "bars.csv")
-    file = read_bar_file(tmp_path / "bars.csv")
-    path = tmp_path / "known.csv"
-    for text, why in [
-        ("ts_known,colour\n2024-01-01,red\n", "needs ts_known and one of"),
-        ("ts_known,sentiment\nsoon,1\n", "row 2: ts_known cannot be read"),
-        ("ts_known,sentiment\n2024-01-01,1\n2024-01-02,high\n", "row 3: sentiment is no number"),
-    ]:
-        path.write_text(text)
-        with pytest.raises(SourceError, match=why):
-            with_known(file, path)

@@ -104,6 +104,18 @@ def test_a_planted_look_ahead_is_found(features: FeatureSet, bars: pl.DataFrame)
     assert rows_that_look_ahead(leaking, bars, [300, 400]) == [300, 400]
 
 
+def test_a_look_ahead_in_a_row_before_the_cut_is_found(features: FeatureSet, bars: pl.DataFrame) -> None:
+    @dataclass(frozen=True)
+    class Leaking(FeatureSet):
+        def compute(self, bars: pl.DataFrame) -> pl.DataFrame:
+            honest = super().compute(bars)
+            newest = pl.when(pl.int_range(pl.len()) == 290).then(pl.lit(bars["close"][-1], pl.Float32))
+            return honest.with_columns(newest.otherwise("ret_1").alias("ret_1"))
+
+    leaking = Leaking(features.canonical, features.names, features.bar_ns)
+    assert rows_that_look_ahead(leaking, bars, [280, 300, 400]) == [300, 400]
+
+
 def test_values_agree_with_ta_lib_from_the_same_restart(features: FeatureSet, bars: pl.DataFrame) -> None:
     # Bar number 1280 is a multiple of the restart window 128; at row 255 the recursions of row 0 still speak.
     row = 255
