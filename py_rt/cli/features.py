@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as json_text
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from py_rt.cli import bar_options as options
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from py_rt.data.bar_columns import Given
     from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
     from py_rt.ml.features.model_set import ModelFrame
@@ -30,8 +32,7 @@ _JSON = typer.Option("--json", help="One JSON document.")
 _SET = typer.Option(
     "--set", help="A file of features (TOML), or a model's, instead of names of the catalogue.", metavar="FILE"
 )
-_IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
-_ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
+_IN = typer.Option("--in", help="Bars: CSV (plain, gzipped, or alone in a zip) or Parquet.", metavar="FILE")
 _REFERENCE = typer.Option(help="Bars of a reference instrument, of the same opening times.", metavar="FILE")
 _KNOWN = typer.Option(
     help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
@@ -115,7 +116,10 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
     max_age_days: Annotated[int, _MAX_AGE] = 400,
-    time_zone: Annotated[str, _ZONE] = "UTC",
+    time_zone: Annotated[str, options.ZONE] = "UTC",
+    symbol: Annotated[str, options.SYMBOL] = "",
+    column: Annotated[list[str] | None, options.COLUMN] = None,
+    day_first: Annotated[bool | None, options.DAY_FIRST] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Compute features of a file of bars: its column of times, a column for each feature, and is_warm.
@@ -130,7 +134,8 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        given = options.given(time_zone, symbol, column, day_first=day_first)
+        file = _bars(bars, reference, known, max_age_days, given)
         frame = _over(file, names, features)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
@@ -141,14 +146,17 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
 
 
 @app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
-def check(  # the options of one command
+def check(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, _IN],
     names: Annotated[str, typer.Argument(help=_NAMES, metavar="NAME[,NAME...]")] = "",
     features: Annotated[Path | None, _SET] = None,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
     max_age_days: Annotated[int, _MAX_AGE] = 400,
-    time_zone: Annotated[str, _ZONE] = "UTC",
+    time_zone: Annotated[str, options.ZONE] = "UTC",
+    symbol: Annotated[str, options.SYMBOL] = "",
+    column: Annotated[list[str] | None, options.COLUMN] = None,
+    day_first: Annotated[bool | None, options.DAY_FIRST] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Look for features that know what comes after a bar, or that never forget what came long before.
@@ -159,7 +167,8 @@ def check(  # the options of one command
     same bits there.
     """
     with _told(json=json):
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        given = options.given(time_zone, symbol, column, day_first=day_first)
+        file = _bars(bars, reference, known, max_age_days, given)
         frame = _over(file, names, features)
         found = frame.findings()
     untried = frame.untried()
@@ -206,16 +215,16 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, time_zone: str) -> BarFile:
+def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, given: Given) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
 
-    file = read_bar_file(path, time_zone)
+    file = read_bar_file(path, given)
     if reference is not None:
-        file = with_reference(file, read_bar_file(reference, time_zone))
+        file = with_reference(file, read_bar_file(reference, replace(given, symbol="", columns={})))
     if known is not None:
         from py_rt.ml.features.known import with_known
 
-        file = with_known(file, known, max_age_days, time_zone)
+        file = with_known(file, known, max_age_days, given.time_zone)
     return file
 
 
