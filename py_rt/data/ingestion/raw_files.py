@@ -135,7 +135,7 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         return pl.col(column).bin.encode("base64")
     if dtype.is_nested():
         return pl.struct(column).struct.json_encode().alias(column)
-    if dtype == pl.Duration:
+    if isinstance(dtype, pl.Duration):
         return pl.col(column).dt.to_string()
     return pl.col(column).cast(pl.String)
 

@@ -187,7 +187,7 @@ def _choose(bars: BarsFile) -> None:
         return
     named = {row: bars.text(row, "symbol") for row in range(bars.height) if row not in bars.torn}
     there = sorted(set(named.values()) - {""})
-    if not symbol and len(there) <= 1:
+    if not symbol and (len(there) <= 1 or 2 * len(there) > len(named)):  # words of another kind
         return
     if symbol not in there:
         raise several(bars.name, None, there)
@@ -211,7 +211,7 @@ def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
 
 def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     """A column as text; of one that is none of numbers, times or words a hash, by which rows can be told apart."""
-    if dtype.is_nested() or dtype in {pl.Binary, pl.Duration, pl.Object}:
+    if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
         return pl.col(column).hash().cast(pl.String).alias(column)
     if isinstance(dtype, pl.Datetime):
         pattern = "%Y-%m-%d %H:%M:%S%.f%:z" if dtype.time_zone else "%Y-%m-%d %H:%M:%S%.f"

@@ -65,8 +65,7 @@ def arrange(sheet: Sheet) -> None:
     _find_repeated(sheet)
     sheet.drop_quarantined()
     ns = sheet.ns
-    falling = sheet.height > 1 and int(np.sign(np.diff(ns)).sum()) < 0
-    key = -ns if falling else ns
+    key = -ns if _is_falling(sheet) else ns
     if sheet.height > 1 and (np.diff(key) < 0).any():
         _move(sheet, key)
     order = np.argsort(ns, kind="stable")
@@ -81,11 +80,9 @@ def _find_repeated(sheet: Sheet) -> None:
     repeated = {ns: places for ns, places in by_time.items() if len(places) > 1}
     autumn = _set_back(sheet, repeated)
     for ns, places in repeated.items():
-        if ns in autumn:
-            why = "an hour again, as when clocks are set back: say --time-zone for the instants"
-            sheet.flag(AUTUMN, places[1], ("time",), {"what": why})
-        else:
+        if ns not in autumn:
             _keep_one(sheet, places)
+    _keep_both(sheet, {ns: places for ns, places in repeated.items() if ns in autumn})
     restated = sum(one.rule == "restated" for one in sheet.findings)
     if restated > RESTATED_MAX * sheet.height:
         problem = (
@@ -94,6 +91,21 @@ def _find_repeated(sheet: Sheet) -> None:
             "Split it, or say --column symbol=NAME --symbol ONE, or --column clock=NAME"
         )
         raise SourceError(SOURCE, sheet.bars.name, None, problem)
+
+
+def _keep_both(sheet: Sheet, repeated: dict[int, list[int]]) -> None:
+    """Point at rows of an hour that stands twice, and let the later ones follow the earlier ones."""
+    later = 0 if _is_falling(sheet) else 1
+    for ns in sorted(repeated):
+        why = "an hour again, as when clocks are set back: say --time-zone for the instants"
+        sheet.flag(AUTUMN, repeated[ns][1], ("time",), {"what": why})
+    for at, ns in enumerate(sorted(repeated), 1):
+        top = max(one for one in repeated if one // _HOUR_NS == ns // _HOUR_NS)
+        sheet.ns[repeated[ns][later]] = top + at
+
+
+def _is_falling(sheet: Sheet) -> bool:
+    return sheet.height > 1 and int(np.sign(np.diff(sheet.ns)).sum()) < 0
 
 
 def _keep_one(sheet: Sheet, places: list[int]) -> None:

@@ -124,7 +124,8 @@ def _find_missing(sheet: Sheet) -> None:
     missing = np.isnan(stack)
     ratios = factor_log(sheet)
     volume = sheet.values.get("volume")
-    usually_silent = volume is not None and float(np.nanmedian(np.r_[volume, np.nan, 1.0][: len(volume)])) == 0.0
+    volumes = volume[~np.isnan(volume)] if volume is not None else np.empty(0)
+    usually_silent = volumes.size > 0 and float(np.median(volumes)) == 0.0
     for place in np.flatnonzero(missing.any(axis=0)):
         where = int(place)
         empty = [role for role, gone in zip(prices, missing[:, place], strict=True) if gone]
