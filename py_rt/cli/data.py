@@ -56,6 +56,8 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
 
     Parquet, totals for a program: py_rt data clean bars.parquet --out clean.parquet --report report.json --json
 
+    Several instruments in one file: py_rt data clean all.csv --symbol AAPL --out aapl.csv --report aapl.json
+
     Bars of minutes to weeks with columns by their usual names: Date, Datetime or timestamp; Open, High, Low, Close, Adj
     Close, Volume; Dividends, Stock Splits, Capital Gains. Times and closes are needed, the rest is used where it is.
     OUT has the same columns in the same order; cells that no rule repaired keep their text or bits, and a file in
