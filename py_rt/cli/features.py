@@ -128,9 +128,9 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     Example: py_rt features compute --set mine.toml --in bars.csv.gz --out features.csv --incremental
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
-    missing until there are enough bars. Recursions restart on a grid that is counted from the file's first row; once
-    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA and the parabolic stop, which forget
-    at their own pace).
+    missing until there are enough bars. Once is_warm, no bit of a value depends on where the file begins or ends:
+    recursions restart on a grid of time, after which less than 1e-12 of what came before is left (but for KAMA and the
+    parabolic stop, which forget at their own pace).
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)

@@ -48,7 +48,8 @@ class BarFile:
 
     Attributes:
         time: the column of times as it stands in the file, with its name there.
-        bars: what `Expressions.compute` takes: inputs (Float64, units of 1e-8; those that the file has) and `number`.
+        bars: inputs of features (Float64, units of 1e-8; those that the file has), `number` (the time in spans, as the
+            service counts bars) and `ts_open`. `FeatureFrame.compute` takes bars over gaps for following each other.
         ts_open: UTC ns.
         span_ns: the most frequent distance of two bars.
         is_newest_first: whether the file's rows stand so; `bars` and `ts_open` rise in time.
@@ -92,24 +93,14 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
     step = -1 if is_newest_first else 1
     bars = pl.DataFrame(
         {
-            "number": _numbered(ts_open, span),
+            "ts_open": ts_open,
+            "number": ts_open // span,
             **{role: units(values)[::step] for role, values in columns.items()},
             "day_fraction": (ts_close % NS_PER_DAY) / NS_PER_DAY,
             "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS) / _WEEK_NS,
         }
     )
     return BarFile(time, bars, ts_open, span, is_newest_first)
-
-
-def _numbered(ts_open: pl.Series, span: int) -> pl.Series:
-    """Numbers of bars, each one more than that of the bar before it.
-
-    Where every bar stands one span after the one before, the number is the time in spans, as the service counts, and
-    does not depend on where the file begins. Where some do not (nights, holidays), it is the row.
-    """
-    if bool((ts_open.diff().drop_nulls() == span).all()):
-        return ts_open // span
-    return pl.Series(range(ts_open.len()), dtype=pl.Int64)
 
 
 def with_reference(file: BarFile, reference: BarFile) -> BarFile:
@@ -126,10 +117,8 @@ def with_reference(file: BarFile, reference: BarFile) -> BarFile:
     columns = [name for name in (*PRICES, "volume") if name in reference.bars.columns]
     other = reference.bars.select(pl.col(name).alias(f"reference_{name}") for name in columns)
     other = other.with_columns(reference.ts_open.alias("ts_open"))
-    joined = file.bars.with_columns(file.ts_open.alias("ts_open")).join(
-        other, on="ts_open", how="left", maintain_order="left"
-    )
-    filled = joined.drop("ts_open").with_columns(pl.col("^reference_.*$").fill_null(float("nan")))
+    joined = file.bars.join(other, on="ts_open", how="left", maintain_order="left")
+    filled = joined.with_columns(pl.col("^reference_.*$").fill_null(float("nan")))
     return replace(file, bars=filled)
 
 

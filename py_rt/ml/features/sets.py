@@ -17,6 +17,7 @@ import polars as pl
 
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.expressions import WARM, Expressions
+from py_rt.ml.features.gaps import OverGaps, have_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,13 +78,19 @@ class FeatureFrame:
         warm = pl.Series(WARM, [True] * bars.height, dtype=pl.Boolean)
         made: dict[str, pl.Series] = {}
         if self._expressions is not None:
-            run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
-            frame = run(bars)
+            frame = self._run(bars, one_by_one=one_by_one)
             warm = frame[WARM]
             made |= {name: frame[name] for name in self._expressions.names}
         for name, function in self._python.items():
             made[name] = _checked(name, function(bars), bars.height)
         return pl.DataFrame([*(made[name] for name in self.names), warm])
+
+    def _run(self, bars: pl.DataFrame, *, one_by_one: bool) -> pl.DataFrame:
+        assert self._expressions is not None, "there are expressions"
+        if have_gaps(bars):
+            return OverGaps(self._expressions.features).compute(bars, one_by_one=one_by_one)
+        run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
+        return run(bars)
 
     def findings(self, bars: pl.DataFrame) -> list[Finding]:
         """Look for values that knew what came after, and for values that do not forget.

@@ -18,7 +18,7 @@ import pytest
 
 from py_rt.data.bar_files import read_bar_file
 from py_rt.ml.features.catalogue import Feature, catalogue
-from py_rt.ml.features.expressions import Expressions
+from py_rt.ml.features.sets import FeatureFrame
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 FOLDER = SHARED / "indicator_sheets_stockcharts"
@@ -75,7 +75,7 @@ def compared(sheet: str, column: str, expression: str) -> tuple[np.ndarray, np.n
         header, *rows = csv.reader(stream)
     cells = [row[header.index(column)] for row in rows]
     feature = catalogue().get(expression) or Feature("of_the_sheet", expression, "", "", "")
-    ours = Expressions([feature]).compute(read_bar_file(path).bars).to_series(0).to_numpy()
+    ours = FeatureFrame([feature]).compute(read_bar_file(path).bars).to_series(0).to_numpy()
     theirs = np.array([float(cell) if cell else np.nan for cell in cells])
     both = ~np.isnan(ours) & ~np.isnan(theirs)
     return theirs[both], ours[both], min(PRINTED_MAX, max(len(cell.partition(".")[2]) for cell in cells))
