@@ -32,7 +32,7 @@ _BRACKETED = re.compile(r"<[^<>]+>([,;\t|]<[^<>]+>)+")
 """A header as MetaTrader writes it."""
 
 
-def unpacked(name: str, content: bytes, source: str) -> bytes:
+def unpacked(name: str, content: bytes, source: str, bytes_max: int = UNPACKED_BYTES_MAX) -> bytes:
     """The content of a gzip file.
 
     Raises:
@@ -40,12 +40,12 @@ def unpacked(name: str, content: bytes, source: str) -> bytes:
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            text = stream.read(UNPACKED_BYTES_MAX + 1)
+            text = stream.read(bytes_max + 1)
     except EOFError as error:
         raise SourceError(source, name, None, "is cut off: the compressed stream ends early; fetch it again") from error
     except (OSError, zlib.error) as error:
         raise SourceError(source, name, None, f"is damaged: {error}; fetch it again") from error
-    return _within(text, name, source)
+    return _within(text, name, source, bytes_max)
 
 
 def only_member(name: str, content: bytes, source: str) -> tuple[str, bytes]:
@@ -62,16 +62,19 @@ def only_member(name: str, content: bytes, source: str) -> tuple[str, bytes]:
                 problem = f"holds {len(inside)} files ({names}); allowed is one: unpack it and name the one you mean"
                 raise SourceError(source, name, None, problem)
             with archive.open(inside[0]) as stream:
-                return inside[0].filename, _within(stream.read(UNPACKED_BYTES_MAX + 1), name, source)
+                return inside[0].filename, _within(
+                    stream.read(UNPACKED_BYTES_MAX + 1), name, source, UNPACKED_BYTES_MAX
+                )
     except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
         raise SourceError(source, name, None, f"is cut off or damaged, no zip archive: {error}") from error
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:  # encrypted, or packed in a way that is not known
         raise SourceError(source, name, None, f"cannot be unpacked: {error}; unpack it first") from error
 
 
-def _within(text: bytes, name: str, source: str) -> bytes:
-    if len(text) > UNPACKED_BYTES_MAX:
-        raise SourceError(source, name, None, f"unpacks to more than {UNPACKED_BYTES_MAX} bytes; split it")
+def _within(text: bytes, name: str, source: str, bytes_max: int) -> bytes:
+    if len(text) > bytes_max:
+        problem = f"unpacks to more than {bytes_max} bytes, which is the most allowed; split it into several"
+        raise SourceError(source, name, None, problem)
     return text
 
 
