@@ -52,6 +52,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 INDEX_NAMES = ("index", "indexlevel0", "unnamed0", "")
 """Names of a first column that is the time when no other is."""
 
+CHANGES = frozenset({"return", "returns", "ret", "logreturn", "change", "changepct", "pctchange", "diff"})
+"""Names of columns that hold changes of a price, no prices."""
+
 CLOCK = "clock"
 """Role of a time of the day beside a date of its own."""
 
@@ -227,7 +230,7 @@ def _given(header: Sequence[str], source: str, given: Given) -> dict[str, int]:
 
 
 def _take_only_column(header: Sequence[str], roles: dict[str, int]) -> None:
-    """A single column of values beside the time is the close, whatever it is called (`VIX`)."""
+    """A single column of values beside the time is the close, whatever it is called (`VIX`), but for changes of one."""
     others = [at for at, name in enumerate(header) if name and at not in roles.values()]
-    if len(others) == 1:
+    if len(others) == 1 and plain(header[others[0]]) not in CHANGES:
         roles["close"] = others[0]
