@@ -28,19 +28,30 @@ NAMES: dict[str, tuple[str, ...]] = {
     "time": (
         *("tsopen", "opentime", "timestamp", "datetime", "unix", "unixtime", "date", "dateutc", "time", "ts"),
         *("gmttime", "utctime", "localtime", "tsevent", "day", "week", "month", "bartime", "begin", "starttime"),
-        *("start", "tradedate", "tradingday", "dt"),
+        *("start", "tradedate", "tradingday", "dt", "windowstart"),
     ),
-    "open": ("open", "openprice", "o", "opening", "priceopen", "bidopen"),
-    "high": ("high", "highprice", "h", "max", "pricehigh", "bidhigh"),
-    "low": ("low", "lowprice", "l", "min", "pricelow", "bidlow"),
-    "close": ("close", "closeprice", "c", "closing", "last", "price", "priceclose", "closelast", "bidclose"),
+    "open": ("open", "openprice", "o", "opening", "priceopen", "pxopen", "bidopen"),
+    "high": ("high", "highprice", "h", "max", "pricehigh", "pxhigh", "bidhigh"),
+    "low": ("low", "lowprice", "l", "min", "pricelow", "pxlow", "bidlow"),
+    "close": (
+        *("close", "closeprice", "c", "closing", "last", "price", "priceclose", "closelast", "pxlast", "bidclose"),
+    ),
     "adj_close": ("adjclose", "adjustedclose", "adjcloseprice", "closeadj", "closeadjusted", "adjustedcloseprice"),
     "volume": (
         *("volume", "vol", "v", "basevolume", "volumebase", "volumebtc", "totalvolume", "tradedvolume", "tickvol"),
-        *("tickvolume", "volumefrom"),
+        *("tickvolume", "volumefrom", "pxvolume"),
     ),
     "quote_volume": (
-        *("quotevolume", "volumeusd", "volumeusdt", "quoteassetvolume", "volumequote", "turnover", "volumeto"),
+        *(
+            "quotevolume",
+            "volumeusd",
+            "volumeusdt",
+            "quoteassetvolume",
+            "volumequote",
+            "turnover",
+            "volumeto",
+            "volumecurrency",
+        ),
     ),
     "dividend": ("dividends", "dividend", "divcash", "dividendamount", "cashdividend", "div"),
     "split": ("stocksplits", "stocksplit", "splits", "split", "splitratio", "splitfactor", "splitcoefficient"),
@@ -62,6 +73,7 @@ SAMPLE_ROWS = 200
 """Rows that are looked at to tell a date from a time of the day."""
 
 _CLOCK = re.compile(r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[APap][Mm])?$")
+_DIGITS = re.compile(r"^[0-2][0-9][0-5][0-9]([0-5][0-9])?$")
 _TIME_WORDS = re.compile(r"(^|[^a-z])(date|time|datetime|timestamp|day|month)([^a-z]|$)")
 _WIDE = re.compile(r"^(?P<who>.+)[:/_. ](?P<what>[A-Za-z]+)$")
 
@@ -89,10 +101,10 @@ NOTHING_GIVEN = Given()
 def plain(name: str) -> str:
     """A column's name as it is compared.
 
-    >>> plain("Adj Close"), plain("adj_close"), plain("<OPEN>")
-    ('adjclose', 'adjclose', 'open')
+    >>> plain("Adj Close"), plain("<OPEN>"), plain("5. volume")
+    ('adjclose', 'open', 'volume')
     """
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"^\s*[0-9]+\.\s+", "", name.lower()))
 
 
 def usual_roles(header: Sequence[str], roles: Sequence[str] = tuple(NAMES)) -> dict[str, int]:
@@ -136,6 +148,9 @@ def find_roles(
     """
     named = _of_instrument(header, given.symbol)
     roles = usual_roles(named, [role for role in NAMES if role != "time"])
+    named_so = [at for at, name in enumerate(named) if plain(name).startswith("volume") and at not in roles.values()]
+    if "volume" not in roles and named_so:
+        roles["volume"] = named_so[0]  # `Volume ETH`, beside `Volume USDT`
     roles |= _of_time(header, rows[:SAMPLE_ROWS], taken=set(roles.values()))
     asked = _given(header, source, given)
     roles = {role: place for role, place in roles.items() if place not in asked.values()} | asked
@@ -202,7 +217,9 @@ def _of_time(header: Sequence[str], rows: Sequence[Sequence[str]], taken: set[in
     usual += [at for at, name in enumerate(header) if _TIME_WORDS.search(name.lower())]
     usual += [names.index(name) for name in INDEX_NAMES if name in names[:1]]
     usual = [at for at in dict.fromkeys(usual) if at not in taken]
-    clocks = [at for at in usual if _is_clock(rows, at)]
+    clocks = [at for at in usual if _is_clock(rows, at, _CLOCK)]
+    # Without colons it is one only beside a date.
+    clocks += [at for at in usual[1:] if names[at] == "time" and _is_clock(rows, at, _DIGITS)]
     dates = [at for at in usual if at not in clocks]
     roles = {"time": dates[0]} if dates else {}
     if roles and clocks and not any(":" in row[roles["time"]] for row in rows if roles["time"] < len(row)):
@@ -210,9 +227,9 @@ def _of_time(header: Sequence[str], rows: Sequence[Sequence[str]], taken: set[in
     return roles
 
 
-def _is_clock(rows: Sequence[Sequence[str]], place: int) -> bool:
+def _is_clock(rows: Sequence[Sequence[str]], place: int, form: re.Pattern[str]) -> bool:
     cells = [row[place].strip() for row in rows if place < len(row)]
-    return any(cells) and sum(bool(_CLOCK.match(cell)) for cell in cells) > len(cells) / 2
+    return any(cells) and sum(bool(form.match(cell)) for cell in cells) > len(cells) / 2
 
 
 def _given(header: Sequence[str], source: str, given: Given) -> dict[str, int]:

@@ -203,4 +203,4 @@ def _clock(text: str) -> str | None:
     if half and not 1 <= hour <= 12:
         return None
     hour = hour % 12 + (12 if half == "p" else 0) if half else hour
-    return f" {hour:02d}:{match[2]}{match[3] or ''}{match[5]}"
+    return f" {hour:02d}:{match[2]}{match[3] or ''}{match[5].removeprefix('GMT')}"

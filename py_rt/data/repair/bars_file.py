@@ -247,8 +247,11 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
     head = "".join(whole for whole, _ in found[: 1 + has_preamble])
     header_text = found[has_preamble][1].strip("\r\n").lstrip("\ufeff")
     header = fields(header_text, delimiter) or [header_text]
+    top = [fields(bare, delimiter) or [""] for _, bare in found[:3]]
     if (names := _names_without_header(header)) is not None:
         header, head = names, ""
+    elif [cells[0] for cells in top[:2]] == ["Price", "Ticker"] and len(top) == 3 and top[2][0] in {"Date", "Datetime"}:
+        header, head, found = _names_above_each_other(top), "".join(whole for whole, _ in found[:3]), found[3:]
     else:
         found = found[1 + has_preamble :]
     cells = [fields(bare, delimiter) for _, bare in found]
@@ -273,11 +276,22 @@ def _cells(line: str) -> int:
 
 def _names_without_header(cells: list[str]) -> list[str] | None:
     """Names of the columns of a file whose first row is one of bars already; `None` when it is a header."""
-    names = WITHOUT_HEADER.get(len(cells))
-    if names is None or not any(cell[:1].isdigit() for cell in cells[1:]):
+    times = 2 if len(cells) > 1 and ":" in cells[1] else 1
+    names = WITHOUT_HEADER.get(len(cells) - times + 1)
+    if names is None or not any(cell[:1].isdigit() for cell in cells[times:]):
         return None
-    numbers = [read_number(cell) is not None or is_empty(cell) for cell in cells[1:]]
-    return list(names) if all(numbers) and cells[0][:1].isdigit() else None
+    numbers = [read_number(cell) is not None or is_empty(cell) for cell in cells[times:]]
+    if not all(numbers) or not cells[0][:1].isdigit():
+        return None
+    return ["date", *names] if times == 2 else list(names)
+
+
+def _names_above_each_other(top: list[list[str]]) -> list[str]:
+    """Names of columns from a row of names, one of instruments and one of the index, as yfinance has them written."""
+    names, tickers, index = top
+    several_of_them = len(set(tickers[1:])) > 1
+    beside = zip(names[1:], tickers[1:], strict=False)
+    return [index[0], *(f"{ticker}:{name}" if several_of_them else name for name, ticker in beside)]
 
 
 def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> bytes:

@@ -79,6 +79,23 @@ FORMS = {
     "a line above the header": ("https://example.org\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
     "no newline at the end": ("Date,Close\n2023-03-24,1\n2023-03-25,2", "2023-03-24 00:00"),
     "an unused column twice": ("Date,Close,EMA,EMA\n2023-03-24,1,1,1\n2023-03-25,2,2,2\n", "2023-03-24 00:00"),
+    "digits of a clock": (
+        "<TICKER>,<PER>,<DATE>,<TIME>,<CLOSE>\nA,5,20230324,093000,1\nA,5,20230324,093500,2\n",
+        "2023-03-24 09:30",
+    ),
+    "no header, and a time of the day": (
+        "2023.03.24,09:30,1,2,1,1,7\n2023.03.24,09:31,1,2,1,1,7\n",
+        "2023-03-24 09:30",
+    ),
+    "numbered names": (",1. open,4. close,5. volume\n2023-03-24,1,1,7\n2023-03-25,1,2,7\n", "2023-03-24 00:00"),
+    "names above each other": (
+        "Price,Close,Volume\nTicker,SPY,SPY\nDate,,\n2023-03-24,1,7\n2023-03-25,2,7\n",
+        "2023-03-24 00:00",
+    ),
+    "GMT and an offset": (
+        "Local time,Close\n24.03.2023 00:00:00.000 GMT+0100,1\n25.03.2023 00:00:00.000 GMT+0100,2\n",
+        "2023-03-23 23:00",
+    ),
     "semicolons": ("Date;Open;Close\n2023-03-24;1;1\n2023-03-25;2;2\n", "2023-03-24 00:00"),
 }
 
@@ -117,6 +134,11 @@ def test_commas_are_decimal_where_one_shows_it(tmp_path: Path) -> None:
     assert bars["volume"].to_list() == [1.5e8, 2e8]
 
 
+def test_a_volume_may_say_what_it_counts(tmp_path: Path) -> None:
+    text = "unix,date,close,Volume ETH,Volume USDT\n1679616000,2023-03-24,1,7,9\n1679702400,2023-03-25,1,8,9\n"
+    assert read(tmp_path, text).bars["volume"].to_list() == [7e8, 8e8]
+
+
 def test_absent_columns_are_absent(tmp_path: Path) -> None:
     assert "volume" not in read(tmp_path, "Date,Close\n2023-01-02,1\n2023-01-03,2\n").bars.columns
     assert "close" not in read(tmp_path, "Date,Volume,Trades\n2023-01-02,1,1\n2023-01-03,2,1\n").bars.columns
@@ -135,7 +157,10 @@ LONG = "date,symbol,close\n2023-01-02,A,1\n2023-01-02,B,10\n2023-01-03,A,2\n2023
 WIDE = ",A:close,B:close\n2023-01-02,1,10\n2023-01-03,2,20\n"
 
 
-@pytest.mark.parametrize("text", [LONG, WIDE])
+ABOVE = "Price,close,close\nTicker,A,B\nDate,,\n2023-01-02,1,10\n2023-01-03,2,20\n"
+
+
+@pytest.mark.parametrize("text", [LONG, WIDE, ABOVE])
 def test_of_several_instruments_one_is_asked_for(text: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds 2 instruments \('A', 'B'\); choose one with --symbol NAME"):
         read(tmp_path, text)
