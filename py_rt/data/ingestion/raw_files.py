@@ -8,15 +8,14 @@ record, or a file `NAME.sha256` beside it) and still fits.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from py_rt.data.csv_records import unpacked
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
         columns = _read_parquet(source, name, content)
         return RawFile(name, sha256, columns, list(range(1, columns.height + 1)))
     if path.name.endswith(".gz"):
-        content = _unzip(source, name, content)
+        content = unpacked(name, content, source, UNPACKED_BYTES_MAX)
     header, rows, lines = _read_csv(source, name, content, complete=recorded is not None or path.name.endswith(".gz"))
     columns = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row")
     return RawFile(name, sha256, columns, lines)
@@ -95,20 +94,6 @@ def _recorded_sha256(source: str, path: Path, name: str) -> str | None:
             source, f"{name}.sha256", 1, "must begin with the 64 hexadecimal digits of the file's SHA-256"
         )
     return words[0].lower()
-
-
-def _unzip(source: str, name: str, content: bytes) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            unpacked = stream.read(UNPACKED_BYTES_MAX + 1)
-    except EOFError as error:
-        raise SourceError(source, name, None, "is cut off: the compressed stream ends early; fetch it again") from error
-    except (OSError, zlib.error) as error:
-        raise SourceError(source, name, None, f"is damaged: {error}; fetch it again") from error
-    if len(unpacked) > UNPACKED_BYTES_MAX:
-        problem = f"unpacks to more than {UNPACKED_BYTES_MAX} bytes, which is the most allowed; split it into several"
-        raise SourceError(source, name, None, problem)
-    return unpacked
 
 
 def _read_parquet(source: str, name: str, content: bytes) -> pl.DataFrame:
@@ -131,6 +116,12 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         stamp = pl.col(column) if dtype.time_zone else pl.col(column).dt.replace_time_zone("UTC")
         text = stamp.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S.%9f")
         return text + "+00:00" if dtype.time_zone else text
+    if dtype == pl.Binary:
+        return pl.col(column).bin.encode("base64")
+    if dtype.is_nested():
+        return pl.struct(column).struct.json_encode().alias(column)
+    if isinstance(dtype, pl.Duration):
+        return pl.col(column).dt.to_string()
     return pl.col(column).cast(pl.String)
 
 

@@ -112,7 +112,8 @@ class Expressions:
             if absent := [column for column in needs.inputs if column not in bars.columns]:
                 raise CatalogueError(
                     f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
-                    f"{', '.join(column for column in self._inputs if column in bars.columns)}"
+                    f"{', '.join(column for column in self._inputs if column in bars.columns)}; "
+                    "where one has an unusual name, say --column ROLE=NAME"
                 )
 
 
