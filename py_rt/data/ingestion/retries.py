@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from stamina import Attempt
     from stamina.instrumentation import RetryDetails
 
+ATTEMPTS_MAX = 100
+"""Most attempts that a definition may ask for."""
+
 _LOG = logging.getLogger(__name__)
 
 
