@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -10,39 +9,9 @@ import httpx
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-
-class Deadline:
-    """When the answer that is waited for must be there.
-
-    Args:
-        clock: seconds that only grow.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._end = float("inf")
-
-    def begin(self, seconds: float) -> None:
-        """Count from now."""
-        self._end = self._clock() + seconds
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has passed."""
-        return self._clock() >= self._end
-
-    def left(self, timeout: float | None) -> float:
-        """How long a read may take.
-
-        Raises:
-            httpcore.ReadTimeout: it has passed.
-        """
-        left = self._end - self._clock()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the answer is not whole in time")
-        return left if timeout is None else min(left, timeout)
+    from py_rt.data.ingestion.retries import Deadline
 
 
 class _Stream(httpcore.NetworkStream):
@@ -52,7 +21,10 @@ class _Stream(httpcore.NetworkStream):
         self._inner, self._until = inner, deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._until.left(timeout))
+        left = self._until.left(timeout)
+        if left <= 0:
+            raise httpcore.ReadTimeout("the answer is not whole in time")
+        return self._inner.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, timeout)

@@ -23,8 +23,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
-from py_rt.data.ingestion.deadline import Deadline, bounded_transport
-from py_rt.data.ingestion.retries import tries
+from py_rt.data.ingestion.retries import Deadline, tries
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -231,6 +230,8 @@ class HttpClient:
         import httpx
 
         if self._open is None:
+            from py_rt.data.ingestion.deadline import bounded_transport
+
             logging.getLogger(QUIET).setLevel(logging.WARNING)
             transport = bounded_transport(_certificates(), self._deadline)
             self._open = httpx.Client(timeout=self._limits.timeout_s, trust_env=False, transport=transport)
