@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,7 @@ from py_rt.cli import bar_options as options
 from py_rt.cli import data_add
 from py_rt.errors import PyRtError
 
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-WRONG, CHECK_FAILED = 2, 3
+CHECK_FAILED = 3
 
 app = typer.Typer(help="Bars from anywhere, what is wrong with them, and sources of data.", no_args_is_help=True)
 
@@ -71,18 +68,10 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
         given = options.given(time_zone, symbol, column, day_first=day_first)
         facts = clean_file(bars, out, report, quarantine, given)
     except PyRtError as error:
-        _refuse(error, json=json)
+        data_add.refuse(error, json=json)
     typer.echo(json_text.dumps(_totals(facts)) if json else _lines(facts, out, report))
     if not facts["rows"]["out"]:
         raise typer.Exit(CHECK_FAILED)
-
-
-def _refuse(error: PyRtError, *, json: bool) -> NoReturn:
-    if json:
-        typer.echo(json_text.dumps({"ok": False, "error": str(error)}))
-    else:
-        typer.echo(str(error), err=True)
-    raise typer.Exit(WRONG) from error
 
 
 def _totals(facts: dict[str, Any]) -> dict[str, Any]:

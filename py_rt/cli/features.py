@@ -39,7 +39,7 @@ _KNOWN = typer.Option(
     metavar="FILE",
 )
 _KNOWN_SYMBOL = typer.Option(
-    help="Whose rows of --known are meant, where it has a column of symbols.", metavar="SYMBOL"
+    help="Whose rows of --known, where it has a column of symbols.", metavar="SYMBOL"
 )
 _CLOSE = typer.Option(
     help="When the venue closes, for --known: a calendar (XNYS), a time of day ('16:00 America/New_York') or 24/7. "

@@ -7,7 +7,6 @@ record, or a file `NAME.sha256` beside it) and still fits.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from py_rt.data.csv_records import unpacked
+from py_rt.data.ingestion.archives import file_of
+from py_rt.data.ingestion.records import csv_rows, text_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Kinds of file that are read."""
-
-UNPACKED_BYTES_MAX = 256 << 20
-"""Largest content of a compressed file, bytes; a few kilobytes on disk can unpack to more than the memory holds."""
 
 _FIRST_ROW = 2  # line 1 is the header
 
@@ -59,7 +56,7 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
 
     Raises:
         SourceError: the file is absent, empty, cut off, damaged, doubled, does not have the recorded SHA-256, or
-            unpacks to more than :data:`UNPACKED_BYTES_MAX`.
+            unpacks to more than :mod:`archives` allows.
     """
     try:
         content = path.read_bytes()
@@ -78,7 +75,7 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
         columns = _read_parquet(source, name, content)
         return RawFile(name, sha256, columns, list(range(1, columns.height + 1)))
     if path.name.endswith(".gz"):
-        content = unpacked(name, content, source, UNPACKED_BYTES_MAX)
+        content = file_of(source, name, content, "gzip")
     header, rows, lines = _read_csv(source, name, content, complete=recorded is not None or path.name.endswith(".gz"))
     columns = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row")
     return RawFile(name, sha256, columns, lines)
@@ -128,20 +125,9 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
 def _read_csv(
     source: str, name: str, content: bytes, *, complete: bool
 ) -> tuple[list[str], list[list[str]], list[int]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise SourceError(source, name, row, f"is not UTF-8 text: byte {error.object[error.start]:#04x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for fields in reader:
-            rows.append(fields)
-            lines.append(reader.line_num)
-    except csv.Error as error:
-        raise SourceError(source, name, reader.line_num, f"is no CSV: {error}") from error
+    text = text_of(source, name, content)
+    found = csv_rows(source, name, text)
+    lines, rows = [line for line, _ in found], [fields for _, fields in found]
     while rows and not rows[-1]:  # blank lines at the end
         del rows[-1], lines[-1]
     if not rows:
