@@ -7,7 +7,7 @@ arrived, and when it could first be known (`ts_known`, what point-in-time joins 
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import PartitionedSource, SourceTable
 from py_rt.data.ingestion.volume_chart import volume_png
 from py_rt.data.storage import Lake, rows_by_partition
-from py_rt.errors import PyRtError, SourceError
+from py_rt.errors import SourceError
 
 _LOG = logging.getLogger(__name__)
 _CODE = code_version(__name__, ingest)
@@ -166,12 +166,15 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
     return check
 
 
-def discovered(names: Sequence[str] | None = None) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+def discovered(
+    names: Sequence[str] | None = None, taken: Collection[str] = ()
+) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """Assets and checks of sources by name.
 
     Args:
         names: which; `None` is every one that a user added. Of those one that cannot be opened is left out and told in
             the log: a slip in one file stops nothing else.
+        taken: names of other assets, which no source may have.
 
     Raises:
         SourceError, DefinitionError: a named source cannot be opened.
@@ -183,8 +186,11 @@ def discovered(names: Sequence[str] | None = None) -> list[dg.AssetsDefinition |
     for name in catalog.known_sources():
         if name in catalog.BUILT_IN:
             continue
+        if name in taken:
+            _LOG.warning("source %s is left out: another asset has its name; call it otherwise", name)
+            continue
         try:
             found += discovered([name])
-        except PyRtError as error:
+        except Exception as error:  # noqa: BLE001  # an installed package is anybody's code
             _LOG.warning("source %s is left out: %s", name, error)
     return found

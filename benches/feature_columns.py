@@ -2,20 +2,33 @@
 
 Ours is what `py_rt features compute` runs: the catalogue's expressions through PyO3, both halves of the table side by
 side where there are two cores. The others run as their documentation calls them; TA-Lib and polars-talib on one thread.
+The module of the tests is built to be built fast: `measured` runs this file in a process of its own that imports the
+one which the benches' profile made.
+
+    python -m benches.feature_columns --samples 3      prints the rows, with the module that is installed
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
+import json
+import os
 import resource
+import shutil
+import sys
+import tempfile
 import time
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import talib
 
-from benches.figures import Figures, Line, paired_ratio
+from benches.figures import Figures, Line, paired_ratio, read_line
+from benches.programs import ROOT, output
 from py_rt.data.bar_files import units
 from py_rt.ml.features.expressions import Expressions, chosen, readable
 
@@ -30,6 +43,10 @@ SET_BARS = 100_000
 """Of whole sets beside pandas-ta-classic, which takes seconds for them."""
 COLUMNS = ("open", "high", "low", "close", "volume")
 KB_OF_MB = 1_024
+FIFTY = 50
+SYMBOLS, MINUTES = 6_000, 390
+"""Of a day of the whole US market, regular hours."""
+PER_BAR = 100_000
 
 Arrays = dict[str, "NDArray[np.float64]"]
 Single = tuple[str, list[str], "Callable[[Arrays], object]"]
@@ -132,7 +149,28 @@ def run(samples: int) -> list[Line]:
         ours = Expressions(chosen(names))
         pairs = [(_ms(lambda o=ours: o.compute(bars)), _ms(lambda t=theirs: t(arrays))) for _ in range(samples + 1)]  # type: ignore[misc]
         lines.append(_line(row, ", ".join(names), f"TA-Lib {talib.__version__}", pairs[1:], bars=float(BARS)))
-    return [*lines, _polars_talib(bars, arrays, samples), _pandas_ta(samples), _all(bars)]
+    lines += [_polars_talib(bars, arrays, samples), _pandas_ta(samples), _all(bars)]
+    fifty = chosen([name for _, _, names in SHARED for name in names][:FIFTY])
+    few = bars.head(PER_BAR)
+    lines.append(_per_bar("expressions_per_bar", Expressions(fifty), few, samples))
+    lines.append(_per_bar("expressions_per_bar_all", Expressions(readable(bars.columns)), few, 1))
+    return [*lines, _market_day(Expressions(fifty))]
+
+
+def measured(module: Path, samples: int) -> list[Line]:
+    """One round in a process of its own, with this build of `py_rt_core`.
+
+    Raises:
+        BenchError: it failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "py_rt_core"
+        package.mkdir()
+        shutil.copy(module, package / "py_rt_core.abi3.so")
+        (package / "__init__.py").write_text("from .py_rt_core import *\n", encoding="utf-8")
+        path = os.pathsep.join([folder, str(ROOT)])
+        command = [sys.executable, "-m", "benches.feature_columns", "--samples", str(samples)]
+        return [read_line(line) for line in output(command, {"PYTHONPATH": path}).splitlines()]
 
 
 def _polars_talib(bars: pl.DataFrame, arrays: Arrays, samples: int) -> Line:
@@ -176,8 +214,72 @@ def _pandas_ta(samples: int) -> Line:
 
 def _all(bars: pl.DataFrame) -> Line:
     ours = Expressions(readable(bars.columns))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_mb()
     took = _ms(lambda: ours.compute(bars))
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KB_OF_MB
+    grown = _peak_mb() - before
     facts = {"features": float(len(ours.names)), "bars": float(BARS), "peak_growth_mb": grown}
     return Line("columns_all", "ms", f"{len(ours.names)} features", Figures.of([took]), None, None, None, facts)
+
+
+def _per_bar(row: str, ours: Expressions, bars: pl.DataFrame, samples: int) -> Line:
+    """What one more bar takes on the path of the service, all of the bars one by one."""
+    made = np.empty((len(ours.names), bars.height))
+    took = [_ms(lambda: ours.program.compute_one_by_one(bars, made)) * 1e6 / bars.height for _ in range(samples + 1)]
+    facts = {"features": float(len(ours.names)), "operations": float(ours.program.operations)}
+    subject = f"{len(ours.names)} features, bar by bar"
+    return Line(row, "ns per bar", subject, Figures.of(took[1:]), None, None, None, facts)
+
+
+def _market_day(ours: Expressions) -> Line:
+    """A day of minutes of a whole market, from a Parquet file as received to a Parquet file of features."""
+    random = np.random.default_rng(2)
+    rows = SYMBOLS * MINUTES
+    close = 50 * np.exp(np.cumsum(random.normal(0, 5e-4, (SYMBOLS, MINUTES)), axis=1)).ravel()
+    spread = close * random.exponential(5e-4, rows)
+    raw = pl.DataFrame(
+        {
+            "symbol": np.repeat([f"S{number:04}" for number in range(SYMBOLS)], MINUTES),
+            "minute": np.tile(np.arange(MINUTES), SYMBOLS),
+            "open": np.round(close, 2),
+            "high": np.round(close + spread, 2),
+            "low": np.round(close - spread, 2),
+            "close": np.round(close, 2),
+            "volume": np.round(random.exponential(300, rows)),
+        }
+    ).sample(fraction=1.0, shuffle=True, seed=3)
+    with tempfile.TemporaryDirectory() as folder:
+        received, written = Path(folder) / "raw.parquet", Path(folder) / "features.parquet"
+        raw.write_parquet(received)
+        del raw
+        before = _peak_mb()
+        took = _ms(lambda: _day(ours, received, written))
+        facts = {"symbols": float(SYMBOLS), "rows": float(rows), "features": float(len(ours.names))}
+        facts |= {"peak_growth_mb": _peak_mb() - before, "written_mb": written.stat().st_size / KB_OF_MB**2}
+    return Line("market_day", "ms", "raw minutes to features, written", Figures.of([took]), None, None, None, facts)
+
+
+def _day(ours: Expressions, received: Path, written: Path) -> None:
+    """Read, judged, put in order, computed, written: a symbol's minutes follow each other, no symbol another."""
+    sound = (pl.col("low") > 0) & (pl.col("low") <= pl.min_horizontal("open", "close"))
+    sound &= (pl.col("high") >= pl.max_horizontal("open", "close")) & (pl.col("volume") >= 0)
+    bars = pl.read_parquet(received).filter(sound).unique(["symbol", "minute"]).sort("symbol", "minute")
+    number = pl.col("symbol").rank("dense").cast(pl.Int64) * 2 * MINUTES + pl.col("minute")
+    inside = [pl.Series(name, units(bars[name].to_numpy())) for name in COLUMNS]
+    made = ours.compute(bars.select(number=number, day_fraction=0.0, week_fraction=0.0).with_columns(inside))
+    bars.select("symbol", "minute").hstack(made).write_parquet(written)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_OF_MB
+
+
+def main() -> None:
+    """Prints the rows of one round."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=7, help="measurements of each pair (default 7)")
+    for line in run(parser.parse_args().samples):
+        print(json.dumps(asdict(line)))
+
+
+if __name__ == "__main__":
+    main()

@@ -96,6 +96,22 @@ PROGRAMS = (
     ),
     Program("venues", "orders", 31, ("orders_add_cancel",)),
     Program("live", "fill_to_python", 50, ("fill_to_python",), is_bench=False),
+    # What researchers run, through PyO3; whole sets and a market's day take seconds, and are measured once a round.
+    Program(
+        "py_rt_core",
+        "feature_columns",
+        7,
+        (
+            *(f"columns_{name}" for name in ("sma", "ema", "rsi", "macd", "atr", "bbands", "adx", "five")),
+            "columns_shared_set",
+            "columns_all",
+            "expressions_per_bar",
+            "expressions_per_bar_all",
+            "market_day",
+        ),
+        rounds=3,
+        is_bench=False,
+    ),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
     Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )
@@ -126,13 +142,20 @@ def build_command(programs: Iterable[Program]) -> list[str]:
 
 
 def build_services() -> dict[str, Path]:
-    """Builds the commands that a script measures, with the profile of the benches."""
-    command = ["cargo", "build", "--profile", "bench", "--locked", "--bins"]
+    """Builds what a script measures, commands and the module for Python, with the profile of the benches."""
+    command = ["cargo", "build", "--profile", "bench", "--locked", "--bins", "--lib"]
     for crate in ("venue_server", *dict.fromkeys(program.crate for program in PROGRAMS)):
         command += ["-p", crate]
     done = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "PYO3_NO_PYTHON": "1"})
-    scripts = [program.name for program in PROGRAMS if not program.is_bench]
-    return dict.fromkeys(scripts, target_folder() / "release" / "py_rt_live") if done.returncode == 0 else {}
+    return scripts() if done.returncode == 0 else {}
+
+
+def scripts() -> dict[str, Path]:
+    """What the scripts measure: the service, or the module for Python."""
+    folder = target_folder() / "release"
+    measured = {"py_rt_core": folder / "libpy_rt_core.so"}
+    found = {each.name: measured.get(each.crate, folder / "py_rt_live") for each in PROGRAMS if not each.is_bench}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def executables(messages: str) -> dict[str, Path]:
@@ -167,10 +190,10 @@ def build(programs: Sequence[Program]) -> dict[str, Path]:
 def built(programs: Sequence[Program]) -> dict[str, Path]:
     """The newest executables that were built before."""
     folder = target_folder() / "release" / "deps"
-    found = {}
+    found: dict[str, Path] = {}
     for program in programs:
         if not program.is_bench:
-            found[program.name] = folder.parent / "py_rt_live"
+            found |= {name: path for name, path in scripts().items() if name == program.name}
             continue
         files = [path for path in folder.glob(f"{program.name}-*") if path.suffix == "" and os.access(path, os.X_OK)]
         if files:

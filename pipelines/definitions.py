@@ -24,11 +24,13 @@ CHECKS = (checks, data_checks, features)
 
 def build(resources: Mapping[str, object]) -> dg.Definitions:
     """Put the graph together with the given resources; the sources that a user added come first."""
-    added = sources.discovered()
+    chain = [asset for module in CHAIN for asset in dg.load_assets_from_modules([module])]
+    taken = {key.path[-1] for asset in chain if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
+    added = sources.discovered(taken=taken)
     return dg.Definitions(
         assets=[
             *(made for made in added if not isinstance(made, dg.AssetChecksDefinition)),
-            *(asset for module in CHAIN for asset in dg.load_assets_from_modules([module])),
+            *chain,
         ],
         asset_checks=[
             *(check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])),

@@ -22,9 +22,9 @@ import numpy as np
 
 from benches.cleaning import series
 from benches.cleaning.defects import PLANTS, Row, Table, table
+from py_rt.data.bar_columns import NUMBERS
 from py_rt.data.repair.bars_file import parse_bars, read_bars_file
 from py_rt.data.repair.cleaner import clean
-from py_rt.data.repair.columns import NUMBERS
 
 if TYPE_CHECKING:
     import polars as pl

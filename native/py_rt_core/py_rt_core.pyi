@@ -430,6 +430,9 @@ class FeatureProgram:
     def compute(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Writes the values of each expression for every bar; which bars are warm."""
 
+    def compute_one_by_one(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """The same by the path of the service: one bar at a time, on one thread."""
+
     def stream(self) -> FeatureRunner:
         """A cold stream of the same."""
 
@@ -460,6 +463,9 @@ def flow_columns(
 
 def feature_functions() -> list[tuple[str, str, str]]:
     """The functions of expressions: name, arguments, meaning."""
+
+def column_addresses(frame: _ArrowStream) -> list[tuple[str, int]]:
+    """Where the columns of a frame are read: of a frame of one piece, where its owner keeps them."""
 
 def feature_inputs() -> list[str]:
     """Names of the columns that expressions read."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json as json_text
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from py_rt.cli import bar_options as options
 from py_rt.cli import data_add
 from py_rt.errors import PyRtError
 
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-WRONG, CHECK_FAILED = 2, 3
+CHECK_FAILED = 3
 
 app = typer.Typer(help="Bars from anywhere, what is wrong with them, and sources of data.", no_args_is_help=True)
 
@@ -28,8 +26,8 @@ def data() -> None:
     epilog="Exit status: 0 done, whatever was found; 2 a file cannot be taken or written, or the command line is "
     "wrong; 3 no row could be kept: every one is in the quarantine file."
 )
-def clean(
-    bars: Annotated[Path, typer.Argument(help="Bars: .csv, .csv.gz or .parquet.", metavar="IN")],
+def clean(  # noqa: PLR0913, PLR0917  # the options of one command
+    bars: Annotated[Path, typer.Argument(help="Bars: .csv, .csv.gz, .zip of one, .tsv, .txt, .parquet.", metavar="IN")],
     out: Annotated[Path, typer.Option(help="The clean bars; of the same kind, by its suffix.", metavar="OUT")],
     report: Annotated[Path, typer.Option(help="What was found, as JSON.", metavar="REPORT.json")],
     quarantine: Annotated[
@@ -40,6 +38,10 @@ def clean(
             metavar="FILE",
         ),
     ] = None,
+    time_zone: Annotated[str, options.ZONE] = "UTC",
+    symbol: Annotated[str, options.SYMBOL] = "",
+    column: Annotated[list[str] | None, options.COLUMN] = None,
+    day_first: Annotated[bool | None, options.DAY_FIRST] = None,
     json: Annotated[bool, typer.Option("--json", help="The totals as one JSON document instead of lines.")] = False,
 ) -> None:
     """Find what is wrong with bars, repair what can be proven, and set aside what cannot.
@@ -51,6 +53,8 @@ def clean(
 
     Parquet, totals for a program: py_rt data clean bars.parquet --out clean.parquet --report report.json --json
 
+    Several instruments in one file: py_rt data clean all.csv --symbol AAPL --out aapl.csv --report aapl.json
+
     Bars of minutes to weeks with columns by their usual names: Date, Datetime or timestamp; Open, High, Low, Close, Adj
     Close, Volume; Dividends, Stock Splits, Capital Gains. Times and closes are needed, the rest is used where it is.
     OUT has the same columns in the same order; cells that no rule repaired keep their text or bits, and a file in
@@ -61,20 +65,13 @@ def clean(
     from py_rt.data.repair.report import clean_file
 
     try:
-        facts = clean_file(bars, out, report, quarantine)
+        given = options.given(time_zone, symbol, column, day_first=day_first)
+        facts = clean_file(bars, out, report, quarantine, given)
     except PyRtError as error:
-        _refuse(error, json=json)
+        data_add.refuse(error, json=json)
     typer.echo(json_text.dumps(_totals(facts)) if json else _lines(facts, out, report))
     if not facts["rows"]["out"]:
         raise typer.Exit(CHECK_FAILED)
-
-
-def _refuse(error: PyRtError, *, json: bool) -> NoReturn:
-    if json:
-        typer.echo(json_text.dumps({"ok": False, "error": str(error)}))
-    else:
-        typer.echo(str(error), err=True)
-    raise typer.Exit(WRONG) from error
 
 
 def _totals(facts: dict[str, Any]) -> dict[str, Any]:

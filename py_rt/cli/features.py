@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as json_text
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from py_rt.cli import bar_options as options
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from py_rt.data.bar_columns import Given
     from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
     from py_rt.ml.features.model_set import ModelFrame
@@ -30,14 +32,15 @@ _JSON = typer.Option("--json", help="One JSON document.")
 _SET = typer.Option(
     "--set", help="A file of features (TOML), or a model's, instead of names of the catalogue.", metavar="FILE"
 )
-_IN = typer.Option("--in", help="Bars: CSV, gzipped CSV or Parquet.", metavar="FILE")
-_ZONE = typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")
+_IN = typer.Option("--in", help="Bars: CSV (plain, gzipped, or alone in a zip) or Parquet.", metavar="FILE")
 _REFERENCE = typer.Option(help="Bars of a reference instrument, of the same opening times.", metavar="FILE")
 _KNOWN = typer.Option(
     help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
     metavar="FILE",
 )
-_SYMBOL = typer.Option(help="Whose rows of --known are meant, where it has a column of symbols.", metavar="SYMBOL")
+_KNOWN_SYMBOL = typer.Option(
+    help="Whose rows of --known, where it has a column of symbols.", metavar="SYMBOL"
+)
 _CLOSE = typer.Option(
     help="When the venue closes, for --known: a calendar (XNYS), a time of day ('16:00 America/New_York') or 24/7. "
     "Without it a bar of a day or longer is given only what was known when it opened.",
@@ -134,10 +137,13 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     incremental: Annotated[bool, typer.Option(help="Bar by bar, as the service does: the same bits.")] = False,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
-    symbol: Annotated[str, _SYMBOL] = "",
+    known_symbol: Annotated[str, _KNOWN_SYMBOL] = "",
     close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
-    time_zone: Annotated[str, _ZONE] = "UTC",
+    time_zone: Annotated[str, options.ZONE] = "UTC",
+    symbol: Annotated[str, options.SYMBOL] = "",
+    column: Annotated[list[str] | None, options.COLUMN] = None,
+    day_first: Annotated[bool | None, options.DAY_FIRST] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Compute features of a file of bars: its column of times, a column for each feature, and is_warm.
@@ -146,14 +152,15 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     Example: py_rt features compute --set mine.toml --in bars.csv.gz --out features.csv --incremental
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
-    missing until there are enough bars. Recursions restart on a grid that is counted from the file's first row; once
-    is_warm, less than 1e-12 of what came before is left in any value (but for KAMA, the parabolic stop and CUSUM, which
-    forget at their own pace).
+    missing until there are enough bars. Once is_warm, no bit of a value depends on where the file begins or ends:
+    recursions restart on a grid of time, after which less than 1e-12 of what came before is left (but for KAMA, the
+    parabolic stop and CUSUM, which forget at their own pace).
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
+        given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
-            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+            _bars(bars, reference, given), known, max_age_days, time_zone, symbol=known_symbol, close=close
         )
         frame = _over(file, names, features)
         _refuse_name_of_time(file, frame.names)
@@ -172,10 +179,13 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     features: Annotated[Path | None, _SET] = None,
     reference: Annotated[Path | None, _REFERENCE] = None,
     known: Annotated[Path | None, _KNOWN] = None,
-    symbol: Annotated[str, _SYMBOL] = "",
+    known_symbol: Annotated[str, _KNOWN_SYMBOL] = "",
     close: Annotated[str, _CLOSE] = "",
     max_age_days: Annotated[int, _MAX_AGE] = 400,
-    time_zone: Annotated[str, _ZONE] = "UTC",
+    time_zone: Annotated[str, options.ZONE] = "UTC",
+    symbol: Annotated[str, options.SYMBOL] = "",
+    column: Annotated[list[str] | None, options.COLUMN] = None,
+    day_first: Annotated[bool | None, options.DAY_FIRST] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Look for features that know what comes after a bar, or that never forget what came long before.
@@ -186,8 +196,9 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     same bits there.
     """
     with _told(json=json):
+        given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
-            _bars(bars, reference, time_zone), known, max_age_days, time_zone, symbol=symbol, close=close
+            _bars(bars, reference, given), known, max_age_days, time_zone, symbol=known_symbol, close=close
         )
         frame = _over(file, names, features)
         trial = frame.check()
@@ -248,14 +259,14 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, time_zone: str) -> BarFile:
+def _bars(path: Path, reference: Path | None, given: Given) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
     from py_rt.ml.features.closes import check_zone
 
-    check_zone(time_zone)
-    file = read_bar_file(path, time_zone)
+    check_zone(given.time_zone)
+    file = read_bar_file(path, given)
     if reference is not None:
-        file = with_reference(file, read_bar_file(reference, time_zone))
+        file = with_reference(file, read_bar_file(reference, replace(given, symbol="", columns={})))
     return file
 
 
@@ -268,7 +279,7 @@ def _with_known(
     if known is not None:
         return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close)
     if symbol or close:
-        raise CatalogueError("--symbol and --close speak of the facts of --known FILE, which is not given")
+        raise CatalogueError("--known-symbol and --close speak of the facts of --known FILE, which is not given")
     return file
 
 

@@ -5,6 +5,11 @@
 `fixed_point`           decimal text to integers of 1e-8, exact
 `timestamps`            timestamp text to UTC nanoseconds, exact
 `cleaning`              raw rows to a full grid of bars, every row accounted for
+`bar_columns`           which column of a file of bars is what, by its usual names
+`bar_times`             times as people write them, and what a column proves of days like 03/04/2024
+`bar_numbers`           numbers as people write them
+`csv_records`           the records of a CSV file, each with its own text
+`bar_files`             a file of bars in the engine's units
 `repair`                bars from anywhere: named rules with evidence, repairs with proof, quarantine
 `imputation`            missing values by a policy per column, from the past only, flagged
 `normalization`         columns by numbers fitted on training rows only

@@ -1,7 +1,7 @@
 """A file of bars for computing on: columns by their usual names, times read, numbers in the engine's units.
 
 Prices are whole numbers of 1e-8 where they are written so; a price with more digits keeps them. Nothing is repaired:
-`py_rt data clean` does that.
+`py_rt data clean` does that, and reads the same files.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from py_rt.data.ingestion.market_data import SPELLINGS
-from py_rt.data.ingestion.raw_files import RawFile, read_raw_file
-from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND, read_utc_ns
+from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given
+from py_rt.data.bar_numbers import is_empty, read_number
+from py_rt.data.bar_times import ALLOWED, read_times
+from py_rt.data.repair.bars_file import read_bars_file
+from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -24,10 +26,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from py_rt.data.repair.bars_file import BarsFile
+
 UNITS = 1e8
 """Units of a price or quantity of one."""
 
-PRICES = ("open", "high", "low", "close")
+LARGEST = 1e290
+"""Largest number that is taken: in units of 1e-8 it is one still, and so is its square's root."""
+
 _WEEK_NS = 7 * NS_PER_DAY
 _MONDAY_NS = 4 * NS_PER_DAY
 """The epoch was a Thursday: the first Monday after it."""
@@ -42,7 +48,8 @@ class BarFile:
 
     Attributes:
         time: the column of times as it stands in the file, with its name there.
-        bars: what `Expressions.compute` takes: inputs (Float64, units of 1e-8) and `number`, the row.
+        bars: inputs of features (Float64, units of 1e-8; those that the file has), `number` (the time in spans, as the
+            service counts bars) and `ts_open`. `FeatureFrame.compute` takes bars over gaps for following each other.
         ts_open: UTC ns.
         span_ns: the most frequent distance of two bars.
         is_newest_first: whether the file's rows stand so; `bars` and `ts_open` rise in time.
@@ -59,41 +66,41 @@ class BarFile:
         return frame.reverse() if self.is_newest_first else frame
 
 
-def read_bar_file(path: Path, time_zone: str = "UTC") -> BarFile:
-    """Read bars from CSV, gzipped CSV or Parquet.
+def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
+    """Read bars from CSV (plain, gzipped or in a zip archive) or Parquet; only the times must be there.
 
     Args:
         path: of the file.
-        time_zone: IANA name, for times that say none.
+        given: what the file does not say itself.
 
     Raises:
-        SourceError: a column is missing, or a row has no readable time or number, or stands before the one above it.
+        SourceError: there is no column of times, or a row has no readable time or number, or is not behind the one
+            above it.
     """
-    file = read_raw_file("file", path, path.name)
-    columns = _columns(file)
-    ts_open = read_utc_ns(file.columns[columns["datetime"]], time_zone)
+    file = read_bars_file(path, given)
+    _check_rows(file)
+    time = pl.Series(file.header[file.roles["time"]], [file.text(row, "time") for row in range(file.height)])
+    ts_open = read_times(time, given, file.member or file.name, file.line_of(0))
+    _check_read(file, time, ts_open)
     is_newest_first = ts_open.len() > 1 and bool((ts_open.diff().drop_nulls() < 0).all())
     if is_newest_first:
-        turned = file.columns.reverse()
-        file = RawFile(file.name, file.sha256, turned, file.row_numbers[::-1])
         ts_open = ts_open.reverse()
-    _check_times(file, columns["datetime"], ts_open)
-    numbers = {name: _numbers(file, columns[name]) for name in PRICES}
-    rows = file.columns.height
-    volume = _numbers(file, columns["volume"]) if "volume" in columns else np.full(rows, np.nan)
+    else:
+        _check_rising(file, time, ts_open)
+    columns = {role: _numbers(file, role) for role in (*PRICES, "volume") if role in file.roles}
     span = _span(ts_open)
     ts_close = ts_open + span
+    step = -1 if is_newest_first else 1
     bars = pl.DataFrame(
         {
-            "number": pl.Series(range(rows), dtype=pl.Int64),
-            **{name: units(values) for name, values in numbers.items()},
-            "volume": units(volume),
+            "ts_open": ts_open,
+            "number": ts_open // span,
+            **{role: units(values)[::step] for role, values in columns.items()},
             "day_fraction": (ts_close % NS_PER_DAY) / NS_PER_DAY,
             "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS) / _WEEK_NS,
         }
     )
-    time = file.columns[columns["datetime"]]
-    return BarFile(time.reverse() if is_newest_first else time, bars, ts_open, span, is_newest_first)
+    return BarFile(time, bars, ts_open, span, is_newest_first)
 
 
 def with_reference(file: BarFile, reference: BarFile) -> BarFile:
@@ -107,13 +114,11 @@ def with_reference(file: BarFile, reference: BarFile) -> BarFile:
     if reference.span_ns != file.span_ns:
         spans = f"{reference.span_ns / NS_PER_SECOND:g} s apart, the others {file.span_ns / NS_PER_SECOND:g} s"
         raise SourceError("reference", "bars", None, f"its bars stand {spans}; allowed are bars of one length")
-    columns = (*PRICES, "volume")
+    columns = [name for name in (*PRICES, "volume") if name in reference.bars.columns]
     other = reference.bars.select(pl.col(name).alias(f"reference_{name}") for name in columns)
     other = other.with_columns(reference.ts_open.alias("ts_open"))
-    joined = file.bars.with_columns(file.ts_open.alias("ts_open")).join(
-        other, on="ts_open", how="left", maintain_order="left"
-    )
-    filled = joined.drop("ts_open").with_columns(pl.col("^reference_.*$").fill_null(float("nan")))
+    joined = file.bars.join(other, on="ts_open", how="left", maintain_order="left")
+    filled = joined.with_columns(pl.col("^reference_.*$").fill_null(float("nan")))
     return replace(file, bars=filled)
 
 
@@ -152,51 +157,65 @@ def units(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(is_whole, whole, scaled)
 
 
-def _columns(file: RawFile) -> dict[str, str]:
-    by_spelling: dict[str, str] = {}
-    for column in file.columns.columns:
-        by_spelling.setdefault(_normal(column), column)
-    found = {}
-    for ours, spellings in SPELLINGS.items():
-        theirs = next((by_spelling[word] for word in spellings if word in by_spelling), None)
-        if theirs is not None:
-            found[ours] = theirs
-    if missing := [name for name in ("datetime", *PRICES) if name not in found]:
-        wanted = "; ".join(f"{name} (spelled {', '.join(SPELLINGS[name])})" for name in missing)
-        raise SourceError("file", file.name, 1, f"has no column for {wanted}; it has {', '.join(file.columns.columns)}")
-    return found
+def _check_rows(file: BarsFile) -> None:
+    for row, torn in sorted(file.torn.items()):
+        cells = len(file.cells[row])
+        problem = f"has {cells} fields, the header has {len(file.header)}"
+        if torn.reason == "second_header":
+            problem = "is the header again: the file is doubled or joined; keep one part"
+        elif row == file.height - 1:
+            problem += " and is the last: the file is cut off, fetch it again"
+        raise SourceError(SOURCE, file.name, file.line_of(row), f"{problem}; `py_rt data clean` sets such rows aside")
 
 
-def _normal(name: str) -> str:
-    return "_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
-
-
-def _check_times(file: RawFile, column: str, ts_open: pl.Series) -> None:
+def _check_read(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:
     unread = ts_open.is_null()
-    if unread.any():
-        at = int(unread.arg_max() or 0)
-        problem = f"the time {file.columns[column][at]!r} cannot be read; allowed are ISO 8601, YYYYMMDD and Unix times"
-        raise SourceError("file", file.name, file.row_numbers[at], problem)
+    if not unread.any():
+        return
+    at = int(unread.arg_max() or 0)
+    where = "" if CLOCK not in file.roles else f" (columns {time.name!r} and {file.header[file.roles[CLOCK]]!r})"
+    problem = f"the time {time[at]!r}{where} cannot be read; {ALLOWED}"
+    if unread.all():
+        problem += "; is another column the time? Say --column time=NAME"
+    raise SourceError(SOURCE, file.name, file.line_of(at), problem)
+
+
+def _check_rising(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:
     behind = ts_open.diff() <= 0
-    if behind.any():
-        at = int(behind.fill_null(value=False).arg_max() or 0)
-        problem = (
-            f"the time {file.columns[column][at]!r} is not after {file.columns[column][at - 1]!r} above it; "
-            "sort the rows, or let `py_rt data clean` find what is double"
-        )
-        raise SourceError("file", file.name, file.row_numbers[at], problem)
+    if not behind.any():
+        return
+    at = int(behind.fill_null(value=False).arg_max() or 0)
+    problem = (
+        f"the time {time[at]!r} is not after {time[at - 1]!r} above it; sort the rows, or let `py_rt data clean` find "
+        "what is double"
+    )
+    if ts_open[at] == ts_open[at - 1]:
+        problem += "; of an hour that clocks repeat in autumn, say the zone with --time-zone"
+    raise SourceError(SOURCE, file.name, file.line_of(at), problem)
 
 
-def _numbers(file: RawFile, column: str) -> NDArray[np.float64]:
-    text = file.columns[column].str.strip_chars()
+def _numbers(file: BarsFile, role: str) -> NDArray[np.float64]:
+    text = pl.Series([file.number_text(row, role) for row in range(file.height)], dtype=pl.String)
     read = text.cast(pl.Float64, strict=False)
-    is_empty = text.is_null() | text.is_in(["", "nan", "NaN", "null", "None"])
-    wrong = (read.is_null() | ~read.fill_null(0.0).is_finite()) & ~is_empty
-    if wrong.any():
-        at = int(wrong.arg_max() or 0)
-        problem = f"{column} is {text[at]!r}; allowed are finite numbers, and nothing where one is missing"
-        raise SourceError("file", file.name, file.row_numbers[at], problem)
-    return np.asarray(read.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    for at in read.is_null().arg_true().to_list():
+        number = None if is_empty(text[at]) else read_number(text[at])
+        if number is None and not is_empty(text[at]):
+            raise _no_number(file, role, at)
+        if number is not None:
+            read[at] = number
+    numbers = np.array(read.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    is_wrong = np.isinf(numbers) | (np.abs(numbers) > LARGEST)
+    if is_wrong.any():
+        raise _no_number(file, role, int(is_wrong.argmax()))
+    return numbers
+
+
+def _no_number(file: BarsFile, role: str, row: int) -> SourceError:
+    problem = (
+        f"{file.header[file.roles[role]]} is {file.text(row, role)!r}; allowed are finite numbers below {LARGEST:g}, "
+        "and nothing where one is missing"
+    )
+    return SourceError(SOURCE, file.name, file.line_of(row), problem)
 
 
 def _span(ts_open: pl.Series) -> int:

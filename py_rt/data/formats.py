@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from py_rt.data.whole_files import written_whole
 from py_rt.errors import TableError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def write_file(
     """
     if path.name.endswith(PARQUET_ENDING):
         metadata = {"py_rt": json.dumps({"format": _FORMAT, "scales": dict(scales or {})}, sort_keys=True)}
-        with _beside(path) as part:
+        with written_whole(path) as part:
             frame.write_parquet(part, compression="zstd", statistics=True, metadata=metadata)
     elif path.name.endswith(HDF5_ENDINGS):
         _write_hdf5(frame, path, dict(scales or {}), group)
@@ -113,17 +114,6 @@ def _ending(path: Path) -> TableError:
     return TableError(f"{path}: the name of a file says its format; it ends with one of {allowed}")
 
 
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _write_hdf5(frame: pl.DataFrame, path: Path, scales: Mapping[str, int], group: str) -> None:
     import h5py
 
@@ -133,7 +123,7 @@ def _write_hdf5(frame: pl.DataFrame, path: Path, scales: Mapping[str, int], grou
             names = [name for name in file if name != group]
         others = {name: (_read_hdf5(path, name), scales_of(path, group=name)) for name in names}
     tables = {**others, group: (frame, dict(scales))}
-    with _beside(path) as part, h5py.File(part, "w", libver=("v110", "v110"), track_order=False) as file:
+    with written_whole(path) as part, h5py.File(part, "w", libver=("v110", "v110"), track_order=False) as file:
         for name in sorted(tables):
             _write_group(file.create_group(name), *tables[name], place=f"{path}: table {name}")
 

@@ -25,7 +25,7 @@ import polars as pl
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,7 @@ Kind = Literal["forward_fill", "linear", "median", "model", "leave"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FLAG_SUFFIX = "_imputed"
+_ROW = "_row"
 RIDGE = 1e-3
 """Weight of the ridge, relative to the mean square of the regressors; keeps constant columns solvable."""
 ROWS_PER_LAG = 5
@@ -71,16 +72,18 @@ class Policy:
             raise ImputationError(f"{self}: limit and lags are at least 1, window at least 2")
 
 
-def impute(frame: pl.DataFrame, policies: Mapping[str, Policy]) -> pl.DataFrame:
+def impute(frame: pl.DataFrame, policies: Mapping[str, Policy], by: Sequence[str] = ()) -> pl.DataFrame:
     """Fill missing values, each column by its policy.
 
     Args:
         frame: rows in order of time. Null, NaN and infinite values are missing.
         policies: by column; other columns stay as they are.
+        by: columns that name a series (an instrument), where the frame holds several: none is filled from another.
 
     Returns:
-        The frame with the columns filled (integer columns rounded to integers, others Float64) and a Boolean column
-        `NAME_imputed` for each, at the end.
+        The frame with the columns filled (integer columns rounded to integers, to the nearest that their type holds;
+        others Float64) and a Boolean column `NAME_imputed` for each, at the end: whether a value that was missing is
+        there now.
 
     Raises:
         ImputationError: there is no such column, it is none of numbers, or a flag's name is taken.
@@ -91,17 +94,30 @@ def impute(frame: pl.DataFrame, policies: Mapping[str, Policy]) -> pl.DataFrame:
     """
     for name in policies:
         _check(frame, name)
+    if absent := [name for name in by if name not in frame.columns]:
+        raise ImputationError(f"there is no column {absent[0]!r} to tell series by; there are {frame.columns}")
+    series = _rows_of_series(frame, by)
     columns, flags = {}, {}
     for name, policy in policies.items():
         column = frame[name]
         values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
-        filled = fill(values, policy)
+        filled = values.copy()
+        for rows in series:
+            filled[rows] = fill(values[rows], policy)
         flags[name] = np.isnan(values) & ~np.isnan(filled)
         columns[name] = _as_column(column, filled, flags[name])
     return frame.with_columns(
         *columns.values(), *(pl.Series(f"{name}{FLAG_SUFFIX}", flag) for name, flag in flags.items())
     )
+
+
+def _rows_of_series(frame: pl.DataFrame, by: Sequence[str]) -> list[NDArray[np.int64]]:
+    if not by:
+        return [np.arange(frame.height)]
+    numbered = frame.select(*by, pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
+    grouped = numbered.group_by(list(by), maintain_order=True).agg(_ROW)
+    return [np.asarray(rows, dtype=np.int64) for rows in grouped[_ROW].to_list()]
 
 
 def _check(frame: pl.DataFrame, name: str) -> None:
@@ -117,8 +133,9 @@ def _as_column(column: pl.Series, filled: Numbers, flag: NDArray[np.bool_]) -> p
     """The column with the imputed values; observed ones keep their own bits."""
     if not column.dtype.is_integer():
         return pl.Series(column.name, filled).fill_nan(None)
-    whole = pl.Series([round(float(one)) for one in filled[flag]], dtype=pl.Int64)
-    return column.scatter(np.flatnonzero(flag), whole.cast(column.dtype, strict=False))
+    least, most = pl.select(column.dtype.min(), column.dtype.max().alias("most")).row(0)  # type: ignore[attr-defined]
+    whole = [min(max(round(float(one)), least), most) for one in filled[flag]]
+    return column.scatter(np.flatnonzero(flag), pl.Series(whole, dtype=column.dtype))
 
 
 def fill(values: Numbers, policy: Policy) -> Numbers:

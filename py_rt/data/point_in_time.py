@@ -96,13 +96,14 @@ def as_known(facts: pl.DataFrame, moment_ns: int, *, key: Sequence[str], version
         version: column that orders versions which became known at one time.
 
     Raises:
-        TableError: a column is missing.
+        TableError: a column is missing, or a row has no `ts_known`.
 
     >>> facts = pl.DataFrame({"year": [2014, 2014], "ts_known": [1, 9], "eps": [1.0, 0.8]})
     >>> as_known(facts, 8, key=["year"])["eps"].to_list(), as_known(facts, 9, key=["year"])["eps"].to_list()
     ([1.0], [0.8])
     """
     _require(facts, [*key, KNOWN, *([version] if version else [])], "facts")
+    _refuse_absent(facts, [KNOWN], "facts")
     within = [version] if version is not None else []
     known = facts.filter(pl.col(KNOWN) <= moment_ns).sort(KNOWN, *within, maintain_order=True)
     return known.unique(subset=list(key), keep="last", maintain_order=True).sort(*key)
@@ -112,9 +113,10 @@ def restatements(facts: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     """Every fact with the number of its version (`version`, from 1) and of all versions that its key has (`versions`).
 
     Raises:
-        TableError: a column is missing.
+        TableError: a column is missing, or a row has no `ts_known`.
     """
     _require(facts, [*key, KNOWN], "facts")
+    _refuse_absent(facts, [KNOWN], "facts")
     ordered = facts.sort(*key, KNOWN, maintain_order=True)
     return ordered.with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(key).alias("version"),
@@ -168,14 +170,14 @@ def _check(
     if not by:
         raise TableError("as_of: name the columns that say whose fact it is (by)")
     _require(decisions, [*by, at], "decisions")
-    _require(facts, [*by, KNOWN, *(name for name in (period, version) if name is not None)], "facts")
+    of_facts = [*by, KNOWN, *(name for name in (period, version) if name is not None)]
+    _require(facts, of_facts, "facts")
+    # A null equals nothing and is older than nothing: such a row would drop out without a word.
+    _refuse_absent(decisions, [*by, at], "decisions")
+    _refuse_absent(facts, of_facts, "facts")
     for side, frame, column in (("decisions", decisions, at), ("facts", facts, KNOWN)):
         if frame.schema[column] != pl.Int64:
             raise TableError(f"{side}: {column} is {frame.schema[column]}; times are UTC ns, Int64")
-        if nulls := frame[column].null_count():
-            raise TableError(
-                f"{side}: {nulls} of {frame.height} rows have no {column}, so that nothing is known of them"
-            )
     twice = sorted((set(decisions.columns) | {AGE}) & (set(facts.columns) - set(by)))
     if AGE in decisions.columns:
         twice.append(AGE)
@@ -186,3 +188,10 @@ def _check(
 def _require(frame: pl.DataFrame, wanted: Sequence[str], side: str) -> None:
     if missing := [name for name in wanted if name not in frame.columns]:
         raise TableError(f"{side}: no column {', '.join(missing)}; there are {', '.join(frame.columns)}")
+
+
+def _refuse_absent(frame: pl.DataFrame, wanted: Sequence[str], side: str) -> None:
+    for name in wanted:
+        if nulls := frame[name].null_count():
+            problem = f"{side}: {nulls} of {frame.height} rows have no {name}, so that nothing is known of them"
+            raise TableError(f"{problem}; drop them, or fill it in")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -209,6 +209,24 @@ def write_window(
     return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), window=window))
 
 
+def replace_table(
+    uri: str,
+    batches: RowBatches,
+    *,
+    column: str = DEFAULT_PARTITION_COLUMN,
+    scales: Mapping[str, int] | None = None,
+    commit: Mapping[str, str] | None = None,
+) -> Written:
+    """Replace all rows of a table in one commit, and its columns where they are others now; earlier versions stay.
+
+    Raises:
+        TableError: as :func:`write_window`, but for other columns. Nothing is written then.
+    """
+    for frame in (pl.DataFrame(schema=batches.schema), *batches):
+        _check_days(uri, frame, column, None)
+    return _write(_Write(uri, batches, column, dict(scales or {}), dict(commit or {}), is_anew=True))
+
+
 def write_window_in_batches(
     uri: str,
     batches: RowBatches,
@@ -285,7 +303,10 @@ def _check_days(uri: str, frame: pl.DataFrame, column: str, window: DayWindow | 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `window`."""
+    """A write to be done: an append when `absent_days_of` names a column, else an overwrite of `window`, or of all.
+
+    `is_anew` lets it have other columns than the table has.
+    """
 
     uri: str
     frame: pl.DataFrame | RowBatches
@@ -294,6 +315,7 @@ class _Write:
     commit: dict[str, str]
     window: DayWindow | None = None
     absent_days_of: str | None = None
+    is_anew: bool = False
 
     @property
     def empty(self) -> pl.DataFrame:
@@ -326,12 +348,14 @@ def _write(write: _Write) -> Written:
         _create(write)
     for _ in range(MAX_COMMIT_ATTEMPTS):
         table = _Table(uri)
-        _check_form(uri, table, write.empty, write.partitioned_by)
+        has_other_columns = write.is_anew and dict(pl.scan_delta(table).collect_schema()) != dict(write.empty.schema)
+        if not has_other_columns:
+            _check_form(uri, table, write.empty, write.partitioned_by)
         if write.absent_days_of is not None and isinstance(write.frame, pl.DataFrame):
             if write.frame.is_empty():
                 return Written(0, int(table.version()), uri, changed=False)
             _check_absent(uri, table, write.frame, write.absent_days_of)
-        elif _holds_already(table, write):
+        elif not has_other_columns and _holds_already(table, write):
             return Written(write.rows, int(table.version()), uri, changed=False)
         try:
             _commit(table, write)
@@ -363,7 +387,10 @@ def _commit(table: DeltaTable, write: _Write) -> None:
     else:
         by, window = write.partitioned_by, write.window
         predicate = window.sql(by) if window is not None and by is not None else None
-        write_deltalake(table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
+        schema: Literal["overwrite"] | None = "overwrite" if write.is_anew else None
+        write_deltalake(
+            table, rows, mode="overwrite", predicate=predicate, schema_mode=schema, commit_properties=properties
+        )
 
 
 def _holds_already(table: DeltaTable, write: _Write) -> bool:

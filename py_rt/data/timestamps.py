@@ -7,6 +7,8 @@ digits). Anything else is null, and so is a time outside 1677-09-29 to 2262-04-0
 
 from __future__ import annotations
 
+from typing import Literal
+
 import polars as pl
 
 NS_PER_SECOND = 1_000_000_000
@@ -24,13 +26,15 @@ _ISO = (
 _UNIX_DIGITS = {10: NS_PER_SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
 
 
-def read_utc_ns(text: pl.Series, time_zone: str = "UTC") -> pl.Series:
+def read_utc_ns(
+    text: pl.Series, time_zone: str = "UTC", ambiguous: Literal["earliest", "latest"] = "earliest"
+) -> pl.Series:
     """Read a column of timestamps (String) as UTC nanoseconds (Int64).
 
     Args:
         text: the column.
-        time_zone: IANA name, for times that say none. A local time that the zone skips (spring) is null; of one
-            that it has twice (autumn) the earlier is meant.
+        time_zone: IANA name, for times that say none. A local time that the zone skips (spring) is null.
+        ambiguous: which is meant of a local time that the zone has twice (autumn).
 
     >>> read_utc_ns(pl.Series(["1970-01-01 01:00:01+01:00", "1646092800", "soon"])).to_list()
     [1000000000, 1646092800000000000, None]
@@ -42,14 +46,15 @@ def read_utc_ns(text: pl.Series, time_zone: str = "UTC") -> pl.Series:
     iso = stripped.str.extract_groups(_ISO).struct
     names = ("day", "hour", "minute", "second", "below", "zone")
     parts = pl.DataFrame({name: iso[str(i + 1)] for i, name in enumerate(names)})
+    from_iso = _from_iso(time_zone, ambiguous)
     return (
         frame.hstack(parts)
-        .select(pl.coalesce(_from_iso(time_zone), _from_unix(), _from_compact_day(time_zone)).alias(text.name))
+        .select(pl.coalesce(from_iso, _from_unix(), _from_compact_day(time_zone)).alias(text.name))
         .to_series()
     )
 
 
-def _from_iso(time_zone: str) -> pl.Expr:
+def _from_iso(time_zone: str, ambiguous: Literal["earliest", "latest"]) -> pl.Expr:
     day = pl.col("day").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64)
     hour, minute, second = (_integer(name) for name in ("hour", "minute", "second"))
     valid = (hour < 24) & (minute < 60) & (second < 60)
@@ -61,7 +66,7 @@ def _from_iso(time_zone: str) -> pl.Expr:
     offset = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 3_600
     offset += digits.str.slice(2, 2).cast(pl.Int64, strict=False) * 60
     utc = pl.when(zone.is_in(["Z", "UTC"])).then(wall).otherwise(wall - sign * offset * NS_PER_SECOND)
-    return pl.when(valid).then(pl.when(zone.is_null()).then(_localized(wall, time_zone)).otherwise(utc))
+    return pl.when(valid).then(pl.when(zone.is_null()).then(_localized(wall, time_zone, ambiguous)).otherwise(utc))
 
 
 def _nanoseconds(seconds: pl.Expr) -> pl.Expr:
@@ -72,11 +77,11 @@ def _integer(name: str) -> pl.Expr:
     return pl.col(name).fill_null("0").cast(pl.Int64, strict=False)
 
 
-def _localized(wall: pl.Expr, time_zone: str) -> pl.Expr:
+def _localized(wall: pl.Expr, time_zone: str, ambiguous: Literal["earliest", "latest"] = "earliest") -> pl.Expr:
     if time_zone == "UTC":
         return wall
     local = pl.from_epoch(wall, time_unit="ns").dt.replace_time_zone(
-        time_zone, ambiguous="earliest", non_existent="null"
+        time_zone, ambiguous=ambiguous, non_existent="null"
     )
     return local.dt.convert_time_zone("UTC").dt.epoch("ns")
 

@@ -44,5 +44,7 @@ mod py_rt_core {
     #[pymodule_export]
     use crate::journal::{journal_signals, replay_journal, trace_order};
     #[pymodule_export]
-    use crate::program::{FeatureProgram, FeatureRunner, feature_functions, feature_inputs};
+    use crate::program::{
+        FeatureProgram, FeatureRunner, column_addresses, feature_functions, feature_inputs,
+    };
 }

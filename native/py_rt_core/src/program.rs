@@ -11,8 +11,10 @@ use pyo3::types::PyBytes;
 use crate::arrow;
 use crate::error::refused;
 
-/// Bars of a run: the registers of a few hundred operations then lie in the processor's second cache.
-const RUN_BARS: usize = 128;
+/// Values that the registers of a run's operations hold, so that they lie in the processor's nearer caches, and the bars
+/// that a run then has.
+const RUN_VALUES: usize = 16_384;
+const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
 /// Least rows of a part that a thread of its own computes.
 const PART_ROWS: usize = 32_768;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
@@ -94,15 +96,22 @@ impl FeatureProgram {
         let py = frame.py();
         let batches = arrow::batches(frame)?;
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let shape = out.as_array().dim();
-        if shape != (self.program.len(), rows) {
-            let expected = (self.program.len(), rows);
-            return Err(refused(format!(
-                "out has the shape {shape:?}; expected is {expected:?}"
-            )));
-        }
-        let out = out.as_slice_mut().map_err(refused)?;
+        let out = self.checked(&mut out, rows)?;
         let warm = py.detach(|| self.run(&batches, rows, out))?;
+        Ok(warm.into_pyarray(py))
+    }
+
+    /// The same by the path of the service: one bar at a time, on one thread.
+    fn compute_one_by_one<'py>(
+        &self,
+        frame: &Bound<'py, PyAny>,
+        mut out: PyReadwriteArray2<'py, f64>,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let py = frame.py();
+        let batches = arrow::batches(frame)?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let out = self.checked(&mut out, rows)?;
+        let warm = py.detach(|| self.step(&batches, rows, out))?;
         Ok(warm.into_pyarray(py))
     }
 
@@ -135,16 +144,43 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Of a column that is read.
-fn part(column: &[f64], begin: usize, end: usize) -> &[f64] {
-    if column.is_empty() {
-        column
-    } else {
-        &column[begin..end]
-    }
-}
-
 impl FeatureProgram {
+    /// The caller's memory, if it has room for just so many rows.
+    fn checked<'a>(&self, out: &'a mut PyReadwriteArray2<'_, f64>, rows: usize) -> PyResult<&'a mut [f64]> {
+        let shape = out.as_array().dim();
+        let expected = (self.program.len(), rows);
+        if shape != expected {
+            return Err(refused(format!(
+                "out has the shape {shape:?}; expected is {expected:?}"
+            )));
+        }
+        out.as_slice_mut().map_err(refused)
+    }
+
+    /// Bars until all of them are warm.
+    fn warmup(&self) -> usize {
+        let warmups = (0..self.program.len()).map(|output| self.program.warmup(output));
+        warmups.max().unwrap_or(1) as usize
+    }
+
+    fn step(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
+        let (read, warmup) = (self.read(), self.warmup() as u64);
+        let mut runner = Runner::new(&self.program, 1);
+        let mut warm = Vec::with_capacity(rows);
+        for batch in batches {
+            let columns = Columns::of(batch, &read)?;
+            for (at, number) in columns.numbers.iter().enumerate() {
+                runner.run_rows(*number, at..at + 1, &columns.inputs);
+                let row = warm.len();
+                for output in 0..self.program.len() {
+                    out[output * rows + row] = runner.last(output);
+                }
+                warm.push(runner.seen() >= warmup);
+            }
+        }
+        Ok(warm)
+    }
+
     fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
@@ -165,10 +201,7 @@ impl FeatureProgram {
                 }
             }
         };
-        let warmup = (0..self.program.len())
-            .map(|output| self.program.warmup(output))
-            .max();
-        let warmup = warmup.unwrap_or(1) as usize;
+        let warmup = self.warmup();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         // A part of its own begins one warm-up early: from there on its bits are those of one run over all.
         let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).clamp(1, threads);
@@ -215,15 +248,16 @@ impl FeatureProgram {
         [early, begin, end]: [usize; 3],
         mut outputs: Vec<&mut [f64]>,
     ) {
-        let mut runner = Runner::new(&self.program, RUN_BARS);
+        let bars = RUN_VALUES / self.program.operations().max(1);
+        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end());
+        let mut runner = Runner::new(&self.program, bars);
         let mut next = beginnings.partition_point(|row| *row <= early);
         let mut at = early;
         while at < end {
             let bound = if at < begin { begin } else { end };
             let hole = beginnings.get(next).copied().unwrap_or(end);
-            let to = bound.min(hole).min(at + RUN_BARS);
-            let inputs: Vec<_> = columns.inputs.iter().map(|column| part(column, at, to)).collect();
-            runner.run(columns.numbers[at], to - at, &inputs);
+            let to = bound.min(hole).min(at + bars);
+            runner.run_rows(columns.numbers[at], at..to, &columns.inputs);
             if at >= begin {
                 for (output, column) in outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
@@ -242,12 +276,13 @@ fn beginnings(numbers: &[i64]) -> Vec<usize> {
     if !numbers.is_empty() {
         found.push(0);
     }
-    let follows = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) == 1;
+    // Zero where they follow: bits are gathered from several pairs at a time.
+    let off = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) ^ 1;
     for begin in (0..numbers.len()).step_by(BLOCK) {
         let block = &numbers[begin..numbers.len().min(begin + BLOCK + 1)];
         // All of a block are looked at, which takes less than to stop at the first; the rule is that all follow.
-        if !block.windows(2).fold(true, |all, pair| all & follows(pair)) {
-            let holes = block.windows(2).enumerate().filter(|(_, pair)| !follows(pair));
+        if block.windows(2).fold(0, |all, pair| all | off(pair)) != 0 {
+            let holes = block.windows(2).enumerate().filter(|(_, pair)| off(pair) != 0);
             found.extend(holes.map(|(at, _)| begin + at + 1));
         }
     }
@@ -305,6 +340,20 @@ impl FeatureRunner {
     fn restore(&mut self, saved: &[u8]) -> PyResult<()> {
         self.runner.restore(saved).map_err(refused)
     }
+}
+
+/// Where the columns of a frame are read, as addresses: of a frame of one piece they are where its owner keeps them.
+#[pyfunction]
+pub(crate) fn column_addresses(frame: &Bound<'_, PyAny>) -> PyResult<Vec<(String, usize)>> {
+    let mut found = Vec::new();
+    for batch in arrow::batches(frame)? {
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let data = column.to_data();
+            let address = data.buffers().first().map_or(0, |buffer| buffer.as_ptr().addr());
+            found.push((field.name().clone(), address));
+        }
+    }
+    Ok(found)
 }
 
 /// Names of the columns that expressions read.

@@ -10,7 +10,7 @@
 `files`, `feeds`        dropped files, RSS and Atom,
 `pages`, `exchange`     web pages, exchanges by ccxt,
 `bars`                  any source of market bars, by days
-`http_client`           HTTP, paced, bounded and tried again; with `retries`
+`http_client`           HTTP, paced, bounded and tried again; with `retries` and `deadline`
 `expected`              what a day should look like; `volume_chart` draws it
 `bundled`               real series inside installed packages
 `market_data`           bars for the offline chain; `foreign_bars`, `lean`, `hftbacktest` read other systems' files

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import pyarrow as pa
 
-from py_rt.data.ingestion.archives import UNPACKED_BYTES_MAX
+from py_rt.data.ingestion.archives import file_of, packing_of
 from py_rt.data.ingestion.columns import member
 from py_rt.data.ingestion.records import read_records
 from py_rt.data.schemas import Column, Table
@@ -121,14 +120,8 @@ def _has_offset(text: str) -> bool:
 
 
 def _body(path: Path) -> bytes:
-    packing = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
     try:
-        if packing is None:
-            return path.read_bytes()
-        with pa.input_stream(str(path), compression=packing) as stream:
-            body = bytes(stream.read(UNPACKED_BYTES_MAX + 1))
+        content = path.read_bytes()
     except OSError as error:
-        raise SourceError(SOURCE, path.name, None, f"cannot be read, is cut off or damaged: {error}") from error
-    if len(body) > UNPACKED_BYTES_MAX:
-        raise SourceError(SOURCE, path.name, None, f"unpacks to more than {UNPACKED_BYTES_MAX} bytes; split it")
-    return body
+        raise SourceError(SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
+    return file_of(SOURCE, path.name, content, packing_of(path.name))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from py_rt.data.ingestion.columns import Mapped, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
 from py_rt.data.ingestion.market_data import Source, open_source
+from py_rt.data.ingestion.records import json_lines
 from py_rt.data.ingestion.source import AbsentPartitionError, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
@@ -97,7 +98,7 @@ class BarSource:
         Raises:
             SourceError: a value is not of its type.
         """
-        records: list[dict[str, Any]] = [json.loads(line) for line in payload.content.decode().splitlines()]
+        records: list[dict[str, Any]] = json_lines(payload.content)
         zone = str(records[0]["time_zone"]) if records else "UTC"
         mapped = [replace(one, time_zone=zone) if one.type == "time" else one for one in self.mapped]
         return read_columns(self.table.name, f"{partition}/{payload.name}", records, mapped)

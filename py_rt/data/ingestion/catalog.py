@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from py_rt.data.ingestion.definition import DefinitionError, read_definition
 from py_rt.data.ingestion.source import PartitionedSource
+from py_rt.data.schemas import TABLES
 from py_rt.defaults import default_root
 from py_rt.errors import SourceError
 
@@ -86,8 +87,16 @@ def open_source(name: str) -> PartitionedSource:
 
     Raises:
         DefinitionError: its definition is wrong.
-        SourceError: no source has that name, or its entry point does not make one.
+        SourceError: no source has that name, its entry point does not make one, or one of our tables has that name.
     """
+    made = _opened(name)
+    if made.table.name in TABLES:
+        problem = "is the name of a table that py_rt makes itself; call the source otherwise"
+        raise SourceError(made.table.name, "configuration", None, problem)
+    return made
+
+
+def _opened(name: str) -> PartitionedSource:
     path = definitions().get(name)
     if path is None and name.endswith(".toml") and Path(name).is_file():
         path = Path(name)

@@ -23,20 +23,24 @@ import importlib
 import json
 import os
 import re
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, unquote_plus
 from uuid import UUID
 
 from py_rt.data.ingestion.columns import read_columns
-from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
-from py_rt.data.ingestion.retries import tries
+from py_rt.data.ingestion.definition import Definition, Option, fault_of, keys_of, read_options
+from py_rt.data.ingestion.records import json_lines
+from py_rt.data.ingestion.retries import ATTEMPTS_MAX, tries
 from py_rt.data.ingestion.source import PAYLOAD_BYTES_MAX, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -45,6 +49,11 @@ if TYPE_CHECKING:
 BATCH_ROWS = 100_000
 CONNECT_TIMEOUT_S = 15
 WAIT_MAX_S = 5.0
+BUFFERED_ROWS = 1_000
+"""Most rows that a driver holds for us."""
+
+_Answer = Generator[list[Any]]
+"""The names of the columns, then the rows."""
 
 OPTIONS = {
     "url": Option(str, ""),
@@ -54,9 +63,9 @@ OPTIONS = {
     "query": Option(str, ""),
     "day_column": Option(str, ""),
     "cursor": Option(str, ""),
-    "batch_rows": Option(int, BATCH_ROWS),
+    "batch_rows": Option(int, BATCH_ROWS, bounds=(1, 10_000_000)),
     "keys": Option(list, []),
-    "attempts": Option(int, 3),
+    "attempts": Option(int, 3, bounds=(1, ATTEMPTS_MAX)),
 }
 
 
@@ -67,6 +76,7 @@ class DatabaseSource:
     table: SourceTable
     mapped: tuple[Mapped, ...]
     url: str = field(repr=False)
+    url_env: str
     driver: str
     statement: str
     cursor: str
@@ -84,24 +94,20 @@ class DatabaseSource:
         values = read_options(definition, OPTIONS)
         if bool(values["url"]) == bool(values["url_env"]):
             raise fault_of(definition, "url", "give either url, or url_env that names a variable of the environment")
-        url = values["url"] or os.environ.get(values["url_env"], "")
-        if not url:
-            raise fault_of(definition, "url_env", f"the variable {values['url_env']} is not set; export the address")
-        if values["url"] and _has_password(url):
+        if values["url"] and "://" not in values["url"]:
+            raise fault_of(definition, "url", "is no address; give one such as postgresql+psycopg2://user@host/db")
+        if _has_password(values["url"]):
             raise fault_of(definition, "url", "holds a password; put the whole address into a variable: url_env")
-        statement = _statement(definition, values)
-        if definition.table.partitioning == "key" and not values["keys"]:
-            raise fault_of(definition, "keys", "is missing: which keys are there?")
-        keys = tuple(map(str, values["keys"]))
         return cls(
             definition.table,
             definition.mapped,
-            url,
+            values["url"],
+            values["url_env"],
             values["driver"],
-            statement,
+            _statement(definition, values),
             values["cursor"],
             values["batch_rows"],
-            keys,
+            keys_of(definition, values["keys"]),
             values["attempts"],
         )
 
@@ -113,29 +119,29 @@ class DatabaseSource:
         """Ask for the rows of a partition, all in one statement.
 
         Raises:
-            SourceError: the database cannot be reached, goes away or refuses.
+            SourceError: the database cannot be reached, goes away or refuses, its address is not in the environment,
+                or the result is too large or has a name twice.
         """
+        address = self._address(partition)
         bound: dict[str, object] = {}
         statement = self.statement
         if self.table.partitioning == "day":
             day = day_of(self.table.name, partition)
             bound = {"date": day, "next_date": day + timedelta(days=1)}
-            if self.url.startswith("sqlite"):  # which has no days: they are text
+            if address.startswith("sqlite"):  # which has no days: they are text
                 bound = {name: str(value) for name, value in bound.items()}
         elif self.table.partitioning == "key":
             bound = {"key": partition}
         elif after:
             statement = statement.replace(_FROM_THE_START, f"WHERE {self.cursor} > :after")
-            bound = {"after": int(after) if after.lstrip("-").isdecimal() else after}
-        names, rows = self._ask(statement, {name: bound[name] for name in bound if f":{name}" in statement}, partition)
-        cursor = ""
+            bound = {"after": _mark_of(self.table.name, partition, after)}
+        bound = {name: bound[name] for name in bound if f":{name}" in statement}
+        result = self._ask(address, statement, bound, partition)
+        lines, cursor = result.lines, ""
         if self.table.partitioning == "next":
-            rows, cursor = self._whole_values(names, rows, partition)
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (names, *map(_texts, rows))).encode()
-        if len(content) > PAYLOAD_BYTES_MAX:
-            problem = f"gives {len(content)} bytes, at most {PAYLOAD_BYTES_MAX}: cut it finer, or lower batch_rows"
-            raise SourceError(self.table.name, partition, None, problem)
-        yield Payload("rows.jsonl", content, origin=self._shown(), cursor=cursor or after or "")
+            lines, cursor = self._whole_values(result, partition)
+        content = b"".join((_line(result.names), *lines))
+        yield Payload("rows.jsonl", content, origin=_shown(address), cursor=cursor or after or "")
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The typed rows of a result.
@@ -143,81 +149,177 @@ class DatabaseSource:
         Raises:
             SourceError: a column is absent, or a value is not of its type.
         """
-        names, *rows = [json.loads(line) for line in payload.content.decode().splitlines()]
+        names, *rows = json_lines(payload.content)
         records = [dict(zip(names, row, strict=True)) for row in rows]
         return read_columns(self.table.name, f"{partition}/{payload.name}", records, self.mapped)
 
-    def _whole_values(
-        self, names: list[str], rows: Sequence[Sequence[object]], partition: str
-    ) -> tuple[Sequence[Sequence[object]], str]:
-        """The rows up to the last value of the growing column that is there whole, and that value."""
-        if not rows:
-            return rows, ""
-        if self.cursor not in names:
-            raise SourceError(self.table.name, partition, None, f"the result has no column {self.cursor}")
-        at = names.index(self.cursor)
-        if any(row[at] is None for row in rows):
-            first = next(number for number, row in enumerate(rows, 1) if row[at] is None)
-            raise SourceError(self.table.name, partition, first, f"has no {self.cursor}, by which it is asked for")
-        if len(rows) > self.batch_rows:  # one more was asked for: the value of the cut may go on
-            cut = rows[-1][at]
-            rows = [row for row in rows if row[at] != cut]
-            if not rows:
-                problem = f"more than {self.batch_rows} rows have {self.cursor} {cut}; raise batch_rows"
-                raise SourceError(self.table.name, partition, None, problem)
-        return rows, str(_text(rows[-1][at]))
+    def _address(self, partition: str) -> str:
+        address = self.url or os.environ.get(self.url_env, "")
+        if not address:
+            problem = f"the variable {self.url_env} is not set; export the address of the database there"
+            raise SourceError(self.table.name, partition, None, problem)
+        return address
 
-    def _ask(
-        self, statement: str, bound: dict[str, object], partition: str
-    ) -> tuple[list[str], Sequence[Sequence[object]]]:
+    def _whole_values(self, result: _Result, partition: str) -> tuple[list[bytes], str]:
+        """The rows up to the last value of the growing column that is there whole, and that value."""
+        lines, marks = result.lines, result.marks
+        if not lines:
+            return lines, ""
+        if None in marks:
+            problem = f"has no {self.cursor}, by which it is asked for"
+            raise SourceError(self.table.name, partition, marks.index(None) + 1, problem)
+        whole = len(lines)
+        if whole > self.batch_rows:  # one more was asked for: the value of the cut may go on
+            whole = marks.index(marks[-1])
+            if not whole:
+                problem = f"more than {self.batch_rows} rows have {self.cursor} {marks[-1]}; raise batch_rows"
+                raise SourceError(self.table.name, partition, None, problem)
+        mark = marks[whole - 1]
+        form = next((name for name, (kind, _) in _MARKS.items() if isinstance(mark, kind)), None)
+        if form is None:
+            problem = f"{self.cursor} is of the type {type(mark).__name__}; allowed are {', '.join(_MARKS)}"
+            raise SourceError(self.table.name, partition, None, problem)
+        return lines[:whole], json.dumps({form: _text(mark)}, ensure_ascii=False)
+
+    def _ask(self, address: str, statement: str, bound: dict[str, object], partition: str) -> _Result:
         from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+        ask = _adbc if self.driver == "adbc" else _sql
         try:
             for attempt in tries(lambda error: isinstance(error, OperationalError), self.attempts, WAIT_MAX_S):
                 with attempt:
-                    return self._adbc(statement, bound) if self.driver == "adbc" else self._sql(statement, bound)
+                    return self._taken(ask(address, statement, bound), partition)
+        except ModuleNotFoundError as error:
+            problem = f"asks {_shown(address)} with the Python package {error.name}, which is not installed; install it"
+            raise SourceError(self.table.name, partition, None, problem) from error
         except (SQLAlchemyError, OSError) as error:
-            raise self._refusal(partition, error) from error
+            raise self._refusal(address, partition, error) from error
         except Exception as error:
             if type(error).__module__.startswith(("adbc_driver_manager", "psycopg2", "sqlite3")):
-                raise self._refusal(partition, error) from error
+                raise self._refusal(address, partition, error) from error
             raise
         raise SourceError(self.table.name, partition, None, "was not asked")  # pragma: no cover
 
-    def _refusal(self, partition: str, error: Exception) -> SourceError:
-        words = " ".join(str(getattr(error, "orig", None) or error).split()).replace(self.url, self._shown())
-        problem = f"the database {self._shown()} cannot give it: {words}; tried {self.attempts} times at most"
+    def _taken(self, answer: _Answer, partition: str) -> _Result:
+        """The rows as lines, as they come: what is too large is refused before it is in memory."""
+        with closing(answer):
+            result = _Result(next(answer))  # the names come first
+            name = self.table.name
+            if twice := sorted({column for column in result.names if result.names.count(column) > 1}):
+                problem = f"the result has {', '.join(twice)} twice; give each column a name of its own: SELECT ... AS"
+                raise SourceError(name, partition, None, problem)
+            is_next = self.table.partitioning == "next"
+            if is_next and self.cursor not in result.names:
+                raise SourceError(name, partition, None, f"the result has no column {self.cursor}")
+            at = result.names.index(self.cursor) if is_next else None
+            size = 0
+            for row in answer:
+                result.lines.append(_line(map(_text, row)))
+                size += len(result.lines[-1])
+                if at is not None:
+                    result.marks.append(row[at])
+                if size > PAYLOAD_BYTES_MAX:
+                    problem = f"gives more than {PAYLOAD_BYTES_MAX} bytes: cut it finer, or lower batch_rows"
+                    raise SourceError(name, partition, None, problem)
+        return result
+
+    def _refusal(self, address: str, partition: str, error: Exception) -> SourceError:
+        words = " ".join(str(getattr(error, "orig", None) or error).split())
+        for secret in _secrets(address):
+            words = words.replace(secret, "***")
+        if _shown(address).endswith("..."):  # who knows what in it is the password: the driver may tell any part
+            words = f"{type(error).__name__}; write @, ? and / of a user or password as %40, %3F and %2F"
+        problem = f"the database {_shown(address)} cannot give it: {words}; tried {self.attempts} times at most"
         return SourceError(self.table.name, partition, None, problem)
 
-    def _sql(self, statement: str, bound: dict[str, object]) -> tuple[list[str], Sequence[Sequence[object]]]:
-        import sqlalchemy as sa
 
-        engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=_connect_args(self.url))
-        with engine.connect() as connection:
-            result = connection.execute(sa.text(statement), bound)
-            return list(result.keys()), [tuple(row) for row in result.fetchall()]
+@dataclass(slots=True)
+class _Result:
+    """Names of the columns, a line of text for each row, and of a `next` source its value of the growing column."""
 
-    def _adbc(self, statement: str, bound: dict[str, object]) -> tuple[list[str], Sequence[Sequence[object]]]:
-        is_sqlite = self.url.startswith("sqlite")
-        driver = importlib.import_module(f"adbc_driver_{'sqlite' if is_sqlite else 'postgresql'}.dbapi")
-        address = self.url.partition(":///")[2] if is_sqlite else "postgresql://" + self.url.partition("://")[2]
-        names: list[str] = []
+    names: list[str]
+    lines: list[bytes] = field(default_factory=list)
+    marks: list[object] = field(default_factory=list)
 
-        def place(found: re.Match[str]) -> str:
-            names.append(found[1])
-            return "?" if is_sqlite else f"${len(names)}"
 
-        statement = re.sub(rf"(?<!:):({'|'.join(bound)})\b", place, statement) if bound else statement
-        with driver.connect(address) as connection, connection.cursor() as cursor:
-            cursor.execute(statement, tuple(bound[name] for name in names) or None)
-            found = cursor.fetch_arrow_table()
-        return list(found.column_names), [tuple(row.values()) for row in found.to_pylist()]
+def _sql(address: str, statement: str, bound: dict[str, object]) -> _Answer:
+    import sqlalchemy as sa
 
-    def _shown(self) -> str:
-        """The address without user, password and options."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=_connect_args(address))
+    with engine.connect().execution_options(stream_results=True, max_row_buffer=BUFFERED_ROWS) as connection:
+        result = connection.execute(sa.text(statement), bound)
+        yield list(result.keys())
+        for row in result:
+            yield list(row)
 
+
+def _adbc(address: str, statement: str, bound: dict[str, object]) -> _Answer:
+    is_sqlite = address.startswith("sqlite")
+    driver = importlib.import_module(f"adbc_driver_{'sqlite' if is_sqlite else 'postgresql'}.dbapi")
+    address = address.partition(":///")[2] if is_sqlite else "postgresql://" + address.partition("://")[2]
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        names.append(found[1])
+        return "?" if is_sqlite else f"${len(names)}"
+
+    statement = re.sub(rf"(?<!:):({'|'.join(bound)})\b", place, statement) if bound else statement
+    with driver.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, tuple(bound[name] for name in names) or None)
+        reader = cursor.fetch_record_batch()
+        yield list(reader.schema.names)
+        for batch in reader:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield list(row)
+
+
+def _shown(address: str) -> str:
+    """An address without user, password and options; where an `@` may stand within any of them, its scheme alone.
+
+    >>> _shown("postgresql://u:pw@host/db?sslmode=require"), _shown("postgresql://u:p?w@host/db"), _shown("u:pw@host")
+    ('postgresql://host/db', 'postgresql://...', '...')
+    """
+    scheme, found, rest = address.partition("://")
+    if not found:
+        return "..."
+    place, _, options = rest.partition("?")
+    return f"{scheme}://..." if "@" in options else f"{scheme}://{place.rpartition('@')[2]}"
+
+
+def _secrets(address: str) -> list[str]:
+    """What of an address must not be told, the longest first; a driver may repeat it whole or in parts, decoded."""
+    user, found, _ = address.partition("://")[2].rpartition("@")
+    password = user.partition(":")[2] if found else ""
+    options = [value for name, value in parse_qsl(address.partition("?")[2]) if "pass" in name.lower()]
+    parts = {address, password, unquote(password), unquote_plus(password), *options} - {""}
+    return sorted(parts, key=lambda part: (-len(part), part))
+
+
+def _mark_of(source: str, partition: str, after: str) -> object:
+    """The last value of the growing column, of the type that it had in the database: "010" is not 10.
+
+    Raises:
+        SourceError: the cursor that was kept is none of ours.
+    """
+    try:
+        ((form, text),) = json.loads(after).items()
+        return _MARKS[form][1](text)
+    except (ValueError, AttributeError, KeyError, TypeError, ArithmeticError) as error:
+        problem = f"its last cursor {after!r} is none of a database; was the source of another kind? Give it a new name"
+        raise SourceError(source, partition, None, problem) from error
+
+
+_MARKS: Mapping[str, tuple[type, Callable[[str], object]]] = {
+    "boolean": (bool, lambda text: text == "true"),
+    "integer": (int, int),
+    "number": (float, float),
+    "decimal": (Decimal, Decimal),
+    "time": (datetime, datetime.fromisoformat),
+    "date": (date, date.fromisoformat),
+    "uuid": (UUID, UUID),
+    "text": (str, str),
+}
+"""Types of a growing column: as Python has it, and out of text. A narrower type comes before a wider one."""
 
 _FROM_THE_START = "WHERE 1 = 1"
 
@@ -255,8 +357,8 @@ def _connect_args(url: str) -> dict[str, object]:
     return {"connect_timeout": CONNECT_TIMEOUT_S} if url.startswith("postgresql") else {}
 
 
-def _texts(row: Sequence[object]) -> list[str | None]:
-    return [_text(value) for value in row]
+def _line(values: Iterable[str | None]) -> bytes:
+    return f"{json.dumps(list(values), ensure_ascii=False)}\n".encode()
 
 
 def _text(value: object) -> str | None:

@@ -35,20 +35,26 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from datetime import date
 from difflib import get_close_matches
+from string import Formatter
 from typing import TYPE_CHECKING, Any, get_args
 
 from py_rt.data.ingestion.columns import ColumnType, Mapped
-from py_rt.data.ingestion.source import Expected, Known, Partitioning, SourceTable
+from py_rt.data.ingestion.source import PARTITION, Expected, Known, Partitioning, SourceTable
 from py_rt.errors import DataError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 NS_PER_S = 10**9
 COLUMNS_MAX = 500
 """Most columns of a source."""
 
+LAG_SECONDS_MAX = 10 * 366 * 86_400
+"""Longest lag after which a row is known."""
+
+ROWS_MAX = 1e12
+_EXPECTED_MAX = {"fresh_within_hours": 24.0 * 366 * 10, "volume_change_max": 1e6}
 _TOP = ("kind", "description", "partition", "first_day", "key", "options", "column", "known", "expect")
 _COLUMN = ("name", "from", "type", "doc", "nullable", "time_zone", "value")
 _KNOWN = ("column", "lag_seconds")
@@ -139,12 +145,14 @@ def read_definition(path: Path) -> Definition:
     first_day = parsed.get("first_day", date(2000, 1, 1))
     if type(first_day) is not date:
         faults.add("first_day", f"is {first_day!r}; give a day such as 2024-01-31, without quotes")
-    options = parsed.get("options", {})
-    if not isinstance(options, dict):
-        faults.add("options", "must be a table: [options]")
+    options = _table(parsed, "options", faults)
+    key = parsed.get("key", [])
+    if not isinstance(key, list):
+        faults.add("key", f"is {key!r}; give a list of columns")
+        key = []
     mapped = _columns(parsed.get("column", []), faults, _usual(kind, options))
-    known = _known(parsed.get("known", {}), faults)
-    expected = _expected(parsed.get("expect", {}), faults)
+    known = _known(_table(parsed, "known", faults), faults)
+    expected = _expected(_table(parsed, "expect", faults), faults)
     faults.end()
     sha256 = hashlib.sha256(content).hexdigest()
     try:
@@ -152,7 +160,7 @@ def read_definition(path: Path) -> Definition:
             name=path.stem,
             doc=_text(parsed, "description", faults) or f"Rows of {path.stem}",
             columns=tuple(column.column() for column in mapped),
-            key=tuple(map(str, parsed.get("key", ()))),
+            key=tuple(map(str, key)),
             partitioning=partitioning,
             first_day=first_day,
             known=known,
@@ -163,6 +171,14 @@ def read_definition(path: Path) -> Definition:
         faults.add(error.file, error.problem)
     faults.end()
     return Definition(path, kind, table, mapped, options)
+
+
+def _table(parsed: Mapping[str, Any], key: str, faults: Faults) -> Mapping[str, Any]:
+    value = parsed.get(key, {})
+    if isinstance(value, dict):
+        return value
+    faults.add(key, f"is {value!r}; it must be a table: [{key}]")
+    return {}
 
 
 def _text(table: Mapping[str, Any], key: str, faults: Faults, *, required: bool = False) -> str:
@@ -239,8 +255,8 @@ def _is_zone(name: str) -> bool:
 def _known(table: Mapping[str, Any], faults: Faults) -> Known:
     faults.unknown(table, _KNOWN, "known.")
     lag = table.get("lag_seconds", 0)
-    if not isinstance(lag, int | float) or isinstance(lag, bool) or lag < 0:
-        faults.add("known.lag_seconds", f"is {lag!r}; give seconds, 0 or more")
+    if not _fits(lag, (int, float)) or not 0 <= lag <= LAG_SECONDS_MAX:
+        faults.add("known.lag_seconds", f"is {lag!r}; give seconds, 0 to {LAG_SECONDS_MAX}")
         lag = 0
     column = table.get("column")
     return Known(None if column is None else str(column), round(lag * NS_PER_S))
@@ -250,8 +266,8 @@ def _expected(table: Mapping[str, Any], faults: Faults) -> Expected:
     allowed = [one.name for one in fields(Expected)]
     faults.unknown(table, allowed, "expect.")
     for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            faults.add(f"expect.{key}", f"is {value!r}; give a number, 0 or more")
+        if not _fits(value, (int, float)) or not 0 <= value <= _EXPECTED_MAX.get(key, ROWS_MAX):
+            faults.add(f"expect.{key}", f"is {value!r}; give a number, 0 to {_EXPECTED_MAX.get(key, ROWS_MAX):g}")
     return Expected(**{key: value for key, value in table.items() if key in allowed})
 
 
@@ -263,11 +279,13 @@ class Option:
         type: what its value must be.
         default: where it is absent; `...` for one that must be there.
         allowed: the only allowed values, when the set is closed.
+        bounds: least and most, of a number.
     """
 
     type: type | tuple[type, ...]
     default: Any = ...
     allowed: tuple[Any, ...] = ()
+    bounds: tuple[float, float] | None = None
 
 
 def read_options(definition: Definition, wanted: Mapping[str, Option], prefix: str = "options") -> dict[str, Any]:
@@ -287,9 +305,53 @@ def read_options(definition: Definition, wanted: Mapping[str, Option], prefix: s
             faults.add(f"{prefix}.{key}", f"is {value!r}; wanted is {_words(option.type)}")
         elif option.allowed and value not in option.allowed:
             faults.add(f"{prefix}.{key}", f"is {value!r}; allowed are {', '.join(map(repr, option.allowed))}")
+        elif option.bounds is not None and not option.bounds[0] <= value <= option.bounds[1]:
+            faults.add(f"{prefix}.{key}", f"is {value!r}; allowed are {option.bounds[0]:g} to {option.bounds[1]:g}")
         values[key] = value
     faults.end()
     return values
+
+
+def keys_of(definition: Definition, listed: Sequence[object]) -> tuple[str, ...]:
+    """The option `keys`, which a `key` source must have.
+
+    Raises:
+        DefinitionError: there is none, or one that no partition can be called.
+    """
+    keys = tuple(map(str, listed))
+    if definition.table.partitioning == "key" and not keys:
+        raise fault_of(definition, "keys", "is missing: which keys are there?")
+    if wrong := [key for key in keys if not PARTITION.match(key)]:
+        problem = (
+            f"has {', '.join(map(repr, wrong[:5]))}; a key has letters, digits and . _ + : @ = - only, at most 128"
+        )
+        raise fault_of(definition, "keys", problem)
+    return keys
+
+
+def check_template(definition: Definition, key: str, template: str, allowed: Mapping[str, Any]) -> set[str]:
+    """The placeholders of an option such as a URL, filled in once to see that it can be.
+
+    Args:
+        definition: whose option it is.
+        key: the option.
+        template: its text.
+        allowed: placeholders, each with a value of its kind.
+
+    Raises:
+        DefinitionError: it is no template, or has another placeholder.
+    """
+    try:
+        named = {(name, form or "") for _, name, form, _ in Formatter().parse(template) if name is not None}
+        if unknown := sorted({name for name, _ in named if name not in allowed}):
+            problem = f"has {', '.join('{' + name + '}' for name in unknown)}; allowed are "
+            raise fault_of(definition, key, problem + ", ".join("{" + name + "}" for name in allowed))
+        if any("{" in form for _, form in named):
+            raise fault_of(definition, key, "has a placeholder within a placeholder")
+        template.format_map(allowed)
+    except (ValueError, TypeError, LookupError) as error:
+        raise fault_of(definition, key, f"is no template: {error}") from error
+    return {name for name, _ in named}
 
 
 def _fits(value: Any, wanted: type | tuple[type, ...]) -> bool:  # noqa: ANN401  # whatever TOML holds

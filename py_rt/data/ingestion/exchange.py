@@ -12,21 +12,22 @@
 
 Without `[[column]]` the columns are :data:`CANDLES` or :data:`TRADES`. What is kept of a page is what ccxt makes of it,
 every number as the text that the exchange wrote. A day's candles are those that open in it, a day's trades those that
-happened in it; a day that is not over yet is refused, because it would be landed unfinished.
+happened in it.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from py_rt.data.ingestion.columns import Mapped, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
 from py_rt.data.ingestion.http_client import PACE
+from py_rt.data.ingestion.rest import LIMIT_OPTIONS
 from py_rt.data.ingestion.retries import tries
-from py_rt.data.ingestion.source import PAYLOADS_MAX, AbsentPartitionError, Payload, SourceTable, day_of
+from py_rt.data.ingestion.source import PAYLOADS_MAX, Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ OPTIONS = {
     "symbol": Option(str),
     "data": Option(str, "candles", ("candles", "trades")),
     "timeframe": Option(str, "15m"),
-    "limit": Option(int, 500),
+    "limit": Option(int, 500, bounds=(1, 1_000_000)),
     "settings": Option(dict, {}),
-    "attempts": Option(int, 4),
-    "wait_max_s": Option((int, float), 30.0),
-    "timeout_s": Option((int, float), 30.0),
-    "requests_per_second": Option((int, float), 5.0),
+    "attempts": LIMIT_OPTIONS["attempts"],
+    "wait_max_s": replace(LIMIT_OPTIONS["wait_max_s"], default=30.0),
+    "timeout_s": LIMIT_OPTIONS["timeout_s"],
+    "requests_per_second": replace(LIMIT_OPTIONS["requests_per_second"], default=5.0),
 }
 
 CANDLES = (
@@ -98,13 +99,10 @@ class CcxtSource:
         """Ask for a day, page by page, from the last row of the page before on.
 
         Raises:
-            AbsentPartitionError: the day is not over yet.
             SourceError: the exchange refuses or cannot be reached, or paging does not go on.
         """
         day = datetime.combine(day_of(self.table.name, partition), time.min, UTC)
         begin, end = _ms(day), _ms(day + timedelta(days=1))
-        if self._exchange().milliseconds() < end:
-            raise AbsentPartitionError(self.table.name, partition, None, "is not over yet: it would be unfinished")
         since, seen = begin, set[str]()
         for number in range(1, PAYLOADS_MAX + 1):
             page = self._page(since, f"{partition}/page-{number:05}")

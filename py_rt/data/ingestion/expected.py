@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
+from py_rt.data.timestamps import NS_PER_DAY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 HISTORY_DAYS = 28
 """Days before that say what is usual."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 HISTORY_MIN = 5
 """Fewer days with rows say nothing about what is usual."""
@@ -37,6 +41,15 @@ class Volume:
     low: float
     high: float
     problem: str | None
+
+
+def due_ns(day: date, hours: float = 0.0) -> int:
+    """How long after a day's end is when, UTC ns.
+
+    >>> due_ns(date(1970, 1, 1), 1) // 10**9
+    90000
+    """
+    return (day.toordinal() - _EPOCH + 1) * NS_PER_DAY + round(hours * 3_600 * 10**9)
 
 
 def row_count_problem(expected: Expected, rows: int) -> str | None:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from py_rt.data.ingestion.columns import Mapped, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
-from py_rt.data.ingestion.http_client import HttpClient
-from py_rt.data.ingestion.rest import LIMIT_OPTIONS, check_place, limits_of, secrets_of
+from py_rt.data.ingestion.rest import LIMIT_OPTIONS, check_place, client_of
 from py_rt.data.ingestion.source import Payload, SourceTable
 from py_rt.errors import SourceError
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import polars as pl
+
+    from py_rt.data.ingestion.http_client import HttpClient
 
 OPTIONS = {"url": Option(str), "headers": Option(dict, {}), "auth": Option(dict, {}), **LIMIT_OPTIONS}
 
@@ -68,10 +69,7 @@ class RssSource:
         check_place(definition, values["url"])
         if definition.table.partitioning != "next":
             raise fault_of(definition, "partition", 'a feed shows what is new only: say partition = "next"')
-        headers = {str(name): str(value) for name, value in values["headers"].items()}
-        secrets = secrets_of(definition, values["auth"])
-        client = HttpClient(definition.table.name, limits_of(values), headers=headers, secrets=secrets)
-        return cls(definition.table, definition.mapped, values["url"], client)
+        return cls(definition.table, definition.mapped, values["url"], client_of(definition, values))
 
     def fetch(self, partition: str, after: str | None = None) -> Iterator[Payload]:
         """Ask for the feed, and find what was not seen before.

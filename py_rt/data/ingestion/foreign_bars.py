@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from py_rt.data.ingestion import bundled, lean
-from py_rt.data.ingestion.archives import members
+from py_rt.data.ingestion.archives import file_of, packing_of
 from py_rt.data.ingestion.market_data import OFFERED_SCHEMA, Naming, offered_rows, with_source_end
 from py_rt.data.ingestion.raw_files import RawFile, read_raw_file
 from py_rt.errors import SourceError
@@ -148,9 +148,8 @@ class FreqtradeBars:
         return frame.with_columns(stamp).cast(pl.String)
 
     def _json(self, path: Path, content: bytes) -> pl.DataFrame:
-        packing = "gzip" if path.name.endswith(".gz") else "none"
-        ((_, body),) = members(self.name, path.name, content, packing)  # type: ignore[arg-type]
         try:
+            body = file_of(self.name, path.name, content, packing_of(path.name))
             rows = json.loads(body, parse_float=str, parse_int=str)
         except ValueError as error:
             raise SourceError(self.name, path.name, None, f"is cut off or no JSON: {error}") from error

@@ -103,13 +103,13 @@ def read_reports(path: Path) -> Reports:
     Raises:
         SourceError: the file is absent, cut off or damaged, or a value is not of its type; the row is named.
     """
-    from py_rt.data.ingestion.archives import members, packing_of
+    from py_rt.data.ingestion.archives import file_of, packing_of
 
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
-    ((_, body),) = members(SOURCE, path.name, content, packing_of(path.name))
+    body = file_of(SOURCE, path.name, content, packing_of(path.name))
     records = read_records(SOURCE, path.name, body, "csv", csv_form=CsvForm())
     frame = read_columns(SOURCE, path.name, records.values, _MAPPED, records.first_row)
     numbers = pl.Series("row_number", range(records.first_row, records.first_row + frame.height), dtype=pl.Int64)

@@ -3,21 +3,27 @@
 Tried again are connections that fail, answers cut off, timeouts, and the statuses 408, 425, 429 and 5xx; a
 `Retry-After` is waited for as long as it stays within the bound. Refused are bodies above the bound, HTML where
 something else was asked for (a login page with status 200), other statuses, and redirects to another place than the
-one asked, because a secret in a header would go along.
+one asked, because a secret would go along. A refusal shows the beginning of such a body, and of an address all but its
+query; what the other side repeats of a secret is blotted out first.
 """
 
 from __future__ import annotations
 
 import email.utils
+import html
+import json
+import logging
+import os
+import re
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
-from py_rt.data.ingestion.retries import tries
+from py_rt.data.ingestion.retries import Deadline, tries
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -26,12 +32,16 @@ if TYPE_CHECKING:
 
     import httpx
 
+QUIET = "httpx"
+"""The logger of the library; it tells whole addresses."""
+
 REDIRECTS_MAX = 5
 """Most redirects of one request, all within the same scheme, host and port."""
 
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 _HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body")
-_SHOWN_BYTES = 120
+_SHOWN_CHARACTERS = 120
+_QUERY = "?..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ class HttpLimits:
     Attributes:
         requests_per_second: to one host, over everything in this process.
         timeout_s: of connecting, and of each read.
+        answer_timeout_s: of one whole answer, however often something of it comes.
         attempts: of one request.
         wait_max_s: longest wait between attempts, also one that is asked for by `Retry-After`.
         response_bytes_max: largest body, bytes, unpacked.
@@ -48,6 +59,7 @@ class HttpLimits:
 
     requests_per_second: float = 2.0
     timeout_s: float = 30.0
+    answer_timeout_s: float = 600.0
     attempts: int = 4
     wait_max_s: float = 60.0
     response_bytes_max: int = 64 << 20
@@ -58,7 +70,7 @@ class Answer:
     """A body with what was said about it.
 
     Attributes:
-        url: that gave it, after redirects.
+        url: that gave it, after redirects, without user, password and query, where keys may stand.
         content: the body, unpacked.
         media_type: as the other side calls it, without parameters.
         headers: by lower-case name.
@@ -107,6 +119,37 @@ class StatusError(SourceError):
     status = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that stands in the environment, and where a request has it. It is read when it is sent.
+
+    Attributes:
+        env: variable of the environment.
+        header: that holds it; empty is none.
+        param: of the query that holds it; empty is none.
+        prefix: before it.
+    """
+
+    env: str
+    header: str = ""
+    param: str = ""
+    prefix: str = ""
+
+    def value(self, source: str, place: str) -> str:
+        """It.
+
+        Raises:
+            SourceError: the variable is not set, or holds what cannot be sent. The value is not told.
+        """
+        value = os.environ.get(self.env, "")
+        if not value:
+            raise SourceError(source, place, None, f"the variable {self.env} is not set; export the secret there")
+        if not re.fullmatch(r"[!-~]+(?: +[!-~]+)*", value):
+            problem = f"the variable {self.env} holds what no secret has: a line end, a space around it, or no ASCII"
+            raise SourceError(source, place, None, f"{problem}; export it anew")
+        return value
+
+
 class _AgainError(Exception):
     """An answer that may be another one next time."""
 
@@ -122,7 +165,7 @@ class HttpClient:
         source: its name, for messages.
         limits: bounds.
         headers: sent with each request; nothing secret.
-        secrets: headers that are never shown.
+        secret: sent with each request, and never shown.
         pace: of the hosts.
     """
 
@@ -132,26 +175,28 @@ class HttpClient:
         limits: HttpLimits | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        secrets: Mapping[str, str] | None = None,
+        secret: Secret | None = None,
         pace: HostPace | None = None,
     ) -> None:
         self._source = source
         self._limits = limits or HttpLimits()
         self._headers = {"User-Agent": "py_rt", **(headers or {})}
-        self._secrets = dict(secrets or {})
+        self._secret = secret
+        self._said = ""
+        self._deadline = Deadline()
         self._pace = pace or PACE
         self._open: httpx.Client | None = None
 
     def __repr__(self) -> str:
         return f"HttpClient({self._source!r}, {self._limits!r})"
 
-    def get(self, url: str, place: str, *, html: bool = False) -> Answer:
+    def get(self, url: str, place: str, *, is_html: bool = False) -> Answer:
         """Ask for a body.
 
         Args:
             url: to ask.
             place: what is wanted, for messages: the partition and the payload.
-            html: whether HTML is wanted.
+            is_html: whether HTML is wanted.
 
         Raises:
             StatusError: the other side says no.
@@ -160,6 +205,7 @@ class HttpClient:
         import httpx
 
         limits = self._limits
+        self._said = self._secret.value(self._source, place) if self._secret is not None else ""
         try:
             for attempt in tries(self._backoff, limits.attempts, limits.wait_max_s):
                 with attempt:
@@ -167,14 +213,15 @@ class HttpClient:
         except _AgainError as error:
             raise self._refusal(place, url, f"{error}; tried {limits.attempts} times") from error
         except httpx.TimeoutException as error:
-            problem = f"no answer within {limits.timeout_s} s; tried {limits.attempts} times"
+            within = limits.answer_timeout_s if self._deadline.is_over else limits.timeout_s
+            problem = f"no{' whole' * self._deadline.is_over} answer within {within} s; tried {limits.attempts} times"
             raise self._refusal(place, url, problem) from error
         except httpx.TransportError as error:
             problem = f"the connection failed ({error or type(error).__name__}); tried {limits.attempts} times"
             raise self._refusal(place, url, problem) from error
         except httpx.InvalidURL as error:
             raise self._refusal(place, url, f"is no address: {error}") from error
-        if not html:
+        if not is_html:
             self._check_no_html(answer, place)
         return answer
 
@@ -183,7 +230,11 @@ class HttpClient:
         import httpx
 
         if self._open is None:
-            self._open = httpx.Client(timeout=self._limits.timeout_s, trust_env=False, verify=_certificates())
+            from py_rt.data.ingestion.deadline import bounded_transport
+
+            logging.getLogger(QUIET).setLevel(logging.WARNING)
+            transport = bounded_transport(_certificates(), self._deadline)
+            self._open = httpx.Client(timeout=self._limits.timeout_s, trust_env=False, transport=transport)
         return self._open
 
     def _backoff(self, error: Exception) -> bool | float:
@@ -197,7 +248,9 @@ class HttpClient:
         asked = _origin(url)
         for _ in range(REDIRECTS_MAX + 1):
             self._pace.wait(urlsplit(url).netloc, self._limits.requests_per_second)
-            with client.stream("GET", url, headers={**self._headers, **self._secrets}) as response:
+            self._deadline.begin(self._limits.answer_timeout_s)
+            address, headers = self._request(url)
+            with client.stream("GET", address, headers=headers) as response:
                 if not response.is_redirect:
                     return self._answer(response, url, place)
                 target = urljoin(url, response.headers.get("location", ""))
@@ -206,6 +259,15 @@ class HttpClient:
                 raise self._refusal(place, url, problem)
             url = target
         raise self._refusal(place, url, f"redirects more than {REDIRECTS_MAX} times")
+
+    def _request(self, url: str) -> tuple[str, dict[str, str]]:
+        """The address and the headers, with the secret in its place."""
+        secret, headers = self._secret, dict(self._headers)
+        if secret is None:
+            return url, headers
+        if secret.header:
+            headers[secret.header] = secret.prefix + self._said
+        return (with_param(url, secret.param, secret.prefix + self._said) if secret.param else url), headers
 
     def _answer(self, response: httpx.Response, url: str, place: str) -> Answer:
         status = response.status_code
@@ -224,21 +286,29 @@ class HttpClient:
                 problem = f"sends more than {self._limits.response_bytes_max} bytes, which is the most allowed"
                 raise self._refusal(place, url, problem)
         if status != 200:
-            begin = bytes(content[:_SHOWN_BYTES]).decode("utf-8", "replace")
+            begin = self._begin(bytes(content))
             refusal = StatusError(self._source, place, None, f"{_shown(url)} answers with status {status}: {begin!r}")
             refusal.status = status
             raise refusal
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Answer(url, bytes(content), media_type, dict(response.headers))
+        return Answer(_shown(url).removesuffix(_QUERY), bytes(content), media_type, dict(response.headers))
 
     def _check_no_html(self, answer: Answer, place: str) -> None:
-        begin = answer.content.lstrip(b"\xef\xbb\xbf \t\r\n")[:_SHOWN_BYTES]
+        begin = answer.content.lstrip(b"\xef\xbb\xbf \t\r\n")[:_SHOWN_CHARACTERS]
         if answer.media_type == "text/html" or begin.lower().startswith(_HTML_BEGINNINGS):
-            problem = f"answers with an HTML page and status 200, not with data: {begin.decode('utf-8', 'replace')!r}"
+            shown = self._begin(answer.content)
+            problem = f"answers with an HTML page and status 200, not with data: {shown!r}"
             raise self._refusal(place, answer.url, problem)
 
     def _refusal(self, place: str, url: str, problem: str) -> SourceError:
-        return SourceError(self._source, place, None, f"{_shown(url)} {problem}")
+        return SourceError(self._source, place, None, self._blotted(f"{_shown(url)} {problem}"))
+
+    def _begin(self, content: bytes) -> str:
+        """The first of a body, for people; blotted before it is cut, so that no half of a secret is left."""
+        return self._blotted(content.decode("utf-8", "replace")).lstrip()[:_SHOWN_CHARACTERS]
+
+    def _blotted(self, text: str) -> str:
+        return re.sub("|".join(_spellings(self._said)), "***", text, flags=re.IGNORECASE) if self._said else text
 
 
 @cache
@@ -249,6 +319,24 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
+def with_param(url: str, name: str, value: str) -> str:
+    """An address with one parameter of its query set.
+
+    >>> with_param("http://h/p?a=1&b=2", "b", "3 4")
+    'http://h/p?a=1&b=3+4'
+    """
+    parts = urlsplit(url)
+    query = [(key, old) for key, old in parse_qsl(parts.query, keep_blank_values=True) if key != name]
+    return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
+
+
+def _spellings(secret: str) -> list[str]:
+    """Patterns of a secret as another side may repeat it: as it is, in a URL, in JSON, in HTML."""
+    spelled = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), json.dumps(secret)[1:-1]}
+    spelled |= {json.dumps(secret)[1:-1].replace("/", r"\/"), html.escape(secret), html.escape(secret, quote=False)}
+    return [re.escape(one) for one in sorted(spelled, key=lambda one: (-len(one), one))]
+
+
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
@@ -257,7 +345,7 @@ def _origin(url: str) -> tuple[str, str]:
 def _shown(url: str) -> str:
     """An address for people: without user, password and query, where keys may stand."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + ("?..." if parts.query else "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (_QUERY if parts.query else "")
 
 
 def _retry_after(text: str) -> float | None:

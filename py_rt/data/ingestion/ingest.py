@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from py_rt.data.ingestion.expected import due_ns, row_count_problem
 from py_rt.data.ingestion.publishing import Publisher, conformed, joined
 from py_rt.data.ingestion.received import Received, Record
 from py_rt.data.ingestion.source import (
+    PARTITION,
     PAYLOAD_BYTES_MAX,
     PAYLOADS_MAX,
     AbsentPartitionError,
@@ -22,6 +24,7 @@ from py_rt.data.ingestion.source import (
     PartitionedSource,
     Payload,
     check_partition,
+    day_of,
 )
 from py_rt.errors import PyRtError, SourceError
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from py_rt.data.ingestion.received import Kept
+    from py_rt.data.ingestion.source import SourceTable
     from py_rt.data.storage import Lake
 
 Outcome = Literal["landed", "unchanged", "restated", "nothing_new", "absent", "failed"]
@@ -110,14 +114,16 @@ def land(
         after: cursor of the last partition, of a `next` source.
 
     Raises:
-        AbsentPartitionError: the other side does not have it.
-        SourceError: it cannot be received whole, or read. What came is kept and noted as refused.
+        AbsentPartitionError: the other side does not have it, the day is not over, or not due yet and without rows.
+        SourceError: it cannot be received whole or read, or has fewer or more rows than the source says. What came is
+            kept and noted as refused.
     """
     check_partition(source.table, partition)
     landed = received.versions(partition)
     if landed and not again:
         newest = landed[-1]
         return Step(partition, "unchanged", newest.rows, sum(kept.bytes for kept in newest.payloads))
+    _check_over(source.table, partition, now_ns())
     kept: list[Kept] = []
     rows = 0
     try:
@@ -126,6 +132,7 @@ def land(
             rows += conformed(source, payload, partition).height
         record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
         _check_rows(source, record, received)
+        _check_count(source.table, partition, rows, now_ns())
     except AbsentPartitionError:
         raise
     except SourceError as error:
@@ -138,6 +145,25 @@ def land(
         return Step(partition, "unchanged", rows, size)
     received.publish(record)
     return Step(partition, "restated" if landed else "landed", rows, size)
+
+
+def _check_over(table: SourceTable, partition: str, now_ns: int) -> None:
+    """A day that goes on would be landed unfinished, and not be asked for again."""
+    if table.partitioning == "day" and now_ns < due_ns(day_of(table.name, partition)):
+        raise AbsentPartitionError(table.name, partition, None, "is not over yet: it would be landed unfinished")
+
+
+def _check_count(table: SourceTable, partition: str, rows: int, now_ns: int) -> None:
+    """A day with too few rows is not landed, so that it is asked for again; while it is young, that is no failure."""
+    if table.partitioning != "day":
+        return
+    day, expected = day_of(table.name, partition), table.expected
+    if rows < max(expected.rows_min, 1) and now_ns < due_ns(day, expected.fresh_within_hours):
+        problem = f"has {rows} rows so far, which is due {expected.fresh_within_hours:g} hours after its end"
+        raise AbsentPartitionError(table.name, partition, None, problem)
+    wrong = row_count_problem(expected, rows)
+    if wrong is not None:
+        raise SourceError(table.name, partition, None, f"has {wrong}; it is asked for again")
 
 
 def _payloads(source: PartitionedSource, partition: str, after: str | None) -> Iterator[Payload]:
@@ -197,6 +223,8 @@ def ingest(
     done = Ingestion()
     with received.alone():
         publisher = Publisher(source, received, lake) if lake is not None else None
+        if publisher is not None and source.table.partitioning == "next":
+            publisher.catch_up()  # nothing names these partitions again
         in_a_row = 0
         waiting = iter(_wanted(source, partitions, received, next_max))
         for partition, after in waiting:
@@ -205,7 +233,8 @@ def ingest(
                 done.days |= publisher.add(partition, is_new=step.outcome != "unchanged")
             done.steps.append(step)
             on_step(step)
-            in_a_row = in_a_row + 1 if step.outcome == "failed" else 0
+            # A name that no partition has says nothing of the other side.
+            in_a_row = in_a_row + 1 if step.outcome == "failed" and PARTITION.match(partition) else 0
             if step.outcome == "nothing_new" or in_a_row == FAILURES_MAX or _stuck(source, step):
                 break
         if source.table.partitioning != "next":

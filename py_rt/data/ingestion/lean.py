@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from py_rt.data.ingestion.archives import members
+from py_rt.data.ingestion.archives import file_of
 from py_rt.data.ingestion.records import CsvForm, read_records
 from py_rt.errors import SourceError
 
@@ -141,12 +141,10 @@ def read(file: LeanFile, source: str = "lean") -> pl.DataFrame:
         raise SourceError(source, file.name, None, f"cannot be read: {error.strerror}") from error
     if not content:
         raise SourceError(source, file.name, None, "is empty (0 bytes); fetch it again")
-    found = list(members(source, file.name, content, "zip"))
-    if len(found) != 1:
-        raise SourceError(source, file.name, None, f"holds {len(found)} files, wanted is one")
+    body = file_of(source, file.name, content, "zip")
     names = _TRADE if file.of == "trade" else _QUOTE
     form = CsvForm(header=names, header_absent="always")
-    records = read_records(source, file.name, found[0][1], "csv", csv_form=form).values
+    records = read_records(source, file.name, body, "csv", csv_form=form).values
     frame = pl.DataFrame(records, schema=dict.fromkeys(names, pl.String), orient="row")
     frame = frame.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row_number"))
     return frame.with_columns(

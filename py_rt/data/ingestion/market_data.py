@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from py_rt.data.bar_columns import PRICES, usual_roles, wanted
 from py_rt.data.ingestion.raw_files import SUFFIXES, RawFile, read_raw_file
 from py_rt.data.schemas import RAW_BARS, RECEIVED_COLUMNS
 from py_rt.data.timestamps import read_utc_ns
@@ -44,29 +45,6 @@ _OURS = "py_rt.data.ingestion."
 
 MAX_FILES = 10_000
 """Most files in one local folder; more is taken for a mistaken path."""
-
-SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    "datetime": (
-        "ts_open",
-        "open_time",
-        "timestamp",
-        "datetime",
-        "unix",
-        "date",
-        "time",
-        "ts",
-        "gmt_time",
-        "date_time",
-    ),
-    "open": ("open", "o", "open_price", "price_open"),
-    "high": ("high", "h", "high_price", "price_high"),
-    "low": ("low", "l", "low_price", "price_low"),
-    "close": ("close", "c", "close_price", "price_close", "last"),
-    "volume": ("volume", "vol", "v", "base_volume", "volume_base", "volume_btc"),
-    "quote_volume": ("quote_volume", "volume_usd", "volume_usdt", "quote_asset_volume", "volume_quote", "turnover"),
-    "symbol": ("symbol", "ticker", "instrument", "pair", "sym"),
-}
-"""Accepted names of a column, in order of preference; case, spaces and punctuation do not matter."""
 
 
 @runtime_checkable
@@ -223,27 +201,19 @@ class LocalSource:
             yield path, path.relative_to(root).as_posix()
 
 
-def _normal(name: str) -> str:
-    return "_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
-
-
 def _spelled(source: str, file: RawFile) -> dict[str, str]:
     """Our name of a column -> the file's, for the columns that bars need."""
-    by_spelling: dict[str, str] = {}
-    for column in file.columns.columns:
-        by_spelling.setdefault(_normal(column), column)
-    found = {
-        ours: next((by_spelling[spelling] for spelling in spellings if spelling in by_spelling), None)
-        for ours, spellings in SPELLINGS.items()
-    }
-    missing = [ours for ours in ("datetime", "open", "high", "low", "close") if found[ours] is None]
-    if found["volume"] is None and found["quote_volume"] is None:
+    header = file.columns.columns
+    roles = usual_roles(header, ("time", *PRICES, "volume", "quote_volume", "symbol"))
+    missing = [role for role in ("time", *PRICES) if role not in roles]
+    if "volume" not in roles and "quote_volume" not in roles:
         missing.append("volume")
     if missing:
-        wanted = "; ".join(f"{ours} (spelled {', '.join(SPELLINGS[ours])})" for ours in missing)
-        problem = f"has no column for {wanted}; its columns are {', '.join(map(repr, file.columns.columns))}"
+        names = "; ".join(wanted(role) for role in missing)
+        problem = f"has no column for {names}; its columns are {', '.join(map(repr, header))}"
         raise SourceError(source, file.name, 1, problem)
-    return {ours: theirs for ours, theirs in found.items() if theirs is not None}
+    found = {role: header[place] for role, place in roles.items()}
+    return {"datetime": found.pop("time")} | found
 
 
 def offered_rows(file: RawFile, naming: Naming) -> pl.DataFrame:

@@ -16,13 +16,13 @@ Source of the rules of `robots.txt`: RFC 9309.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from string import Formatter
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 from urllib.robotparser import RobotFileParser
 
 from py_rt.data.ingestion.columns import Mapped, read_columns
-from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
+from py_rt.data.ingestion.definition import Definition, Option, check_template, fault_of, keys_of, read_options
 from py_rt.data.ingestion.http_client import HttpClient, HttpLimits, StatusError
 from py_rt.data.ingestion.rest import LIMIT_OPTIONS, check_place, limits_of
 from py_rt.data.ingestion.source import Payload, SourceTable, day_of
@@ -39,7 +39,7 @@ OPTIONS = {
     "keys": Option(list, []),
     "user_agent": Option(str, "py_rt"),
     **LIMIT_OPTIONS,
-    "requests_per_second": Option((int, float), 0.5),
+    "requests_per_second": replace(LIMIT_OPTIONS["requests_per_second"], default=0.5),
 }
 
 ROBOTS_BYTES_MAX = 512_000
@@ -71,18 +71,15 @@ class PageSource:
         values = read_options(definition, OPTIONS)
         check_place(definition, values["url"])
         wanted = {"day": {"date"}, "key": {"key"}}.get(definition.table.partitioning)
-        named = {name for _, name, _, _ in Formatter().parse(values["url"]) if name is not None}
+        named = check_template(definition, "url", values["url"], {"date": date(2024, 1, 31), "key": "key"})
         if wanted is None or named != wanted:
             raise fault_of(definition, "url", "names {date} for partition = day, or {key} for partition = key")
-        keys = tuple(map(str, values["keys"]))
-        if wanted == {"key"} and not keys:
-            raise fault_of(definition, "keys", "is missing: which keys are there?")
         return cls(
             definition.table,
             definition.mapped,
             values["url"],
             values["item"],
-            keys,
+            keys_of(definition, values["keys"]),
             values["user_agent"],
             limits_of(values),
         )
@@ -110,7 +107,7 @@ class PageSource:
             raise SourceError(self.table.name, place, None, problem)
         delay = rules.crawl_delay(self.user_agent)
         slowest = min(self.limits.requests_per_second, 1.0 / float(delay)) if delay else None
-        answer = self._client(slowest).get(url, place, html=True)
+        answer = self._client(slowest).get(url, place, is_html=True)
         yield Payload("page.html", answer.content, answer.url, answer.media_type)
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:

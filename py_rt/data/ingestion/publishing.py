@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from py_rt.data.ingestion.source import PartitionedSource, Payload, day_of
-from py_rt.data.storage import DayWindow, Lake, rows_by_partition, write_window
+from py_rt.data.storage import DayWindow, Lake, RowBatches, replace_table, rows_by_partition, write_window
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.errors import SourceError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from py_rt.data.ingestion.received import Kept, Received, Record
     from py_rt.data.ingestion.source import SourceTable
+    from py_rt.data.storage import Written
 
 DAYS_AT_ONCE = 64
 """Most days that wait to be written together."""
@@ -137,6 +139,23 @@ def rows_of_days(source: PartitionedSource, received: Received, window: DayWindo
     return rows
 
 
+def rebuild(source: PartitionedSource, received: Received, lake: Lake) -> Written:
+    """Make a source's whole table again from what was landed, in one commit: also where its columns are others now.
+
+    The caller holds :meth:`Received.alone`. Earlier versions of the table stay readable.
+
+    Raises:
+        SourceError: nothing is landed, or the source cannot read any more what it once landed.
+        DamagedLandingError: what was kept is not what was received.
+    """
+    table = source.table.table()
+    landed = sorted({stored_under(source.table, record) for record in received.records()})
+    if not landed:
+        raise SourceError(table.name, "landing", None, "holds nothing: fetch it first")
+    batches = RowBatches(table.schema, lambda: (rows_of_days(source, received, run) for run in _runs(landed)))
+    return replace_table(lake.uri(table.group, table.name), batches, scales=table.scales, commit={"asset": table.name})
+
+
 class Publisher:
     """Writes the days of landed partitions, many at once.
 
@@ -153,6 +172,18 @@ class Publisher:
         self._there: dict[date | None, int] | None = None
         self._waiting: set[date] = set()
         self._rows = 0
+
+    def catch_up(self) -> None:
+        """Note every day that the table does not hold as it was landed: a run may have died between the two.
+
+        Raises:
+            DamagedLandingError: a record cannot be read.
+        """
+        landed: Counter[date] = Counter()
+        for record in self._received.records():
+            landed[stored_under(self._source.table, record)] += record.rows
+        there = rows_by_partition(self._uri)
+        self._waiting |= {day for day, rows in landed.items() if there.get(day, 0) != rows}
 
     def add(self, partition: str, *, is_new: bool) -> set[date]:
         """Note that a partition is landed, and write what waits when it is much.

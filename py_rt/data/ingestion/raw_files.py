@@ -7,16 +7,15 @@ record, or a file `NAME.sha256` beside it) and still fits.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from py_rt.data.ingestion.archives import file_of
+from py_rt.data.ingestion.records import csv_rows, text_of
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Kinds of file that are read."""
-
-UNPACKED_BYTES_MAX = 256 << 20
-"""Largest content of a compressed file, bytes; a few kilobytes on disk can unpack to more than the memory holds."""
 
 _FIRST_ROW = 2  # line 1 is the header
 
@@ -60,7 +56,7 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
 
     Raises:
         SourceError: the file is absent, empty, cut off, damaged, doubled, does not have the recorded SHA-256, or
-            unpacks to more than :data:`UNPACKED_BYTES_MAX`.
+            unpacks to more than :mod:`archives` allows.
     """
     try:
         content = path.read_bytes()
@@ -79,7 +75,7 @@ def read_raw_file(source: str, path: Path, name: str, expected_sha256: str | Non
         columns = _read_parquet(source, name, content)
         return RawFile(name, sha256, columns, list(range(1, columns.height + 1)))
     if path.name.endswith(".gz"):
-        content = _unzip(source, name, content)
+        content = file_of(source, name, content, "gzip")
     header, rows, lines = _read_csv(source, name, content, complete=recorded is not None or path.name.endswith(".gz"))
     columns = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row")
     return RawFile(name, sha256, columns, lines)
@@ -95,20 +91,6 @@ def _recorded_sha256(source: str, path: Path, name: str) -> str | None:
             source, f"{name}.sha256", 1, "must begin with the 64 hexadecimal digits of the file's SHA-256"
         )
     return words[0].lower()
-
-
-def _unzip(source: str, name: str, content: bytes) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            unpacked = stream.read(UNPACKED_BYTES_MAX + 1)
-    except EOFError as error:
-        raise SourceError(source, name, None, "is cut off: the compressed stream ends early; fetch it again") from error
-    except (OSError, zlib.error) as error:
-        raise SourceError(source, name, None, f"is damaged: {error}; fetch it again") from error
-    if len(unpacked) > UNPACKED_BYTES_MAX:
-        problem = f"unpacks to more than {UNPACKED_BYTES_MAX} bytes, which is the most allowed; split it into several"
-        raise SourceError(source, name, None, problem)
-    return unpacked
 
 
 def _read_parquet(source: str, name: str, content: bytes) -> pl.DataFrame:
@@ -131,26 +113,21 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         stamp = pl.col(column) if dtype.time_zone else pl.col(column).dt.replace_time_zone("UTC")
         text = stamp.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S.%9f")
         return text + "+00:00" if dtype.time_zone else text
+    if dtype == pl.Binary:
+        return pl.col(column).bin.encode("base64")
+    if dtype.is_nested():
+        return pl.struct(column).struct.json_encode().alias(column)
+    if isinstance(dtype, pl.Duration):
+        return pl.col(column).dt.to_string()
     return pl.col(column).cast(pl.String)
 
 
 def _read_csv(
     source: str, name: str, content: bytes, *, complete: bool
 ) -> tuple[list[str], list[list[str]], list[int]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise SourceError(source, name, row, f"is not UTF-8 text: byte {error.object[error.start]:#04x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for fields in reader:
-            rows.append(fields)
-            lines.append(reader.line_num)
-    except csv.Error as error:
-        raise SourceError(source, name, reader.line_num, f"is no CSV: {error}") from error
+    text = text_of(source, name, content)
+    found = csv_rows(source, name, text)
+    lines, rows = [line for line, _ in found], [fields for _, fields in found]
     while rows and not rows[-1]:  # blank lines at the end
         del rows[-1], lines[-1]
     if not rows:

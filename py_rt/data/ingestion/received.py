@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from py_rt.data.ingestion.source import PARTITION, Payload
+from py_rt.data.whole_files import written_whole
 from py_rt.errors import DataError, SourceError
 
 if TYPE_CHECKING:
@@ -237,26 +238,11 @@ class Received:
         return self.folder / "refused" / f"{partition}.json"
 
     def _write(self, path: Path, content: bytes) -> None:
-        beside = self.folder / "incoming" / f"{os.getpid()}-{path.name}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            _sync_folder(path.parent)
+            with written_whole(path, self.folder / "incoming") as part:
+                part.write_bytes(content)
         except OSError as error:
             raise FullLandingError(
                 f"source {self.source}: {path} cannot be written ({error.strerror}): make room or give rights, and run "
                 "it again; what was landed before is whole"
             ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RecordFormat = Literal["json", "jsonl", "csv"]
+
+_HALF = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""A half of a surrogate pair, in the text of JSON."""
 
 RECORDS_MAX = 20_000_000
 """Most records of one payload."""
@@ -68,12 +74,7 @@ def read_records(
     Raises:
         SourceError: it is not of that form; position or line is named.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        problem = f"is not UTF-8 text: byte {error.object[error.start]:#04x} at position {error.start}"
-        raise SourceError(source, place, row, problem) from error
+    text = text_of(source, place, content)
     if form == "json":
         found = _read_json(source, place, text, path)
     elif form == "jsonl":
@@ -87,16 +88,65 @@ def read_records(
     return found
 
 
+def text_of(source: str, place: str, content: bytes) -> str:
+    """A body as text, without its byte order mark.
+
+    Raises:
+        SourceError: it is not UTF-8; the line is named.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        problem = f"is not UTF-8 text: byte {error.object[error.start]:#04x} at position {error.start}"
+        raise SourceError(source, place, row, problem) from error
+
+
+def csv_rows(source: str, place: str, text: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """Rows of a CSV as they stand, each with the line that it ends on; a blank line has no fields.
+
+    Raises:
+        SourceError: it is no CSV; the line is named.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return [(reader.line_num, fields) for fields in reader]
+    except csv.Error as error:
+        raise SourceError(source, place, reader.line_num, f"is no CSV: {error}") from error
+
+
+def json_lines(content: bytes) -> list[Any]:
+    r"""JSON lines that we wrote ourselves; a line ends with a newline alone, whatever else ends one in Unicode.
+
+    >>> json_lines('["a\u2028b"]\n[1]\n'.encode())
+    [['a\u2028b'], [1]]
+    """
+    return [json.loads(line) for line in content.decode().removesuffix("\n").split("\n")]
+
+
 def _parse(source: str, place: str, text: str, row: int | None) -> Any:  # noqa: ANN401  # whatever JSON holds
     try:
         # Numbers stay the text that they are written in: no price passes through a float.
-        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except ValueError as error:
         at = getattr(error, "pos", 0)
         cut = ": it is cut off, fetch it again" if at >= len(text.rstrip()) else ""
         raise SourceError(source, place, row, f"is no JSON at position {at}: {error}{cut}") from error
     except RecursionError as error:
         raise SourceError(source, place, row, "is JSON of too many levels") from error
+    half = _HALF.search(text)
+    if half and _has_half(found):
+        problem = f"has half of a character at position {half.start()}: {half[0]!r} without the other half of its pair"
+        raise SourceError(source, place, row, problem)
+    return found
+
+
+def _has_half(value: Any) -> bool:  # noqa: ANN401  # whatever JSON holds
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _read_json(source: str, place: str, text: str, path: str) -> Records:
@@ -117,11 +167,7 @@ def _read_json_lines(source: str, place: str, text: str) -> Records:
 
 
 def _read_csv(source: str, place: str, text: str, form: CsvForm) -> Records:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, strict=True)
-    try:
-        rows = [fields for fields in reader if fields]
-    except csv.Error as error:
-        raise SourceError(source, place, reader.line_num, f"is no CSV: {error}") from error
+    rows = [fields for _, fields in csv_rows(source, place, text, form.delimiter) if fields]
     header, rows, first_row = _header(source, place, rows, form)
     values: list[dict[str, str]] = []
     for row, fields in enumerate(rows, first_row):

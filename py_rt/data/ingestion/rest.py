@@ -7,7 +7,8 @@
 `format`             `json` (default), `jsonl`, `csv`
 `packing`            `none` (default), `gzip`, `zip`, `tar.gz`; `member` picks one file of an archive
 `headers`            a table of headers; nothing secret
-`auth`               `{header = "X-API-Key", env = "EXAMPLE_KEY", prefix = ""}`: the secret stands in the environment
+`auth`               `{header = "X-API-Key", env = "EXAMPLE_KEY", prefix = ""}`: the secret stands in the environment;
+                     `{param = "apikey", env = "EXAMPLE_KEY"}` where it goes into the query
 `paging`             `{kind = "cursor", param = "cursor", from = "next"}`: the next page's cursor stands in the answer;
                      `{kind = "page", param = "page", first = 1, size = 100}`: numbered, until one has fewer than `size`
                      records, or none; `{kind = "link", from = "links.next"}`: the next page's address stands in the
@@ -15,27 +16,33 @@
 `cursor`             of a `next` source: path of the growing value in a record
 `keys`               of a `key` source: the list
 `absent_statuses`    such as `[404]`: what the other side answers where it has no such day; asked for again next time
-requests_per_second, timeout_s, attempts, wait_max_s, response_bytes_max: see `http_client.HttpLimits`
+requests_per_second, timeout_s, answer_timeout_s, attempts, wait_max_s, response_bytes_max: `http_client.HttpLimits`
 ==================== ===============================================================================================
 """
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from string import Formatter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-from py_rt.data.ingestion.archives import members
+from py_rt.data.ingestion.archives import file_of
 from py_rt.data.ingestion.columns import member, read_columns
-from py_rt.data.ingestion.definition import Definition, Option, fault_of, read_options
-from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, StatusError
+from py_rt.data.ingestion.definition import Definition, Option, check_template, fault_of, keys_of, read_options
+from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, Secret, StatusError, with_param
 from py_rt.data.ingestion.records import CsvForm, Records, read_records
-from py_rt.data.ingestion.source import PAYLOADS_MAX, AbsentPartitionError, Payload, SourceTable, day_of
+from py_rt.data.ingestion.retries import ATTEMPTS_MAX
+from py_rt.data.ingestion.source import (
+    PAYLOAD_BYTES_MAX,
+    PAYLOADS_MAX,
+    AbsentPartitionError,
+    Payload,
+    SourceTable,
+    day_of,
+)
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -45,9 +52,18 @@ if TYPE_CHECKING:
 
     from py_rt.data.ingestion.columns import Mapped
 
-PLACEHOLDERS = ("date", "next_date", "date_ms", "next_date_ms", "key", "after")
+_DAYS = {"date", "next_date", "date_ms", "next_date_ms"}
+_SECRET_PARAMS = frozenset({"apikey", "api_key", "api-key", "access_token", "token", "secret", "password", "signature"})
+"""Parameters of a query that hold a secret wherever they stand."""
 
-LIMIT_OPTIONS = {one.name: Option((int, float), one.default) for one in fields(HttpLimits)}
+LIMIT_OPTIONS = {
+    "requests_per_second": Option((int, float), HttpLimits().requests_per_second, bounds=(1e-4, 1e6)),
+    "timeout_s": Option((int, float), HttpLimits().timeout_s, bounds=(1e-3, 3_600)),
+    "answer_timeout_s": Option((int, float), HttpLimits().answer_timeout_s, bounds=(1e-3, 86_400)),
+    "attempts": Option(int, HttpLimits().attempts, bounds=(1, ATTEMPTS_MAX)),
+    "wait_max_s": Option((int, float), HttpLimits().wait_max_s, bounds=(0, 86_400)),
+    "response_bytes_max": Option(int, HttpLimits().response_bytes_max, bounds=(1, PAYLOAD_BYTES_MAX)),
+}
 
 READING_OPTIONS = {
     "records": Option(str, ""),
@@ -74,11 +90,12 @@ OPTIONS = {
 }
 
 _PAGING = {
-    "none": {"kind"},
-    "cursor": {"kind", "param", "from"},
-    "page": {"kind", "param", "first", "size"},
-    "link": {"kind", "from"},
+    "none": {},
+    "cursor": {"param": Option(str), "from": Option(str)},
+    "page": {"param": Option(str), "first": Option(int, 1), "size": Option(int, 1, bounds=(1, 1e9))},
+    "link": {"from": Option(str, "")},
 }
+"""Kinds of paging, and what each must or may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +110,13 @@ class Reading:
     member: str
     csv: CsvForm
 
-    def body(self, place: str, content: bytes) -> bytes:
-        """The body without its packing.
-
-        Raises:
-            SourceError: the archive is cut off or damaged, or holds no such file.
-        """
-        found = dict(members(self.source, place, content, self.packing))  # type: ignore[arg-type]
-        if not self.member:
-            if len(found) != 1:
-                problem = f"holds {len(found)} files ({', '.join(list(found)[:5])}); name one with the option member"
-                raise SourceError(self.source, place, None, problem)
-            return next(iter(found.values()))
-        if self.member not in found:
-            problem = f"holds no file {self.member}; it holds {', '.join(list(found)[:10])}"
-            raise SourceError(self.source, place, None, problem)
-        return found[self.member]
-
     def parse(self, place: str, content: bytes) -> Records:
         """The records of a body.
 
         Raises:
-            SourceError: it is not of its form.
+            SourceError: it is not of its form, or its archive is cut off or damaged, or holds no such file.
         """
-        body = self.body(place, content)
+        body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
         return read_records(self.source, place, body, self.format, self.records, self.csv)  # type: ignore[arg-type]
 
     def rows(self, place: str, content: bytes) -> pl.DataFrame:
@@ -161,33 +161,23 @@ class RestSource:
         """Make the source that a file defines.
 
         Raises:
-            DefinitionError: an option is missing, unknown or not allowed, or the secret is not in the environment.
+            DefinitionError: an option is missing, unknown or not allowed.
         """
         values = read_options(definition, OPTIONS)
         _check_url(definition, values["url"])
-        kind = values["paging"].get("kind", "none")
-        if kind not in _PAGING or set(values["paging"]) - _PAGING.get(kind, set()):
-            shown = "; ".join(f"{name}: {', '.join(sorted(keys))}" for name, keys in _PAGING.items())
-            raise fault_of(definition, "paging", f"is {values['paging']!r}; allowed are {shown}")
         if definition.table.partitioning == "next" and not values["cursor"]:
             raise fault_of(definition, "cursor", "is missing: which value of a record only grows?")
-        if definition.table.partitioning == "key" and not values["keys"]:
-            raise fault_of(definition, "keys", "is missing: which keys are there?")
-        client = HttpClient(
-            definition.table.name,
-            limits_of(values),
-            headers={str(name): str(value) for name, value in values["headers"].items()},
-            secrets=secrets_of(definition, values["auth"]),
-        )
+        if not all(isinstance(status, int) for status in values["absent_statuses"]):
+            raise fault_of(definition, "absent_statuses", "is a list of numbers, such as [404]")
         return cls(
             definition.table,
             values["url"],
             reading_of(definition, values),
-            values["paging"],
+            _paging(definition, values["paging"]),
             values["cursor"],
-            tuple(map(str, values["keys"])),
+            keys_of(definition, values["keys"]),
             tuple(values["absent_statuses"]),
-            client,
+            client_of(definition, values),
         )
 
     def partitions(self) -> Sequence[str]:
@@ -220,7 +210,7 @@ class RestSource:
             before = answer.content
             found = self.reading.parse(place, answer.content)
             highest = self._highest(found, place, highest)
-            yield Payload(name, answer.content, _origin(url), answer.media_type, highest)
+            yield Payload(name, answer.content, answer.url, answer.media_type, highest)
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
 
@@ -241,29 +231,25 @@ class RestSource:
         return self.reading.rows(f"{partition}/{payload.name}", payload.content)
 
     def _first_url(self, partition: str, after: str | None) -> str:
-        values: dict[str, Any] = {"key": quote(partition, safe=""), "after": quote(after or "", safe="")}
-        if self.table.partitioning == "day":
-            day = day_of(self.table.name, partition)
-            values |= {"date": day, "next_date": day + timedelta(days=1), "date_ms": _ms(day)}
-            values["next_date_ms"] = _ms(day + timedelta(days=1))
-        url = self.url.format_map(values)
-        if self.paging.get("kind") == "page":
-            return _with_param(url, str(self.paging["param"]), str(self.paging.get("first", 1)))
+        day = day_of(self.table.name, partition) if self.table.partitioning == "day" else None
+        url = self.url.format_map(_values(day, partition, after or ""))
+        if self.paging["kind"] == "page":
+            return with_param(url, self.paging["param"], str(self.paging["first"]))
         return url
 
     def _next_url(self, url: str, answer: Answer, found: Records, page: int) -> str | None:
-        kind = self.paging.get("kind", "none")
+        kind = self.paging["kind"]
         if kind == "cursor":
-            cursor = member(found.whole, str(self.paging["from"]))
+            cursor = member(found.whole, self.paging["from"])
             if cursor is None or cursor is False or cursor == "":
                 return None
-            return _with_param(url, str(self.paging["param"]), str(cursor))
+            return with_param(url, self.paging["param"], str(cursor))
         if kind == "page":
-            is_last = len(found.values) < int(self.paging.get("size", 1))
-            number = int(self.paging.get("first", 1)) + page
-            return None if is_last else _with_param(url, str(self.paging["param"]), str(number))
+            is_last = len(found.values) < self.paging["size"]
+            number = self.paging["first"] + page
+            return None if is_last else with_param(url, self.paging["param"], str(number))
         if kind == "link":
-            target = member(found.whole, str(self.paging.get("from", ""))) if self.paging.get("from") else None
+            target = member(found.whole, self.paging["from"]) if self.paging["from"] else None
             target = target or _link_header(answer.headers.get("link", ""))
             return self._within(url, str(target)) if target else None
         return None
@@ -308,53 +294,73 @@ def check_place(definition: Definition, url: str) -> None:
         raise fault_of(definition, "url", f"is {url!r}; it begins with https:// or http://")
     if "@" in parts.netloc:
         raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
+    if named := sorted({name for name, value in parse_qsl(parts.query) if value and name.lower() in _SECRET_PARAMS}):
+        problem = f"holds a secret, {named[0]}; export it, and say auth = {{param = {named[0]!r}, env = NAME}}"
+        raise fault_of(definition, "url", problem)
 
 
 def _check_url(definition: Definition, url: str) -> None:
-    try:
-        named = [name for _, name, _, _ in Formatter().parse(url) if name is not None]
-    except ValueError as error:
-        raise fault_of(definition, "url", f"is no template: {error}") from error
-    if unknown := sorted({name for name in named if name not in PLACEHOLDERS}):
-        problem = f"has {', '.join('{' + name + '}' for name in unknown)}; allowed are "
-        raise fault_of(definition, "url", problem + ", ".join("{" + name + "}" for name in PLACEHOLDERS))
+    named = check_template(definition, "url", url, _values(date(2024, 1, 31), "key", ""))
     check_place(definition, url)
-    days = {"date", "next_date", "date_ms", "next_date_ms"} & set(named)
+    days = _DAYS & named
     if definition.table.partitioning == "day" and not days:
         raise fault_of(definition, "url", "names no {date}, so that every day would be the same")
     if definition.table.partitioning != "day" and days:
         raise fault_of(definition, "url", f"names a day, and partition is {definition.table.partitioning}")
 
 
-def secrets_of(definition: Definition, auth: dict[str, Any]) -> dict[str, str]:
-    """The header that `auth` describes, with its secret out of the environment.
+def _values(day: date | None, partition: str, after: str) -> dict[str, Any]:
+    """What the placeholders of an address stand for."""
+    values: dict[str, Any] = {"key": quote(partition, safe=""), "after": quote(after, safe="")}
+    if day is None:
+        return values
+    following = day + timedelta(days=1)
+    days = {"date": day, "next_date": following, "date_ms": _ms(day), "next_date_ms": _ms(following)}
+    return days | values
+
+
+def _paging(definition: Definition, told: dict[str, Any]) -> dict[str, Any]:
+    """How pages follow each other, with defaults.
 
     Raises:
-        DefinitionError: the variable is not set, or `auth` is not of its form.
+        DefinitionError: the kind is not known, or is told too little, too much or what does not fit.
     """
+    kind = told.get("kind", "none")
+    if kind not in _PAGING:
+        raise fault_of(definition, "paging", f"is of the kind {kind!r}; allowed are {', '.join(_PAGING)}")
+    rest = {key: value for key, value in told.items() if key != "kind"}
+    return {"kind": kind, **read_options(replace(definition, options=rest), _PAGING[kind], "options.paging")}
+
+
+def client_of(definition: Definition, values: dict[str, Any]) -> HttpClient:
+    """The client that a definition describes: its bounds, its headers, and where its secret is.
+
+    Raises:
+        DefinitionError: `auth` or `headers` is not of its form.
+    """
+    headers = {str(name): str(value) for name, value in values["headers"].items()}
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[ -~]*", value):
+            raise fault_of(definition, "headers", f"has {name!r}: {value!r}, which cannot be sent; give plain ASCII")
+    secret = _secret_of(definition, values["auth"])
+    return HttpClient(definition.table.name, limits_of(values), headers=headers, secret=secret)
+
+
+def _secret_of(definition: Definition, auth: dict[str, Any]) -> Secret | None:
     if not auth:
-        return {}
-    if not {"header", "env"} <= set(auth) <= {"header", "env", "prefix"}:
-        raise fault_of(definition, "auth", "wanted is {header = ..., env = NAME OF A VARIABLE, prefix = ...}")
-    secret = os.environ.get(str(auth["env"]), "")
-    if not secret:
-        raise fault_of(definition, "auth", f"the variable {auth['env']} is not set; export the secret there")
-    return {str(auth["header"]): f"{auth.get('prefix', '')}{secret}"}
+        return None
+    places = {"header", "param"} & set(auth)
+    if len(places) != 1 or set(auth) - {"header", "param", "env", "prefix"} or not auth.get("env"):
+        problem = "wanted is {header = ..., env = NAME OF A VARIABLE, prefix = ...}, or param instead of header"
+        raise fault_of(definition, "auth", problem)
+    secret = Secret(**{name: str(value) for name, value in auth.items()})
+    if not re.fullmatch(r"[A-Za-z0-9-]*", secret.header) or not re.fullmatch(r"[ -~]*", secret.prefix):
+        raise fault_of(definition, "auth", "has a header or a prefix that cannot be sent; give plain ASCII")
+    return secret
 
 
 def _ms(day: date) -> int:
     return int(datetime.combine(day, time.min, UTC).timestamp()) * 1_000
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
-
-
-def _with_param(url: str, name: str, value: str) -> str:
-    parts = urlsplit(url)
-    query = [(key, old) for key, old in parse_qsl(parts.query, keep_blank_values=True) if key != name]
-    return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
 
 
 def _link_header(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,42 @@ if TYPE_CHECKING:
     from stamina import Attempt
     from stamina.instrumentation import RetryDetails
 
+ATTEMPTS_MAX = 100
+"""Most attempts that a definition may ask for."""
+
 _LOG = logging.getLogger(__name__)
+
+
+class Deadline:
+    """When what is waited for must be there.
+
+    Args:
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = float("inf")
+
+    def begin(self, seconds: float) -> None:
+        """Count from now."""
+        self._end = self._clock() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return self._clock() >= self._end
+
+    def left(self, timeout: float | None) -> float:
+        """How long one wait may take; 0 when it has passed.
+
+        >>> deadline = Deadline(clock=lambda: 0.0)
+        >>> deadline.begin(5.0)
+        >>> deadline.left(2.0), deadline.left(None)
+        (2.0, 5.0)
+        """
+        left = max(0.0, self._end - self._clock())
+        return left if timeout is None else min(left, timeout)
 
 
 def tries(on: Callable[[Exception], bool | float], attempts: int, wait_max_s: float) -> Iterator[Attempt]:

@@ -15,32 +15,45 @@ import gzip
 import hashlib
 import io
 import os
-import re
 import tempfile
-import zlib
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from py_rt.data.repair.columns import find_roles
+from py_rt.data.bar_columns import (
+    CLOCK,
+    NOTHING_GIVEN,
+    NUMBERS,
+    SAMPLE_ROWS,
+    SOURCE,
+    Given,
+    find_roles,
+    instruments_of,
+    several,
+)
+from py_rt.data.bar_numbers import has_decimal_commas, is_empty, read_number, with_decimal_point
+from py_rt.data.csv_records import DELIMITERS, decoded, delimiter_of, fields, only_member, records, unpacked
 from py_rt.errors import DataError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-UNPACKED_BYTES_MAX = 1 << 30
-"""Largest content of a compressed file, bytes."""
-
 ROWS_MAX = 20_000_000
 """Most rows of a file that are taken."""
 
-FORMS = (".csv", ".csv.gz", ".parquet")
-"""Kinds of file, by suffix."""
+FORMS = (".csv", ".csv.gz", ".parquet", ".zip", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+"""Kinds of file, by suffix; a zip holds one file of text."""
 
-_DELIMITERS = (",", ";", "\t", "|")
-_SOURCE = "bars"
+_BARS = ("time", "open", "high", "low", "close")
+_KLINES = (*_BARS, "volume", "close_time", "quote_volume", "trades", "taker_volume", "taker_quote_volume", "ignore")
+_SIDES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in (*_BARS[1:], "size"))
+WITHOUT_HEADER = {
+    len(names): names for names in (_BARS, (*_BARS, "volume"), (*_BARS, "volume", "trades"), ("time", *_SIDES), _KLINES)
+}
+"""Columns of files without a header, by their number: bars, Kraken's, LEAN's quotes (bids are read), Binance's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,10 @@ class BarsFile:
         lines: of a CSV, the text of each record with its line end.
         head: of a CSV, what stands before the first row.
         frame: of a Parquet file, the table.
+        member: of a zip archive, the file in it.
+        given: what the file does not say itself.
+        chosen: rows of the file that these are, where they are those of one instrument among several.
+        has_decimal_comma: whether numbers are written as 1.234,5.
     """
 
     name: str
@@ -78,6 +95,10 @@ class BarsFile:
     head: str = ""
     delimiter: str = ","
     frame: pl.DataFrame | None = None
+    member: str = ""
+    given: Given = NOTHING_GIVEN
+    chosen: list[int] | None = None
+    has_decimal_comma: bool = False
 
     @property
     def sha256(self) -> str:
@@ -90,10 +111,28 @@ class BarsFile:
         return len(self.cells)
 
     def text(self, row: int, role: str) -> str:
-        """The cell of a role in a row as text; empty where there is none."""
+        """The cell of a role in a row as text; empty where there is none. A time of two columns is joined."""
         place = self.roles.get(role)
         cells = self.cells[row]
-        return cells[place].strip() if place is not None and place < len(cells) else ""
+        text = cells[place].strip() if place is not None and place < len(cells) else ""
+        return f"{text} {self.text(row, CLOCK)}" if role == "time" and CLOCK in self.roles else text
+
+    def number_text(self, row: int, role: str) -> str:
+        """The cell of a role as a number is written, with a decimal point."""
+        text = self.text(row, role)
+        return with_decimal_point(text) if self.has_decimal_comma else text
+
+    def row_of_file(self, row: int) -> int:
+        """The data row of the file from 0."""
+        return row if self.chosen is None else self.chosen[row]
+
+    def line_of(self, row: int) -> int:
+        """The line of a row in a text file (the header is line 1), or its row in a columnar one (from 1)."""
+        if self.frame is not None or self.chosen is not None:
+            return self.row_of_file(row) + (1 if self.frame is not None else 2)
+        before = self.head.count("\n") + sum(line.count("\n") for line in self.lines[:row])
+        line = self.lines[row]
+        return before + 1 + line[: len(line) - len(line.lstrip("\r\n"))].count("\n")
 
 
 def form_of(path: Path) -> str:
@@ -108,138 +147,151 @@ def form_of(path: Path) -> str:
     for form in sorted(FORMS, key=len, reverse=True):
         if path.name.lower().endswith(form):
             return form
-    raise SourceError(_SOURCE, path.name, None, f"is of no kind that is read; allowed are {', '.join(FORMS)}")
+    raise SourceError(SOURCE, path.name, None, f"is of no kind that is read; allowed are {', '.join(FORMS)}")
 
 
-def read_bars_file(path: Path) -> BarsFile:
-    """Read bars from a CSV, gzipped CSV or Parquet file.
+def read_bars_file(path: Path, given: Given = NOTHING_GIVEN) -> BarsFile:
+    """Read bars from a CSV (plain, gzipped or alone in a zip archive) or Parquet file.
 
     Raises:
-        SourceError: the file is absent, empty, cut off, damaged, no table, too large, without rows, or without a
-            column of times or closes.
+        SourceError: the file is absent, empty, cut off, damaged, no table, too large, without rows, without a column
+            of times, or of several instruments.
     """
     form = form_of(path)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SourceError(_SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
+        raise SourceError(SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
     if not content:
-        raise SourceError(_SOURCE, path.name, None, "is empty (0 bytes); fetch it again")
-    bars = _from_parquet(path.name, content) if form == ".parquet" else parse_bars(path.name, form, content)
+        raise SourceError(SOURCE, path.name, None, "is empty (0 bytes); fetch it again")
+    is_parquet = form == ".parquet"
+    bars = _from_parquet(path.name, content, given) if is_parquet else parse_bars(path.name, form, content, given)
     if not bars.cells:
-        raise SourceError(_SOURCE, path.name, 1, "has a header and no rows; fetch it again")
+        raise SourceError(SOURCE, path.name, 1, "has a header and no rows; fetch it again")
     if bars.height > ROWS_MAX:
-        raise SourceError(_SOURCE, path.name, None, f"has {bars.height} rows, {ROWS_MAX} are the most; split it")
+        raise SourceError(SOURCE, path.name, None, f"has {bars.height} rows, {ROWS_MAX} are the most; split it")
+    _choose(bars)
     return bars
 
 
-def unpacked(name: str, content: bytes, source: str = _SOURCE) -> bytes:
-    """The content of a gzip file.
+def _choose(bars: BarsFile) -> None:
+    """Keep the rows of the instrument that is asked for, and refuse several when none is.
 
     Raises:
-        SourceError: it is cut off, damaged or too large.
+        SourceError: there are several, or not the one.
     """
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            text = stream.read(UNPACKED_BYTES_MAX + 1)
-    except EOFError as error:
-        raise SourceError(source, name, None, "is cut off: the compressed stream ends early; fetch it again") from error
-    except (OSError, zlib.error) as error:
-        raise SourceError(source, name, None, f"is damaged: {error}; fetch it again") from error
-    if len(text) > UNPACKED_BYTES_MAX:
-        raise SourceError(source, name, None, f"unpacks to more than {UNPACKED_BYTES_MAX} bytes; split it")
-    return text
+    symbol = bars.given.symbol
+    if "symbol" not in bars.roles:
+        if symbol and symbol not in instruments_of(bars.header):
+            raise SourceError(SOURCE, bars.name, 1, f"has no column that names instruments: there is no {symbol!r}")
+        return
+    named = {row: bars.text(row, "symbol") for row in range(bars.height) if row not in bars.torn}
+    there = sorted(set(named.values()) - {""})
+    if not symbol and (len(there) <= 1 or 2 * len(there) > len(named)):  # words of another kind
+        return
+    if symbol not in there:
+        raise several(bars.name, None, there)
+    kept = [row for row, one in named.items() if one == symbol]
+    bars.cells = [bars.cells[row] for row in kept]
+    bars.lines = [bars.lines[row] for row in kept] if bars.lines else []
+    bars.frame = bars.frame[kept] if bars.frame is not None else None
+    bars.torn, bars.chosen = {}, kept
 
 
-def _from_parquet(name: str, content: bytes) -> BarsFile:
+def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
     try:
         frame = pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
-        raise SourceError(_SOURCE, name, None, f"is cut off or damaged, no Parquet file: {error}") from error
-    texts = frame.select(_as_text(column, dtype) for column, dtype in frame.schema.items())
+        raise SourceError(SOURCE, name, None, f"is cut off or damaged, no Parquet file: {error}") from error
+    texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
     cells = [["" if cell is None else cell for cell in row] for row in texts.iter_rows()]
-    return BarsFile(name, ".parquet", content, frame.columns, find_roles(frame.columns, name), cells, frame=frame)
+    roles = find_roles(frame.columns, name, cells[:SAMPLE_ROWS], given)
+    return BarsFile(name, ".parquet", content, frame.columns, roles, cells, frame=frame, given=given)
 
 
-def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as text; of one that is none of numbers, times or words a hash, by which rows can be told apart."""
+    if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
+        return pl.col(column).hash().cast(pl.String).alias(column)
     if isinstance(dtype, pl.Datetime):
         pattern = "%Y-%m-%d %H:%M:%S%.f%:z" if dtype.time_zone else "%Y-%m-%d %H:%M:%S%.f"
         return pl.col(column).dt.strftime(pattern)
     return pl.col(column).cast(pl.String, strict=False)
 
 
-def parse_bars(name: str, form: str, content: bytes) -> BarsFile:
-    """Bars from the bytes of a CSV file.
+def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVEN) -> BarsFile:
+    """Bars from the bytes of a CSV file; one without a header is known by its first row, all times and numbers.
 
     Args:
         name: of the file, for messages.
-        form: `.csv` or `.csv.gz`.
+        form: one of `FORMS` but `.parquet`.
         content: the bytes.
+        given: what the file does not say itself.
 
     Raises:
         SourceError: as `read_bars_file`.
     """
-    plain_bytes = unpacked(name, content) if form.endswith(".gz") else content
-    try:
-        text = plain_bytes.decode("utf-8")
-    except UnicodeDecodeError as error:
-        at = plain_bytes[: error.start].count(b"\n") + 1
-        raise SourceError(_SOURCE, name, at, f"is not UTF-8 text: byte {error.object[error.start]:#04x}") from error
-    if text.lstrip("\ufeff \t\r\n")[:1] == "<":
-        raise SourceError(_SOURCE, name, 1, "is a page (HTML or XML), not a table: the source answered with an error")
-    records = _records(name, text)
-    if not records:
-        raise SourceError(_SOURCE, name, None, "is empty (blank lines only); fetch it again")
-    delimiter = _delimiter(records[0][1])
-    header = _fields(records[0][1].lstrip("\ufeff"), delimiter)
-    if repeated := sorted({one for one in header if one and header.count(one) > 1}):
-        raise SourceError(_SOURCE, name, 1, f"the header names {', '.join(map(repr, repeated))} twice")
-    roles = find_roles(header, name)
-    bars = BarsFile(name, form, content, header, roles, [], head=records[0][0], delimiter=delimiter)
-    for row, (line, body) in enumerate(records[1:]):
-        cells = _fields(body, delimiter)
-        bars.cells.append(cells)
-        bars.lines.append(line)
-        if cells == header:
+    member, plain_bytes = "", content
+    if form == ".zip":
+        member, plain_bytes = only_member(name, content, SOURCE)
+    elif form.endswith(".gz"):
+        plain_bytes = unpacked(name, content, SOURCE)
+    text = decoded(name, plain_bytes, SOURCE)
+    tops = [line for line in text.lstrip("\ufeff").split("\n", 64)[:64] if line.strip()][:2]
+    if not tops:
+        raise SourceError(SOURCE, name, None, "is empty (blank lines only); fetch it again")
+    # A line above the header, such as the address of the page that the file is from, has one cell.
+    has_preamble = len(tops) == 2 and _cells(tops[0]) == 1 and _cells(tops[1]) > 1
+    delimiter = delimiter_of(tops[has_preamble])
+    found = records(name, text, delimiter, SOURCE)
+    head = "".join(whole for whole, _ in found[: 1 + has_preamble])
+    header_text = found[has_preamble][1].strip("\r\n").lstrip("\ufeff")
+    header = fields(header_text, delimiter) or [header_text]
+    top = [fields(bare, delimiter) or [""] for _, bare in found[:3]]
+    if (names := _names_without_header(header)) is not None:
+        header, head = names, ""
+    elif [cells[0] for cells in top[:2]] == ["Price", "Ticker"] and len(top) == 3 and top[2][0] in {"Date", "Datetime"}:
+        header, head, found = _names_above_each_other(top), "".join(whole for whole, _ in found[:3]), found[3:]
+    else:
+        found = found[1 + has_preamble :]
+    cells = [fields(bare, delimiter) for _, bare in found]
+    rows = [[bare] if one is None else one for one, (_, bare) in zip(cells, found, strict=True)]
+    roles = find_roles(header, name, rows, given)
+    bars = BarsFile(name, form, content, header, roles, rows, head=head, delimiter=delimiter, member=member)
+    bars.given, bars.lines = given, [whole for whole, _ in found]
+    for row, one in enumerate(cells):
+        if one == header:
             bars.torn[row] = Torn("second_header")
-        elif len(cells) != len(header):
+        elif one is None or len(one) < len(header) or any(cell.strip() for cell in one[len(header) :]):
             bars.torn[row] = Torn("torn_row")
+    bars.has_decimal_comma = delimiter != "," and has_decimal_commas(
+        bars.text(row, role) for role in NUMBERS if role in roles for row in range(bars.height) if row not in bars.torn
+    )
     return bars
 
 
-def _records(name: str, text: str) -> list[tuple[str, str]]:
-    """Each record that is not blank: its whole text with the line end (and blank lines before it), and bare."""
-    records: list[tuple[str, str]] = []
-    pending = ""
-    for line in _lines(text):
-        pending += line
-        if pending.count('"') % 2 == 0:
-            if pending.strip():
-                records.append((pending, pending.rstrip("\r\n")))
-            pending = ""
-    if pending.strip():
-        raise SourceError(_SOURCE, name, len(records) + 1, "a quoted cell is never closed: the file is cut off")
-    return records
+def _cells(line: str) -> int:
+    return 1 + max(line.count(one) for one in DELIMITERS)
 
 
-def _lines(text: str) -> list[str]:
-    """The lines with their ends; the last one may have none. Only newlines and carriage returns end a line."""
-    if "\r" in text:
-        return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
-    lines = text.split("\n")
-    last = lines.pop()
-    ended = [f"{line}\n" for line in lines]
-    return [*ended, last] if last else ended
+def _names_without_header(cells: list[str]) -> list[str] | None:
+    """Names of the columns of a file whose first row is one of bars already; `None` when it is a header."""
+    times = 2 if len(cells) > 1 and ":" in cells[1] else 1
+    names = WITHOUT_HEADER.get(len(cells) - times + 1)
+    if names is None or not any(cell[:1].isdigit() for cell in cells[times:]):
+        return None
+    numbers = [read_number(cell) is not None or is_empty(cell) for cell in cells[times:]]
+    if not all(numbers) or not cells[0][:1].isdigit():
+        return None
+    return ["date", *names] if times == 2 else list(names)
 
 
-def _delimiter(header: str) -> str:
-    return max(_DELIMITERS, key=header.count)
-
-
-def _fields(bare: str, delimiter: str) -> list[str]:
-    if '"' not in bare:
-        return bare.strip("\r\n").split(delimiter)
-    return next(csv.reader([bare], delimiter=delimiter))
+def _names_above_each_other(top: list[list[str]]) -> list[str]:
+    """Names of columns from a row of names, one of instruments and one of the index, as yfinance has them written."""
+    names, tickers, index = top
+    several_of_them = len(set(tickers[1:])) > 1
+    beside = zip(names[1:], tickers[1:], strict=False)
+    return [index[0], *(f"{ticker}:{name}" if several_of_them else name for name, ticker in beside)]
 
 
 def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> bytes:
@@ -250,17 +302,22 @@ def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[
         order: rows to write.
         changes: row to (column to new text).
     """
-    if not changes and list(order) == list(range(bars.height)):
+    if not changes and bars.chosen is None and list(order) == list(range(bars.height)):
         return bars.content
     if bars.frame is not None:
         return _parquet(bars.frame, order, changes)
     lines = [bars.head, *(_line(bars, row, changes.get(row)) for row in order)]
     text = "".join([*(_ended(line, bars.head) for line in lines[:-1]), lines[-1]]).encode()
-    if bars.form == ".csv":
-        return text
     packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
-        stream.write(text)
+    if bars.form == ".zip":
+        # Without a time of its own the same table has the same bytes.
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(bars.member), text, zipfile.ZIP_DEFLATED)
+    elif bars.form.endswith(".gz"):
+        with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
+            stream.write(text)
+    else:
+        return text
     return packed.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from py_rt.data.bar_columns import need_close
 from py_rt.data.repair import capital_gains, dividends, levels, outliers, structure, values, zones
 from py_rt.data.repair.bars_file import BarsFile, written
 from py_rt.data.repair.sheet import Sheet
@@ -64,12 +65,18 @@ def clean(bars: BarsFile) -> Cleaned:
 
     Returns:
         What was found, and the clean and the quarantined rows: together the rows of the file.
+
+    Raises:
+        SourceError: the file has no closes, or is no table of bars of one instrument.
     """
+    need_close(bars.header, bars.roles, bars.name)
     sheet = Sheet(bars, range(bars.height), np.zeros(bars.height, dtype=np.int64))
     for rule in RULES:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             rule(sheet)
         sheet.drop_quarantined()
+        if not sheet.height:  # there is nothing left to compare
+            break
     kept = [row for row in sheet.order() if row not in sheet.quarantined]
     aside = sorted(sheet.quarantined)
     assert len(kept) + len(aside) == bars.height, "rows are conserved"

@@ -19,15 +19,13 @@ files                    `empty_prices`, `empty_reports`, `reports_without_heade
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from py_rt.data.ingestion.archives import members
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -47,9 +45,6 @@ REASONS = (
 """Why a row is set aside."""
 
 MEMBERS = ("symbols.txt", "prices.csv", "reports.csv")
-
-MEMBER_BYTES_MAX = 256 << 20
-"""Largest member that is read, bytes."""
 
 _VALUES = ("open", "high", "low", "close", "volume")
 _NAME = re.compile(r"^([0-9]{8})\.tar\.gz$")
@@ -90,11 +85,11 @@ def read_drop(path: Path) -> Drop:
     named = _NAME.match(path.name)
     if named is None:
         raise SourceError(SOURCE, path.name, None, "is no daily drop; a drop is called yyyymmdd.tar.gz")
-    members = _read_members(path)
-    defects = {"absent_member": sum(name not in members for name in MEMBERS)}
-    prices, header_lines = _rows(members.get("prices.csv", ""), PRICE_COLUMNS)
-    reports, report_header_lines = _rows(members.get("reports.csv", ""), REPORT_COLUMNS)
-    names = [line.partition("\t") for line in members.get("symbols.txt", "").splitlines() if line.strip()]
+    texts = _read_members(path)
+    defects = {"absent_member": sum(name not in texts for name in MEMBERS)}
+    prices, header_lines = _rows(texts.get("prices.csv", ""), PRICE_COLUMNS)
+    reports, report_header_lines = _rows(texts.get("reports.csv", ""), REPORT_COLUMNS)
+    names = [line.partition("\t") for line in texts.get("symbols.txt", "").splitlines() if line.strip()]
     symbols = pl.DataFrame(
         {"symbol": [one[0] for one in names], "name": [one[2] for one in names]},
         schema={"symbol": pl.String, "name": pl.String},
@@ -111,24 +106,17 @@ def _read_members(path: Path) -> dict[str, str]:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
-    members: dict[str, str] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            for member in archive:
-                name = member.name.rsplit("/", 1)[-1]
-                if name not in MEMBERS or not member.isfile():
-                    continue
-                if member.size > MEMBER_BYTES_MAX:
-                    problem = f"{name} unpacks to {member.size} bytes, {MEMBER_BYTES_MAX} are the most"
-                    raise SourceError(SOURCE, path.name, None, problem)
-                stream = archive.extractfile(member)
-                members[name] = stream.read().decode("utf-8") if stream is not None else ""
-    except (EOFError, tarfile.ReadError) as error:
-        problem = f"is cut off or damaged: {error}; fetch it again"
-        raise SourceError(SOURCE, path.name, None, problem) from error
-    except (OSError, zlib.error, UnicodeDecodeError) as error:
-        raise SourceError(SOURCE, path.name, None, f"is damaged: {error}; fetch it again") from error
-    return members
+    texts: dict[str, str] = {}
+    for place, body in members(SOURCE, path.name, content, "tar.gz"):
+        name = place.rpartition("/")[2]
+        if name in texts:
+            raise SourceError(SOURCE, path.name, None, f"holds two files called {name}: which one counts?")
+        if name in MEMBERS:
+            try:
+                texts[name] = body.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise SourceError(SOURCE, path.name, None, f"{name} is damaged: {error}; fetch it again") from error
+    return texts
 
 
 def _rows(text: str, columns: tuple[str, ...]) -> tuple[pl.DataFrame, tuple[int, ...]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from py_rt.data.repair.columns import PRICES
+from py_rt.data.bar_columns import PRICES
 from py_rt.data.repair.sheet import local_noise
 from py_rt.data.timestamps import NS_PER_DAY
 

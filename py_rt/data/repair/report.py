@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from py_rt.data.bar_columns import NOTHING_GIVEN, Given
 from py_rt.data.repair.bars_file import form_of, read_bars_file, write_whole
 from py_rt.data.repair.cleaner import clean
 from py_rt.errors import DataError
@@ -32,11 +33,15 @@ def report(cleaned: Cleaned) -> dict[str, Any]:
     for finding in cleaned.findings:
         rules.setdefault(finding.rule, Counter())[finding.action.value] += 1
     aside = set(cleaned.aside)
-    repaired = {one.row for one in cleaned.findings if one.action.value == "repaired"} - aside
+    repaired = {one.row for one in cleaned.findings if one.action.value == "repaired"}
+    repaired -= {bars.row_of_file(row) for row in aside}
     quarantine = cleaned.quarantine
+    facts = {"name": bars.name, "sha256": bars.sha256, "rows": bars.height, "columns": bars.header}
+    if bars.chosen is not None:
+        facts |= {"symbol": bars.given.symbol}
     return {
         "schema": SCHEMA,
-        "input": {"name": bars.name, "sha256": bars.sha256, "rows": bars.height, "columns": bars.header},
+        "input": facts,
         "output": {"sha256": hashlib.sha256(cleaned.clean).hexdigest(), "rows": len(cleaned.kept)},
         "quarantine": {
             "sha256": hashlib.sha256(quarantine).hexdigest() if quarantine is not None else None,
@@ -65,7 +70,9 @@ def quarantine_path(out: Path) -> Path:
     return out.with_name(f"{out.name[: -len(form)]}.quarantine{out.name[-len(form) :]}")
 
 
-def clean_file(path: Path, out: Path, report_path: Path, quarantine: Path | None = None) -> dict[str, Any]:
+def clean_file(
+    path: Path, out: Path, report_path: Path, quarantine: Path | None = None, given: Given = NOTHING_GIVEN
+) -> dict[str, Any]:
     """Clean the bars of a file into another one, and write the report and the quarantined rows beside.
 
     Each file is written whole; the clean one last, so that where it stands the others do.
@@ -75,6 +82,7 @@ def clean_file(path: Path, out: Path, report_path: Path, quarantine: Path | None
         out: the clean bars, of the same kind as `path` by its suffix.
         report_path: the report.
         quarantine: the quarantined rows; `None` is `quarantine_path(out)`. Not written when there are none.
+        given: what the file does not say itself.
 
     Returns:
         The report.
@@ -85,7 +93,7 @@ def clean_file(path: Path, out: Path, report_path: Path, quarantine: Path | None
     """
     aside = quarantine or quarantine_path(out)
     _check_places(path, out, report_path, aside)
-    cleaned = clean(read_bars_file(path))
+    cleaned = clean(read_bars_file(path, given))
     facts = report(cleaned)
     facts["quarantine"]["name"] = aside.name if cleaned.quarantine is not None else None
     facts["output"]["name"] = out.name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from py_rt.data.repair.columns import NUMBERS, PRICES
+from py_rt.data.bar_columns import NUMBERS, PRICES
 from py_rt.data.repair.findings import Action, Cell, Finding
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Sheet:
         """Read the numbers of the rows; what is no number is NaN (rules of values look at the text)."""
         for role in NUMBERS:
             if role in self.bars.roles:
-                self.values[role] = np.array([as_number(self.bars.text(int(row), role)) for row in self.rows])
+                self.values[role] = np.array([as_number(self.bars.number_text(int(row), role)) for row in self.rows])
 
     @property
     def height(self) -> int:
@@ -86,7 +86,7 @@ class Sheet:
         if not self.has(role):
             return 0.0
         sample = self.rows[:: max(1, self.height // TICK_SAMPLE)]
-        decimals = max((len(self.bars.text(int(row), role).partition(".")[2]) for row in sample), default=0)
+        decimals = max((len(self.bars.number_text(int(row), role).partition(".")[2]) for row in sample), default=0)
         return 10.0**-decimals if decimals <= TICK_DECIMALS else 0.0
 
     def bar_seconds(self) -> float:
@@ -139,10 +139,13 @@ class Sheet:
 
     def texts(self, row: int) -> dict[int, str]:
         """The repaired cells of a row as text, by column."""
-        return {
+        made = {
             self.bars.roles[role]: as_text(value, like=self.bars.text(row, role))
             for role, value in self.changed[row].items()
         }
+        if self.bars.has_decimal_comma:
+            return {place: text.replace(".", ",") for place, text in made.items()}
+        return made
 
     def _log(  # one finding has these parts
         self,
@@ -157,7 +160,8 @@ class Sheet:
         row = int(self.rows[place])
         columns = tuple(self.name(role) for role in roles)
         time = self.bars.text(row, "time")
-        self.findings.append(Finding(rule, row, time, columns, dict(evidence), action, before, after))
+        at = self.bars.row_of_file(row)
+        self.findings.append(Finding(rule, at, time, columns, dict(evidence), action, before, after))
 
 
 def as_number(text: str) -> float:

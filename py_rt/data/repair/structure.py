@@ -6,6 +6,7 @@
 `unreadable_time`        no time in a known form: quarantined
 `duplicate`              the same row again: the first stands, the others are quarantined
 `restated`               the same time with other values: the last stands, the others are quarantined
+`repeated_hour`          an hour twice, whole and in order, in the night in which clocks are set back: flagged
 `non_monotonic_time`     a row out of the file's order: moved to its place, cells unchanged
 =======================  ============================================================================================
 """
@@ -18,30 +19,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from py_rt.data.timestamps import read_utc_ns
+from py_rt.data.bar_columns import SOURCE
+from py_rt.data.bar_times import read_times
+from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
+from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from py_rt.data.repair.sheet import Sheet
 
 ORDER = "non_monotonic_time"
+AUTUMN = "repeated_hour"
 
-_SLASHED = r"^([0-9]{4})[/.]([0-9]{2})[/.]([0-9]{2})"
-_COMPACT = r"^([0-9]{4})([0-9]{2})([0-9]{2}) ([0-9]{2}:[0-9]{2})"
+ROWS_NAMED = 8
+"""Rows of one time that a finding names."""
 
+RESTATED_MAX = 0.5
+"""Share of rows from which on rows of one time are no restatements: the file is of several instruments, or its times
+are cut short."""
 
-def read_times(texts: Sequence[str]) -> pl.Series:
-    """Times as UTC nanoseconds; null where unreadable. A time that says no zone is taken as UTC.
-
-    >>> read_times(["2013-10-07 00:00:00-04:00", "20131007 09:30", "2013/10/07", "soon"]).to_list()
-    [1381118400000000000, 1381138200000000000, 1381104000000000000, None]
-    """
-    series = pl.Series("time", list(texts), dtype=pl.String).str.strip_chars()
-    series = series.str.replace(_SLASHED, "$1-$2-$3").str.replace(_COMPACT, "$1-$2-$3 $4")
-    return read_utc_ns(series)
+_HOUR_NS = 3_600 * NS_PER_SECOND
+_LAST_HOUR = 3
+"""Clocks are set back at night, from this hour at the latest."""
 
 
 def sift(sheet: Sheet) -> None:
@@ -53,7 +53,8 @@ def sift(sheet: Sheet) -> None:
             torn.reason, row, (), {"cells": cells, "columns": len(bars.header), "text": bars.cells[row][:12]}
         )
     sheet.drop_quarantined()
-    times = read_times([bars.text(int(row), "time") for row in sheet.rows])
+    inside = bars.member or bars.name
+    times = read_times([bars.text(int(row), "time") for row in sheet.rows], bars.given, inside)
     for place in times.is_null().arg_true().to_list():
         sheet.quarantine("unreadable_time", place, ("time",), {"time": bars.text(int(sheet.rows[place]), "time")})
     sheet.ns = times.fill_null(0).to_numpy().astype(np.int64)
@@ -64,8 +65,7 @@ def arrange(sheet: Sheet) -> None:
     _find_repeated(sheet)
     sheet.drop_quarantined()
     ns = sheet.ns
-    falling = sheet.height > 1 and int(np.sign(np.diff(ns)).sum()) < 0
-    key = -ns if falling else ns
+    key = -ns if _is_falling(sheet) else ns
     if sheet.height > 1 and (np.diff(key) < 0).any():
         _move(sheet, key)
     order = np.argsort(ns, kind="stable")
@@ -74,23 +74,82 @@ def arrange(sheet: Sheet) -> None:
 
 
 def _find_repeated(sheet: Sheet) -> None:
-    bars = sheet.bars
     by_time: dict[int, list[int]] = {}
     for place, ns in enumerate(sheet.ns.tolist()):
         by_time.setdefault(ns, []).append(place)
-    for places in by_time.values():
-        if len(places) == 1:
-            continue
-        rows = [int(sheet.rows[place]) for place in places]
-        contents = [tuple(bars.cells[row]) for row in rows]
-        last = contents[-1]
-        stands = contents.index(last)  # of equal rows the first
-        for place, content in zip(places, contents, strict=True):
-            if place == places[stands]:
-                continue
-            rule = "duplicate" if content == last or content in contents[: places.index(place)] else "restated"
-            evidence = {"stands_in_row": rows[stands], "rows_of_this_time": rows}
+    repeated = {ns: places for ns, places in by_time.items() if len(places) > 1}
+    autumn = _set_back(sheet, repeated)
+    for ns, places in repeated.items():
+        if ns not in autumn:
+            _keep_one(sheet, places)
+    _keep_both(sheet, {ns: places for ns, places in repeated.items() if ns in autumn})
+    restated = sum(one.rule == "restated" for one in sheet.findings)
+    if restated > RESTATED_MAX * sheet.height:
+        problem = (
+            f"{restated} of {sheet.height} rows repeat a time with other values, which are no restatements: is it a "
+            "file of several instruments, or one whose time of the day stands in a column that is not known as such? "
+            "Split it, or say --column symbol=NAME --symbol ONE, or --column clock=NAME"
+        )
+        raise SourceError(SOURCE, sheet.bars.name, None, problem)
+
+
+def _keep_both(sheet: Sheet, repeated: dict[int, list[int]]) -> None:
+    """Point at rows of an hour that stands twice, and let the later ones follow the earlier ones."""
+    later = 0 if _is_falling(sheet) else 1
+    for ns in sorted(repeated):
+        why = "an hour again, as when clocks are set back: say --time-zone for the instants"
+        sheet.flag(AUTUMN, repeated[ns][1], ("time",), {"what": why})
+    for at, ns in enumerate(sorted(repeated), 1):
+        top = max(one for one in repeated if one // _HOUR_NS == ns // _HOUR_NS)
+        sheet.ns[repeated[ns][later]] = top + at
+
+
+def _is_falling(sheet: Sheet) -> bool:
+    return sheet.height > 1 and int(np.sign(np.diff(sheet.ns)).sum()) < 0
+
+
+def _keep_one(sheet: Sheet, places: list[int]) -> None:
+    rows = [int(sheet.rows[place]) for place in places]
+    contents = [tuple(sheet.bars.cells[row]) for row in rows]
+    last = contents[-1]
+    stands = contents.index(last)  # of equal rows the first
+    seen: set[tuple[str, ...]] = set()
+    named = [sheet.bars.row_of_file(row) for row in rows[:ROWS_NAMED]]
+    evidence = {"stands_in_row": sheet.bars.row_of_file(rows[stands]), "rows_of_this_time": named}
+    if len(rows) > ROWS_NAMED:
+        evidence |= {"number_of_rows": len(rows)}
+    for at, (place, content) in enumerate(zip(places, contents, strict=True)):
+        if at != stands:
+            rule = "duplicate" if content == last or content in seen else "restated"
             sheet.quarantine(rule, place, ("time", "close"), evidence)
+        seen.add(content)
+
+
+def _set_back(sheet: Sheet, repeated: dict[int, list[int]]) -> set[int]:
+    """Times of hours that stand twice, whole and in order, in a night in which clocks may be set back.
+
+    Only wall times have such an hour: a Sunday of spring or autumn, early in the morning, whose rows all have other
+    values the second time.
+    """
+    hours: dict[int, list[int]] = {}
+    for ns, places in repeated.items():
+        contents = {tuple(sheet.bars.cells[int(sheet.rows[place])]) for place in places}
+        if len(places) == 2 and len(contents) == 2 and _is_night_of_change(ns):
+            hours.setdefault(ns // _HOUR_NS, []).append(ns)
+    found: set[int] = set()
+    for hour, times in hours.items():
+        first, second = ([repeated[ns][at] for ns in times] for at in (0, 1))
+        block = np.flatnonzero(sheet.ns // _HOUR_NS == hour)
+        if sorted(first) + sorted(second) == block.tolist() and len(block) == block[-1] - block[0] + 1:
+            found |= set(times)
+    return found if len({ns // NS_PER_DAY for ns in found}) == len({ns // _HOUR_NS for ns in found}) else set()
+
+
+def _is_night_of_change(ns: int) -> bool:
+    day, within = divmod(ns, NS_PER_DAY)
+    is_sunday = day % 7 == 3  # the epoch was a Thursday
+    month = pl.select(pl.from_epoch(pl.lit(day), time_unit="d").dt.month()).item()
+    return is_sunday and month in {3, 4, 9, 10, 11} and within < _LAST_HOUR * _HOUR_NS
 
 
 def _move(sheet: Sheet, key: NDArray[np.int64]) -> None:

@@ -1,8 +1,8 @@
 """Cells that are no prices.
 
 =======================  ============================================================================================
-`wrong_type`             text where a number stands in other rows: a number with thousands separators is repaired,
-                         anything else quarantined
+`wrong_type`             text where a number stands in other rows: a number with thousands separators, a currency's
+                         sign or a letter for thousands (`$1,234.50`, `1.2M`) is repaired, anything else quarantined
 `infinity`               an infinite price or volume: quarantined
 `zero_price`             a price of zero: quarantined
 `negative_price`         a price below zero: its sign is repaired when the number without it is the row's own price,
@@ -22,14 +22,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from py_rt.data.repair.columns import PRICES
+from py_rt.data.bar_columns import PRICES
+from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.repair.levels import factor_log, typical_log
-from py_rt.data.repair.sheet import as_number, local_noise
+from py_rt.data.repair.sheet import local_noise
 
 if TYPE_CHECKING:
     from py_rt.data.repair.sheet import Numbers, Sheet
@@ -39,8 +39,6 @@ SWAPPED = "swapped_columns"
 CROSSED = "crossed_values"
 ADJUSTED = "adjusted_close"
 
-EMPTY_WORDS = frozenset({"", "nan", "null", "none", "na", "n/a", "-", "--", "."})
-"""What sources write for a value they do not have."""
 INFINITE_WORDS = frozenset({"inf", "infinity"})
 PRICE_ROUNDING = 1e-6
 """Relative size below which prices are the same; sources that compute in 32 bits differ by less."""
@@ -53,8 +51,6 @@ FAR = float(np.log(3.0))
 
 SINGLE_RATIO = 0.01
 """Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
-
-_GROUPED = re.compile(r"^-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$")
 
 
 def sift(sheet: Sheet) -> None:
@@ -73,12 +69,12 @@ def sift(sheet: Sheet) -> None:
 def _find_wrong_types(sheet: Sheet) -> None:
     for role in sheet.values:
         for place in np.flatnonzero(np.isnan(sheet.values[role])):
-            text = sheet.bars.text(int(sheet.rows[place]), role)
-            if text.lower() in EMPTY_WORDS or int(sheet.rows[place]) in sheet.quarantined:
+            text = sheet.bars.number_text(int(sheet.rows[place]), role)
+            if is_empty(text) or int(sheet.rows[place]) in sheet.quarantined:
                 continue
-            if _GROUPED.match(text):
-                number = as_number(text.replace(",", ""))
-                sheet.repair("wrong_type", int(place), {role: number}, {"text": text, "what": "thousands separators"})
+            if (number := read_number(text)) is not None:
+                what = "thousands separators" if "," in text else "a currency's sign, or a letter for thousands or more"
+                sheet.repair("wrong_type", int(place), {role: number}, {"text": text, "what": what})
             else:
                 sheet.quarantine("wrong_type", int(place), (role,), {"text": text, "wanted": "a number"})
 
@@ -128,7 +124,8 @@ def _find_missing(sheet: Sheet) -> None:
     missing = np.isnan(stack)
     ratios = factor_log(sheet)
     volume = sheet.values.get("volume")
-    usually_silent = volume is not None and float(np.nanmedian(np.r_[volume, np.nan, 1.0][: len(volume)])) == 0.0
+    volumes = volume[~np.isnan(volume)] if volume is not None else np.empty(0)
+    usually_silent = volumes.size > 0 and float(np.median(volumes)) == 0.0
     for place in np.flatnonzero(missing.any(axis=0)):
         where = int(place)
         empty = [role for role, gone in zip(prices, missing[:, place], strict=True) if gone]

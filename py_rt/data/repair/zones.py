@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from py_rt.data.bar_columns import CLOCK
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def offset_seconds(text: str) -> int | None:
 
 def align(sheet: Sheet) -> None:
     """Bring times that speak of another zone to the file's own."""
-    if not sheet.height:
+    if not sheet.height or CLOCK in sheet.bars.roles:  # times in two columns speak of no zone
         return
     texts = [sheet.bars.text(int(row), "time") for row in sheet.rows]
     offsets = [offset_seconds(text) for text in texts]

@@ -18,7 +18,9 @@ import py_rt_core
 from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    _Path = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
 
 WARM = "is_warm"
 """Whether every feature of a row is the same wherever the bars began."""
@@ -63,9 +65,9 @@ class Expressions:
             raise CatalogueError(f"{', '.join(repeated)} is asked for twice")
         definitions, columns = meanings(self.features)
         self._inputs = [*py_rt_core.feature_inputs(), *(name for name, _ in columns)]
-        self._program = _read(self.features, definitions, columns)
+        self.program = _read(self.features, definitions, columns)
         self.needs = tuple(
-            Needs(unit, lookback, warmup, tuple(inputs)) for unit, lookback, warmup, inputs in self._program.describe()
+            Needs(unit, lookback, warmup, tuple(inputs)) for unit, lookback, warmup, inputs in self.program.describe()
         )
         for feature, needs in zip(self.features, self.needs, strict=True):
             if feature.unit and feature.unit != needs.unit:
@@ -92,33 +94,26 @@ class Expressions:
             CatalogueError: a feature reads a column that is missing.
             py_rt_core.CoreError: a column is of another type.
         """
-        self._check(bars)
-        made = np.empty((len(self.names), bars.height))
-        warm = self._program.compute(bars.rechunk(), made)
-        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, made, strict=True)])
-        return frame.with_columns(pl.Series(WARM, warm))
+        return self._by(self.program.compute, bars)
 
     def compute_one_by_one(self, bars: pl.DataFrame) -> pl.DataFrame:
         """The same by the path of the service: bar by bar."""
+        return self._by(self.program.compute_one_by_one, bars)
+
+    def _by(self, path: _Path, bars: pl.DataFrame) -> pl.DataFrame:
         self._check(bars)
-        stream = self._program.stream()
-        unknown = pl.lit(float("nan"))
-        inputs_of = [pl.col(name) if name in bars.columns else unknown.alias(name) for name in self._inputs]
-        rows = bars.select("number", *inputs_of).iter_rows()
-        made, seen = [], []
-        for number, *inputs in rows:
-            made.append(stream.push(number, inputs))
-            seen.append(stream.seen)
-        values = np.array(made, dtype=np.float64).reshape(len(made), len(self.names))
-        frame = pl.DataFrame([pl.Series(name, values[:, at].copy()) for at, name in enumerate(self.names)])
-        return frame.with_columns(pl.Series(WARM, np.array(seen, dtype=np.int64) >= self.warmup))
+        made = np.empty((len(self.names), bars.height))
+        warm = path(bars.rechunk(), made)
+        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, made, strict=True)])
+        return frame.with_columns(pl.Series(WARM, warm))
 
     def _check(self, bars: pl.DataFrame) -> None:
         for name, needs in zip(self.names, self.needs, strict=True):
             if absent := [column for column in needs.inputs if column not in bars.columns]:
                 raise CatalogueError(
                     f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
-                    f"{', '.join(column for column in self._inputs if column in bars.columns)}"
+                    f"{', '.join(column for column in self._inputs if column in bars.columns)}; "
+                    "where one has an unusual name, say --column ROLE=NAME"
                 )
 
 

@@ -87,7 +87,8 @@ def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
     if column is None:
         if symbol:
             problem = (
-                f"has no column of symbols (spelled {', '.join(SPELLINGS['symbol'])}): leave --symbol {symbol} out"
+                f"has no column of symbols (spelled {', '.join(SPELLINGS['symbol'])}): "
+                f"leave --known-symbol {symbol} out"
             )
             raise SourceError("known", raw.name, 1, problem)
         return raw
@@ -95,7 +96,9 @@ def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
     there = symbols.unique(maintain_order=True).to_list()
     some = ", ".join(map(repr, there[:_NAMED_MAX])) + (" and more" if len(there) > _NAMED_MAX else "")
     if not symbol and len(there) > 1:
-        problem = f"{column} has {len(there)} values ({some}), and bars are one instrument's: say whose with --symbol"
+        problem = (
+            f"{column} has {len(there)} values ({some}), and bars are one instrument's: say whose with --known-symbol"
+        )
         raise SourceError("known", raw.name, None, problem)
     if symbol and symbol not in there:
         raise SourceError("known", raw.name, None, f"has no rows with {column} {symbol!r}; there are {some}")

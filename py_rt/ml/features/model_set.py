@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import py_rt_core
 
-from py_rt.data.bar_files import PRICES
+from py_rt.data.bar_columns import PRICES
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut
 from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureError, FeatureSet

@@ -19,6 +19,7 @@ import polars as pl
 
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.expressions import WARM, Expressions
+from py_rt.ml.features.gaps import OverGaps, have_gaps
 from py_rt.ml.features.promises import (
     STARTS,
     Finding,
@@ -64,8 +65,7 @@ class FeatureFrame:
         warm = pl.Series(WARM, [True] * bars.height, dtype=pl.Boolean)
         made: dict[str, pl.Series] = {}
         if self._expressions is not None:
-            run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
-            frame = run(bars)
+            frame = self._run(bars, one_by_one=one_by_one)
             warm = frame[WARM]
             made |= {name: frame[name] for name in self._expressions.names}
         if self._python:
@@ -75,6 +75,13 @@ class FeatureFrame:
 
     def _compute_python(self, bars: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame([_run(name, function, bars) for name, function in self._python.items()])
+
+    def _run(self, bars: pl.DataFrame, *, one_by_one: bool) -> pl.DataFrame:
+        assert self._expressions is not None, "there are expressions"
+        if have_gaps(bars):
+            return OverGaps(self._expressions.features).compute(bars, one_by_one=one_by_one)
+        run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
+        return run(bars)
 
     def check(self, bars: pl.DataFrame) -> Trial:
         """Look for values that knew what came after, and for values that do not forget.

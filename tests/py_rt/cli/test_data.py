@@ -104,7 +104,7 @@ TEXTS = {
     "blank": (b"\n\n", "is empty"),
     "header only": (b"Date,Close\n", "no rows"),
     "a page": (b"<!DOCTYPE html><html><body>busy</body></html>", "HTML"),
-    "no closes": (b"Date,Price paid\n2024-01-01,3\n", "no column for close"),
+    "no closes": (b"Date,Price paid,Fee\n2024-01-01,3,1\n", "no column for close"),
     "no times": (b"Open,Close\n1,3\n", "no column for time"),
     "a column twice": (b"Date,Close,Close\n2024-01-01,3,3\n", "twice"),
     "no text": (b"Date,Close\n2024-01-01,\xff\n", "UTF-8"),

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from py_rt.cli import data_add
-from py_rt.data.storage import Lake, scan
+from py_rt.data.storage import Lake, exists, scan
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
 if TYPE_CHECKING:
@@ -143,15 +143,19 @@ def test_the_guide_runs_as_an_asset_with_its_checks(place: Path) -> None:
     assert scan(lake.uri("raw", "open_interest")).collect().height == 48
 
 
-def test_an_asset_of_too_few_rows_fails_its_check_and_publishes_nothing_wrong(place: Path) -> None:
+def test_an_asset_of_too_few_rows_fails_and_the_next_run_heals(place: Path) -> None:
     import dagster as dg
 
     from assets.sources import discovered
     from pipelines.io_managers import DeltaIOManager
 
     def short(asked: Asked) -> Reply:
+        if is_late:
+            return answer(asked)
         item = {"timestamp": int(asked.query["from"]), "oi": "1"}
         return Reply(json.dumps({"data": {"items": [item], "next": None}}).encode())
+
+    is_late = False
 
     lake = Lake(str(place / "home" / "lake"))
     resources = {
@@ -161,12 +165,83 @@ def test_an_asset_of_too_few_rows_fails_its_check_and_publishes_nothing_wrong(pl
     }
     with serving(short) as server:
         follow_guide(place, server.url)
-        done = dg.materialize(
-            discovered(["open_interest"]), partition_key="2024-01-01", resources=resources, raise_on_error=False
-        )
-    checks = {check.check_name: check for check in done.get_asset_check_evaluations()}
-    assert not checks["row_count"].passed
-    assert checks["row_count"].metadata["2024-01-01"].value == "1 rows, wanted are at least 24"
+        made = discovered(["open_interest"])
+        done = dg.materialize(made, partition_key="2024-01-01", resources=resources, raise_on_error=False)
+        (failure,) = (event for event in done.all_events if event.is_step_failure)
+        assert "2024-01-01: has 1 rows, wanted are at least 24" in str(failure.step_failure_data.error)
+        assert not exists(lake.uri("raw", "open_interest"))
+        is_late = True
+        assert dg.materialize(made, partition_key="2024-01-01", resources=resources).success
+    assert scan(lake.uri("raw", "open_interest")).collect().height == 24
+
+
+def test_no_definition_and_no_package_stops_the_others(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    from assets.sources import discovered
+
+    follow_guide(place, "http://127.0.0.1:9")
+    folder = place / "config" / "sources"
+    good = (folder / "open_interest.toml").read_text()
+    (folder / "raw_bars.toml").write_text(good)
+    (folder / "model_lgbm.toml").write_text(good)
+    (folder / "listed_key.toml").write_text(good.replace('key = ["ts"]', "key = 5"))
+    (folder / "flat_known.toml").write_text(good.replace("[known]", "[[known]]"))
+    (folder / "pattern.toml").write_text(
+        'kind = "files"\n[options]\nfolder = "."\npattern = "{date"\n[[column]]\nname="a"'
+    )
+    (folder / "not-utf8.toml").write_bytes(b"\xff\xfe")
+    (folder / "secret.toml").write_text(good.replace("# auth", "auth"))
+    slips = "class Slips:\n    @property\n    def table(self):\n        raise ZeroDivisionError('mine')\n"
+    install(place / "slips", slips.replace("Slips", "Odd"))
+    monkeypatch.syspath_prepend(str(place / "slips"))
+    monkeypatch.delitem(sys.modules, "odd_source", raising=False)
+    listed = run("data list --json")
+    assert listed.exit_code == 0, listed.output
+    by_name = {one["name"]: one for one in json.loads(listed.output)}
+    for name in ("raw_bars", "listed_key", "flat_known", "pattern", "not-utf8", "odd"):
+        assert by_name[name]["partitioning"] == "?", name
+    assert by_name["open_interest"]["partitioning"] == by_name["secret"]["partitioning"] == "day"
+    assert "is the name of a table that py_rt makes itself" in run("data fetch raw_bars").output
+    assets = [made for made in discovered(taken={"model_lgbm"}) if not isinstance(made, dg.AssetChecksDefinition)]
+    assert sorted(asset.key.to_user_string() for asset in assets) == ["open_interest", "secret"]
+
+
+def test_a_table_is_made_anew_when_its_columns_have_changed(place: Path) -> None:
+    with serving(answer) as server:
+        follow_guide(place, server.url)
+        assert run("data fetch open_interest --from 2024-01-01 --to 2024-01-02").exit_code == 0
+        asked = len(server.asked)
+        path = place / "config" / "sources" / "open_interest.toml"
+        path.write_text(path.read_text().replace('type = "decimal"', 'type = "number"'))
+        done = run("data rebuild open_interest")
+        assert done.output.startswith("open_interest: 48 rows in "), done.output
+        again = json.loads(run("data rebuild open_interest --json").output)
+        assert (again["rows"], again["changed"]) == (48, False)
+        assert len(server.asked) == asked
+    rows = scan(Lake(str(place / "home" / "lake")).uri("raw", "open_interest")).sort("ts").collect()
+    assert rows["open_interest"][0] == 1000.5
+    nothing = run("data rebuild bundled_stocks")
+    assert nothing.exit_code == 2
+    assert "holds nothing: fetch it first" in nothing.output
+
+
+def test_a_file_may_be_called_whatever_it_is_called(place: Path) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    text = 'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{key}.csv"\nformat = "csv"\n'
+    (place / "config" / "sources" / "drops.toml").write_text(text + '[[column]]\nname = "a"\n')
+    names = ["A+B", "a b", "plain", "sub/dir", "x=y", "_begins", "ünï", "a%b"]
+    for name in names:
+        (place / "drop" / f"{name}.csv").parent.mkdir(parents=True, exist_ok=True)
+        (place / "drop" / f"{name}.csv").write_text(f"a\n{name}\n")
+    long = "l" * 140
+    for number in range(4):
+        (place / "drop" / f"{long}{number}.csv").write_text("a\n1\n")
+    done = run("data fetch drops --json")
+    summary = json.loads(done.output.splitlines()[-1])
+    assert summary["partitions"] == {"landed": len(names), "failed": 4}, done.output
+    rows = scan(Lake(str(place / "home" / "lake")).uri("raw", "drops")).collect()
+    assert sorted(rows["a"].to_list()) == sorted(names)
 
 
 def test_a_trial_keeps_nothing_and_tells_a_fault(place: Path) -> None:
@@ -210,6 +285,8 @@ def test_the_examples_work_without_a_network(place: Path) -> None:
         ("data fetch open_interest --key BTC", "is cut by days"),
         ("data fetch open_interest --from 2024-01-09 --to 2024-01-01", "is before"),
         ("data fetch open_interest --from soon", "is no day"),
+        ("data fetch open_interest --from 2024-01-01 --to 2999-01-01", "2999-01-01 is not over; the last whole day is"),
+        ("data fetch open_interest --from 9999-12-31 --to 9999-12-31", "9999-12-31 is not over"),
     ],
 )
 def test_what_does_not_fit_the_source_is_refused(place: Path, line: str, words: str) -> None:
@@ -298,7 +375,7 @@ def test_a_definition_that_changes_is_read_anew_from_what_was_landed(place: Path
         assert len(server.asked) == asked
 
 
-@pytest.mark.parametrize("command", ["add", "list", "fetch"])
+@pytest.mark.parametrize("command", ["add", "list", "fetch", "rebuild"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     done = run(f"data {command} --help")
     assert done.exit_code == 0

@@ -297,13 +297,13 @@ def test_facts_reach_a_daily_bar_by_the_hours_of_its_venue(tmp_path: Path, capsy
     out = tmp_path / "out.csv"
     arguments = ["compute", "sentiment_level", "--in", str(bars), "--known", str(known), "--out", str(out)]
     status, _, told = run(capsys, *arguments)
-    assert (status, "say whose with --symbol" in told, out.exists()) == (2, True, False)
+    assert (status, "say whose with --known-symbol" in told, out.exists()) == (2, True, False)
     for symbol, close, expected in (
         ("AAA", "XNYS", "8"),
         ("BBB", "XNYS", "58"),
         ("BBB", "", "8"),
         ("AAA", "24/7", "58"),
     ):
-        assert run(capsys, *arguments, "--symbol", symbol, "--close", close)[0] == 0
+        assert run(capsys, *arguments, "--known-symbol", symbol, "--close", close)[0] == 0
         made = pl.read_csv(out, infer_schema=False).drop_nulls("sentiment_level")
         assert "".join(day[-1] for day in made["Date"]) == expected, (symbol, close)

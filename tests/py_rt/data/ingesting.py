@@ -36,7 +36,7 @@ def main(home: str, first: str, last: str, kill_at: str) -> None:
     window = DayWindow(date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1))
     received, lake = Received(Path(home) / "landing", "quotes"), Lake(str(Path(home) / "lake"))
     wanted = days(window) if source.table.partitioning == "day" else None
-    done = ingest(source, wanted, received, lake, lambda: 1_700_000_000 * 10**9)
+    done = ingest(source, wanted, received, lake, lambda: 1_750_000_000 * 10**9)
     assert not done.failed, done.failed
     print(seen)  # noqa: T201  # the answer
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 import pytest
 
+from py_rt.data.ingestion import database as database_module
 from py_rt.data.ingestion.catalog import source_of
 from py_rt.data.ingestion.definition import DefinitionError, read_definition
 from py_rt.data.ingestion.ingest import ingest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from py_rt.data.ingestion.source import PartitionedSource
 
-NOW = 1_700_000_000 * 10**9
+NOW = 1_750_000_000 * 10**9
 COLUMNS = """
 [[column]]
 name = "id"
@@ -189,7 +190,7 @@ def test_a_connection_that_ends_in_the_middle_of_an_answer_lands_nothing(
     slow = "SELECT trades.* FROM trades, pg_sleep(30) WHERE at >= :date AND at < :next_date"
     source = define(tmp_path, f'url_env = "TRADES_DB"\nquery = "{slow}"\nattempts = 1', "day")
     received = Received(tmp_path / "landing", "trades_db")
-    killer = threading.Thread(target=end_query, args=(database, "pg_sleep(30)"))
+    killer = threading.Thread(target=end_query, args=(database, "FETCH FORWARD"))
     killer.start()
     done = ingest(source, ["2024-01-02"], received, None, lambda: NOW)
     killer.join()
@@ -253,7 +254,8 @@ def test_what_the_database_refuses_is_told(tmp_path: Path) -> None:
     [
         ('table = "t"\ncursor = "id"', "give either url, or url_env"),
         ('url = "postgresql://u:pw@h/db"\ntable = "t"\ncursor = "id"', "holds a password"),
-        ('url_env = "NO_SUCH_DB"\ntable = "t"\ncursor = "id"', "the variable NO_SUCH_DB is not set"),
+        ('url = "me:pw@host"\ntable = "t"\ncursor = "id"', "is no address"),
+        ('url = "sqlite:///x.db"\ntable = "t"\ncursor = "id"\nbatch_rows = 0', "batch_rows: is 0; allowed are 1 to"),
         ('url = "sqlite:///x.db"\ncursor = "id"', "give either table or query"),
         ('url = "sqlite:///x.db"\ntable = "t"', "which column only grows"),
     ],
@@ -261,6 +263,118 @@ def test_what_the_database_refuses_is_told(tmp_path: Path) -> None:
 def test_wrong_options_are_refused(tmp_path: Path, options: str, words: str) -> None:
     with pytest.raises(DefinitionError, match=words):
         define(tmp_path, options)
+
+
+def test_an_address_is_looked_for_when_it_is_asked(tmp_path: Path) -> None:
+    source = define(tmp_path, 'url_env = "NO_SUCH_DB"\ntable = "t"\ncursor = "id"')
+    done = ingest(source, None, Received(tmp_path / "landing", "trades_db"), None, lambda: NOW)
+    assert "the variable NO_SUCH_DB is not set; export the address" in done.failed[0].problem
+
+
+@pytest.mark.parametrize(
+    ("address", "hidden"),
+    [
+        ("postgresql+psycopg2://user:pa?ssw0rd@127.0.0.1:9/db", ("pa?", "ssw0rd")),
+        ("foo:barpw@x", ("barpw",)),
+        ("nosuch+driver://u:hidden%21pw@h/db", ("hidden",)),
+        ("postgresql+psycopg2://127.0.0.1:9/db?password=hi@dden", ("hi@", "dden")),
+    ],
+)
+def test_no_part_of_a_password_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, hidden: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TRADES_DB", address)
+    source = define(tmp_path, 'url_env = "TRADES_DB"\ntable = "t"\ncursor = "id"\nattempts = 1')
+    done = ingest(source, None, Received(tmp_path / "landing", "trades_db"), None, lambda: NOW)
+    assert "cannot give it" in done.failed[0].problem
+    for part in hidden:
+        assert part not in done.failed[0].problem
+
+
+def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADES_DB", "mysql+pymysql://u@h/db")
+    source = define(tmp_path, 'url_env = "TRADES_DB"\ntable = "t"\ncursor = "id"')
+    done = ingest(source, None, Received(tmp_path / "landing", "trades_db"), None, lambda: NOW)
+    assert "with the Python package pymysql, which is not installed; install it" in done.failed[0].problem
+
+
+def numbered(path: Path, first: int, count: int) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS trades (id TEXT, at TEXT, price TEXT, note TEXT)")
+        rows = [(f"{number:08}", "2024-01-02", "1", None) for number in range(first, first + count)]
+        connection.executemany("INSERT INTO trades VALUES (?, ?, ?, ?)", rows)
+    connection.close()
+
+
+@pytest.mark.parametrize("driver", ["sqlalchemy", "adbc"])
+def test_a_growing_column_of_text_with_digits_is_followed_as_text(tmp_path: Path, driver: str) -> None:
+    numbered(tmp_path / "t.db", 1, 35)
+    place = f'url = "sqlite:///{tmp_path}/t.db"\ndriver = "{driver}"\ntable = "trades"\ncursor = "id"\nbatch_rows = 10'
+    received = Received(tmp_path / "landing", "trades_db")
+    done = ingest(define(tmp_path, place), None, received, None, lambda: NOW)
+    assert [step.rows for step in done.steps] == [10, 10, 10, 5, 0], done.failed
+
+
+@pytest.mark.parametrize(
+    ("driver", "kind", "value"),
+    [
+        ("sqlalchemy", "TEXT", "'{:08}'"),
+        ("adbc", "TEXT", "'{:08}'"),
+        ("sqlalchemy", "NUMERIC(30, 2)", "{}.25"),
+        ("sqlalchemy", "DATE", "'2024-03-{:02}'"),
+        ("adbc", "DATE", "'2024-03-{:02}'"),
+        ("sqlalchemy", "TIMESTAMP", "'2024-03-01 00:00:{:02}.5'"),
+        ("adbc", "TIMESTAMP", "'2024-03-01 00:00:{:02}.5'"),
+        ("sqlalchemy", "UUID", "'00000000-0000-0000-0000-0000000000{:02}'"),
+    ],
+)
+def test_any_growing_column_of_postgresql_is_followed_as_what_it_is(
+    tmp_path: Path, server: Server, database: str, driver: str, kind: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if driver == "adbc":
+        monkeypatch.setenv("TRADES_DB", database.replace("+psycopg2", ""))
+    server.psql("DROP TABLE IF EXISTS trades;")
+    server.psql(f"CREATE TABLE trades (mark {kind}, id BIGINT, at TIMESTAMP, price NUMERIC, note TEXT);")
+    values = [f"({value.format(number)}, {number}, '2024-01-02', 1, NULL)" for number in range(8, 13)]
+    server.psql(f"INSERT INTO trades VALUES {', '.join(values)};")
+    options = f'url_env = "TRADES_DB"\ndriver = "{driver}"\ntable = "trades"\ncursor = "mark"\nbatch_rows = 2'
+    received = Received(tmp_path / "landing", "trades_db")
+    done = ingest(define(tmp_path, options), None, received, None, lambda: NOW)
+    assert [step.rows for step in done.steps] == [2, 2, 1, 0], done.failed
+
+
+@pytest.mark.parametrize("driver", ["sqlalchemy", "adbc"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, driver: str) -> None:
+    sqlite(tmp_path / "t.db", 0, 3)
+    query = "SELECT a.*, b.id FROM trades a JOIN trades b ON a.note = b.note WHERE a.note = :key"
+    options = f'url = "sqlite:///{tmp_path}/t.db"\ndriver = "{driver}"\nquery = "{query}"\nkeys = ["n0"]'
+    done = ingest(define(tmp_path, options, "key"), None, Received(tmp_path / "landing", "t"), None, lambda: NOW)
+    assert "the result has id twice; give each column a name of its own" in done.failed[0].problem
+
+
+def test_text_may_hold_whatever_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    text = "a\u2028b\u2029c\u0085d\r\ne\x1cf"
+    with sqlite3.connect(tmp_path / "t.db") as connection:
+        connection.execute("CREATE TABLE trades (id INTEGER, at TEXT, price TEXT, note TEXT)")
+        connection.execute("INSERT INTO trades VALUES (1, '2024-01-02', '1', ?)", (text,))
+    connection.close()
+    source = define(tmp_path, f'url = "sqlite:///{tmp_path}/t.db"\ntable = "trades"\ncursor = "id"')
+    lake = Lake(str(tmp_path / "lake"))
+    ingest(source, None, Received(tmp_path / "landing", "trades_db"), lake, lambda: NOW)
+    assert scan(lake.uri("raw", "trades_db")).collect()["note"].to_list() == [text]
+
+
+@pytest.mark.parametrize("driver", ["sqlalchemy", "adbc"])
+def test_a_result_that_is_too_large_is_refused_while_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    monkeypatch.setattr(database_module, "PAYLOAD_BYTES_MAX", 10_000)
+    sqlite(tmp_path / "t.db", 0, 1)
+    endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+    query = endless + "SELECT id, '2024-01-02' AS at, '1' AS price, :key AS note FROM n"
+    options = f'url = "sqlite:///{tmp_path}/t.db"\ndriver = "{driver}"\nquery = "{query}"\nkeys = ["k"]'
+    done = ingest(define(tmp_path, options, "key"), None, Received(tmp_path / "landing", "t"), None, lambda: NOW)
+    assert "gives more than 10000 bytes: cut it finer" in done.failed[0].problem
 
 
 def test_values_keep_their_last_digit(tmp_path: Path) -> None:
@@ -272,6 +386,6 @@ def test_values_keep_their_last_digit(tmp_path: Path) -> None:
     source = define(tmp_path, f'url = "sqlite:///{path}"\ntable = "trades"\ncursor = "id"')
     received = Received(tmp_path / "landing", "trades_db")
     ingest(source, None, received, None, lambda: NOW)
-    rows = rows_of_days(source, received, DayWindow(date(2023, 11, 14), date(2023, 11, 15)))
+    rows = rows_of_days(source, received, DayWindow(date(2025, 6, 15), date(2025, 6, 16)))
     assert rows.select("id", "price").row(0) == (9_007_199_254_740_993, 10_000_000)
     assert rows.schema["price"] == pl.Int64

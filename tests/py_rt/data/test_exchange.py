@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from py_rt.data.ingestion.source import PartitionedSource
 
-NOW = 1_700_000_000 * 10**9
+NOW = 1_750_000_000 * 10**9
 DAY = "2021-09-28"
 DAY_MS = 1_632_787_200_000
 WINDOW = DayWindow(date(2021, 9, 28), date(2021, 9, 29))

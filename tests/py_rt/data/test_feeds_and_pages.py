@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from py_rt.data.ingestion.source import PartitionedSource
 
-NOW = 1_700_000_000 * 10**9
+NOW = 1_750_000_000 * 10**9
 FAST = "requests_per_second = 1000\nattempts = 2\nwait_max_s = 0.02\n"
 
 

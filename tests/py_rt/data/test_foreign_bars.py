@@ -246,7 +246,7 @@ def test_event_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_bundled_stocks_have_late_listings_and_their_own_days(tmp_path: Path) -> None:
     source = open_partitioned("bundled_stocks")
     received, lake = Received(tmp_path / "landing", "bundled_stocks"), Lake(str(tmp_path / "lake"))
-    done = ingest(source, None, received, lake, lambda: 1_700_000_000 * 10**9)
+    done = ingest(source, None, received, lake, lambda: 1_750_000_000 * 10**9)
     assert {step.partition: step.rows for step in done.steps} == {
         "AAPL": 3_270,
         "FB": 196,
@@ -304,7 +304,7 @@ def test_bars_of_another_system_are_a_source_like_any_other(tmp_path: Path) -> N
     source = open_partitioned(str(path))
     received, lake = Received(tmp_path / "landing", "some_bars"), Lake(str(tmp_path / "lake"))
     days = [f"2013-10-{day:02}" for day in range(4, 10)]
-    done = ingest(source, days, received, lake, lambda: 1_700_000_000 * 10**9)
+    done = ingest(source, days, received, lake, lambda: 1_750_000_000 * 10**9)
     # A weekend lies between.
     assert [step.outcome for step in done.steps] == ["landed", "absent", "absent", "landed", "landed", "landed"]
     rows = scan(lake.uri("raw", "some_bars")).sort("ts_open").collect()
@@ -315,7 +315,7 @@ def test_bars_of_another_system_are_a_source_like_any_other(tmp_path: Path) -> N
     assert (rows["ts_known"] - rows["ts_open"]).unique().to_list() == [60 * 10**9]
     first = pl.from_epoch(rows["ts_open"], "ns").dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")
     assert first.dt.strftime("%Y-%m-%d %H:%M:%S.000").to_list() == offered["datetime"].to_list()
-    again = ingest(source, days, received, lake, lambda: 1_700_000_001 * 10**9)
+    again = ingest(source, days, received, lake, lambda: 1_750_000_001 * 10**9)
     assert {step.outcome for step in again.steps} == {"unchanged", "absent"}
 
 

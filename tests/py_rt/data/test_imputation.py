@@ -99,3 +99,21 @@ def test_what_cannot_be_is_refused() -> None:
         Policy(limit=0)
     with pytest.raises(ImputationError, match="no policy"):
         Policy("guess")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [pl.UInt32, pl.Int8, pl.Int64])
+def test_what_the_type_cannot_hold_is_the_nearest_that_it_can(dtype: type[pl.DataType]) -> None:
+    least = pl.select(dtype.min()).item()  # type: ignore[attr-defined]
+    frame = pl.DataFrame({"v": pl.Series([least + 30, least + 10, None, None], dtype=dtype)})
+    filled = impute(frame, {"v": Policy("linear", window=2)})
+    assert filled["v"].to_list() == [least + 30, least + 10, least, least]
+    assert filled["v_imputed"].to_list() == [False, False, True, True]
+
+
+def test_a_series_is_never_filled_from_another() -> None:
+    frame = pl.DataFrame({"who": ["A", "B", "A", "B", "A"], "v": [1.0, None, None, 50.0, None]})
+    filled = impute(frame, {"v": Policy("forward_fill")}, by=["who"])
+    assert filled["v"].to_list() == [1.0, None, 1.0, 50.0, 1.0]
+    assert filled["v_imputed"].to_list() == [False, False, True, False, True]
+    with pytest.raises(ImputationError, match="no column 'whom'"):
+        impute(frame, {"v": Policy()}, by=["whom"])

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from py_rt.data.ingestion.expected import due_ns
 from py_rt.data.ingestion.ingest import ingest, land
-from py_rt.data.ingestion.publishing import days, rows_of_days
+from py_rt.data.ingestion.publishing import days, rebuild, rows_of_days
 from py_rt.data.ingestion.received import DamagedLandingError, FullLandingError, Received
 from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
 from py_rt.data.schemas import Column
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 DAY = date(2024, 3, 1)
 WINDOW = DayWindow(DAY, DAY + timedelta(days=4))
-NOW = 1_700_000_000 * 10**9
+NOW = 1_750_000_000 * 10**9
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Counting:
     fetched: list[str] = field(default_factory=list)
     key: tuple[str, ...] = ()
     sha256: str = "d1"
+    expected: Expected = field(default_factory=Expected)
 
     @property
     def table(self) -> SourceTable:
@@ -54,7 +56,7 @@ class Counting:
             key=self.key,
             partitioning=self.partitioning,  # type: ignore[arg-type]
             known=self.known,
-            expected=Expected(),
+            expected=self.expected,
             definition_sha256=self.sha256,
         )
 
@@ -382,6 +384,91 @@ def test_killed_at_any_instant_of_its_run_it_heals(tmp_path: Path) -> None:
             assert healing.returncode == 0, err
             assert landed(home) == wanted
             assert table(home).equals(rows)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_day_that_is_not_over_is_not_asked_for(received: Received, again: bool) -> None:
+    source = Counting(pages={of(0): [page((1, 1))]})
+    noon = due_ns(DAY) - 1
+    for day in (of(0), "2999-01-01", "9999-12-31"):
+        (step,) = ingest(source, [day], received, None, lambda: noon, again=again).steps
+        assert (step.outcome, step.problem) == (
+            "absent",
+            f"source counting: {day}: is not over yet: it would be landed unfinished",
+        )
+    assert source.fetched == []
+    assert [step.outcome for step in ingest(source, [of(0)], received, None, lambda: noon + 1).steps] == ["landed"]
+
+
+def test_a_day_with_too_few_rows_is_not_landed_and_heals_by_itself(received: Received, lake: Lake) -> None:
+    source = Counting(expected=Expected(rows_min=2, rows_max=3, fresh_within_hours=6), pages={of(0): [page((1, 1))]})
+    early, late = due_ns(DAY, 5.9), due_ns(DAY, 6)
+    (young,) = ingest(source, [of(0)], received, lake, lambda: early).steps
+    assert (young.outcome, young.problem) == (
+        "absent",
+        f"source counting: {of(0)}: has 1 rows so far, which is due 6 hours after its end",
+    )
+    (overdue,) = ingest(source, [of(0)], received, lake, lambda: late).steps
+    assert overdue.problem == f"source counting: {of(0)}: has 1 rows, wanted are at least 2; it is asked for again"
+    source.pages[of(0)] = [page(*((number, 1) for number in range(4)))]
+    (many,) = ingest(source, [of(0)], received, lake, lambda: late).steps
+    assert "has 4 rows, wanted are at most 3" in many.problem
+    assert received.partitions() == []
+    source.pages[of(0)] = [page((1, 1), (2, 2))]
+    assert [step.outcome for step in ingest(source, [of(0)], received, lake, lambda: late).steps] == ["landed"]
+    assert rows_by_partition(lake.uri("raw", "counting")) == {DAY: 2}
+
+
+def test_a_day_without_rows_is_landed_once_rows_are_overdue(received: Received) -> None:
+    source = Counting(pages={of(0): []})
+    times = (due_ns(DAY), due_ns(DAY, 25.9), due_ns(DAY, 26), due_ns(DAY, 27))
+    outcomes = [ingest(source, [of(0)], received, None, lambda at=at: at).steps[0].outcome for at in times]  # type: ignore[misc]
+    assert outcomes == ["absent", "absent", "landed", "unchanged"]
+
+
+def test_names_that_no_partition_has_do_not_stop_the_rest(received: Received) -> None:
+    source = Counting(partitioning="key", pages={"good": [page((1, 1))]})
+    done = ingest(source, ["a b", "c d", "e f", "", "good"], received, None, lambda: NOW)
+    assert [step.outcome for step in done.steps] == [*["failed"] * 4, "landed"]
+    assert "a partition's name has letters, digits and . _ + : @ = - only" in done.failed[0].problem
+
+
+def test_what_was_landed_by_a_run_that_died_before_it_published_is_published_by_the_next(
+    received: Received, lake: Lake
+) -> None:
+    source = Counting(partitioning="next", pages={"00000001": [page((1, 1))]})
+    ingest(source, None, received, None, lambda: NOW)
+    assert not exists(lake.uri("raw", "counting"))
+    done = ingest(source, None, received, lake, lambda: NOW)
+    assert [step.outcome for step in done.steps] == ["nothing_new"]
+    assert scan(lake.uri("raw", "counting")).collect()["value"].to_list() == [1]
+
+
+def test_a_table_is_made_anew_from_what_was_landed_also_with_other_columns(received: Received, lake: Lake) -> None:
+    class Wider(Counting):
+        @property
+        def table(self) -> SourceTable:
+            narrow = super().table
+            return replace(narrow, columns=(*narrow.columns, Column("twice", pl.Int64(), "value, twice")))
+
+        def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
+            return super().rows(payload, partition).with_columns(twice=pl.col("value") * 2)
+
+    wanted = [of(0), of(1), of(5)]
+    source = Counting(pages={day: [page((number, number))] for number, day in enumerate(wanted)})
+    ingest(source, wanted, received, lake, lambda: NOW)
+    uri = lake.uri("raw", "counting")
+    version = table_version(uri)
+    assert not rebuild(source, received, lake).changed
+    wider = Wider()
+    written = rebuild(wider, received, lake)
+    assert (written.rows, written.version, written.changed) == (3, version + 1, True)
+    assert scan(uri).sort("value").collect().select("value", "twice").rows() == [(0, 0), (1, 2), (2, 4)]
+    assert "twice" not in scan(uri, version=version).collect_schema()
+    assert not rebuild(wider, received, lake).changed
+    assert wider.fetched == []
+    with pytest.raises(SourceError, match="holds nothing: fetch it first"):
+        rebuild(source, Received(received.folder / "none", "counting"), lake)
 
 
 def test_days_of_a_run_are_bounded() -> None:

@@ -112,9 +112,9 @@ def test_a_lone_quote_volume_is_taken_as_such_and_other_columns_are_kept(tmp_pat
 
 
 def test_missing_columns_are_named_with_their_spellings(tmp_path: Path) -> None:
-    source = local(tmp_path, bars__csv="time,open,high,price\n1,2,3,4\n")
+    source = local(tmp_path, bars__csv="time,open,high,paid\n1,2,3,4\n")
     with pytest.raises(
-        SourceError, match=r"bars\.csv: row 1: has no column for low \(spelled low, .*close.*volume.*'price'"
+        SourceError, match=r"bars\.csv: row 1: has no column for low: usual names are low, .*close.*volume.*'paid'"
     ):
         source.bars()
 
@@ -241,5 +241,5 @@ def test_recorded_crypto_bars_are_read(pattern: str, rows: int, first: date, las
 
 @needs_shared_data
 def test_a_folder_of_many_instruments_in_columns_is_refused_clearly() -> None:
-    with pytest.raises(SourceError, match=r"has no column for datetime.*'BTC:open'"):
+    with pytest.raises(SourceError, match=r"has no column for time.*'BTC:open'"):
         LocalSource(str(CRYPTO), pattern="BTC_ETH_LTC*").bars()

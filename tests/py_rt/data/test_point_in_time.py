@@ -142,3 +142,27 @@ def test_what_cannot_be_joined_is_refused(change: object, words: str) -> None:
     decisions, facts = change(decisions_of([("A", 1)]), facts_of([("A", 1, 1, 1)]))  # type: ignore[operator]
     with pytest.raises(TableError, match=words):
         as_of(decisions, facts, at="ts", by=["symbol"])
+
+
+@pytest.mark.parametrize("absent", ["symbol", "period", "version", "ts_known"])
+def test_a_fact_that_lacks_what_it_is_chosen_by_is_refused_not_hidden(absent: str) -> None:
+    facts = facts_of([("A", 1, 1, 10), ("A", 2, 1, 20)])
+    facts = facts.with_columns(pl.when(pl.int_range(pl.len()) == 1).then(None).otherwise(absent).alias(absent))
+    with pytest.raises(TableError, match=f"facts: 1 of 2 rows have no {absent}"):
+        as_of(decisions_of([("A", 50)]), facts, at="ts", by=["symbol"], period="period", version="version")
+
+
+def test_a_decision_of_nobody_is_refused() -> None:
+    decisions = decisions_of([("A", 50)]).with_columns(symbol=pl.lit(None, pl.String))
+    with pytest.raises(TableError, match="decisions: 1 of 1 rows have no symbol"):
+        as_of(decisions, facts_of([("A", 1, 1, 10)]), at="ts", by=["symbol"])
+    with pytest.raises(TableError, match="decisions: 1 of 1 rows have no symbol"):
+        count_known(decisions, facts_of([("A", 1, 1, 10)]), at="ts", by=["symbol"], span_ns=1)
+
+
+def test_what_was_known_at_no_time_is_refused() -> None:
+    facts = facts_of([("A", 1, 1, 10)]).with_columns(ts_known=pl.lit(None, pl.Int64))
+    with pytest.raises(TableError, match="facts: 1 of 1 rows have no ts_known"):
+        as_known(facts, 5, key=["symbol"])
+    with pytest.raises(TableError, match="facts: 1 of 1 rows have no ts_known"):
+        restatements(facts, key=["symbol"])

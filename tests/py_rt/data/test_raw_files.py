@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from py_rt.data.ingestion import raw_files
+from py_rt.data.ingestion import archives
 from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.errors import SourceError
 
@@ -87,15 +87,15 @@ def test_a_compressed_file_is_read_and_a_cut_off_one_refused(tmp_path: Path) -> 
     assert "ends early" in str(refusal(write(tmp_path, packed[:-6], "b.csv.gz")))
     damaged = bytearray(packed)
     damaged[len(damaged) // 2] ^= 0xFF
-    assert "is damaged" in str(refusal(write(tmp_path, bytes(damaged), "c.csv.gz")))
-    assert "is damaged" in str(refusal(write(tmp_path, GOOD, "d.csv.gz")))
+    assert "damaged" in str(refusal(write(tmp_path, bytes(damaged), "c.csv.gz")))
+    assert "damaged" in str(refusal(write(tmp_path, GOOD, "d.csv.gz")))
 
 
 def test_a_compressed_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, gzip.compress(GOOD[:20].encode()) + gzip.compress(GOOD[20:].encode()), "a.csv.gz")
-    monkeypatch.setattr(raw_files, "UNPACKED_BYTES_MAX", len(GOOD))
+    monkeypatch.setattr(archives, "UNPACKED_BYTES_MAX", len(GOOD))
     assert read_raw_file("local", path, "a.csv.gz").columns.height == 2
-    monkeypatch.setattr(raw_files, "UNPACKED_BYTES_MAX", len(GOOD) - 1)
+    monkeypatch.setattr(archives, "UNPACKED_BYTES_MAX", len(GOOD) - 1)
     assert f"unpacks to more than {len(GOOD) - 1} bytes" in str(refusal(path))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tarfile
 import threading
 import zipfile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from py_rt.data.ingestion.source import PartitionedSource
 
 DAY = "2024-01-02"
+NOW = 1_750_000_000 * 10**9
 WINDOW = DayWindow(date(2024, 1, 2), date(2024, 1, 3))
 
 COLUMNS = """
@@ -52,7 +54,9 @@ FAST = "requests_per_second = 1000\nattempts = 3\nwait_max_s = 0.05\n"
 def define(folder: Path, options: str, *, top: str = "", columns: str = COLUMNS, rest: str = "") -> PartitionedSource:
     path = folder / "config" / "sources" / "quotes.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'kind = "rest"\n{top}\n[options]\n{FAST}{options}\n{columns}\n{rest}')
+    named = [line.partition("=")[0] for line in options.splitlines()]
+    fast = "".join(line for line in FAST.splitlines(keepends=True) if line.partition("=")[0] not in named)
+    path.write_text(f'kind = "rest"\n{top}\n[options]\n{fast}{options}\n{columns}\n{rest}')
     return source_of(read_definition(path))
 
 
@@ -66,7 +70,7 @@ def body(*records: dict[str, object], **more: object) -> bytes:
 
 def fetched(source: PartitionedSource, folder: Path, partition: str = DAY) -> pl.DataFrame:
     received = Received(folder / "landing", source.table.name)
-    done = ingest(source, [partition], received, None, lambda: 7)
+    done = ingest(source, [partition], received, None, lambda: NOW)
     if done.failed:
         raise AssertionError(done.failed[0].problem)
     return rows_of_days(source, received, WINDOW)
@@ -87,8 +91,8 @@ def test_a_day_is_asked_for_and_numbers_never_pass_through_a_float(tmp_path: Pat
     assert server.asked[0].query == {"to": "20240103"}
     assert rows["price"].to_list() == [10_000_001, 10_000_000_000]
     assert rows["ts"].to_list() == [1_704_153_600 * 10**9, (1_704_153_600 + 3_600) * 10**9]
-    assert rows["ts_arrival"].to_list() == [7, 7]
-    assert rows["ts_known"].to_list() == [7, 7]
+    assert rows["ts_arrival"].to_list() == [NOW, NOW]
+    assert rows["ts_known"].to_list() == [NOW, NOW]
     assert rows["row_number"].to_list() == [1, 2]
 
 
@@ -146,7 +150,7 @@ def test_a_secret_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("EXAMPLE_KEY", "s3cret-value")
     auth = 'auth = {header = "X-Key", env = "EXAMPLE_KEY", prefix = "Token "}\nrecords = "data"'
     with serving(lambda _asked: Reply(b"no", status=403)) as server:
-        source = define(tmp_path, f'url = "{server.url}/{{date}}?api_key=visible"\n{auth}')
+        source = define(tmp_path, f'url = "{server.url}/{{date}}?symbol=visible"\n{auth}')
         said = problem(source)
         assert server.asked[0].headers["x-key"] == "Token s3cret-value"
     assert "status 403" in said
@@ -154,8 +158,8 @@ def test_a_secret_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mo
         assert "s3cret" not in shown
     assert "visible" not in said
     monkeypatch.delenv("EXAMPLE_KEY")
-    with pytest.raises(DefinitionError, match=r"quotes\.toml:\d+: options\.auth: the variable EXAMPLE_KEY is not set"):
-        define(tmp_path, f'url = "http://127.0.0.1/{{date}}"\n{auth}')
+    unset = problem(define(tmp_path, f'url = "http://127.0.0.1/{{date}}"\n{auth}'))
+    assert "the variable EXAMPLE_KEY is not set; export the secret there" in unset
 
 
 def test_what_fails_for_a_while_is_tried_again_and_asked_waits_are_kept(tmp_path: Path) -> None:
@@ -268,7 +272,7 @@ def test_a_day_that_is_not_there_is_asked_for_again(tmp_path: Path) -> None:
         source = define(tmp_path, f'url = "{server.url}/{{date}}"\nrecords = "data"\nabsent_statuses = [404]')
         received = Received(tmp_path / "landing", "quotes")
         for outcome in ("absent", "landed", "unchanged"):
-            assert [step.outcome for step in ingest(source, [DAY], received, None, lambda: 7).steps] == [outcome]
+            assert [step.outcome for step in ingest(source, [DAY], received, None, lambda: NOW).steps] == [outcome]
     assert received.refused() == {}
 
 
@@ -369,7 +373,7 @@ def test_what_is_next_may_come_newest_first_over_pages(tmp_path: Path) -> None:
         url = f'url = "{server.url}/?after={{after}}"\ncursor = "id"\n{paging}'
         source = define(tmp_path, url, top='partition = "next"')
         received = Received(tmp_path / "landing", "quotes")
-        done = ingest(source, None, received, None, lambda: 7)
+        done = ingest(source, None, received, None, lambda: NOW)
     assert [step.rows for step in done.steps] == [5, 0]
     assert [record.cursor for record in received.records()] == ["12"]
 
@@ -384,7 +388,27 @@ def test_what_is_next_may_come_newest_first_over_pages(tmp_path: Path) -> None:
         ("", "url is missing"),
         ('url = "http://x/{date}"\nrecord = "a"', "options.record: is not known; .*did you mean records"),
         ('url = "http://x/{date}"\nformat = "xml"', "is 'xml'; allowed are 'json', 'jsonl', 'csv'"),
-        ('url = "http://x/{date}"\npaging = {kind = "rings"}', "allowed are none: kind; cursor: from, kind, param"),
+        (
+            'url = "http://x/{date}"\npaging = {kind = "rings"}',
+            "is of the kind 'rings'; allowed are none, cursor",
+        ),
+        ('url = "http://x/{date}"\npaging = {kind = "cursor", param = "c"}', "options.paging: from is missing"),
+        (
+            'url = "http://x/{date}"\npaging = {kind = "page", param = "p", size = "x"}',
+            "size: is 'x'; wanted is a whole",
+        ),
+        ('url = "http://x/{date}"\npaging = {kind = "page", param = "p", size = 0}', "size: is 0; allowed are 1 to"),
+        ('url = "http://x/{date}"\npaging = {kind = "none", param = "p"}', "paging.param: is not known"),
+        ('url = "http://x/{date:{key}}"', "has a placeholder within a placeholder"),
+        ('url = "http://x/{date!x}"', "is no template"),
+        ('url = "http://x/{date}"\nrequests_per_second = 0', "requests_per_second: is 0; allowed are 0.0001 to"),
+        ('url = "http://x/{date}"\nrequests_per_second = nan', "requests_per_second: is nan; allowed are"),
+        ('url = "http://x/{date}"\ntimeout_s = -1', "timeout_s: is -1; allowed are 0.001 to 3600"),
+        ('url = "http://x/{date}"\nattempts = 0', "attempts: is 0; allowed are 1 to 100"),
+        ('url = "http://x/{date}"\nabsent_statuses = ["404"]', "is a list of numbers"),
+        ('url = "http://x/{date}"\nheaders = {X = "a\\nb"}', "which cannot be sent; give plain ASCII"),
+        ('url = "http://x/{date}?apikey=abc"', "holds a secret, apikey; export it"),
+        ('url = "http://x/{date}"\nauth = {env = "A"}', "wanted is {header = ..., env = NAME OF A VARIABLE"),
         ('url = "http://x/{date}"\ntimeout_s = "soon"', "is 'soon'; wanted is a whole number or a number"),
     ],
 )
@@ -392,6 +416,60 @@ def test_wrong_options_are_refused_with_their_line(tmp_path: Path, options: str,
     with pytest.raises(DefinitionError, match=words.replace("{", r"\{").replace("}", r"\}")) as caught:
         define(tmp_path, options)
     assert str(tmp_path / "config" / "sources" / "quotes.toml") + ":" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("top", "rest", "words"),
+    [
+        ("key = 5", "", "key: is 5; give a list of columns"),
+        ('known = "ts"', "", "known: is 'ts'; it must be a table"),
+        ("expect = 3", "", "expect: is 3; it must be a table"),
+        ("", "[known]\nlag_seconds = inf", "lag_seconds: is inf; give seconds, 0 to"),
+        ("", "[expect]\nfresh_within_hours = nan", "fresh_within_hours: is nan; give a number, 0 to"),
+    ],
+)
+def test_what_is_no_definition_is_told_with_its_line(tmp_path: Path, top: str, rest: str, words: str) -> None:
+    with pytest.raises(DefinitionError, match=words) as caught:
+        define(tmp_path, 'url = "http://x/{date}"', top=top, rest=rest)
+    assert re.search(r"quotes\.toml:[1-9][0-9]*: ", str(caught.value))
+
+
+def test_half_of_a_character_in_json_is_told_with_its_place(tmp_path: Path) -> None:
+    text = b'[{"t": "2024-01-02", "p": "1", "n": "\\ud83d\\ude00"}, {"t": "2024-01-02", "p": "1", "n": "a\\ud800b"}]'
+    with serving(lambda _asked: Reply(text)) as server:
+        said = problem(define(tmp_path, f'url = "{server.url}/{{date}}"'))
+    assert f"has half of a character at position {text.index(b'ud800') - 1}" in said
+
+
+def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path: Path) -> None:
+    for kind in ("zip", "tar.gz"):
+        buffer = io.BytesIO()
+        if kind == "zip":
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("a.csv", "t,p,n\n2024-01-02,1,\n")
+                with pytest.warns(UserWarning, match="Duplicate name"):
+                    archive.writestr("a.csv", "t,p,n\n2024-01-02,2,\n")
+        else:
+            with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+                for _ in range(2):
+                    tar.addfile(tarfile.TarInfo("a.csv"))
+        content = buffer.getvalue()
+        with serving(lambda _asked, content=content: Reply(content, headers={})) as server:  # type: ignore[misc]
+            options = f'url = "{server.url}/{{date}}"\nformat = "csv"\npacking = "{kind}"'
+            assert "holds two files called a.csv" in problem(define(tmp_path, options))
+
+
+def test_a_sparse_file_of_a_tar_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a.csv")
+    info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(6 << 30), "GNU.sparse.name": "a.csv"}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    content = buffer.getvalue()
+    assert len(content) < 1_000
+    with serving(lambda _asked: Reply(content, headers={})) as server:
+        options = f'url = "{server.url}/{{date}}"\nformat = "csv"\npacking = "tar.gz"'
+        assert "holds the sparse file a.csv; pack it whole" in problem(define(tmp_path, options))
 
 
 def test_every_fault_of_a_file_is_reported_at_once(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_facts_of_several_companies_need_the_one_that_is_meant(tmp_path: Path) -
         "ts_known,Ticker,earnings_per_share\n2024-01-05T00:00:00Z,AAA,1\n2024-01-05T00:00:00Z,BBB,500\n"
         "2024-01-09T00:00:00Z,BBB,600\n",
     )
-    with pytest.raises(SourceError, match=r"Ticker has 2 values \('AAA', 'BBB'\).*--symbol"):
+    with pytest.raises(SourceError, match=r"Ticker has 2 values \('AAA', 'BBB'\).*--known-symbol"):
         with_known(january(tmp_path), known)
     with pytest.raises(SourceError, match="no rows with Ticker 'CCC'; there are 'AAA', 'BBB'"):
         with_known(january(tmp_path), known, symbol="CCC")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from py_rt.data.bar_columns import NUMBERS
 from py_rt.data.repair.bars_file import BarsFile, parse_bars, read_bars_file
 from py_rt.data.repair.cleaner import clean
-from py_rt.data.repair.columns import NUMBERS
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[5] / "shared" / "data"))
 FOLDER = SHARED / "dirty_bars_with_answers"

@@ -12,17 +12,7 @@ use super::{RESTART_MAX, WINDOW_MAX, to_u32};
 impl Compiler<'_> {
     pub(super) fn call(&mut self, at: usize, name: &str, parts: &[Part]) -> Found<Value> {
         let Some(function) = functions::find(name) else {
-            if matches!(name, "shift" | "lead" | "future" | "ref" | "Ref" | "delay") {
-                let what = format!(
-                    "there is no function {name:?}; the past is lag(x, n), and the future is not to be had"
-                );
-                return fault(at, what);
-            }
-            let names: Vec<_> = functions::ALL.iter().map(|known| known.name).collect();
-            return fault(
-                at,
-                format!("there is no function {name:?}; there are {}", names.join(", ")),
-            );
+            return unknown(at, name);
         };
         let given = parts.len();
         if !(function.least..=function.most).contains(&given) {
@@ -54,11 +44,8 @@ impl Compiler<'_> {
             "number" => {
                 let value = self.value(&parts[0])?;
                 let id = self.outside(at, value)?;
-                Ok(Value::Node {
-                    id,
-                    unit: Unit::NONE,
-                    is_truth: false,
-                })
+                let (unit, is_truth) = (Unit::NONE, false);
+                Ok(Value::Node { id, unit, is_truth })
             }
             "count" => {
                 let value = self.value(&parts[0])?;
@@ -249,6 +236,17 @@ impl Compiler<'_> {
         };
         Ok((Op::Window(kind, args.length(1, least)?), unit))
     }
+}
+
+/// No function of this name.
+fn unknown<T>(at: usize, name: &str) -> Found<T> {
+    if matches!(name, "shift" | "lead" | "future" | "ref" | "Ref" | "delay") {
+        let what = "the past is lag(x, n), and the future is not to be had";
+        return fault(at, format!("there is no function {name:?}; {what}"));
+    }
+    let names: Vec<_> = functions::ALL.iter().map(|known| known.name).collect();
+    let names = names.join(", ");
+    fault(at, format!("there is no function {name:?}; there are {names}"))
 }
 
 /// The arguments of a call that are numbers as written.

@@ -6,15 +6,17 @@
 //! let program = Program::new(&["close / lag(close, 1) - 1"], &|_| None)?;
 //! let mut runner = Runner::new(&program, 64);
 //! // Prices and volumes are whole numbers of 1e-8.
-//! let closes = [100e8, 101e8, 99.99e8];
+//! let closes = [100e8, 150e8, 75e8];
 //! runner.run(0, 3, &[&closes[..]; Input::ALL.len()]);
-//! assert_eq!(runner.output(0)[1..], [0.01, -0.01]);
+//! assert_eq!(runner.output(0)[1..], [0.5, -0.5]);
 //! assert_eq!((program.lookback(0), program.warmup(0)), (2, 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod averages;
 mod calls;
 mod compile;
+mod elements;
 mod extremes;
 mod functions;
 mod op;
@@ -27,9 +29,12 @@ mod syntax;
 mod tests;
 mod unit;
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use compile::Compiler;
+use elements::{Several, Single, finite};
 pub use functions::{ALL as FUNCTIONS, Function};
 use op::{Op, State};
 pub use saved::SavedError;
@@ -417,14 +422,24 @@ const fn register(node: usize, capacity: usize) -> usize {
     (node + 1) * capacity
 }
 
+/// Where an argument lies.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The register that begins there; what an operation does not take is the register that nobody reads.
+    Register(usize),
+    /// A column, read in its place.
+    Column(usize),
+}
+
 /// An operation of a runner.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     op: Op,
-    /// Its node.
-    at: usize,
-    /// Where its arguments' registers begin; what it does not take is the register that nobody reads.
-    args: [usize; 3],
+    /// Where its own register begins.
+    begin: usize,
+    args: [Source; 3],
+    /// Its place among what is remembered; beyond it where it remembers nothing.
+    state: usize,
 }
 
 /// A program at work.
@@ -436,9 +451,10 @@ pub struct Runner {
     nodes: Vec<Node>,
     outputs: Vec<u16>,
     states: Vec<State>,
-    /// What is to be done, in order, and the columns that are read.
+    /// What is to be done, in order.
     steps: Vec<Step>,
-    read: Vec<(usize, u16)>,
+    /// Columns that are an expression by themselves, and their registers.
+    copied: Vec<(usize, usize)>,
     /// A register that nobody reads, and one for each node; `capacity` values each.
     registers: Vec<f64>,
     capacity: usize,
@@ -458,28 +474,43 @@ impl Runner {
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let mut registers = vec![0.0; (program.nodes.len() + 1) * capacity];
-        let (mut steps, mut read) = (Vec::new(), Vec::new());
+        let (mut steps, mut copied, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        let source = |arg: u16| match program.nodes.get(usize::from(arg)).map(|node| node.op) {
+            None => Source::Register(0),
+            Some(Op::Input(place)) => Source::Column(place.into()),
+            Some(_) => Source::Register(register(arg.into(), capacity)),
+        };
         for (at, node) in program.nodes.iter().enumerate() {
             let begin = register(at, capacity);
             match node.op {
                 Op::Constant(value) => registers[begin..begin + capacity].fill(value.get()),
-                Op::Input(place) => read.push((begin, place)),
-                op => steps.push(Step {
-                    op,
-                    at,
-                    args: node.args.map(|arg| match arg {
-                        u16::MAX => 0,
-                        arg => register(arg.into(), capacity),
-                    }),
-                }),
+                Op::Input(place) => {
+                    if program.outputs.iter().any(|output| usize::from(*output) == at) {
+                        copied.push((begin, place.into()));
+                    }
+                }
+                op => {
+                    let is_element = elements::is_element(&op);
+                    let state = if is_element { usize::MAX } else { states.len() };
+                    let args = node.args.map(source);
+                    steps.push(Step {
+                        op,
+                        begin,
+                        args,
+                        state,
+                    });
+                    if !is_element {
+                        states.push(State::new(op));
+                    }
+                }
             }
         }
         Self {
             nodes: program.nodes.clone(),
             outputs: program.outputs.clone(),
-            states: program.nodes.iter().map(|node| State::new(node.op)).collect(),
+            states,
             steps,
-            read,
+            copied,
             registers,
             capacity,
             length: 0,
@@ -511,8 +542,17 @@ impl Runner {
     /// last one, everything starts over.
     ///
     /// # Panics
-    /// Where a column that is read has another length, or the run is longer than [`Self::capacity`].
+    /// Where a column that is read is shorter, or the run is longer than [`Self::capacity`].
     pub fn run(&mut self, number: i64, length: usize, columns: &[&[f64]]) {
+        self.run_rows(number, 0..length, columns);
+    }
+
+    /// The same, of some rows of longer columns.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_rows(&mut self, number: i64, rows: Range<usize>, columns: &[&[f64]]) {
+        let length = rows.len();
         assert!(length <= self.capacity, "a run of {length} bars is too long");
         if self.next != Some(number) {
             self.states.iter_mut().for_each(|state| state.restart(number));
@@ -521,14 +561,47 @@ impl Runner {
         self.next = Some(number.wrapping_add(i64::try_from(length).unwrap_or(i64::MAX)));
         self.seen += length as u64;
         self.length = length;
-        for &(begin, place) in &self.read {
-            self.registers[begin..begin + length].copy_from_slice(columns[usize::from(place)]);
+        for &(begin, place) in &self.copied {
+            self.registers[begin..begin + length].copy_from_slice(&columns[place][rows.clone()]);
         }
+        if length == 1 {
+            self.run_one(rows.start, columns);
+        } else {
+            self.run_several(rows, columns);
+        }
+    }
+
+    fn run_several(&mut self, rows: Range<usize>, columns: &[&[f64]]) {
+        let length = rows.len();
         for step in &self.steps {
-            let begin = register(step.at, self.capacity);
-            let (before, rest) = self.registers.split_at_mut(begin);
-            let args = step.args.map(|from| &before[from..from + length]);
-            op::run(step.op, &mut self.states[step.at], args, &mut rest[..length]);
+            let (before, rest) = self.registers.split_at_mut(step.begin);
+            let args = step.args.map(|source| match source {
+                Source::Register(from) => &before[from..from + length],
+                Source::Column(place) => &columns[place][rows.clone()],
+            });
+            let out = &mut rest[..length];
+            match self.states.get_mut(step.state) {
+                Some(state) => op::run(&step.op, state, args, out),
+                None => elements::run(&step.op, Several { args, out }),
+            }
+        }
+    }
+
+    /// The same of one bar: the path of a service, where what a run needs beside its bars would take longest.
+    fn run_one(&mut self, row: usize, columns: &[&[f64]]) {
+        for step in &self.steps {
+            let args = step.args.map(|source| match source {
+                Source::Register(from) => self.registers[from],
+                Source::Column(place) => columns[place][row],
+            });
+            let out = &mut self.registers[step.begin];
+            match self.states.get_mut(step.state) {
+                Some(state) => {
+                    let args = args.each_ref().map(std::slice::from_ref);
+                    op::run(&step.op, state, args, std::slice::from_mut(out));
+                }
+                None => elements::run(&step.op, Single { args, out }),
+            }
         }
     }
 
@@ -538,9 +611,6 @@ impl Runner {
         let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
         node.unit
             .all_outside(&self.registers[begin..begin + self.length], result);
-        for value in result.iter_mut() {
-            *value = op::finite(*value);
-        }
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
         let before = u64::from(node.lookback.max(1)) - 1;
         let first = self.seen - self.length as u64;
@@ -566,6 +636,6 @@ impl Runner {
             return f64::NAN;
         }
         let inside = self.registers[register(id, self.capacity) + self.length - 1];
-        op::finite(node.unit.outside(inside))
+        finite(node.unit.outside(inside))
     }
 }

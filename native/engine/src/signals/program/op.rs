@@ -1,8 +1,10 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
+use super::averages::{Averages, Weights};
+use super::elements::{choose, finite};
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Average, Cusum, ParabolicStop, Regime, Restarting, WilderSum};
+use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
 use super::sums::{SumWindow, Sums};
 
 /// A real parameter: its bits, so that equal nodes can be found.
@@ -141,8 +143,7 @@ pub(super) enum State {
     Pair(SumWindow<5, 2>),
     Extreme(ExtremeWindow),
     Order(OrderWindow),
-    Average(Restarting<Average>),
-    WilderSum(Restarting<WilderSum>),
+    Average(Averages),
     Distance {
         ring: Vec<f64>,
         at: usize,
@@ -186,19 +187,17 @@ impl State {
                 Self::Extreme(ExtremeWindow::new(extreme, tie, length as usize))
             }
             Op::Quantile(length, _) | Op::Rank(length) => Self::Order(OrderWindow::new(length as usize)),
-            Op::Ema { length, window } => {
-                Self::Average(Restarting::new(window, Average::exponential(length)))
-            }
-            Op::Wilder { length, window } => Self::Average(Restarting::new(window, Average::wilder(length))),
+            Op::Ema { length, window } => Self::Average(Averages::new(window, Weights::exponential(length))),
+            Op::Wilder { length, window } => Self::Average(Averages::new(window, Weights::wilder(length))),
             Op::WilderSum { length, window } => {
-                Self::WilderSum(Restarting::new(window, WilderSum::new(length)))
+                Self::Average(Averages::new(window, Weights::wilder_sum(length)))
             }
             Op::Distance(length) => Self::Distance {
                 ring: lag(length),
                 at: 0,
             },
             Op::Smooth { weight, window } => {
-                Self::Average(Restarting::new(window, Average::new(1, weight.get())))
+                Self::Average(Averages::new(window, Weights::smooth(weight.get())))
             }
             Op::Adaptive { window } => Self::Adaptive(Restarting::new(window, Adaptive::new())),
             Op::ParabolicStop { step, most, window } => {
@@ -237,7 +236,6 @@ impl State {
             Self::Extreme(window) => window.restart(number),
             Self::Order(window) => window.restart(),
             Self::Average(copies) => copies.restart(number),
-            Self::WilderSum(copies) => copies.restart(number),
             Self::Adaptive(copies) => copies.restart(number),
             Self::ParabolicStop(copies) => copies.restart(number),
             Self::Cusum(copies) => copies.restart(number),
@@ -256,60 +254,11 @@ fn fractional_weights(order: f64, width: usize) -> Vec<f64> {
     std::iter::once(1.0).chain(later).collect()
 }
 
-/// Runs an operation over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does not take are
-/// empty.
-pub(super) fn run(op: Op, state: &mut State, args: [&[f64]; 3], out: &mut [f64]) {
-    let [a, b, c] = args;
-    match op {
-        Op::Input(_) | Op::Constant(_) => {}
-        Op::Times(factor) => each(out, a, |a| a * factor.get()),
-        Op::Over(divisor) => each(out, a, |a| a / divisor.get()),
-        Op::Add => both(out, a, b, |a, b| a + b),
-        Op::Subtract => both(out, a, b, |a, b| a - b),
-        Op::Multiply => both(out, a, b, |a, b| a * b),
-        Op::Divide => both(out, a, b, |a, b| finite(a / b)),
-        Op::Power(exponent) => each(out, a, |a| finite(power(a, exponent.get()))),
-        Op::Minimum => both(out, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
-        Op::Maximum => both(out, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
-        Op::Negative => each(out, a, |a| -a),
-        Op::Absolute => each(out, a, f64::abs),
-        Op::Sign => each(out, a, |a| if a == 0.0 || a.is_nan() { a } else { a.signum() }),
-        Op::Logarithm => each(out, a, |a| finite(libm::log(a))),
-        Op::Exponential => each(out, a, |a| finite(libm::exp(a))),
-        Op::Root => each(out, a, f64::sqrt),
-        Op::Sine => each(out, a, libm::sin),
-        Op::Cosine => each(out, a, libm::cos),
-        Op::HyperbolicTangent => each(out, a, libm::tanh),
-        Op::ArcTangent => each(out, a, libm::atan),
-        Op::Floor => each(out, a, f64::floor),
-        Op::Less => both(out, a, b, |a, b| truth(a < b, a, b)),
-        Op::LessOrEqual => both(out, a, b, |a, b| truth(a <= b, a, b)),
-        Op::Equal => both(out, a, b, |a, b| truth(a - b == 0.0, a, b)),
-        Op::Unequal => both(out, a, b, |a, b| truth(a - b != 0.0, a, b)),
-        Op::And => both(out, a, b, |a, b| truth(a > 0.0 && b > 0.0, a, b)),
-        Op::Or => both(out, a, b, |a, b| truth(a > 0.0 || b > 0.0, a, b)),
-        Op::Not => each(out, a, |a| 1.0 - a),
-        Op::If => {
-            // Both sides are at hand: a choice without a branch, which no processor could foresee.
-            for (((out, condition), yes), no) in out.iter_mut().zip(a).zip(b).zip(c) {
-                let chosen = if *condition > 0.0 { *yes } else { *no };
-                *out = if condition.is_nan() { f64::NAN } else { chosen };
-            }
-        }
-        Op::Known => both(out, a, b, |a, b| if a.is_nan() { b } else { a }),
-        _ => run_state(op, state, args, out),
-    }
-}
-
-fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
+/// Runs an operation that remembers over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does
+/// not take are empty.
+pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
     match state {
-        // Windows of one bar.
-        State::None => match op {
-            Op::Window(WindowKind::Sum | WindowKind::Mean | WindowKind::Weighted, _) => {
-                out.copy_from_slice(a);
-            }
-            _ => out.fill(f64::NAN),
-        },
+        State::None => {}
         State::Lag { ring, at } => lag(ring, at, a, out),
         State::Fractional { ring, at, weights } => {
             for (out, value) in out.iter_mut().zip(a) {
@@ -325,7 +274,7 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
             }
         }
         State::Extreme(window) => {
-            let Op::Extreme(_, _, is_age, _) = op else { return };
+            let &Op::Extreme(_, _, is_age, _) = op else { return };
             each(out, a, |a| {
                 let (value, age) = window.push(a);
                 if is_age { age } else { value }
@@ -342,7 +291,6 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
             }),
         },
         State::Average(copies) => copies.run(a, out),
-        State::WilderSum(copies) => copies.run(a, out),
         State::Distance { ring, at } => each(out, a, |a| {
             ring[*at] = a;
             *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
@@ -356,12 +304,12 @@ fn run_state(op: Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64])
     }
 }
 
-fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
-    let (Op::Window(_, length) | Op::Pair(_, length)) = op else {
+fn run_sums(op: &Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
+    let &(Op::Window(_, length) | Op::Pair(_, length)) = op else {
         return;
     };
     let n = f64::from(length);
-    match (op, state) {
+    match (*op, state) {
         (Op::Window(WindowKind::Mean, _), State::Sums1(window)) => {
             window.run(
                 out,
@@ -387,17 +335,13 @@ fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
             });
         }
         (Op::Window(WindowKind::Variance(degrees), _), State::Sums2(window)) => {
-            let divisor = n - f64::from(degrees);
-            window.run(
-                out,
-                [a],
-                |[d], _| [d, d * d],
-                |found, _| squares_left(&found.sums, n) / divisor,
-            );
+            let divisor = n * (n - f64::from(degrees));
+            let finish = |found: &Sums<2, 1>, _| variance(&found.sums, n, divisor);
+            window.run(out, [a], |[d], _| [d, d * d], finish);
         }
         (Op::Window(WindowKind::Deviation(degrees), _), State::Sums2(window)) => {
-            let divisor = n - f64::from(degrees);
-            let finish = |found: &Sums<2, 1>, _| (squares_left(&found.sums, n) / divisor).sqrt();
+            let divisor = n * (n - f64::from(degrees));
+            let finish = |found: &Sums<2, 1>, _| variance(&found.sums, n, divisor).sqrt();
             window.run(out, [a], |[d], _| [d, d * d], finish);
         }
         (Op::Window(kind, _), State::Trend(window)) => run_trend(kind, window, a, n, out),
@@ -411,6 +355,13 @@ fn run_sums(op: Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
         }
         _ => {}
     }
+}
+
+/// Of a window of `n`, whose squared distances from the mean are divided by `divisor / n`: one division, which is what it
+/// takes longest for.
+#[inline]
+fn variance(&[sum, squares]: &[f64; 2], n: f64, divisor: f64) -> f64 {
+    above_zero(n * squares - sum * sum) / divisor
 }
 
 /// Sum of squared distances from the mean.
@@ -512,43 +463,8 @@ fn each(out: &mut [f64], a: &[f64], mut of: impl FnMut(f64) -> f64) {
     }
 }
 
-#[inline]
-fn both(out: &mut [f64], a: &[f64], b: &[f64], mut of: impl FnMut(f64, f64) -> f64) {
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        *out = of(*a, *b);
-    }
-}
-
-/// What has no value is unknown.
-#[inline]
-pub(super) const fn finite(value: f64) -> f64 {
-    if value.is_finite() { value } else { f64::NAN }
-}
-
 /// Rounding may leave a little less than nothing; unknown stays unknown.
 #[inline]
 fn above_zero(value: f64) -> f64 {
-    if value < 0.0 { 0.0 } else { value }
-}
-
-/// 1 for true and 0 for false; unknown where a side is.
-#[inline]
-const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else if is_true {
-        1.0
-    } else {
-        0.0
-    }
-}
-
-/// Whole exponents by products, in one order.
-fn power(base: f64, exponent: f64) -> f64 {
-    let times = exponent.abs();
-    if times.fract() == 0.0 && times <= 16.0 {
-        let product = (0..super::to_u32(times)).fold(1.0, |product, _| product * base);
-        return if exponent < 0.0 { 1.0 / product } else { product };
-    }
-    libm::pow(base, exponent)
+    choose(value < 0.0, 0.0, value)
 }

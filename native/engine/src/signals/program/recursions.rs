@@ -4,14 +4,10 @@
 pub(super) trait Recursion: Copy {
     type Input: Copy;
     fn push(&mut self, input: Self::Input) -> f64;
-
-    /// Pushes a run of inputs to two copies; `out` is what `says` says.
-    fn run(says: &mut Self, other: &mut Self, inputs: &[Self::Input], out: &mut [f64]) {
-        one_by_one(says, other, inputs, out);
-    }
 }
 
-fn one_by_one<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], out: &mut [f64]) {
+/// Pushes a run of inputs to two copies; `out` is what `says` says.
+fn both<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], out: &mut [f64]) {
     for (out, input) in out.iter_mut().zip(inputs) {
         other.push(*input);
         *out = says.push(*input);
@@ -19,7 +15,7 @@ fn one_by_one<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], ou
 }
 
 /// Whether none is unknown: all are looked at, which takes less than to stop at the first.
-fn are_known(inputs: &[f64]) -> bool {
+pub(super) fn are_known(inputs: &[f64]) -> bool {
     !inputs
         .iter()
         .fold(false, |unknown, input| unknown | input.is_nan())
@@ -72,8 +68,8 @@ impl<R: Recursion> Restarting<R> {
             let length = (out.len() - done).min(self.left);
             let (piece, result) = (&inputs[done..done + length], &mut out[done..done + length]);
             match (&mut self.first, &mut self.older, &mut self.younger) {
-                (None, Some(older), Some(younger)) => R::run(older, younger, piece, result),
-                (Some(first), _, Some(younger)) => R::run(first, younger, piece, result),
+                (None, Some(older), Some(younger)) => both(older, younger, piece, result),
+                (Some(first), _, Some(younger)) => both(first, younger, piece, result),
                 (Some(first), ..) => {
                     for (out, input) in result.iter_mut().zip(piece) {
                         *out = first.push(*input);
@@ -94,148 +90,6 @@ impl<R: Recursion> Restarting<R> {
         if self.older.is_some() {
             self.first = None;
         }
-    }
-}
-
-/// `y = (1 - k) y + k x`, seeded by the mean of its first inputs. An unknown input begins it anew.
-///
-/// In this form only a product and a sum wait for the `y` before: a third less than `y += k (x - y)`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Average {
-    pub(super) length: u32,
-    weight: f64,
-    /// 1 - weight.
-    kept: f64,
-    pub(super) seen: u32,
-    pub(super) value: f64,
-}
-
-impl Average {
-    pub(super) const fn new(length: u32, weight: f64) -> Self {
-        Self {
-            length,
-            weight,
-            kept: 1.0 - weight,
-            seen: 0,
-            value: 0.0,
-        }
-    }
-
-    /// Weight 2 / (n + 1).
-    pub(super) fn exponential(length: u32) -> Self {
-        Self::new(length, 2.0 / (f64::from(length) + 1.0))
-    }
-
-    /// Weight 1 / n (J. W. Wilder, New Concepts in Technical Trading Systems, 1978).
-    pub(super) fn wilder(length: u32) -> Self {
-        Self::new(length, 1.0 / f64::from(length))
-    }
-}
-
-impl Recursion for Average {
-    type Input = f64;
-
-    #[inline]
-    fn push(&mut self, input: f64) -> f64 {
-        if self.seen == self.length {
-            self.value = self.kept * self.value + self.weight * input;
-            if self.value.is_nan() {
-                (self.seen, self.value) = (0, 0.0);
-                return f64::NAN;
-            }
-            return self.value;
-        }
-        if input.is_nan() {
-            (self.seen, self.value) = (0, 0.0);
-            return f64::NAN;
-        }
-        self.seen += 1;
-        self.value += input;
-        if self.seen < self.length {
-            return f64::NAN;
-        }
-        self.value /= f64::from(self.length);
-        self.value
-    }
-
-    /// Two chains of sums side by side take no longer than one.
-    fn run(says: &mut Self, other: &mut Self, inputs: &[f64], out: &mut [f64]) {
-        let is_seeded = says.seen == says.length && other.seen == other.length;
-        let is_known = !inputs
-            .iter()
-            .fold(false, |unknown, input| unknown | input.is_nan());
-        if is_seeded && is_known {
-            let (mut ours, mut theirs) = (says.value, other.value);
-            let (weight, kept) = (says.weight, says.kept);
-            for (out, input) in out.iter_mut().zip(inputs) {
-                let new = weight * input;
-                ours = kept * ours + new;
-                theirs = kept * theirs + new;
-                *out = ours;
-            }
-            (says.value, other.value) = (ours, theirs);
-            return;
-        }
-        one_by_one(says, other, inputs, out);
-    }
-}
-
-/// `y += x - y / n`, seeded by the sum of its first `n - 1` inputs (Wilder's running sums). An unknown input begins it anew.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WilderSum {
-    pub(super) length: u32,
-    /// 1 - 1/n.
-    kept: f64,
-    pub(super) seen: u32,
-    pub(super) value: f64,
-}
-
-impl WilderSum {
-    pub(super) fn new(length: u32) -> Self {
-        Self {
-            length,
-            kept: 1.0 - 1.0 / f64::from(length),
-            seen: 0,
-            value: 0.0,
-        }
-    }
-}
-
-impl Recursion for WilderSum {
-    type Input = f64;
-
-    #[inline]
-    fn push(&mut self, input: f64) -> f64 {
-        if input.is_nan() {
-            (self.seen, self.value) = (0, 0.0);
-            return f64::NAN;
-        }
-        if self.seen + 1 >= self.length {
-            self.value = self.kept * self.value + input;
-            return self.value;
-        }
-        self.seen += 1;
-        self.value += input;
-        if self.seen + 1 < self.length {
-            f64::NAN
-        } else {
-            self.value
-        }
-    }
-
-    fn run(says: &mut Self, other: &mut Self, inputs: &[f64], out: &mut [f64]) {
-        let is_seeded = says.seen + 1 >= says.length && other.seen + 1 >= other.length;
-        if is_seeded && are_known(inputs) {
-            let (mut ours, mut theirs, kept) = (says.value, other.value, says.kept);
-            for (out, input) in out.iter_mut().zip(inputs) {
-                ours = kept * ours + input;
-                theirs = kept * theirs + input;
-                *out = ours;
-            }
-            (says.value, other.value) = (ours, theirs);
-            return;
-        }
-        one_by_one(says, other, inputs, out);
     }
 }
 

@@ -13,10 +13,11 @@
 use thiserror::Error;
 
 use super::Runner;
+use super::averages::{Averages, Copy};
 use super::extremes::ExtremeWindow;
 use super::op::State;
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Average, Cusum, ParabolicStop, Regime, Restarting, WilderSum};
+use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
 use super::sums::SumWindow;
 
 /// Number of this form: another order of words, or another meaning of an operation's state, takes the next.
@@ -200,7 +201,6 @@ impl Remembers for State {
             Self::Extreme(window) => window.visit(visitor),
             Self::Order(window) => window.visit(visitor),
             Self::Average(copies) => copies.visit(visitor),
-            Self::WilderSum(copies) => copies.visit(visitor),
             Self::Adaptive(copies) => copies.visit(visitor),
             Self::ParabolicStop(copies) => copies.visit(visitor),
             Self::Cusum(copies) => copies.visit(visitor),
@@ -215,7 +215,8 @@ impl<const K: usize, const I: usize> Remembers for SumWindow<K, I> {
         self.values.iter_mut().for_each(|values| visitor.floats(values));
         visitor.floats(&mut self.head);
         visitor.floats(&mut self.reference);
-        visitor.place(&mut self.at, self.values.len());
+        let block = self.values[0].len();
+        visitor.place(&mut self.at, block);
     }
 }
 
@@ -257,17 +258,27 @@ impl<R: super::recursions::Recursion + Remembers> Remembers for Restarting<R> {
     }
 }
 
-impl Remembers for Average {
+impl Remembers for Averages {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
-        count(&mut self.seen, self.length, visitor);
-        visitor.float(&mut self.value);
+        visitor.place(&mut self.left, self.window);
+        visitor.float(&mut self.sum);
+        for copy in [&mut self.first, &mut self.older, &mut self.younger] {
+            let mut is_there = copy.is_some();
+            visitor.truth(&mut is_there);
+            let mut state = copy.unwrap_or_default();
+            state.visit(visitor);
+            *copy = is_there.then_some(state);
+        }
     }
 }
 
-impl Remembers for WilderSum {
+impl Remembers for Copy {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
-        count(&mut self.seen, self.length, visitor);
+        // A seed is a window at most.
+        count(&mut self.seen, super::WINDOW_MAX, visitor);
         visitor.float(&mut self.value);
+        visitor.float(&mut self.base);
+        visitor.truth(&mut self.is_grouped);
     }
 }
 

@@ -10,6 +10,9 @@
 //! small and exact (prices are whole numbers here), and a deviation that comes from sums of squares loses at most as many
 //! units of the last place as the window has values.
 
+/// Bars whose sums are taken before anything is made of them.
+const PIECE: usize = 64;
+
 /// Sums of a window: of `K` terms made of each of its values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sums<const K: usize, const I: usize> {
@@ -25,9 +28,9 @@ pub(super) struct Sums<const K: usize, const I: usize> {
 #[derive(Debug, Clone)]
 pub(super) struct SumWindow<const K: usize, const I: usize> {
     /// Of the block before: sums from each place to its end. Beside the end there is nothing.
-    pub(super) tails: Vec<[f64; K]>,
+    pub(super) tails: [Vec<f64>; K],
     /// Of this block, as far as it goes.
-    pub(super) values: Vec<[f64; I]>,
+    pub(super) values: [Vec<f64>; I],
     /// Of this block, up to the newest value.
     pub(super) head: [f64; K],
     pub(super) reference: [f64; I],
@@ -39,8 +42,8 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     pub(super) fn new(length: usize) -> Self {
         let block = length.max(2) - 1;
         Self {
-            tails: vec![[f64::NAN; K]; block],
-            values: vec![[f64::NAN; I]; block],
+            tails: std::array::from_fn(|_| vec![f64::NAN; block]),
+            values: std::array::from_fn(|_| vec![f64::NAN; block]),
             head: [f64::NAN; K],
             reference: [f64::NAN; I],
             at: 0,
@@ -49,11 +52,11 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
 
     /// Nothing is known before bar `number`.
     pub(super) fn restart(&mut self, number: i64) {
-        self.tails.fill([f64::NAN; K]);
-        self.values.fill([f64::NAN; I]);
+        self.tails.iter_mut().for_each(|of| of.fill(f64::NAN));
+        self.values.iter_mut().for_each(|of| of.fill(f64::NAN));
         self.head = [f64::NAN; K];
         self.reference = [f64::NAN; I];
-        let block = i64::try_from(self.values.len()).unwrap_or(1);
+        let block = i64::try_from(self.block()).unwrap_or(1);
         self.at = usize::try_from(number.rem_euclid(block)).unwrap_or(0);
     }
 
@@ -69,68 +72,127 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         terms: impl Fn([f64; I], f64) -> [f64; K],
         finish: impl Fn(&Sums<K, I>, [f64; I]) -> f64,
     ) {
-        let mut done = 0;
+        if let [out] = out {
+            *out = self.one(series.map(|of| of[0]), &terms, &finish);
+            return;
+        }
+        let (mut done, mut heads) = (0, [[0.0; PIECE]; K]);
         while done < out.len() {
-            if self.at == self.values.len() {
+            if self.at == self.block() {
                 self.at = 0;
             }
             if self.at == 0 {
                 self.begin_block(&terms);
             }
-            let length = (out.len() - done).min(self.values.len() - self.at);
+            let length = (out.len() - done).min(self.block() - self.at).min(PIECE);
             let piece = series.map(|of| &of[done..done + length]);
-            self.run_in_block(&mut out[done..done + length], piece, &terms, &finish);
+            self.run_in_block(
+                &mut out[done..done + length],
+                piece,
+                &mut heads,
+                (&terms, &finish),
+            );
             done += length;
         }
     }
 
-    /// As [`Self::run`], within a block. Slices of one length: no look at a place can miss.
+    /// One bar: the same sums in the same order.
+    #[inline]
+    fn one(
+        &mut self,
+        value: [f64; I],
+        terms: &impl Fn([f64; I], f64) -> [f64; K],
+        finish: &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+    ) -> f64 {
+        if self.at == self.block() {
+            self.at = 0;
+        }
+        if self.at == 0 {
+            self.begin_block(terms);
+        }
+        let (at, reference) = (self.at, self.reference);
+        for (kept, value) in self.values.iter_mut().zip(value) {
+            kept[at] = value;
+        }
+        let place = at as f64 + 1.0;
+        for (sum, term) in self
+            .head
+            .iter_mut()
+            .zip(terms(difference(value, reference), place))
+        {
+            *sum += term;
+        }
+        self.at += 1;
+        let found = Sums {
+            sums: std::array::from_fn(|of| self.tails[of][at] + self.head[of]),
+            reference,
+            place,
+        };
+        finish(&found, value)
+    }
+
+    /// Values of a block.
+    fn block(&self) -> usize {
+        self.values[0].len()
+    }
+
+    /// As [`Self::run`], within a block. First the sums, each of which waits for the one before, and then what is made of
+    /// them, several at a time. Slices of one length: no look at a place can miss.
     #[inline]
     fn run_in_block(
         &mut self,
         out: &mut [f64],
         series: [&[f64]; I],
-        terms: &impl Fn([f64; I], f64) -> [f64; K],
-        finish: &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+        heads: &mut [[f64; PIECE]; K],
+        (terms, finish): (
+            &impl Fn([f64; I], f64) -> [f64; K],
+            &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
+        ),
     ) {
         let length = out.len();
-        let values = &mut self.values[self.at..self.at + length];
-        let tails = &self.tails[self.at..self.at + length];
-        assert!(series.iter().all(|of| of.len() == length), "series of one length");
-        let reference = self.reference;
-        let (mut head, mut place) = (self.head, self.at as f64);
+        assert!(
+            length <= PIECE && series.iter().all(|of| of.len() == length),
+            "series of one length"
+        );
+        for (kept, values) in self.values.iter_mut().zip(series) {
+            kept[self.at..self.at + length].copy_from_slice(values);
+        }
+        let (reference, first) = (self.reference, self.at as f64 + 1.0);
+        let mut head = self.head;
         for at in 0..length {
-            let value: [f64; I] = std::array::from_fn(|of| series[of][at]);
-            values[at] = value;
-            place += 1.0;
-            let added = terms(difference(value, reference), place);
-            for (sum, term) in head.iter_mut().zip(added) {
+            let value = std::array::from_fn(|of| series[of][at]);
+            let added = terms(difference(value, reference), first + at as f64);
+            for ((sum, term), heads) in head.iter_mut().zip(added).zip(&mut *heads) {
                 *sum += term;
+                heads[at] = *sum;
             }
-            let sums = std::array::from_fn(|of| tails[at][of] + head[of]);
-            let found = Sums {
-                sums,
-                reference,
-                place,
-            };
-            out[at] = finish(&found, value);
         }
         self.head = head;
+        let tails: [&[f64]; K] = std::array::from_fn(|of| &self.tails[of][self.at..self.at + length]);
+        for (at, out) in out.iter_mut().enumerate() {
+            let found = Sums {
+                sums: std::array::from_fn(|of| tails[of][at] + heads[of][at]),
+                reference,
+                place: first + at as f64,
+            };
+            *out = finish(&found, std::array::from_fn(|of| series[of][at]));
+        }
         self.at += length;
     }
 
     #[inline(never)]
     fn begin_block(&mut self, terms: &impl Fn([f64; I], f64) -> [f64; K]) {
-        let last = self.values.len() - 1;
-        self.reference = self.values[last];
+        let last = self.block() - 1;
+        let value = |values: &[Vec<f64>; I], at: usize| std::array::from_fn(|of| values[of][at]);
+        self.reference = value(&self.values, last);
         let mut sums = [0.0; K];
         for at in (0..=last).rev() {
             let place = at as f64 - last as f64;
-            let added = terms(difference(self.values[at], self.reference), place);
-            for (sum, term) in sums.iter_mut().zip(added) {
+            let added = terms(difference(value(&self.values, at), self.reference), place);
+            for ((sum, term), tails) in sums.iter_mut().zip(added).zip(&mut self.tails) {
                 *sum += term;
+                tails[at] = *sum;
             }
-            self.tails[at] = sums;
         }
         self.head = [0.0; K];
     }

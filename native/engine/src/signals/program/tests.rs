@@ -316,7 +316,7 @@ fn a_chain_of_two_states_is_filtered() {
         "regime(number(delta(close, 1)), 0, 1, 0.5, 3, 0.95, 0.8)",
         &closes,
     );
-    let density = |x: f64, mean: f64, std: f64| libm::exp(-((x - mean) / std).powi(2) / 2.0) / std;
+    let density = |x: f64, mean: f64, std: f64| libm::exp(-libm::pow((x - mean) / std, 2.0) / 2.0) / std;
     let mut second = 0.05 / 0.25;
     for at in 1..closes.len() {
         let x = (closes[at] - closes[at - 1]) as f64 / 1e8;

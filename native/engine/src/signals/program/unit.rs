@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::elements::finite;
+
 /// Most that an exponent may be.
 const EXPONENT_MAX: i8 = 6;
 
@@ -78,26 +80,26 @@ impl Unit {
         }
     }
 
-    /// As [`Self::outside`], of several.
+    /// As [`Self::outside`], of several; what has no finite value is unknown.
     pub(super) fn all_outside(self, inside: &[f64], outside: &mut [f64]) {
         match self.places() {
             0 => outside
                 .iter_mut()
                 .zip(inside)
-                .for_each(|(out, value)| *out = *value),
+                .for_each(|(out, value)| *out = finite(*value)),
             places if places > 0 => {
                 let power = ten_to(places);
                 outside
                     .iter_mut()
                     .zip(inside)
-                    .for_each(|(out, value)| *out = value / power);
+                    .for_each(|(out, value)| *out = finite(value / power));
             }
             places => {
                 let power = ten_to(-places);
                 outside
                     .iter_mut()
                     .zip(inside)
-                    .for_each(|(out, value)| *out = value * power);
+                    .for_each(|(out, value)| *out = finite(value * power));
             }
         }
     }

@@ -1,0 +1,293 @@
+//! `y = (1 - k) y + k x` and Wilder's sums `y = (1 - 1/n) y + x`, without waiting for every `y` before.
+//!
+//! A recursion's next value waits for a product and a sum of the one before, whatever else a processor could do meanwhile.
+//! Here the bars of a restart window are cut into groups of eight. Within a group what its own inputs add up to, `s`, knows
+//! nothing of `y`; the recursion then is `y[j] = (1 - k)^(j + 1) y + s[j]` with the `y` at the end of the group before, and
+//! only one product and one sum in eight bars wait for each other. Bar by bar the same is computed in the same order, so the
+//! bits are the same.
+//!
+//! Like every recursion (see [`super::recursions::Restarting`]) it runs in copies that begin one restart window apart; `s` is
+//! theirs together.
+
+use super::recursions::are_known;
+
+/// Bars of a group.
+const GROUP: usize = 8;
+/// Bars whose groups are summed up before anything is made of them.
+const PIECE: usize = 8 * GROUP;
+
+/// How an average weighs, and how it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights {
+    /// Of a new value.
+    new: f64,
+    /// Of what there was.
+    kept: f64,
+    /// Values of the seed, and what their sum is divided by.
+    seed: u32,
+    divisor: f64,
+}
+
+impl Weights {
+    const fn new(length: u32, weight: f64) -> Self {
+        Self {
+            new: weight,
+            kept: 1.0 - weight,
+            seed: length,
+            divisor: length as f64,
+        }
+    }
+
+    /// 2 / (n + 1), seeded by a mean.
+    pub(super) fn exponential(length: u32) -> Self {
+        Self::new(length, 2.0 / (f64::from(length) + 1.0))
+    }
+
+    /// 1 / n, seeded by a mean (J. W. Wilder, New Concepts in Technical Trading Systems, 1978).
+    pub(super) fn wilder(length: u32) -> Self {
+        Self::new(length, 1.0 / f64::from(length))
+    }
+
+    /// A weight of any size, seeded by the first value.
+    pub(super) const fn smooth(weight: f64) -> Self {
+        Self::new(1, weight)
+    }
+
+    /// `y += x - y / n`, seeded by the sum of `n - 1` values (Wilder's running sums).
+    pub(super) fn wilder_sum(length: u32) -> Self {
+        Self {
+            new: 1.0,
+            kept: 1.0 - 1.0 / f64::from(length),
+            seed: length.max(2) - 1,
+            divisor: 1.0,
+        }
+    }
+}
+
+/// One recursion.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Copy {
+    /// Values of the seed that there are; an unknown input begins it anew.
+    pub(super) seen: u32,
+    /// The newest: while seeding, their sum.
+    pub(super) value: f64,
+    /// At the end of the group before, where it was seeded then.
+    pub(super) base: f64,
+    pub(super) is_grouped: bool,
+}
+
+impl Copy {
+    /// The `place`th bar of a group; `sum` is what the group's inputs add up to.
+    fn push(&mut self, weights: &Weights, power: f64, input: f64, sum: f64) -> f64 {
+        if input.is_nan() {
+            *self = Self::default();
+            return f64::NAN;
+        }
+        if self.seen < weights.seed {
+            self.seen += 1;
+            self.value += input;
+            if self.seen < weights.seed {
+                return f64::NAN;
+            }
+            self.value /= weights.divisor;
+        } else if self.is_grouped {
+            self.value = power * self.base + sum;
+        } else {
+            self.value = weights.kept * self.value + weights.new * input;
+        }
+        if self.value.is_nan() {
+            *self = Self::default();
+            return f64::NAN;
+        }
+        self.value
+    }
+
+    /// Whole groups of known inputs.
+    fn run(
+        &mut self,
+        weights: &Weights,
+        powers: &[f64; GROUP],
+        inputs: &[f64],
+        sums: &[f64],
+        mut out: Option<&mut [f64]>,
+    ) {
+        let mut done = 0;
+        while done < inputs.len() && !self.is_grouped {
+            for at in done..done + GROUP {
+                let said = self.push(weights, powers[at - done], inputs[at], sums[at]);
+                if let Some(out) = &mut out {
+                    out[at] = said;
+                }
+            }
+            self.end_group(weights);
+            done += GROUP;
+        }
+        if done == inputs.len() {
+            return;
+        }
+        let (groups, _) = sums[done..].as_chunks::<GROUP>();
+        let mut base = self.base;
+        match out {
+            Some(out) => {
+                let (out, _) = out[done..].as_chunks_mut::<GROUP>();
+                for (out, sums) in out.iter_mut().zip(groups) {
+                    for at in 0..GROUP {
+                        out[at] = powers[at] * base + sums[at];
+                    }
+                    base = out[GROUP - 1];
+                }
+            }
+            None => {
+                for sums in groups {
+                    base = powers[GROUP - 1] * base + sums[GROUP - 1];
+                }
+            }
+        }
+        (self.base, self.value) = (base, base);
+    }
+
+    const fn end_group(&mut self, weights: &Weights) {
+        self.base = self.value;
+        self.is_grouped = self.seen == weights.seed;
+    }
+}
+
+/// Copies of an average, as [`super::recursions::Restarting`] has them.
+#[derive(Debug, Clone)]
+pub(super) struct Averages {
+    weights: Weights,
+    /// `(1 - k)^(j + 1)`.
+    powers: [f64; GROUP],
+    pub(super) window: usize,
+    /// Bars until the next restart.
+    pub(super) left: usize,
+    /// What this group's inputs add up to.
+    pub(super) sum: f64,
+    pub(super) first: Option<Copy>,
+    pub(super) older: Option<Copy>,
+    pub(super) younger: Option<Copy>,
+}
+
+impl Averages {
+    pub(super) fn new(window: u32, weights: Weights) -> Self {
+        let mut power = 1.0;
+        Self {
+            weights,
+            powers: std::array::from_fn(|_| {
+                power *= weights.kept;
+                power
+            }),
+            window: window.max(1) as usize,
+            left: 0,
+            sum: 0.0,
+            first: Some(Copy::default()),
+            older: None,
+            younger: None,
+        }
+    }
+
+    /// The stream begins with bar `number`.
+    pub(super) fn restart(&mut self, number: i64) {
+        let window = i64::try_from(self.window).unwrap_or(i64::MAX);
+        let into = usize::try_from(number.rem_euclid(window)).unwrap_or(0);
+        self.left = if into == 0 { 0 } else { self.window - into };
+        self.sum = 0.0;
+        self.first = Some(Copy::default());
+        (self.older, self.younger) = (None, None);
+    }
+
+    /// Takes a run of inputs.
+    pub(super) fn run(&mut self, inputs: &[f64], out: &mut [f64]) {
+        let mut done = 0;
+        while done < out.len() {
+            if self.left == 0 {
+                self.turn();
+            }
+            let length = (out.len() - done).min(self.left);
+            self.run_in_window(&inputs[done..done + length], &mut out[done..done + length]);
+            done += length;
+        }
+    }
+
+    fn run_in_window(&mut self, inputs: &[f64], out: &mut [f64]) {
+        // The last group of a window may be a short one; a group that is begun is ended one by one.
+        let place = (self.window - self.left) % GROUP;
+        let slow = if place == 0 {
+            0
+        } else {
+            (GROUP - place).min(out.len())
+        };
+        self.one_by_one(&inputs[..slow], &mut out[..slow]);
+        let whole = (out.len() - slow) / GROUP * GROUP;
+        let (piece, result) = (&inputs[slow..slow + whole], &mut out[slow..slow + whole]);
+        if are_known(piece) {
+            for (piece, result) in piece.chunks(PIECE).zip(result.chunks_mut(PIECE)) {
+                self.in_groups(piece, result);
+            }
+        } else {
+            self.one_by_one(piece, result);
+        }
+        self.one_by_one(&inputs[slow + whole..], &mut out[slow + whole..]);
+    }
+
+    /// Whole groups without an unknown input, [`PIECE`] bars at most.
+    fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) {
+        let mut sums = [0.0; PIECE];
+        let (groups, _) = sums.as_chunks_mut::<GROUP>();
+        for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
+            // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
+            let mut sum = 0.0;
+            for (said, input) in sums.iter_mut().zip(inputs) {
+                sum = self.weights.kept * sum + self.weights.new * input;
+                *said = sum;
+            }
+        }
+        let sums = &sums[..inputs.len()];
+        self.sum = sums.last().copied().unwrap_or(self.sum);
+        let (weights, powers) = (&self.weights, &self.powers);
+        if let Some(younger) = &mut self.younger {
+            younger.run(weights, powers, inputs, sums, None);
+        }
+        match self.first.as_mut().or(self.older.as_mut()) {
+            Some(says) => says.run(weights, powers, inputs, sums, Some(out)),
+            None => out.fill(f64::NAN),
+        }
+        // Beside the first there may be an older one, which will speak.
+        if let (true, Some(older)) = (self.first.is_some(), &mut self.older) {
+            older.run(weights, powers, inputs, sums, None);
+        }
+        self.left -= inputs.len();
+    }
+
+    fn one_by_one(&mut self, inputs: &[f64], out: &mut [f64]) {
+        for (out, input) in out.iter_mut().zip(inputs) {
+            let place = (self.window - self.left) % GROUP;
+            let before = if place == 0 { 0.0 } else { self.sum };
+            self.sum = self.weights.kept * before + self.weights.new * input;
+            let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
+            let mut said = [None; 3];
+            let is_end = place == GROUP - 1 || self.left == 1;
+            for (said, copy) in said
+                .iter_mut()
+                .zip([&mut self.first, &mut self.older, &mut self.younger])
+            {
+                *said = copy.as_mut().map(|copy| copy.push(weights, power, *input, sum));
+                if is_end && let Some(copy) = copy {
+                    copy.end_group(weights);
+                }
+            }
+            *out = said[0].or(said[1]).unwrap_or(f64::NAN);
+            self.left -= 1;
+        }
+    }
+
+    /// A point of the grid: the younger copy speaks from now on, and another begins.
+    fn turn(&mut self) {
+        self.left = self.window;
+        self.older = self.younger.take();
+        self.younger = Some(Copy::default());
+        if self.older.is_some() {
+            self.first = None;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+"""Files of bars as people have them: what is read of them, and what is asked when they do not say it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from py_rt.data.bar_columns import Given
+from py_rt.data.bar_files import BarFile, read_bar_file
+from py_rt.errors import SourceError
+
+SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+FOLDERS = ("indicator_sheets_stockcharts", "indices_macro")
+SHEETS = sorted(path for folder in FOLDERS for path in (SHARED / folder).glob("*.csv*"))
+DAY_NS = 86_400 * 10**9
+
+
+def read(folder: Path, text: str, name: str = "bars.csv", **given: str) -> BarFile:
+    path = folder / name
+    path.write_text(text)
+    columns = {role: column for role, column in given.items() if role in {"close", "time", "clock"}}
+    others = {key: value for key, value in given.items() if key not in columns}
+    return read_bar_file(path, Given(columns=columns, **others))  # type: ignore[arg-type]
+
+
+def days_of(file: BarFile) -> list[str]:
+    return [str(datetime.fromtimestamp(ns / 10**9, UTC))[:16] for ns in file.ts_open.to_list()]
+
+
+@pytest.mark.skipif(not SHEETS, reason=f"no sheets and indices at {SHARED}: set PY_RT_SHARED_DATA")
+@pytest.mark.parametrize("path", SHEETS, ids=lambda path: path.name)
+def test_sheets_and_indices_are_read_with_the_columns_that_they_have(path: Path) -> None:
+    file = read_bar_file(path)
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    lines = content.decode().splitlines()
+    assert file.bars.height == file.time.len() == len(lines) - 1
+    assert bool((file.ts_open.diff().drop_nulls() > 0).all())
+    header = [name.strip().lower() for name in lines[0].split(",")]
+    for role in ("open", "high", "low", "close", "volume"):
+        if role in header:
+            cells = [line.split(",")[header.index(role)] for line in lines[1:]]
+            written = np.array([float(cell) if cell else np.nan for cell in cells])
+            np.testing.assert_allclose(file.bars[role].to_numpy() / 1e8, written, rtol=1e-15)
+        elif role != "close":
+            assert role not in file.bars.columns
+
+
+FORMS = {
+    "day first, proven by a part above 12": ("Date,Close\n01/02/2023,1\n13/02/2023,2\n", "2023-02-01 00:00"),
+    "month first, proven by a part above 12": ("Date,Close\n01/02/2023,1\n02/13/2023,2\n", "2023-01-02 00:00"),
+    "months, proven by their steps": (
+        "Date,Close\n" + "".join(f"{month}/1/2023,1\n" for month in range(1, 13)) + "1/1/2024,1\n",
+        "2023-01-01 00:00",
+    ),
+    "two digits of the year": ("Date,Close\n8/24/10,1\n8/25/10,2\n", "2010-08-24 00:00"),
+    "a month's name": ("Date,Close\n3-June-10,1\n04-Jul-10,2\n", "2010-06-03 00:00"),
+    "a month's name first": ('Date,Close\n"Jan 05, 2023",1\n"Feb 05, 2023",2\n', "2023-01-05 00:00"),
+    "a month": ("Date,Close\n192607,1\n192608,2\n", "1926-07-01 00:00"),
+    "slashes": ("Date,Close\n2023/3/24,1\n2023/3/25,2\n", "2023-03-24 00:00"),
+    "half days": ("Date,Close\n3/24/2023 4:00 PM,1\n3/24/2023 5:00 PM,1\n", "2023-03-24 16:00"),
+    "compact": ("Date,Close\n20230324 0930,1\n20230324 0931,1\n", "2023-03-24 09:30"),
+    "a column of its own": ("Date,Time,Close\n2023-03-24,09:30,1\n2023-03-24,09:31,2\n", "2023-03-24 09:30"),
+    "MetaTrader": (
+        "<DATE>\t<TIME>\t<CLOSE>\t<TICKVOL>\n2023.03.24\t09:30:00\t1\t5\n2023.03.24\t09:31:00\t1\t5\n",
+        "2023-03-24 09:30",
+    ),
+    "another word": ("Microsoft Date,Close,,\n24-Mar-23,1,,\n25-Mar-23,1,,\n", "2023-03-24 00:00"),
+    "no name": (",Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "a number of the row beside": (",Date,Close\n0,2023-03-24,1\n1,2023-03-25,2\n", "2023-03-24 00:00"),
+    "no header": ("20230324 00:00,1,2,1,1,7\n20230325 00:00,1,2,1,1,7\n", "2023-03-24 00:00"),
+    "a line above the header": ("https://example.org\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "no newline at the end": ("Date,Close\n2023-03-24,1\n2023-03-25,2", "2023-03-24 00:00"),
+    "an unused column twice": ("Date,Close,EMA,EMA\n2023-03-24,1,1,1\n2023-03-25,2,2,2\n", "2023-03-24 00:00"),
+    "digits of a clock": (
+        "<TICKER>,<PER>,<DATE>,<TIME>,<CLOSE>\nA,5,20230324,093000,1\nA,5,20230324,093500,2\n",
+        "2023-03-24 09:30",
+    ),
+    "no header, and a time of the day": (
+        "2023.03.24,09:30,1,2,1,1,7\n2023.03.24,09:31,1,2,1,1,7\n",
+        "2023-03-24 09:30",
+    ),
+    "numbered names": (",1. open,4. close,5. volume\n2023-03-24,1,1,7\n2023-03-25,1,2,7\n", "2023-03-24 00:00"),
+    "names above each other": (
+        "Price,Close,Volume\nTicker,SPY,SPY\nDate,,\n2023-03-24,1,7\n2023-03-25,2,7\n",
+        "2023-03-24 00:00",
+    ),
+    "GMT and an offset": (
+        "Local time,Close\n24.03.2023 00:00:00.000 GMT+0100,1\n25.03.2023 00:00:00.000 GMT+0100,2\n",
+        "2023-03-23 23:00",
+    ),
+    "semicolons": ("Date;Open;Close\n2023-03-24;1;1\n2023-03-25;2;2\n", "2023-03-24 00:00"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_are_read_as_people_write_them(form: str, tmp_path: Path) -> None:
+    text, first = FORMS[form]
+    file = read(tmp_path, text)
+    assert days_of(file)[0] == first
+    assert file.bars["close"][0] == 1e8
+
+
+@pytest.mark.parametrize(("order", "first"), [("day", "2023-04-03"), ("month", "2023-03-04")])
+def test_an_order_that_nothing_proves_is_asked_for(order: str, first: str, tmp_path: Path) -> None:
+    text = "Date,Close\n03/04/2023,1\n04/05/2023,2\n"
+    with pytest.raises(SourceError, match=r"bars\.csv: row 2: .*'03/04/2023'.*--day-first or --month-first"):
+        read(tmp_path, text)
+    assert days_of(read(tmp_path, text, first=order))[0].startswith(first)
+
+
+def test_an_order_that_changes_within_a_file_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="both orders occur"):
+        read(tmp_path, "Date,Close\n13/01/2023,1\n01/14/2023,2\n")
+
+
+def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
+    text = 'Date,Close,Volume\n2023-01-02,"$1,234.50",1.2M\n2023-01-03,7,N/A\n2023-01-04,-,3\n'
+    bars = read(tmp_path, text).bars
+    np.testing.assert_array_equal(bars["close"].to_numpy(), [1234.5e8, 7e8, np.nan])
+    np.testing.assert_array_equal(bars["volume"].to_numpy(), [1.2e14, np.nan, 3e8])
+
+
+def test_commas_are_decimal_where_one_shows_it(tmp_path: Path) -> None:
+    bars = read(tmp_path, "Date;Close;Volume\n02.01.2023;12,5;1.500\n13.01.2023;1.012,250;2,000\n").bars
+    assert bars["close"].to_list() == [12.5e8, 1012.25e8]
+    assert bars["volume"].to_list() == [1.5e8, 2e8]
+
+
+def test_a_volume_may_say_what_it_counts(tmp_path: Path) -> None:
+    text = "unix,date,close,Volume ETH,Volume USDT\n1679616000,2023-03-24,1,7,9\n1679702400,2023-03-25,1,8,9\n"
+    assert read(tmp_path, text).bars["volume"].to_list() == [7e8, 8e8]
+
+
+def test_absent_columns_are_absent(tmp_path: Path) -> None:
+    assert "volume" not in read(tmp_path, "Date,Close\n2023-01-02,1\n2023-01-03,2\n").bars.columns
+    assert "close" not in read(tmp_path, "Date,Volume,Trades\n2023-01-02,1,1\n2023-01-03,2,1\n").bars.columns
+
+
+def test_a_lone_column_of_values_is_the_close_and_another_can_be_named(tmp_path: Path) -> None:
+    assert read(tmp_path, "Date,vix\n2023-01-02,13.5\n2023-01-03,2\n").bars["close"][0] == 13.5e8
+    two = "Date,AAA,BAA\n2023-01-02,5,7\n2023-01-03,6,8\n"
+    assert "close" not in read(tmp_path, two).bars.columns
+    assert read(tmp_path, two, close="BAA").bars["close"].to_list() == [7e8, 8e8]
+    with pytest.raises(SourceError, match="has no column 'CAA'; it has 'Date', 'AAA', 'BAA'"):
+        read(tmp_path, two, close="CAA")
+
+
+LONG = "date,symbol,close\n2023-01-02,A,1\n2023-01-02,B,10\n2023-01-03,A,2\n2023-01-03,B,20\n"
+WIDE = ",A:close,B:close\n2023-01-02,1,10\n2023-01-03,2,20\n"
+
+
+ABOVE = "Price,close,close\nTicker,A,B\nDate,,\n2023-01-02,1,10\n2023-01-03,2,20\n"
+
+
+@pytest.mark.parametrize("text", [LONG, WIDE, ABOVE])
+def test_of_several_instruments_one_is_asked_for(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"holds 2 instruments \('A', 'B'\); choose one with --symbol NAME"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, symbol="B").bars["close"].to_list() == [10e8, 20e8]
+    with pytest.raises(SourceError, match=r"'A', 'B'|there is no 'C'"):
+        read(tmp_path, text, symbol="C")
+
+
+def test_a_zip_with_one_member_is_read_and_a_day_in_its_name_is_that_of_its_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "spy.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("20131004_spy_minute_trade.csv", "34200000,1,2,1,1,7\n34260000,1,2,1,1,7\n")
+    file = read_bar_file(path, Given(time_zone="America/New_York"))
+    assert days_of(file) == ["2013-10-04 13:30", "2013-10-04 13:31"]
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.csv", "1")
+    with pytest.raises(SourceError, match=r"holds 2 files \(20131004_spy_minute_trade\.csv, more\.csv\)"):
+        read_bar_file(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SourceError, match="no zip archive"):
+        read_bar_file(path)
+
+
+def test_a_zip_under_another_name_is_told(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bars.csv", "Date,Close\n2023-01-02,1\n" * 99)
+    (tmp_path / "bars.csv").write_bytes(packed.getvalue())
+    with pytest.raises(SourceError, match="zip archive: name it"):
+        read_bar_file(tmp_path / "bars.csv")
+
+
+def test_a_file_without_a_readable_time_is_told_by_its_first_row(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"bars\.csv: row 2: the time 'soon' cannot be read.*--column time=NAME"):
+        read(tmp_path, "Date,Close\nsoon,1\nlater,2\nnever,3\n")
+
+
+def test_the_hour_that_clocks_repeat_is_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    hours = ["2023-11-05 00:00", "2023-11-05 01:00", "2023-11-05 01:00", "2023-11-05 02:00"]
+    rows = [f"{hour},{at}\n" for at, hour in enumerate(hours, 1)]
+    wanted = ["2023-11-05 04:00", "2023-11-05 05:00", "2023-11-05 06:00", "2023-11-05 07:00"]
+    for one in (rows, rows[::-1]):
+        file = read(tmp_path, "Date,Close\n" + "".join(one), time_zone="America/New_York")
+        assert days_of(file) == wanted
+        assert file.bars["close"].to_list() == [1e8, 2e8, 3e8, 4e8]
+    with pytest.raises(SourceError, match="say the zone with --time-zone"):
+        read(tmp_path, "Date,Close\n" + "".join(rows))
+
+
+def test_numbers_are_those_of_the_time_on_a_grid_and_rows_else(tmp_path: Path) -> None:
+    daily = [f"2023-01-{day:02d},1\n" for day in range(2, 9)]
+    first = read(tmp_path, "Date,Close\n" + "".join(daily)).bars["number"].to_list()
+    assert first == list(range(first[0], first[0] + 7))
+    assert read(tmp_path, "Date,Close\n" + "".join(daily[3:])).bars["number"].to_list() == first[3:]
+    assert read(tmp_path, "Date,Close\n" + "".join(daily[::-1])).bars["number"].to_list() == first
+
+
+@pytest.mark.parametrize("name", ["bars.csv", "bars.parquet"])
+def test_a_column_that_is_not_read_may_hold_anything(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    days = pl.date_range(pl.date(2023, 1, 2), pl.date(2023, 1, 3), eager=True)
+    if path.suffix == ".parquet":
+        odd = {"levels": [[1, 2], [3]], "raw": [b"\xff", b""], "took": pl.Series([1, 2], dtype=pl.Duration("ms"))}
+        pl.DataFrame({"date": days, "close": [1.0, 2.0], **odd}).write_parquet(path)
+    else:
+        path.write_text('date,close,said\n2023-01-02,1,"5"" rise, or\nmore"\n2023-01-03,2,5" rise\n')
+    assert read_bar_file(path).bars["close"].to_list() == [1e8, 2e8]
