@@ -74,6 +74,16 @@ def default_root() -> Path:
     raise FileNotFoundError(message)
 
 
+def config_file(name: str) -> Path:
+    """Return a file of `config/`: the user's own in the working folder, or else the one that ships with the package.
+
+    >>> config_file("imputation.toml").name
+    'imputation.toml'
+    """
+    own = Path.cwd() / "config" / name
+    return own if own.is_file() else default_root() / "config" / name
+
+
 def installed_command(name: str) -> str | None:
     """Where an installed command is: beside the interpreter, or on the path; `None` where it is not installed."""
     return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
