@@ -88,8 +88,9 @@ def read_bar_file(path: Path, time_zone: str = "UTC") -> BarFile:
             "number": pl.Series(range(rows), dtype=pl.Int64),
             **{name: units(values) for name, values in numbers.items()},
             "volume": units(volume),
-            "day_fraction": (ts_close % NS_PER_DAY) / NS_PER_DAY,
-            "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS) / _WEEK_NS,
+            # NumPy divides as the engine does; Polars multiplies by the reciprocal, which has other last bits.
+            "day_fraction": (ts_close % NS_PER_DAY).to_numpy() / NS_PER_DAY,
+            "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS).to_numpy() / _WEEK_NS,
         }
     )
     time = file.columns[columns["datetime"]]
