@@ -9,6 +9,7 @@ Read from the environment:
 `PY_RT_SOURCE_<OPTION>`       an option of that source, for example `PY_RT_SOURCE_FOLDER` for `local`
 `PY_RT_INSTRUMENT`            our name of the instrument; default `BTCUSDT`
 `PY_RT_RECORDINGS`            folder that `py_rt record` writes into; default `<home>/recordings`
+`PY_RT_REFERENCE`             folder of reference data (`py_rt.data.reference`); default `<home>/reference`
 `PY_RT_RUN_FOLDER`            run folder of the service that bundles are deployed to; default: whichever runs in a
                               folder of `<home>/runs`
 ============================  ================================================================================
@@ -31,9 +32,10 @@ from py_rt.data.imputation import read_policies
 from py_rt.data.ingestion.ingest import LANDING
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.ingestion.recordings import Recordings
+from py_rt.data.reference import Reference
 from py_rt.data.schemas import CLEAN_BARS
 from py_rt.data.storage import Lake
-from py_rt.defaults import config_file, home_folder, lake_root
+from py_rt.defaults import config_file, home_folder, lake_root, reference_folder
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "landing": home_folder(environ) / LANDING,
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
         "recorded_wires": Recordings(recordings_folder(environ)),
+        "reference_data": Reference(reference_folder(environ)),
         "bar_rules": bar_rules(environ),
         "expectation_runner": expectation_runner,
     }

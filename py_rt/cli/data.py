@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from py_rt.cli import data_add
+from py_rt.cli import data_add, data_reference
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
@@ -97,3 +97,4 @@ def _lines(facts: dict[str, Any], out: Path, report: Path) -> str:
 
 
 data_add.add_to(app)
+data_reference.add_to(app)
