@@ -9,6 +9,7 @@ import dagster as dg
 from assets import (
     backtests,
     bundles,
+    captured,
     checks,
     cleaned,
     data_checks,
@@ -27,10 +28,10 @@ from pipelines.sensors import SENSORS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, reference, cleaned, features, models, backtests, bundles, deployments)
+CHAIN = (raw, reference, cleaned, features, captured, models, backtests, bundles, deployments)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
-CHECKS = (checks, data_checks, features, reference)
+CHECKS = (checks, data_checks, features, captured, reference)
 """Modules of asset checks."""
 
 

@@ -449,6 +449,23 @@ RAW_TRADES = Table(
     rules=(_DAY_OF_RECEIPT,),
 )
 
+CAPTURED_SCORES = Table(
+    "captured_scores",
+    "features",
+    "What the deployed model says on captured trades, beside what it says on its training source",
+    (
+        Column("instrument", pl.String(), "our name of the instrument"),
+        Column("ts_close", pl.Int64(), "end of the bar, UTC ns"),
+        Column("score_captured", pl.Float64(), "probability on bars of captured trades"),
+        Column("score_training", pl.Float64(), "probability on bars of the training source"),
+        Column("decision_captured", pl.String(), "by that score", allowed=("enter", "hold", "leave")),
+        Column("decision_training", pl.String(), "by that score", allowed=("enter", "hold", "leave")),
+        Column("features_equal", pl.Int64(), "features with the same bits on both sides", minimum=0),
+        DATE,
+    ),
+    key=("instrument", "ts_close"),
+)
+
 INDEX_MEMBERS = Table(
     "index_members",
     "raw",
@@ -511,6 +528,7 @@ TABLES = {
         CLEAN_BARS,
         QUARANTINED_BARS,
         LABELS,
+        CAPTURED_SCORES,
     )
 }
 """Every table that is declared whole, by name."""
