@@ -106,14 +106,14 @@ def backtest_threshold(
     ledger: dg.ResourceParam[TrialLedger],
     reports: dg.ResourceParam[Path],
     clean_bars: pl.DataFrame,
-    feature_spec: Files,
+    model_spec: Files,
     hyperparameter_study: Files,
     onnx_model: Files,
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The strategy file's thresholds on the month's model, with commission, spread and latency; twice as dear too."""
     window = context.partition_time_window
     replay = bars_replay(clean_bars, start=window.start, end=window.end)
-    strategy = ThresholdModel(onnx_model["model.onnx"], feature_spec["features.json"], STRATEGY_FILE.read_text())
+    strategy = ThresholdModel(onnx_model["model.onnx"], model_spec["features.json"], STRATEGY_FILE.read_text())
     assumed = BacktestConfig(
         capital=config.capital,
         costs=config.costs(),

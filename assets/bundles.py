@@ -61,15 +61,15 @@ def candidate_bundle(  # noqa: PLR0913, PLR0917  # an asset names everything tha
     key_folder: dg.ResourceParam[Path],
     lake: dg.ResourceParam[Lake],
     clean_bars: pl.DataFrame,
-    feature_spec: Files,
+    model_spec: Files,
     hyperparameter_study: Files,
     onnx_model: Files,
     backtest_threshold: Files,
     overfit_report: Files,
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """Model, features, strategy, limits, golden rows, reports and provenance under one hash, signed by the builder."""
-    parts = _parts(feature_spec, onnx_model, backtest_threshold, overfit_report)
-    made_from = _made_from(lake, hyperparameter_study, backtest_threshold, parts.features)
+    parts = _parts(model_spec, onnx_model, backtest_threshold, overfit_report)
+    made_from = _made_from(lake, hyperparameter_study, backtest_threshold, model_spec)
     no_look_ahead = candidate.look_ahead(parts.features, clean_bars)
     policy = LIMITS_FILE.read_text(encoding="utf-8")
     files, passed = candidate.candidate_files(parts, made_from, no_look_ahead=no_look_ahead, policy=policy)
@@ -87,9 +87,9 @@ def candidate_bundle(  # noqa: PLR0913, PLR0917  # an asset names everything tha
     yield from _checks(found, passed, signer)
 
 
-def _parts(feature_spec: Files, onnx_model: Files, backtest_threshold: Files, overfit_report: Files) -> Parts:
+def _parts(model_spec: Files, onnx_model: Files, backtest_threshold: Files, overfit_report: Files) -> Parts:
     return Parts(
-        features=feature_spec["features.json"],
+        features=model_spec["features.json"],
         model=onnx_model["model.onnx"],
         golden=onnx_model["golden.bin"],
         parity=onnx_model["parity.json"],
@@ -111,17 +111,18 @@ def tables_of(spec_sha256: str) -> Mapping[str, str]:
     }
 
 
-def _made_from(lake: Lake, study: Files, backtest: Files, features: bytes) -> Provenance:
-    """Table versions, raw files, seeds and code."""
+def _made_from(lake: Lake, study: Files, backtest: Files, model_spec: Files) -> Provenance:
+    """Table versions, raw files, seeds and code; the table of features is that of the file of features."""
     searched = json.loads(study["study.json"])
-    spec_sha256 = manifest.sha256_hex(features)
+    spec_sha256 = manifest.sha256_hex(model_spec["features.json"])
+    base_sha256 = str(json.loads(model_spec["normalization.json"])["base_sha256"])
     raw = scan(lake.table_uri("raw_bars")).select("file_sha256").unique().collect()
     return Provenance(
         dataset_id=str(searched["dataset_id"]),
         feature_spec_sha256=spec_sha256,
         code=provenance.code_of(default_root()),
         raw_files=frozenset(raw["file_sha256"]),
-        tables={name: table_version(lake.uri(group, name)) for name, group in tables_of(spec_sha256).items()},
+        tables={name: table_version(lake.uri(group, name)) for name, group in tables_of(base_sha256).items()},
         seeds={
             "study": int(searched["seed"]),
             "backtest": int(json.loads(backtest["backtest.json"])["config"]["seed"]),

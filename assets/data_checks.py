@@ -19,6 +19,7 @@ from py_rt.data import anomalies, expectations
 from py_rt.data.anomaly_charts import drift_png, schema_png, volume_png
 from py_rt.data.schemas import RECEIVED_COLUMNS
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
+from py_rt.ml.features import set_checks
 
 RECENT_DAYS = 7
 """Newest days that are judged; older ones are shown."""
@@ -243,6 +244,40 @@ def distributed_as_before(features_bar: pl.LazyFrame) -> dg.AssetCheckResult:
     first, known = days[-DRIFT_DAYS], days[-min(days.len(), DRIFT_DAYS + REFERENCE_DAYS)]
     before = warm.filter((pl.col("date") >= known) & (pl.col("date") < first)).collect()
     return drift_result(before, warm.filter(pl.col("date") >= first).collect())
+
+
+@dg.asset_check(
+    asset="clean_bars",
+    description="Newest bars: no feature of the catalogue or a file in config/features looks ahead or never forgets.",
+)
+def feature_sets_hold(clean_bars: pl.LazyFrame) -> dg.AssetCheckResult:
+    """Try every set of features: of research, of models, with expressions and with Python."""
+    newest = clean_bars.sort("ts_open").tail(set_checks.TRIED_BARS).collect()
+    return sets_result(set_checks.judged(newest), newest.height)
+
+
+def sets_result(reports: Sequence[set_checks.SetReport], bars: int) -> dg.AssetCheckResult:
+    """Fail where a set breaks a promise or cannot be computed; it is an error of the set, and stops nothing here.
+
+    Args:
+        reports: of each set.
+        bars: that they were tried on.
+    """
+    broken = [
+        f"{one.name}: {found.feature} {found.rule} at row {found.row}" for one in reports for found in one.findings
+    ]
+    problems = [f"{one.name}: {one.problem}" for one in reports if one.problem]
+    lines = [f"| {one.name} | {one.features} | {len(one.untried)} | {len(one.findings)} |" for one in reports]
+    table = "\n".join(["| set | features | untried | findings |", "|---|---|---|---|", *lines])
+    found: dict[str, Any] = {
+        "bars": bars,
+        "sets": len(reports),
+        "features": sum(one.features for one in reports),
+        "findings": len(broken),
+        "examples": [*broken[:MAX_EXAMPLES], *problems[:MAX_EXAMPLES]],
+        "tried": dg.MetadataValue.md(table),
+    }
+    return dg.AssetCheckResult(passed=not broken and not problems, metadata=found)
 
 
 def meets_suite(table: str, sort: Sequence[str]) -> dg.AssetChecksDefinition:

@@ -1,6 +1,7 @@
 """Models: the rows a month may learn from, the search, the model, and the ONNX file that trades.
 
-Partition M is the model to use *in* month M: it is trained on rows whose label was known before M began.
+Partition M is the model to use *in* month M: it is trained on rows whose label was known before M began. How its rows
+weigh and how its features are normalized stands in `config/training.toml`.
 Values other than tables are `dict[str, bytes]`, file name to content, stored by the `artifacts` IO manager.
 """
 
@@ -19,16 +20,21 @@ from assets.outside import Made, Outside, Question
 from assets.partitions import before_month, monthly, until_month_end
 from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
-from py_rt.defaults import default_root
-from py_rt.ml import strategy_file
+from py_rt.defaults import config_file, default_root
+from py_rt.ml import strategy_file, training_policy
+from py_rt.ml.features import normalized
+from py_rt.ml.features.technical import FeatureSet
+from py_rt.ml.training_policy import TrainingPolicy
+from py_rt.ml.weights import with_weights
 
 if TYPE_CHECKING:
-    from py_rt.ml.pipeline import TrainedModel
+    from py_rt.ml.pipeline import TrainedModel, TrainingData
     from py_rt.ml.scores import Scores
     from py_rt.optimization.bayesian import StudyResult
 
 GROUP = "models"
 STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
+TRAINING_FILE = config_file("training.toml")
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9
 # Four hours: a label looks one hour ahead, and volatile hours come in runs.
@@ -76,22 +82,72 @@ def _window_ns(context: dg.AssetExecutionContext) -> tuple[int, int]:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.pipeline"),
+    code_version=code_version(__name__, normalized, training_policy, files=[TRAINING_FILE]),
+    kinds={"rust"},
+    io_manager_key="artifacts",
+    ins={"features_bar": _days_before},
+    check_specs=[dg.AssetCheckSpec("fitted_before_month", asset="model_spec", blocking=True)],
+)
+def model_spec(
+    context: dg.AssetExecutionContext, feature_spec: Files, features_bar: pl.LazyFrame
+) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
+    """The features of the month's model: those of the file, with what was fitted before the month written into them."""
+    wishes = TrainingPolicy.read(TRAINING_FILE).normalize
+    start_ns, _ = _window_ns(context)
+    text, facts, last_ns = feature_spec["features.json"], {}, None
+    if wishes:
+        features = FeatureSet.from_canonical(text.decode())
+        rows = features_bar.filter(pl.col("ts_close") + EMBARGO_NS < start_ns).collect()
+        fits = normalized.fitted_on(features, rows, wishes)
+        text = normalized.normalized(features, fits).canonical.encode()
+        facts, last_ns = {name: fitted.as_json() for name, fitted in fits.items()}, int(rows["ts_close"].max())  # type: ignore[arg-type]
+    fitted_by = {"base_sha256": hashlib.sha256(feature_spec["features.json"]).hexdigest(), "fits": facts}
+    files = {"features.json": text, "normalization.json": json.dumps(fitted_by, sort_keys=True).encode()}
+    shown = {name: f"{fitted['method']}, {fitted['rows']} rows" for name, fitted in facts.items()}
+    yield dg.Output(
+        files, data_version=_content(*files.values()), metadata={"sha256": hashlib.sha256(text).hexdigest(), **shown}
+    )
+    yield dg.AssetCheckResult(
+        check_name="fitted_before_month",
+        passed=last_ns is None or last_ns + EMBARGO_NS < start_ns,
+        description="Only rows before the month were fitted on." if facts else "Nothing is normalized.",
+        metadata={"normalized": len(facts), "last_row_ns": last_ns or 0, "month_start_ns": start_ns},
+    )
+
+
+def _rows_of(model_spec: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyFrame) -> pl.DataFrame:
+    """Features of the month's model at every bar; those of the table, where nothing is normalized."""
+    if not json.loads(model_spec["normalization.json"])["fits"]:
+        return features_bar
+    bars = clean_bars.collect().sort("ts_open")
+    made = FeatureSet.from_canonical(model_spec["features.json"].decode()).compute(bars)
+    return bars.select("instrument", "ts_close", "date").hstack(made)
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=monthly,
+    code_version=code_version(__name__, "py_rt.ml.pipeline", files=[TRAINING_FILE]),
     kinds={"polars", "deltalake"},
     metadata={PARTITION_COLUMN: "month", SPEC_FILE: SPEC},
-    ins={"features_bar": _days_before, "labels": _days_before},
+    ins={"features_bar": _days_before, "labels": _days_before, "clean_bars": _days_before},
     check_specs=[dg.AssetCheckSpec("labels_known_before_month", asset="training_set", blocking=True)],
 )
 def training_set(
-    context: dg.AssetExecutionContext, feature_spec: Files, features_bar: pl.DataFrame, labels: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    model_spec: Files,
+    features_bar: pl.DataFrame,
+    labels: pl.DataFrame,
+    clean_bars: pl.LazyFrame,
 ) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
     """Warm, labelled rows whose label ended at least the embargo before the month began."""
-    from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before, training_data
+    from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before
 
-    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
+    contract = FeatureContract.from_canonical_json(model_spec["features.json"])
     start_ns, _ = _window_ns(context)
-    table = rows_known_before(join_labels(features_bar, labels, contract.names), start_ns, embargo_ns=EMBARGO_NS)
-    data = training_data(table, contract.names)
+    rows = _rows_of(model_spec, features_bar, clean_bars)
+    table = rows_known_before(join_labels(rows, labels, contract.names), start_ns, embargo_ns=EMBARGO_NS)
+    data = _weighed(table, contract.names)
     last_end_ns = int(data.ends.max())
     check = dg.AssetCheckResult(
         check_name="labels_known_before_month",
@@ -105,29 +161,41 @@ def training_set(
             "rows": table.height,
             "share_of_label_1": float(data.labels.mean()),
             "dataset_id": data.dataset_id,
-            SPEC_SHA256: contract.sha256,
+            SPEC_SHA256: json.loads(model_spec["normalization.json"])["base_sha256"],
         },
         data_version=dg.DataVersion(data.dataset_id),
     )
     yield check
 
 
+def _weighed(table: pl.DataFrame, names: tuple[str, ...]) -> "TrainingData":
+    """The training rows, with weights where the policy says so."""
+    from py_rt.ml.pipeline import training_data
+
+    policy = TrainingPolicy.read(TRAINING_FILE)
+    if policy.sample_weights == "equal":
+        return training_data(table, names)
+    return training_data(with_weights(table, bar_ns=BAR_NS, oldest=policy.oldest_weight), names)
+
+
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE),
+    code_version=code_version(
+        __name__, "py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE, files=[TRAINING_FILE]
+    ),
     kinds={"optuna"},
     io_manager_key="artifacts",
 )
 def hyperparameter_study(
-    config: StudyConfig, ledger: dg.ResourceParam[TrialLedger], feature_spec: Files, training_set: pl.DataFrame
+    config: StudyConfig, ledger: dg.ResourceParam[TrialLedger], model_spec: Files, training_set: pl.DataFrame
 ) -> dg.Output[Files]:
     """A seeded Optuna study by purged walk-forward validation; every trial goes to the ledger."""
-    from py_rt.ml.pipeline import FeatureContract, training_data
+    from py_rt.ml.pipeline import FeatureContract
     from py_rt.ml.scores import SignalPolicy
     from py_rt.optimization.bayesian import StudySettings, run_study, trial_table
 
-    names = FeatureContract.from_canonical_json(feature_spec["features.json"]).names
+    names = FeatureContract.from_canonical_json(model_spec["features.json"]).names
     settings = StudySettings(
         trials=config.trials,
         seed=config.seed,
@@ -135,7 +203,7 @@ def hyperparameter_study(
         embargo_ns=EMBARGO_NS,
         policy=SignalPolicy(cost_bps=config.cost_bps),
     )
-    data = training_data(training_set, names)
+    data = _weighed(training_set, names)
     study = run_study(data, settings, ledger=ledger, subject="model_lgbm", recorded_at_ns=time.time_ns())
     return dg.Output(
         {"study.json": study.to_json()},
@@ -153,35 +221,30 @@ def hyperparameter_study(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE),
+    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, files=[TRAINING_FILE]),
     kinds={"lightgbm"},
     io_manager_key="artifacts",
-    ins={"features_bar": _days_until, "labels": _days_until},
+    ins={"features_bar": _days_until, "labels": _days_until, "clean_bars": _days_until},
     check_specs=[dg.AssetCheckSpec("better_than_base_rate", asset="model_lgbm")],
 )
 def model_lgbm(
     context: dg.AssetExecutionContext,
-    feature_spec: Files,
+    model_spec: Files,
     training_set: pl.DataFrame,
     hyperparameter_study: Files,
     features_bar: pl.DataFrame,
     labels: pl.DataFrame,
+    clean_bars: pl.LazyFrame,
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The study's winner trained on all rows, and its card; scored on the month it will trade where that is known."""
-    from py_rt.ml.pipeline import (
-        FeatureContract,
-        evaluate_table,
-        join_labels,
-        rows_decided_within,
-        train,
-        training_data,
-    )
+    from py_rt.ml.pipeline import FeatureContract, evaluate_table, join_labels, rows_decided_within, train
     from py_rt.optimization.bayesian import StudyResult
 
-    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
+    contract = FeatureContract.from_canonical_json(model_spec["features.json"])
     study = StudyResult.from_json(hyperparameter_study["study.json"])
-    model = train(training_data(training_set, contract.names), study.winner.params, contract=contract, seed=study.seed)
-    month = rows_decided_within(join_labels(features_bar, labels, contract.names), *_window_ns(context))
+    model = train(_weighed(training_set, contract.names), study.winner.params, contract=contract, seed=study.seed)
+    rows = _rows_of(model_spec, features_bar, clean_bars)
+    month = rows_decided_within(join_labels(rows, labels, contract.names), *_window_ns(context))
     scores = evaluate_table(model, month)
     card = _card(context, training_set, model, study, scores)
     files = {
@@ -213,9 +276,21 @@ def _card(
         bar_ns=BAR_NS,
         search=study.search_record(),
         out_of_sample=scores,
-        data_notes=DATA_NOTES,
+        data_notes=(*DATA_NOTES, *_policy_notes()),
     )
     return model_card(model, facts)
+
+
+def _policy_notes() -> list[str]:
+    """What the card says of the training policy; nothing where there is none."""
+    policy = TrainingPolicy.read(TRAINING_FILE)
+    notes = []
+    if policy.sample_weights == "uniqueness":
+        notes.append(f"Rows weigh by the uniqueness of their labels, the oldest {policy.oldest_weight:g}.")
+    if policy.normalize:
+        named = ", ".join(f"{name} ({wish.method})" for name, wish in sorted(policy.normalize.items()))
+        notes.append(f"Normalized, fitted on the rows before the month: {named}.")
+    return notes
 
 
 def _losses(scores: "Scores | None") -> dict[str, float]:
@@ -243,30 +318,31 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
     code_version=code_version(__name__, "py_rt.ml.export", strategy_file, files=[STRATEGY_FILE]),
     kinds={"onnx"},
     io_manager_key="artifacts",
-    ins={"features_bar": _days_until},
+    ins={"features_bar": _days_until, "clean_bars": _days_until},
     check_specs=[
         dg.AssetCheckSpec("onnx_parity", asset="onnx_model", blocking=True),
         dg.AssetCheckSpec("feature_contract", asset="onnx_model", blocking=True),
     ],
 )
 def onnx_model(
-    config: OnnxConfig, feature_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame
+    config: OnnxConfig, model_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyFrame
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The ONNX file, its golden rows and the proof that at the strategy's thresholds it answers as the booster does."""
     from py_rt.ml import export
     from py_rt.ml.pipeline import FeatureContract, TrainedModel, warm_features
 
-    contract = FeatureContract.from_canonical_json(feature_spec["features.json"])
+    contract = FeatureContract.from_canonical_json(model_spec["features.json"])
     model = TrainedModel.from_json(model_lgbm["model.json"])
     booster = model.booster()
     onnx = export.export_onnx(
         booster, feature_names=model.feature_names, feature_spec_sha256=model.feature_spec_sha256, name=config.name
     )
-    rows = warm_features(features_bar, model.feature_names)
+    table = _rows_of(model_spec, features_bar, clean_bars)
+    rows = warm_features(table, model.feature_names)
     thresholds = strategy_file.decided_at(STRATEGY_FILE.read_text(encoding="utf-8"))
     parity = export.check_parity(booster, onnx, rows, thresholds=thresholds)
     faults = export.check_contract(onnx, feature_names=contract.names, feature_spec_sha256=contract.sha256)
-    golden = export.write_golden(onnx, warm_features(features_bar, model.feature_names, at_most=GOLDEN_ROWS))
+    golden = export.write_golden(onnx, warm_features(table, model.feature_names, at_most=GOLDEN_ROWS))
     sha256 = hashlib.sha256(onnx).hexdigest()
     files = {
         "model.onnx": onnx,

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import backtests, bundles, checks, cleaned, data_checks, deployments, features, models, raw, sources
+from assets import (
+    backtests,
+    bundles,
+    captured,
+    checks,
+    cleaned,
+    data_checks,
+    deployments,
+    features,
+    models,
+    raw,
+    reference,
+    sources,
+)
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
 from pipelines.schedules import SCHEDULES
@@ -15,10 +28,10 @@ from pipelines.sensors import SENSORS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, cleaned, features, models, backtests, bundles, deployments)
+CHAIN = (raw, reference, cleaned, features, captured, models, backtests, bundles, deployments)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
-CHECKS = (checks, data_checks, features)
+CHECKS = (checks, data_checks, features, captured, reference)
 """Modules of asset checks."""
 
 

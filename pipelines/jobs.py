@@ -7,6 +7,8 @@ person's approval, or for a running service, has a job of its own.
 
 import dagster as dg
 
+from pipelines.upkeep import lake_upkeep
+
 CHAIN_GROUPS = ("raw", "cleaned", "features", "models", "backtests", "bundles")
 """Groups of assets, in the order of the chain."""
 
@@ -24,21 +26,30 @@ RECORDED = dg.AssetSelection.tag("py_rt/waits_for", "recording")
 ADDED = dg.AssetSelection.tag("py_rt/waits_for", "source")
 """Sources that a user added: each has days of its own."""
 
-BY_HAND = APPROVED | DEPLOYED | RECORDED | ADDED
+REFERENCE = dg.AssetSelection.tag("py_rt/waits_for", "reference")
+"""Who was in an index, who carried which ticker, what happened to shares: from the user's own files."""
+
+BY_HAND = APPROVED | DEPLOYED | RECORDED | ADDED | REFERENCE
 """What the chain does not make along the way."""
 
 DAILY_GROUPS = ("raw", "cleaned", "features")
 
 ingest_daily = dg.define_asset_job(
     "ingest_daily",
-    selection=dg.AssetSelection.groups(*DAILY_GROUPS) - RECORDED - ADDED,
+    selection=dg.AssetSelection.groups(*DAILY_GROUPS) - RECORDED - ADDED - REFERENCE,
     description="Raw and cleaned bars, features and labels of one day or a range of days.",
 )
 
 land_recordings = dg.define_asset_job(
     "land_recordings",
     selection=RECORDED,
-    description="Recorded books and trades of one day or a range of days: `py_rt record` comes first.",
+    description="Recorded books and trades of some days, and the deployed model on them: `py_rt record` comes first.",
+)
+
+land_reference = dg.define_asset_job(
+    "land_reference",
+    selection=REFERENCE,
+    description="Members of indices, tickers through time, splits and dividends, from the folder of reference data.",
 )
 
 MONTHLY_GROUPS = ("models", "backtests", "bundles")
@@ -90,4 +101,4 @@ def main_job() -> None:
     run_chain()
 
 
-JOBS = (ingest_daily, land_recordings, train_monthly, publish_approved, deploy, main_job)
+JOBS = (ingest_daily, land_recordings, land_reference, train_monthly, publish_approved, deploy, lake_upkeep, main_job)

@@ -9,6 +9,7 @@ Read from the environment:
 `PY_RT_SOURCE_<OPTION>`       an option of that source, for example `PY_RT_SOURCE_FOLDER` for `local`
 `PY_RT_INSTRUMENT`            our name of the instrument; default `BTCUSDT`
 `PY_RT_RECORDINGS`            folder that `py_rt record` writes into; default `<home>/recordings`
+`PY_RT_REFERENCE`             folder of reference data (`py_rt.data.reference`); default `<home>/reference`
 `PY_RT_RUN_FOLDER`            run folder of the service that bundles are deployed to; default: whichever runs in a
                               folder of `<home>/runs`
 ============================  ================================================================================
@@ -27,11 +28,15 @@ from py_rt.backtesting.ledger import TrialLedger
 from py_rt.bridge.services import RunFolders
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
+from py_rt.data.imputation import read_policies
 from py_rt.data.ingestion.ingest import LANDING
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.ingestion.recordings import Recordings
+from py_rt.data.reference import Reference
+from py_rt.data.schemas import CLEAN_BARS
 from py_rt.data.storage import Lake
-from py_rt.defaults import home_folder, lake_root
+from py_rt.defaults import config_file, home_folder, lake_root, reference_folder
+from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +64,27 @@ def recordings_folder(environ: Mapping[str, str]) -> Path:
     """
     given = environ.get("PY_RT_RECORDINGS")
     return Path(given).expanduser().absolute() if given else home_folder(environ) / "recordings"
+
+
+IMPUTATION = "imputation.toml"
+"""The file of `config/` that says which columns are imputed how."""
+
+
+def bar_rules(environ: Mapping[str, str]) -> BarRules:
+    """Return what cleaning goes by: the instrument, and the policy of the volume in `config/imputation.toml`, if any.
+
+    Raises:
+        DataError: the file names a column that is not imputed, or a policy that cannot be.
+    """
+    path = config_file(IMPUTATION)
+    tables = read_policies(path)
+    columns = tables.get(CLEAN_BARS.name, {})
+    unknown = [f"{CLEAN_BARS.name}.{name}" for name in columns if name != "volume"]
+    unknown += [name for name in tables if name != CLEAN_BARS.name]
+    if unknown:
+        problem = f"{path}: {', '.join(unknown)}: only {CLEAN_BARS.name}.volume can be imputed"
+        raise DataError(f"{problem}: a bar without prices is an empty one, at the close before it")
+    return BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT"), volume=columns.get("volume"))
 
 
 def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object]:
@@ -89,6 +115,7 @@ def make_resources(environ: Mapping[str, str] | None = None) -> dict[str, object
         "landing": home_folder(environ) / LANDING,
         "market_source": open_source(environ.get("PY_RT_SOURCE", "bundled"), options),
         "recorded_wires": Recordings(recordings_folder(environ)),
-        "bar_rules": BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT")),
+        "reference_data": Reference(reference_folder(environ)),
+        "bar_rules": bar_rules(environ),
         "expectation_runner": expectation_runner,
     }

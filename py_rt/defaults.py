@@ -45,6 +45,16 @@ def lake_root(environ: Mapping[str, str] | None = None) -> str:
     return (os.environ if environ is None else environ).get("PY_RT_LAKE") or str(home_folder(environ) / "lake")
 
 
+def reference_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of reference data: `PY_RT_REFERENCE`, or `<home>/reference`.
+
+    >>> reference_folder({"PY_RT_HOME": "/srv/py_rt"}).as_posix()
+    '/srv/py_rt/reference'
+    """
+    given = (os.environ if environ is None else environ).get("PY_RT_REFERENCE", "")
+    return Path(given).expanduser().absolute() if given else home_folder(environ) / "reference"
+
+
 def default_root() -> Path:
     """Return the folder that holds the shipped `config/` and `workspace.yaml`.
 
@@ -72,6 +82,16 @@ def default_root() -> Path:
         "install py_rt again, or run it from a checkout"
     )
     raise FileNotFoundError(message)
+
+
+def config_file(name: str) -> Path:
+    """Return a file of `config/`: the user's own in the working folder, or else the one that ships with the package.
+
+    >>> config_file("imputation.toml").name
+    'imputation.toml'
+    """
+    own = Path.cwd() / "config" / name
+    return own if own.is_file() else default_root() / "config" / name
 
 
 def installed_command(name: str) -> str | None:

@@ -21,6 +21,7 @@ from py_rt.cli import (
     features,
     feed,
     keys,
+    lake,
     record,
     replay,
     run,
@@ -59,6 +60,7 @@ app.add_typer(features.app, name="features")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(feed.app, name="feed")
 app.add_typer(keys.app, name="keys")
+app.add_typer(lake.app, name="lake")
 app.add_typer(venue.app, name="venue")
 
 

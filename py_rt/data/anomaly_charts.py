@@ -105,6 +105,32 @@ def drift_png(drift: pl.DataFrame, reference: pl.DataFrame, current: pl.DataFram
     return small_png(figure, f"{worst.height} features")
 
 
+def scores_png(rows: pl.DataFrame, leave_below: float, enter_at: float) -> bytes:
+    """Draw the scores of two sides over time, the thresholds, and where the sides decide otherwise.
+
+    Args:
+        rows: `ts_close`, `score_captured`, `score_training`, `decision_captured`, `decision_training`.
+        leave_below: probability below which the strategy leaves.
+        enter_at: probability at or above which it enters.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots()
+    times = rows["ts_close"].to_numpy().astype("datetime64[ns]")
+    axes.plot(times, rows["score_training"].to_numpy(), linewidth=2.0, color=_GRAY, label="training source")
+    axes.plot(times, rows["score_captured"].to_numpy(), linewidth=0.9, color=_BLUE, label="captured trades")
+    other = (rows["decision_captured"] != rows["decision_training"]).to_numpy()
+    axes.plot(
+        times[other], rows["score_captured"].to_numpy()[other], "x", color=_RED, label=f"other decision ({other.sum()})"
+    )
+    for threshold in (leave_below, enter_at):
+        axes.axhline(threshold, color=_GRAY, linewidth=0.6, linestyle="--")
+    axes.set_ylabel("score", fontsize=8)
+    _finish(axes)
+    return small_png(figure, f"{rows.height} scores")
+
+
 def _histograms(axes: Axes, name: str, reference: pl.Series, current: pl.Series) -> None:
     one, other = (values[np.isfinite(values)] for values in (values_of(reference), values_of(current)))
     both = np.concatenate([one, other])

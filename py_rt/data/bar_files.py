@@ -96,8 +96,9 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
             "ts_open": ts_open,
             "number": ts_open // span,
             **{role: units(values)[::step] for role, values in columns.items()},
-            "day_fraction": (ts_close % NS_PER_DAY) / NS_PER_DAY,
-            "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS) / _WEEK_NS,
+            # NumPy divides as the engine does; Polars multiplies by the reciprocal, which has other last bits.
+            "day_fraction": (ts_close % NS_PER_DAY).to_numpy() / NS_PER_DAY,
+            "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS).to_numpy() / _WEEK_NS,
         }
     )
     return BarFile(time, bars, ts_open, span, is_newest_first)

@@ -5,7 +5,8 @@ fixed number of days (`LOOKBACK_DAYS`) and never ahead of itself:
 
 * a gap is filled with empty bars (prices repeat the last close, volume 0) as far as the last close lies within the
   look-back, and to the end of a day only when the source is known to reach beyond that day;
-* a missing volume is replaced by the median of the observed volumes of the 96 bars before it.
+* a missing volume is replaced by the median of the observed volumes of the 96 bars before it, or by what the policy of
+  the column says (`config/imputation.toml`), which looks back no further than cleaning does.
 
 All numbers are integers of 1e-8. Volumes in quote currency become base volumes by the typical price (high + low +
 close) / 3, rounded half to even.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from py_rt.data import imputation
 from py_rt.data.fixed_point import UNITS_PER_ONE, Rounding, divide_half_even, read_units
 from py_rt.data.schemas import CLEAN_BARS, MIN_TRADED_UNITS, QUARANTINED_BARS, RECEIVED_COLUMNS, STAGED_BARS
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
@@ -54,18 +56,29 @@ class BarRules:
         instrument: our name of it.
         bar_ns: length of a bar in ns; divides a day.
         price_rounding: whether prices with digits below 1e-8 are kept out (`exact`) or rounded (`half_even`).
+        volume: how missing volumes are imputed; `None` is by the median of the `MEDIAN_BARS` before.
 
     Raises:
-        DataError: the bar length does not divide a day.
+        DataError: the bar length does not divide a day, or the policy leaves volumes missing or looks back further
+            than `LOOKBACK_DAYS`.
     """
 
     instrument: str = "BTCUSDT"
     bar_ns: int = BAR_NS
     price_rounding: Rounding = "exact"
+    volume: imputation.Policy | None = None
 
     def __post_init__(self) -> None:
         if self.bar_ns <= 0 or NS_PER_DAY % self.bar_ns:
             raise DataError(f"a bar of {self.bar_ns} ns does not divide a day into whole bars")
+        if self.volume is None:
+            return
+        if self.volume.kind == "leave":
+            raise DataError("volume: a bar needs one, so the policy `leave` is none; leave the policy out instead")
+        most = LOOKBACK_DAYS * NS_PER_DAY // self.bar_ns
+        if self.volume.window + self.volume.limit > most:
+            reach = f"window {self.volume.window} and limit {self.volume.limit} are more than {most} bars together"
+            raise DataError(f"volume: {reach}, which is how far cleaning looks back: a day alone would be another one")
 
 
 def stage(raw: pl.DataFrame, rules: BarRules, window: DayWindow) -> pl.DataFrame:
@@ -291,6 +304,8 @@ def _with_volume(bars: pl.DataFrame, rules: BarRules) -> pl.DataFrame:
     )
     bars = bars.with_columns(observed.cast(pl.Int64).alias("observed"))
     imputed = _trailing_medians(bars, MEDIAN_BARS * rules.bar_ns)
+    if rules.volume is not None:
+        imputed = pl.select(pl.coalesce(_by_policy(bars, rules.volume, rules.bar_ns), imputed)).to_series()
     volume = pl.when("is_empty").then(0).otherwise(pl.coalesce("observed", imputed))
     return bars.with_columns(volume.cast(pl.Int64).alias("volume"))
 
@@ -312,3 +327,29 @@ def _trailing_medians(bars: pl.DataFrame, span_ns: int) -> pl.Series:
     ]
     result = pl.Series("imputed", [None] * bars.height, dtype=pl.Int64)
     return result.scatter(wanted.arg_true(), pl.Series(medians, dtype=pl.Int64)) if medians else result
+
+
+def _by_policy(bars: pl.DataFrame, policy: imputation.Policy, bar_ns: int) -> pl.Series:
+    """For each imputed bar what the policy says; null beyond its limit, and where its window holds no volume.
+
+    Window and limit are spans of time: what is cleaned before the look-back of a day then changes nothing in it.
+    """
+    traded = bars.with_row_index("at").filter(~pl.col("is_empty"))
+    times: NDArray[np.int64] = traded["ts_open"].to_numpy()
+    values: NDArray[np.float64] = traded["observed"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    missing = np.isnan(values)
+    observed = np.flatnonzero(~missing)
+    starts = np.flatnonzero(missing & ~np.r_[False, missing[:-1]])
+    places, volumes = [], []
+    for start in starts.tolist():
+        reach = np.searchsorted(times, times[start] - policy.window * bar_ns)
+        known = observed[np.searchsorted(observed, reach) : np.searchsorted(observed, start)]
+        if not known.size:
+            continue
+        seen = missing[start : int(np.searchsorted(times, times[start] + policy.limit * bar_ns))]
+        length = seen.size if seen.all() else int(seen.argmin())
+        guess = imputation.guesses(values, known, start, length, policy)
+        volumes += [max(MIN_TRADED_UNITS, min(_MAX_INT64, round(float(one)))) for one in guess]
+        places += traded["at"][start : start + length].to_list()
+    result = pl.Series("by_policy", [None] * bars.height, dtype=pl.Int64)
+    return result.scatter(places, pl.Series(volumes, dtype=pl.Int64)) if places else result

@@ -12,10 +12,13 @@ nor to fill, so that research and the service see the same. Each imputed column 
 `model`                 an autoregression on the values before, fitted by ridge regression on the rows before the gap
 `leave`                 nothing: flagged as not imputed
 ======================  =====================================================================================
+
+Which column of which table gets which policy stands in `config/imputation.toml` (:func:`read_policies`).
 """
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -26,6 +29,7 @@ from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -72,6 +76,40 @@ class Policy:
             raise ImputationError(f"{self}: limit and lags are at least 1, window at least 2")
 
 
+def read_policies(path: Path) -> dict[str, dict[str, Policy]]:
+    """Read which column of which table is imputed how: tables `[TABLE.COLUMN]` with the members of :class:`Policy`.
+
+    Raises:
+        ImputationError: the file cannot be read, or says something else; the place is named.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ImputationError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ImputationError(f"{path} is no TOML: {error}") from error
+    return {table: _policies_of(f"{path}: {table}", columns) for table, columns in tables.items()}
+
+
+def _policies_of(where: str, columns: object) -> dict[str, Policy]:
+    if not isinstance(columns, dict):
+        raise ImputationError(f"{where}: is {columns!r}; wanted a table [TABLE.COLUMN] for each column")
+    return {column: _policy_of(f"{where}.{column}", facts) for column, facts in columns.items()}
+
+
+def _policy_of(where: str, facts: object) -> Policy:
+    names = tuple(Policy.__dataclass_fields__)
+    if not isinstance(facts, dict) or not set(facts) <= set(names):
+        raise ImputationError(f"{where}: is {facts!r}; allowed are {', '.join(names)}")
+    wrong = [name for name in names[1:] if type(facts.get(name, 1)) is not int]
+    if wrong or not isinstance(facts.get("kind"), str):
+        raise ImputationError(f"{where}: {', '.join(wrong or ['kind'])}: kind is text and needed, others whole numbers")
+    try:
+        return Policy(**facts)
+    except ImputationError as error:
+        raise ImputationError(f"{where}: {error}") from error
+
+
 def impute(frame: pl.DataFrame, policies: Mapping[str, Policy], by: Sequence[str] = ()) -> pl.DataFrame:
     """Fill missing values, each column by its policy.
 
@@ -86,7 +124,8 @@ def impute(frame: pl.DataFrame, policies: Mapping[str, Policy], by: Sequence[str
         there now.
 
     Raises:
-        ImputationError: there is no such column, it is none of numbers, or a flag's name is taken.
+        ImputationError: there is no such column, it is none of numbers, a flag's name is taken, or a row does not say
+            its series.
 
     >>> filled = impute(pl.DataFrame({"x": [1.0, None, 3.0]}), {"x": Policy("forward_fill")})
     >>> filled["x"].to_list(), filled["x_imputed"].to_list()
@@ -96,6 +135,8 @@ def impute(frame: pl.DataFrame, policies: Mapping[str, Policy], by: Sequence[str
         _check(frame, name)
     if absent := [name for name in by if name not in frame.columns]:
         raise ImputationError(f"there is no column {absent[0]!r} to tell series by; there are {frame.columns}")
+    if unsaid := [name for name in by if frame[name].null_count()]:
+        raise ImputationError(f"column {unsaid[0]!r} does not say of every row which series it belongs to")
     series = _rows_of_series(frame, by)
     columns, flags = {}, {}
     for name, policy in policies.items():
@@ -158,12 +199,24 @@ def fill(values: Numbers, policy: Policy) -> Numbers:
         end = int(np.argmin(missing[start:])) + start if not missing[start:].all() else len(filled)
         length = min(end - start, policy.limit)
         known = observed[: int(np.searchsorted(observed, start))]
-        with np.errstate(over="ignore", invalid="ignore"):
-            guess = _GUESSES[policy.kind](values, known, start, length, policy)
-        last = float(values[known[-1]])
-        # A guess beyond numbers is none; the last value is.
-        filled[start : start + length] = np.where(np.isfinite(guess), guess, last)
+        filled[start : start + length] = guesses(values, known, start, length, policy)
     return filled
+
+
+def guesses(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:
+    """What one gap is filled with.
+
+    Args:
+        values: of the column, in order of time.
+        known: places of observed values before the gap, ascending, at least one.
+        start: place of the gap's first value.
+        length: values of the gap that are wanted.
+        policy: of the column, any but `leave`.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        guess = _GUESSES[policy.kind](values, known, start, length, policy)
+    # A guess beyond numbers is none; the last value is.
+    return np.where(np.isfinite(guess), guess, float(values[known[-1]]))
 
 
 def _hold(values: Numbers, known: NDArray[np.int64], start: int, length: int, policy: Policy) -> Numbers:  # noqa: ARG001

@@ -7,6 +7,7 @@ days is the time for which a training run can be repeated.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ KEEP_DAYS = 30
 
 KEEP_DAYS_MIN = 7
 """Sooner removed, a file may be one that a reader or a writer still holds."""
+
+TABLES_MAX = 10_000
+"""Most tables of one lake that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,72 @@ class Version:
     at: datetime
     operation: str
     run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A table as it stands.
+
+    Attributes:
+        name: its group and name.
+        version: the newest.
+        files: of that version.
+        rows: likewise.
+    """
+
+    name: str
+    version: int
+    files: int
+    rows: int
+
+
+def state(uri: str, name: str) -> State:
+    """What a table holds.
+
+    Raises:
+        TableError: there is no table.
+    """
+    table = _table(uri)
+    return State(name, int(table.version()), len(table.file_uris()), _rows(table))
+
+
+def tables_below(root: str, only: str = "") -> dict[str, str]:
+    """Every table of a lake by `<group>/<name>`.
+
+    Args:
+        root: a folder, or an `s3://` URL.
+        only: the one that is wanted; empty is all.
+
+    Raises:
+        TableError: there is no such table, or the place cannot be listed.
+    """
+    base = root.rstrip("/")
+    if only:
+        if only.count("/") != 1 or ".." in only or not exists(f"{base}/{only}"):
+            there = ", ".join(tables_below(root)) or "none"
+            raise TableError(f"{root} holds no table {only!r}; it holds {there}")
+        return {only: f"{base}/{only}"}
+    try:
+        names = [f"{group}/{name}" for group in _folders(base) for name in _folders(f"{base}/{group}")]
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{root} cannot be listed: {error}") from error
+    if len(names) > TABLES_MAX:
+        raise TableError(f"{root} holds {len(names)} folders, at most {TABLES_MAX} are looked at; name a table")
+    return {name: f"{base}/{name}" for name in names if exists(f"{base}/{name}")}
+
+
+def _folders(place: str) -> list[str]:
+    """Names of the folders in a place; none where it is absent."""
+    from pyarrow import fs
+
+    store, path = fs.LocalFileSystem(), place
+    if place.startswith("s3://"):
+        scheme = "http" if os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"} else "https"
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        given = {"endpoint_override": endpoint.partition("://")[2].rstrip("/"), "scheme": scheme} if endpoint else {}
+        store, path = fs.S3FileSystem(region=os.environ.get("AWS_REGION"), **given), place.removeprefix("s3://")
+    found = store.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(one.base_name for one in found if one.type == fs.FileType.Directory)
 
 
 def compact(uri: str) -> Compacted:

@@ -10,7 +10,8 @@
 
 A fitted normalization is numbers and nothing else, so that whoever has them computes the same: with `x` held within
 `low` and `high`, the result is ``(x - center) / scale`` held within +-`OUTPUT_MAX`, in this order, in 64-bit floats;
-of `rank` it is ``(below + equal / 2) / len(knots)``. What is not finite stays unknown (NaN). A column that does not
+of `rank` it is ``(below + equal / 2) / len(knots)``. `py_rt.ml.features.normalized` writes
+it as an expression that the engine runs. What is not finite stays unknown (NaN). A column that does not
 vary on the training rows has scale 0, and all its results are 0: what it would be worth was not seen.
 """
 
@@ -96,10 +97,11 @@ class Normalization:
         elif self.scale == 0:
             result = np.zeros_like(x)
         else:
-            held = np.clip(x, -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high)
+            held = x if self.low is None else np.where(x > self.low, x, self.low)
+            held = held if self.high is None else np.where(held < self.high, held, self.high)
             with np.errstate(over="ignore", invalid="ignore"):
                 result = np.clip((held - self.center) / self.scale, -OUTPUT_MAX, OUTPUT_MAX)
-        return np.where(finite, result, np.nan)
+        return np.where(finite, result + 0.0, np.nan)  # + 0: there is one zero
 
     def apply_one(self, value: float) -> float:
         """Normalize one value, as it is done online; equal to `apply` bit for bit.
@@ -114,9 +116,9 @@ class Normalization:
             return (below + (upto - below) / 2) / len(self.knots)
         if self.scale == 0:
             return 0.0
-        held = value if self.low is None else max(value, self.low)
-        held = held if self.high is None else min(held, self.high)
-        return max(-OUTPUT_MAX, min(OUTPUT_MAX, (held - self.center) / self.scale))
+        held = value if self.low is None or value > self.low else self.low
+        held = held if self.high is None or held < self.high else self.high
+        return max(-OUTPUT_MAX, min(OUTPUT_MAX, (held - self.center) / self.scale)) + 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The numbers, for a feature specification."""
@@ -148,16 +150,17 @@ def from_json(facts: Mapping[str, Any]) -> Normalization:
     return Normalization(**{**facts, "knots": knots})
 
 
-def fit(values: Numbers, method: Method, tail: float = TAIL) -> Normalization:
+def fit(values: Numbers, method: Method, tail: float = TAIL, knots: int = KNOTS_MAX) -> Normalization:
     """Fit a normalization on training rows.
 
     Args:
         values: the training rows of a column and no others; what is not finite is left out.
         method: one of `METHODS`.
         tail: of `winsorized`, the share held back on each side, 0 to below 0.5.
+        knots: of `rank`, how many values it keeps at most.
 
     Raises:
-        FitError: fewer than `VALUES_MIN` finite values, or no such method or tail.
+        FitError: fewer than `VALUES_MIN` finite values, or no such method, tail or number of knots.
 
     >>> fit(np.array([1.0, 2.0, 3.0]), "min_max").as_json()["scale"]
     2.0
@@ -166,13 +169,15 @@ def fit(values: Numbers, method: Method, tail: float = TAIL) -> Normalization:
         raise FitError(f"no method is called {method!r}; there are {', '.join(METHODS)}")
     if not 0 <= tail < 0.5:
         raise FitError(f"a tail of {tail} is no share from 0 to below 0.5")
+    if not VALUES_MIN <= knots <= KNOTS_MAX:
+        raise FitError(f"{knots} knots; allowed are {VALUES_MIN} to {KNOTS_MAX}")
     x = np.asarray(values, dtype=np.float64)
     x = np.sort(x[np.isfinite(x)])
     if len(x) < VALUES_MIN:
         raise FitError(f"{len(x)} finite training values, at least {VALUES_MIN} are needed; take more rows")
     if method == "rank":
-        knots = x[np.linspace(0, len(x) - 1, min(len(x), KNOTS_MAX)).round().astype(int)]
-        return Normalization(method, knots=tuple(knots.tolist()), rows=len(x))
+        kept = x[np.linspace(0, len(x) - 1, min(len(x), knots)).round().astype(int)]
+        return Normalization(method, knots=tuple(kept.tolist()), rows=len(x))
     low = high = None
     if method == "winsorized":
         cut = int(tail * len(x))

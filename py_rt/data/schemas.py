@@ -449,9 +449,87 @@ RAW_TRADES = Table(
     rules=(_DAY_OF_RECEIPT,),
 )
 
+CAPTURED_SCORES = Table(
+    "captured_scores",
+    "features",
+    "What the deployed model says on captured trades, beside what it says on its training source",
+    (
+        Column("instrument", pl.String(), "our name of the instrument"),
+        Column("ts_close", pl.Int64(), "end of the bar, UTC ns"),
+        Column("score_captured", pl.Float64(), "probability on bars of captured trades"),
+        Column("score_training", pl.Float64(), "probability on bars of the training source"),
+        Column("decision_captured", pl.String(), "by that score", allowed=("enter", "hold", "leave")),
+        Column("decision_training", pl.String(), "by that score", allowed=("enter", "hold", "leave")),
+        Column("features_equal", pl.Int64(), "features with the same bits on both sides", minimum=0),
+        DATE,
+    ),
+    key=("instrument", "ts_close"),
+)
+
+INDEX_MEMBERS = Table(
+    "index_members",
+    "raw",
+    "Who was in an index from when to when, also those that left or failed",
+    (
+        Column("index_name", pl.String(), "of the list"),
+        Column("ticker", pl.String(), "that the member carried last"),
+        Column("start", pl.Date(), "first day of the stay"),
+        Column("end", pl.Date(), "day of leaving, no member any more; absent while it is one", nullable=True),
+    ),
+    key=("index_name", "ticker", "start"),
+    partition_column=None,
+    rules=(RowRule("a stay has days", pl.col("start") < pl.col("end")),),
+)
+
+SECURITY_NAMES = Table(
+    "security_names",
+    "raw",
+    "Which security carried which ticker from when to when",
+    (
+        Column("security_id", pl.String(), "TICKER.YYYYMMDD, the first name and the first day known of it"),
+        Column("ticker", pl.String(), "the name"),
+        Column("first_day", pl.Date(), "of the name"),
+        Column("last_day", pl.Date(), "of the name, included; 2050-12-31 while it is in use"),
+        Column("is_delisted", pl.Boolean(), "whether the source knows an end of the security"),
+    ),
+    key=("security_id", "first_day"),
+    partition_column=None,
+    rules=(RowRule("a name has days", pl.col("first_day") <= pl.col("last_day")),),
+)
+
+CORPORATE_ACTIONS = Table(
+    "corporate_actions",
+    "raw",
+    "Splits and dividends, each with the day from which it was known",
+    (
+        Column("ticker", pl.String(), "of the file it stands in"),
+        Column("effective", pl.Date(), "first day in the new terms"),
+        Column("kind", pl.String(), "what happened", allowed=("split", "dividend")),
+        Column("factor", pl.Float64(), "by which earlier prices are multiplied, a ratio"),
+        Column("amount", pl.Float64(), "new shares for an old one, or the dividend of one share in quote currency"),
+        Column("known_on", pl.Date(), "first day on which it was known"),
+    ),
+    key=("ticker", "effective", "kind"),
+    partition_column=None,
+    rules=(RowRule("a factor is above zero", pl.col("factor") > 0),),
+)
+
 TABLES = {
     table.name: table
-    for table in (RAW_BARS, RAW_DAILY_BARS, RAW_BOOK, RAW_TRADES, STAGED_BARS, CLEAN_BARS, QUARANTINED_BARS, LABELS)
+    for table in (
+        RAW_BARS,
+        RAW_DAILY_BARS,
+        RAW_BOOK,
+        RAW_TRADES,
+        INDEX_MEMBERS,
+        SECURITY_NAMES,
+        CORPORATE_ACTIONS,
+        STAGED_BARS,
+        CLEAN_BARS,
+        QUARANTINED_BARS,
+        LABELS,
+        CAPTURED_SCORES,
+    )
 }
 """Every table that is declared whole, by name."""
 

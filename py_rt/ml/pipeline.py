@@ -76,6 +76,7 @@ class TrainingData:
         ends: Int64 [N], ``label_end_ts``.
         feature_names: F names.
         dataset_id: SHA-256 of the table.
+        weights: float64 [N], above 0 where they count at all; `None` is all equal.
     """
 
     features: Float32Array
@@ -85,6 +86,7 @@ class TrainingData:
     ends: Int64Array
     feature_names: tuple[str, ...]
     dataset_id: str
+    weights: Float64Array | None = None
 
 
 def join_labels(features: pl.DataFrame, labels: pl.DataFrame, feature_names: Sequence[str]) -> pl.DataFrame:
@@ -171,10 +173,13 @@ def dataset_id(table: pl.DataFrame) -> str:
 def training_data(table: pl.DataFrame, feature_names: Sequence[str]) -> TrainingData:
     """Arrays of a table made by :func:`join_labels` (further columns are ignored), with its data-set id.
 
+    A column `weight` (`py_rt.ml.weights`) says how much each row counts, and is part of the data set.
+
     Raises:
         TrainingError: no rows, or rows out of order.
     """
-    kept = table.select(*KEY_COLUMNS, *feature_names, *LABEL_COLUMNS)
+    weight = ["weight"] if "weight" in table.columns else []
+    kept = table.select(*KEY_COLUMNS, *feature_names, *LABEL_COLUMNS, *weight)
     if kept.height == 0:
         raise TrainingError("no rows; load earlier history or choose a later month")
     starts = kept.get_column("ts_close").to_numpy()
@@ -188,6 +193,7 @@ def training_data(table: pl.DataFrame, feature_names: Sequence[str]) -> Training
         ends=kept.get_column("label_end_ts").to_numpy().astype(np.int64),
         feature_names=tuple(feature_names),
         dataset_id=dataset_id(kept),
+        weights=kept.get_column("weight").to_numpy().astype(np.float64) if weight else None,
     )
 
 
@@ -256,6 +262,7 @@ def cross_validate(
             feature_names=data.feature_names,
             params=params,
             seed=seed,
+            weights=None if data.weights is None else data.weights[split.train],
         )
         probabilities = predict(booster, data.features[split.test])
         scores = classification_scores(data.labels[split.test], probabilities, prior=_prior(data.labels[split.train]))
@@ -324,7 +331,9 @@ def train(data: TrainingData, params: LightGbmParams, *, contract: FeatureContra
     """
     if data.feature_names != contract.names:
         raise TrainingError(f"data has features {data.feature_names}, the specification says {contract.names}")
-    booster = fit_lightgbm(data.features, data.labels, feature_names=data.feature_names, params=params, seed=seed)
+    booster = fit_lightgbm(
+        data.features, data.labels, feature_names=data.feature_names, params=params, seed=seed, weights=data.weights
+    )
     return TrainedModel(
         text=booster.model_to_string(),
         params=params,

@@ -75,7 +75,7 @@ def upstream() -> dict[str, Any]:
     features = FeatureSet.from_toml(default_root() / "config" / "features" / "btc_15m.toml")
     return {
         "clean_bars": bars,
-        "feature_spec": {"features.json": features.canonical.encode()},
+        "model_spec": {"features.json": features.canonical.encode()},
         "hyperparameter_study": {"study.json": json.dumps({"dataset_id": STUDY}).encode()},
         "onnx_model": {"model.onnx": model_of(bars.filter(pl.col("ts_open") < NOVEMBER_NS), features)},
     }
@@ -106,7 +106,7 @@ class Run:
         self.reports = folder / "reports"
         sources = [
             dg.AssetSpec("clean_bars", partitions_def=DAYS),
-            dg.AssetSpec("feature_spec").with_io_manager_key("artifacts"),
+            dg.AssetSpec("model_spec", partitions_def=MONTHS).with_io_manager_key("artifacts"),
             dg.AssetSpec("hyperparameter_study", partitions_def=MONTHS).with_io_manager_key("artifacts"),
             dg.AssetSpec("onnx_model", partitions_def=MONTHS).with_io_manager_key("artifacts"),
         ]

@@ -37,7 +37,7 @@ START_NS = int(dt.datetime(2021, 10, 10, tzinfo=dt.UTC).timestamp()) * 10**9
 DAYS = dg.DailyPartitionsDefinition(start_date="2021-09-27", end_date="2021-12-06")
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2021-11-01", end_date="2022-01-01")
 MONTH = "2021-11-01"
-UPSTREAM = ("hyperparameter_study", "onnx_model", "backtest_threshold", "overfit_report")
+UPSTREAM = ("model_spec", "hyperparameter_study", "onnx_model", "backtest_threshold", "overfit_report")
 
 
 def walk(rows: int = 1_500) -> pl.DataFrame:
@@ -104,7 +104,10 @@ def upstream() -> dict[str, Any]:
     overfit = {"deflated_sharpe": 0.2, "ledger": {"count": 14, "sha256": "ab" * 32}}
     return {
         "clean_bars": bars,
-        "feature_spec": {"features.json": spec},
+        "model_spec": {
+            "features.json": spec,
+            "normalization.json": json.dumps({"base_sha256": sha256_hex(spec), "fits": {}}).encode(),
+        },
         "hyperparameter_study": {"study.json": json.dumps({"dataset_id": "5" * 64, "seed": 3}).encode()},
         "onnx_model": onnx,
         "backtest_threshold": {"backtest.json": json.dumps(backtest).encode()},
@@ -145,7 +148,6 @@ class Desk:
         made = [bundles.candidate_bundle, bundles.approved_bundle]
         sources = [
             dg.AssetSpec("clean_bars", partitions_def=DAYS),
-            dg.AssetSpec("feature_spec").with_io_manager_key("artifacts"),
             *(dg.AssetSpec(name, partitions_def=MONTHS).with_io_manager_key("artifacts") for name in UPSTREAM),
         ]
         return dg.materialize(
@@ -174,7 +176,7 @@ def desk(tmp_path: Path, upstream: dict[str, Any]) -> Desk:
     for role in ("builder", "approver"):
         create_key(home / "keys", role)
     lake = Lake(str(home / "lake"))
-    spec_sha256 = sha256_hex(upstream["feature_spec"]["features.json"])
+    spec_sha256 = sha256_hex(upstream["model_spec"]["features.json"])
     for name, group in bundles.tables_of(spec_sha256).items():
         column = "file_sha256" if name == "raw_bars" else "close"
         write_whole(lake.uri(group, name), pl.DataFrame({column: ["cd" * 32, "ab" * 32, "ab" * 32]}))

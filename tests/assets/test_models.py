@@ -8,22 +8,26 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
 from assets import models
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.defaults import default_root
 from py_rt.ml import export
+from py_rt.ml.features.technical import FeatureSet
+from py_rt.ml.labels import forward_return_labels
 from py_rt.ml.pipeline import TrainedModel, warm_features
 from py_rt.optimization.bayesian import StudyResult
-from tests.synthetic import FEATURE_NAMES, SyntheticTables, synthetic_tables
+from tests.synthetic import FEATURE_NAMES, START_NS, SyntheticTables, synthetic_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOVEMBER_NS = int(dt.datetime(2021, 11, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 DAYS = dg.DailyPartitionsDefinition(start_date="2021-10-01", end_date="2021-12-06")
-ASSETS = [models.training_set, models.hyperparameter_study, models.model_lgbm, models.onnx_model]
+ASSETS = [models.model_spec, models.training_set, models.hyperparameter_study, models.model_lgbm, models.onnx_model]
 
 
 def spec(names: tuple[str, ...] = FEATURE_NAMES) -> dict[str, bytes]:
@@ -31,19 +35,33 @@ def spec(names: tuple[str, ...] = FEATURE_NAMES) -> dict[str, bytes]:
     return {"features.json": json.dumps({"features": features}, separators=(",", ":")).encode()}
 
 
+def unchanged(feature_spec: dict[str, bytes]) -> dict[str, bytes]:
+    """The month's specification where nothing is normalized."""
+    return {**feature_spec, "normalization.json": b'{"base_sha256":"","fits":{}}'}
+
+
 class Memory(dg.IOManager):
     """Keeps values by asset and partition; upstream tables come whole, as from a mapping to all partitions."""
 
-    def __init__(self, tables: SyntheticTables, feature_spec: dict[str, bytes]) -> None:
+    def __init__(
+        self, tables: SyntheticTables, feature_spec: dict[str, bytes], bars: pl.DataFrame | None = None
+    ) -> None:
         self.values: dict[tuple[str, str], Any] = {}
-        self.upstream = {"features_bar": tables.features, "labels": tables.labels, "feature_spec": feature_spec}
+        self.upstream = {
+            "features_bar": tables.features,
+            "labels": tables.labels,
+            "feature_spec": feature_spec,
+            "clean_bars": pl.LazyFrame() if bars is None else bars.lazy(),
+        }
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ANN401 - whatever the asset gives
         self.values[context.asset_key.path[-1], context.partition_key] = obj
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - whatever the asset gave
         name = context.asset_key.path[-1]
-        return self.upstream[name] if name in self.upstream else self.values[name, context.partition_key]
+        found: Any = self.upstream[name] if name in self.upstream else self.values[name, context.partition_key]
+        is_lazy = context.dagster_type.typing_type is pl.LazyFrame
+        return found.lazy() if is_lazy else found
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +80,7 @@ class Run:
         sources = [
             dg.AssetSpec("features_bar", partitions_def=DAYS),
             dg.AssetSpec("labels", partitions_def=DAYS),
+            dg.AssetSpec("clean_bars", partitions_def=DAYS),
             dg.AssetSpec("feature_spec").with_io_manager_key("artifacts"),
         ]
         self.result = dg.materialize(
@@ -84,9 +103,10 @@ def run(tables: SyntheticTables, tmp_path_factory: pytest.TempPathFactory) -> Ru
     return Run(tmp_path_factory.mktemp("run"), Memory(tables, spec()))
 
 
-def test_all_four_assets_materialize_and_every_check_passes(run: Run) -> None:
+def test_all_five_assets_materialize_and_every_check_passes(run: Run) -> None:
     assert run.result.success
     assert {name: item.passed for name, item in run.checks.items()} == {
+        "fitted_before_month": True,
         "labels_known_before_month": True,
         "better_than_base_rate": True,
         "onnx_parity": True,
@@ -162,9 +182,10 @@ def test_a_specification_changed_after_training_blocks_the_model(run: Run, table
     swapped = (FEATURE_NAMES[1], FEATURE_NAMES[0], *FEATURE_NAMES[2:])
     results: Any = models.onnx_model(
         config=models.OnnxConfig(),
-        feature_spec=spec(swapped),
+        model_spec=unchanged(spec(swapped)),
         model_lgbm=run.files("model_lgbm"),
         features_bar=tables.features,
+        clean_bars=pl.LazyFrame(),
     )
     checks: dict[str | None, Any] = {item.check_name: item for item in results if isinstance(item, dg.AssetCheckResult)}
     assert checks["onnx_parity"].passed is True
@@ -187,9 +208,10 @@ def test_a_decision_that_flips_at_the_strategys_own_threshold_blocks_the_model(
     monkeypatch.setattr(models, "STRATEGY_FILE", strategy)
     results: Any = models.onnx_model(
         config=models.OnnxConfig(),
-        feature_spec=spec(),
+        model_spec=unchanged(spec()),
         model_lgbm=run.files("model_lgbm"),
         features_bar=tables.features,
+        clean_bars=pl.LazyFrame(),
     )
     checks: dict[str | None, Any] = {item.check_name: item for item in results if isinstance(item, dg.AssetCheckResult)}
     assert checks["onnx_parity"].passed is False
@@ -213,3 +235,80 @@ def test_a_month_before_the_data_says_so(tables: SyntheticTables, tmp_path: Path
     failure = run.result.failure_data_for_node("training_set")
     assert failure is not None
     assert "load earlier history or choose a later month" in str(failure.error)
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of training policies of the test's own."""
+    path = tmp_path / "training.toml"
+    monkeypatch.setattr(models, "TRAINING_FILE", path)
+    return path
+
+
+def test_weights_by_uniqueness_are_used_where_the_policy_says_so(
+    run: Run, tables: SyntheticTables, tmp_path: Path, policy: Path
+) -> None:
+    policy.write_text('sample_weights = "uniqueness"\noldest_weight = 0.2\n')
+    weighed = Run(tmp_path, Memory(tables, spec()))
+    assert weighed.result.success
+    assert weighed.memory.values["training_set", "2021-11-01"].equals(run.memory.values["training_set", "2021-11-01"])
+    ours, equal = (TrainedModel.from_json(one.files("model_lgbm")["model.json"]) for one in (weighed, run))
+    assert ours.dataset_id != equal.dataset_id  # trials of the one do not count for the other
+    assert ours.text != equal.text
+    assert (
+        b"Rows weigh by the uniqueness of their labels, the oldest 0.2." in weighed.files("model_lgbm")["model_card.md"]
+    )
+    policy.write_text('sample_weights = "equal"\n')
+    assert Run(tmp_path, Memory(tables, spec())).files("model_lgbm") == run.files("model_lgbm")
+
+
+def test_features_are_normalized_by_the_rows_before_the_month_and_the_bundles_features_say_how(
+    tmp_path: Path, policy: Path
+) -> None:
+    bars = walk(6_300)
+    features = FeatureSet.from_toml(default_root() / "config" / "features" / "btc_15m.toml")
+    table = bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
+    labels = forward_return_labels(
+        bars.select("instrument", "ts_close", "close", "date"), horizon_bars=4, bar_ns=models.BAR_NS
+    ).drop("close")
+    base = {"features.json": features.canonical.encode()}
+    policy.write_text('[normalize]\nret_1 = "z_score"\nvol_20 = "rank"\n')
+    made = Run(tmp_path, Memory(SyntheticTables(table, labels), base, bars))
+    assert made.result.success
+    assert made.checks["fitted_before_month"].metadata["normalized"].value == 2
+    text = made.files("model_spec")["features.json"].decode()
+    month = FeatureSet.from_canonical(text)
+    assert month.names == features.names
+    trained = made.memory.values["training_set", "2021-11-01"]
+    ours = (
+        bars.select("ts_close").hstack(month.compute(bars)).join(trained.select("ts_close"), on="ts_close", how="semi")
+    )
+    assert trained.select(features.names).equals(ours.select(features.names))  # the engine's own
+    assert abs(trained["ret_1"].to_numpy().mean()) < 0.01
+    assert trained["vol_20"].is_between(0, 1).all()
+    onnx = export.read_metadata(made.files("onnx_model")["model.onnx"])
+    assert onnx.feature_spec_sha256 == hashlib.sha256(text.encode()).hexdigest() != features.sha256
+    # What comes in the month and after changes no number that was fitted.
+    later = pl.col("ts_close") >= NOVEMBER_NS
+    changed = table.with_columns(pl.when(later).then(pl.col("ret_1") * 9).otherwise("ret_1").alias("ret_1"))
+    other = Run(tmp_path, Memory(SyntheticTables(changed, labels), base, bars))
+    assert other.files("model_spec") == made.files("model_spec")
+
+
+def walk(rows: int) -> pl.DataFrame:
+    rng = np.random.default_rng(11)
+    close = np.round(40_000 * np.exp(np.cumsum(rng.normal(0, 0.003, rows))) * 1e8).astype(np.int64)
+    opened = np.r_[close[0], close[:-1]]
+    ts_open = START_NS + models.BAR_NS * np.arange(rows)
+    return pl.DataFrame(
+        {
+            "instrument": ["BTCUSDT"] * rows,
+            "ts_open": ts_open,
+            "ts_close": ts_open + models.BAR_NS,
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
+            "volume": rng.integers(1, 9, rows) * 10**8,
+        }
+    ).with_columns(pl.from_epoch("ts_open", time_unit="ns").dt.date().alias("date"))

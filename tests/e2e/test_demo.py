@@ -356,7 +356,7 @@ def test_a_second_run_holds_too_and_makes_no_new_keys(first: Ended, again: Ended
     told = re.findall(r"^trading     (\d+ orders, .* swap)", again.out, re.MULTILINE)
     assert len(told) == len(("when trading ended", "in the summary"))
     assert len(set(told)) == 1, told
-    assert re.search(r"^assets      0 materialisations of 0 assets, 580 reused unchanged$", again.out, re.MULTILINE)
+    assert re.search(r"^assets      0 materialisations of 0 assets, 582 reused unchanged$", again.out, re.MULTILINE)
     for whole in first.facts["signatures"]["builder"], first.facts["signatures"]["approver"]:
         assert whole in again.out
     assert not again.err

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 RANGE = "2021-09-27...2021-11-21"
 MONTH = "2021-11-01"
-MODELS = ("training_set", "hyperparameter_study", "model_lgbm", "onnx_model")
+MODELS = ("model_spec", "training_set", "hyperparameter_study", "model_lgbm", "onnx_model")
 BACKTESTS = ("backtest_threshold", "overfit_report")
 OF_THE_SPECIFICATION = {"feature_spec", "features_bar", *MODELS, *BACKTESTS, "candidate_bundle"}
 NOT_OF_IT = {"raw_bars", "raw_daily_bars", "staged_bars", "clean_bars", "quarantined_bars", "labels"}
@@ -73,7 +73,7 @@ def again() -> tuple[Summary, list[dict[str, Any]]]:
 def test_a_second_run_of_the_whole_chain_executes_nothing(made: Path) -> None:
     assert made.is_dir()
     summary, lines = again()
-    assert (summary.runs, summary.materializations, summary.reused_assets) == ([], 0, 15)
+    assert (summary.runs, summary.materializations, summary.reused_assets) == ([], 0, 16)
     assert {line["event"] for line in lines} == {"reused", "summary"}
     months = {line["asset"]: line["partitions"] for line in of_kind(lines, "reused") if line["unit"] == "month"}
     assert months == dict.fromkeys((*MODELS, *BACKTESTS, "candidate_bundle"), MONTH)
@@ -153,7 +153,7 @@ def test_one_day_by_another_specification_stands_alone_and_no_month_learns_from_
     assert features_of(made, spec_table("features_bar", spec.sha256))["date"].n_unique() == 1
     assert features_of(made, spec_table("features_bar", FeatureSet.from_toml(ROOT / FEATURES).sha256)).equals(before)
     lines: list[dict[str, Any]] = []
-    refused = materialize("training_set", partition="2021-11-01", on_event=lines.append)
+    refused = materialize("model_spec,training_set", partition="2021-11-01", on_event=lines.append)
     assert refused.steps_failed == ["training_set"]
     (told,) = [line["error"] for line in of_kind(lines, "step_failed")]
     assert "labelled rows have no features by this specification" in told

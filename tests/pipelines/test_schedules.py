@@ -51,4 +51,4 @@ def test_the_same_tick_twice_has_the_same_run_key() -> None:
 
 def test_the_definitions_hold_both() -> None:
     names = {schedule.name for schedule in defs.schedules or []}
-    assert names == {"daily_ingestion", "monthly_retraining"}
+    assert names == {"daily_ingestion", "daily_recordings", "weekly_upkeep", "monthly_retraining"}

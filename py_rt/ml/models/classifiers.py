@@ -97,6 +97,7 @@ def fit_lightgbm(
     feature_names: Sequence[str],
     params: LightGbmParams,
     seed: int,
+    weights: Float64Array | None = None,
 ) -> lgb.Booster:
     """A binary classifier for label 1.
 
@@ -105,11 +106,14 @@ def fit_lightgbm(
         labels: Int8 [N], 0 or 1, both present.
         feature_names: F names in column order; they travel with the model.
         seed: 0 or above.
+        weights: float64 [N], how much each row counts; `None` is all equal.
 
     Raises:
         ModelError: shapes, types, values or class balance do not allow training.
     """
     _check_training_data(features, labels, feature_names)
+    if weights is not None and (weights.shape != labels.shape or not (np.isfinite(weights) & (weights >= 0)).all()):
+        raise ModelError(f"weights have shape {weights.shape}; expected {labels.shape}, finite and not below 0")
     settings = {
         "objective": "binary",
         "num_leaves": params.leaves,
@@ -128,7 +132,7 @@ def fit_lightgbm(
         "num_threads": THREADS,
         "verbosity": -1,
     }
-    data = lgb.Dataset(features, label=labels, feature_name=list(feature_names), free_raw_data=True)
+    data = lgb.Dataset(features, label=labels, weight=weights, feature_name=list(feature_names), free_raw_data=True)
     return lgb.train(settings, data, num_boost_round=params.trees)
 
 

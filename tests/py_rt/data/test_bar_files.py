@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +228,18 @@ def test_a_column_that_is_not_read_may_hold_anything(name: str, tmp_path: Path) 
     else:
         path.write_text('date,close,said\n2023-01-02,1,"5"" rise, or\nmore"\n2023-01-03,2,5" rise\n')
     assert read_bar_file(path).bars["close"].to_list() == [1e8, 2e8]
+
+
+def test_the_time_of_the_day_has_the_bits_of_the_services(tmp_path: Path) -> None:
+    first = datetime(2024, 3, 4, tzinfo=UTC)
+    times = [first + timedelta(minutes=15 * at) for at in range(700)]
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "time,open,high,low,close,volume\n" + "".join(f"{at:%Y-%m-%d %H:%M:%S},1,1,1,1,1\n" for at in times)
+    )
+    bars = read_bar_file(path).bars
+    day, week = 86_400 * 10**9, 7 * 86_400 * 10**9
+    closes = [(at - first) // timedelta(seconds=1) * 10**9 + 900 * 10**9 for at in times]  # the first is a Monday
+    # Whole numbers below 2^53, so that Python's quotient is the one that IEEE 754 rounds.
+    assert bars["day_fraction"].to_list() == [close % day / day for close in closes]
+    assert bars["week_fraction"].to_list() == [close % week / week for close in closes]

@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_rt.data.cleaning import BAR_NS, BarRules, published, quarantined, stage
+from py_rt.data.imputation import Policy
 from py_rt.data.schemas import CLEAN_BARS, MIN_TRADED_UNITS, QUARANTINED_BARS, REASONS, STAGED_BARS
 from py_rt.data.storage import DayWindow
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from py_rt.data.imputation import Kind
 
     Maker = Callable[..., pl.DataFrame]
 
@@ -375,3 +378,43 @@ def test_whatever_arrives_rows_are_conserved_rules_hold_and_days_do_not_depend_o
     alone = [stage(_seen(raw, number), RULES, days(number, number)) for number in range(13)]
     assert published(pl.concat(alone)).equals(clean)
     assert quarantined(pl.concat(alone)).equals(kept_out)
+
+
+# --- a policy for volumes
+
+
+@pytest.mark.parametrize("kind", ["forward_fill", "linear", "median", "model"])
+def test_a_policy_changes_imputed_volumes_only_and_a_day_alone_is_as_the_day_among_others(
+    bundled_rows: pl.DataFrame, clean: pl.DataFrame, kind: Kind
+) -> None:
+    rules = BarRules(volume=Policy(kind, limit=30, window=96))
+    whole = published(stage(bundled_rows, rules, ALL))
+    assert CLEAN_BARS.faults(whole) == []
+    assert whole.drop("volume").equals(clean.drop("volume"))
+    imputed = clean["volume_imputed"]
+    assert whole["volume"].filter(~imputed).equals(clean["volume"].filter(~imputed))
+    assert not whole["volume"].filter(imputed).equals(clean["volume"].filter(imputed))
+    for day in (0, 1, 17, 63):
+        window = days(day, day)
+        back = pl.col("date") >= window.start - timedelta(days=7)
+        alone = published(stage(bundled_rows.filter(back), rules, window))
+        assert alone.equals(whole.filter(window.holds("date"))), window
+
+
+def test_a_volume_is_imputed_from_the_past_up_to_the_limit(raw_rows: Maker) -> None:
+    rows = [flat("2021-09-27 00:00:00", "10", "8"), flat("2021-09-27 00:15:00", "11", "2")]
+    rows += [flat(f"2021-09-27 0{at // 4}:{at % 4 * 15:02}:00", str(10 + at), "0") for at in range(2, 6)]
+    bars = published(stage(raw_rows(*rows), BarRules(volume=Policy("forward_fill", limit=3)), days(0, 0)))
+    assert bars["volume_imputed"].to_list() == [False, False, True, True, True, True]
+    # The last volume, and beyond the limit the lower median of what was observed.
+    assert bars["volume"].to_list() == [800_000_000, *[200_000_000] * 5]
+    rows[:2] = [flat("2021-09-27 00:00:00", "10", "2"), flat("2021-09-27 00:15:00", "11", "8")]
+    bars = published(stage(raw_rows(*rows), BarRules(volume=Policy("forward_fill", limit=3)), days(0, 0)))
+    assert bars["volume"].to_list() == [200_000_000, *[800_000_000] * 4, 200_000_000]
+
+
+def test_policies_that_cannot_be_are_refused() -> None:
+    with pytest.raises(DataError, match="leave the policy out"):
+        BarRules(volume=Policy("leave"))
+    with pytest.raises(DataError, match="how far cleaning looks back"):
+        BarRules(volume=Policy("median", window=600, limit=96))

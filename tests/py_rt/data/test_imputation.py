@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from py_rt.data.imputation import KINDS, ImputationError, Kind, Policy, fill, impute
+from py_rt.data.imputation import KINDS, ImputationError, Kind, Policy, fill, impute, read_policies
+from py_rt.defaults import default_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAN = float("nan")
 values = st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=1, max_size=80)
@@ -117,3 +123,42 @@ def test_a_series_is_never_filled_from_another() -> None:
     assert filled["v_imputed"].to_list() == [False, False, True, False, True]
     with pytest.raises(ImputationError, match="no column 'whom'"):
         impute(frame, {"v": Policy()}, by=["whom"])
+
+
+def test_each_series_is_filled_from_itself_alone() -> None:
+    frame = pl.DataFrame({"symbol": ["a", "b", "a", "b", "b"], "x": [1.0, 100.0, None, None, 7.0]})
+    filled = impute(frame, {"x": Policy("forward_fill")}, by=["symbol"])
+    assert filled["x"].to_list() == [1.0, 100.0, 1.0, 100.0, 7.0]
+    assert filled["x_imputed"].to_list() == [False, False, True, True, False]
+    with pytest.raises(ImputationError, match="which series"):
+        impute(frame.with_columns(symbol=pl.lit(None)), {"x": Policy()}, by=["symbol"])
+
+
+def test_a_column_of_whole_numbers_holds_what_its_type_cannot() -> None:
+    falling = pl.DataFrame({"v": pl.Series([300, 200, 100, None, None], dtype=pl.UInt32)})
+    filled = impute(falling, {"v": Policy("linear")})
+    assert filled["v"].to_list() == [300, 200, 100, 0, 0]
+    assert filled["v_imputed"].to_list() == [False, False, False, True, True]
+
+
+def test_policies_are_read_from_a_file_and_its_faults_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "imputation.toml"
+    path.write_text('[clean_bars.volume]\nkind = "model"\nwindow = 50\n')
+    assert read_policies(path) == {"clean_bars": {"volume": Policy("model", window=50)}}
+    for text, words in (
+        ("[clean_bars", "no TOML"),
+        ("clean_bars = 1", "wanted a table"),
+        ("[clean_bars.volume]\nwindow = 5", "kind is text and needed"),
+        ('[clean_bars.volume]\nkind = "model"\nlags = true', "lags"),
+        ('[clean_bars.volume]\nkind = "model"\nwidth = 5', "allowed are kind, limit, window, lags"),
+        ('[clean_bars.volume]\nkind = "guess"', "clean_bars.volume: no policy is called"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ImputationError, match=words):
+            read_policies(path)
+    with pytest.raises(ImputationError, match="cannot be read"):
+        read_policies(tmp_path / "absent.toml")
+
+
+def test_the_shipped_file_has_no_policy() -> None:
+    assert read_policies(default_root() / "config" / "imputation.toml") == {}

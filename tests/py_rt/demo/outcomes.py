@@ -128,8 +128,8 @@ def outcome(home: Path, **changed: Any) -> Outcome:  # noqa: ANN401
     facts: dict[str, Any] = {
         "assets": {
             "success": True,
-            "materializations": 580,
-            "assets": 15,
+            "materializations": 582,
+            "assets": 16,
             "checks_passed": 42,
             "checks_warned": 4,
             "checks_failed": [],

@@ -36,6 +36,23 @@ def test_it_learns_what_is_there() -> None:
     assert booster.feature_name() == list(NAMES)
 
 
+def test_rows_of_no_weight_teach_nothing() -> None:
+    features, labels = data()
+    turned = labels.copy()
+    turned[400:] = 1 - turned[400:]
+    weights = np.r_[np.ones(400), np.zeros(400)]
+    params = LightGbmParams(row_share=1.0, min_leaf_rows=20)
+    fresh = np.random.default_rng(2).normal(size=(200, 3)).astype(np.float32)
+    weighed, equal = (
+        predict(fit_lightgbm(features, turned, feature_names=NAMES, params=params, seed=7, weights=given), fresh)
+        for given in (weights, None)
+    )
+    assert np.corrcoef(weighed, fresh[:, 0])[0, 1] > 0.8 > np.corrcoef(equal, fresh[:, 0])[0, 1]
+    for wrong in (np.ones(3), np.full(800, -1.0), np.full(800, np.nan)):
+        with pytest.raises(ModelError, match="finite and not below 0"):
+            fit_lightgbm(features, labels, feature_names=NAMES, params=params, seed=7, weights=wrong)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
