@@ -38,9 +38,7 @@ _KNOWN = typer.Option(
     help="What became known beside the market: ts_known and columns such as earnings_per_share or sentiment.",
     metavar="FILE",
 )
-_KNOWN_SYMBOL = typer.Option(
-    help="Whose rows of --known, where it has a column of symbols.", metavar="SYMBOL"
-)
+_KNOWN_SYMBOL = typer.Option(help="Whose rows of --known, where it has a column of symbols.", metavar="SYMBOL")
 _CLOSE = typer.Option(
     help="When the venue closes, for --known: a calendar (XNYS), a time of day ('16:00 America/New_York') or 24/7. "
     "Without it a bar of a day or longer is given only what was known when it opened.",
@@ -261,9 +259,7 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
 
 def _bars(path: Path, reference: Path | None, given: Given) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
-    from py_rt.ml.features.closes import check_zone
 
-    check_zone(given.time_zone)
     file = read_bar_file(path, given)
     if reference is not None:
         file = with_reference(file, read_bar_file(reference, replace(given, symbol="", columns={})))

@@ -75,12 +75,7 @@ def closed_at(ts_open: pl.Series, span_ns: int, close: str = "") -> pl.Series:
     return pl.Series(ts_open.name, np.where((closes > opened) & (closes <= ends), closes, otherwise))
 
 
-def check_zone(zone: str) -> None:
-    """Refuse a name that is no time zone's.
-
-    Raises:
-        CloseError: there is none of this name.
-    """
+def _check_zone(zone: str) -> None:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
@@ -100,7 +95,7 @@ def _of_calendar(name: str, ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _of_day(ends: NDArray[np.int64], hour: int, minute: int, zone: str) -> NDArray[np.int64]:
     """The last such time of day up to each time; 0 where the zone skips it."""
-    check_zone(zone)
+    _check_zone(zone)
     after_midnight = (hour * 60 + minute) * 60 * NS_PER_SECOND
     local = pl.from_epoch(pl.Series(ends), time_unit="ns").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     today = local.dt.replace_time_zone(None).dt.truncate("1d").dt.epoch("ns") + after_midnight

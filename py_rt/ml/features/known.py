@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from py_rt.data.bar_columns import NAMES
 from py_rt.data.bar_files import UNITS
-from py_rt.data.ingestion.market_data import SPELLINGS
 from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.data.point_in_time import KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
@@ -83,12 +83,11 @@ def with_known(
 
 def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
     """The rows of one symbol; all of them in a file that names one or none."""
-    column = next((name for name in raw.columns.columns if name.strip().casefold() in SPELLINGS["symbol"]), None)
+    column = next((name for name in raw.columns.columns if name.strip().casefold() in NAMES["symbol"]), None)
     if column is None:
         if symbol:
             problem = (
-                f"has no column of symbols (spelled {', '.join(SPELLINGS['symbol'])}): "
-                f"leave --known-symbol {symbol} out"
+                f"has no column of symbols (spelled {', '.join(NAMES['symbol'])}): leave --known-symbol {symbol} out"
             )
             raise SourceError("known", raw.name, 1, problem)
         return raw

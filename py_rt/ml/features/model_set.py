@@ -73,33 +73,44 @@ class ModelFrame:
                 return self._set.compute(self._bars)
             except FeatureError as error:
                 raise CatalogueError(str(error)) from error
-        return self._one_by_one(0)
-
-    def _one_by_one(self, start: int) -> pl.DataFrame:
-        """What the service says of the bars from one of them on."""
-        stream = py_rt_core.FeatureStream(self._set.canonical)
-        rows = [stream.push(*bar) for bar in self._bars.slice(start).select(BAR_COLUMNS).iter_rows()]
-        missing = [None] * len(self.names)
-        table = pl.DataFrame(
-            [row if row is not None else missing for row in rows],
-            schema=dict.fromkeys(self.names, pl.Float32),
-            orient="row",
-        )
-        return table.with_columns(pl.Series(WARM, [row is not None for row in rows]))
+        return online(self._set, self._bars)
 
     def check(self) -> Trial:
-        """Look for values that know what comes after them, or that the incremental path computes otherwise."""
-        whole = self.compute()
-        first = int(whole[WARM].arg_max() or 0)
-        cuts = rows_to_cut(self._bars.height, first)
-        ahead = looking_ahead(self._set.compute, self._bars, whole, cuts)
-        starts = sorted({self._bars.height * step // STARTS for step in range(STARTS)} - {self._bars.height})
-        kept: dict[str, Finding] = {}
-        for start in starts:
-            online = self._one_by_one(start)
-            # What is warm must agree; from the warm-up on, whatever the table says, cold rows as well.
-            rows = online[WARM].to_numpy() | (np.arange(online.height) >= self.warmup)
-            where = dict.fromkeys(self.names, rows)
-            kept = {**differing("warm_up", whole.slice(start), online, where, start), **kept}
-        untried = self.names if self._bars.height <= self.warmup else ()
-        return Trial((*ahead.values(), *kept.values()), len(cuts), len(starts), untried)
+        """As :func:`check_model`."""
+        return check_model(self._set, self._bars)
+
+
+def online(features: FeatureSet, bars: pl.DataFrame) -> pl.DataFrame:
+    """What the service says of bars that begin with the first of these: Float32, null before it is warm; `is_warm`."""
+    stream = py_rt_core.FeatureStream(features.canonical)
+    rows = [stream.push(*bar) for bar in bars.select(BAR_COLUMNS).iter_rows()]
+    missing = [None] * len(features.names)
+    table = pl.DataFrame(
+        [row if row is not None else missing for row in rows],
+        schema=dict.fromkeys(features.names, pl.Float32),
+        orient="row",
+    )
+    return table.with_columns(pl.Series(WARM, [row is not None for row in rows], dtype=pl.Boolean))
+
+
+def check_model(features: FeatureSet, bars: pl.DataFrame) -> Trial:
+    """Look for values that know what comes after them, or that the incremental path computes otherwise.
+
+    Args:
+        features: of a model.
+        bars: as for :meth:`FeatureSet.compute`; none of them is tried where none is warm.
+    """
+    whole = features.compute(bars)
+    if not whole[WARM].any():
+        return Trial((), 0, 0, features.names)
+    cuts = rows_to_cut(bars.height, int(whole[WARM].arg_max() or 0))
+    ahead = looking_ahead(features.compute, bars, whole, cuts)
+    starts = sorted({bars.height * step // STARTS for step in range(STARTS)} - {bars.height})
+    kept: dict[str, Finding] = {}
+    for start in starts:
+        table = online(features, bars.slice(start))
+        # What is warm must agree; from the warm-up on, whatever the table says, cold rows as well.
+        rows = table[WARM].to_numpy() | (np.arange(table.height) >= features.warmup_bars)
+        where = dict.fromkeys(features.names, rows)
+        kept = {**differing("warm_up", whole.slice(start), table, where, start), **kept}
+    return Trial((*ahead.values(), *kept.values()), len(cuts), len(starts), ())

@@ -2,7 +2,7 @@
 
 Sets are `config/features/*.toml`, of the working folder and of the package: a model's file, or a set of research with
 expressions and arbitrary Python. Each is computed anew on bars cut off behind some rows and on bars that begin later
-(`py_rt.ml.features.sets`); what changes knew the future, or never forgets.
+(`py_rt.ml.features.promises`); what changes knew the future, or never forgets.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from py_rt.defaults import default_root
 from py_rt.errors import PyRtError
 from py_rt.ml.features.catalogue import catalogue, read_features
 from py_rt.ml.features.expressions import Expressions
-from py_rt.ml.features.model_set import STARTS, is_model_file
-from py_rt.ml.features.sets import CUTS, FeatureFrame, Finding
-from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online, rows_that_look_ahead, rows_to_cut
+from py_rt.ml.features.model_set import check_model, is_model_file
+from py_rt.ml.features.sets import FeatureFrame
+from py_rt.ml.features.technical import FeatureSet
 
 if TYPE_CHECKING:
     from py_rt.ml.features.catalogue import Feature
+    from py_rt.ml.features.promises import Finding
 
 CATALOGUE = "catalogue"
 TRIED_BARS = 3_000
@@ -101,19 +102,12 @@ def _research(name: str, features: list[Feature], inputs: pl.DataFrame) -> SetRe
     absent = [feature.name for feature in features if feature not in readable]
     if not readable or inputs.height < 2:
         return SetReport(name, untried=tuple(feature.name for feature in features))
-    frame = FeatureFrame(readable)
-    findings = frame.findings(inputs)
-    return SetReport(name, len(readable), (*absent, *frame.untried(inputs)), tuple(findings))
+    trial = FeatureFrame(readable).check(inputs)
+    return SetReport(name, len(readable), (*absent, *trial.untried), trial.findings)
 
 
 def _model(name: str, path: Path, bars: pl.DataFrame) -> SetReport:
     features = FeatureSet.from_toml(path)
-    cuts = rows_to_cut(features, bars, CUTS)
-    if not cuts:
-        return SetReport(name, untried=features.names)
-    nan = float("nan")
-    found = [Finding("the set", "look_ahead", row, nan, nan) for row in rows_that_look_ahead(features, bars, cuts)[:1]]
-    for step in range(STARTS):
-        rows = rows_that_differ_online(features, bars, bars.height * step // STARTS)
-        found += [Finding("the set", "warm_up", row, nan, nan) for row in rows[:1]]
-    return SetReport(name, len(features.names), (), tuple(found))
+    trial = check_model(features, bars)
+    tried = len(features.names) if trial.rows_begun else 0
+    return SetReport(name, tried, trial.untried, trial.findings)

@@ -116,7 +116,7 @@ def test_a_planted_look_into_the_future_is_found(
         (["rsi_15"], "near are"),
         ([], "name features of the catalogue"),
         (["vpin_20"], "reads buy_volume, sell_volume"),
-        (["sma_20", "--time-zone", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
+        (["sma_20", "--time-zone", "Mars/Olympus"], "'Mars/Olympus' is none"),
         (["sma_20", "--close", "XNYS"], "speak of the facts of --known"),
     ],
 )
