@@ -116,8 +116,9 @@ class FeatureStream:
         low: int,
         close: int,
         volume: int,
+        slow: Sequence[float] = ...,
     ) -> list[float] | None:
-        """Take one bar; give its row (float32 values), or None while a feature is not warm."""
+        """Take one bar and its slow parameters; give its row (float32 values), or None while a feature is not warm."""
 
 @final
 class FlagsReader:

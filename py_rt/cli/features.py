@@ -130,7 +130,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _bars(bars, reference, known, max_age_days, time_zone, features)
         frame = _over(file, names, features)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
         _write(made.insert_column(0, file.time), out)
@@ -159,7 +159,7 @@ def check(  # the options of one command
     same bits there.
     """
     with _told(json=json):
-        file = _bars(bars, reference, known, max_age_days, time_zone)
+        file = _bars(bars, reference, known, max_age_days, time_zone, features)
         frame = _over(file, names, features)
         found = frame.findings()
     untried = frame.untried()
@@ -206,8 +206,17 @@ def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[F
     return chosen([name.strip() for name in names.split(",")])
 
 
-def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: int, time_zone: str) -> BarFile:
+def _bars(  # the options of both commands
+    path: Path,
+    reference: Path | None,
+    known: Path | None,
+    max_age_days: int,
+    time_zone: str,
+    features: Path | None,
+) -> BarFile:
     from py_rt.data.bar_files import read_bar_file, with_reference
+    from py_rt.ml.features.model_set import is_model_file
+    from py_rt.ml.features.technical import FeatureSet
 
     file = read_bar_file(path, time_zone)
     if reference is not None:
@@ -215,7 +224,9 @@ def _bars(path: Path, reference: Path | None, known: Path | None, max_age_days: 
     if known is not None:
         from py_rt.ml.features.known import with_known
 
-        file = with_known(file, known, max_age_days, time_zone)
+        is_model = features is not None and is_model_file(features)
+        declared = FeatureSet.from_toml(features).slow if features is not None and is_model else ()
+        file = with_known(file, known, max_age_days, time_zone, declared)
     return file
 
 

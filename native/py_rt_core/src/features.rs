@@ -3,12 +3,13 @@
 use arrow_array::RecordBatch;
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
 use engine::FeatureRow;
-use engine::signals::{FeatureEngine, FeatureSpec};
+use engine::signals::{Beside, FeatureEngine, FeatureSpec};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
 use crate::arrow;
 use crate::error::refused;
+use crate::program::float64;
 
 /// Columns of features and the mask of rows in which all of them are warm.
 type Columns<'py> = (Vec<Bound<'py, PyArray1<f32>>>, Bound<'py, PyArray1<bool>>);
@@ -31,7 +32,8 @@ pub(crate) fn warmup_bars(spec_json: &str) -> PyResult<usize> {
 /// Features of every bar of a frame.
 ///
 /// `frame`: Int64 columns ts_open (ns, UTC), open, high, low, close (units of 1e-8), volume (units of 1e-8), rows in
-/// order of time; anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
+/// order of time, and a Float64 column for each slow parameter of the specification (NaN where it is unknown; prices and
+/// quantities in units of 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
 /// specification's order and a bool array: which rows are warm. A row that is not warm holds zeros.
 /// Raises `CoreError` for a wrong specification, column or bar, naming the row.
 #[pyfunction]
@@ -44,8 +46,11 @@ pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) 
     let mut warm = Vec::with_capacity(rows);
     py.detach(|| {
         for batch in &batches {
+            let slow = slow_columns(&spec, batch)?;
+            let mut at_row = 0;
             each_bar(batch, spec.bar_span, |bar| {
-                let row = engine.on_bar(bar);
+                let row = engine.on_bar(bar, &beside(slow.iter().map(|column| column[at_row])));
+                at_row += 1;
                 warm.push(row.is_some());
                 let values = row.as_ref().map(FeatureRow::as_slice);
                 for (at, column) in columns.iter_mut().enumerate() {
@@ -81,9 +86,11 @@ impl FeatureStream {
         })
     }
 
-    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8); gives its row as a list of floats that
-    /// hold float32 values, or `None` while a feature is not warm.
-    #[pyo3(signature = (ts_open, open, high, low, close, volume))]
+    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8) and the values of the slow parameters in the
+    /// specification's order (NaN where one is unknown); gives its row as a list of floats that hold float32 values, or
+    /// `None` while a feature is not warm.
+    #[pyo3(signature = (ts_open, open, high, low, close, volume, slow = Vec::new()))]
+    #[expect(clippy::too_many_arguments, reason = "the columns of a bar")]
     fn push(
         &mut self,
         ts_open: i64,
@@ -92,9 +99,20 @@ impl FeatureStream {
         low: i64,
         close: i64,
         volume: i64,
+        slow: Vec<f64>,
     ) -> PyResult<Option<Vec<f32>>> {
+        let expected = self.engine.slow().len();
+        if slow.len() != expected {
+            return Err(refused(format!(
+                "{} slow parameters; expected are {expected}",
+                slow.len()
+            )));
+        }
         let bar = bar(self.span, [ts_open, open, high, low, close, volume]).map_err(refused)?;
-        Ok(self.engine.on_bar(&bar).map(|row| row.as_slice().to_vec()))
+        Ok(self
+            .engine
+            .on_bar(&bar, &beside(slow.into_iter()))
+            .map(|row| row.as_slice().to_vec()))
     }
 }
 
@@ -102,6 +120,25 @@ fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
     let spec = config::parse_feature_spec_json("features.json", spec_json).map_err(refused)?;
     let engine = FeatureEngine::new(&spec).map_err(refused)?;
     Ok((spec, engine))
+}
+
+/// The columns of the specification's slow parameters.
+fn slow_columns<'a>(spec: &FeatureSpec, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
+    let columns = spec.slow.iter();
+    columns
+        .map(|column| float64(batch, column.name.as_str()).map(|values| -> &[f64] { values.values() }))
+        .collect()
+}
+
+/// What is known of a bar beside its prices.
+fn beside(slow: impl Iterator<Item = f64>) -> Beside {
+    let mut beside = Beside::UNKNOWN;
+    beside
+        .slow
+        .iter_mut()
+        .zip(slow)
+        .for_each(|(place, value)| *place = value);
+    beside
 }
 
 /// Hands every row of a batch to `take` as a bar; the fault of the first that is none, with its row.

@@ -14,6 +14,7 @@ import polars as pl
 import py_rt_core
 
 from py_rt.data.bar_files import PRICES
+from py_rt.data.point_in_time import KNOWN
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.sets import CUTS, Finding
 from py_rt.ml.features.technical import (
@@ -68,7 +69,14 @@ class ModelFrame:
         if not whole.all():
             row = int((~whole).arg_max() or 0)
             raise CatalogueError(f"bar {row}: a number is missing, or has digits below 1e-8")
-        self._bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
+        slow = [column.name for column in self._set.slow]
+        if absent := [name for name in slow if name not in file.bars.columns]:
+            raise CatalogueError(
+                f"{path.name} reads {', '.join(absent)}, which these bars do not have: a file with {KNOWN} and a "
+                "column of each gives them (`--known FILE`)"
+            )
+        whole_bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
+        self._bars = whole_bars.with_columns(file.bars.select(slow))
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
         """The features of every bar (Float32, null before they are warm), and `is_warm`.
@@ -82,7 +90,9 @@ class ModelFrame:
             except FeatureError as error:
                 raise CatalogueError(str(error)) from error
         stream = py_rt_core.FeatureStream(self._set.canonical)
-        rows = [stream.push(*bar) for bar in self._bars.select(BAR_COLUMNS).iter_rows()]
+        width = len(BAR_COLUMNS)
+        bars = self._bars.select(self._set.columns).iter_rows()
+        rows = [stream.push(*bar[:width], bar[width:]) for bar in bars]
         missing = [None] * len(self.names)
         table = pl.DataFrame(
             [row if row is not None else missing for row in rows],

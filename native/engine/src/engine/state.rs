@@ -9,7 +9,7 @@ use crate::action::FeatureRow;
 use crate::limits::CURRENCIES_MAX;
 use crate::market::{BarBuilder, BarHistory, Book};
 use crate::risk::{Drawdown, RiskLimits};
-use crate::signals::{FeatureEngine, FeatureSpec, SpecError};
+use crate::signals::{Beside, FeatureEngine, FeatureSpec, SlowColumn, SlowParameters, SpecError};
 use crate::slot::{SlotConfig, SlotProgram};
 
 /// One instrument: its rules, book and bars.
@@ -60,6 +60,14 @@ impl InstrumentState {
         self.history.insert(bar);
     }
 
+    /// Something became known from a time on: features that have seen a later close start over with it.
+    pub(super) fn learn(&mut self, since: Timestamp) {
+        let is_past = self.history.last().is_some_and(|last| since <= last.ts_close());
+        if is_past {
+            self.revision = self.revision.wrapping_add(1);
+        }
+    }
+
     /// The remembered bar of the same number.
     fn known(&self, bar: &Bar) -> Option<&Bar> {
         let bars = self.history.contiguous();
@@ -82,10 +90,14 @@ pub(super) struct Running {
 
 impl Running {
     /// Makes a program ready: its features see the bars that are remembered.
-    pub(super) fn new(program: SlotProgram, history: &InstrumentState) -> Result<Self, SpecError> {
+    pub(super) fn new(
+        program: SlotProgram,
+        history: &InstrumentState,
+        slow: &SlowParameters,
+    ) -> Result<Self, SpecError> {
         let features = match &program.features {
             None => None,
-            Some(spec) => Some(Features::new(spec, history)?),
+            Some(spec) => Some(Features::new(spec, history, slow)?),
         };
         let expires = program.expires;
         Ok(Self {
@@ -108,33 +120,55 @@ pub(super) struct Features {
 }
 
 impl Features {
-    fn new(spec: &FeatureSpec, state: &InstrumentState) -> Result<Self, SpecError> {
-        let mut engine = FeatureEngine::new(spec)?;
+    fn new(spec: &FeatureSpec, state: &InstrumentState, slow: &SlowParameters) -> Result<Self, SpecError> {
         let bars = state.history.contiguous();
-        engine.warm(bars.iter());
-        Ok(Self {
-            engine,
+        let mut features = Self {
+            engine: FeatureEngine::new(spec)?,
             revision: state.revision,
             last_number: bars.last().map(Bar::number),
-        })
+        };
+        features.warm(bars, slow);
+        Ok(features)
+    }
+
+    fn warm(&mut self, bars: &[Bar], slow: &SlowParameters) {
+        let spec = self.engine.slow().to_vec();
+        let known = |bar| (bar, beside(&spec, bar, slow));
+        self.engine.warm(bars.iter().map(known));
     }
 
     /// The row of the newest remembered bar, which must be `bar`; `None` while they are not warm.
     ///
     /// Features follow bar by bar. Where the past has changed or a bar is missing between, they start again
     /// from the bars that stand without a hole.
-    pub(super) fn follow(&mut self, bar: &Bar, state: &InstrumentState) -> Option<FeatureRow> {
+    pub(super) fn follow(
+        &mut self,
+        bar: &Bar,
+        state: &InstrumentState,
+        slow: &SlowParameters,
+    ) -> Option<FeatureRow> {
         let number = bar.number();
         let next = self.last_number.is_none_or(|last| last + 1 == number);
         if self.revision != state.revision || !next {
             let bars = state.history.contiguous();
             let before = bars.len().saturating_sub(1);
-            self.engine.warm(bars[..before].iter());
+            self.warm(&bars[..before], slow);
             self.revision = state.revision;
         }
         self.last_number = Some(number);
-        self.engine.on_bar(bar)
+        let beside = beside(self.engine.slow(), bar, slow);
+        self.engine.on_bar(bar, &beside)
     }
+}
+
+/// What is known of a bar beside its prices.
+fn beside(columns: &[SlowColumn], bar: &Bar, slow: &SlowParameters) -> Beside {
+    let mut known = Beside::UNKNOWN;
+    for (value, column) in known.slow.iter_mut().zip(columns) {
+        let outside = slow.at(bar.instrument, column, bar.ts_close());
+        *value = outside.map_or(f64::NAN, |outside| column.unit.inside(outside));
+    }
+    known
 }
 
 /// One slot: its programs and its stops.
