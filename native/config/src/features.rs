@@ -217,10 +217,13 @@ fn expression_fault(text: &str, slow: &[SlowColumn]) -> Option<(String, String)>
         Err(error) => return Some((format!("text {text:?}"), error.to_string())),
     };
     if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input, slow)) {
-        let names: Vec<_> = Input::OF_BARS.iter().map(|input| input.name()).collect();
+        let fed = Input::ALL
+            .iter()
+            .map(|input| input.name())
+            .filter(|name| is_fed(name, &[]));
         let allowed = format!(
             "{}, and what a [[slow]] declares: others are known in research only",
-            names.join(", ")
+            fed.collect::<Vec<_>>().join(", ")
         );
         return Some((format!("the column {input}"), allowed));
     }

@@ -33,7 +33,7 @@ async fn tell(
 
 async fn signal(bench: &mut Bench, what: &str, fits: impl Fn(&Signal) -> bool) -> Signal {
     let signal = |seen: &Seen| match seen {
-        Seen::Signal(signal) if fits(signal) => Some(*signal),
+        Seen::Signal(signal) if fits(signal) => Some(**signal),
         _ => None,
     };
     bench.until(what, signal).await

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
 use engine::FeatureRow;
-use engine::signals::{Beside, FeatureEngine, FeatureSpec};
+use engine::signals::{FeatureEngine, FeatureSpec};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
@@ -29,11 +29,19 @@ pub(crate) fn warmup_bars(spec_json: &str) -> PyResult<usize> {
     Ok(engine_of(spec_json)?.1.warmup_bars())
 }
 
+/// Names of the columns that the specification reads beside those of bars: what happens in them (`flow_columns`), then its
+/// slow parameters.
+#[pyfunction]
+pub(crate) fn columns_beside(spec_json: &str) -> PyResult<Vec<String>> {
+    let (_, engine) = engine_of(spec_json)?;
+    Ok(engine.columns_beside().into_iter().map(str::to_owned).collect())
+}
+
 /// Features of every bar of a frame.
 ///
 /// `frame`: Int64 columns ts_open (ns, UTC), open, high, low, close (units of 1e-8), volume (units of 1e-8), rows in
-/// order of time, and a Float64 column for each slow parameter of the specification (NaN where it is unknown; prices and
-/// quantities in units of 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
+/// order of time, and the Float64 columns of `columns_beside` (NaN where it is unknown; prices and quantities in units of
+/// 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
 /// specification's order and a bool array: which rows are warm. A row that is not warm holds zeros.
 /// Raises `CoreError` for a wrong specification, column or bar, naming the row.
 #[pyfunction]
@@ -46,10 +54,11 @@ pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) 
     let mut warm = Vec::with_capacity(rows);
     py.detach(|| {
         for batch in &batches {
-            let slow = slow_columns(&spec, batch)?;
+            let columns_beside = columns_of(&engine, batch)?;
             let mut at_row = 0;
             each_bar(batch, spec.bar_span, |bar| {
-                let row = engine.on_bar(bar, &beside(slow.iter().map(|column| column[at_row])));
+                let beside = engine.beside(columns_beside.iter().map(|column| column[at_row]));
+                let row = engine.on_bar(bar, &beside);
                 at_row += 1;
                 warm.push(row.is_some());
                 let values = row.as_ref().map(FeatureRow::as_slice);
@@ -86,10 +95,10 @@ impl FeatureStream {
         })
     }
 
-    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8) and the values of the slow parameters in the
-    /// specification's order (NaN where one is unknown); gives its row as a list of floats that hold float32 values, or
+    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8) and the values of `columns_beside` in its order (NaN
+    /// where one is unknown); gives its row as a list of floats that hold float32 values, or
     /// `None` while a feature is not warm.
-    #[pyo3(signature = (ts_open, open, high, low, close, volume, slow = Vec::new()))]
+    #[pyo3(signature = (ts_open, open, high, low, close, volume, beside = Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "the columns of a bar")]
     fn push(
         &mut self,
@@ -99,19 +108,22 @@ impl FeatureStream {
         low: i64,
         close: i64,
         volume: i64,
-        slow: Vec<f64>,
+        beside: Vec<f64>,
     ) -> PyResult<Option<Vec<f32>>> {
-        let expected = self.engine.slow().len();
-        if slow.len() != expected {
+        let expected = self.engine.columns_beside();
+        if beside.len() != expected.len() {
             return Err(refused(format!(
-                "{} slow parameters; expected are {expected}",
-                slow.len()
+                "{} values beside the bar; expected are {}: {}",
+                beside.len(),
+                expected.len(),
+                expected.join(", ")
             )));
         }
+        let beside = self.engine.beside(beside.into_iter());
         let bar = bar(self.span, [ts_open, open, high, low, close, volume]).map_err(refused)?;
         Ok(self
             .engine
-            .on_bar(&bar, &beside(slow.into_iter()))
+            .on_bar(&bar, &beside)
             .map(|row| row.as_slice().to_vec()))
     }
 }
@@ -122,23 +134,10 @@ fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
     Ok((spec, engine))
 }
 
-/// The columns of the specification's slow parameters.
-fn slow_columns<'a>(spec: &FeatureSpec, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
-    let columns = spec.slow.iter();
-    columns
-        .map(|column| float64(batch, column.name.as_str()).map(|values| -> &[f64] { values.values() }))
-        .collect()
-}
-
-/// What is known of a bar beside its prices.
-fn beside(slow: impl Iterator<Item = f64>) -> Beside {
-    let mut beside = Beside::UNKNOWN;
-    beside
-        .slow
-        .iter_mut()
-        .zip(slow)
-        .for_each(|(place, value)| *place = value);
-    beside
+/// The columns that are read beside those of bars.
+fn columns_of<'a>(engine: &FeatureEngine, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
+    let column = |name| float64(batch, name).map(|values| -> &[f64] { values.values() });
+    engine.columns_beside().into_iter().map(column).collect()
 }
 
 /// Hands every row of a batch to `take` as a bar; the fault of the first that is none, with its row.

@@ -69,14 +69,14 @@ class ModelFrame:
         if not whole.all():
             row = int((~whole).arg_max() or 0)
             raise CatalogueError(f"bar {row}: a number is missing, or has digits below 1e-8")
-        slow = [column.name for column in self._set.slow]
-        if absent := [name for name in slow if name not in file.bars.columns]:
+        beside = self._set.columns[len(BAR_COLUMNS) :]
+        if absent := [name for name in beside if name not in file.bars.columns]:
             raise CatalogueError(
                 f"{path.name} reads {', '.join(absent)}, which these bars do not have: a file with {KNOWN} and a "
                 "column of each gives them (`--known FILE`)"
             )
         whole_bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
-        self._bars = whole_bars.with_columns(file.bars.select(slow))
+        self._bars = whole_bars.with_columns(file.bars.select(beside))
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
         """The features of every bar (Float32, null before they are warm), and `is_warm`.

@@ -86,8 +86,8 @@ class FeatureSet:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it reads: `BAR_COLUMNS`, and the names of its slow parameters."""
-        return (*BAR_COLUMNS, *(column.name for column in self.slow))
+        """The columns that it reads: `BAR_COLUMNS`, what happens in bars, and its slow parameters."""
+        return (*BAR_COLUMNS, *py_rt_core.columns_beside(self.canonical))
 
     @property
     def sha256(self) -> str:
@@ -103,9 +103,9 @@ class FeatureSet:
         """Features of every bar.
 
         Args:
-            bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64, and of each slow parameter one,
-                Float64 (prices and quantities in units of 1e-8, NaN where it is unknown). A hole in the grid makes the
-                features cold again.
+            bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64, and the others that it reads
+                (`columns`), Float64, prices and quantities in units of 1e-8, NaN where one is unknown. A hole in the
+                grid makes the features cold again.
 
         Returns:
             One Float32 column per name, and `is_warm` (Boolean). Rows that are not warm hold nulls.

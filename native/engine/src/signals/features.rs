@@ -4,6 +4,7 @@
 use domain::Bar;
 use thiserror::Error;
 
+use super::flow::{FLOW, FLOW_INPUTS};
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
     WilderRsi,
@@ -50,8 +51,8 @@ pub enum SpecError {
     WarmsTooLate(String, u32),
     /// An input that the service does not feed.
     #[error(
-        "feature {0}: reads {1}, which is known in research only; allowed are columns of bars and declared slow \
-         parameters"
+        "feature {0}: reads {1}, which is known in research only; allowed are columns of bars, of what \
+         happens in them but the depths, and declared slow parameters"
     )]
     NotOnline(String, String),
 }
@@ -188,6 +189,8 @@ fn day_angle(bar: &Bar) -> f64 {
 /// What is known of a bar beside its prices; what is not known is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Beside {
+    /// What happened in it, in the order of [`FLOW_INPUTS`], prices and quantities in units of 1e-8.
+    pub flow: [f64; FLOW],
     /// The slow parameters in the order of [`FeatureSpec::slow`], prices and quantities in units of 1e-8.
     pub slow: [f64; SLOW_COLUMNS_MAX],
 }
@@ -195,6 +198,7 @@ pub struct Beside {
 impl Beside {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self {
+        flow: [f64::NAN; FLOW],
         slow: [f64::NAN; SLOW_COLUMNS_MAX],
     };
 }
@@ -205,6 +209,8 @@ struct Expressions {
     runner: Runner,
     /// Bars until each is the same wherever the stream began.
     warmups: Vec<u32>,
+    /// Which of [`FLOW_INPUTS`] they read.
+    flow: Vec<usize>,
 }
 
 impl Expressions {
@@ -231,6 +237,7 @@ impl Expressions {
         Ok(Self {
             runner: Runner::new(&program, 1),
             warmups: (0..program.len()).map(|output| program.warmup(output)).collect(),
+            flow: flow_read(&program),
         })
     }
 
@@ -253,6 +260,7 @@ impl Expressions {
             into(7 * DAY_NS, MONDAY_NS),
         ];
         values[..of_bar.len()].copy_from_slice(&of_bar);
+        values[of_bar.len()..of_bar.len() + FLOW].copy_from_slice(&beside.flow);
         values[Input::ALL.len()..].copy_from_slice(&beside.slow);
         self.runner
             .run(bar.number(), 1, &values.each_ref().map(std::slice::from_ref));
@@ -263,6 +271,17 @@ impl Expressions {
         let is_warm = self.runner.seen() >= u64::from(self.warmups[output]);
         is_warm.then(|| self.runner.last(output))
     }
+}
+
+/// Which of [`FLOW_INPUTS`] a program reads.
+fn flow_read(program: &Program) -> Vec<usize> {
+    let is_read =
+        |input: &Input| (0..program.len()).any(|output| program.inputs(output).contains(&input.name()));
+    let places = FLOW_INPUTS.iter().enumerate();
+    places
+        .filter(|(_, input)| is_read(input))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Computes a feature set, one bar at a time.
@@ -338,6 +357,27 @@ impl FeatureEngine {
     #[must_use]
     pub const fn last_number(&self) -> Option<i64> {
         self.last_number
+    }
+
+    /// Names of the columns that it reads beside those of bars: what happens in them, then the slow parameters.
+    #[must_use]
+    pub fn columns_beside(&self) -> Vec<&str> {
+        let flow = self.expressions.flow.iter().map(|at| FLOW_INPUTS[*at].name());
+        let slow = self.spec.slow.iter().map(|column| column.name.as_str());
+        flow.chain(slow).collect()
+    }
+
+    /// What is known of a bar, from values in the order of [`Self::columns_beside`].
+    #[must_use]
+    pub fn beside(&self, mut values: impl Iterator<Item = f64>) -> Beside {
+        let mut beside = Beside::UNKNOWN;
+        for (at, value) in self.expressions.flow.iter().zip(&mut values) {
+            beside.flow[*at] = value;
+        }
+        for (place, value) in beside.slow.iter_mut().zip(values) {
+            *place = value;
+        }
+        beside
     }
 
     /// Bars after which every feature has a value, wherever the stream begins.

@@ -1,5 +1,6 @@
 //! Signals: from bars to features to a model's score.
 
+mod bar_flow;
 mod event_bars;
 mod features;
 mod flow;
@@ -10,6 +11,7 @@ mod slow;
 mod spec;
 
 // A word of the model port: who implements it knows this crate only.
+pub use bar_flow::BarFlow;
 pub use domain::Decimal;
 pub use event_bars::{BarRule, EventBar, EventBars, Expectation, Measure};
 pub use features::{Beside, FeatureEngine, SpecError};

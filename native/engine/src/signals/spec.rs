@@ -2,6 +2,7 @@
 
 use domain::Nanos;
 
+use super::flow::FLOW_INPUTS;
 use super::program::{ExpressionError, Input, Program, Unit};
 use super::slow::SlowColumn;
 use crate::limits::{FEATURES_MAX, SLOW_COLUMNS_MAX};
@@ -115,10 +116,18 @@ pub(super) fn slow_columns(slow: &[SlowColumn]) -> Vec<(String, Unit)> {
         .collect()
 }
 
-/// Whether the service feeds a column: a bar itself has it, or the feature set declares it.
+/// Whether the service feeds a column of what happens in a bar: all but the depths, of which only a recording says how deep
+/// it looked.
+pub(super) fn is_fed_of_flow(column: &str) -> bool {
+    let is_depth = |input: &Input| matches!(input, Input::BidDepth | Input::AskDepth);
+    let mut fed = FLOW_INPUTS.iter().filter(|input| !is_depth(input));
+    fed.any(|input| input.name() == column)
+}
+
+/// Whether the service feeds a column: a bar itself has it, it happens in the bar, or the feature set declares it.
 #[must_use]
 pub fn is_fed(column: &str, slow: &[SlowColumn]) -> bool {
-    Input::is_of_bars(column) || slow.iter().any(|one| one.name.as_str() == column)
+    Input::is_of_bars(column) || is_fed_of_flow(column) || slow.iter().any(|one| one.name.as_str() == column)
 }
 
 /// One feature: its name and what it is.

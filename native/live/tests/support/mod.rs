@@ -72,7 +72,7 @@ pub(crate) enum Seen {
     Control(Scope, ControlLevel),
     Alert(Alert),
     HistoryAsked(Timestamp, Timestamp),
-    Signal(Signal),
+    Signal(Box<Signal>),
     Finished,
 }
 
@@ -209,7 +209,7 @@ fn seen_action(action: &Action) -> Option<Seen> {
         Action::Control { scope, level } => Seen::Control(*scope, *level),
         Action::Alert(alert) => Seen::Alert(*alert),
         Action::RequestHistory { from, to, .. } => Seen::HistoryAsked(*from, *to),
-        Action::Signal(signal) => Seen::Signal(*signal),
+        Action::Signal(signal) => Seen::Signal(Box::new(*signal)),
         _ => return None,
     })
 }
