@@ -56,6 +56,8 @@ class ModelFrame:
                 f"{path.name} is for bars of {self._set.bar_ns // 10**9} s; "
                 f"these stand {file.span_ns / 10**9:g} s apart"
             )
+        if absent := [name for name in (*PRICES, "volume") if name not in file.bars.columns]:
+            raise CatalogueError(f"{path.name} reads whole bars; these have no {', '.join(absent)}")
         columns = file.bars.select(*PRICES, "volume")
         whole = columns.select(pl.all_horizontal(pl.all().is_not_nan() & (pl.all() == pl.all().round()))).to_series()
         if not whole.all():
