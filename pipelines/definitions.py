@@ -9,7 +9,7 @@ import dagster as dg
 from assets import backtests, bundles, checks, cleaned, data_checks, deployments, features, models, raw, sources
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
-from pipelines.schedules import SCHEDULES
+from pipelines.schedules import SCHEDULES, source_schedules
 from pipelines.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
     chain = [asset for module in CHAIN for asset in dg.load_assets_from_modules([module])]
     taken = {key.path[-1] for asset in chain if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
     added = sources.discovered(taken=taken)
+    timed = source_schedules(added)
     return dg.Definitions(
         assets=[
             *(made for made in added if not isinstance(made, dg.AssetChecksDefinition)),
@@ -36,8 +37,8 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
             *(check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])),
             *(made for made in added if isinstance(made, dg.AssetChecksDefinition)),
         ],
-        jobs=list(JOBS),
-        schedules=list(SCHEDULES),
+        jobs=[*JOBS, *(schedule.job for schedule in timed)],
+        schedules=[*SCHEDULES, *timed],
         sensors=list(SENSORS),
         resources=dict(resources),
         # A step costs 60 ms in this process and seconds in another one; what is heavy runs in parallel inside assets.
