@@ -8,7 +8,7 @@ arrived, and when it could first be known (`ts_known`, what point-in-time joins 
 import logging
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from assets.outputs import declared, picture, published
 from assets.partitions import days_of, single_run
 from assets.versions import code_version
 from py_rt.data.ingestion import catalog, ingest, publishing
-from py_rt.data.ingestion.expected import freshness_problem, row_count_problem, volume
+from py_rt.data.ingestion.expected import due_ns, freshness_problem, row_count_problem, volume
 from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import PartitionedSource, SourceTable
 from py_rt.data.ingestion.volume_chart import volume_png
@@ -28,6 +28,9 @@ from py_rt.errors import SourceError
 
 _LOG = logging.getLogger(__name__)
 _CODE = code_version(__name__, ingest)
+DUE_HOURS = "py_rt/due_hours"
+"""Metadata of a source's asset: how many hours after its end a day is due."""
+
 _NOT_CONTENT = ("ts_arrival", "ts_known")
 
 
@@ -46,7 +49,11 @@ def source_asset(source: PartitionedSource) -> dg.AssetsDefinition:
     """
     table = source.table
     fresh = timedelta(hours=24 + table.expected.fresh_within_hours)
-    lineage = {"py_rt/source": table.name, "py_rt/definition_sha256": table.definition_sha256}
+    lineage: dict[str, object] = {
+        "py_rt/source": table.name,
+        "py_rt/definition_sha256": table.definition_sha256,
+        DUE_HOURS: table.expected.fresh_within_hours,
+    }
 
     @dg.asset(
         name=table.name,
@@ -113,14 +120,15 @@ def _row_count(table: SourceTable) -> dg.AssetChecksDefinition:
         name="row_count",
         blocking=True,
         partitions_def=partitions_of(table),
-        description=f"Each day has {table.expected.rows_min} rows or more, as the source says.",
+        description=f"Each day that is due has {table.expected.rows_min} rows or more, as the source says.",
     )
     def check(context: dg.AssetCheckExecutionContext, rows: pl.DataFrame) -> dg.AssetCheckResult:
         counts = dict(rows.group_by("date").len().iter_rows())
         problems = {
             day: problem
             for day in publishing.days(days_of(context))
-            if (problem := row_count_problem(table.expected, counts.get(datetime.fromisoformat(day).date(), 0)))
+            if due_ns(date.fromisoformat(day), table.expected.fresh_within_hours) <= time.time_ns()
+            and (problem := row_count_problem(table.expected, counts.get(date.fromisoformat(day), 0)))
         }
         return dg.AssetCheckResult(passed=not problems, metadata={"rows": rows.height, **problems})
 
@@ -152,7 +160,7 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         history = {day: rows for day, rows in rows_by_partition(lake.uri("raw", table.name)).items() if day is not None}
-        days = [datetime.fromisoformat(day).date() for day in publishing.days(days_of(context))]
+        days = [date.fromisoformat(day) for day in publishing.days(days_of(context))]
         found = {day: volume(table.expected, history, day) for day in days}
         odd = {day.isoformat(): one.problem for day, one in found.items() if one.problem}
         shown = next((day for day in days if found[day].problem), days[-1])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from py_rt.data.bar_columns import NAMES
 from py_rt.data.bar_files import UNITS
-from py_rt.data.ingestion.market_data import SPELLINGS
 from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.data.point_in_time import AGE, KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
@@ -76,7 +76,7 @@ def read_facts(
 def _is_read(name: str, units: Mapping[str, str] | None) -> bool:
     if units is not None:
         return name in units
-    return _NAME.match(name) is not None and name not in SPELLINGS["symbol"]
+    return _NAME.match(name) is not None and name not in NAMES["symbol"]
 
 
 def with_known(
@@ -121,11 +121,11 @@ def with_known(
 
 def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
     """The rows of one symbol; all of them in a file that names one or none."""
-    column = next((name for name in raw.columns.columns if name.strip().casefold() in SPELLINGS["symbol"]), None)
+    column = next((name for name in raw.columns.columns if name.strip().casefold() in NAMES["symbol"]), None)
     if column is None:
         if symbol:
             problem = (
-                f"has no column of symbols (spelled {', '.join(SPELLINGS['symbol'])}): "
+                f"has no column of symbols (spelled {', '.join(NAMES['symbol'])}): "
                 f"leave --known-symbol {symbol} out"
             )
             raise SourceError("known", raw.name, 1, problem)

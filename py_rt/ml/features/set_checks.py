@@ -102,8 +102,8 @@ def _research(name: str, features: list[Feature], inputs: pl.DataFrame) -> SetRe
     if not readable or inputs.height < 2:
         return SetReport(name, untried=tuple(feature.name for feature in features))
     frame = FeatureFrame(readable)
-    findings = frame.findings(inputs)
-    return SetReport(name, len(readable), (*absent, *frame.untried(inputs)), tuple(findings))
+    trial = frame.check(inputs)
+    return SetReport(name, len(readable), (*absent, *trial.untried), trial.findings)
 
 
 def _model(name: str, path: Path, bars: pl.DataFrame) -> SetReport:
