@@ -70,7 +70,9 @@ def source_schedules(assets: Iterable[object]) -> list[dg.ScheduleDefinition]:
     return [
         _source_schedule(asset)
         for asset in assets
-        if isinstance(asset, dg.AssetsDefinition) and not isinstance(asset, dg.AssetChecksDefinition)
+        if isinstance(asset, dg.AssetsDefinition)
+        and not isinstance(asset, dg.AssetChecksDefinition)
+        and DUE_HOURS in asset.metadata_by_key[asset.key]
     ]
 
 
@@ -79,7 +81,11 @@ def _source_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     due_hours = float(asset.metadata_by_key[asset.key][DUE_HOURS])
     days = asset.partitions_def
     assert isinstance(days, dg.DailyPartitionsDefinition)
-    job = dg.define_asset_job(f"source_{name}", selection=[asset], description=f"What is new of the source {name}.")
+    job = dg.define_asset_job(
+        f"source_{name}",
+        selection=dg.AssetSelection.assets(asset.key).downstream(),
+        description=f"What is new of the source {name}.",
+    )
 
     # A day that is due more than a day after its end is asked for as soon as it is over.
     @dg.schedule(

@@ -151,3 +151,42 @@ def test_each_added_source_is_asked_every_day_when_it_is_due(tmp_path: Path, mon
         news = asked("news", "2024-01-05")
         assert news is not None
         assert news.tags["dagster/asset_partition_range_end"] == "2024-01-05"
+
+
+def with_holes(asked: Asked) -> Reply:
+    """Two series; the first lacks every third value, and the whole of the second day."""
+    day = asked.path.strip("/")
+    first = [None if hour % 3 == 2 or day == "2024-01-02" else hour * 1.5 for hour in range(24)]
+    rows = [[f"{day}T{hour:02}:00:00Z", value, "a"] for hour, value in enumerate(first)]
+    rows += [[f"{day}T{hour:02}:00:00Z", 1_000.0, "b"] for hour in range(24)]
+    return Reply(json.dumps(rows).encode())
+
+
+def test_missing_values_of_a_source_are_imputed_by_the_policy_of_the_column(tmp_path: Path) -> None:
+    (tmp_path / "config" / "sources").mkdir(parents=True)
+    (tmp_path / "config" / "imputation.toml").write_text('[hourly.value]\nkind = "forward_fill"\nlimit = 10\n')
+    series = '[[column]]\nname = "series"\nfrom = "2"\ntype = "text"\n[known]'
+    with serving(with_holes) as server:
+        definition = DEFINITION.format(url=server.url).replace('key = ["ts"]', 'key = ["series", "ts"]')
+        definition = definition.replace("[known]", series).replace(
+            'type = "decimal"', 'type = "number"\nnullable = true'
+        )
+        (tmp_path / "config" / "sources" / "hourly.toml").write_text(definition)
+        run(tmp_path, "--select", "hourly,hourly_imputed", "--partition-range", "2024-01-01...2024-01-03")
+    lake = Lake(str(tmp_path / "home" / "lake"))
+    raw = scan(lake.uri("raw", "hourly")).sort("series", "ts").collect()
+    made = scan(lake.uri("cleaned", "hourly_imputed")).sort("series", "ts").collect()
+    assert made.drop("value_imputed", "value").equals(raw.drop("value"))
+    observed = raw["value"].is_not_null()
+    assert made["value"].filter(observed).equals(raw["value"].filter(observed))
+    assert not made["value_imputed"].filter(observed).any()
+    values, flags = made["value"].to_list(), made["value_imputed"].to_list()
+    assert values[2] == 1.5  # the hour before it, not the one after it
+    # The gap from 23:00 of the first day on: ten rows of it, held at the last value of the same series.
+    assert values[23:34] == [33.0] * 10 + [None]
+    assert flags[23:34] == [True] * 10 + [False]
+    assert values[47] is None
+    assert set(values[72:]) == {1_000.0}
+    before = made
+    run(tmp_path, "--select", "hourly_imputed", "--partition", "2024-01-02")  # a day alone
+    assert scan(lake.uri("cleaned", "hourly_imputed")).sort("series", "ts").collect().equals(before)

@@ -125,8 +125,7 @@ def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
     if column is None:
         if symbol:
             problem = (
-                f"has no column of symbols (spelled {', '.join(NAMES['symbol'])}): "
-                f"leave --known-symbol {symbol} out"
+                f"has no column of symbols (spelled {', '.join(NAMES['symbol'])}): leave --known-symbol {symbol} out"
             )
             raise SourceError("known", raw.name, 1, problem)
         return raw

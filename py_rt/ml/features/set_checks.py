@@ -18,8 +18,9 @@ from py_rt.defaults import default_root
 from py_rt.errors import PyRtError
 from py_rt.ml.features.catalogue import catalogue, read_features
 from py_rt.ml.features.expressions import Expressions
-from py_rt.ml.features.model_set import STARTS, is_model_file
-from py_rt.ml.features.sets import CUTS, FeatureFrame, Finding
+from py_rt.ml.features.model_set import is_model_file
+from py_rt.ml.features.promises import CUTS, STARTS, Finding
+from py_rt.ml.features.sets import FeatureFrame
 from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online, rows_that_look_ahead, rows_to_cut
 
 if TYPE_CHECKING:
