@@ -5,10 +5,12 @@ down to the byte: each row says the payload it came in, by the hash under which 
 arrived, and when it could first be known (`ts_known`, what point-in-time joins use).
 """
 
+import hashlib
 import logging
 import time
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,23 @@ import polars as pl
 from assets.outputs import declared, picture, published
 from assets.partitions import days_of, single_run
 from assets.versions import code_version
+from py_rt.data import imputation
+from py_rt.data.imputation import FLAG_SUFFIX, Policy, impute_known, read_policies
 from py_rt.data.ingestion import catalog, ingest, publishing
-from py_rt.data.ingestion.expected import freshness_problem, row_count_problem, volume
+from py_rt.data.ingestion.expected import due_ns, freshness_problem, row_count_problem, volume
 from py_rt.data.ingestion.received import Received
 from py_rt.data.ingestion.source import PartitionedSource, SourceTable
 from py_rt.data.ingestion.volume_chart import volume_png
+from py_rt.data.schemas import Column
 from py_rt.data.storage import Lake, rows_by_partition
+from py_rt.defaults import config_file
 from py_rt.errors import SourceError
 
 _LOG = logging.getLogger(__name__)
 _CODE = code_version(__name__, ingest)
+_IMPUTED_CODE = code_version(__name__, imputation)
+DUE_HOURS = "py_rt/due_hours"
+"""Metadata of a source's asset: how many hours after its end a day is due."""
 _NOT_CONTENT = ("ts_arrival", "ts_known")
 
 
@@ -46,7 +55,11 @@ def source_asset(source: PartitionedSource) -> dg.AssetsDefinition:
     """
     table = source.table
     fresh = timedelta(hours=24 + table.expected.fresh_within_hours)
-    lineage = {"py_rt/source": table.name, "py_rt/definition_sha256": table.definition_sha256}
+    lineage: dict[str, object] = {
+        "py_rt/source": table.name,
+        "py_rt/definition_sha256": table.definition_sha256,
+        DUE_HOURS: table.expected.fresh_within_hours,
+    }
 
     @dg.asset(
         name=table.name,
@@ -83,6 +96,54 @@ def _refuse(table: SourceTable, done: ingest.Ingestion) -> None:
         raise SourceError(table.name, done.failed[0].partition, None, f"{problems}{rest}. What landed stays landed")
 
 
+IMPUTED_FROM_DAYS = 120
+"""Days before a day of which its rows may be imputed: the same for a day alone as for a day among others."""
+
+
+def imputed_asset(source: PartitionedSource, policies: Mapping[str, Policy]) -> dg.AssetsDefinition:
+    """Make the asset `<source>_imputed`: the rows with missing values filled by policy, each with its flag.
+
+    A row is filled by rows of its series that were known before it; text columns of the key tell series apart.
+
+    Args:
+        source: whose asset is read.
+        policies: by column, from `config/imputation.toml`.
+    """
+    table = source.table
+    columns = {column.name: column for column in table.columns}
+    by = [name for name in table.key if columns[name].dtype == pl.String()]
+    flags = tuple(Column(f"{name}{FLAG_SUFFIX}", pl.Boolean(), f"{name} was imputed") for name in policies)
+    made = replace(table.table(), name=f"{table.name}_imputed", group="cleaned")
+    made = replace(made, columns=(*made.columns, *flags))
+    before = dg.TimeWindowPartitionMapping(start_offset=-IMPUTED_FROM_DAYS, allow_nonexistent_upstream_partitions=True)
+
+    @dg.asset(
+        name=made.name,
+        group_name="cleaned",
+        partitions_def=partitions_of(table),
+        backfill_policy=single_run,
+        ins={"rows": dg.AssetIn(key=table.name, partition_mapping=before)},
+        code_version=f"{_IMPUTED_CODE}-{hashlib.sha256(repr(sorted(policies.items())).encode()).hexdigest()[:16]}",
+        kinds={"polars", "deltalake"},
+        metadata=declared(made),
+        tags={"py_rt/waits_for": "source"},
+        description=f"{table.doc}; missing values filled from the past, and flagged",
+    )
+    def imputed(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+        """Fill each of the run's days by itself, so that no other day of the run changes it."""
+        parts = []
+        for day in map(date.fromisoformat, context.partition_keys):
+            seen = rows.filter(pl.col("date").is_between(day - timedelta(days=IMPUTED_FROM_DAYS), day))
+            filled = impute_known(seen, policies, by=by, order=table.key)
+            parts.append(filled.filter(pl.col("date") == day))
+        whole = made.conform(pl.concat(parts))
+        counts = {f"{name}{FLAG_SUFFIX}": int(whole[f"{name}{FLAG_SUFFIX}"].sum()) for name in policies}
+        missing = {f"{name}_missing": whole[name].null_count() for name in policies}
+        return published(context, whole, made, not_content=_NOT_CONTENT, metadata={**counts, **missing})
+
+    return imputed
+
+
 def source_checks(source: PartitionedSource) -> list[dg.AssetChecksDefinition]:
     """Make the checks of a source's asset: schema, row count, freshness, and the usual volume with a picture."""
     table = source.table
@@ -113,14 +174,15 @@ def _row_count(table: SourceTable) -> dg.AssetChecksDefinition:
         name="row_count",
         blocking=True,
         partitions_def=partitions_of(table),
-        description=f"Each day has {table.expected.rows_min} rows or more, as the source says.",
+        description=f"Each day that is due has {table.expected.rows_min} rows or more, as the source says.",
     )
     def check(context: dg.AssetCheckExecutionContext, rows: pl.DataFrame) -> dg.AssetCheckResult:
         counts = dict(rows.group_by("date").len().iter_rows())
         problems = {
             day: problem
             for day in publishing.days(days_of(context))
-            if (problem := row_count_problem(table.expected, counts.get(datetime.fromisoformat(day).date(), 0)))
+            if due_ns(date.fromisoformat(day), table.expected.fresh_within_hours) <= time.time_ns()
+            and (problem := row_count_problem(table.expected, counts.get(date.fromisoformat(day), 0)))
         }
         return dg.AssetCheckResult(passed=not problems, metadata={"rows": rows.height, **problems})
 
@@ -152,7 +214,7 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         history = {day: rows for day, rows in rows_by_partition(lake.uri("raw", table.name)).items() if day is not None}
-        days = [datetime.fromisoformat(day).date() for day in publishing.days(days_of(context))]
+        days = [date.fromisoformat(day) for day in publishing.days(days_of(context))]
         found = {day: volume(table.expected, history, day) for day in days}
         odd = {day.isoformat(): one.problem for day, one in found.items() if one.problem}
         shown = next((day for day in days if found[day].problem), days[-1])
@@ -164,6 +226,13 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=not odd, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
 
     return check
+
+
+def _made_of(
+    source: PartitionedSource, policies: Mapping[str, Policy]
+) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    made: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = [source_asset(source), *source_checks(source)]
+    return [*made, imputed_asset(source, policies)] if policies else made
 
 
 def discovered(
@@ -181,7 +250,8 @@ def discovered(
     """
     if names is not None:
         sources = [catalog.open_source(name) for name in names]
-        return [made for source in sources for made in (source_asset(source), *source_checks(source))]
+        policies = read_policies(config_file("imputation.toml"))
+        return [made for source in sources for made in _made_of(source, policies.get(source.table.name, {}))]
     found: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = []
     for name in catalog.known_sources():
         if name in catalog.BUILT_IN:

@@ -114,7 +114,10 @@ MARKS: tuple[Mark, ...] = (
     Mark("gateway_orders", "orders_a_second", 990, "orders", at_least=True),
     Mark("gateway_orders", "not_accepted", 0, "orders"),
     Mark("fill_to_python", "p99", 100_000, "ns"),
-    *(Mark(f"columns_{name}", "ratio", 1, "") for name in ("sma", "ema", "rsi", "macd", "atr", "bbands", "adx", "five")),
+    *(
+        Mark(f"columns_{name}", "ratio", 1, "")
+        for name in ("sma", "ema", "rsi", "macd", "atr", "bbands", "adx", "five")
+    ),
     Mark("columns_shared_set", "ratio", 0.2, ""),
     Mark("expressions_per_bar", "p50", 1_000, "ns"),
     Mark("ring_publish", "ratio", 1, ""),

@@ -22,7 +22,7 @@ from assets import (
 )
 from pipelines.jobs import JOBS
 from pipelines.resources import make_resources
-from pipelines.schedules import SCHEDULES
+from pipelines.schedules import SCHEDULES, source_schedules
 from pipelines.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
     chain = [asset for module in CHAIN for asset in dg.load_assets_from_modules([module])]
     taken = {key.path[-1] for asset in chain if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
     added = sources.discovered(taken=taken)
+    timed = source_schedules(added)
     return dg.Definitions(
         assets=[
             *(made for made in added if not isinstance(made, dg.AssetChecksDefinition)),
@@ -49,8 +50,8 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
             *(check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])),
             *(made for made in added if isinstance(made, dg.AssetChecksDefinition)),
         ],
-        jobs=list(JOBS),
-        schedules=list(SCHEDULES),
+        jobs=[*JOBS, *(schedule.job for schedule in timed)],
+        schedules=[*SCHEDULES, *timed],
         sensors=list(SENSORS),
         resources=dict(resources),
         # A step costs 60 ms in this process and seconds in another one; what is heavy runs in parallel inside assets.

@@ -29,6 +29,7 @@ from py_rt.bridge.services import RunFolders
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
 from py_rt.data.imputation import read_policies
+from py_rt.data.ingestion.catalog import known_sources
 from py_rt.data.ingestion.ingest import LANDING
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.data.ingestion.recordings import Recordings
@@ -79,11 +80,13 @@ def bar_rules(environ: Mapping[str, str]) -> BarRules:
     path = config_file(IMPUTATION)
     tables = read_policies(path)
     columns = tables.get(CLEAN_BARS.name, {})
-    unknown = [f"{CLEAN_BARS.name}.{name}" for name in columns if name != "volume"]
-    unknown += [name for name in tables if name != CLEAN_BARS.name]
-    if unknown:
-        problem = f"{path}: {', '.join(unknown)}: only {CLEAN_BARS.name}.volume can be imputed"
+    if unknown := [name for name in columns if name != "volume"]:
+        problem = f"{path}: {CLEAN_BARS.name}.{', '.join(unknown)}: of bars the volume is imputed, and nothing else"
         raise DataError(f"{problem}: a bar without prices is an empty one, at the close before it")
+    sources = known_sources()
+    if unknown := [name for name in tables if name not in {CLEAN_BARS.name, *sources}]:
+        problem = f"{path}: {', '.join(unknown)}: imputed are {CLEAN_BARS.name} and tables of sources"
+        raise DataError(f"{problem}; there are {', '.join(sources)}")
     return BarRules(instrument=environ.get("PY_RT_INSTRUMENT", "BTCUSDT"), volume=columns.get("volume"))
 
 

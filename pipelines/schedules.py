@@ -3,12 +3,16 @@
 Times are UTC.
 """
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 
+from assets.sources import DUE_HOURS
 from pipelines.jobs import ingest_daily, land_recordings, train_monthly
 from pipelines.upkeep import lake_upkeep
+from py_rt.data.ingestion.received import Received
 
 DAILY_AT = "15 0 * * *"
 """A quarter past midnight: a day is read when it is over and its last bar has closed."""
@@ -52,3 +56,58 @@ def weekly_upkeep(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 
 SCHEDULES = (daily_ingestion, daily_recordings, weekly_upkeep, monthly_retraining)
+
+HEALED_DAYS = 7
+"""A day that could not be landed is asked for again as long as it is among so many."""
+
+
+def source_schedules(assets: Iterable[object]) -> list[dg.ScheduleDefinition]:
+    """A schedule for each source that a user added: every day, at the hour at which a day is due.
+
+    Of a source cut by days the run goes from the first day that is not landed yet to yesterday: what is landed is not
+    asked for again. Of any other it is what is new today.
+    """
+    return [
+        _source_schedule(asset)
+        for asset in assets
+        if isinstance(asset, dg.AssetsDefinition)
+        and not isinstance(asset, dg.AssetChecksDefinition)
+        and DUE_HOURS in asset.metadata_by_key[asset.key]
+    ]
+
+
+def _source_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+    name = asset.key.path[-1]
+    due_hours = float(asset.metadata_by_key[asset.key][DUE_HOURS])
+    days = asset.partitions_def
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    job = dg.define_asset_job(
+        f"source_{name}",
+        selection=dg.AssetSelection.assets(asset.key).downstream(),
+        description=f"What is new of the source {name}.",
+    )
+
+    # A day that is due more than a day after its end is asked for as soon as it is over.
+    @dg.schedule(
+        name=f"source_{name}_daily",
+        job=job,
+        cron_schedule=f"15 {int(due_hours) if due_hours < 24 else 0} * * *",
+        execution_timezone="UTC",
+        description=f"What is new of the source {name}, and days of the last {HEALED_DAYS} that are not landed yet.",
+    )
+    def daily(context: dg.ScheduleEvaluationContext, landing: dg.ResourceParam[Path]) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.date()
+        last = today if days.end_offset else today - timedelta(days=1)
+        if last < days.start.date():
+            return dg.SkipReason(f"the first day of {name} is {days.start.date()}")
+        first = last if days.end_offset else _first_missing(Received(landing, name), days.start.date(), last)
+        tags = {"dagster/asset_partition_range_start": f"{first}", "dagster/asset_partition_range_end": f"{last}"}
+        return dg.RunRequest(run_key=f"{name}-{last}", tags=tags)
+
+    return daily
+
+
+def _first_missing(received: Received, start: date, last: date) -> date:
+    """The first of the last days that is not landed; the last one where all are."""
+    days = [last - timedelta(days=number) for number in range(HEALED_DAYS - 1, -1, -1)]
+    return next((day for day in days if day >= start and not received.versions(day.isoformat())), last)

@@ -116,8 +116,9 @@ class FeatureStream:
         low: int,
         close: int,
         volume: int,
+        beside: Sequence[float] = ...,
     ) -> list[float] | None:
-        """Take one bar; give its row (float32 values), or None while a feature is not warm."""
+        """Take one bar and its `columns_beside`; give its row (float32 values), or None while a feature is not warm."""
 
 @final
 class FlagsReader:
@@ -407,6 +408,9 @@ def config_keys(kind: str) -> list[tuple[str, str, str, str | None, str, str]]:
 
 def config_kinds() -> list[str]:
     """Names of the kinds of files."""
+
+def columns_beside(spec_json: str) -> list[str]:
+    """Names of the columns that a specification reads beside those of bars: of flow, and its slow parameters."""
 
 def compute_features(
     spec_json: str, frame: _ArrowStream

@@ -12,6 +12,7 @@ done), `CommandFailedError` (it was begun, and how far it came), `UnreachableErr
 
 from __future__ import annotations
 
+import math
 import os
 import socket as sockets
 import stat
@@ -257,6 +258,32 @@ class CommandClient:
         text = f"{decimal(to_units(value, name)):f}"
         message = commands_pb2.SetParameter(slot=checked_slot(slot), name=name, value=text)
         return self._done(set_parameter=message)
+
+    def tell_slow(
+        self, instrument: InstrumentName | str, name: str, value: float | None, *, valid_from: int, max_age_s: int
+    ) -> Acknowledgement:
+        """Tell what became known of an instrument beside its market, for features that read it as a slow parameter.
+
+        Args:
+            instrument: such as `binance/BTCUSDT`.
+            name: of the slow parameter, as the feature file declares it.
+            value: as people write it, finite; None: from then on it is unknown.
+            valid_from: UTC ns from which on it holds: nothing before is decided on it.
+            max_age_s: how many seconds it holds at most, 1 or more.
+        """
+        if value is not None and not math.isfinite(value):
+            raise MessageError(f"{name} is {value}: allowed are finite numbers, and None where it is unknown")
+        if not 1 <= max_age_s < 2**32:
+            raise MessageError(f"max_age_s {max_age_s} is not allowed: allowed are 1 to {2**32 - 1} seconds")
+        message = commands_pb2.TellSlow(
+            instrument=InstrumentName.parse(str(instrument)).to_wire(),
+            name=name,
+            # Zero has one spelling.
+            value=None if value is None else value + 0.0,
+            valid_from=valid_from,
+            max_age_seconds=max_age_s,
+        )
+        return self._done(tell_slow=message)
 
     def manual_order(
         self,

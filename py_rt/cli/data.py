@@ -24,7 +24,7 @@ def data() -> None:
 
 @app.command(
     epilog="Exit status: 0 done, whatever was found; 2 a file cannot be taken or written, or the command line is "
-    "wrong; 3 no row could be kept: every one is in the quarantine file."
+    "wrong; 3 no row could be kept, or one rule but for `duplicate` set more than half of them aside."
 )
 def clean(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, typer.Argument(help="Bars: .csv, .csv.gz, .zip of one, .tsv, .txt, .parquet.", metavar="IN")],
@@ -70,8 +70,19 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
     except PyRtError as error:
         data_add.refuse(error, json=json)
     typer.echo(json_text.dumps(_totals(facts)) if json else _lines(facts, out, report))
-    if not facts["rows"]["out"]:
+    if not facts["rows"]["out"] or (rule := _most_aside(facts)):
+        if facts["rows"]["out"]:
+            typer.echo(
+                f"{rule} set more than half of the rows aside: are the columns taken for what they are?", err=True
+            )
         raise typer.Exit(CHECK_FAILED)
+
+
+def _most_aside(facts: dict[str, Any]) -> str:
+    """The rule that set more than half of the rows aside, but for rows that stand again."""
+    half = facts["rows"]["in"] / 2
+    found = [rule for rule, counts in facts["rules"].items() if counts.get("quarantined", 0) > half]
+    return next((rule for rule in found if rule != "duplicate"), "")
 
 
 def _totals(facts: dict[str, Any]) -> dict[str, Any]:

@@ -139,9 +139,10 @@ def _daily(path: Path, time_zone: str) -> pl.DataFrame:
     """The file's time, its raw numbers, and the day of each bar in the zone of its times."""
     import polars as pl
 
+    from py_rt.data.bar_columns import Given
     from py_rt.data.bar_files import UNITS, read_bar_file
 
-    file = read_bar_file(path, time_zone)
+    file = read_bar_file(path, Given(time_zone))
     names = [name for name in ("open", "high", "low", "close", "volume") if name in file.bars.columns]
     raw = file.bars.select(pl.col(name) / UNITS for name in names)
     local = file.ts_open.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").dt.convert_time_zone(time_zone)
@@ -153,10 +154,11 @@ def _lacking(sessions: Any, path: Path, time_zone: str) -> pl.DataFrame:  # noqa
     """What sessions have and a file lacks: its bars, or its days where a bar is one."""
     import polars as pl
 
+    from py_rt.data.bar_columns import Given
     from py_rt.data.bar_files import read_bar_file
     from py_rt.data.timestamps import NS_PER_DAY
 
-    file = read_bar_file(path, time_zone)
+    file = read_bar_file(path, Given(time_zone))
     if file.span_ns < NS_PER_DAY:
         holes: pl.DataFrame = sessions.holes(pl.DataFrame({"ts_open": file.ts_open}), bar_ns=file.span_ns)
         return holes.select("session", _moment("ts_open"))

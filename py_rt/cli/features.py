@@ -158,7 +158,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
         _refuse_to_overwrite(out, bars, reference, known, features)
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
-            _bars(bars, reference, given), known, max_age_days, time_zone, symbol=known_symbol, close=close
+            _bars(bars, reference, given), known, max_age_days, time_zone, features, symbol=known_symbol, close=close
         )
         frame = _over(file, names, features)
         _refuse_name_of_time(file, frame.names)
@@ -196,7 +196,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     with _told(json=json):
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
-            _bars(bars, reference, given), known, max_age_days, time_zone, symbol=known_symbol, close=close
+            _bars(bars, reference, given), known, max_age_days, time_zone, features, symbol=known_symbol, close=close
         )
         frame = _over(file, names, features)
         trial = frame.check()
@@ -266,14 +266,25 @@ def _bars(path: Path, reference: Path | None, given: Given) -> BarFile:
     return file
 
 
-def _with_known(
-    file: BarFile, known: Path | None, max_age_days: int, time_zone: str, *, symbol: str, close: str
+def _with_known(  # the options of both commands
+    file: BarFile,
+    known: Path | None,
+    max_age_days: int,
+    time_zone: str,
+    features: Path | None,
+    *,
+    symbol: str,
+    close: str,
 ) -> BarFile:
     from py_rt.ml.features.catalogue import CatalogueError
     from py_rt.ml.features.known import with_known
+    from py_rt.ml.features.model_set import is_model_file
+    from py_rt.ml.features.technical import FeatureSet
 
     if known is not None:
-        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close)
+        is_model = features is not None and is_model_file(features)
+        declared = FeatureSet.from_toml(features).slow if features is not None and is_model else ()
+        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close, declared=declared)
     if symbol or close:
         raise CatalogueError("--known-symbol and --close speak of the facts of --known FILE, which is not given")
     return file

@@ -198,13 +198,14 @@ def _check_rising(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:
 def _numbers(file: BarsFile, role: str) -> NDArray[np.float64]:
     text = pl.Series([file.number_text(row, role) for row in range(file.height)], dtype=pl.String)
     read = text.cast(pl.Float64, strict=False)
-    for at in read.is_null().arg_true().to_list():
-        number = None if is_empty(text[at]) else read_number(text[at])
-        if number is None and not is_empty(text[at]):
-            raise _no_number(file, role, at)
-        if number is not None:
-            read[at] = number
     numbers = np.array(read.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    others = np.flatnonzero(read.is_null().to_numpy())
+    for at, word in zip(others.tolist(), text.gather(others).to_list(), strict=True):
+        if is_empty(word):
+            continue
+        if (number := read_number(word)) is None:
+            raise _no_number(file, role, at)
+        numbers[at] = number
     is_wrong = np.isinf(numbers) | (np.abs(numbers) > LARGEST)
     if is_wrong.any():
         raise _no_number(file, role, int(is_wrong.argmax()))

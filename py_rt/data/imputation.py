@@ -161,6 +161,27 @@ def _rows_of_series(frame: pl.DataFrame, by: Sequence[str]) -> list[NDArray[np.i
     return [np.asarray(rows, dtype=np.int64) for rows in grouped[_ROW].to_list()]
 
 
+def impute_known(
+    rows: pl.DataFrame, policies: Mapping[str, Policy], *, by: Sequence[str], order: Sequence[str]
+) -> pl.DataFrame:
+    """Fill rows of a table by what was known before each of them.
+
+    Args:
+        rows: with a column `ts_known`, in any order.
+        policies: by column.
+        by: columns that tell series apart.
+        order: columns that sort rows that became known at one time.
+
+    Returns:
+        The rows in their order, as :func:`impute` gives them.
+
+    Raises:
+        ImputationError: as for :func:`impute`.
+    """
+    sorted_rows = rows.with_row_index("_order").sort("ts_known", *order, maintain_order=True)
+    return impute(sorted_rows, policies, by=by).sort("_order").drop("_order")
+
+
 def _check(frame: pl.DataFrame, name: str) -> None:
     if name not in frame.columns:
         raise ImputationError(f"there is no column {name!r}; there are {', '.join(map(repr, frame.columns))}")

@@ -302,6 +302,28 @@ def test_a_parameter_is_set_and_one_out_of_range_is_not(shell: Shell, digest: st
     assert "at most entry_threshold" in crossed["text"]
 
 
+def test_what_became_known_is_told_and_what_cannot_be_is_not(
+    service: LiveService, shell: Shell, digest: str, tmp_path: Path
+) -> None:
+    assert digest
+    facts = tmp_path / "funding.csv"
+    facts.write_text("ts_known,funding_rate,note_1\n2021-09-01,0.0003,7\n2021-09-27,0.0001,8\n2021-09-28,,9\n")
+    line = ("tell", str(facts), "--instrument", SYMBOL, "--names", "funding_rate")
+    told = shell.json(*line, "--last", "3", "--max-age-days", "30")
+    assert [one["value"] for one in told["told"]] == ["0.0003", "0.0001", None]
+    assert (told["instrument"], told["max_age_seconds"], told["outcome"]) == ("binance/BTCUSDT", 2_592_000, "applied")
+    assert [one["name"] for one in shell.json("tell", str(facts), "--instrument", SYMBOL)["told"]] == [
+        "funding_rate",
+        "note_1",
+    ]
+    stranger = ("tell", str(facts), "--instrument", "binance:ETHUSDT")
+    assert shell.json(*stranger, status=REFUSED)["refusal"] == "unknown_instrument"
+    facts.write_text("ts_known,funding_rate\n2021-09-01,much\n")
+    assert "is no number" in shell(*line).err
+    # What was told stands in the record, and a replay of it decides the same.
+    until(lambda: b"funding_rate" in (service.run / "journal" / "00000000.segment").read_bytes(), "a written record")
+
+
 def test_a_stop_that_is_not_there_is_not_lifted(shell: Shell, digest: str) -> None:
     assert digest
     shell.json("kill", "--slot", str(SLOT))

@@ -45,6 +45,12 @@ COMMANDS: dict[str, Callable[[CommandClient], object]] = {
     "query_fills": lambda client: client.fills(1, limit=20),
     "query_pnl": lambda client: client.pnl(),
     "snapshot": lambda client: client.snapshot(),
+    "tell_slow": lambda client: client.tell_slow(
+        BTCUSDT, "funding_rate", 0.0001, valid_from=1_700_000_000_000_000_000, max_age_s=32_400
+    ),
+    "tell_slow_unknown": lambda client: client.tell_slow(
+        BTCUSDT, "sentiment", None, valid_from=1_700_000_000_000_000_000, max_age_s=32_400
+    ),
 }
 QUERIES = {"status", "orders", "positions", "fills", "pnl", "snapshot"}
 ROLE_SEEDS = {"viewer": 1, "operator": 2, "deployer": 3, "killer": 4}

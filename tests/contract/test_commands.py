@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandClient], object]]] = {
     "query_fills": ("viewer", lambda client: client.fills()),
     "query_pnl": ("viewer", lambda client: client.pnl()),
     "snapshot": ("viewer", lambda client: client.snapshot()),
+    "tell_slow": (
+        "operator",
+        lambda client: client.tell_slow("binance/BTCUSDT", "sentiment", -0.0, valid_from=1, max_age_s=1),
+    ),
 }
 
 

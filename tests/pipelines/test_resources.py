@@ -23,7 +23,12 @@ def test_the_policy_of_the_volume_comes_from_the_users_own_file(
     own = tmp_path / "config" / "imputation.toml"
     own.write_text('[clean_bars.volume]\nkind = "linear"\n')
     assert bar_rules({"PY_RT_INSTRUMENT": "ETHUSDT"}).volume == Policy("linear")
-    for text in ('[clean_bars.close]\nkind = "linear"\n', '[labels.ret]\nkind = "linear"\n'):
+    own.write_text('[bundled_indices.close]\nkind = "linear"\n')
+    assert bar_rules({}).volume is None
+    for text, words in (
+        ('[clean_bars.close]\nkind = "linear"\n', "of bars the volume is imputed, and nothing else"),
+        ('[labels.ret]\nkind = "linear"\n', "labels: imputed are clean_bars and tables of sources"),
+    ):
         own.write_text(text)
-        with pytest.raises(DataError, match=r"only clean_bars\.volume can be imputed"):
+        with pytest.raises(DataError, match=words):
             bar_rules({})

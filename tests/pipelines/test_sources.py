@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+NEXT = """
+kind = "rss"
+partition = "next"
+[options]
+url = "http://127.0.0.1:9/feed"
+"""
 
 DEFINITION = """
 kind = "rest"
@@ -99,3 +107,86 @@ def test_the_chain_does_not_ask_the_outside_along_the_way(tmp_path: Path, monkey
         "fresh",
         "usual_volume",
     }
+
+
+def test_each_added_source_is_asked_every_day_when_it_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "config" / "sources"
+    sources.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PY_RT_HOME", str(tmp_path / "home"))
+    with serving(hours) as server:
+        text = DEFINITION.format(url=server.url)
+        (sources / "hourly.toml").write_text(text)
+        (sources / "prompt.toml").write_text(f"{text}fresh_within_hours = 6.5\n")
+        (sources / "news.toml").write_text(NEXT)
+        definitions = build(make_resources())
+        listed = [one for one in definitions.schedules or [] if isinstance(one, dg.ScheduleDefinition)]
+        schedules = {schedule.name: schedule for schedule in listed}
+        crons = {name: schedules[f"source_{name}_daily"].cron_schedule for name in ("hourly", "prompt", "news")}
+        assert crons == {"hourly": "15 0 * * *", "prompt": "15 6 * * *", "news": "15 0 * * *"}
+
+        def asked(name: str, day: str) -> dg.RunRequest | None:
+            context = dg.build_schedule_context(
+                scheduled_execution_time=datetime.fromisoformat(f"{day}T00:15:00+00:00"),
+                repository_def=definitions.get_repository_def(),
+                resources={"landing": tmp_path / "home" / "landing"},
+            )
+            found = schedules[f"source_{name}_daily"].evaluate_tick(context).run_requests or []
+            return found[0] if found else None
+
+        assert asked("hourly", "2024-01-01") is None  # its first day is not over
+        request = asked("hourly", "2024-01-05")
+        assert request is not None
+        first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+        assert (request.run_key, first, last) == ("hourly-2024-01-04", "2024-01-01", "2024-01-04")
+        job = definitions.resolve_job_def("source_hourly")
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert job.execute_in_process(instance=instance, tags=request.tags).success
+            made = instance.get_materialized_partitions(dg.AssetKey("hourly"))
+        assert made == {f"2024-01-0{day}" for day in range(1, 5)}
+        assert server.paths == [f"/2024-01-0{day}" for day in range(1, 5)]
+        following = asked("hourly", "2024-01-06")
+        assert following is not None
+        assert following.tags["dagster/asset_partition_range_start"] == "2024-01-05"
+        news = asked("news", "2024-01-05")
+        assert news is not None
+        assert news.tags["dagster/asset_partition_range_end"] == "2024-01-05"
+
+
+def with_holes(asked: Asked) -> Reply:
+    """Two series; the first lacks every third value, and the whole of the second day."""
+    day = asked.path.strip("/")
+    first = [None if hour % 3 == 2 or day == "2024-01-02" else hour * 1.5 for hour in range(24)]
+    rows = [[f"{day}T{hour:02}:00:00Z", value, "a"] for hour, value in enumerate(first)]
+    rows += [[f"{day}T{hour:02}:00:00Z", 1_000.0, "b"] for hour in range(24)]
+    return Reply(json.dumps(rows).encode())
+
+
+def test_missing_values_of_a_source_are_imputed_by_the_policy_of_the_column(tmp_path: Path) -> None:
+    (tmp_path / "config" / "sources").mkdir(parents=True)
+    (tmp_path / "config" / "imputation.toml").write_text('[hourly.value]\nkind = "forward_fill"\nlimit = 10\n')
+    series = '[[column]]\nname = "series"\nfrom = "2"\ntype = "text"\n[known]'
+    with serving(with_holes) as server:
+        definition = DEFINITION.format(url=server.url).replace('key = ["ts"]', 'key = ["series", "ts"]')
+        definition = definition.replace("[known]", series).replace(
+            'type = "decimal"', 'type = "number"\nnullable = true'
+        )
+        (tmp_path / "config" / "sources" / "hourly.toml").write_text(definition)
+        run(tmp_path, "--select", "hourly,hourly_imputed", "--partition-range", "2024-01-01...2024-01-03")
+    lake = Lake(str(tmp_path / "home" / "lake"))
+    raw = scan(lake.uri("raw", "hourly")).sort("series", "ts").collect()
+    made = scan(lake.uri("cleaned", "hourly_imputed")).sort("series", "ts").collect()
+    assert made.drop("value_imputed", "value").equals(raw.drop("value"))
+    observed = raw["value"].is_not_null()
+    assert made["value"].filter(observed).equals(raw["value"].filter(observed))
+    assert not made["value_imputed"].filter(observed).any()
+    values, flags = made["value"].to_list(), made["value_imputed"].to_list()
+    assert values[2] == 1.5  # the hour before it, not the one after it
+    # The gap from 23:00 of the first day on: ten rows of it, held at the last value of the same series.
+    assert values[23:34] == [33.0] * 10 + [None]
+    assert flags[23:34] == [True] * 10 + [False]
+    assert values[47] is None
+    assert set(values[72:]) == {1_000.0}
+    before = made
+    run(tmp_path, "--select", "hourly_imputed", "--partition", "2024-01-02")  # a day alone
+    assert scan(lake.uri("cleaned", "hourly_imputed")).sort("series", "ts").collect().equals(before)

@@ -132,6 +132,7 @@ fn watcher(lag: u16) -> Program {
     Program {
         features: Some(FeatureSpec {
             bar_span: SPAN,
+            slow: Vec::new(),
             features: vec![feature],
         }),
         ..program(Watcher)

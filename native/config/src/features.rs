@@ -3,11 +3,12 @@
 use domain::Nanos;
 use engine::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
 use engine::signals::program::{Input, TEXT_BYTES_MAX};
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, read_expression};
+use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, SlowColumn, is_fed, read_expression};
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
 use crate::schema::{Key, Kind};
+use crate::slow;
 use crate::strategy::{DAY_SECONDS, check_bar};
 
 /// Longest length in bars: the bars the engine keeps, less the one that a return looks back from.
@@ -117,20 +118,24 @@ pub(crate) static KEYS: &[Key] = &[
         "bars",
         "Longer length: macd, sma_trend.",
     ),
+    slow::TABLES,
+    slow::NAME,
+    slow::UNIT,
+    slow::MAX_AGE,
 ];
 
 /// Every parameter name of any kind.
 const PARAMS: [&str; 5] = ["period", "width_hundredths", "lag", "fast", "slow"];
 
-/// Unit of a kind's values.
+/// Unit of a kind's values in a set with these slow parameters.
 #[must_use]
-pub fn unit_of(kind: &FeatureKind) -> String {
+pub fn unit_of(kind: &FeatureKind, slow: &[SlowColumn]) -> String {
     let unit = match kind {
         FeatureKind::Rsi { .. } => "index_0_100",
         FeatureKind::VolumeRatio { .. } | FeatureKind::BollingerPercent { .. } => "ratio",
         FeatureKind::HourSin | FeatureKind::HourCos => "cycle",
         FeatureKind::Expression(text) => {
-            return read_expression(text)
+            return read_expression(text, slow)
                 .map_or_else(|_| String::new(), |program| program.unit(0).to_string());
         }
         _ => "fraction",
@@ -206,18 +211,20 @@ pub(crate) fn kind_from(name: &str, param: impl Fn(&str) -> Option<u16>) -> Opti
 }
 
 /// Why the service cannot run an expression: what was found, what is allowed.
-fn expression_fault(text: &str) -> Option<(String, String)> {
-    let program = match read_expression(text) {
+fn expression_fault(text: &str, slow: &[SlowColumn]) -> Option<(String, String)> {
+    let program = match read_expression(text, slow) {
         Ok(program) => program,
         Err(error) => return Some((format!("text {text:?}"), error.to_string())),
     };
-    if let Some(input) = program
-        .inputs(0)
-        .into_iter()
-        .find(|input| !Input::is_of_bars(input))
-    {
-        let names: Vec<_> = Input::OF_BARS.iter().map(|input| input.name()).collect();
-        let allowed = format!("{}: others are known in research only", names.join(", "));
+    if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input, slow)) {
+        let fed = Input::ALL
+            .iter()
+            .map(|input| input.name())
+            .filter(|name| is_fed(name, &[]));
+        let allowed = format!(
+            "{}, and what a [[slow]] declares: others are known in research only",
+            fed.collect::<Vec<_>>().join(", ")
+        );
         return Some((format!("the column {input}"), allowed));
     }
     let warmup = program.warmup(0) as usize;
@@ -230,9 +237,11 @@ fn expression_fault(text: &str) -> Option<(String, String)> {
 }
 
 /// What a definition breaks beyond its types: the key, what was found, what is allowed.
-pub(crate) fn definition_fault(def: &FeatureDef) -> Option<(&'static str, String, String)> {
-    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if def.name.is_empty() || !def.name.chars().all(plain) {
+pub(crate) fn definition_fault(
+    def: &FeatureDef,
+    slow: &[SlowColumn],
+) -> Option<(&'static str, String, String)> {
+    if !slow::is_plain(&def.name) {
         return Some((
             "name",
             format!("text {:?}", def.name),
@@ -240,7 +249,7 @@ pub(crate) fn definition_fault(def: &FeatureDef) -> Option<(&'static str, String
         ));
     }
     if let FeatureKind::Expression(text) = &def.kind
-        && let Some((found, allowed)) = expression_fault(text)
+        && let Some((found, allowed)) = expression_fault(text, slow)
     {
         return Some(("expression", found, allowed));
     }
@@ -272,9 +281,10 @@ pub fn parse_feature_spec(file_name: &str, text: &str) -> Result<FeatureSpec, Co
     let mut document = Document::read(KEYS, file_name, text);
     document.require_all();
     check_bar(&mut document, "bar_seconds");
+    let slow = slow::columns(&mut document);
     let mut features: Vec<FeatureDef> = Vec::new();
     for at in 0..document.length("feature").min(FEATURES_MAX) {
-        let Some(def) = feature(&mut document, &format!("feature[{at}]")) else {
+        let Some(def) = feature(&mut document, &format!("feature[{at}]"), &slow) else {
             continue;
         };
         if features.iter().any(|other| other.name == def.name) {
@@ -290,7 +300,11 @@ pub fn parse_feature_spec(file_name: &str, text: &str) -> Result<FeatureSpec, Co
     }
     let document = document.finish()?;
     let bar_span = Nanos::from_secs(document.integer("bar_seconds").expect("a checked number"));
-    Ok(FeatureSpec { bar_span, features })
+    Ok(FeatureSpec {
+        bar_span,
+        slow,
+        features,
+    })
 }
 
 /// What a kind's name, parameters and expression say together; `None` when one is missing or does not belong.
@@ -318,7 +332,7 @@ fn whole(document: &Document, key: &str) -> Option<u16> {
 }
 
 /// One feature; `None` when a key of it is missing or refused.
-fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
+fn feature(document: &mut Document, path: &str, slow: &[SlowColumn]) -> Option<FeatureDef> {
     let python = format!("{path}.python");
     if let Some(text) = document.text(&python) {
         let allowed = "kind = \"expression\" and its formula (`py_rt features functions` lists what it may say): the \
@@ -364,11 +378,11 @@ fn feature(document: &mut Document, path: &str) -> Option<FeatureDef> {
         kind,
         restart_window,
     };
-    if let Some((key, found, allowed)) = definition_fault(&def) {
+    if let Some((key, found, allowed)) = definition_fault(&def, slow) {
         document.fault(&format!("{path}.{key}"), FaultKind::OutOfRange, found, allowed);
     }
     // What cannot be read has no unit to compare with.
-    let own = unit_of(&def.kind);
+    let own = unit_of(&def.kind, slow);
     if let Some(unit) = document.text(&format!("{path}.unit"))
         && unit != own
         && !own.is_empty()

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::Nanos;
-use engine::limits::FEATURES_MAX;
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec};
+use engine::limits::{FEATURES_MAX, SLOW_COLUMNS_MAX};
+use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, SlowColumn};
 use serde::{Deserialize, Serialize};
 
 use crate::FILE_BYTES_MAX;
 use crate::fault::{ConfigErrors, Fault, FaultKind};
 use crate::features::{definition_fault, kind_from, kind_name, params_of, unit_of};
+use crate::slow;
 
 /// The version of the layout below.
 const SCHEMA_VERSION: u32 = 1;
@@ -21,6 +22,16 @@ struct SpecText {
     bar_ns: i64,
     features: Vec<FeatureText>,
     schema_version: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slow: Vec<SlowText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlowText {
+    max_age_ns: i64,
+    name: String,
+    unit: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,15 +62,24 @@ pub fn feature_spec_canonical_json(spec: &FeatureSpec) -> String {
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         restart_window: def.restart_window,
-        unit: unit_of(&def.kind),
-        warmup_bars: def.warmup_bars(),
+        unit: unit_of(&def.kind, &spec.slow),
+        warmup_bars: def.warmup_bars(&spec.slow),
     });
     let text = SpecText {
         bar_ns: spec.bar_span.0,
         features: features.collect(),
         schema_version: SCHEMA_VERSION,
+        slow: spec.slow.iter().map(slow_text).collect(),
     };
     serde_json::to_string(&text).expect("plain numbers and texts are JSON")
+}
+
+fn slow_text(column: &SlowColumn) -> SlowText {
+    SlowText {
+        max_age_ns: column.max_age.0,
+        name: column.name.as_str().to_owned(),
+        unit: column.unit.to_string(),
+    }
 }
 
 fn params(kind: &FeatureKind) -> Vec<(&'static str, u16)> {
@@ -181,9 +201,10 @@ impl Faults<'_> {
                 format!("1 to {FEATURES_MAX}"),
             );
         }
+        let slow = self.slow(&read.slow);
         let mut features: Vec<FeatureDef> = Vec::new();
         for (at, feature) in read.features.iter().enumerate() {
-            let Some(def) = self.feature(at, feature) else {
+            let Some(def) = self.feature(at, feature, &slow) else {
                 continue;
             };
             if features.iter().any(|other| other.name == def.name) {
@@ -199,11 +220,41 @@ impl Faults<'_> {
         }
         FeatureSpec {
             bar_span: Nanos(read.bar_ns),
+            slow,
             features,
         }
     }
 
-    fn feature(&mut self, at: usize, read: &FeatureText) -> Option<FeatureDef> {
+    fn slow(&mut self, read: &[SlowText]) -> Vec<SlowColumn> {
+        if read.len() > SLOW_COLUMNS_MAX {
+            let found = format!("{} slow parameters", read.len());
+            self.note(
+                "slow",
+                FaultKind::OutOfRange,
+                found,
+                format!("at most {SLOW_COLUMNS_MAX}"),
+            );
+        }
+        let mut columns = Vec::new();
+        for (at, one) in read.iter().enumerate().take(SLOW_COLUMNS_MAX) {
+            let key = format!("slow[{at}]");
+            if let Some((kind, found, allowed)) = slow::fault(&one.name, &columns) {
+                self.note(&format!("{key}.name"), kind, found, allowed.to_owned());
+                continue;
+            }
+            let column = slow::column(&one.name, &one.unit, Nanos(one.max_age_ns));
+            if let Some(column) = column.filter(|column| column.max_age.0 > 0) {
+                columns.push(column);
+            } else {
+                let found = format!("unit {:?}, max_age_ns {}", one.unit, one.max_age_ns);
+                let allowed = "number, price or quantity, and an age above 0".to_owned();
+                self.note(&key, FaultKind::OutOfRange, found, allowed);
+            }
+        }
+        columns
+    }
+
+    fn feature(&mut self, at: usize, read: &FeatureText, slow: &[SlowColumn]) -> Option<FeatureDef> {
         let Some(taken) = params_of(&read.kind) else {
             let key = format!("features[{at}].kind");
             self.note(
@@ -229,7 +280,7 @@ impl Faults<'_> {
             kind,
             restart_window: read.restart_window,
         };
-        if let Some((key, found, allowed)) = definition_fault(&def) {
+        if let Some((key, found, allowed)) = definition_fault(&def, slow) {
             self.note(
                 &format!("features[{at}].{key}"),
                 FaultKind::OutOfRange,

@@ -20,6 +20,7 @@ mod schema;
 mod service;
 mod service_schema;
 mod simulated;
+mod slow;
 mod strategy;
 mod values;
 mod watch;

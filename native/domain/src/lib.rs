@@ -1,7 +1,8 @@
 //! `domain`: the vocabulary of py_rt; no I/O, and deliberately not serialisable.
 //!
 //! Every crate speaks in these types. Prices, quantities and money are integers
-//! ([`Price`], [`Quantity`], [`Money`]); nothing here converts from a float, and
+//! ([`Price`], [`Quantity`], [`Money`]) and never converted from a float, which only a
+//! [`Number`] that is none of them holds; and
 //! nothing here knows how it is written to a wire or a file: each boundary crate
 //! owns its own encoding and converts.
 
@@ -12,6 +13,7 @@ mod instrument;
 mod ladder;
 mod market_event;
 mod money;
+mod number;
 mod order;
 mod order_book;
 mod order_report;
@@ -31,6 +33,7 @@ pub use market_event::{
     BookInvalid, BookInvalidReason, BookUpdate, BookUpdateKind, Level, MarketEvent, VenueState, VenueStatus,
 };
 pub use money::{Currency, Money, MoneyError};
+pub use number::Number;
 pub use order::{
     AmendRequest, CancelRequest, OrderRequest, OrderStatus, OrderTerms, OrderType, Side, TimeInForce,
 };

@@ -12,7 +12,7 @@ mod rows;
 use std::hint::black_box;
 
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
-use engine::signals::{FeatureDef, FeatureEngine, FeatureKind, FeatureSpec};
+use engine::signals::{Beside, FeatureDef, FeatureEngine, FeatureKind, FeatureSpec};
 use rows::{Row, Wanted, interleaved, nanos_each};
 
 const SPAN: Nanos = Nanos(900_000_000_000);
@@ -54,6 +54,7 @@ fn specification() -> FeatureSpec {
     };
     FeatureSpec {
         bar_span: SPAN,
+        slow: Vec::new(),
         features: FEATURES.into_iter().map(define).collect(),
     }
 }
@@ -91,7 +92,7 @@ fn floor(bar: &Bar, before: f64) -> f64 {
 #[inline(never)]
 fn bar_counted(engine: &mut FeatureEngine, bar: &Bar) -> bool {
     black_box("bar");
-    black_box(engine.on_bar(bar)).is_some()
+    black_box(engine.on_bar(bar, &Beside::UNKNOWN)).is_some()
 }
 
 fn count(bars: &[Bar]) {
@@ -117,7 +118,7 @@ fn main() {
             for bar in &bars {
                 next += 1;
                 let ts_open = Timestamp::from_nanos(next * SPAN.0);
-                let row = engine.on_bar(black_box(&Bar { ts_open, ..*bar }));
+                let row = engine.on_bar(black_box(&Bar { ts_open, ..*bar }), &Beside::UNKNOWN);
                 warm += usize::from(black_box(row).is_some());
             }
         })

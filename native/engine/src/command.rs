@@ -2,6 +2,8 @@
 
 use domain::{ClientOrderId, Decimal, InstrumentId, OrderType, Price, Quantity, Side, SlotId, Text, Venue};
 
+use crate::signals::SlowFact;
+
 /// Names a command so that its result finds its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
@@ -120,6 +122,8 @@ pub enum CommandKind {
     },
     /// Send an order by hand.
     ManualOrder(ManualOrder),
+    /// Something became known of an instrument beside its market.
+    TellSlow(SlowFact),
 }
 
 /// A command with its name.
@@ -152,4 +156,6 @@ pub enum CommandRefusal {
     NothingLatched,
     /// The slot trades another instrument; this one is another slot's, or only watched.
     OtherInstrument,
+    /// As many slow parameters as fit are known already.
+    Full,
 }

@@ -27,6 +27,7 @@ use crate::market::BarOutcome;
 use crate::position::{Ledger, Outside, PositionTracker, Reconciliation};
 use crate::probe::{NoProbe, Probe};
 use crate::risk::{Drawdown, ExecutionThrottle, KillSwitch, MarginWatch, OrderWindow, venue_index};
+use crate::signals::SlowParameters;
 use crate::strategy::Intents;
 use amend::Replaced;
 use state::{Balances, InstrumentState, SlotState, VenueLink};
@@ -41,7 +42,7 @@ pub use views::SlotSnapshot;
 /// Decides. Equal configurations fed equal events emit equal actions, on any machine.
 ///
 /// After [`Engine::new`] nothing allocates but [`Engine::stage`], features that start over after a hole in
-/// the bars, and a book that grows beyond its first depth.
+/// the bars, a slow parameter that is told, and a book that grows beyond its first depth.
 pub struct Engine<P: Probe = NoProbe> {
     config: EngineConfig,
     now: Timestamp,
@@ -59,6 +60,8 @@ pub struct Engine<P: Probe = NoProbe> {
     /// Orders that were canceled for others to take their places.
     replaced: Vec<Replaced>,
     balances: Balances,
+    /// What was told of instruments beside their markets.
+    slow: SlowParameters,
     drawdown: Drawdown,
     margin: MarginWatch,
     journal_lagging: bool,
@@ -124,6 +127,7 @@ impl<P: Probe> Engine<P> {
             outside: Outside::new(),
             replaced: Vec::with_capacity(OPEN_ORDERS_MAX),
             balances: Balances::new(config.require_reconciliation),
+            slow: SlowParameters::new(),
             drawdown: Drawdown { peak: 0 },
             margin: MarginWatch::default(),
             journal_lagging: false,

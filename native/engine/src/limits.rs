@@ -27,6 +27,15 @@ pub const SLOTS_MAX: usize = 16;
 /// Features of one model.
 pub const FEATURES_MAX: usize = 64;
 
+/// Slow parameters that one feature set may read.
+pub const SLOW_COLUMNS_MAX: usize = 16;
+
+/// Slow parameters of one process, over all instruments.
+pub const SLOW_PARAMETERS_MAX: usize = 256;
+
+/// Facts kept of one slow parameter, so that features can start over from the bars that are kept.
+pub const SLOW_FACTS_KEPT: usize = BARS_KEPT;
+
 /// Bars of history kept for each instrument, for warming a new bundle's features.
 pub const BARS_KEPT: usize = 2_048;
 

@@ -1,7 +1,7 @@
 //! Features: equal bits wherever the stream began, and equal values to the textbook formulas.
 
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Timestamp};
-use engine::signals::{FeatureDef, FeatureEngine, FeatureKind, FeatureSpec, SpecError};
+use engine::signals::{Beside, FeatureDef, FeatureEngine, FeatureKind, FeatureSpec, SpecError};
 use proptest::prelude::*;
 
 const SPAN: Nanos = Nanos(900_000_000_000);
@@ -50,6 +50,7 @@ fn spec() -> FeatureSpec {
     features.extend(windowed.into_iter().map(|one| def(one, 0)));
     FeatureSpec {
         bar_span: SPAN,
+        slow: Vec::new(),
         features,
     }
 }
@@ -99,11 +100,11 @@ proptest! {
         let (mut whole, mut late) = (FeatureEngine::new(&spec).unwrap(), FeatureEngine::new(&spec).unwrap());
         let warmup = whole.warmup_bars();
         for (at, bar) in bars.iter().enumerate() {
-            let from_start = bits(whole.on_bar(bar).as_ref());
+            let from_start = bits(whole.on_bar(bar, &Beside::UNKNOWN).as_ref());
             if at < skip {
                 continue;
             }
-            let from_later = bits(late.on_bar(bar).as_ref());
+            let from_later = bits(late.on_bar(bar, &Beside::UNKNOWN).as_ref());
             if at >= skip + warmup {
                 prop_assert!(from_later.is_some(), "warm after {warmup} bars");
             }
@@ -117,7 +118,7 @@ proptest! {
     fn values_equal_the_textbook_formulas(steps in steps(150)) {
         let bars = bars(640, &steps); // a multiple of the window: the recursion starts at the first bar
         let mut engine = FeatureEngine::new(&spec()).unwrap();
-        let rows: Vec<_> = bars.iter().map(|bar| engine.on_bar(bar)).collect();
+        let rows: Vec<_> = bars.iter().map(|bar| engine.on_bar(bar, &Beside::UNKNOWN)).collect();
         // Bar 127 is the last whose recursions start at bar 0.
         let row = rows[127].expect("warm");
         let closes: Vec<f64> = bars[..=127].iter().map(|bar| bar.close.units() as f64).collect();
@@ -170,13 +171,20 @@ fn a_hole_starts_over_and_a_repeated_bar_changes_nothing() {
         .collect();
     let bars = bars(0, &steady);
     let mut engine = FeatureEngine::new(&spec()).unwrap();
-    let warm = bars[..200].iter().filter_map(|bar| engine.on_bar(bar)).count();
+    let warm = bars[..200]
+        .iter()
+        .filter_map(|bar| engine.on_bar(bar, &Beside::UNKNOWN))
+        .count();
     assert!(warm > 0);
-    assert_eq!(engine.on_bar(&bars[199]), None, "taken already");
-    assert!(engine.on_bar(&bars[200]).is_some());
-    assert_eq!(engine.on_bar(&bars[202]), None, "bar 201 is missing");
-    engine.warm(&bars[..203]);
-    assert!(engine.on_bar(&bars[203]).is_some());
+    assert_eq!(engine.on_bar(&bars[199], &Beside::UNKNOWN), None, "taken already");
+    assert!(engine.on_bar(&bars[200], &Beside::UNKNOWN).is_some());
+    assert_eq!(
+        engine.on_bar(&bars[202], &Beside::UNKNOWN),
+        None,
+        "bar 201 is missing"
+    );
+    engine.warm(bars[..203].iter().map(|bar| (bar, Beside::UNKNOWN)));
+    assert!(engine.on_bar(&bars[203], &Beside::UNKNOWN).is_some());
 }
 
 #[test]
@@ -189,6 +197,7 @@ fn a_wrong_specification_is_refused_by_name() {
         }];
         FeatureEngine::new(&FeatureSpec {
             bar_span: SPAN,
+            slow: Vec::new(),
             features,
         })
         .map(|_| ())
@@ -216,6 +225,7 @@ fn a_wrong_specification_is_refused_by_name() {
     );
     let empty = FeatureSpec {
         bar_span: SPAN,
+        slow: Vec::new(),
         features: Vec::new(),
     };
     assert_eq!(FeatureEngine::new(&empty).map(|_| ()), Err(SpecError::Unbounded));

@@ -72,6 +72,9 @@ pub enum CodecError {
     /// A text that its type does not admit.
     #[error("{0}: the text is too long or has characters that are not allowed")]
     Text(&'static str),
+    /// A number that no number is written as.
+    #[error("the bits {0:#018x} are no finite number, or minus zero")]
+    Number(u64),
     /// A list or text is longer than its bound.
     #[error("{what}: {count} given, at most {max} fit")]
     TooMany {

@@ -1,6 +1,7 @@
 //! Signed commands in the engine's words.
 
-use domain::{InstrumentId, SlotId, Text};
+use domain::{InstrumentId, Nanos, SlotId, Text};
+use engine::signals::SlowFact;
 use engine::{CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
 use messaging::{Command, Instruments, Refusal, RefusalReason};
 use messaging::{CommandRef, InstrumentName};
@@ -81,6 +82,13 @@ pub(crate) fn wish(
             value: *value,
         },
         Command::ManualOrder(order) => manual(order, known(order.slot)?, instrument(&order.instrument)?),
+        Command::TellSlow(fact) => CommandKind::TellSlow(SlowFact {
+            instrument: instrument(&fact.instrument)?,
+            name: fact.name,
+            value: fact.value,
+            valid_from: fact.valid_from,
+            max_age: Nanos::from_secs(fact.max_age_seconds.into()),
+        }),
         Command::ManualCancel { client_order_id } => {
             CommandKind::CancelOrders(Scope::Order(*client_order_id))
         }
@@ -116,7 +124,9 @@ pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
         CommandRefusal::NotAParameter => RefusalReason::UnknownParameter,
         CommandRefusal::Latched => RefusalReason::Stopped,
         CommandRefusal::Denied => RefusalReason::RiskDenied,
-        CommandRefusal::NoProgram | CommandRefusal::NothingLatched => RefusalReason::WrongState,
+        CommandRefusal::NoProgram | CommandRefusal::NothingLatched | CommandRefusal::Full => {
+            RefusalReason::WrongState
+        }
         CommandRefusal::OtherInstrument => RefusalReason::UnknownInstrument,
     }
 }
@@ -133,7 +143,9 @@ pub(crate) fn words(refused: Refused) -> String {
 const fn refusal_words(refusal: CommandRefusal) -> &'static str {
     match refusal {
         CommandRefusal::UnknownTarget => "no such slot, instrument or order",
-        CommandRefusal::OutOfRange => "the value is out of the parameter's range",
+        CommandRefusal::OutOfRange => {
+            "the value is out of the parameter's range, or older than all that is kept of it"
+        }
         CommandRefusal::ThresholdsCross => {
             "exit_threshold is at most entry_threshold: change the other of the two first"
         }
@@ -142,6 +154,7 @@ const fn refusal_words(refusal: CommandRefusal) -> &'static str {
         CommandRefusal::Latched => "a stop is latched there: re-arm first, with a reason",
         CommandRefusal::Denied => "risk denied the order",
         CommandRefusal::NoProgram => "the slot runs no bundle yet",
+        CommandRefusal::Full => "as many slow parameters as fit are known already",
         CommandRefusal::OtherInstrument => {
             "the slot trades another instrument: this one is another slot's, or only watched"
         }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use domain::{BundleDigest, ClientOrderId, Decimal, OrderType, Price, Quantity, Side, SlotId, Text, Venue};
+use domain::{
+    BundleDigest, ClientOrderId, Decimal, Number, OrderType, Price, Quantity, Side, SlotId, Text, Timestamp,
+    Venue,
+};
 
 use crate::keys::KeyId;
-use crate::limits::COMMAND_ID_BYTES_MAX;
+use crate::limits::{COMMAND_ID_BYTES_MAX, PARAMETER_BYTES_MAX};
 
 /// An instrument by name: dense ids belong to one process and never travel in a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +94,21 @@ pub struct ManualOrder {
     pub price: Option<Price>,
     /// Base quantity, positive.
     pub quantity: Quantity,
+}
+
+/// Something became known of an instrument beside its market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowFact {
+    /// Of which.
+    pub instrument: InstrumentName,
+    /// Which slow parameter: lower-case letters, digits and underscores.
+    pub name: Text<PARAMETER_BYTES_MAX>,
+    /// In the unit in which people write it; `None`: from then on it is unknown.
+    pub value: Option<Number>,
+    /// From when on it holds.
+    pub valid_from: Timestamp,
+    /// How long it holds at most, 1 or more.
+    pub max_age_seconds: u32,
 }
 
 /// A question: changes nothing.
@@ -187,6 +205,8 @@ pub enum Command {
     },
     /// Send an order by hand.
     ManualOrder(ManualOrder),
+    /// Something became known.
+    TellSlow(SlowFact),
     /// Cancel one order by hand.
     ManualCancel {
         /// Which order.
@@ -212,6 +232,7 @@ impl Command {
             Self::SetParameter { .. } => CommandKind::SetParameter,
             Self::ManualOrder(_) => CommandKind::ManualOrder,
             Self::ManualCancel { .. } => CommandKind::ManualCancel,
+            Self::TellSlow(_) => CommandKind::TellSlow,
             Self::Query(Query::Status) => CommandKind::QueryStatus,
             Self::Query(Query::Orders { .. }) => CommandKind::QueryOrders,
             Self::Query(Query::Positions) => CommandKind::QueryPositions,
@@ -249,11 +270,12 @@ pub enum CommandKind {
     QueryFills,
     QueryPnl,
     Snapshot,
+    TellSlow,
 }
 
 impl CommandKind {
     /// Every command, in the order of the schema.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Deploy,
         Self::Rollback,
         Self::Start,
@@ -272,6 +294,7 @@ impl CommandKind {
         Self::QueryFills,
         Self::QueryPnl,
         Self::Snapshot,
+        Self::TellSlow,
     ];
 
     /// Its name in the schema, logs and records.
@@ -296,6 +319,7 @@ impl CommandKind {
             Self::QueryFills => "query_fills",
             Self::QueryPnl => "query_pnl",
             Self::Snapshot => "snapshot",
+            Self::TellSlow => "tell_slow",
         }
     }
 

@@ -36,13 +36,15 @@ mod verify;
 mod wire;
 
 pub use ack::{Ack, Origin, Outcome, Refusal, RefusalReason, Reply};
-pub use command::{Command, CommandId, CommandKind, CommandRef, InstrumentName, ManualOrder, Query, Scope};
+pub use command::{
+    Command, CommandId, CommandKind, CommandRef, InstrumentName, ManualOrder, Query, Scope, SlowFact,
+};
 pub use endpoint::{Context, Endpoint, SocketDirectory};
 pub use error::{KeyError, MessagingError};
 pub use keys::{KeyId, Keyring, TrustedKey};
 pub use limits::{
     ACK_BYTES_MAX, BOOK_LEVELS_MAX, COMMAND_BYTES_MAX, COMMAND_VALIDITY_MAX, FEATURES_MAX, KEYS_MAX,
-    QUERY_LIMIT_MAX, REASON_BYTES_MAX, SLIPPAGE_BPS_MAX, TEXT_BYTES_MAX,
+    PARAMETER_BYTES_MAX, QUERY_LIMIT_MAX, REASON_BYTES_MAX, SLIPPAGE_BPS_MAX, TEXT_BYTES_MAX,
 };
 pub use protocol::{Instruments, ProtocolError};
 pub use publisher::{PublisherConfig, PublisherCounts, TelemetryPublisher};

@@ -49,7 +49,7 @@ pub(crate) const COMMAND_ID_BYTES_MAX: usize = 36;
 pub const REASON_BYTES_MAX: usize = 120;
 
 /// Length of a parameter's name, bytes.
-pub(crate) const PARAMETER_BYTES_MAX: usize = 64;
+pub const PARAMETER_BYTES_MAX: usize = 64;
 
 /// Worst price of a flatten, basis points from the mid.
 pub const SLIPPAGE_BPS_MAX: u32 = 10_000;

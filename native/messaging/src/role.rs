@@ -60,6 +60,7 @@ impl Role {
             CommandKind::Start
             | CommandKind::Rearm
             | CommandKind::SetParameter
+            | CommandKind::TellSlow
             | CommandKind::ManualOrder
             | CommandKind::ManualCancel => matches!(self, Self::Operator),
             CommandKind::Rollback => matches!(self, Self::Operator | Self::Deployer),
@@ -84,7 +85,7 @@ mod tests {
         use Role::{Deployer, Killer, Operator, Viewer};
         let looks: &[Role] = &[Viewer, Operator];
         let stops: &[Role] = &[Operator, Killer];
-        let table: [(CommandKind, &[Role]); 18] = [
+        let table: [(CommandKind, &[Role]); 19] = [
             (CommandKind::Deploy, &[Deployer]),
             (CommandKind::Rollback, &[Operator, Deployer]),
             (CommandKind::Start, &[Operator]),
@@ -103,6 +104,7 @@ mod tests {
             (CommandKind::QueryFills, looks),
             (CommandKind::QueryPnl, looks),
             (CommandKind::Snapshot, looks),
+            (CommandKind::TellSlow, &[Operator]),
         ];
         assert_eq!(table.map(|(kind, _)| kind), CommandKind::ALL);
         for (kind, allowed) in table {

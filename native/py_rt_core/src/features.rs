@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use crate::arrow;
 use crate::error::refused;
+use crate::program::float64;
 
 /// Columns of features and the mask of rows in which all of them are warm.
 type Columns<'py> = (Vec<Bound<'py, PyArray1<f32>>>, Bound<'py, PyArray1<bool>>);
@@ -28,10 +29,19 @@ pub(crate) fn warmup_bars(spec_json: &str) -> PyResult<usize> {
     Ok(engine_of(spec_json)?.1.warmup_bars())
 }
 
+/// Names of the columns that the specification reads beside those of bars: what happens in them (`flow_columns`), then its
+/// slow parameters.
+#[pyfunction]
+pub(crate) fn columns_beside(spec_json: &str) -> PyResult<Vec<String>> {
+    let (_, engine) = engine_of(spec_json)?;
+    Ok(engine.columns_beside().into_iter().map(str::to_owned).collect())
+}
+
 /// Features of every bar of a frame.
 ///
 /// `frame`: Int64 columns ts_open (ns, UTC), open, high, low, close (units of 1e-8), volume (units of 1e-8), rows in
-/// order of time; anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
+/// order of time, and the Float64 columns of `columns_beside` (NaN where it is unknown; prices and quantities in units of
+/// 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
 /// specification's order and a bool array: which rows are warm. A row that is not warm holds zeros.
 /// Raises `CoreError` for a wrong specification, column or bar, naming the row.
 #[pyfunction]
@@ -44,8 +54,12 @@ pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) 
     let mut warm = Vec::with_capacity(rows);
     py.detach(|| {
         for batch in &batches {
+            let columns_beside = columns_of(&engine, batch)?;
+            let mut at_row = 0;
             each_bar(batch, spec.bar_span, |bar| {
-                let row = engine.on_bar(bar);
+                let beside = engine.beside(columns_beside.iter().map(|column| column[at_row]));
+                let row = engine.on_bar(bar, &beside);
+                at_row += 1;
                 warm.push(row.is_some());
                 let values = row.as_ref().map(FeatureRow::as_slice);
                 for (at, column) in columns.iter_mut().enumerate() {
@@ -81,9 +95,11 @@ impl FeatureStream {
         })
     }
 
-    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8); gives its row as a list of floats that
-    /// hold float32 values, or `None` while a feature is not warm.
-    #[pyo3(signature = (ts_open, open, high, low, close, volume))]
+    /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8) and the values of `columns_beside` in its order (NaN
+    /// where one is unknown); gives its row as a list of floats that hold float32 values, or
+    /// `None` while a feature is not warm.
+    #[pyo3(signature = (ts_open, open, high, low, close, volume, beside = Vec::new()))]
+    #[expect(clippy::too_many_arguments, reason = "the columns of a bar")]
     fn push(
         &mut self,
         ts_open: i64,
@@ -92,9 +108,23 @@ impl FeatureStream {
         low: i64,
         close: i64,
         volume: i64,
+        beside: Vec<f64>,
     ) -> PyResult<Option<Vec<f32>>> {
+        let expected = self.engine.columns_beside();
+        if beside.len() != expected.len() {
+            return Err(refused(format!(
+                "{} values beside the bar; expected are {}: {}",
+                beside.len(),
+                expected.len(),
+                expected.join(", ")
+            )));
+        }
+        let beside = self.engine.beside(beside.into_iter());
         let bar = bar(self.span, [ts_open, open, high, low, close, volume]).map_err(refused)?;
-        Ok(self.engine.on_bar(&bar).map(|row| row.as_slice().to_vec()))
+        Ok(self
+            .engine
+            .on_bar(&bar, &beside)
+            .map(|row| row.as_slice().to_vec()))
     }
 }
 
@@ -102,6 +132,12 @@ fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
     let spec = config::parse_feature_spec_json("features.json", spec_json).map_err(refused)?;
     let engine = FeatureEngine::new(&spec).map_err(refused)?;
     Ok((spec, engine))
+}
+
+/// The columns that are read beside those of bars.
+fn columns_of<'a>(engine: &FeatureEngine, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
+    let column = |name| float64(batch, name).map(|values| -> &[f64] { values.values() });
+    engine.columns_beside().into_iter().map(column).collect()
 }
 
 /// Hands every row of a batch to `take` as a bar; the fault of the first that is none, with its row.

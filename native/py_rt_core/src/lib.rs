@@ -31,7 +31,7 @@ mod py_rt_core {
     #[pymodule_export]
     use crate::error::CoreError;
     #[pymodule_export]
-    use crate::features::{FeatureStream, compute_features, feature_spec_json, warmup_bars};
+    use crate::features::{FeatureStream, columns_beside, compute_features, feature_spec_json, warmup_bars};
     #[pymodule_export]
     use crate::flow::{event_bars, flow_columns};
     #[pymodule_export]

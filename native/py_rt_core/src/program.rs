@@ -44,16 +44,12 @@ impl FeatureProgram {
         let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
         let mut more = Vec::with_capacity(columns.len());
         for (name, unit) in columns {
-            let unit = match unit.as_str() {
-                "number" => Unit::NONE,
-                "price" => Unit::PRICE,
-                "quantity" => Unit::QUANTITY,
-                _ => {
-                    return Err(refused(format!(
-                        "column {name}: unit {unit:?}; allowed are number, price, quantity"
-                    )));
-                }
-            };
+            let found = Unit::of_column(&unit);
+            let unit = found.ok_or_else(|| {
+                refused(format!(
+                    "column {name}: unit {unit:?}; allowed are number, price, quantity"
+                ))
+            })?;
             more.push((name, unit));
         }
         let definition = |name: &str| definitions.get(name).cloned();
@@ -370,7 +366,7 @@ pub(crate) fn feature_functions() -> Vec<(&'static str, &'static str, &'static s
     FUNCTIONS.iter().map(words).collect()
 }
 
-fn float64<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Float64Array> {
+pub(crate) fn float64<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Float64Array> {
     let column = batch.column_by_name(name).ok_or_else(|| {
         refused(format!(
             "column {name} is missing; features read {}",

@@ -9,7 +9,7 @@
 `rest`, `database`      kinds of sources: endpoints, tables of databases,
 `files`, `feeds`        dropped files, RSS and Atom,
 `pages`, `exchange`     web pages, exchanges by ccxt,
-`bars`                  any source of market bars, by days
+`bars`, `lean_ticks`    any source of market bars, ticks of LEAN, by days
 `http_client`           HTTP, paced, bounded and tried again; with `retries` and `deadline`
 `expected`              what a day should look like; `volume_chart` draws it
 `bundled`               real series inside installed packages

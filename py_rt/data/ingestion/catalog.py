@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = {
     "pages": "py_rt.data.ingestion.pages:PageSource",
     "ccxt": "py_rt.data.ingestion.exchange:CcxtSource",
     "bars": "py_rt.data.ingestion.bars:BarSource",
+    "lean_ticks": "py_rt.data.ingestion.lean_ticks:LeanTickSource",
 }
 """What a definition's `kind` may be, and the class that makes a source of it."""
 

@@ -2,7 +2,7 @@
 
 ::
 
-    kind = "rest"                      # rest, database, files, rss, pages, ccxt, bars
+    kind = "rest"                      # rest, database, files, rss, pages, ccxt, bars, lean_ticks
     description = "Hourly open interest"
     partition = "day"                  # day, key or next
     first_day = 2024-01-01             # of a day source
@@ -191,6 +191,11 @@ def _text(table: Mapping[str, Any], key: str, faults: Faults, *, required: bool 
 
 def _usual(kind: str, options: Any) -> tuple[Mapped, ...]:  # noqa: ANN401  # whatever TOML holds
     """Columns of the kinds that know theirs."""
+    if kind == "lean_ticks":
+        from py_rt.data.ingestion.lean_ticks import QUOTES
+        from py_rt.data.ingestion.lean_ticks import TRADES as TICKS
+
+        return QUOTES if isinstance(options, dict) and options.get("data") == "quotes" else TICKS
     if kind == "bars":
         from py_rt.data.ingestion.bars import COLUMNS as BARS
 

@@ -20,7 +20,7 @@ from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.expressions import Expressions, meanings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from py_rt.ml.features.catalogue import Feature
 
@@ -56,6 +56,7 @@ class Expanded:
         unit: of its values.
         warmup: bars until they are the same wherever the bars began.
         restarts: its recursions, each once.
+        slow: names and units of the slow parameters that it reads, which a feature file declares.
         refusal: why a bundle does not take it; nothing where it does.
     """
 
@@ -63,11 +64,13 @@ class Expanded:
     unit: str
     warmup: int
     restarts: tuple[Restart, ...]
+    slow: tuple[tuple[str, str], ...]
     refusal: str
 
     def to_toml(self, feature: Feature) -> str:
         """A table `[[feature]]` of a model's feature file, or of a set."""
         said = [f"# {feature.what}" if feature.what else "", *(f"# {told(one)}" for one in self.restarts)]
+        said += [f'# reads {name}: a table [[slow]] declares it once, with unit = "{unit}"' for name, unit in self.slow]
         table = f'[[feature]]\nname = "{feature.name}"\nkind = "expression"\n'
         return "\n".join([*filter(None, said), f'{table}expression = "{self.expression}"\nunit = "{self.unit}"\n'])
 
@@ -94,13 +97,13 @@ def expand(feature: Feature, window: int = WINDOW_MAX) -> Expanded:
     definitions, columns = meanings([feature])
     writer = _Writer(definitions, {*py_rt_core.feature_inputs(), *(name for name, _ in columns)}, window)
     text = _text(writer.visit(_parsed(feature.expression)))
+    slow = tuple((name, unit) for name, unit in columns if name in needs.inputs)
     try:
         ((_, _, warmup, _),) = py_rt_core.FeatureProgram([text], {}, columns).describe()
-        joined = [name for name in needs.inputs if name not in py_rt_core.feature_inputs()]
-        refusal = f"the column {joined[0]}; it is joined in research only" if joined else _refusal(text, needs.unit)
+        refusal = _refusal(text, needs.unit, slow)
     except py_rt_core.CoreError as error:
         warmup, refusal = needs.warmup, str(error).rpartition(": ")[2]
-    return Expanded(text, needs.unit, warmup, tuple(sorted(writer.restarts)), refusal)
+    return Expanded(text, needs.unit, warmup, tuple(sorted(writer.restarts)), slow, refusal)
 
 
 def for_bundle(feature: Feature) -> Expanded:
@@ -121,10 +124,10 @@ def for_bundle(feature: Feature) -> Expanded:
 
 
 def online(feature: Feature) -> str:
-    """Whether the service can run a feature: `yes`, with which restart window, or why not."""
+    """Whether the service can run a feature: `yes`, when what is told to it, with which restart window, or why not."""
     whole = expand(feature)
     if not whole.refusal:
-        return "yes"
+        return f"when told {', '.join(name for name, _ in whole.slow)}" if whole.slow else "yes"
     taken = for_bundle(feature)
     if taken.refusal:
         return f"no: {taken.refusal.partition(';')[0].replace('the column', 'reads')}"
@@ -203,11 +206,12 @@ def _kept(name: str, numbers: tuple[float | None, ...]) -> float | None:
             return None
 
 
-def _refusal(text: str, unit: str) -> str:
-    """What the validator of feature files has against it."""
-    table = f'bar_seconds = 60\n[[feature]]\nname = "x"\nkind = "expression"\nexpression = "{text}"\nunit = "{unit}"\n'
+def _refusal(text: str, unit: str, slow: Sequence[tuple[str, str]]) -> str:
+    """What the validator of feature files has against it, where the slow parameters are declared."""
+    tables = [f'[[slow]]\nname = "{name}"\nunit = "{of}"\nmax_age_seconds = 60\n' for name, of in slow]
+    tables.append(f'[[feature]]\nname = "x"\nkind = "expression"\nexpression = "{text}"\nunit = "{unit}"\n')
     try:
-        py_rt_core.feature_spec_json(table, "expanded")
+        py_rt_core.feature_spec_json("bar_seconds = 60\n" + "".join(tables), "expanded")
     except py_rt_core.CoreError as error:
         return str(error).partition(": found ")[2]
     return ""

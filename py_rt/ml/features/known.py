@@ -6,6 +6,7 @@ What is known of a day, without a time, is known when that day is over.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,19 @@ import polars as pl
 from py_rt.data.bar_columns import NAMES
 from py_rt.data.bar_files import UNITS
 from py_rt.data.ingestion.raw_files import read_raw_file
-from py_rt.data.point_in_time import KNOWN, as_of
+from py_rt.data.point_in_time import AGE, KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
 from py_rt.errors import SourceError
 from py_rt.ml.features.closes import closed_at
 from py_rt.ml.features.expressions import meanings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from py_rt.data.bar_files import BarFile
     from py_rt.data.ingestion.raw_files import RawFile
+    from py_rt.ml.features.technical import SlowColumn
 
 MAX_AGE_DAYS = 400
 """A yearly report is in force until the next one is due, and a little longer."""
@@ -34,11 +37,46 @@ MISSING = ("", "nan", "NaN", "null", "None")
 
 _NAMED_MAX = 5
 _WHO, _AT = "_who", "_at"
+_NAME = re.compile("[a-z0-9_]{1,64}$")
 
 
 def known_columns() -> dict[str, str]:
     """Names and units of the columns that features of the catalogue read beside those of bars."""
     return dict(meanings([])[1])
+
+
+def read_facts(
+    path: Path, time_zone: str = "UTC", units: Mapping[str, str] | None = None, symbol: str = ""
+) -> pl.DataFrame:
+    """Facts as a file has them, in order of the times at which they became known.
+
+    Args:
+        path: CSV, gzipped CSV or Parquet with the column `ts_known`.
+        time_zone: IANA name, for times that say none.
+        units: the columns that are read, where the file has them; without it every column whose name is a parameter's.
+        symbol: whose facts are meant, in a file that has a column of symbols.
+
+    Returns:
+        `ts_known` (Int64, UTC ns) and the columns (Float64, as people write them), NaN where nothing is written.
+
+    Raises:
+        SourceError: a column is missing, facts of several symbols and none chosen, or a row has no readable time or
+            number, or the time of another.
+    """
+    raw = _of_symbol(read_raw_file("known", path, path.name), symbol)
+    names = [name for name in raw.columns.columns if name != KNOWN and _is_read(name, units)]
+    if KNOWN not in raw.columns.columns or not names:
+        wanted = ", ".join(units) if units else "columns of slow parameters, named a to z, 0 to 9 and _"
+        problem = f"needs {KNOWN} and {'one of ' if units else ''}{wanted}; it has {', '.join(raw.columns.columns)}"
+        raise SourceError("known", path.name, 1, problem)
+    ts_known = _times(raw, time_zone)
+    return pl.DataFrame([ts_known.alias(KNOWN), *(_numbers(raw, name) for name in names)]).sort(KNOWN)
+
+
+def _is_read(name: str, units: Mapping[str, str] | None) -> bool:
+    if units is not None:
+        return name in units
+    return _NAME.match(name) is not None and name not in NAMES["symbol"]
 
 
 def with_known(
@@ -49,36 +87,36 @@ def with_known(
     *,
     symbol: str = "",
     close: str = "",
+    declared: Sequence[SlowColumn] = (),
 ) -> BarFile:
     """The bars with the newest facts of a file that were known when each had closed; unknown (NaN) where there is none.
 
     Args:
         file: the bars.
-        path: CSV, gzipped CSV or Parquet with the column `ts_known` and any of :func:`known_columns`.
+        path: as for :func:`read_facts`, with any of :func:`known_columns` and of those declared.
         max_age_days: a fact known longer ago than this is too old, and none is given.
         time_zone: IANA name, for times that say none.
         symbol: whose facts are meant, in a file that has a column of symbols.
         close: when the venue closes, as for :func:`closed_at`.
+        declared: the slow parameters of a model's feature file: theirs is a shorter age.
 
     Raises:
-        SourceError: a column is missing, facts of several symbols and none chosen, or a row has no readable time or
-            number, or the time of another.
+        SourceError: as for :func:`read_facts`.
         CloseError, CalendarError: as for :func:`closed_at`.
     """
-    raw = _of_symbol(read_raw_file("known", path, path.name), symbol)
-    allowed = known_columns()
-    found = {name: unit for name, unit in allowed.items() if name in raw.columns.columns}
-    if KNOWN not in raw.columns.columns or not found:
-        problem = f"needs {KNOWN} and one of {', '.join(allowed)}; it has {', '.join(raw.columns.columns)}"
-        raise SourceError("known", path.name, 1, problem)
-    ts_known = _times(raw, time_zone)
-    values = [_numbers(raw, name, 1.0 if unit == "number" else UNITS) for name, unit in found.items()]
-    facts = pl.DataFrame([ts_known.alias(KNOWN), *values]).with_columns(pl.lit(0).alias(_WHO))
+    units = known_columns() | {column.name: column.unit for column in declared}
+    facts = read_facts(path, time_zone, units, symbol).with_columns(pl.lit(0).alias(_WHO))
     closed = closed_at(file.ts_open, file.span_ns, close)
     decisions = file.bars.with_columns(closed.alias(_AT), pl.lit(0).alias(_WHO))
     joined = as_of(decisions, facts, at=_AT, by=[_WHO], max_age_ns=max_age_days * NS_PER_DAY)
-    bars = joined.select(*file.bars.columns, pl.col(*found).cast(pl.Float64).fill_null(float("nan")))
-    return replace(file, bars=bars)
+    unknown = pl.lit(float("nan"))
+    ages = {column.name: column.max_age_ns for column in declared}
+    values = []
+    for name in (name for name in facts.columns if name in units):
+        value = pl.col(name).cast(pl.Float64).fill_null(float("nan")) * (1.0 if units[name] == "number" else UNITS)
+        young = pl.col(AGE) <= ages.get(name, max_age_days * NS_PER_DAY)
+        values.append(pl.when(young).then(value).otherwise(unknown).alias(name))
+    return replace(file, bars=joined.select(*file.bars.columns, *values))
 
 
 def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
@@ -121,9 +159,9 @@ def _times(raw: RawFile, time_zone: str) -> pl.Series:
     return known
 
 
-def _numbers(raw: RawFile, name: str, units: float) -> pl.Series:
+def _numbers(raw: RawFile, name: str) -> pl.Series:
     text = raw.columns[name].str.strip_chars()
-    read = text.cast(pl.Float64, strict=False) * units
+    read = text.cast(pl.Float64, strict=False)
     is_empty = text.is_null() | text.is_in(MISSING)
     _refuse(raw, (read.is_null() | ~read.fill_null(0.0).is_finite()) & ~is_empty, f"{name} is no finite number")
     return read.fill_null(float("nan")).alias(name)

@@ -14,6 +14,7 @@ import polars as pl
 import py_rt_core
 
 from py_rt.data.bar_columns import PRICES
+from py_rt.data.point_in_time import KNOWN
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut
 from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureError, FeatureSet
@@ -55,12 +56,21 @@ class ModelFrame:
                 f"{path.name} is for bars of {self._set.bar_ns // 10**9} s; "
                 f"these stand {file.span_ns / 10**9:g} s apart"
             )
+        if absent := [name for name in (*PRICES, "volume") if name not in file.bars.columns]:
+            raise CatalogueError(f"{path.name} reads whole bars; these have no {', '.join(absent)}")
         columns = file.bars.select(*PRICES, "volume")
         whole = columns.select(pl.all_horizontal(pl.all().is_not_nan() & (pl.all() == pl.all().round()))).to_series()
         if not whole.all():
             time = file.in_file_order(file.time.to_frame())[int((~whole).arg_max() or 0), 0]
             raise CatalogueError(f"the bar of {time}: a number is missing, or has digits below 1e-8")
-        self._bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
+        beside = self._set.columns[len(BAR_COLUMNS) :]
+        if absent := [name for name in beside if name not in file.bars.columns]:
+            raise CatalogueError(
+                f"{path.name} reads {', '.join(absent)}, which these bars do not have: a file with {KNOWN} and a "
+                "column of each gives them (`--known FILE`)"
+            )
+        whole_bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
+        self._bars = whole_bars.with_columns(file.bars.select(beside))
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
         """The features of every bar (Float32, null before they are warm), and `is_warm`.
@@ -83,7 +93,8 @@ class ModelFrame:
 def online(features: FeatureSet, bars: pl.DataFrame) -> pl.DataFrame:
     """What the service says of bars that begin with the first of these: Float32, null before it is warm; `is_warm`."""
     stream = py_rt_core.FeatureStream(features.canonical)
-    rows = [stream.push(*bar) for bar in bars.select(BAR_COLUMNS).iter_rows()]
+    width = len(BAR_COLUMNS)
+    rows = [stream.push(*bar[:width], bar[width:]) for bar in bars.select(features.columns).iter_rows()]
     missing = [None] * len(features.names)
     table = pl.DataFrame(
         [row if row is not None else missing for row in rows],

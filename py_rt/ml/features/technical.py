@@ -30,6 +30,21 @@ class FeatureError(PyRtError):
     """A feature file that is refused, or bars of which no features can be made."""
 
 
+@dataclass(frozen=True, slots=True)
+class SlowColumn:
+    """A slow parameter that a feature set reads as a column.
+
+    Attributes:
+        name: of the column, and by which the service is told it.
+        unit: `number`, `price` or `quantity`.
+        max_age_ns: what has been known for longer at a bar's close is unknown there.
+    """
+
+    name: str
+    unit: str
+    max_age_ns: int
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """An ordered set of features.
@@ -38,11 +53,13 @@ class FeatureSet:
         canonical: the specification as canonical JSON; what a bundle carries as `features.json`.
         names: column names, in the model's order.
         bar_ns: length of a bar, nanoseconds.
+        slow: the slow parameters that it reads beside the columns of bars.
     """
 
     canonical: str
     names: tuple[str, ...]
     bar_ns: int
+    slow: tuple[SlowColumn, ...] = ()
 
     @classmethod
     def from_toml(cls, path: Path) -> FeatureSet:
@@ -64,7 +81,13 @@ class FeatureSet:
     def from_canonical(cls, canonical: str) -> FeatureSet:
         """Take a specification's canonical JSON."""
         parsed = json.loads(canonical)
-        return cls(canonical, tuple(item["name"] for item in parsed["features"]), int(parsed["bar_ns"]))
+        slow = tuple(SlowColumn(one["name"], one["unit"], int(one["max_age_ns"])) for one in parsed.get("slow", ()))
+        return cls(canonical, tuple(item["name"] for item in parsed["features"]), int(parsed["bar_ns"]), slow)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads: `BAR_COLUMNS`, what happens in bars, and its slow parameters."""
+        return (*BAR_COLUMNS, *py_rt_core.columns_beside(self.canonical))
 
     @property
     def sha256(self) -> str:
@@ -80,8 +103,9 @@ class FeatureSet:
         """Features of every bar.
 
         Args:
-            bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64. A hole in the grid makes the
-                features cold again.
+            bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64, and the others that it reads
+                (`columns`), Float64, prices and quantities in units of 1e-8, NaN where one is unknown. A hole in the
+                grid makes the features cold again.
 
         Returns:
             One Float32 column per name, and `is_warm` (Boolean). Rows that are not warm hold nulls.
@@ -89,11 +113,11 @@ class FeatureSet:
         Raises:
             FeatureError: a column or bar that is refused, with its row.
         """
-        absent = [name for name in BAR_COLUMNS if name not in bars.columns]
+        absent = [name for name in self.columns if name not in bars.columns]
         if absent:
             raise FeatureError(f"bars lack {', '.join(absent)}; they have {', '.join(bars.columns)}")
         try:
-            columns, warm = py_rt_core.compute_features(self.canonical, bars.select(BAR_COLUMNS))
+            columns, warm = py_rt_core.compute_features(self.canonical, bars.select(self.columns))
         except py_rt_core.CoreError as error:
             raise FeatureError(str(error)) from error
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
@@ -153,8 +177,8 @@ def rows_that_differ_online(features: FeatureSet, bars: pl.DataFrame, start: int
     stream = py_rt_core.FeatureStream(features.canonical)
     table = whole.select(features.names).to_numpy()
     found = []
-    for row, bar in enumerate(bars.select(BAR_COLUMNS).iter_rows()):
-        online = stream.push(*bar) if row >= start else None
+    for row, bar in enumerate(bars.select(features.columns).iter_rows()):
+        online = stream.push(*bar[: len(BAR_COLUMNS)], bar[len(BAR_COLUMNS) :]) if row >= start else None
         if online is None:
             if row >= start + features.warmup_bars and whole[WARM][row]:
                 found.append(row)

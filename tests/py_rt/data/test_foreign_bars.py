@@ -24,6 +24,7 @@ from py_rt.errors import SourceError
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 DAILY = SHARED / "bars_us_equity_daily_1998_2021"
 MINUTE = SHARED / "bars_us_equity_minute_lean"
+TICKS = SHARED / "ticks_us_equity_201310"
 CRYPTO = SHARED / "bars_crypto_coinbase_minute_lean"
 needs_lean = pytest.mark.skipif(not MINUTE.is_dir(), reason=f"recorded market data not found at {SHARED}")
 
@@ -125,6 +126,80 @@ def test_a_row_that_is_not_leans_is_named(tmp_path: Path, text: str, words: str)
         open_source("lean", {"folder": str(tmp_path), "symbol": "spy"}).bars()
     assert "equity/usa/minute/spy/20131004_trade.zip: " in str(caught.value)
     assert words in str(caught.value)
+
+
+def tick_definition(folder: Path, data: Path, symbol: str, of: str) -> Path:
+    path = folder / "some_ticks.toml"
+    options = f'folder = "{data}"\nsymbol = "{symbol}"\ndata = "{of}"\n'
+    path.write_text(f'kind = "lean_ticks"\n[options]\n{options}[known]\ncolumn = "ts_event"\n')
+    return path
+
+
+@needs_lean
+@pytest.mark.parametrize("of", ["trades", "quotes"])
+def test_ticks_of_a_us_stock_are_a_source_like_any_other(tmp_path: Path, of: str) -> None:
+    source = open_partitioned(str(tick_definition(tmp_path, TICKS, "IBM", of)))
+    received, lake = Received(tmp_path / "landing", "some_ticks"), Lake(str(tmp_path / "lake"))
+    done = ingest(source, ["2013-10-11", "2013-10-12"], received, lake, lambda: 1_750_000_000 * 10**9)
+    assert [step.outcome for step in done.steps] == ["landed", "absent"], done.failed
+    rows = scan(lake.uri("raw", "some_ticks")).sort("row_number").collect()
+    with zipfile.ZipFile(TICKS / f"equity__usa__tick__ibm__20131011_{of[:-1]}.zip") as archive:
+        lines = [line.split(",") for line in archive.read(archive.namelist()[0]).decode().splitlines()]
+    assert rows.height == len(lines)
+    midnight = 1_381_464_000 * 10**9  # of 2013-10-11 in New York, four hours behind UTC
+    assert rows["ts_event"].to_list() == [midnight + int(line[0]) * 10**6 for line in lines]
+    names = ("price", "quantity") if of == "trades" else ("bid", "bid_size", "ask", "ask_size")
+    for at, name in enumerate(names, 1):
+        unit = 10**4 if name in {"price", "bid", "ask"} else 10**8
+        has_side = [of == "trades" or line[at - (at + 1) % 2] != "0" for line in lines]
+        wanted = [int(line[at]) * unit if there else None for line, there in zip(lines, has_side, strict=True)]
+        assert rows[name].to_list() == wanted, name
+    assert rows["exchange"].to_list() == [line[-3] for line in lines]
+    assert rows["is_suspicious"].to_list() == [line[-1] == "1" for line in lines]
+    assert (rows["ts_known"] == rows["ts_event"]).all()
+
+
+def test_ticks_of_other_classes_are_read_as_lean_writes_them(tmp_path: Path) -> None:
+    files = {
+        "crypto/coinbase/tick/btcusd/20180404_trade.zip": "1000.5,6800.01,0.25,0\n2000,6800.02,1,1\n",
+        "crypto/bitfinex/tick/ethusd/20180404_trade.zip": "1000,400.5,2\n",
+        "forex/oanda/tick/eurusd/20140507_quote.zip": "1,1.38,1.39\n",
+        "option/usa/tick/goog/20151224_trade_american.zip": "1,1,1,C,0,0\n",
+    }
+    read = {name: lean.parse_path(zipped(tmp_path / name, text), name) for name, text in files.items()}
+    frames = {
+        name: lean.ticks(file, file.path.read_bytes()) for name, file in read.items() if file and "option" not in name
+    }
+    coin, eth, euro = frames.values()
+    assert coin.select("time", "price", "size", "suspicious").rows() == [
+        ("2018-04-04 00:00:01.000500000", "6800.01", "0.25", "0"),
+        ("2018-04-04 00:00:02.000000000", "6800.02", "1", "1"),
+    ]
+    assert eth.select("price", "suspicious", "exchange").row(0) == ("400.5", None, None)
+    assert euro.select("bid", "ask", "bid_size").row(0) == ("1.38", "1.39", None)
+    option = read["option/usa/tick/goog/20151224_trade_american.zip"]
+    assert option is not None
+    with pytest.raises(SourceError, match="is trades of option; ticks that are read are trades of equity"):
+        lean.ticks(option, option.path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("34200000,1,1,P,0\n", "row 1: has 5 fields, the header has 6"),
+        ("34200000,1,1,P,0,0\n86400000,1,1,P,0,0\n", "row 2: '86400000' is no time of a LEAN file"),
+        ("34200000,1.5,1,P,0,0\n", "row 1: '1.5' is no price in ten-thousandths"),
+        ("34200000,1,many,P,0,0\n", "row 1: column quantity: 'many' is no decimal"),
+        ("34200000,1,1,P,0,perhaps\n", "row 1: column is_suspicious: 'perhaps' is no boolean"),
+    ],
+)
+def test_a_tick_that_is_not_leans_is_named_and_not_landed(tmp_path: Path, text: str, words: str) -> None:
+    zipped(tmp_path / "data/equity/usa/tick/spy/20131004_trade.zip", text)
+    source = open_partitioned(str(tick_definition(tmp_path, tmp_path / "data", "spy", "trades")))
+    received = Received(tmp_path / "landing", "some_ticks")
+    done = ingest(source, ["2013-10-04"], received, None, lambda: 1_750_000_000 * 10**9)
+    assert words in done.failed[0].problem
+    assert received.partitions() == []
 
 
 def test_a_truncated_zip_is_refused(tmp_path: Path) -> None:

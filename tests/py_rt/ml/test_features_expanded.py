@@ -56,7 +56,9 @@ def test_a_bundle_takes_every_feature_of_bars_and_names_what_it_lacks_for_others
         # The same table stands in a set of research, too.
         path.write_text(table)
         assert [one.name for one in read_features(path)] == [feature.name]
-    assert online(catalogue()["spread_bps"]) == "no: reads bid"
+    assert online(catalogue()["depth_imbalance"]) == "no: reads bid_depth"
+    assert online(catalogue()["reference_beta_20"]) == "no: reads reference_close"
+    assert online(catalogue()["earnings_yield"]) == "when told earnings_per_share"
     assert online(catalogue()["ema_200"]) == "with restart windows of 1024 at most"
     assert online(catalogue()["rsi_14"]) == "yes"
 
@@ -89,7 +91,7 @@ def test_a_window_is_never_too_short_to_begin() -> None:
 def test_a_feature_that_names_itself_or_other_columns_is_refused_before_it_is_written_out() -> None:
     with pytest.raises(CatalogueError, match="is made of itself"):
         expand(Feature("round", "round + 1", "", "", ""))
-    assert "reads sentiment" in online(catalogue()["sentiment_level"])
+    assert expand(catalogue()["sentiment_level"]).slow == (("sentiment", "number"),)
 
 
 @pytest.mark.parametrize(

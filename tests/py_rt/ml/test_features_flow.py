@@ -15,6 +15,7 @@ from py_rt.data.bar_files import read_bar_file, with_reference
 from py_rt.errors import SourceError
 from py_rt.ml.features.catalogue import CatalogueError, catalogue
 from py_rt.ml.features.expressions import Expressions, chosen
+from py_rt.ml.features.technical import FeatureError, FeatureSet, rows_that_differ_online
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,38 @@ def events(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
 def flow_of(quotes: pl.DataFrame, trades: pl.DataFrame) -> pl.DataFrame:
     numbers, columns = py_rt_core.flow_columns(quotes, trades, BAR_NS)
     return pl.DataFrame([pl.Series("number", numbers), *(pl.Series(name, column) for name, column in columns)])
+
+
+def test_a_models_set_reads_them_in_every_path_alike(tmp_path: Path) -> None:
+    path = tmp_path / "set.toml"
+    path.write_text(
+        "bar_seconds = 60\n"
+        '[[feature]]\nname = "pressure"\nkind = "expression"\nunit = "number"\n'
+        'expression = "mean(order_flow, 3) / (bid_quantity + ask_quantity)"\n'
+        '[[feature]]\nname = "bought"\nkind = "expression"\nunit = "number"\n'
+        'expression = "if(trades > 0, buy_volume / (buy_volume + sell_volume), 0.5)"\n'
+    )
+    features = FeatureSet.from_toml(path)
+    assert features.columns[6:] == (
+        "bid_quantity",
+        "ask_quantity",
+        "order_flow",
+        "buy_volume",
+        "sell_volume",
+        "trades",
+    )
+    quotes, trades = events(7)
+    flow = flow_of(quotes, trades)
+    prices = pl.DataFrame({name: pl.Series([100] * flow.height) for name in ("open", "high", "low", "close", "volume")})
+    bars = pl.concat([prices.with_columns(ts_open=flow["number"] * BAR_NS), flow], how="horizontal")
+    made = features.compute(bars)
+    assert made["is_warm"].sum() > BARS // 2
+    assert rows_that_differ_online(features, bars, 0) == []
+    expected = flow["order_flow"].rolling_mean(3) / (flow["bid_quantity"] + flow["ask_quantity"])
+    row = int(made["is_warm"].arg_max() or 0)
+    assert made["pressure"][row] == pytest.approx(expected[row], rel=1e-6)
+    with pytest.raises(FeatureError, match="bars lack bid_quantity"):
+        features.compute(bars.drop("bid_quantity"))
 
 
 def added_and_removed(price: int, before: int, new_price: int, now: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ use crate::action::{Action, Actions, ControlLevel};
 use crate::command::{Command, CommandKind, CommandRefusal, ManualOrder, Scope};
 use crate::probe::Probe;
 use crate::risk::{Origin, SwitchError};
+use crate::signals::{SlowFact, SlowRefusal};
 use crate::strategy::OrderIntent;
 
 impl<P: Probe> Engine<P> {
@@ -50,6 +51,7 @@ impl<P: Probe> Engine<P> {
                     .set_parameter(*parameter, *value, program.model.as_deref())
             }
             CommandKind::ManualOrder(order) => self.manual(order, actions),
+            CommandKind::TellSlow(fact) => self.tell_slow(fact),
         }
     }
 
@@ -242,6 +244,20 @@ impl<P: Probe> Engine<P> {
         };
         self.place(at, &intent, Origin::Manual, actions)
             .map_err(|_| CommandRefusal::Denied)
+    }
+
+    /// Takes a fact in; it decides nothing before the next bar.
+    fn tell_slow(&mut self, fact: &SlowFact) -> Result<(), CommandRefusal> {
+        let state = self.instruments.get_mut(usize::from(fact.instrument.0));
+        let state = state.ok_or(CommandRefusal::UnknownTarget)?;
+        let changed = self.slow.tell(fact).map_err(|refusal| match refusal {
+            SlowRefusal::OutOfRange => CommandRefusal::OutOfRange,
+            SlowRefusal::Full => CommandRefusal::Full,
+        })?;
+        if changed {
+            state.learn(fact.valid_from);
+        }
+        Ok(())
     }
 
     fn report_control(&self, scope: Scope, actions: &mut Actions) {

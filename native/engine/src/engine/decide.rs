@@ -48,14 +48,14 @@ impl<P: Probe> Engine<P> {
         let state = &self.instruments[usize::from(bar.instrument.0)];
         for waiting in [&mut slot.staged, &mut slot.previous] {
             if let Some(features) = waiting.as_mut().and_then(|running| running.features.as_mut()) {
-                features.follow(bar, state);
+                features.follow(bar, state, &self.slow);
             }
         }
         let features = slot
             .active
             .as_mut()
             .and_then(|running| running.features.as_mut())?;
-        features.follow(bar, state)
+        features.follow(bar, state, &self.slow)
     }
 
     fn decide_slot(

@@ -64,7 +64,7 @@ impl<P: Probe> Engine<P> {
         let state = state.ok_or(StageError::UnknownInstrument(program.instrument))?;
         check_limits(&program.limits, self.config.portfolio_currency).map_err(StageError::Limits)?;
         check_program(&program)?;
-        let running = Running::new(program, state).map_err(StageError::Features)?;
+        let running = Running::new(program, state, &self.slow).map_err(StageError::Features)?;
         self.slots[at].staged = Some(running);
         Ok(())
     }

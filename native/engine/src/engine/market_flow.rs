@@ -38,7 +38,7 @@ impl<P: Probe> Engine<P> {
             MarketEvent::BookInvalid(invalid) => {
                 if let Some(state) = self.state_mut(invalid.instrument, actions) {
                     state.book.invalidate(invalid.reason);
-                    state.told = None;
+                    state.lose_top();
                 }
             }
             MarketEvent::InstrumentUpdated(instrument) => self.on_instrument(instrument, actions),
@@ -73,6 +73,9 @@ impl<P: Probe> Engine<P> {
         };
         let closed = &mut self.closed;
         state.bars.on_trade(trade, &mut |outcome| closed.push(outcome));
+        if let Some(flow) = &mut state.flow {
+            flow.on_trade(trade);
+        }
         self.on_bars(trade.instrument, actions);
     }
 
@@ -81,6 +84,7 @@ impl<P: Probe> Engine<P> {
         let state = &mut self.instruments[usize::from(instrument.0)];
         let closed = &mut self.closed;
         state.bars.on_time(ts_event, &mut |outcome| closed.push(outcome));
+        state.watch_top(ts_event);
         let top = state.book.top();
         if let Some(top) = top
             && self.positions.mark(instrument, top.mid())
@@ -159,7 +163,11 @@ impl<P: Probe> Engine<P> {
         for at in 0..self.closed.len() {
             match self.closed[at] {
                 BarOutcome::Closed(bar) => {
-                    self.instruments[usize::from(instrument.0)].remember(bar);
+                    let state = &mut self.instruments[usize::from(instrument.0)];
+                    state.remember(bar);
+                    if let Some(flow) = &mut state.flow {
+                        flow.confirm(bar.number());
+                    }
                     actions.push(Action::BarClosed(bar));
                     self.decide(&bar, newest == Some(at), actions);
                 }
@@ -204,7 +212,7 @@ impl<P: Probe> Engine<P> {
             if state.instrument.venue == status.venue {
                 state.bars.mark_incomplete();
                 state.book.invalidate(domain::BookInvalidReason::Disconnected);
-                state.told = None;
+                state.lose_top();
                 self.reconciliation.forget(state.instrument.id);
             }
         }

@@ -9,7 +9,7 @@ use crate::action::FeatureRow;
 use crate::limits::CURRENCIES_MAX;
 use crate::market::{BarBuilder, BarHistory, Book};
 use crate::risk::{Drawdown, RiskLimits};
-use crate::signals::{FeatureEngine, FeatureSpec, SpecError};
+use crate::signals::{BarFlow, Beside, FeatureEngine, FeatureSpec, SlowColumn, SlowParameters, SpecError};
 use crate::slot::{SlotConfig, SlotProgram};
 
 /// One instrument: its rules, book and bars.
@@ -19,6 +19,9 @@ pub(super) struct InstrumentState {
     pub(super) book: Book,
     pub(super) bars: BarBuilder,
     pub(super) history: BarHistory,
+    /// What happens in the bars; only of an instrument that a slot trades.
+    pub(super) flow: Option<BarFlow>,
+    grace: Nanos,
     /// Counts changes of the past in `history`: features built before are rebuilt.
     pub(super) revision: u32,
     /// Venue time of the data that the top of the book comes from.
@@ -29,11 +32,14 @@ pub(super) struct InstrumentState {
 
 impl InstrumentState {
     pub(super) fn new(instrument: Instrument, config: &EngineConfig) -> Self {
+        let is_traded = config.slots.iter().any(|slot| slot.instrument == instrument.id);
         Self {
             instrument,
             book: Book::new(instrument.id),
             bars: BarBuilder::new(instrument.id, config.bar_span, config.bar_close_grace),
             history: BarHistory::new(),
+            flow: is_traded.then(|| BarFlow::new(config.bar_span)),
+            grace: config.bar_close_grace,
             revision: 0,
             data_ts: Timestamp::EPOCH,
             told: None,
@@ -43,6 +49,22 @@ impl InstrumentState {
     /// Age of the data behind the top of the book: since they were received, and since the venue made them.
     pub(super) fn data_age(&self, now: Timestamp) -> Nanos {
         now.since(self.book.last_update()).max(now.since(self.data_ts))
+    }
+
+    /// The book stands as it does from a time of the venue on.
+    pub(super) fn watch_top(&mut self, ts_event: Timestamp) {
+        if let Some(flow) = &mut self.flow {
+            let traded = ts_event.plus(Nanos(-self.grace.0));
+            flow.on_top(ts_event, self.book.top(), traded);
+        }
+    }
+
+    /// The book is lost.
+    pub(super) fn lose_top(&mut self) {
+        self.told = None;
+        if let Some(flow) = &mut self.flow {
+            flow.lose_top();
+        }
     }
 
     /// Takes a closed bar into the history.
@@ -58,6 +80,14 @@ impl InstrumentState {
             self.revision = self.revision.wrapping_add(1);
         }
         self.history.insert(bar);
+    }
+
+    /// Something became known from a time on: features that have seen a later close start over with it.
+    pub(super) fn learn(&mut self, since: Timestamp) {
+        let is_past = self.history.last().is_some_and(|last| since <= last.ts_close());
+        if is_past {
+            self.revision = self.revision.wrapping_add(1);
+        }
     }
 
     /// The remembered bar of the same number.
@@ -82,10 +112,14 @@ pub(super) struct Running {
 
 impl Running {
     /// Makes a program ready: its features see the bars that are remembered.
-    pub(super) fn new(program: SlotProgram, history: &InstrumentState) -> Result<Self, SpecError> {
+    pub(super) fn new(
+        program: SlotProgram,
+        history: &InstrumentState,
+        slow: &SlowParameters,
+    ) -> Result<Self, SpecError> {
         let features = match &program.features {
             None => None,
-            Some(spec) => Some(Features::new(spec, history)?),
+            Some(spec) => Some(Features::new(spec, history, slow)?),
         };
         let expires = program.expires;
         Ok(Self {
@@ -108,33 +142,58 @@ pub(super) struct Features {
 }
 
 impl Features {
-    fn new(spec: &FeatureSpec, state: &InstrumentState) -> Result<Self, SpecError> {
-        let mut engine = FeatureEngine::new(spec)?;
+    fn new(spec: &FeatureSpec, state: &InstrumentState, slow: &SlowParameters) -> Result<Self, SpecError> {
         let bars = state.history.contiguous();
-        engine.warm(bars.iter());
-        Ok(Self {
-            engine,
+        let mut features = Self {
+            engine: FeatureEngine::new(spec)?,
             revision: state.revision,
             last_number: bars.last().map(Bar::number),
-        })
+        };
+        features.warm(bars, state, slow);
+        Ok(features)
+    }
+
+    fn warm(&mut self, bars: &[Bar], state: &InstrumentState, slow: &SlowParameters) {
+        let spec = self.engine.slow().to_vec();
+        let known = |bar| (bar, beside(&spec, bar, (state, slow)));
+        self.engine.warm(bars.iter().map(known));
     }
 
     /// The row of the newest remembered bar, which must be `bar`; `None` while they are not warm.
     ///
     /// Features follow bar by bar. Where the past has changed or a bar is missing between, they start again
     /// from the bars that stand without a hole.
-    pub(super) fn follow(&mut self, bar: &Bar, state: &InstrumentState) -> Option<FeatureRow> {
+    pub(super) fn follow(
+        &mut self,
+        bar: &Bar,
+        state: &InstrumentState,
+        slow: &SlowParameters,
+    ) -> Option<FeatureRow> {
         let number = bar.number();
         let next = self.last_number.is_none_or(|last| last + 1 == number);
         if self.revision != state.revision || !next {
             let bars = state.history.contiguous();
             let before = bars.len().saturating_sub(1);
-            self.engine.warm(bars[..before].iter());
+            self.warm(&bars[..before], state, slow);
             self.revision = state.revision;
         }
         self.last_number = Some(number);
-        self.engine.on_bar(bar)
+        let beside = beside(self.engine.slow(), bar, (state, slow));
+        self.engine.on_bar(bar, &beside)
     }
+}
+
+/// What is known of a bar beside its prices.
+fn beside(columns: &[SlowColumn], bar: &Bar, (state, slow): (&InstrumentState, &SlowParameters)) -> Beside {
+    let mut known = Beside::UNKNOWN;
+    if let Some(flow) = state.flow.as_ref().and_then(|flow| flow.of(bar.number())) {
+        known.flow = *flow;
+    }
+    for (value, column) in known.slow.iter_mut().zip(columns) {
+        let outside = slow.at(bar.instrument, column, bar.ts_close());
+        *value = outside.map_or(f64::NAN, |outside| column.unit.inside(outside));
+    }
+    known
 }
 
 /// One slot: its programs and its stops.

@@ -4,14 +4,16 @@
 use domain::Bar;
 use thiserror::Error;
 
+use super::flow::{FLOW, FLOW_INPUTS};
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
     WilderRsi,
 };
 use super::program::{ExpressionError, Input, Program, Runner};
-use super::spec::{FeatureDef, FeatureKind, FeatureSpec, read_expression};
+use super::slow::SlowColumn;
+use super::spec::{FeatureDef, FeatureKind, FeatureSpec, is_fed, read_expression, slow_columns};
 use crate::action::FeatureRow;
-use crate::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
+use crate::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS, SLOW_COLUMNS_MAX};
 
 /// Nanoseconds of a day.
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -22,7 +24,9 @@ const MONDAY_NS: i64 = 4 * DAY_NS;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpecError {
     /// Too many, none, or two of one name.
-    #[error("a feature set has 1 to {FEATURES_MAX} features with different names")]
+    #[error(
+        "a feature set has 1 to {FEATURES_MAX} features and at most {SLOW_COLUMNS_MAX} slow parameters, with different names"
+    )]
     Unbounded,
     /// A bar of no length.
     #[error("bar length must be positive")]
@@ -46,7 +50,10 @@ pub enum SpecError {
     )]
     WarmsTooLate(String, u32),
     /// An input that the service does not feed.
-    #[error("feature {0}: reads {1}, which is known in research only; allowed are columns of bars")]
+    #[error(
+        "feature {0}: reads {1}, which is known in research only; allowed are columns of bars, of what \
+         happens in them but the depths, and declared slow parameters"
+    )]
     NotOnline(String, String),
 }
 
@@ -179,12 +186,31 @@ fn day_angle(bar: &Bar) -> f64 {
     std::f64::consts::TAU * (into_day as f64 / DAY_NS as f64)
 }
 
+/// What is known of a bar beside its prices; what is not known is NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Beside {
+    /// What happened in it, in the order of [`FLOW_INPUTS`], prices and quantities in units of 1e-8.
+    pub flow: [f64; FLOW],
+    /// The slow parameters in the order of [`FeatureSpec::slow`], prices and quantities in units of 1e-8.
+    pub slow: [f64; SLOW_COLUMNS_MAX],
+}
+
+impl Beside {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        flow: [f64::NAN; FLOW],
+        slow: [f64::NAN; SLOW_COLUMNS_MAX],
+    };
+}
+
 /// The expressions of a set, as one program.
 #[derive(Debug, Clone)]
 struct Expressions {
     runner: Runner,
     /// Bars until each is the same wherever the stream began.
     warmups: Vec<u32>,
+    /// Which of [`FLOW_INPUTS`] they read.
+    flow: Vec<usize>,
 }
 
 impl Expressions {
@@ -195,9 +221,9 @@ impl Expressions {
                 continue;
             };
             let refused = |error| SpecError::Expression(def.name.clone(), error);
-            let program = read_expression(text).map_err(refused)?;
-            let is_fed = |input: &&str| Input::is_of_bars(input);
-            if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input)) {
+            let program = read_expression(text, &spec.slow).map_err(refused)?;
+            let is_unfed = |input: &&str| !is_fed(input, &spec.slow);
+            if let Some(input) = program.inputs(0).into_iter().find(is_unfed) {
                 return Err(SpecError::NotOnline(def.name.clone(), input.to_owned()));
             }
             let warmup = program.warmup(0);
@@ -206,15 +232,16 @@ impl Expressions {
             }
             texts.push(text.as_str());
         }
-        let program = Program::new(&texts, &|_| None)
+        let program = Program::with_columns(&texts, &|_| None, &slow_columns(&spec.slow))
             .map_err(|refused| SpecError::Expression(texts[refused.number].to_owned(), refused.error))?;
         Ok(Self {
             runner: Runner::new(&program, 1),
             warmups: (0..program.len()).map(|output| program.warmup(output)).collect(),
+            flow: flow_read(&program),
         })
     }
 
-    fn push(&mut self, bar: &Bar) {
+    fn push(&mut self, bar: &Bar, beside: &Beside) {
         if self.warmups.is_empty() {
             return;
         }
@@ -222,7 +249,7 @@ impl Expressions {
             |cycle: i64, from: i64| (bar.ts_close().nanos() - from).rem_euclid(cycle) as f64 / cycle as f64;
         let prices = [bar.open, bar.high, bar.low, bar.close].map(|price| price.units() as f64);
         let [open, high, low, close] = prices;
-        let mut values = [f64::NAN; Input::ALL.len()];
+        let mut values = [f64::NAN; Input::ALL.len() + SLOW_COLUMNS_MAX];
         let of_bar = [
             open,
             high,
@@ -233,6 +260,8 @@ impl Expressions {
             into(7 * DAY_NS, MONDAY_NS),
         ];
         values[..of_bar.len()].copy_from_slice(&of_bar);
+        values[of_bar.len()..of_bar.len() + FLOW].copy_from_slice(&beside.flow);
+        values[Input::ALL.len()..].copy_from_slice(&beside.slow);
         self.runner
             .run(bar.number(), 1, &values.each_ref().map(std::slice::from_ref));
     }
@@ -242,6 +271,17 @@ impl Expressions {
         let is_warm = self.runner.seen() >= u64::from(self.warmups[output]);
         is_warm.then(|| self.runner.last(output))
     }
+}
+
+/// Which of [`FLOW_INPUTS`] a program reads.
+fn flow_read(program: &Program) -> Vec<usize> {
+    let is_read =
+        |input: &Input| (0..program.len()).any(|output| program.inputs(output).contains(&input.name()));
+    let places = FLOW_INPUTS.iter().enumerate();
+    places
+        .filter(|(_, input)| is_read(input))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Computes a feature set, one bar at a time.
@@ -275,7 +315,7 @@ impl FeatureEngine {
     ///
     /// A bar that does not follow the last one starts over: a hole would make every window a lie.
     /// A bar that was taken already changes nothing.
-    pub fn on_bar(&mut self, bar: &Bar) -> Option<FeatureRow> {
+    pub fn on_bar(&mut self, bar: &Bar, beside: &Beside) -> Option<FeatureRow> {
         let number = bar.number();
         match self.last_number {
             Some(last) if number <= last => return None,
@@ -283,7 +323,7 @@ impl FeatureEngine {
             _ => {}
         }
         self.last_number = Some(number);
-        self.expressions.push(bar);
+        self.expressions.push(bar, beside);
         let mut values = [0.0_f32; FEATURES_MAX];
         let mut warm = true;
         for (value, primitive) in values.iter_mut().zip(&mut self.primitives) {
@@ -299,12 +339,18 @@ impl FeatureEngine {
         }
     }
 
-    /// Starts over from `bars` (oldest first).
-    pub fn warm<'a>(&mut self, bars: impl IntoIterator<Item = &'a Bar>) {
+    /// Starts over from `bars` (oldest first), each with what is known beside it.
+    pub fn warm<'a>(&mut self, bars: impl IntoIterator<Item = (&'a Bar, Beside)>) {
         self.restart();
-        for bar in bars {
-            self.on_bar(bar);
+        for (bar, beside) in bars {
+            self.on_bar(bar, &beside);
         }
+    }
+
+    /// The slow parameters that it reads.
+    #[must_use]
+    pub fn slow(&self) -> &[SlowColumn] {
+        &self.spec.slow
     }
 
     /// Number of the last bar taken.
@@ -313,13 +359,34 @@ impl FeatureEngine {
         self.last_number
     }
 
+    /// Names of the columns that it reads beside those of bars: what happens in them, then the slow parameters.
+    #[must_use]
+    pub fn columns_beside(&self) -> Vec<&str> {
+        let flow = self.expressions.flow.iter().map(|at| FLOW_INPUTS[*at].name());
+        let slow = self.spec.slow.iter().map(|column| column.name.as_str());
+        flow.chain(slow).collect()
+    }
+
+    /// What is known of a bar, from values in the order of [`Self::columns_beside`].
+    #[must_use]
+    pub fn beside(&self, mut values: impl Iterator<Item = f64>) -> Beside {
+        let mut beside = Beside::UNKNOWN;
+        for (at, value) in self.expressions.flow.iter().zip(&mut values) {
+            beside.flow[*at] = value;
+        }
+        for (place, value) in beside.slow.iter_mut().zip(values) {
+            *place = value;
+        }
+        beside
+    }
+
     /// Bars after which every feature has a value, wherever the stream begins.
     #[must_use]
     pub fn warmup_bars(&self) -> usize {
         self.spec
             .features
             .iter()
-            .map(FeatureDef::warmup_bars)
+            .map(|def| def.warmup_bars(&self.spec.slow))
             .max()
             .unwrap_or(0)
     }

@@ -144,6 +144,10 @@ impl Flow {
 
     /// The best prices as they are from now on; `None` while the book is not known.
     pub fn on_top(&mut self, ts_event: Timestamp, top: Option<TopOfBook>) {
+        // Of a book that is told again, or changed elsewhere, nothing is to be said, however often that happens.
+        if self.top == top {
+            return;
+        }
         self.pass(ts_event.nanos());
         if let (Some(before), Some(now)) = (self.top, top) {
             self.compare(&before, &now);

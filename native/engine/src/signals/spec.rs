@@ -2,8 +2,10 @@
 
 use domain::Nanos;
 
-use super::program::{ExpressionError, Program};
-use crate::limits::FEATURES_MAX;
+use super::flow::FLOW_INPUTS;
+use super::program::{ExpressionError, Input, Program, Unit};
+use super::slow::SlowColumn;
+use crate::limits::{FEATURES_MAX, SLOW_COLUMNS_MAX};
 
 /// The primitive a feature is made of, with its parameters (lengths in bars).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +100,34 @@ impl FeatureKind {
     }
 }
 
-/// Reads the expression of a feature by itself: it names columns, and no other feature.
+/// Reads the expression of a feature by itself: it names columns, those of slow parameters too, and no other feature.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn read_expression(text: &str) -> Result<Program, ExpressionError> {
-    Program::new(&[text], &|_| None).map_err(|refused| refused.error)
+pub fn read_expression(text: &str, slow: &[SlowColumn]) -> Result<Program, ExpressionError> {
+    Program::with_columns(&[text], &|_| None, &slow_columns(slow)).map_err(|refused| refused.error)
+}
+
+/// Slow parameters as a program names its columns.
+pub(super) fn slow_columns(slow: &[SlowColumn]) -> Vec<(String, Unit)> {
+    let columns = slow.iter();
+    columns
+        .map(|column| (column.name.as_str().to_owned(), column.unit))
+        .collect()
+}
+
+/// Whether the service feeds a column of what happens in a bar: all but the depths, of which only a recording says how deep
+/// it looked.
+pub(super) fn is_fed_of_flow(column: &str) -> bool {
+    let is_depth = |input: &Input| matches!(input, Input::BidDepth | Input::AskDepth);
+    let mut fed = FLOW_INPUTS.iter().filter(|input| !is_depth(input));
+    fed.any(|input| input.name() == column)
+}
+
+/// Whether the service feeds a column: a bar itself has it, it happens in the bar, or the feature set declares it.
+#[must_use]
+pub fn is_fed(column: &str, slow: &[SlowColumn]) -> bool {
+    Input::is_of_bars(column) || is_fed_of_flow(column) || slow.iter().any(|one| one.name.as_str() == column)
 }
 
 /// One feature: its name and what it is.
@@ -119,9 +143,9 @@ pub struct FeatureDef {
 }
 
 impl FeatureDef {
-    /// Bars after which the feature has a value, wherever the stream begins.
+    /// Bars after which the feature has a value, wherever the stream begins; `slow` are those of its set.
     #[must_use]
-    pub fn warmup_bars(&self) -> usize {
+    pub fn warmup_bars(&self, slow: &[SlowColumn]) -> usize {
         if self.restart_window > 0 {
             return 2 * usize::from(self.restart_window);
         }
@@ -134,7 +158,7 @@ impl FeatureDef {
             FeatureKind::SmaTrend { slow, .. } => usize::from(*slow),
             // What is refused has no warm-up, and never runs.
             FeatureKind::Expression(text) => {
-                read_expression(text).map_or(1, |program| program.warmup(0) as usize)
+                read_expression(text, slow).map_or(1, |program| program.warmup(0) as usize)
             }
             _ => 1,
         }
@@ -146,12 +170,14 @@ impl FeatureDef {
 pub struct FeatureSpec {
     /// Length of a bar.
     pub bar_span: Nanos,
+    /// The slow parameters that expressions read; at most [`SLOW_COLUMNS_MAX`].
+    pub slow: Vec<SlowColumn>,
     /// The features, in the model's order; at most [`FEATURES_MAX`].
     pub features: Vec<FeatureDef>,
 }
 
 impl FeatureSpec {
-    /// Whether the number of features is within its bound and names are unique.
+    /// Whether the numbers of features and slow parameters are within their bounds and names are unique.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         let count = self.features.len();
@@ -160,6 +186,11 @@ impl FeatureSpec {
             .iter()
             .enumerate()
             .all(|(at, def)| self.features[..at].iter().all(|other| other.name != def.name));
-        (1..=FEATURES_MAX).contains(&count) && unique
+        let slow = &self.slow;
+        let mut slow_names = slow.iter().enumerate();
+        let slow_unique =
+            slow_names.all(|(at, column)| slow[..at].iter().all(|other| other.name != column.name));
+        let fits = (1..=FEATURES_MAX).contains(&count) && slow.len() <= SLOW_COLUMNS_MAX;
+        fits && unique && slow_unique
     }
 }

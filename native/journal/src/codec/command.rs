@@ -2,6 +2,8 @@
 
 use engine::{Command, CommandId, CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
 
+use engine::signals::SlowFact;
+
 use super::CodecError;
 use super::bytes::{Codec, Input, fields, variants, wraps};
 
@@ -31,6 +33,7 @@ variants!(CommandRefusal, "reason why a command was refused" {
     7 => ThresholdsCross,
     8 => NothingLatched,
     9 => OtherInstrument,
+    10 => Full,
 });
 fields!(ManualOrder {
     slot,
@@ -39,6 +42,13 @@ fields!(ManualOrder {
     order_type,
     price,
     quantity,
+});
+fields!(SlowFact {
+    instrument,
+    name,
+    value,
+    valid_from,
+    max_age,
 });
 variants!(CommandKind, "command" {
     1 => Start(scope),
@@ -50,5 +60,6 @@ variants!(CommandKind, "command" {
     7 => Rearm { scope, reason },
     8 => SetParameter { slot, parameter, value },
     9 => ManualOrder(order),
+    10 => TellSlow(fact),
 });
 fields!(Command { id, kind });

@@ -2,9 +2,9 @@
 
 use domain::{
     Bar, BookInvalid, BookInvalidReason, BookUpdateKind, BundleDigest, ClientOrderId, Currency, Decimal,
-    Epoch, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Level, Money, Nanos, Price, Quantity,
-    Quote, RuleViolation, Side, SlotId, Text, Timestamp, Trade, TradeId, Venue, VenueOrderId, VenueState,
-    VenueStatus,
+    Epoch, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Level, Money, Nanos, Number, Price,
+    Quantity, Quote, RuleViolation, Side, SlotId, Text, Timestamp, Trade, TradeId, Venue, VenueOrderId,
+    VenueState, VenueStatus,
 };
 
 use super::CodecError;
@@ -40,6 +40,19 @@ units! {
     Quantity: from_units, units;
     Decimal: from_units, units;
     Timestamp: from_nanos, nanos;
+}
+
+impl Codec for Number {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.get().to_bits().put(out);
+    }
+
+    fn get(input: &mut Input<'_>) -> Result<Self, CodecError> {
+        let bits = u64::get(input)?;
+        let number = Self::new(f64::from_bits(bits));
+        let canonical = number.filter(|number| number.get().to_bits() == bits);
+        canonical.ok_or(CodecError::Number(bits))
+    }
 }
 
 fn put_short_text(text: &str, out: &mut Vec<u8>) {

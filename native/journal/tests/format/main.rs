@@ -163,6 +163,30 @@ fn tags_that_stand_for_nothing_are_refused() {
 }
 
 #[test]
+fn bits_of_what_is_no_number_are_refused() {
+    let events = samples::events();
+    let mut payloads = events.iter().map(|body| {
+        let mut payload = Vec::new();
+        encode_event(body, &mut payload);
+        payload
+    });
+    let written = 0.0001_f64.to_le_bytes();
+    let holds = |payload: &Vec<u8>| payload.windows(8).position(|bytes| bytes == written);
+    let (payload, at) = payloads
+        .find_map(|payload| holds(&payload).map(|at| (payload, at)))
+        .unwrap();
+    for wrong in [f64::NAN, f64::INFINITY, -0.0] {
+        let mut payload = payload.clone();
+        payload[at..at + 8].copy_from_slice(&wrong.to_le_bytes());
+        let mut scratch = LevelScratch::default();
+        assert_eq!(
+            decode_event(Format::V1, &payload, &mut scratch),
+            Err(CodecError::Number(wrong.to_bits()))
+        );
+    }
+}
+
+#[test]
 fn a_forged_count_reserves_nothing() {
     let mut payload = Vec::new();
     let is_book = |body: &&EventBody<'_>| matches!(body, EventBody::Market(MarketEvent::Book(_)));

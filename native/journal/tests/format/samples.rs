@@ -8,11 +8,12 @@ use domain::{
     AmendRejectReason, AmendRequest, Balance, Bar, BookInvalid, BookInvalidReason, BookUpdate,
     BookUpdateKind, BundleDigest, CancelRejectReason, CancelRequest, ClientOrderId, Currency, Decimal, Epoch,
     Fill, Instrument, InstrumentId, InstrumentRules, InstrumentStatus, Level, Liquidity, MarketEvent, Money,
-    Nanos, OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderTerms, OrderType,
-    Price, Quantity, Quote, RejectReason, RuleViolation, Side, SlotId, Text, TimeInForce, Timestamp, Trade,
-    TradeId, Venue, VenueOrderId, VenueState, VenueStatus,
+    Nanos, Number, OrderReport, OrderReportKind, OrderRequest, OrderSnapshot, OrderStatus, OrderTerms,
+    OrderType, Price, Quantity, Quote, RejectReason, RuleViolation, Side, SlotId, Text, TimeInForce,
+    Timestamp, Trade, TradeId, Venue, VenueOrderId, VenueState, VenueStatus,
 };
 use engine::risk::{DenyReason, RiskLimits};
+use engine::signals::SlowFact;
 use engine::{
     Action, ActivationRefusal, Alert, BookedFill, BundleActivated, CarriedAccount, CarriedOrder, CarriedSlot,
     CarriedState, Command, CommandId, CommandKind, CommandRefusal, ControlLevel, CountedExecution, Decision,
@@ -334,6 +335,16 @@ fn commands() -> Vec<EventBody<'static>> {
         parameter,
         value: Decimal::from_units(-1),
     }));
+    let fact = |value| {
+        CommandKind::TellSlow(SlowFact {
+            instrument: BTC,
+            name: Text::new("funding_rate").unwrap(),
+            value,
+            valid_from: AT,
+            max_age: Nanos::from_secs(60),
+        })
+    };
+    kinds.extend([fact(Number::new(0.0001)), fact(None)]);
     kinds.into_iter().map(command).collect()
 }
 
@@ -536,7 +547,7 @@ fn facts() -> Vec<Action> {
     ]
 }
 
-fn command_results() -> [Result<(), CommandRefusal>; 10] {
+fn command_results() -> [Result<(), CommandRefusal>; 11] {
     [
         Ok(()),
         Err(CommandRefusal::UnknownTarget),
@@ -548,6 +559,7 @@ fn command_results() -> [Result<(), CommandRefusal>; 10] {
         Err(CommandRefusal::ThresholdsCross),
         Err(CommandRefusal::NothingLatched),
         Err(CommandRefusal::OtherInstrument),
+        Err(CommandRefusal::Full),
     ]
 }
 

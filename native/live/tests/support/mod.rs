@@ -19,7 +19,7 @@ use domain::{
 use engine::risk::DenyReason;
 use engine::{
     Action, Alert, BookedFill, CarriedState, CommandKind, ControlLevel, Difference, Event, EventBody,
-    JournalHealth, OrderUpdate, Scope, VenuePosition,
+    JournalHealth, OrderUpdate, Scope, Signal, VenuePosition,
 };
 use journal::Room;
 use live::journal_record::{FOLDER, JournalRecorder};
@@ -72,6 +72,7 @@ pub(crate) enum Seen {
     Control(Scope, ControlLevel),
     Alert(Alert),
     HistoryAsked(Timestamp, Timestamp),
+    Signal(Box<Signal>),
     Finished,
 }
 
@@ -208,6 +209,7 @@ fn seen_action(action: &Action) -> Option<Seen> {
         Action::Control { scope, level } => Seen::Control(*scope, *level),
         Action::Alert(alert) => Seen::Alert(*alert),
         Action::RequestHistory { from, to, .. } => Seen::HistoryAsked(*from, *to),
+        Action::Signal(signal) => Seen::Signal(Box::new(*signal)),
         _ => return None,
     })
 }

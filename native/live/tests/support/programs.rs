@@ -1,7 +1,9 @@
 //! Programs without a bundle behind them.
 
-use domain::{BundleDigest, Decimal, Instrument, SCALE, SlotId, Timestamp};
+use domain::{BundleDigest, Decimal, Instrument, Nanos, SCALE, SlotId, Text, Timestamp};
 use engine::risk::RiskLimits;
+use engine::signals::program::Unit;
+use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, SlowColumn};
 use engine::strategy::{BarView, Intents, SlotView, SmaCross, SmaCrossParameters, SmaSource, Strategy};
 use engine::{BundleActivated, Decision, EngineConfig, OnSwap, SlotProgram};
 use live::programs::{About, Approved, ProgramRefused, Programs};
@@ -17,6 +19,9 @@ pub(crate) const SILENT: BundleDigest = BundleDigest([8; 32]);
 /// As [`SILENT`], by an older approval.
 pub(crate) const OLDER: BundleDigest = BundleDigest([9; 32]);
 
+/// As [`SILENT`], with a feature of a slow parameter: `rate` over the close.
+pub(crate) const OF_RATE: BundleDigest = BundleDigest([10; 32]);
+
 #[derive(Debug)]
 pub(crate) struct TestPrograms {
     pub(crate) limits: RiskLimits,
@@ -28,13 +33,14 @@ impl TestPrograms {
             CROSS => (Box::new(cross()), 2),
             SILENT => (Box::new(Silent), 3),
             OLDER => (Box::new(Silent), 1),
+            OF_RATE => (Box::new(Silent), 4),
             _ => return Err(ProgramRefused("no such bundle".to_owned())),
         };
         let program = SlotProgram {
             slot,
             digest,
             instrument: BTC,
-            features: None,
+            features: (digest == OF_RATE).then(of_rate),
             model: None,
             strategy,
             limits: self.limits,
@@ -74,6 +80,22 @@ impl Programs for TestPrograms {
     ) -> Result<SlotProgram, ProgramRefused> {
         self.find(activation.slot, activation.digest)
             .map(|approved| approved.program)
+    }
+}
+
+fn of_rate() -> FeatureSpec {
+    FeatureSpec {
+        bar_span: Nanos::from_secs(60),
+        slow: vec![SlowColumn {
+            name: Text::new("rate").unwrap(),
+            unit: Unit::NONE,
+            max_age: Nanos::from_secs(7 * 86_400),
+        }],
+        features: vec![FeatureDef {
+            name: "rate_change".to_owned(),
+            kind: FeatureKind::Expression("rate + delta(rate, 2)".to_owned()),
+            restart_window: 0,
+        }],
     }
 }
 

@@ -215,7 +215,7 @@ impl Service {
             Command::ManualOrder(order) => self.trade_by_hand(order, now)?,
             Command::Cancel { .. } | Command::Flatten { .. } => self.cancel(None, now)?,
             Command::ManualCancel { client_order_id } => self.cancel(Some(*client_order_id), now)?,
-            Command::SetParameter { .. } | Command::Query(_) => {}
+            Command::SetParameter { .. } | Command::TellSlow(_) | Command::Query(_) => {}
         }
         Ok(Outcome::Applied(None))
     }

@@ -1,6 +1,6 @@
 //! Commands and their signed wrapping.
 
-use domain::{Decimal, OrderType, Side};
+use domain::{Decimal, Number, OrderType, Side, Text, Timestamp};
 use prost::Message;
 
 use super::error::ProtocolError;
@@ -8,7 +8,7 @@ use super::values::{
     WireEnum, client_order_id, command_id, digest, key_id, limit_price, name_from_wire, name_to_wire,
     optional_slot, positive_quantity, required, slot_from_wire, slot_to_wire, venue,
 };
-use crate::command::{Command, CommandId, ManualOrder, Query, Scope};
+use crate::command::{Command, CommandId, ManualOrder, Query, Scope, SlowFact};
 use crate::keys::KeyId;
 use crate::limits::{
     COMMAND_BYTES_MAX, PARAMETER_BYTES_MAX, QUERY_LIMIT_MAX, REASON_BYTES_MAX, SLIPPAGE_BPS_MAX,
@@ -126,6 +126,7 @@ fn action_to_wire(command: &Command) -> Action {
         Command::ManualCancel { client_order_id } => Action::ManualCancel(wire::ManualCancel {
             client_order_id: client_order_id.to_string(),
         }),
+        Command::TellSlow(fact) => Action::TellSlow(slow_fact_to_wire(fact)),
         Command::Query(query) => query_to_wire(*query),
     }
 }
@@ -189,11 +190,12 @@ fn action_from_wire(action: Action) -> Result<Command> {
             scope: wide_scope(m.scope)?,
         },
         Action::Rearm(m) => rearm_from_wire(m)?,
-        Action::SetParameter(m) => set_parameter_from_wire(m)?,
+        Action::SetParameter(m) => set_parameter_from_wire(&m)?,
         Action::ManualOrder(m) => Command::ManualOrder(manual_order_from_wire(m)?),
         Action::ManualCancel(m) => Command::ManualCancel {
             client_order_id: client_order_id("manual_cancel.client_order_id", &m.client_order_id)?,
         },
+        Action::TellSlow(m) => Command::TellSlow(slow_fact_from_wire(m)?),
         Action::QueryStatus(_) => Command::Query(Query::Status),
         Action::QueryOrders(m) => Command::Query(Query::Orders {
             slot: optional_slot("query_orders.slot", m.slot)?,
@@ -250,19 +252,8 @@ fn rearm_from_wire(message: wire::Rearm) -> Result<Command> {
     })
 }
 
-fn set_parameter_from_wire(message: wire::SetParameter) -> Result<Command> {
-    let name = message.name;
-    let plain = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if !plain || name.is_empty() || name.len() > PARAMETER_BYTES_MAX {
-        let allowed = "1 to 64 lower-case letters, digits and underscores";
-        return Err(ProtocolError::invalid(
-            "set_parameter.name",
-            format!("{name:?}"),
-            allowed,
-        ));
-    }
+fn set_parameter_from_wire(message: &wire::SetParameter) -> Result<Command> {
+    let name = parameter_name("set_parameter.name", &message.name)?;
     let parsed = Decimal::parse(message.value.as_bytes()).ok();
     // Signed text has one spelling: `-000.1` would be another command of the same meaning.
     let canonical = parsed.filter(|value| value.to_string() == message.value);
@@ -272,9 +263,53 @@ fn set_parameter_from_wire(message: wire::SetParameter) -> Result<Command> {
     })?;
     Ok(Command::SetParameter {
         slot: slot_from_wire("set_parameter.slot", message.slot)?,
-        name,
+        name: name.as_str().to_owned(),
         value,
     })
+}
+
+fn parameter_name(field: &'static str, name: &str) -> Result<Text<PARAMETER_BYTES_MAX>> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let is_name = !name.is_empty() && name.bytes().all(plain);
+    let text = Text::new(name).filter(|_| is_name);
+    text.ok_or_else(|| {
+        let allowed = "1 to 64 lower-case letters, digits and underscores";
+        ProtocolError::invalid(field, format!("{name:?}"), allowed)
+    })
+}
+
+fn slow_fact_from_wire(message: wire::TellSlow) -> Result<SlowFact> {
+    let finite = |value: f64| {
+        // One value has one spelling: -0 would be another command of the same meaning.
+        let number = Number::new(value).filter(|number| number.get().to_bits() == value.to_bits());
+        number.ok_or_else(|| {
+            ProtocolError::invalid("tell_slow.value", value, "a finite number, zero without a sign")
+        })
+    };
+    if message.max_age_seconds == 0 {
+        return Err(ProtocolError::invalid(
+            "tell_slow.max_age_seconds",
+            0,
+            "1 second or more",
+        ));
+    }
+    Ok(SlowFact {
+        instrument: name_from_wire("tell_slow.instrument", message.instrument)?,
+        name: parameter_name("tell_slow.name", &message.name)?,
+        value: message.value.map(finite).transpose()?,
+        valid_from: Timestamp::from_nanos(message.valid_from),
+        max_age_seconds: message.max_age_seconds,
+    })
+}
+
+fn slow_fact_to_wire(fact: &SlowFact) -> wire::TellSlow {
+    wire::TellSlow {
+        instrument: Some(name_to_wire(fact.instrument)),
+        name: fact.name.as_str().to_owned(),
+        value: fact.value.map(Number::get),
+        valid_from: fact.valid_from.nanos(),
+        max_age_seconds: fact.max_age_seconds,
+    }
 }
 
 fn manual_order_from_wire(message: wire::ManualOrder) -> Result<ManualOrder> {

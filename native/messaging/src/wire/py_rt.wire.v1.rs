@@ -823,6 +823,24 @@ pub struct ManualCancel {
     #[prost(string, tag = "1")]
     pub client_order_id: ::prost::alloc::string::String,
 }
+/// Something became known of an instrument beside its market: a slow parameter, which features may read as a column.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TellSlow {
+    #[prost(message, optional, tag = "1")]
+    pub instrument: ::core::option::Option<Instrument>,
+    /// Lower-case letters, digits and `_`, at most 64.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Finite, in the unit in which people write it. Absent: from then on it is unknown.
+    #[prost(double, optional, tag = "3")]
+    pub value: ::core::option::Option<f64>,
+    /// Nothing before is decided on it.
+    #[prost(int64, tag = "4")]
+    pub valid_from: i64,
+    /// How long it holds at most; 1 or more.
+    #[prost(uint32, tag = "5")]
+    pub max_age_seconds: u32,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryStatus {
 }
@@ -859,17 +877,17 @@ pub struct QueryPnl {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotRequest {
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
     /// Chosen by the sender, letters, digits and hyphens, 1 to 36: names the command in acknowledgements and records.
     #[prost(string, tag = "1")]
     pub command_id: ::prost::alloc::string::String,
-    #[prost(oneof = "command::Action", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27")]
+    #[prost(oneof = "command::Action", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28")]
     pub action: ::core::option::Option<command::Action>,
 }
 /// Nested message and enum types in `Command`.
 pub mod command {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Action {
         #[prost(message, tag = "10")]
         Deploy(super::Deploy),
@@ -907,6 +925,8 @@ pub mod command {
         QueryPnl(super::QueryPnl),
         #[prost(message, tag = "27")]
         Snapshot(super::SnapshotRequest),
+        #[prost(message, tag = "28")]
+        TellSlow(super::TellSlow),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

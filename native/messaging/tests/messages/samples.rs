@@ -1,12 +1,12 @@
 //! Keys, times, names and one of every command.
 
 use domain::{
-    BundleDigest, ClientOrderId, Decimal, Epoch, InstrumentId, Nanos, OrderType, Price, Quantity, Side,
-    SlotId, Text, Timestamp, Venue,
+    BundleDigest, ClientOrderId, Decimal, Epoch, InstrumentId, Nanos, Number, OrderType, Price, Quantity,
+    Side, SlotId, Text, Timestamp, Venue,
 };
 use messaging::{
     Command, CommandId, CommandKind, CommandSigner, InstrumentName, Instruments, Keyring, ManualOrder, Query,
-    Role, Scope, TrustedKey, Verifier,
+    Role, Scope, SlowFact, TrustedKey, Verifier,
 };
 use p256::ecdsa::SigningKey;
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
@@ -113,7 +113,7 @@ type Sample = (&'static str, Command);
 
 /// One of every command, and of every form that a command has.
 pub(crate) fn commands() -> Vec<Sample> {
-    let all: Vec<Sample> = [bundles_and_values(), stops(), manual(), queries()].concat();
+    let all: Vec<Sample> = [bundles_and_values(), stops(), manual(), queries(), told()].concat();
     for kind in CommandKind::ALL {
         assert!(
             all.iter().any(|(_, command)| command.kind() == kind),
@@ -207,4 +207,20 @@ fn queries() -> Vec<Sample> {
     queries
         .map(|(name, query)| (name, Command::Query(query)))
         .to_vec()
+}
+
+fn told() -> Vec<Sample> {
+    let tell = |name: &str, value| {
+        Command::TellSlow(SlowFact {
+            instrument: btcusdt(),
+            name: Text::new(name).expect("a short name"),
+            value,
+            valid_from: Timestamp::from_nanos(1_700_000_000_000_000_000),
+            max_age_seconds: 32_400,
+        })
+    };
+    vec![
+        ("tell_slow", tell("funding_rate", Number::new(0.0001))),
+        ("tell_slow_unknown", tell("sentiment", None)),
+    ]
 }

@@ -2,9 +2,9 @@
 
 use domain::{
     Balance, Bar, BookInvalid, BookInvalidReason, BundleDigest, ClientOrderId, Currency, Decimal, Epoch,
-    InstrumentId, Level, Liquidity, Money, Nanos, OrderRequest, OrderStatus, OrderType, Price, Quantity,
-    Quote, Side, SlotId, Text, TimeInForce, Timestamp, Trade, TradeId, Venue, VenueOrderId, VenueState,
-    VenueStatus,
+    InstrumentId, Level, Liquidity, Money, Nanos, Number, OrderRequest, OrderStatus, OrderType, Price,
+    Quantity, Quote, Side, SlotId, Text, TimeInForce, Timestamp, Trade, TradeId, Venue, VenueOrderId,
+    VenueState, VenueStatus,
 };
 use messaging::telemetry::{
     Alert, Balances, Book, BundleContent, BundleState, BundleStatus, CommandEvent, Control, ControlLevel,
@@ -13,7 +13,7 @@ use messaging::telemetry::{
 };
 use messaging::{
     Ack, Command, CommandId, CommandKind, KeyId, ManualOrder, Origin, Outcome, Query, RefusalReason, Reply,
-    Scope,
+    Scope, SlowFact,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -91,6 +91,18 @@ fn priced() -> impl Strategy<Value = (OrderType, Option<Price>)> {
     ]
 }
 
+fn slow_fact() -> impl Strategy<Value = SlowFact> {
+    let value = of(any::<f64>().prop_filter_map("finite", Number::new));
+    let time = (timestamp(), 1..=u32::MAX);
+    ("[a-z0-9_]{1,64}", value, time).prop_map(|(name, value, (valid_from, max_age_seconds))| SlowFact {
+        instrument: btcusdt(),
+        name: Text::new(&name).expect("a short name"),
+        value,
+        valid_from,
+        max_age_seconds,
+    })
+}
+
 fn manual_order() -> impl Strategy<Value = ManualOrder> {
     (slot(), select(&SIDES), priced(), quantity()).prop_map(|(slot, side, (order_type, price), quantity)| {
         ManualOrder {
@@ -140,6 +152,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             value: Decimal::from_units(units)
         }),
         manual_order().prop_map(Command::ManualOrder),
+        slow_fact().prop_map(Command::TellSlow),
         order_id().prop_map(|client_order_id| Command::ManualCancel { client_order_id }),
         query().prop_map(Command::Query),
     ]

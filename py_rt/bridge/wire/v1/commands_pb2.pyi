@@ -224,6 +224,20 @@ class ManualCancel(_message.Message):
     client_order_id: str
     def __init__(self, client_order_id: _Optional[str] = ...) -> None: ...
 
+class TellSlow(_message.Message):
+    __slots__ = ("instrument", "name", "value", "valid_from", "max_age_seconds")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    instrument: _common_pb2.Instrument
+    name: str
+    value: float
+    valid_from: int
+    max_age_seconds: int
+    def __init__(self, instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., name: _Optional[str] = ..., value: _Optional[float] = ..., valid_from: _Optional[int] = ..., max_age_seconds: _Optional[int] = ...) -> None: ...
+
 class QueryStatus(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -259,7 +273,7 @@ class SnapshotRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "deploy", "rollback", "start", "pause", "cancel", "reduce_only", "flatten", "kill", "rearm", "set_parameter", "manual_order", "manual_cancel", "query_status", "query_orders", "query_positions", "query_fills", "query_pnl", "snapshot")
+    __slots__ = ("command_id", "deploy", "rollback", "start", "pause", "cancel", "reduce_only", "flatten", "kill", "rearm", "set_parameter", "manual_order", "manual_cancel", "query_status", "query_orders", "query_positions", "query_fills", "query_pnl", "snapshot", "tell_slow")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     DEPLOY_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_FIELD_NUMBER: _ClassVar[int]
@@ -279,6 +293,7 @@ class Command(_message.Message):
     QUERY_FILLS_FIELD_NUMBER: _ClassVar[int]
     QUERY_PNL_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    TELL_SLOW_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     deploy: Deploy
     rollback: Rollback
@@ -298,7 +313,8 @@ class Command(_message.Message):
     query_fills: QueryFills
     query_pnl: QueryPnl
     snapshot: SnapshotRequest
-    def __init__(self, command_id: _Optional[str] = ..., deploy: _Optional[_Union[Deploy, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., reduce_only: _Optional[_Union[ReduceOnly, _Mapping]] = ..., flatten: _Optional[_Union[Flatten, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., rearm: _Optional[_Union[Rearm, _Mapping]] = ..., set_parameter: _Optional[_Union[SetParameter, _Mapping]] = ..., manual_order: _Optional[_Union[ManualOrder, _Mapping]] = ..., manual_cancel: _Optional[_Union[ManualCancel, _Mapping]] = ..., query_status: _Optional[_Union[QueryStatus, _Mapping]] = ..., query_orders: _Optional[_Union[QueryOrders, _Mapping]] = ..., query_positions: _Optional[_Union[QueryPositions, _Mapping]] = ..., query_fills: _Optional[_Union[QueryFills, _Mapping]] = ..., query_pnl: _Optional[_Union[QueryPnl, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotRequest, _Mapping]] = ...) -> None: ...
+    tell_slow: TellSlow
+    def __init__(self, command_id: _Optional[str] = ..., deploy: _Optional[_Union[Deploy, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., reduce_only: _Optional[_Union[ReduceOnly, _Mapping]] = ..., flatten: _Optional[_Union[Flatten, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., rearm: _Optional[_Union[Rearm, _Mapping]] = ..., set_parameter: _Optional[_Union[SetParameter, _Mapping]] = ..., manual_order: _Optional[_Union[ManualOrder, _Mapping]] = ..., manual_cancel: _Optional[_Union[ManualCancel, _Mapping]] = ..., query_status: _Optional[_Union[QueryStatus, _Mapping]] = ..., query_orders: _Optional[_Union[QueryOrders, _Mapping]] = ..., query_positions: _Optional[_Union[QueryPositions, _Mapping]] = ..., query_fills: _Optional[_Union[QueryFills, _Mapping]] = ..., query_pnl: _Optional[_Union[QueryPnl, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., tell_slow: _Optional[_Union[TellSlow, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("key_id", "counter", "command_id", "ts", "outcome", "refusal", "text", "status", "orders", "positions", "fills", "pnl", "snapshot")

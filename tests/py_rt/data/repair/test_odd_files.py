@@ -245,3 +245,13 @@ def test_what_is_cleaned_can_be_computed_on(tmp_path: Path) -> None:
         source.write_text(f"{header}\n" + "".join(f"2023/03/{day:02d},{100 + day % 5}\n" for day in range(1, 29)))
         assert run(tmp_path, source)[0] == 0
         assert read_bar_file(tmp_path / f"clean-{name}").bars.height == 28
+
+
+def test_a_rule_that_sets_most_rows_aside_is_told_by_the_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "bars.csv"
+    source.write_text("Date,Close\n" + "".join(f"2024-01-{day:02d},{'x' * (day > 9)}{day}\n" for day in range(1, 29)))
+    status, _, report = run(tmp_path, source)
+    assert (status, report["rows"]["out"]) == (3, 9)
+    assert "wrong_type set more than half of the rows aside" in capsys.readouterr().err

@@ -39,6 +39,14 @@ impl Unit {
         quantity: 2,
     };
 
+    /// The unit of a column by its name: number, price or quantity; `None` for another.
+    #[must_use]
+    pub fn of_column(name: &str) -> Option<Self> {
+        [Self::NONE, Self::PRICE, Self::QUANTITY]
+            .into_iter()
+            .find(|unit| unit.to_string() == name)
+    }
+
     pub(super) fn times(self, other: Self) -> Option<Self> {
         Self::bounded(self.price + other.price, self.quantity + other.quantity)
     }
