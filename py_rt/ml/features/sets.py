@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +86,14 @@ class FeatureFrame:
             made[name] = _checked(name, function(bars), bars.height)
         return pl.DataFrame([*(made[name] for name in self.names), warm])
 
+    @cached_property
+    def _over_gaps(self) -> OverGaps:
+        return OverGaps(self._expressions.features if self._expressions else ())
+
     def _run(self, bars: pl.DataFrame, *, one_by_one: bool) -> pl.DataFrame:
         assert self._expressions is not None, "there are expressions"
         if have_gaps(bars):
-            return OverGaps(self._expressions.features).compute(bars, one_by_one=one_by_one)
+            return self._over_gaps.compute(bars, one_by_one=one_by_one)
         run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
         return run(bars)
 
