@@ -230,7 +230,8 @@ fn expression_fault(text: &str, slow: &[SlowColumn]) -> Option<(String, String)>
     let warmup = program.warmup(0) as usize;
     (warmup > BARS_KEPT).then(|| {
         let allowed = format!(
-            "a warm-up of at most {BARS_KEPT} bars: a shorter restart window, as ema(close, 200, 512)"
+            "a warm-up of at most {BARS_KEPT} bars: shorter lengths, or a restart window as written, as in \
+             ema(close, 200, 1024), of which py_rt features explain --expanded tells what it leaves of the past"
         );
         (format!("a warm-up of {warmup} bars"), allowed)
     })

@@ -93,8 +93,10 @@ class ModelFrame:
 def online(features: FeatureSet, bars: pl.DataFrame) -> pl.DataFrame:
     """What the service says of bars that begin with the first of these: Float32, null before it is warm; `is_warm`."""
     stream = py_rt_core.FeatureStream(features.canonical)
-    width = len(BAR_COLUMNS)
-    rows = [stream.push(*bar[:width], beside=bar[width:]) for bar in bars.select(features.columns).iter_rows()]
+    rows = [
+        stream.push(ts, first, high, low, last, volume, beside)
+        for ts, first, high, low, last, volume, *beside in bars.select(features.columns).iter_rows()
+    ]
     missing = [None] * len(features.names)
     table = pl.DataFrame(
         [row if row is not None else missing for row in rows],

@@ -46,7 +46,7 @@ pub enum SpecError {
     /// An expression that is warm too late for the bars that are kept for a new start.
     #[error(
         "feature {0}: is warm after {1} bars; allowed are {BARS_KEPT}, which are kept for a new start: give its recursions \
-         a shorter restart window, as ema(close, 200, 512)"
+         shorter lengths or restart windows, as ema(close, 200, 1024)"
     )]
     WarmsTooLate(String, u32),
     /// An input that the service does not feed.
