@@ -7,7 +7,7 @@ Prices are whole numbers of 1e-8 where they are written so; a price with more di
 from __future__ import annotations
 
 import gzip
-import os
+import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import polars as pl
 from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.bar_times import ALLOWED, read_times
-from py_rt.data.repair.bars_file import read_bars_file
+from py_rt.data.repair.bars_file import read_bars_file, write_whole
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 from py_rt.errors import SourceError
 
@@ -127,23 +127,19 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a table as CSV, gzipped CSV or Parquet, by its suffix: whole or not at all. NaN is an empty field of a CSV.
 
     Raises:
-        SourceError: another suffix, or a folder that cannot be written to.
+        SourceError: another suffix.
+        DataError: a folder that cannot be written to.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.name.endswith(".parquet"):
-            frame.write_parquet(aside)
-        elif path.name.endswith((".csv", ".csv.gz")):
-            text = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).write_csv().encode()
-            # Without a time in the header the same table has the same bytes.
-            aside.write_bytes(gzip.compress(text, mtime=0) if path.name.endswith(".gz") else text)
-        else:
-            raise SourceError("file", path.name, None, "must end with .csv, .csv.gz or .parquet")
-        aside.replace(path)
-    except OSError as error:
-        raise SourceError("file", str(path), None, f"cannot be written: {error.strerror}") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    if path.name.endswith(".parquet"):
+        frame.write_parquet(packed)
+    elif path.name.endswith((".csv", ".csv.gz")):
+        text = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).write_csv().encode()
+        # Without a time in the header the same table has the same bytes.
+        packed.write(gzip.compress(text, mtime=0) if path.name.endswith(".gz") else text)
+    else:
+        raise SourceError("file", path.name, None, "must end with .csv, .csv.gz or .parquet")
+    write_whole(path, packed.getvalue())
 
 
 def units(values: NDArray[np.float64]) -> NDArray[np.float64]:

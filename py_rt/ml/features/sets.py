@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import traceback
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,14 @@ class FeatureFrame:
     def _compute_python(self, bars: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame([_run(name, function, bars) for name, function in self._python.items()])
 
+    @cached_property
+    def _over_gaps(self) -> OverGaps:
+        return OverGaps(self._expressions.features if self._expressions else ())
+
     def _run(self, bars: pl.DataFrame, *, one_by_one: bool) -> pl.DataFrame:
         assert self._expressions is not None, "there are expressions"
         if have_gaps(bars):
-            return OverGaps(self._expressions.features).compute(bars, one_by_one=one_by_one)
+            return self._over_gaps.compute(bars, one_by_one=one_by_one)
         run = self._expressions.compute_one_by_one if one_by_one else self._expressions.compute
         return run(bars)
 

@@ -154,3 +154,14 @@ def test_a_damaged_empty_or_doubled_columnar_file_is_refused(tmp_path: Path) -> 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in str(refusal(tmp_path / "none.csv"))
+
+
+def test_columns_of_parquet_that_hold_no_words_are_text_all_the_same(tmp_path: Path) -> None:
+    odd = {"levels": [[1, 2], None], "raw": [b"\xff", b""], "took": pl.Series([1_000, 2], dtype=pl.Duration("ms"))}
+    path = tmp_path / "odd.parquet"
+    pl.DataFrame({"close": [1.5, 2.0], **odd}).write_parquet(path)
+    columns = read_raw_file("local", path, path.name).columns
+    assert columns.dtypes == [pl.String] * 4
+    assert columns["close"].to_list() == ["1.5", "2.0"]
+    assert columns["raw"].to_list() == ["/w==", ""]
+    assert columns["took"].n_unique() == 2

@@ -125,6 +125,19 @@ def test_before_the_first_bars_there_are_none() -> None:
         assert over[name].to_list() == pytest.approx(rows[name].to_list(), nan_ok=True), name
 
 
+def test_behind_a_gap_the_number_is_the_time_again() -> None:
+    random = np.random.default_rng(8)
+    place = np.arange(500_000, 506_000)
+    close = np.round(100e8 * np.exp(np.cumsum(random.normal(0, 0.001, place.size))))
+    columns = dict.fromkeys(("open", "high", "low", "close"), close)
+    bars = pl.DataFrame({"ts_open": place * 3_600 * 10**9, "number": place, **columns, "volume": close})
+    frame, needs = FeatureFrame(chosen(NAMES)), Expressions(chosen(NAMES)).needs
+    lacking, without = frame.compute(bars.filter(pl.int_range(pl.len()) != 100)), frame.compute(bars[101:])
+    for name, need in zip(NAMES, needs, strict=True):
+        assert need.warmup < without.height, name
+        assert differing(lacking[name][100 + need.warmup - 1 :], without[name][need.warmup - 1 :]) == 0, name
+
+
 def test_bar_by_bar_gives_the_same_bits_over_gaps(sleeping: pl.DataFrame) -> None:
     frame = FeatureFrame(chosen(NAMES))
     bars = sleeping.head(1_200)
