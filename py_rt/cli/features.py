@@ -277,6 +277,7 @@ def _with_known(  # the options of both commands
     close: str,
 ) -> BarFile:
     from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.closes import ALWAYS
     from py_rt.ml.features.known import with_known
     from py_rt.ml.features.model_set import is_model_file
     from py_rt.ml.features.technical import FeatureSet
@@ -284,7 +285,9 @@ def _with_known(  # the options of both commands
     if known is not None:
         is_model = features is not None and is_model_file(features)
         declared = FeatureSet.from_toml(features).slow if features is not None and is_model else ()
-        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=close, declared=declared)
+        # The service decides where a bar's span ends.
+        hours = close or (ALWAYS if is_model else "")
+        return with_known(file, known, max_age_days, time_zone, symbol=symbol, close=hours, declared=declared)
     if symbol or close:
         raise CatalogueError("--known-symbol and --close speak of the facts of --known FILE, which is not given")
     return file

@@ -91,12 +91,16 @@ def runs(
     begins = np.flatnonzero(np.r_[True, np.diff(ahead) != 0])
     ends = np.r_[begins[1:], count]
     early = np.maximum(begins - warmup + 1, 0)
-    lengths = ends - early
-    stops = np.cumsum(lengths)
-    shift = np.repeat(early - (stops - lengths), lengths)
-    rows = np.arange(int(stops[-1]), dtype=np.int64) + shift
+    # Where a run's first number follows the last of the run before by chance, a row between them keeps them apart.
+    follows = np.r_[False, (early + ahead[begins])[1:] == (ends + ahead[begins])[:-1]]
+    lengths = ends - early + follows
+    starts = np.cumsum(lengths) - lengths
+    shift = early - follows - starts
+    rows = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(shift, lengths)
     numbers = rows + np.repeat(ahead[begins], lengths)
-    last = at - np.repeat(early - (stops - lengths), ends - begins)
+    between = starts[follows]
+    rows[between], numbers[between] = early[follows], numbers[between] + 2
+    last = at - np.repeat(shift, ends - begins)
     return rows, numbers, last
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from py_rt.data.bar_columns import NAMES
-from py_rt.data.bar_files import UNITS
+from py_rt.data.bar_files import LARGEST, UNITS
 from py_rt.data.ingestion.raw_files import read_raw_file
 from py_rt.data.point_in_time import AGE, KNOWN, as_of
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
@@ -163,7 +163,9 @@ def _numbers(raw: RawFile, name: str) -> pl.Series:
     text = raw.columns[name].str.strip_chars()
     read = text.cast(pl.Float64, strict=False)
     is_empty = text.is_null() | text.is_in(MISSING)
-    _refuse(raw, (read.is_null() | ~read.fill_null(0.0).is_finite()) & ~is_empty, f"{name} is no finite number")
+    # Infinities are larger, and NaN compares as the largest of all.
+    wrong = (read.is_null() | (read.fill_null(0.0).abs() > LARGEST)) & ~is_empty
+    _refuse(raw, wrong, f"{name} is no finite number")
     return read.fill_null(float("nan")).alias(name)
 
 

@@ -366,3 +366,20 @@ def test_facts_reach_a_daily_bar_by_the_hours_of_its_venue(tmp_path: Path, capsy
         assert run(capsys, *arguments, "--known-symbol", symbol, "--close", close)[0] == 0
         made = pl.read_csv(out, infer_schema=False).drop_nulls("sentiment_level")
         assert "".join(day[-1] for day in made["Date"]) == expected, (symbol, close)
+
+
+def test_a_model_of_daily_bars_is_given_facts_where_the_service_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars, known, model = (tmp_path / name for name in ("bars.csv", "known.csv", "model.toml"))
+    days = [f"2024-01-0{day}" for day in range(4, 8)]
+    bars.write_text("Date,Open,High,Low,Close,Volume\n" + "".join(f"{day},2,2,2,2,1\n" for day in days))
+    known.write_text("ts_known,sentiment\n2024-01-05T21:30:00Z,0.5\n")
+    feature = '[[feature]]\nname = "level"\nkind = "expression"\nexpression = "sentiment"\nunit = "number"\n'
+    slow = '[[slow]]\nname = "sentiment"\nunit = "number"\nmax_age_seconds = 864000\n'
+    for text, first in ((f"bar_seconds = 86400\n{slow}{feature}", "5"), (feature, "6")):
+        model.write_text(text)
+        out = tmp_path / "out.csv"
+        arguments = ["compute", "--set", str(model), "--in", str(bars), "--known", str(known), "--out", str(out)]
+        assert run(capsys, *arguments)[0] == 0
+        assert pl.read_csv(out, infer_schema=False).drop_nulls("level")["Date"][0] == f"2024-01-0{first}"

@@ -113,6 +113,18 @@ def test_bars_follow_each_other_over_gaps_as_they_do_on_a_grid(sleeping: pl.Data
         np.testing.assert_allclose(over[name].filter(warm), rows[name].filter(warm), rtol=1e-9, atol=1e-9)
 
 
+def test_before_the_first_bars_there_are_none() -> None:
+    # Thursday, Friday, Monday: the bars of Thursday and Friday end where Monday's would begin, by their numbers.
+    days = np.array([16_583, 16_584, *range(16_587, 16_592), *range(16_594, 16_599)])
+    close = np.arange(1.0, days.size + 1) ** 2 * 1e8
+    bars = pl.DataFrame({"ts_open": days * 86_400 * 10**9, "number": days, "close": close})
+    features = chosen(["kama_10", "sma_5", "rsi_2"])
+    over, alone = OverGaps(features).compute(bars), Expressions(features)
+    rows = alone.compute(bars.with_columns(number=pl.int_range(days.size, dtype=pl.Int64)))
+    for name in over.columns:
+        assert over[name].to_list() == pytest.approx(rows[name].to_list(), nan_ok=True), name
+
+
 def test_behind_a_gap_the_number_is_the_time_again() -> None:
     random = np.random.default_rng(8)
     place = np.arange(500_000, 506_000)
@@ -145,6 +157,9 @@ def test_every_row_stands_once_behind_its_warm_up(steps: list[int], begin: int, 
         remembered = min(warmup, row + 1)
         assert rows[at - remembered + 1 : at + 1].tolist() == list(range(row - remembered + 1, row + 1))
         assert set(np.diff(numbers[at - remembered + 1 : at + 1]).tolist()) <= {1}
+        if remembered == row + 1 and at > row:
+            # The oldest bar has none before it.
+            assert numbers[at - row] != numbers[at - row - 1] + 1
     assert rows.size <= 4 * len(steps) + 64 * warmup
 
 
