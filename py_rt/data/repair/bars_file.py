@@ -16,7 +16,6 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -39,6 +38,7 @@ from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 ROWS_MAX = 20_000_000
 """Most rows of a file that are taken."""
@@ -140,6 +140,7 @@ def form_of(path: Path) -> str:
     Raises:
         SourceError: it is of no kind that is read.
 
+    >>> from pathlib import Path
     >>> form_of(Path("spy.csv.gz"))
     '.csv.gz'
     """
