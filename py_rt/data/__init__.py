@@ -9,6 +9,7 @@
 `bar_times`             times as people write them, and what a column proves of days like 03/04/2024
 `bar_numbers`           numbers as people write them
 `csv_records`           the records of a CSV file, each with its own text
+`whole_files`           files that stand whole or not at all
 `bar_files`             a file of bars in the engine's units
 `repair`                bars from anywhere: named rules with evidence, repairs with proof, quarantine
 `imputation`            missing values by a policy per column, from the past only, flagged

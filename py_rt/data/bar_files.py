@@ -17,8 +17,9 @@ import polars as pl
 from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.bar_times import ALLOWED, read_times
-from py_rt.data.repair.bars_file import read_bars_file, write_whole
+from py_rt.data.repair.bars_file import read_bars_file
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
+from py_rt.data.whole_files import write_whole
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from py_rt.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -34,6 +36,19 @@ def written_whole(path: Path, folder: Path | None = None) -> Iterator[Path]:
         _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it stands whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        with written_whole(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}; choose another place") from error
 
 
 def _sync(path: Path, flags: int) -> None:

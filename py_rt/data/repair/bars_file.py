@@ -14,11 +14,8 @@ import csv
 import gzip
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -35,11 +32,13 @@ from py_rt.data.bar_columns import (
     several,
 )
 from py_rt.data.bar_numbers import has_decimal_commas, is_empty, read_number, with_decimal_point
+from py_rt.data.bar_times import read_times
 from py_rt.data.csv_records import DELIMITERS, decoded, delimiter_of, fields, only_member, records, unpacked
-from py_rt.errors import DataError, SourceError
+from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 ROWS_MAX = 20_000_000
 """Most rows of a file that are taken."""
@@ -141,6 +140,7 @@ def form_of(path: Path) -> str:
     Raises:
         SourceError: it is of no kind that is read.
 
+    >>> from pathlib import Path
     >>> form_of(Path("spy.csv.gz"))
     '.csv.gz'
     """
@@ -248,7 +248,7 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
     header_text = found[has_preamble][1].strip("\r\n").lstrip("\ufeff")
     header = fields(header_text, delimiter) or [header_text]
     top = [fields(bare, delimiter) or [""] for _, bare in found[:3]]
-    if (names := _names_without_header(header)) is not None:
+    if (names := _names_without_header(header, member or name)) is not None:
         header, head = names, ""
     elif [cells[0] for cells in top[:2]] == ["Price", "Ticker"] and len(top) == 3 and top[2][0] in {"Date", "Datetime"}:
         header, head, found = _names_above_each_other(top), "".join(whole for whole, _ in found[:3]), found[3:]
@@ -274,14 +274,17 @@ def _cells(line: str) -> int:
     return 1 + max(line.count(one) for one in DELIMITERS)
 
 
-def _names_without_header(cells: list[str]) -> list[str] | None:
+def _names_without_header(cells: list[str], name: str) -> list[str] | None:
     """Names of the columns of a file whose first row is one of bars already; `None` when it is a header."""
     times = 2 if len(cells) > 1 and ":" in cells[1] else 1
     names = WITHOUT_HEADER.get(len(cells) - times + 1)
     if names is None or not any(cell[:1].isdigit() for cell in cells[times:]):
         return None
-    numbers = [read_number(cell) is not None or is_empty(cell) for cell in cells[times:]]
-    if not all(numbers) or not cells[0][:1].isdigit():
+    if not all(read_number(cell) is not None or is_empty(cell) for cell in cells[times:]):
+        return None
+    text = " ".join(cells[:times])
+    orders = (Given(first="day"), Given(first="month"))
+    if all(read_times([text], order, name).is_null().any() for order in orders):
         return None
     return ["date", *names] if times == 2 else list(names)
 
@@ -371,26 +374,3 @@ def typed(text: str, dtype: pl.DataType) -> Any:  # noqa: ANN401  # a cell of an
         stamp = pl.Series([text]).str.to_datetime(time_zone="UTC" if zone else None, strict=True)
         return stamp.dt.convert_time_zone(zone)[0] if zone else stamp[0]
     return text
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it stands whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}; choose another place") from error

@@ -8,8 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from py_rt.data.bar_columns import NOTHING_GIVEN, Given
-from py_rt.data.repair.bars_file import form_of, read_bars_file, write_whole
+from py_rt.data.repair.bars_file import form_of, read_bars_file
 from py_rt.data.repair.cleaner import clean
+from py_rt.data.whole_files import write_whole
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:

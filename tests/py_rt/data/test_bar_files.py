@@ -193,6 +193,13 @@ def test_a_zip_under_another_name_is_told(tmp_path: Path) -> None:
         read_bar_file(tmp_path / "bars.csv")
 
 
+def test_a_header_of_numbers_is_one(tmp_path: Path) -> None:
+    text = "0,1,2,3,4\n2023-03-24,1,2,1,1\n2023-03-25,1,2,1,1\n"
+    with pytest.raises(SourceError, match=r"row 1: has no column for time.*it has '0', '1', '2', '3', '4'"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, time="0", close="4").bars["close"].to_list() == [1e8, 1e8]
+
+
 def test_a_file_without_a_readable_time_is_told_by_its_first_row(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"bars\.csv: row 2: the time 'soon' cannot be read.*--column time=NAME"):
         read(tmp_path, "Date,Close\nsoon,1\nlater,2\nnever,3\n")
