@@ -113,6 +113,12 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         stamp = pl.col(column) if dtype.time_zone else pl.col(column).dt.replace_time_zone("UTC")
         text = stamp.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S.%9f")
         return text + "+00:00" if dtype.time_zone else text
+    if dtype == pl.Binary:
+        return pl.col(column).bin.encode("hex")
+    if dtype.is_nested():
+        return pl.struct(column).struct.json_encode().alias(column)
+    if dtype == pl.Duration:
+        return pl.col(column).dt.to_string("iso")
     return pl.col(column).cast(pl.String)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -154,3 +155,24 @@ def test_a_damaged_empty_or_doubled_columnar_file_is_refused(tmp_path: Path) -> 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in str(refusal(tmp_path / "none.csv"))
+
+
+def test_a_parquet_file_with_columns_of_any_type_is_read_as_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "time": ["2021-09-27", "2021-09-28"],
+            "levels": [[1.5, None], []],
+            "pair": [{"a": 1}, {"a": None}],
+            "raw": [b"\x00\xff", b""],
+            "took": pl.Series([1, None], dtype=pl.Duration("us")),
+            "kind": pl.Series(["x", "y"], dtype=pl.Categorical),
+            "exact": pl.Series(["1.10", "2.20"]).cast(pl.Decimal(10, 2)),
+            "nothing": [None, None],
+        }
+    )
+    frame.write_parquet(tmp_path / "bars.parquet")
+    columns = read_raw_file("local", tmp_path / "bars.parquet", "bars.parquet").columns
+    assert set(columns.dtypes) == {pl.String}
+    assert columns["raw"].to_list() == ["00ff", ""]
+    assert json.loads(columns["levels"][0]) == {"levels": [1.5, None]}
+    assert columns["exact"].to_list() == ["1.10", "2.20"]
