@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 from py_rt.data.ingestion.retries import Deadline, tries
 from py_rt.errors import SourceError
@@ -320,14 +320,14 @@ def _certificates() -> ssl.SSLContext:
 
 
 def with_param(url: str, name: str, value: str) -> str:
-    """An address with one parameter of its query set.
+    """An address with one parameter of its query set; the others stay as they are written.
 
-    >>> with_param("http://h/p?a=1&b=2", "b", "3 4")
-    'http://h/p?a=1&b=3+4'
+    >>> with_param("http://h/p?a=1%20,&b=2", "b", "3 4")
+    'http://h/p?a=1%20,&b=3+4'
     """
     parts = urlsplit(url)
-    query = [(key, old) for key, old in parse_qsl(parts.query, keep_blank_values=True) if key != name]
-    return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
+    others = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != name]
+    return urlunsplit(parts._replace(query="&".join([*others, urlencode({name: value})])))
 
 
 def _spellings(secret: str) -> list[str]:

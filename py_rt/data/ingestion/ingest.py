@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
+    import polars as pl
+
     from py_rt.data.ingestion.received import Kept
     from py_rt.data.ingestion.source import SourceTable
     from py_rt.data.storage import Lake
@@ -125,13 +127,14 @@ def land(
         return Step(partition, "unchanged", newest.rows, sum(kept.bytes for kept in newest.payloads))
     _check_over(source.table, partition, now_ns())
     kept: list[Kept] = []
-    rows = 0
+    frames: list[pl.DataFrame] = []
     try:
         for payload in _payloads(source, partition, after):
             kept.append(received.keep(payload, now_ns()))
-            rows += conformed(source, payload, partition).height
+            frames.append(conformed(source, payload, partition))
+        rows = sum(frame.height for frame in frames)
         record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
-        _check_rows(source, record, received)
+        _check_rows(source.table, record, frames)
         _check_count(source.table, partition, rows, now_ns())
     except AbsentPartitionError:
         raise
@@ -181,13 +184,9 @@ def _payloads(source: PartitionedSource, partition: str, after: str | None) -> I
         yield payload
 
 
-def _check_rows(source: PartitionedSource, record: Record, received: Received) -> None:
+def _check_rows(table: SourceTable, record: Record, frames: Sequence[pl.DataFrame]) -> None:
     """Hold what the columns alone do not show, such as the key, against the rows of all payloads."""
-    table = source.table
-    if not table.key:
-        return
-    rows = joined(source, record, (received.payload(kept) for kept in record.payloads))
-    if faults := table.table().faults(rows):
+    if table.key and (faults := table.table().faults(joined(table, record, frames))):
         first = faults[0]
         at = f"{first.rule}: {first.rows} rows, the first: {first.example}"
         raise SourceError(table.name, record.partition, None, f"breaks the rule {at}")

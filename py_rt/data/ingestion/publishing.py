@@ -67,17 +67,12 @@ def conformed(source: PartitionedSource, payload: Payload, partition: str) -> pl
     return frame
 
 
-def joined(source: PartitionedSource, record: Record, payloads: Iterable[Payload]) -> pl.DataFrame:
-    """The rows of a version out of its payloads, with where they came from and when they could be known.
-
-    Raises:
-        SourceError: a payload cannot be read as the source says.
-    """
-    table = source.table.table()
+def joined(source: SourceTable, record: Record, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of a version out of those of its payloads, with where they came from and when they could be known."""
+    table = source.table()
     parts = [table.empty()]
-    for kept, payload in zip(record.payloads, payloads, strict=True):
-        frame = conformed(source, payload, record.partition)
-        parts.append(table.conform(_with_lineage(frame, source.table, record, kept)))
+    for kept, frame in zip(record.payloads, frames, strict=True):
+        parts.append(table.conform(_with_lineage(frame, source, record, kept)))
     rows: pl.DataFrame = pl.concat(parts)
     return rows
 
@@ -89,7 +84,8 @@ def rows_of(source: PartitionedSource, record: Record, received: Received) -> pl
         DamagedLandingError: what was kept is not what was received.
         SourceError: the source cannot read any more what it once landed.
     """
-    return joined(source, record, (received.payload(kept) for kept in record.payloads))
+    payloads = (received.payload(kept) for kept in record.payloads)
+    return joined(source.table, record, (conformed(source, payload, record.partition) for payload in payloads))
 
 
 def _with_lineage(frame: pl.DataFrame, table: SourceTable, record: Record, kept: Kept) -> pl.DataFrame:

@@ -114,11 +114,11 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         text = stamp.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S.%9f")
         return text + "+00:00" if dtype.time_zone else text
     if dtype == pl.Binary:
-        return pl.col(column).bin.encode("base64")
+        return pl.col(column).bin.encode("hex")
     if dtype.is_nested():
         return pl.struct(column).struct.json_encode().alias(column)
-    if isinstance(dtype, pl.Duration):
-        return pl.col(column).dt.to_string()
+    if dtype == pl.Duration:
+        return pl.col(column).dt.to_string("iso")
     return pl.col(column).cast(pl.String)
 
 

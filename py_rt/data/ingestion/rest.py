@@ -291,7 +291,7 @@ def check_place(definition: Definition, url: str) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise fault_of(definition, "url", f"is {url!r}; it begins with https:// or http://")
+        raise fault_of(definition, "url", "is no address of the web; it begins with https:// or http://")
     if "@" in parts.netloc:
         raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
     if named := sorted({name for name, value in parse_qsl(parts.query) if value and name.lower() in _SECRET_PARAMS}):

@@ -274,7 +274,7 @@ def test_an_address_is_looked_for_when_it_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "hidden"),
     [
-        ("postgresql+psycopg2://user:pa?ssw0rd@127.0.0.1:9/db", ("pa?", "ssw0rd")),
+        ("postgresql+psycopg2://user:pa?ssw0rd@127.0.0.1:9/db", ("user:pa", "ssw0rd")),
         ("foo:barpw@x", ("barpw",)),
         ("nosuch+driver://u:hidden%21pw@h/db", ("hidden",)),
         ("postgresql+psycopg2://127.0.0.1:9/db?password=hi@dden", ("hi@", "dden")),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -156,12 +157,22 @@ def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in str(refusal(tmp_path / "none.csv"))
 
 
-def test_columns_of_parquet_that_hold_no_words_are_text_all_the_same(tmp_path: Path) -> None:
-    odd = {"levels": [[1, 2], None], "raw": [b"\xff", b""], "took": pl.Series([1_000, 2], dtype=pl.Duration("ms"))}
-    path = tmp_path / "odd.parquet"
-    pl.DataFrame({"close": [1.5, 2.0], **odd}).write_parquet(path)
-    columns = read_raw_file("local", path, path.name).columns
-    assert columns.dtypes == [pl.String] * 4
-    assert columns["close"].to_list() == ["1.5", "2.0"]
-    assert columns["raw"].to_list() == ["/w==", ""]
-    assert columns["took"].n_unique() == 2
+def test_a_parquet_file_with_columns_of_any_type_is_read_as_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "time": ["2021-09-27", "2021-09-28"],
+            "levels": [[1.5, None], []],
+            "pair": [{"a": 1}, {"a": None}],
+            "raw": [b"\x00\xff", b""],
+            "took": pl.Series([1, None], dtype=pl.Duration("us")),
+            "kind": pl.Series(["x", "y"], dtype=pl.Categorical),
+            "exact": pl.Series(["1.10", "2.20"]).cast(pl.Decimal(10, 2)),
+            "nothing": [None, None],
+        }
+    )
+    frame.write_parquet(tmp_path / "bars.parquet")
+    columns = read_raw_file("local", tmp_path / "bars.parquet", "bars.parquet").columns
+    assert set(columns.dtypes) == {pl.String}
+    assert columns["raw"].to_list() == ["00ff", ""]
+    assert json.loads(columns["levels"][0]) == {"levels": [1.5, None]}
+    assert columns["exact"].to_list() == ["1.10", "2.20"]

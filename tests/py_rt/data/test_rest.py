@@ -226,12 +226,12 @@ def test_a_host_is_asked_no_faster_than_allowed(tmp_path: Path) -> None:
     with serving(answer) as server:
         source = define(tmp_path, f'url = "{server.url}/{{date}}"\n{paging}')
         path = tmp_path / "config" / "sources" / "quotes.toml"
-        path.write_text(path.read_text().replace("requests_per_second = 1000", "requests_per_second = 20"))
+        path.write_text(path.read_text().replace("requests_per_second = 1000", "requests_per_second = 5"))
         source = source_of(read_definition(path))
         list(source.fetch(DAY))
     times = [one.at for one in server.asked]
     assert len(times) == 5
-    assert times[-1] - times[0] >= 4 / 20 * 0.95
+    assert times[-1] - times[0] >= 4 / 5 * 0.75  # a busy server notes the first one late
 
 
 @pytest.mark.parametrize(
