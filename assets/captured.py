@@ -4,6 +4,7 @@ It follows the recordings (job `land_recordings`). Drift in scores or decisions 
 service then look at different markets.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from assets.outputs import declared, picture, published
 from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
+from py_rt.bundle.manifest import MANIFEST
 from py_rt.bundle.store import BundleStore
 from py_rt.data import anomalies, schemas
 from py_rt.data.anomaly_charts import scores_png
@@ -69,14 +71,14 @@ def captured_scores(
     from py_rt.ml import captured
 
     digest = bundle_store.resolve(config.digest) if config.digest else deployed(bundle_store, config.slot)
-    if digest is None:
-        words = f"no bundle was deployed or approved for slot {config.slot}: nothing to compare"
-        yield published(context, CAPTURED_SCORES.empty(), CAPTURED_SCORES, metadata={"bundle": "none"})
+    words = _not_comparable(bundle_store, digest, config.slot, bar_rules.instrument)
+    if digest is None or words:
+        yield published(context, CAPTURED_SCORES.empty(), CAPTURED_SCORES, metadata={"bundle": digest or "none"})
         yield _unjudged(BLOCKING, words)
         yield _unjudged(WARNING, words)
         return
     model = _model(bundle_store, digest)
-    trades = captured.instrument_trades(raw_trades.collect(), bar_rules.instrument)
+    trades = captured.instrument_trades(raw_trades, bar_rules.instrument)
     bars = captured.whole_bars(trades, captured.listened(trades), model.features.bar_ns)
     found = captured.compare(model, bars, source_bars(lake, days_of(context), model.features))
     day = pl.from_epoch(pl.col("ts_close") - model.features.bar_ns, time_unit="ns").dt.date()
@@ -86,6 +88,15 @@ def captured_scores(
     context.log.info("%s: %s", digest[:12], words)
     yield published(context, CAPTURED_SCORES.conform(rows), CAPTURED_SCORES, metadata={"bundle": digest})
     yield from _checks(found, model, words)
+
+
+def _not_comparable(store: BundleStore, digest: str | None, slot: int, instrument: str) -> str:
+    """Why there is nothing to compare; empty where there is."""
+    if digest is None:
+        return f"no bundle was deployed or approved for slot {slot}: nothing to compare"
+    trades = str(json.loads(store.read_file(digest, MANIFEST))["instrument"])
+    other = f"the bundle trades {trades}, the training source tells of {instrument}: set PY_RT_INSTRUMENT"
+    return "" if trades == instrument else other
 
 
 def deployed(store: BundleStore, slot: int) -> str | None:

@@ -10,8 +10,8 @@ from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
 from py_rt.data.schemas import FEATURES_BAR, LABELS
 from py_rt.data.storage import DayWindow
-from py_rt.defaults import default_root
-from py_rt.ml import labels as label_rules
+from py_rt.defaults import config_file, default_root
+from py_rt.ml import label_rule
 from py_rt.ml.features import technical
 from py_rt.ml.features.technical import (
     WARM,
@@ -20,13 +20,14 @@ from py_rt.ml.features.technical import (
     rows_that_look_ahead,
     rows_to_cut,
 )
+from py_rt.ml.label_rule import LabelRule
 
 GROUP = "features"
 FEATURE_FILE = default_root() / "config" / "features" / "btc_15m.toml"
 SPEC = "features/feature_spec/features.json"
 """Where the artifact `feature_spec` lies."""
 
-HORIZON_BARS = 4
+TRAINING_FILE = config_file("training.toml")
 LOOKBACK_DAYS = 4
 """Days before a day that its features may depend on; at least the warm-up of the feature file."""
 
@@ -131,21 +132,20 @@ def batch_equals_incremental(features: FeatureSet, bars: pl.DataFrame) -> dg.Ass
     partitions_def=daily,
     backfill_policy=single_run,
     ins={"clean_bars": dg.AssetIn(partition_mapping=_after)},
-    code_version=code_version(__name__, label_rules),
+    code_version=code_version(__name__, label_rule, files=[TRAINING_FILE]),
     kinds={"polars", "deltalake"},
-    metadata={PARTITION_COLUMN: "date", "horizon_bars": HORIZON_BARS},
+    metadata={PARTITION_COLUMN: "date"},
     description=LABELS.doc,
 )
 def labels(context: dg.AssetExecutionContext, clean_bars: pl.DataFrame) -> dg.Output[pl.DataFrame]:
-    """The sign of the return over the next hour, with the time at which it becomes known."""
+    """What `config/training.toml` asks to predict, with the time at which it becomes known."""
+    rule = LabelRule.read(TRAINING_FILE)
     bars = clean_bars.sort("ts_open")
     bar_ns = int(bars["ts_close"][0] - bars["ts_open"][0]) if bars.height else 1
-    made = label_rules.forward_return_labels(
-        bars.select("instrument", "ts_close", "close", "date"), horizon_bars=HORIZON_BARS, bar_ns=bar_ns
-    )
+    made = rule.labelled(bars.select("instrument", "ts_close", "close", "date"), bar_ns)
     frame = _of_days(made.select(LABELS.schema.names()), days_of(context))
     share = float(frame["label"].cast(pl.Float64).mean() or 0.0) if frame.height else 0.0  # type: ignore[arg-type]
-    return published(context, frame, LABELS, metadata={"share_of_label_1": share})
+    return published(context, frame, LABELS, metadata={"share_of_label_1": share, "rule": str(rule)})
 
 
 @dg.asset_check(

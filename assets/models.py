@@ -24,6 +24,7 @@ from py_rt.defaults import config_file, default_root
 from py_rt.ml import strategy_file, training_policy
 from py_rt.ml.features import normalized
 from py_rt.ml.features.technical import FeatureSet
+from py_rt.ml.label_rule import LabelRule
 from py_rt.ml.training_policy import TrainingPolicy
 from py_rt.ml.weights import with_weights
 
@@ -37,7 +38,7 @@ STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
 TRAINING_FILE = config_file("training.toml")
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9
-# Four hours: a label looks one hour ahead, and volatile hours come in runs.
+# Four hours beyond the end of every label: volatile hours come in runs.
 EMBARGO_NS = 16 * BAR_NS
 GOLDEN_ROWS = 1_024
 DATA_NOTES = (
@@ -49,6 +50,10 @@ Files = dict[str, bytes]
 # A month learns from every earlier day; the body cuts more finely, by time.
 _days_before = dg.AssetIn(partition_mapping=before_month)
 _days_until = dg.AssetIn(partition_mapping=until_month_end)
+
+
+_PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
+_POLICY = ("py_rt.ml.training_policy", "py_rt.ml.weights")
 
 
 class StudyConfig(dg.Config):
@@ -64,9 +69,6 @@ class OnnxConfig(dg.Config):
     """The name written into the file."""
 
     name: str = "btc_momentum"
-
-
-_PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
 
 
 def _content(*files: bytes) -> dg.DataVersion:
@@ -127,7 +129,7 @@ def _rows_of(model_spec: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyF
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.pipeline", files=[TRAINING_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.pipeline", *_POLICY, files=[TRAINING_FILE]),
     kinds={"polars", "deltalake"},
     metadata={PARTITION_COLUMN: "month", SPEC_FILE: SPEC},
     ins={"features_bar": _days_before, "labels": _days_before, "clean_bars": _days_before},
@@ -182,7 +184,12 @@ def _weighed(table: pl.DataFrame, names: tuple[str, ...]) -> "TrainingData":
     group_name=GROUP,
     partitions_def=monthly,
     code_version=code_version(
-        __name__, "py_rt.optimization.bayesian", "py_rt.optimization.objectives", *_PIPELINE, files=[TRAINING_FILE]
+        __name__,
+        "py_rt.optimization.bayesian",
+        "py_rt.optimization.objectives",
+        *_PIPELINE,
+        *_POLICY,
+        files=[TRAINING_FILE],
     ),
     kinds={"optuna"},
     io_manager_key="artifacts",
@@ -221,7 +228,7 @@ def hyperparameter_study(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, files=[TRAINING_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, *_POLICY, files=[TRAINING_FILE]),
     kinds={"lightgbm"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "labels": _days_until, "clean_bars": _days_until},
@@ -277,6 +284,7 @@ def _card(
         search=study.search_record(),
         out_of_sample=scores,
         data_notes=(*DATA_NOTES, *_policy_notes()),
+        predicts=LabelRule.read(TRAINING_FILE).words,
     )
     return model_card(model, facts)
 
@@ -315,7 +323,7 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.export", strategy_file, files=[STRATEGY_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.export", strategy_file, normalized, files=[STRATEGY_FILE]),
     kinds={"onnx"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "clean_bars": _days_until},

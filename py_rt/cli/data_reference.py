@@ -40,13 +40,21 @@ def universe(
         Path | None, typer.Option(help="A list of ticker,start_date,end_date instead of the folder's.", metavar="FILE")
     ] = None,
     index: Annotated[str, typer.Option(help="Which of the folder's lists, where it has several.")] = "",
+    traded: Annotated[
+        Path | None,
+        typer.Option(help="Everything that traded that day, by LEAN's coarse files in a folder.", metavar="FOLDER"),
+    ] = None,
+    min_dollar_volume: Annotated[float, typer.Option(help="With --traded: least turnover of the day, dollars.")] = 0.0,
     reference: Annotated[Path | None, _FOLDER] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Say who was in an index on a past day: also those that failed later, and none that came later.
 
     Example: py_rt data universe --on 2008-09-01 --members sp500.csv
+
     Example: py_rt data universe --on 2008-09-01 --index sp500 --json
+
+    Example: py_rt data universe --on 2014-03-25 --traded coarse --min-dollar-volume 1e8
 
     The folder's lists are members/NAME.csv. Lists name a member by the ticker that it carried last; where the folder
     has map files, its permanent id and the ticker that it carried on the day stand beside it. A day of which the list
@@ -56,6 +64,11 @@ def universe(
     from py_rt.data.universe import IndexMembership
 
     day = _day("--on", on)
+    if traded is not None:
+        if members is not None or index:
+            raise typer.BadParameter("--traded is the whole market: leave --members and --index out")
+        _say_traded(traded, day, min_dollar_volume, json=json)
+        return
     with _told(json=json):
         found = Reference(reference or reference_folder())
         path = members or _one_list(found, index)
@@ -66,6 +79,22 @@ def universe(
     ]
     head = f"{'listed as':10} {'that day':10} security"
     shown(facts, json=json, text="\n".join([head, *lines, f"{rows.height} members on {day}"]))
+
+
+def _say_traded(folder: Path, day: date, min_dollar_volume: float, *, json: bool) -> None:
+    """What traded, and which tickers name several securities. The factors of such files are knowledge of later."""
+    from py_rt.data.universe import CrossSections
+
+    with _told(json=json):
+        sections = CrossSections.from_folder(folder)
+        rows = sections.on(day, min_dollar_volume=min_dollar_volume).drop("price_factor", "split_factor", "date")
+        shared = sections.shared_tickers(day)["ticker"].unique().sort().to_list()
+    lines = [
+        f"{row['ticker']:10} {row['security_id']:24} {row['dollar_volume']:>18,.0f}" for row in rows.rows(named=True)
+    ]
+    twice = f", {len(shared)} tickers name several" if shared else ""
+    facts = {"ok": True, "day": day.isoformat(), "traded": _texts(rows), "shared_tickers": shared}
+    shown(facts, json=json, text="\n".join([*lines, f"{rows.height} securities traded on {day}{twice}"]))
 
 
 def calendar(
@@ -81,6 +110,7 @@ def calendar(
     """List the sessions of a venue, with their times in UTC; or the bars that a file lacks within them.
 
     Example: py_rt data calendar XNYS --from 2015-11-23 --to 2015-11-30
+
     Example: py_rt data calendar XNYS --from 2015-11-01 --to 2015-12-31 --bars spy.csv --time-zone America/New_York
 
     Session numbers count from 2000-01-03 and do not depend on the days asked for. Nights, weekends, holidays and half

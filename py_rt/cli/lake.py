@@ -77,6 +77,7 @@ def vacuum(
     """Name the files that only old versions need, and with --apply remove them.
 
     Example: py_rt lake vacuum cleaned/clean_bars --keep-days 60
+
     Example: py_rt lake vacuum --apply
 
     A bundle names the versions it was made from: the days kept are the time for which its training can be repeated.

@@ -101,7 +101,7 @@ class Normalization:
             held = held if self.high is None else np.where(held < self.high, held, self.high)
             with np.errstate(over="ignore", invalid="ignore"):
                 result = np.clip((held - self.center) / self.scale, -OUTPUT_MAX, OUTPUT_MAX)
-        return np.where(finite, result + 0.0, np.nan)  # + 0: there is one zero
+        return np.where(finite, result, np.nan)
 
     def apply_one(self, value: float) -> float:
         """Normalize one value, as it is done online; equal to `apply` bit for bit.
@@ -118,7 +118,7 @@ class Normalization:
             return 0.0
         held = value if self.low is None or value > self.low else self.low
         held = held if self.high is None or held < self.high else self.high
-        return max(-OUTPUT_MAX, min(OUTPUT_MAX, (held - self.center) / self.scale)) + 0.0
+        return max(-OUTPUT_MAX, min(OUTPUT_MAX, (held - self.center) / self.scale))
 
     def as_json(self) -> dict[str, Any]:
         """The numbers, for a feature specification."""

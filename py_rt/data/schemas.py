@@ -351,9 +351,9 @@ LABELS = Table(
     (
         Column("instrument", pl.String(), "our name of the instrument"),
         Column("ts_close", pl.Int64(), "end of the bar at which a decision is made, UTC ns"),
-        Column("label", pl.Int8(), "1 where the price rose over the horizon, else 0", minimum=0),
+        Column("label", pl.Int8(), "1 for a rise, by the rule of config/training.toml, else 0", minimum=0),
         Column("label_end_ts", pl.Int64(), "when the label becomes known, UTC ns"),
-        Column("ret", pl.Float64(), "return over the horizon, a ratio"),
+        Column("ret", pl.Float64(), "return until then, a ratio"),
         DATE,
     ),
     key=("instrument", "ts_close"),

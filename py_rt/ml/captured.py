@@ -28,6 +28,7 @@ SCORE_DIFFERENCE_MAX = 0.005
 ENTER, HOLD, LEAVE = "enter", "hold", "leave"
 
 _MAX_INT64 = 2**63 - 1
+_TRADE_COLUMNS = ("session", "ts_event", "trade_id", "price", "quantity")
 
 
 class CaptureError(PyRtError):
@@ -61,23 +62,28 @@ class Model:
         return [str(one) for one in said]
 
 
-def instrument_trades(trades: pl.DataFrame, instrument: str) -> pl.DataFrame:
+def instrument_trades(trades: pl.LazyFrame, instrument: str) -> pl.DataFrame:
     """The trades of one instrument, each once, in the venue's order.
 
     Args:
-        trades: rows of `raw_trades`.
+        trades: rows of `raw_trades`; only what is needed of them is read.
         instrument: our name; venues write it with and without a stroke.
 
     Raises:
         CaptureError: several venues trade something of that name.
     """
     plain = pl.col("symbol").str.to_uppercase().str.replace_all("[^A-Z0-9]", "")
-    found = trades.filter(plain == "".join(c for c in instrument.upper() if c.isalnum()))
+    wanted = trades.filter(plain == "".join(c for c in instrument.upper() if c.isalnum()))
+    found = wanted.select("venue", *_TRADE_COLUMNS).collect(engine="streaming")
     venues = found["venue"].unique().sort().to_list()
     if len(venues) > 1:
         raise CaptureError(f"{instrument} was recorded at {', '.join(venues)}; record the venue that is traded alone")
     # Two connections that overlap tell a trade twice.
-    return found.sort("ts_event", "trade_id", "session").unique("trade_id", keep="first", maintain_order=True)
+    return (
+        found.drop("venue")
+        .sort("ts_event", "trade_id", "session")
+        .unique("trade_id", keep="first", maintain_order=True)
+    )
 
 
 def whole_bars(trades: pl.DataFrame, spans: pl.DataFrame, bar_ns: int) -> pl.DataFrame:

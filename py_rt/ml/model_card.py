@@ -64,6 +64,7 @@ class CardFacts:
         search: how it was found.
         out_of_sample: scores on that month; None while the month has no rows.
         data_notes: sentences about weaknesses of the source.
+        predicts: what label 1 means, where it is no return over a fixed horizon: "the probability that ...".
     """
 
     name: str
@@ -73,6 +74,7 @@ class CardFacts:
     search: SearchRecord
     out_of_sample: Scores | None
     data_notes: Sequence[str] = ()
+    predicts: str = ""
 
     @property
     def horizon_bars(self) -> int:
@@ -118,13 +120,11 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 def _what(model: TrainedModel, facts: CardFacts) -> str:
     horizon_minutes = facts.horizon_bars * facts.bar_ns // (60 * NS_PER_SECOND)
+    ahead = f"the close {facts.horizon_bars} bars ({horizon_minutes} minutes) ahead is above the present one"
     params = ", ".join(f"{key} {value:g}" for key, value in model.params.to_dict().items())
     return "\n".join(
         [
-            (
-                f"LightGBM binary classifier for {facts.instrument}: the probability that the close "
-                f"{facts.horizon_bars} bars ({horizon_minutes} minutes) ahead is above the present one."
-            ),
+            f"LightGBM binary classifier for {facts.instrument}: the probability that {facts.predicts or ahead}.",
             "",
             "| | |",
             "|---|---|",

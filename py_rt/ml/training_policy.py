@@ -1,8 +1,9 @@
 """What training does beside the model's own parameters: how rows weigh, and how features are normalized.
 
 Both stand in `config/training.toml`, and by default neither is done. Weights by uniqueness matter where labels live for
-different times; the labels of the pipeline all live equally long and overlap equally, so that all of them would weigh
-the same. Trees split by order, which no z-score changes: normalize for models that measure distances.
+different times, as those of a triple barrier (`py_rt.ml.label_rule`, the same file); forward returns all live equally
+long and overlap equally, so that all of them would weigh the same. Trees split by order, which no z-score changes:
+normalize for models that measure distances.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from py_rt.data.normalization import METHODS, TAIL
 from py_rt.errors import PyRtError
 from py_rt.ml.features.normalized import Wish
+from py_rt.ml.label_rule import LabelRule
+from py_rt.ml.labels import LabelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 Weights = Literal["equal", "uniqueness"]
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 
-_KEYS = ("sample_weights", "oldest_weight", "normalize")
+_KEYS = ("sample_weights", "oldest_weight", "normalize", "label")
 
 
 class PolicyError(PyRtError):
@@ -74,9 +77,10 @@ class TrainingPolicy:
         if isinstance(oldest, bool) or not isinstance(oldest, int | float) or not isinstance(wishes, dict):
             raise PolicyError(f"{path}: oldest_weight is a number, normalize a table of features")
         try:
+            LabelRule.of(facts.get("label", {}))
             made = {name: _wish(name, said) for name, said in wishes.items()}
             return cls(facts.get("sample_weights", "equal"), float(oldest), made)
-        except PolicyError as error:
+        except (PolicyError, LabelError) as error:
             raise PolicyError(f"{path}: {error}") from error
 
 

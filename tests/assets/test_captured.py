@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ def model(bars: pl.DataFrame) -> captured.Model:
 
 
 def compared(model: captured.Model, heard: pl.DataFrame, bars: pl.DataFrame) -> captured.Comparison:
-    mine = captured.instrument_trades(heard, "BTCUSDT")
+    mine = captured.instrument_trades(heard.lazy(), "BTCUSDT")
     return captured.compare(model, captured.whole_bars(mine, captured.listened(mine), BAR_NS), bars)
 
 
@@ -162,9 +163,9 @@ def test_two_venues_of_one_name_are_refused(trades: pl.DataFrame) -> None:
     heard = recorded(trades)
     other = heard.with_columns(pl.lit("kraken").alias("venue"), pl.lit("BTC/USDT").alias("symbol"))
     with pytest.raises(captured.CaptureError, match="recorded at binance, kraken"):
-        captured.instrument_trades(pl.concat([heard, other]), "BTCUSDT")
-    assert captured.instrument_trades(other, "BTCUSDT").height == heard.height
-    assert captured.instrument_trades(heard, "ETHUSDT").is_empty()
+        captured.instrument_trades(pl.concat([heard, other]).lazy(), "BTCUSDT")
+    assert captured.instrument_trades(other.lazy(), "BTCUSDT").height == heard.height
+    assert captured.instrument_trades(heard.lazy(), "ETHUSDT").is_empty()
 
 
 class Memory(dg.IOManager):
@@ -180,7 +181,7 @@ class Memory(dg.IOManager):
 
 
 def made(
-    folder: Path, heard: pl.DataFrame, bars: pl.DataFrame, model: captured.Model | None
+    folder: Path, heard: pl.DataFrame, bars: pl.DataFrame, model: captured.Model | None, instrument: str = "BTCUSDT"
 ) -> tuple[Memory, dict[str, Any], bool]:
     lake, store, memory = Lake(str(folder / "lake")), BundleStore(folder / "bundles"), Memory(heard)
     first = DAY - timedelta(days=BACK_DAYS)
@@ -188,6 +189,7 @@ def made(
     if model is not None:
         place = store.folder(DIGEST)
         place.mkdir(parents=True)
+        (place / "manifest.json").write_text(json.dumps({"instrument": instrument}))
         (place / "features.json").write_text(model.features.canonical)
         (place / "model.onnx").write_bytes(model.onnx)
         thresholds = f"entry_threshold = {model.enter_at!r}\nexit_threshold = {model.leave_below!r}\n"
@@ -232,6 +234,11 @@ def test_without_a_bundle_or_a_bar_it_says_that_nothing_was_looked_at(
     blocking = checks[assets_captured.BLOCKING]
     assert (blocking.passed, blocking.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "no bundle was deployed" in str(blocking.description)
+    _, checks, success = made(tmp_path / "other", recorded(trades), bars, model, "ETHUSDT")
+    assert success
+    assert "the bundle trades ETHUSDT, the training source tells of BTCUSDT" in str(
+        checks[assets_captured.BLOCKING].description
+    )
     memory, checks, success = made(tmp_path / "empty", recorded(trades).clear(), bars, model)
     assert success
     assert memory.values["captured_scores"].is_empty()

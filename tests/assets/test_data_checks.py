@@ -14,7 +14,7 @@ import pytest
 
 from assets import data_checks
 from assets.data_checks import DRIFT_DAYS, RECENT_DAYS, received_columns, with_features
-from assets.features import FEATURE_FILE, HORIZON_BARS
+from assets.features import FEATURE_FILE
 from py_rt.data.bar_chart import MAX_PNG_BYTES
 from py_rt.data.cleaning import BAR_NS, BarRules, published, stage
 from py_rt.data.expectations import ExpectationRunner, Outcome, Report, validate
@@ -50,7 +50,7 @@ def features(staged: pl.DataFrame) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def labels(staged: pl.DataFrame) -> pl.DataFrame:
     bars = published(staged).sort("ts_open").select("instrument", "ts_close", "close", "date")
-    made = forward_return_labels(bars, horizon_bars=HORIZON_BARS, bar_ns=BAR_NS)
+    made = forward_return_labels(bars, horizon_bars=4, bar_ns=BAR_NS)
     return made.select(LABELS.schema.names())
 
 

@@ -258,6 +258,9 @@ def test_weights_by_uniqueness_are_used_where_the_policy_says_so(
     assert (
         b"Rows weigh by the uniqueness of their labels, the oldest 0.2." in weighed.files("model_lgbm")["model_card.md"]
     )
+    policy.write_text('[label]\nkind = "triple_barrier"\nupper = 0.01\n')
+    card = Run(tmp_path, Memory(tables, spec())).files("model_lgbm")["model_card.md"]
+    assert b"the return until the close is 0.01 above the present one, or 4 bars on, is above zero." in card
     policy.write_text('sample_weights = "equal"\n')
     assert Run(tmp_path, Memory(tables, spec())).files("model_lgbm") == run.files("model_lgbm")
 

@@ -2,7 +2,8 @@
 
 A fitted normalization is a few plain numbers, and the language of expressions has all that it takes to apply them. So a
 normalized feature is an expression over the feature, with the numbers in it: the specification of the bundle carries
-them, the engine runs them on both sides, and `Normalization.apply` of the same feature has the same bits.
+them, the engine runs them on both sides, and `Normalization.apply` of the same feature has the same bits. (What is
+fitted on are the 32-bit values of a table of features, so that no step of it overflows.)
 
 A feature of a kind (`kind = "rsi"`) is written as the expression that says the same first: recursions then restart
 where expressions do, so that its last bits are not those of the kind. A rank is a step for each of its knots; how many
@@ -96,19 +97,18 @@ def written_out(expression: str, fitted: Normalization) -> str:
         FitError: the text would be longer than the engine reads.
 
     >>> written_out("day_fraction", Normalization("z_score", center=0.5, scale=0.25))
-    'min(max(((day_fraction) - 0.5) / 0.25, -1000000.0), 1000000.0) + ((day_fraction) - (day_fraction))'
+    'min(max(((day_fraction) - 0.5) / 0.25, -1000000.0), 1000000.0)'
     """
     inner = f"({expression})"
-    unknown = f"({inner} - {inner})"  # 0, and unknown where the feature is no finite number
     if fitted.method == "rank":
-        made = f"({len(fitted.knots)} + {_steps(inner, fitted.knots)}) / {2 * len(fitted.knots)} + {unknown}"
+        made = f"({len(fitted.knots)} + {_steps(inner, fitted.knots)}) / {2 * len(fitted.knots)}"
     elif fitted.scale == 0:
-        made = unknown
+        made = f"{inner} - {inner}"  # 0, and unknown where the feature is
     else:
         held = inner if fitted.low is None else f"max({expression}, {fitted.low!r})"
         held = held if fitted.high is None else f"min({held}, {fitted.high!r})"
         scaled = f"({held} - {_negated(fitted.center)}) / {fitted.scale!r}"
-        made = f"min(max({scaled}, {-OUTPUT_MAX!r}), {OUTPUT_MAX!r}) + {unknown}"
+        made = f"min(max({scaled}, {-OUTPUT_MAX!r}), {OUTPUT_MAX!r})"
     if len(made) > TEXT_BYTES_MAX:
         raise FitError(f"normalized, {expression[:60]!r} would be {len(made)} bytes; allowed are {TEXT_BYTES_MAX}")
     return made
@@ -132,7 +132,7 @@ def knots_of(expression: str) -> int:
     Raises:
         FitError: fewer than `KNOTS_MIN`.
     """
-    room = TEXT_BYTES_MAX - 2 * len(expression) - 64
+    room = TEXT_BYTES_MAX - 64
     most = min(KNOTS_MAX, room // (len(expression) + 44))
     if most < KNOTS_MIN:
         raise FitError(f"a rank of {expression[:60]!r} has room for {most} steps, at least {KNOTS_MIN} are needed")

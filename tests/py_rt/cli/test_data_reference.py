@@ -67,6 +67,22 @@ def test_the_sp500_of_2008_holds_the_names_that_failed(capsys: pytest.CaptureFix
     assert names["WM"] == "UW.19980102"  # Waste Management, not the bank that carried the ticker then
 
 
+def test_what_traded_on_a_day_is_told_with_the_tickers_that_name_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["UW R735QTJ8XC9X,WM,41.5,1000,41500,True,0.9,1", "AAPL R735QTJ8XC9X,AAPL,540,10,5400,True,0.9,0.14"]
+    (tmp_path / "20140325.csv").write_text("\n".join(rows) + "\n")
+    status, told = said(
+        capsys, "universe", "--on", "2014-03-25", "--traded", str(tmp_path), "--min-dollar-volume", "1e4"
+    )
+    assert status == 0
+    assert [(row["security_id"], row["ticker"]) for row in told["traded"]] == [("UW.19980102", "WM")]
+    assert "price_factor" not in told["traded"][0]  # computed later: no knowledge of that day
+    status, told = said(capsys, "universe", "--on", "2014-03-26", "--traded", str(tmp_path))
+    assert (status, told["error"]) == (2, "no cross-section of 2014-03-26; known are 2014-03-25")
+    assert main(["data", "universe", "--on", "2014-03-25", "--traded", str(tmp_path), "--index", "x"]) == 2
+
+
 def test_sessions_and_what_a_file_lacks_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("calendar", "XNYS", "--from", "2015-11-23", "--to", "2015-11-30")
     told = said(capsys, *asked)[1]

@@ -23,7 +23,7 @@ from py_rt.data.ingestion.catalog import open_source
 from py_rt.data.ingestion.ingest import ingest
 from py_rt.data.ingestion.received import Received
 from py_rt.data.lake_check import LakeError, check_lake
-from py_rt.data.maintenance import compact, history, scan_at, vacuum
+from py_rt.data.maintenance import compact, history, scan_at, tables_below, vacuum
 from py_rt.data.storage import (
     DayWindow,
     Lake,
@@ -105,6 +105,25 @@ def test_tables_are_written_pruned_compacted_and_read_in_time(root: str) -> None
     assert scan(uri, version=version).filter(pl.col("date") == DAY).collect()["value"].to_list() == [0]
     assert scan_at(uri, seen.at).collect().height == 7
     assert vacuum(uri) == []
+
+
+def test_tables_of_a_store_are_listed_and_kept_from_a_shell(
+    root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PY_RT_LAKE", root)
+    assert main(["lake", "tables", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tables"] == []
+    for group, name in (("raw", "values"), ("cleaned", "others")):
+        write_window(Lake(root).uri(group, name), rows(1), window())
+    assert list(tables_below(root)) == ["cleaned/others", "raw/values"]
+    assert tables_below(root, "raw/values") == {"raw/values": f"{root}/raw/values"}
+    with pytest.raises(TableError, match="it holds cleaned/others, raw/values"):
+        tables_below(root, "raw/none")
+    assert main(["lake", "compact", "--json"]) == 0
+    assert [one["rows"] for one in json.loads(capsys.readouterr().out)["tables"]] == [1, 1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert main(["lake", "tables"]) == 1
+    assert "cannot be listed" in capsys.readouterr().err
 
 
 def test_writers_at_once_lose_nothing(root: str) -> None:

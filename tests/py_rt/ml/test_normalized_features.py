@@ -113,13 +113,13 @@ def test_what_cannot_be_is_refused_by_name(features: FeatureSet, bars: pl.DataFr
     with pytest.raises(FitError, match="feature ret_1: 0 finite training values"):
         fitted_on(features, rows.head(3), {"ret_1": Wish("z_score", 0.01)})
     with pytest.raises(FitError, match="allowed are 4096"):
-        written_out("close / lag(close, 1)" + " + 0" * 1_000, Normalization("z_score"))
+        written_out("close / lag(close, 1)" + " + 0" * 1_100, Normalization("z_score"))
     with pytest.raises(FitError, match="has room for"):
         knots_of("close / lag(close, 1)" + " + 0" * 200)
 
 
 RATIO = "close / lag(close, 1) - 1"
-numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 @given(
@@ -132,6 +132,16 @@ def test_any_fit_is_an_expression_with_the_same_bits(train: list[float], method:
     frame = bars_of(closes)
     raw, made = exact([RATIO, written_out(RATIO, fitted)], frame)
     assert fitted.apply(raw).tobytes() == np.where(np.isnan(made), np.nan, made).tobytes()
+
+
+def test_what_is_unknown_stays_so_under_any_fit() -> None:
+    expression = "exp(number(close) * 1e3)"  # beyond numbers from the second bar on
+    frame = bars_of([100_000, 10**9, 10**10])
+    fits = [fit(np.array([1.0, 2.0, 3.0]), method) for method in METHODS]
+    for fitted in (*fits, Normalization("z_score", center=1.0, scale=0.0)):
+        raw, made = exact([expression, written_out(expression, fitted)], frame)
+        assert np.isnan(raw).tolist() == np.isnan(made).tolist() == [False, True, True]
+        assert fitted.apply(raw)[:1].tobytes() == made[:1].tobytes()
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=8, max_size=60))

@@ -31,7 +31,7 @@ def test_a_file_says_weights_and_wishes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("weights = 1", "weights: allowed are sample_weights, oldest_weight, normalize"),
+        ("weights = 1", "weights: allowed are sample_weights, oldest_weight, normalize, label"),
         ('sample_weights = "some"', "allowed are equal, uniqueness"),
         ("oldest_weight = 0.5", "needs sample_weights"),
         ('sample_weights = "uniqueness"\noldest_weight = -1', "above -1 and at most 1"),
@@ -40,6 +40,8 @@ def test_a_file_says_weights_and_wishes(tmp_path: Path) -> None:
         ("[normalize]\nret_1 = 3", "wanted a method"),
         ('[normalize]\nret_1 = { method = "robust", tail = 0.1 }', "only winsorized has a tail"),
         ('[normalize]\nret_1 = { method = "winsorized", tail = 0.5 }', "allowed is 0 to below 0.5"),
+        ('[label]\nkind = "coin"', "allowed are forward_return, triple_barrier, trend_scanning"),
+        ("[label]\nhorizon = 3", "allowed are kind, horizon_bars"),
         ("[normalize", "no TOML"),
     ],
 )
