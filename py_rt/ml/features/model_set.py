@@ -90,9 +90,11 @@ class ModelFrame:
             except FeatureError as error:
                 raise CatalogueError(str(error)) from error
         stream = py_rt_core.FeatureStream(self._set.canonical)
-        width = len(BAR_COLUMNS)
         bars = self._bars.select(self._set.columns).iter_rows()
-        rows = [stream.push(*bar[:width], bar[width:]) for bar in bars]
+        rows = [
+            stream.push(ts, opened, high, low, close, volume, beside)
+            for ts, opened, high, low, close, volume, *beside in bars
+        ]
         missing = [None] * len(self.names)
         table = pl.DataFrame(
             [row if row is not None else missing for row in rows],

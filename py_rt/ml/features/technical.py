@@ -180,8 +180,8 @@ def rows_that_differ_online(features: FeatureSet, bars: pl.DataFrame, start: int
     stream = py_rt_core.FeatureStream(features.canonical)
     table = whole.select(features.names).to_numpy()
     found = []
-    for row, bar in enumerate(bars.select(features.columns).iter_rows()):
-        online = stream.push(*bar[: len(BAR_COLUMNS)], bar[len(BAR_COLUMNS) :]) if row >= start else None
+    for row, (ts, opened, high, low, close, volume, *beside) in enumerate(bars.select(features.columns).iter_rows()):
+        online = stream.push(ts, opened, high, low, close, volume, beside) if row >= start else None
         if online is None:
             if row >= start + features.warmup_bars and whole[WARM][row]:
                 found.append(row)
