@@ -1,10 +1,9 @@
 //! `domain`: the vocabulary of py_rt; no I/O, and deliberately not serialisable.
 //!
 //! Every crate speaks in these types. Prices, quantities and money are integers
-//! ([`Price`], [`Quantity`], [`Money`]) and never converted from a float, which only a
-//! [`Number`] that is none of them holds; and
-//! nothing here knows how it is written to a wire or a file: each boundary crate
-//! owns its own encoding and converts.
+//! ([`Price`], [`Quantity`], [`Money`]); nothing here converts from a float (a [`Number`]
+//! is none of them), and nothing here knows how it is written to a wire or a file: each
+//! boundary crate owns its own encoding and converts.
 
 mod bar;
 mod fixed;

@@ -7,17 +7,25 @@ use std::fmt;
 pub struct Number(u64);
 
 impl Number {
-    /// `None` for an infinity and for what is no number; -0 becomes 0.
+    /// The number of these bits (IEEE 754, binary64); `None` for an infinity, for what is no number, and for minus zero,
+    /// which is zero by another spelling.
     #[must_use]
-    pub fn new(value: f64) -> Option<Self> {
-        // IEEE 754: -0 + 0 is 0, and nothing else changes.
-        value.is_finite().then(|| Self((value + 0.0).to_bits()))
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        let value = f64::from_bits(bits);
+        let is_plain = value.is_finite() && bits != (-0.0_f64).to_bits();
+        is_plain.then_some(Self(bits))
     }
 
     /// The number.
     #[must_use]
     pub const fn get(self) -> f64 {
         f64::from_bits(self.0)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 }
 
@@ -38,12 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_numbers_have_equal_bits_and_the_others_are_none() {
-        assert_eq!(Number::new(-0.0), Number::new(0.0));
-        assert_eq!(Number::new(-0.0).map(|zero| zero.get().to_bits()), Some(0));
-        assert_eq!(Number::new(1e-300).map(Number::get), Some(1e-300));
-        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(Number::new(value), None);
+    fn finite_numbers_keep_their_bits_and_the_others_are_none() {
+        for value in [0.0, 1e-300, -2.5, f64::MAX] {
+            let number = Number::from_bits(value.to_bits());
+            assert_eq!(number.map(|number| number.get().to_bits()), Some(value.to_bits()));
+        }
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0] {
+            assert_eq!(Number::from_bits(value.to_bits()), None);
         }
     }
 }

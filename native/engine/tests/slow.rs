@@ -42,7 +42,7 @@ fn fact(name: &str, value: Option<f64>, valid_from: Timestamp, max_age: Nanos) -
     SlowFact {
         instrument: BTC,
         name: Text::new(name).unwrap(),
-        value: value.and_then(Number::new),
+        value: value.and_then(|value| Number::from_bits(value.to_bits())),
         valid_from,
         max_age,
     }

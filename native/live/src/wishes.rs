@@ -82,13 +82,7 @@ pub(crate) fn wish(
             value: *value,
         },
         Command::ManualOrder(order) => manual(order, known(order.slot)?, instrument(&order.instrument)?),
-        Command::TellSlow(fact) => CommandKind::TellSlow(SlowFact {
-            instrument: instrument(&fact.instrument)?,
-            name: fact.name,
-            value: fact.value,
-            valid_from: fact.valid_from,
-            max_age: Nanos::from_secs(fact.max_age_seconds.into()),
-        }),
+        Command::TellSlow(fact) => told(fact, instrument(&fact.instrument)?),
         Command::ManualCancel { client_order_id } => {
             CommandKind::CancelOrders(Scope::Order(*client_order_id))
         }
@@ -107,6 +101,16 @@ const fn manual(order: &messaging::ManualOrder, slot: SlotId, instrument: Instru
         order_type: order.order_type,
         price: order.price,
         quantity: order.quantity,
+    })
+}
+
+fn told(fact: &messaging::SlowFact, instrument: InstrumentId) -> CommandKind {
+    CommandKind::TellSlow(SlowFact {
+        instrument,
+        name: fact.name,
+        value: fact.value,
+        valid_from: fact.valid_from,
+        max_age: Nanos::from_secs(fact.max_age_seconds.into()),
     })
 }
 

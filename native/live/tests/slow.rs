@@ -24,7 +24,7 @@ async fn tell(
     let fact = SlowFact {
         instrument: BTC,
         name: Text::new("rate").unwrap(),
-        value: value.and_then(Number::new),
+        value: value.and_then(|value| Number::from_bits(value.to_bits())),
         valid_from,
         max_age,
     };

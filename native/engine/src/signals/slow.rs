@@ -151,7 +151,7 @@ mod tests {
         SlowFact {
             instrument: InstrumentId(0),
             name: name(text),
-            value: value.and_then(Number::new),
+            value: value.and_then(|value| Number::from_bits(value.to_bits())),
             valid_from: Timestamp::from_nanos(valid_from),
             max_age: Nanos(max_age),
         }

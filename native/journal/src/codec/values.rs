@@ -44,14 +44,12 @@ units! {
 
 impl Codec for Number {
     fn put(&self, out: &mut Vec<u8>) {
-        self.get().to_bits().put(out);
+        self.bits().put(out);
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, CodecError> {
         let bits = u64::get(input)?;
-        let number = Self::new(f64::from_bits(bits));
-        let canonical = number.filter(|number| number.get().to_bits() == bits);
-        canonical.ok_or(CodecError::Number(bits))
+        Self::from_bits(bits).ok_or(CodecError::Number(bits))
     }
 }
 

@@ -344,7 +344,7 @@ fn commands() -> Vec<EventBody<'static>> {
             max_age: Nanos::from_secs(60),
         })
     };
-    kinds.extend([fact(Number::new(0.0001)), fact(None)]);
+    kinds.extend([fact(Number::from_bits(0.0001_f64.to_bits())), fact(None)]);
     kinds.into_iter().map(command).collect()
 }
 

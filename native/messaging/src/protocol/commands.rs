@@ -280,8 +280,7 @@ fn parameter_name(field: &'static str, name: &str) -> Result<Text<PARAMETER_BYTE
 
 fn slow_fact_from_wire(message: wire::TellSlow) -> Result<SlowFact> {
     let finite = |value: f64| {
-        // One value has one spelling: -0 would be another command of the same meaning.
-        let number = Number::new(value).filter(|number| number.get().to_bits() == value.to_bits());
+        let number = Number::from_bits(value.to_bits());
         number.ok_or_else(|| {
             ProtocolError::invalid("tell_slow.value", value, "a finite number, zero without a sign")
         })

@@ -220,7 +220,10 @@ fn told() -> Vec<Sample> {
         })
     };
     vec![
-        ("tell_slow", tell("funding_rate", Number::new(0.0001))),
+        (
+            "tell_slow",
+            tell("funding_rate", Number::from_bits(0.0001_f64.to_bits())),
+        ),
         ("tell_slow_unknown", tell("sentiment", None)),
     ]
 }

@@ -92,7 +92,7 @@ fn priced() -> impl Strategy<Value = (OrderType, Option<Price>)> {
 }
 
 fn slow_fact() -> impl Strategy<Value = SlowFact> {
-    let value = of(any::<f64>().prop_filter_map("finite", Number::new));
+    let value = of(any::<f64>().prop_filter_map("finite", |value| Number::from_bits(value.to_bits())));
     let time = (timestamp(), 1..=u32::MAX);
     ("[a-z0-9_]{1,64}", value, time).prop_map(|(name, value, (valid_from, max_age_seconds))| SlowFact {
         instrument: btcusdt(),
