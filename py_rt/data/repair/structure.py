@@ -14,10 +14,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from py_rt.data.bar_columns import SOURCE
 from py_rt.data.bar_times import read_times
@@ -40,6 +40,9 @@ RESTATED_MAX = 0.5
 are cut short."""
 
 _HOUR_NS = 3_600 * NS_PER_SECOND
+_EPOCH = date(1970, 1, 1)
+_SUNDAY = 3
+"""Days from the epoch, a Thursday, to the Sunday after it."""
 _LAST_HOUR = 3
 """Clocks are set back at night, from this hour at the latest."""
 
@@ -147,9 +150,9 @@ def _set_back(sheet: Sheet, repeated: dict[int, list[int]]) -> set[int]:
 
 def _is_night_of_change(ns: int) -> bool:
     day, within = divmod(ns, NS_PER_DAY)
-    is_sunday = day % 7 == 3  # the epoch was a Thursday
-    month = pl.select(pl.from_epoch(pl.lit(day), time_unit="d").dt.month()).item()
-    return is_sunday and month in {3, 4, 9, 10, 11} and within < _LAST_HOUR * _HOUR_NS
+    if within >= _LAST_HOUR * _HOUR_NS or day % 7 != _SUNDAY:
+        return False
+    return (_EPOCH + timedelta(days=day)).month in {3, 4, 9, 10, 11}
 
 
 def _move(sheet: Sheet, key: NDArray[np.int64]) -> None:
