@@ -183,13 +183,13 @@ async fn replayed(bench: &live::Setup, files: &[PathBuf], run: Option<&Path>) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_replay_of_what_the_service_received_decides_what_the_service_decided() {
-    decides_the_same(&[]).await;
+    Box::pin(decides_the_same(&[])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_a_run_watched_beside_changes_no_decision_of_its_replay() {
     let kraken = SimulatedVenue::start_over(Wire::Kraken).await;
-    let watched_events = decides_the_same(&[(Wire::Kraken, kraken.port())]).await;
+    let watched_events = Box::pin(decides_the_same(&[(Wire::Kraken, kraken.port())])).await;
     assert!(
         watched_events > 10,
         "{watched_events} events of the watched venue"
