@@ -112,6 +112,8 @@ PROGRAMS = (
         rounds=3,
         is_bench=False,
     ),
+    # A run of the pipeline's own, in Python: nothing is built for it.
+    Program("live", "backfill", 1, ("backfill",), rounds=1, is_bench=False),
     Program("ipc", "one_way", 51, ("ring_publish", "ring_one_way")),
     Program("ipc", "market_cache", 51, ("cache_write", "cache_read")),
 )

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches import feature_columns, fill_to_python, instructions, onnx_rotating, table
+from benches import backfill, feature_columns, fill_to_python, instructions, onnx_rotating, table
 from benches.figures import Line, rows_of
 from benches.machine import load, read_machine
 from benches.programs import PROGRAMS, BenchError, Program, build, built, run
@@ -87,6 +87,8 @@ def one_round(program: Program, executable: Path, samples: int) -> list[Line]:
         return [onnx_rotating.run(executable, samples)]
     if program.name == "fill_to_python":
         return [fill_to_python.run(samples)]
+    if program.name == "backfill":
+        return [backfill.run()]
     if program.name == "feature_columns":
         return feature_columns.measured(executable, samples)
     return run(program, executable, samples)
