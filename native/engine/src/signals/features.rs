@@ -328,7 +328,8 @@ impl FeatureEngine {
         let mut warm = true;
         for (value, primitive) in values.iter_mut().zip(&mut self.primitives) {
             match primitive.push(bar, &self.expressions) {
-                Some(exact) if exact.is_finite() => *value = to_f32(exact),
+                // What is beyond the narrower numbers is unknown, too.
+                Some(exact) if to_f32(exact).is_finite() => *value = to_f32(exact),
                 _ => warm = false,
             }
         }

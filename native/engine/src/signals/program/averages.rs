@@ -9,7 +9,7 @@
 //! Like every recursion (see [`super::recursions::Restarting`]) it runs in copies that begin one restart window apart; `s` is
 //! theirs together.
 
-use super::recursions::are_known;
+use super::elements::finite;
 
 /// Bars of a group.
 const GROUP: usize = 8;
@@ -79,7 +79,7 @@ pub(super) struct Copy {
 impl Copy {
     /// The `place`th bar of a group; `sum` is what the group's inputs add up to.
     fn push(&mut self, weights: &Weights, power: f64, input: f64, sum: f64) -> f64 {
-        if input.is_nan() {
+        if !input.is_finite() {
             *self = Self::default();
             return f64::NAN;
         }
@@ -91,11 +91,13 @@ impl Copy {
             }
             self.value /= weights.divisor;
         } else if self.is_grouped {
+            // What has left the numbers may come back within the group: its end decides.
             self.value = power * self.base + sum;
+            return finite(self.value);
         } else {
             self.value = weights.kept * self.value + weights.new * input;
         }
-        if self.value.is_nan() {
+        if !self.value.is_finite() {
             *self = Self::default();
             return f64::NAN;
         }
@@ -132,7 +134,7 @@ impl Copy {
                 let (out, _) = out[done..].as_chunks_mut::<GROUP>();
                 for (out, sums) in out.iter_mut().zip(groups) {
                     for at in 0..GROUP {
-                        out[at] = powers[at] * base + sums[at];
+                        out[at] = finite(powers[at] * base + sums[at]);
                     }
                     base = out[GROUP - 1];
                 }
@@ -146,10 +148,18 @@ impl Copy {
         (self.base, self.value) = (base, base);
     }
 
-    const fn end_group(&mut self, weights: &Weights) {
+    fn end_group(&mut self, weights: &Weights) {
+        if !self.value.is_finite() {
+            *self = Self::default();
+        }
         self.base = self.value;
         self.is_grouped = self.seen == weights.seed;
     }
+}
+
+/// Whether all are numbers: all are looked at, which takes less than to stop at the first.
+fn are_finite(inputs: &[f64]) -> bool {
+    inputs.iter().fold(true, |all, input| all & input.is_finite())
 }
 
 /// Copies of an average, as [`super::recursions::Restarting`] has them.
@@ -220,18 +230,21 @@ impl Averages {
         self.one_by_one(&inputs[..slow], &mut out[..slow]);
         let whole = (out.len() - slow) / GROUP * GROUP;
         let (piece, result) = (&inputs[slow..slow + whole], &mut out[slow..slow + whole]);
-        if are_known(piece) {
-            for (piece, result) in piece.chunks(PIECE).zip(result.chunks_mut(PIECE)) {
-                self.in_groups(piece, result);
+        for (piece, result) in piece.chunks(PIECE).zip(result.chunks_mut(PIECE)) {
+            if !self.in_groups(piece, result) {
+                self.one_by_one(piece, result);
             }
-        } else {
-            self.one_by_one(piece, result);
         }
         self.one_by_one(&inputs[slow + whole..], &mut out[slow + whole..]);
     }
 
-    /// Whole groups without an unknown input, [`PIECE`] bars at most.
-    fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) {
+    /// Whole groups, [`PIECE`] bars at most; nothing changes and it says false where an input or the end of a group is not
+    /// finite: that begins the recursion anew, which is for one bar at a time.
+    fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) -> bool {
+        if !are_finite(inputs) {
+            return false;
+        }
+        let before = (self.sum, self.first, self.older, self.younger);
         let mut sums = [0.0; PIECE];
         let (groups, _) = sums.as_chunks_mut::<GROUP>();
         for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
@@ -256,7 +269,14 @@ impl Averages {
         if let (true, Some(older)) = (self.first.is_some(), &mut self.older) {
             older.run(weights, powers, inputs, sums, None);
         }
+        // From a group whose end has left the numbers nothing comes back: to look at the last one is enough.
+        let is_finite = |copy: &Option<Copy>| copy.is_none_or(|copy| copy.value.is_finite());
+        if ![self.first, self.older, self.younger].iter().all(is_finite) {
+            (self.sum, self.first, self.older, self.younger) = before;
+            return false;
+        }
         self.left -= inputs.len();
+        true
     }
 
     fn one_by_one(&mut self, inputs: &[f64], out: &mut [f64]) {

@@ -99,7 +99,9 @@ impl<'a> Compiler<'a> {
         }
         self.searched += searched(op);
         if self.searched > SEARCHED_MAX {
-            let what = format!("mad and frac_diff look at more than {SEARCHED_MAX} values at every bar");
+            let what = format!(
+                "mad, frac_diff, quantile and rank look at more than {SEARCHED_MAX} values at every bar"
+            );
             return fault(0, what);
         }
         let most = |of: fn(&Node) -> u32| args.iter().map(|id| of(&self.nodes[usize::from(*id)])).max();
@@ -451,6 +453,8 @@ const fn searched(op: Op) -> usize {
     match op {
         Op::Distance(length) => length as usize,
         Op::Fractional { width, .. } => width as usize,
+        // To move a value in memory takes about an eighth of looking at it.
+        Op::Quantile(length, _) | Op::Rank(length) => length as usize / 8,
         _ => 0,
     }
 }

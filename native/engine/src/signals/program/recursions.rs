@@ -14,13 +14,6 @@ fn both<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], out: &mu
     }
 }
 
-/// Whether none is unknown: all are looked at, which takes less than to stop at the first.
-pub(super) fn are_known(inputs: &[f64]) -> bool {
-    !inputs
-        .iter()
-        .fold(false, |unknown, input| unknown | input.is_nan())
-}
-
 /// Copies of a recursion, started one restart window apart.
 ///
 /// At bar number `i` the one speaks that was started at `(i / w - 1) * w`: between `w` and `2w - 1` bars ago, on a grid

@@ -295,6 +295,48 @@ fn what_is_beyond_all_numbers_is_unknown() {
     );
 }
 
+/// Averages leave the numbers and come back: bar by bar and in long runs in the same way.
+#[test]
+fn values_beyond_all_numbers_end_averages_in_the_same_way_in_runs_of_any_length() {
+    let closes: Vec<i64> = (0..900_i64)
+        .map(|at| 100_000_000 * (50 + (at * at * 31) % 97))
+        .collect();
+    let columns = columns(&closes);
+    let mut texts = Vec::new();
+    for average in [
+        "ema({}, 3, 40)",
+        "wilder({}, 1, 24)",
+        "wilder_sum({}, 2, 33)",
+        "smooth({}, 0.5, 29)",
+    ] {
+        for scale in ["8.6", "9.15", "9.3"] {
+            let huge = format!("exp(number(close) * {scale} - 100) * sign(close - mean(close, 5))");
+            texts.push(average.replace("{}", &huge));
+        }
+        texts.push(average.replace("{}", "1 / (close - lag(close, 1)) * close * 1e300 * 1e8"));
+    }
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    let program = program(&texts);
+    let whole = run(&program, 0, &columns, &[64]);
+    let single = run(&program, 0, &columns, &[1]);
+    let mixed = run(&program, 0, &columns, &[3, 64, 1, 17]);
+    for (output, text) in texts.iter().enumerate() {
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert!(
+            bits(&whole[output]) == bits(&single[output]),
+            "one by one: {text}"
+        );
+        assert!(
+            bits(&whole[output]) == bits(&mixed[output]),
+            "in mixed runs: {text}"
+        );
+    }
+    assert!(
+        whole.iter().flatten().any(|value| value.is_nan())
+            && whole.iter().flatten().any(|value| *value > 1e300)
+    );
+}
+
 #[test]
 fn sums_of_changes_say_when_they_have_passed_the_threshold() {
     let prices = [10_i64, 11, 12, 14, 13, 12, 11, 9, 10, 14];
