@@ -9,7 +9,7 @@
 //! Like every recursion (see [`super::recursions::Restarting`]) it runs in copies that begin one restart window apart; `s` is
 //! theirs together.
 
-use super::elements::finite;
+use super::floats::finite;
 
 /// Bars of a group.
 const GROUP: usize = 8;

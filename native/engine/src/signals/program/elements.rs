@@ -1,5 +1,6 @@
 //! Operations that remember nothing: what they make of one bar, for one bar or for several at a time.
 
+use super::floats::{choose, finite};
 use super::op::{Op, WindowKind};
 
 /// Where a function of arguments is applied.
@@ -128,23 +129,10 @@ pub(super) fn run(op: &Op, to: impl Apply) {
     }
 }
 
-/// What has no value is unknown.
-#[inline]
-pub(super) const fn finite(value: f64) -> f64 {
-    choose(value.is_finite(), value, f64::NAN)
-}
-
 /// 1 for true and 0 for false; unknown where a side is.
 #[inline]
 const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
     choose(a.is_nan() | b.is_nan(), f64::NAN, choose(is_true, 1.0, 0.0))
-}
-
-/// One of two that are both at hand, by their bits: no branch, which no processor could foresee, and several at a time.
-#[inline]
-pub(super) const fn choose(is_first: bool, first: f64, second: f64) -> f64 {
-    let mask = (is_first as u64).wrapping_neg();
-    f64::from_bits((first.to_bits() & mask) | (second.to_bits() & !mask))
 }
 
 /// Whole exponents by products, in one order.

@@ -18,6 +18,7 @@ mod calls;
 mod compile;
 mod elements;
 mod extremes;
+mod floats;
 mod functions;
 mod op;
 mod order;
@@ -34,7 +35,8 @@ use std::ops::Range;
 use thiserror::Error;
 
 use compile::Compiler;
-use elements::{Several, Single, finite};
+use elements::{Several, Single};
+use floats::finite;
 pub use functions::{ALL as FUNCTIONS, Function};
 use op::{Op, State};
 pub use saved::SavedError;

@@ -1,8 +1,8 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
 use super::averages::{Averages, Weights};
-use super::elements::{choose, finite};
 use super::extremes::{Extreme, ExtremeWindow, Tie};
+use super::floats::{choose, finite};
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
 use super::sums::{SumWindow, Sums};

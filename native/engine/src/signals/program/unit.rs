@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::elements::finite;
+use super::floats::finite;
 
 /// Most that an exponent may be.
 const EXPONENT_MAX: i8 = 6;
