@@ -131,12 +131,17 @@ impl Copy {
         let mut base = self.base;
         match out {
             Some(out) => {
-                let (out, _) = out[done..].as_chunks_mut::<GROUP>();
-                for (out, sums) in out.iter_mut().zip(groups) {
+                let out = &mut out[done..];
+                for (out, sums) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(groups) {
                     for at in 0..GROUP {
-                        out[at] = finite(powers[at] * base + sums[at]);
+                        out[at] = powers[at] * base + sums[at];
                     }
                     base = out[GROUP - 1];
+                }
+                if !are_finite(out) {
+                    for said in out {
+                        *said = finite(*said);
+                    }
                 }
             }
             None => {
@@ -157,9 +162,12 @@ impl Copy {
     }
 }
 
-/// Whether all are numbers: all are looked at, which takes less than to stop at the first.
+/// Whether all are numbers: all are looked at, several at a time, which takes less than to stop at the first. Nothing times
+/// what is infinite or unknown is unknown.
 fn are_finite(inputs: &[f64]) -> bool {
-    inputs.iter().fold(true, |all, input| all & input.is_finite())
+    !inputs
+        .iter()
+        .fold(false, |wrong, input| wrong | (input * 0.0).is_nan())
 }
 
 /// Copies of an average, as [`super::recursions::Restarting`] has them.

@@ -78,13 +78,18 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         }
         let (mut done, mut heads) = (0, [[0.0; PIECE]; K]);
         while done < out.len() {
-            if self.at == self.block() {
+            let block = self.block();
+            if self.at == block {
                 self.at = 0;
             }
-            if self.at == 0 {
-                self.begin_block(&terms);
+            if self.at == 0 && done >= block {
+                // The block before lies in this run: it is read where it is.
+                self.begin_block(series.map(|of| &of[done - block..done]), &terms);
+            } else if self.at == 0 {
+                self.keep(block, series.map(|of| &of[..done]));
+                self.begin_kept_block(&terms);
             }
-            let length = (out.len() - done).min(self.block() - self.at).min(PIECE);
+            let length = (out.len() - done).min(block - self.at).min(PIECE);
             let piece = series.map(|of| &of[done..done + length]);
             self.run_in_block(
                 &mut out[done..done + length],
@@ -93,6 +98,16 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
                 (&terms, &finish),
             );
             done += length;
+        }
+        self.keep(self.at, series);
+    }
+
+    /// Keeps the newest values of this block, which end at a place of it: as many of them as are given.
+    #[inline]
+    fn keep(&mut self, at: usize, series: [&[f64]; I]) {
+        for (kept, values) in self.values.iter_mut().zip(series) {
+            let count = at.min(values.len());
+            kept[at - count..at].copy_from_slice(&values[values.len() - count..]);
         }
     }
 
@@ -108,7 +123,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
             self.at = 0;
         }
         if self.at == 0 {
-            self.begin_block(terms);
+            self.begin_kept_block(terms);
         }
         let (at, reference) = (self.at, self.reference);
         for (kept, value) in self.values.iter_mut().zip(value) {
@@ -154,9 +169,6 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
             length <= PIECE && series.iter().all(|of| of.len() == length),
             "series of one length"
         );
-        for (kept, values) in self.values.iter_mut().zip(series) {
-            kept[self.at..self.at + length].copy_from_slice(values);
-        }
         let (reference, first) = (self.reference, self.at as f64 + 1.0);
         let mut head = self.head;
         for at in 0..length {
@@ -181,14 +193,27 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     #[inline(never)]
-    fn begin_block(&mut self, terms: &impl Fn([f64; I], f64) -> [f64; K]) {
-        let last = self.block() - 1;
-        let value = |values: &[Vec<f64>; I], at: usize| std::array::from_fn(|of| values[of][at]);
-        self.reference = value(&self.values, last);
-        let mut sums = [0.0; K];
-        for at in (0..=last).rev() {
+    fn begin_kept_block(&mut self, terms: &impl Fn([f64; I], f64) -> [f64; K]) {
+        let values = std::mem::replace(&mut self.values, std::array::from_fn(|_| Vec::new()));
+        self.begin_block(values.each_ref().map(Vec::as_slice), terms);
+        self.values = values;
+    }
+
+    /// Sums from each place of the block before to its end.
+    #[inline]
+    fn begin_block(&mut self, before: [&[f64]; I], terms: &impl Fn([f64; I], f64) -> [f64; K]) {
+        let length = before[0].len();
+        let before = before.map(|of| &of[..length]);
+        let value = |at: usize| std::array::from_fn(|of| before[of][at]);
+        let last = length - 1;
+        self.reference = value(last);
+        let (reference, mut sums) = (self.reference, [0.0; K]);
+        for tails in &mut self.tails {
+            assert!(tails.len() == length, "blocks of one length");
+        }
+        for at in (0..length).rev() {
             let place = at as f64 - last as f64;
-            let added = terms(difference(value(&self.values, at), self.reference), place);
+            let added = terms(difference(value(at), reference), place);
             for ((sum, term), tails) in sums.iter_mut().zip(added).zip(&mut self.tails) {
                 *sum += term;
                 tails[at] = *sum;
