@@ -20,6 +20,7 @@ from py_rt.data.ingestion.ingest import ingest, land
 from py_rt.data.ingestion.publishing import days, rebuild, rows_of_days
 from py_rt.data.ingestion.received import DamagedLandingError, FullLandingError, Received
 from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
+from py_rt.data.point_in_time import as_known
 from py_rt.data.schemas import Column
 from py_rt.data.storage import DayWindow, Lake, exists, rows_by_partition, scan, table_version
 from py_rt.errors import SourceError
@@ -126,6 +127,41 @@ def test_asked_again_the_same_bytes_change_nothing_and_others_are_kept_beside_th
     assert rows["value"].to_list() == [1, 2]
     # The first was known when the source says, the restatement when it came.
     assert rows["ts_known"].to_list() == [15, NOW + 2]
+
+
+@pytest.mark.parametrize(
+    ("known", "arrivals", "wanted"),
+    [
+        # Out after 100, so that neither the restatement that comes before nor what it restates is known earlier.
+        (Known("at", lag_ns=NOW + 95), (1, 2, 200), (NOW + 100, NOW + 100, NOW + 200)),
+        # The clock steps back.
+        (Known(), (9, 2, 5), (NOW + 9, NOW + 9, NOW + 9)),
+    ],
+    ids=["lag", "clock"],
+)
+@pytest.mark.parametrize("key", [(), ("at",)], ids=["rows", "key"])
+def test_a_restatement_is_not_known_before_what_it_restates(
+    received: Received, lake: Lake, known: Known, arrivals: tuple[int, ...], wanted: tuple[int, ...], key: tuple[str]
+) -> None:
+    source = Counting(known=known, key=key)
+    for value, arrival in enumerate(arrivals):
+        source.pages[of(0)] = [page((5, value))]
+        ingest(source, [of(0)], received, lake, lambda arrival=arrival: NOW + arrival, again=True)  # type: ignore[misc]
+    rows = scan(lake.uri("raw", "counting")).sort("source_version").collect()
+    assert rows["ts_known"].to_list() == list(wanted)
+    assert as_known(rows, NOW + 99, key=["at"], version="source_version")["value"].to_list() == (
+        [2] if known.column is None else []
+    )
+    assert as_known(rows, NOW + 300, key=["at"], version="source_version")["value"].to_list() == [2]
+
+
+def test_a_row_is_held_against_the_same_row_of_the_versions_before(received: Received) -> None:
+    source = Counting(known=Known("value"), key=("at",))
+    for arrival, rows in enumerate([((1, NOW + 50), (2, NOW + 70)), ((1, 0),), ((2, 0), (1, 0), (3, 0))], 1):
+        source.pages[of(0)] = [page(*rows)]
+        ingest(source, [of(0)], received, None, lambda arrival=arrival: NOW + arrival, again=True)  # type: ignore[misc]
+    found = rows_of_days(source, received, WINDOW).filter(pl.col("source_version") > 1)
+    assert found.select("at", "ts_known").rows() == [(1, NOW + 50), (2, NOW + 70), (1, NOW + 50), (3, NOW + 3)]
 
 
 def test_of_a_day_the_end_is_when_it_was_known(received: Received) -> None:
