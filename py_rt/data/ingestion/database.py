@@ -153,6 +153,12 @@ class DatabaseSource:
         records = [dict(zip(names, row, strict=True)) for row in rows]
         return read_columns(self.table.name, f"{partition}/{payload.name}", records, self.mapped)
 
+    def blotted(self, text: str) -> str:
+        """A text without the password."""
+        for secret in _secrets(self.url or os.environ.get(self.url_env, "")):
+            text = text.replace(secret, "***")
+        return text
+
     def _address(self, partition: str) -> str:
         address = self.url or os.environ.get(self.url_env, "")
         if not address:
@@ -224,9 +230,7 @@ class DatabaseSource:
         return result
 
     def _refusal(self, address: str, partition: str, error: Exception) -> SourceError:
-        words = " ".join(str(getattr(error, "orig", None) or error).split())
-        for secret in _secrets(address):
-            words = words.replace(secret, "***")
+        words = self.blotted(" ".join(str(getattr(error, "orig", None) or error).split()))
         if _shown(address).endswith("..."):  # who knows what in it is the password: the driver may tell any part
             words = f"{type(error).__name__}; write @, ? and / of a user or password as %40, %3F and %2F"
         problem = f"the database {_shown(address)} cannot give it: {words}; tried {self.attempts} times at most"

@@ -8,6 +8,7 @@ readable: a partition whose bytes cannot be read as the source says is refused w
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -23,8 +24,11 @@ from py_rt.data.ingestion.source import (
     KeyedSource,
     PartitionedSource,
     Payload,
+    blotted,
     check_partition,
     day_of,
+    shown,
+    told,
 )
 from py_rt.errors import PyRtError, SourceError
 
@@ -136,11 +140,11 @@ def land(
         record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
         _check_rows(source.table, record, frames)
         _check_count(source.table, partition, rows, now_ns())
-    except AbsentPartitionError:
-        raise
     except SourceError as error:
-        received.refuse(partition, str(error), kept)
-        raise
+        refusal = told(source, error)
+        if not isinstance(refusal, AbsentPartitionError):
+            received.refuse(partition, str(refusal), kept)
+        raise refusal from None
     if source.table.partitioning == "next" and not rows:
         return Step(partition, "nothing_new")
     size = sum(one.bytes for one in kept)
@@ -262,8 +266,9 @@ def _tried(
         raise  # what is kept is damaged, or nothing can be kept: no other partition would fare better
     except Exception as error:  # noqa: BLE001  # told in full in the log
         # A source may be anybody's code: a slip in it ends this partition, not the run.
-        _LOG.exception("source %s: partition %s", source.table.name, partition)
-        problem = f"the source's own code failed: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        _LOG.error("source %s: partition %s\n%s", source.table.name, partition, blotted(source, trace))
+        problem = shown(source, f"the source's own code failed: {type(error).__name__}: {error}")
         return Step(partition, "failed", problem=str(SourceError(source.table.name, partition, None, problem)))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from py_rt.data.ingestion.source import PartitionedSource, Payload, day_of
+from py_rt.data.ingestion.source import PartitionedSource, Payload, day_of, told
 from py_rt.data.storage import DayWindow, Lake, RowBatches, replace_table, rows_by_partition, write_window
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.errors import SourceError
@@ -52,8 +52,11 @@ def conformed(source: PartitionedSource, payload: Payload, partition: str) -> pl
         SourceError: the payload cannot be read, its columns are others, or a row breaks a rule; the row is named.
     """
     table = source.table
-    frame = source.rows(payload, partition)
     place = f"{partition}/{payload.name}"
+    try:
+        frame = source.rows(payload, partition)
+    except SourceError as error:
+        raise told(source, error) from None
     wanted = pl.Schema({column.name: column.dtype for column in table.columns})
     if frame.schema != wanted:
         differing = sorted(name for name in {*wanted, *frame.schema} if wanted.get(name) != frame.schema.get(name))

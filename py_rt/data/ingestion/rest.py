@@ -222,6 +222,10 @@ class RestSource:
                 raise
             raise AbsentPartitionError(error.source, error.file, None, error.problem) from error
 
+    def blotted(self, text: str) -> str:
+        """A text without the secret."""
+        return self.client.blotted(text)
+
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The rows of a page.
 
