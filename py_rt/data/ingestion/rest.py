@@ -56,6 +56,12 @@ _DAYS = {"date", "next_date", "date_ms", "next_date_ms"}
 _SECRET_PARAMS = frozenset({"apikey", "api_key", "api-key", "access_token", "token", "secret", "password", "signature"})
 """Parameters of a query that hold a secret wherever they stand."""
 
+_SECRET_HEADER = re.compile(
+    r"authori[sz]ation|authenticat|cookie|secret|passw|passphrase|credential|signature|token|api-?key|access-?key|-key$",
+    re.IGNORECASE,
+)
+"""Headers that hold a secret whoever is asked."""
+
 LIMIT_OPTIONS = {
     "requests_per_second": Option((int, float), HttpLimits().requests_per_second, bounds=(1e-4, 1e6)),
     "timeout_s": Option((int, float), HttpLimits().timeout_s, bounds=(1e-3, 3_600)),
@@ -344,6 +350,9 @@ def client_of(definition: Definition, values: dict[str, Any]) -> HttpClient:
     """
     headers = {str(name): str(value) for name, value in values["headers"].items()}
     for name, value in headers.items():
+        if value and _SECRET_HEADER.search(name):
+            problem = f"holds a secret, {name}; export it, and say auth = {{header = {name!r}, env = NAME}}"
+            raise fault_of(definition, "headers", problem)
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[ -~]*", value):
             raise fault_of(definition, "headers", f"has {name!r}: {value!r}, which cannot be sent; give plain ASCII")
     secret = _secret_of(definition, values["auth"])
