@@ -202,9 +202,7 @@ class DatabaseSource:
                         self.table.name,
                     )
         except NoAnswerError as error:
-            problem = (
-                f"gives no whole answer within {error} s and was stopped: ask for less, or raise answer_timeout_s"
-            )
+            problem = f"gives no whole answer within {error} s and was stopped: ask for less, or raise answer_timeout_s"
             raise SourceError(self.table.name, partition, None, f"the database {_shown(address)} {problem}") from error
         except ModuleNotFoundError as error:
             problem = f"asks {_shown(address)} with the Python package {error.name}, which is not installed; install it"

@@ -132,7 +132,7 @@ class Reading:
             SourceError: it is not of its form, or a value is not of its type.
         """
         found = self.parse(place, content)
-        return read_columns(self.source, place, found.values, self.mapped, found.first_row)
+        return read_columns(self.source, place, found.values, self.mapped, found.rows)
 
 
 def reading_of(definition: Definition, values: dict[str, Any]) -> Reading:
@@ -275,7 +275,7 @@ class RestSource:
         """The growing value's highest so far, in whatever order the records come."""
         if self.table.partitioning != "next":
             return ""
-        for row, record in enumerate(found.values, found.first_row):
+        for row, record in zip(found.rows, found.values, strict=True):
             value = member(record, self.cursor)
             if value is None:
                 raise SourceError(self.table.name, place, row, f"has no {self.cursor!r}, by which it is asked for")
