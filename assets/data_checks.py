@@ -17,7 +17,7 @@ from assets.outputs import picture
 from assets.partitions import daily
 from py_rt.data import anomalies, expectations
 from py_rt.data.anomaly_charts import drift_png, schema_png, volume_png
-from py_rt.data.schemas import RECEIVED_COLUMNS
+from py_rt.data.schemas import CORPORATE_ACTIONS, INDEX_MEMBERS, RECEIVED_COLUMNS, SECURITY_NAMES
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 from py_rt.ml.features import set_checks
 
@@ -280,29 +280,33 @@ def sets_result(reports: Sequence[set_checks.SetReport], bars: int) -> dg.AssetC
     return dg.AssetCheckResult(passed=not broken and not problems, metadata=found)
 
 
-def meets_suite(table: str, sort: Sequence[str]) -> dg.AssetChecksDefinition:
+def meets_suite(
+    table: str, sort: Sequence[str], days: dg.PartitionsDefinition[str] | None = daily
+) -> dg.AssetChecksDefinition:
     """Make the check that a table meets its suite, `config/expectations/<table>.json`, on the run's last day with rows.
 
     Args:
         table: name of the asset.
         sort: order of the sample's rows.
+        days: how the asset is cut; `None` is a table that is made whole, of which the first rows are the sample.
     """
+    what = "on the last day of the run" if days is not None else f"on the first {expectations.MAX_ROWS} rows"
 
     @dg.asset_check(
         asset=table,
         name="meets_suite",
-        partitions_def=daily,
-        description=f"Great Expectations suite config/expectations/{table}.json on the last day of the run.",
+        partitions_def=days,
+        description=f"Great Expectations suite config/expectations/{table}.json {what}.",
         op_tags={"dagster/priority": "-1"},
     )
     def check(
         rows: pl.LazyFrame, expectation_runner: dg.ResourceParam[expectations.ExpectationRunner]
     ) -> dg.AssetCheckResult:
-        days = _days(rows)
-        if days.is_empty():
+        day = _days(rows).last() if days is not None else "all"
+        there = rows.filter(pl.col("date") == pl.lit(day, dtype=pl.Date)) if days is not None else rows
+        sample = there.sort(sort).head(expectations.MAX_ROWS).collect()
+        if sample.is_empty():
             return _warns(passed=True, metadata={"rows": 0, "day": "none"})
-        day = days[-1]
-        sample = rows.filter(pl.col("date") == day).sort(sort).head(expectations.MAX_ROWS).collect()
         return expectation_result(expectation_runner.validate(sample, with_features(table, sample)), day)
 
     return check
@@ -320,4 +324,12 @@ def with_features(table: str, sample: pl.DataFrame) -> dict[str, Any]:
 raw_bars_meet_suite = meets_suite("raw_bars", ("file", "row_number"))
 staged_bars_meet_suite = meets_suite("staged_bars", ("source_sha256", "source_row", "ts_open"))
 features_bar_meets_suite = meets_suite("features_bar", ("ts_close",))
+quarantined_bars_meet_suite = meets_suite("quarantined_bars", ("source_sha256", "source_row"))
+raw_trades_meet_suite = meets_suite("raw_trades", ("row",))
+raw_book_meets_suite = meets_suite("raw_book", ("row",))
+captured_scores_meet_suite = meets_suite("captured_scores", ("ts_close",))
+raw_daily_bars_meet_suite = meets_suite("raw_daily_bars", ("file", "row_number"), None)
+index_members_meet_suite = meets_suite("index_members", INDEX_MEMBERS.key, None)
+security_names_meet_suite = meets_suite("security_names", SECURITY_NAMES.key, None)
+corporate_actions_meet_suite = meets_suite("corporate_actions", CORPORATE_ACTIONS.key, None)
 labels_meet_suite = meets_suite("labels", ("ts_close",))

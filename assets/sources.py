@@ -232,6 +232,11 @@ def _made_of(
     source: PartitionedSource, policies: Mapping[str, Policy]
 ) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     made: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = [source_asset(source), *source_checks(source)]
+    columns = [column.name for column in source.table.columns]
+    if unknown := sorted(set(policies) - set(columns)):
+        problem = f"imputation.toml: {', '.join(unknown)} of {source.table.name} is no column; there are "
+        _LOG.warning("%s%s: %s_imputed is left out", problem, ", ".join(columns), source.table.name)
+        return made
     return [*made, imputed_asset(source, policies)] if policies else made
 
 

@@ -15,6 +15,7 @@ environment as delta-rs reads them). Rules that keep a table right:
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,6 +60,9 @@ class _Table(DeltaTable):
         uris = super().file_uris(*filters, **named)
         return [uri if "://" in uri else unquote(root) + uri.removeprefix(root) for uri in uris]
 
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+"""Colors that the library puts into its messages."""
 
 _DIGEST_SEEDS = (0x5EED, 0xD16E57)
 
@@ -203,7 +207,7 @@ def write_window(
 
     Raises:
         TableError: the column is not a `pl.Date`, has nulls or days outside of the window, or the table on disk has
-            other columns or another partition column. Nothing is written then.
+            other columns or another partition column, or it cannot be written. Nothing is written then.
     """
     _check_days(uri, frame, column, window)
     return _write(_Write(uri, frame, column, dict(scales or {}), dict(commit or {}), window=window))
@@ -339,6 +343,16 @@ class _Write:
 
 
 def _write(write: _Write) -> Written:
+    """Commit the rows, or say what stands in their way: also a full disk, or a store that is gone."""
+    try:
+        return _write_on_what_is_there(write)
+    except OSError as error:
+        words = " ".join(_COLOR.sub("", str(error)).split())
+        problem = f"cannot be written ({words}): make room, give rights or reach the store, and run it again"
+        raise TableError(f"{write.uri}: {problem}; what was there before is whole") from error
+
+
+def _write_on_what_is_there(write: _Write) -> Written:
     """Commit on the very version that was looked at; when another writer came first, look again.
 
     Left to itself the library rebases such a commit, and two writers of one day would both be kept.

@@ -15,11 +15,12 @@ import pytest
 from assets import data_checks
 from assets.data_checks import DRIFT_DAYS, RECENT_DAYS, received_columns, with_features
 from assets.features import FEATURE_FILE
+from py_rt.data import expectations
 from py_rt.data.bar_chart import MAX_PNG_BYTES
 from py_rt.data.cleaning import BAR_NS, BarRules, published, stage
-from py_rt.data.expectations import ExpectationRunner, Outcome, Report, validate
+from py_rt.data.expectations import ExpectationRunner, Outcome, Report, load_suite, validate
 from py_rt.data.ingestion.market_data import BundledSource
-from py_rt.data.schemas import LABELS
+from py_rt.data.schemas import LABELS, TABLES
 from py_rt.data.storage import DayWindow
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.ml.features.technical import FeatureSet
@@ -231,3 +232,84 @@ def test_good_rows_meet_the_shipped_suites_and_broken_ones_do_not(
         "expect_column_pair_values_a_to_be_greater_than_b",
         "expect_column_values_to_be_between",
     }
+
+
+SHA = "a" * 64
+BAR = {"open": "1.5", "high": "2", "low": "1", "close": "1.5e0", "datetime": "2024-01-02", "volume_unit": "base"}
+RECORDED = {"session": 0, "venue": "kraken", "symbol": "XBT/USD", "ts_received": 5, "ts_event": 5}
+LEVEL = {"kind": "delta", "reason": None, "side": "bid", "price": 1, "quantity": 0, "best_bid": 1, "best_ask": 2}
+SCORE = {"score_captured": 0.4, "score_training": 0.6, "decision_captured": "hold", "decision_training": "enter"}
+GOOD: dict[str, dict[str, object]] = {
+    "raw_daily_bars": {"symbol": "S", "source": "s", "file": "f", "file_sha256": SHA, "ts_arrival": 1, **BAR},
+    "raw_trades": {**RECORDED, "price": 1, "quantity": 1, "aggressor": "buy"},
+    "raw_book": {**RECORDED, **LEVEL},
+    "quarantined_bars": {"instrument": "X", "reason": "restated", "detail": "d", "source_sha256": SHA},
+    "captured_scores": {"instrument": "X", "features_equal": 3, **SCORE},
+    "index_members": {"index_name": "i", "start": date(2024, 1, 2), "end": date(2024, 1, 3)},
+    "security_names": {"ticker": "A", "first_day": FIRST, "last_day": FIRST, "is_delisted": False},
+    "corporate_actions": {
+        "ticker": "A",
+        "kind": "split",
+        "factor": 0.5,
+        "amount": 2.0,
+        "effective": LAST,
+        "known_on": FIRST,
+    },
+}
+TELLS: dict[str, tuple[str, list[Any]]] = {
+    "raw_daily_bars": ("row_number", [1, 2]),
+    "raw_trades": ("row", [0, 1]),
+    "raw_book": ("row", [0, 1]),
+    "quarantined_bars": ("source_row", [1, 2]),
+    "captured_scores": ("ts_close", [1, 2]),
+    "index_members": ("ticker", ["A", "B.C"]),
+    "security_names": ("security_id", ["A.20240102", "B.20240102"]),
+    "corporate_actions": ("ticker", ["A", "B"]),
+}
+"""What tells two rows of each table apart."""
+
+
+@pytest.mark.parametrize(
+    ("table", "broken", "expectation"),
+    [
+        ("raw_daily_bars", {"close": "<td>1</td>"}, "match_regex"),
+        ("raw_trades", {"aggressor": "nobody"}, "in_set"),
+        ("raw_trades", {"price": 0}, "between"),
+        ("raw_book", {"best_bid": 2}, "a_to_be_greater_than_b"),
+        ("raw_book", {"reason": "a gap"}, "be_null"),
+        ("quarantined_bars", {"reason": "no reason"}, "in_set"),
+        ("captured_scores", {"score_captured": 1.5}, "between"),
+        ("captured_scores", {"decision_training": "flee"}, "in_set"),
+        ("index_members", {"end": date(2024, 1, 1)}, "a_to_be_greater_than_b"),
+        ("security_names", {"last_day": date(1990, 1, 1)}, "a_to_be_greater_than_b"),
+        ("corporate_actions", {"factor": 0.0}, "between"),
+        ("corporate_actions", {"known_on": date(2999, 1, 1)}, "a_to_be_greater_than_b"),
+    ],
+)
+def test_the_suites_of_the_other_tables_tell_good_rows_from_broken_ones(
+    table: str, broken: dict[str, object], expectation: str
+) -> None:
+    name, values = TELLS[table]
+    good = pl.DataFrame([{**GOOD[table], name: value} for value in values])
+    assert broken_by(table, good) == set()
+    found = broken_by(table, good.with_columns(pl.lit(value).alias(key) for key, value in broken.items()))
+    assert {one for one in found if one.endswith(expectation)} == found != set()
+    twice = broken_by(table, pl.concat([good, good.head(1)]))
+    assert any("unique" in one for one in twice)
+
+
+def test_of_a_table_that_is_made_whole_the_first_rows_are_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expectations, "MAX_ROWS", 2)
+    stays = pl.DataFrame({"index_name": ["i"] * 3, "ticker": ["C", "B", "A"], "start": [FIRST] * 3})
+    runner = RecordingRunner(success=True)
+    result = judged(data_checks.index_members_meet_suite, stays, expectation_runner=runner)
+    ((sample, _),) = runner.asked
+    assert sample["ticker"].to_list() == ["A", "B"]
+    assert (result.passed, found(result)["day"]) == (True, "all")
+    nothing = judged(data_checks.index_members_meet_suite, stays.clear(), expectation_runner=runner)
+    assert (nothing.passed, found(nothing)["rows"], len(runner.asked)) == (True, 0, 1)
+
+
+def test_every_declared_table_has_a_suite() -> None:
+    for table in (*TABLES, "features_bar"):
+        assert load_suite(table)["name"] == table

@@ -78,9 +78,10 @@ def test_a_day_says_what_it_was_made_of_and_every_check_passed(recordings: Path)
     passed = {
         (check.asset_key.path[-1], check.check_name): check.passed for check in result.get_asset_check_evaluations()
     }
-    names = ("fits_schema", "in_order_of_receipt", "counts_equal_report")
+    names = ("fits_schema", "in_order_of_receipt", "counts_equal_report", "meets_suite")
     expected = {(table, name) for table in ("raw_book", "raw_trades") for name in names}
-    expected |= {("raw_book", "recordings_are_right"), ("captured_scores", "fits_schema")}
+    expected |= {("captured_scores", name) for name in ("fits_schema", "meets_suite")}
+    expected |= {("raw_book", "recordings_are_right")}
     # No bundle trades here: that its decisions were not looked at is a warning, and no word of their being right.
     unjudged = {("captured_scores", name) for name in ("scores_and_decisions_as_trained", "features_as_trained")}
     assert passed == dict.fromkeys(expected, True) | dict.fromkeys(unjudged, False)

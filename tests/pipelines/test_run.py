@@ -82,10 +82,13 @@ def test_raw_and_cleaned_bars_are_made_with_every_check(home: Path, instant_runn
     summary = lines[-1]
     assert summary["success"], lines
     assert (summary["assets"], summary["materializations"]) == (10, 22)
-    assert (summary["checks_passed"], summary["checks_failed"]) == (30, [])
+    assert (summary["checks_passed"], summary["checks_failed"]) == (37, [])
     assert summary["checks_warned"] == 1  # a tenth of these days' rows came twice
-    assert len(instant_runner.samples) == 3  # of raw, staged and clean bars
-    assert {tuple(sample["date"].unique()) for sample in instant_runner.samples} == {(date(2021, 10, 28),)}
+    by_day = [sample for sample in instant_runner.samples if sample["date"].n_unique() == 1]
+    # Of raw, staged and clean bars the last day, and the last on which a row was kept out.
+    assert sorted(sample["date"][0] for sample in by_day) == [date(2021, 10, 27), *[date(2021, 10, 28)] * 3]
+    (whole,) = [sample for sample in instant_runner.samples if sample["date"].n_unique() > 1]
+    assert set(whole["file"]) == {"BTC-USD-1-DAY.csv"}
     started = [line["step"] for line in of_kind(lines, "step_started") if line["kind"] == "asset"]
     finished = {line["step"]: line for line in of_kind(lines, "step_finished")}
     assert set(started) == set(finished) == BARS_ASSETS
@@ -313,7 +316,7 @@ def test_people_read_one_line_per_step_and_check(folder: Path, capsys: pytest.Ca
     assert "96 rows, version 1" in out
     assert "    staged_bars:rows_conserved " in out
     assert out.splitlines()[-1].startswith(
-        "4 materializations of 4 assets in 1 runs, 18 checks passed, 0 warned, 0 failed"
+        "4 materializations of 4 assets in 1 runs, 19 checks passed, 0 warned, 0 failed"
     )
 
 
@@ -334,7 +337,7 @@ def test_nothing_but_lines_of_json_is_written_by_a_process_of_its_own(tmp_path: 
     summary = lines[-1]
     assert (summary["event"], summary["success"], summary["assets"]) == ("summary", True, len(BARS_ASSETS))
     assert summary["materializations"] == (len(BARS_ASSETS) - 4) * 94 + 4
-    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (31, 0, [])
+    assert (summary["checks_passed"], summary["checks_warned"], summary["checks_failed"]) == (38, 0, [])
     suite = next(line for line in lines if line.get("check") == "meets_expectations")
     assert (suite["passed"], suite["metadata"]["expectations"]) == (True, 15)
     assert table(tmp_path / "home", "clean_bars").height == 8_928

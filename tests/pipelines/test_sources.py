@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from assets.sources import discovered
 from pipelines.definitions import build
 from pipelines.jobs import ingest_daily
 from pipelines.planning import select
@@ -160,6 +161,19 @@ def with_holes(asked: Asked) -> Reply:
     rows = [[f"{day}T{hour:02}:00:00Z", value, "a"] for hour, value in enumerate(first)]
     rows += [[f"{day}T{hour:02}:00:00Z", 1_000.0, "b"] for hour in range(24)]
     return Reply(json.dumps(rows).encode())
+
+
+def test_a_policy_for_a_column_that_is_none_leaves_the_imputed_table_out_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config" / "sources").mkdir(parents=True)
+    (tmp_path / "config" / "sources" / "hourly.toml").write_text(DEFINITION.format(url="http://127.0.0.1:9"))
+    (tmp_path / "config" / "imputation.toml").write_text('[hourly.valeu]\nkind = "forward_fill"\n')
+    names = {key.path[-1] for made in discovered() if isinstance(made, dg.AssetsDefinition) for key in made.keys}
+    assert "hourly" in names
+    assert "hourly_imputed" not in names
+    assert "valeu of hourly is no column; there are ts, value: hourly_imputed is left out" in caplog.text
 
 
 def test_missing_values_of_a_source_are_imputed_by_the_policy_of_the_column(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Mapped:
 
 
 def read_columns(
-    source: str, place: str, records: Sequence[Any], mapped: Sequence[Mapped], first_row: int = 1
+    source: str, place: str, records: Sequence[Any], mapped: Sequence[Mapped], rows: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """Read records as typed columns.
 
@@ -83,7 +83,7 @@ def read_columns(
         place: partition and payload, for messages.
         records: mappings, or lists; numbers as the text that they are written in.
         mapped: the columns.
-        first_row: number of the first record, for messages.
+        rows: number of each record, for messages; `None` counts from 1.
 
     Raises:
         SourceError: a record has no such member, or a value is not of its type; the row is named.
@@ -96,7 +96,8 @@ def read_columns(
         wrong = (values.is_null() & text.is_not_null()) if column.nullable else values.is_null()
         if wrong.any():
             at = int(wrong.arg_true()[0])
-            raise SourceError(source, place, first_row + at, _complaint(column, texts[at], records[at]))
+            row = rows[at] if rows is not None else at + 1
+            raise SourceError(source, place, row, _complaint(column, texts[at], records[at]))
         series[column.name] = values
     return pl.DataFrame(series, schema={column.name: DTYPES[column.type] for column in mapped})
 

@@ -11,6 +11,7 @@
 `batch_rows`         most rows of one `next` partition; 100,000
 `keys`               of a `key` source: the list
 `attempts`           of a connection
+`answer_timeout_s`   of one whole answer, seconds; 600
 ==================== ===============================================================================================
 
 What is kept is the result as text, one JSON list a row under a line of names: what a number was in the database, to its
@@ -19,11 +20,9 @@ last digit.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -34,6 +33,7 @@ from uuid import UUID
 
 from py_rt.data.ingestion.columns import read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, keys_of, read_options
+from py_rt.data.ingestion.queries import NoAnswerError, adbc, in_time, sql
 from py_rt.data.ingestion.records import json_lines
 from py_rt.data.ingestion.retries import ATTEMPTS_MAX, tries
 from py_rt.data.ingestion.source import PAYLOAD_BYTES_MAX, Payload, SourceTable, day_of
@@ -45,15 +45,14 @@ if TYPE_CHECKING:
     import polars as pl
 
     from py_rt.data.ingestion.columns import Mapped
+    from py_rt.data.ingestion.queries import Answer
 
 BATCH_ROWS = 100_000
-CONNECT_TIMEOUT_S = 15
+ANSWER_TIMEOUT_S = 600.0
 WAIT_MAX_S = 5.0
-BUFFERED_ROWS = 1_000
-"""Most rows that a driver holds for us."""
 
-_Answer = Generator[list[Any]]
-"""The names of the columns, then the rows."""
+_SECRET_OPTION = re.compile(r"(?:pass(?:word|wd|phrase)?|pwd|token|secret)\s*=\s*([^&;\s]+)", re.IGNORECASE)
+"""An option of an address that holds a secret, whatever stands before it in its name; also within another's value."""
 
 OPTIONS = {
     "url": Option(str, ""),
@@ -66,6 +65,7 @@ OPTIONS = {
     "batch_rows": Option(int, BATCH_ROWS, bounds=(1, 10_000_000)),
     "keys": Option(list, []),
     "attempts": Option(int, 3, bounds=(1, ATTEMPTS_MAX)),
+    "answer_timeout_s": Option((int, float), ANSWER_TIMEOUT_S, bounds=(1e-3, 86_400)),
 }
 
 
@@ -83,6 +83,7 @@ class DatabaseSource:
     batch_rows: int
     key_names: tuple[str, ...]
     attempts: int
+    answer_timeout_s: float
 
     @classmethod
     def make(cls, definition: Definition) -> DatabaseSource:
@@ -109,6 +110,7 @@ class DatabaseSource:
             values["batch_rows"],
             keys_of(definition, values["keys"]),
             values["attempts"],
+            float(values["answer_timeout_s"]),
         )
 
     def partitions(self) -> Sequence[str]:
@@ -153,6 +155,12 @@ class DatabaseSource:
         records = [dict(zip(names, row, strict=True)) for row in rows]
         return read_columns(self.table.name, f"{partition}/{payload.name}", records, self.mapped)
 
+    def blotted(self, text: str) -> str:
+        """A text without the password."""
+        for secret in _secrets(self.url or os.environ.get(self.url_env, "")):
+            text = text.replace(secret, "***")
+        return text
+
     def _address(self, partition: str) -> str:
         address = self.url or os.environ.get(self.url_env, "")
         if not address:
@@ -184,11 +192,18 @@ class DatabaseSource:
     def _ask(self, address: str, statement: str, bound: dict[str, object], partition: str) -> _Result:
         from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-        ask = _adbc if self.driver == "adbc" else _sql
+        ask = adbc if self.driver == "adbc" else sql
         try:
             for attempt in tries(lambda error: isinstance(error, OperationalError), self.attempts, WAIT_MAX_S):
                 with attempt:
-                    return self._taken(ask(address, statement, bound), partition)
+                    return in_time(
+                        lambda stops: self._taken(ask(address, statement, bound, stops), partition),
+                        self.answer_timeout_s,
+                        self.table.name,
+                    )
+        except NoAnswerError as error:
+            problem = f"gives no whole answer within {error} s and was stopped: ask for less, or raise answer_timeout_s"
+            raise SourceError(self.table.name, partition, None, f"the database {_shown(address)} {problem}") from error
         except ModuleNotFoundError as error:
             problem = f"asks {_shown(address)} with the Python package {error.name}, which is not installed; install it"
             raise SourceError(self.table.name, partition, None, problem) from error
@@ -200,7 +215,7 @@ class DatabaseSource:
             raise
         raise SourceError(self.table.name, partition, None, "was not asked")  # pragma: no cover
 
-    def _taken(self, answer: _Answer, partition: str) -> _Result:
+    def _taken(self, answer: Answer, partition: str) -> _Result:
         """The rows as lines, as they come: what is too large is refused before it is in memory."""
         with closing(answer):
             result = _Result(next(answer))  # the names come first
@@ -224,9 +239,7 @@ class DatabaseSource:
         return result
 
     def _refusal(self, address: str, partition: str, error: Exception) -> SourceError:
-        words = " ".join(str(getattr(error, "orig", None) or error).split())
-        for secret in _secrets(address):
-            words = words.replace(secret, "***")
+        words = self.blotted(" ".join(str(getattr(error, "orig", None) or error).split()))
         if _shown(address).endswith("..."):  # who knows what in it is the password: the driver may tell any part
             words = f"{type(error).__name__}; write @, ? and / of a user or password as %40, %3F and %2F"
         problem = f"the database {_shown(address)} cannot give it: {words}; tried {self.attempts} times at most"
@@ -240,37 +253,6 @@ class _Result:
     names: list[str]
     lines: list[bytes] = field(default_factory=list)
     marks: list[object] = field(default_factory=list)
-
-
-def _sql(address: str, statement: str, bound: dict[str, object]) -> _Answer:
-    import sqlalchemy as sa
-
-    engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=_connect_args(address))
-    with engine.connect().execution_options(stream_results=True, max_row_buffer=BUFFERED_ROWS) as connection:
-        result = connection.execute(sa.text(statement), bound)
-        yield list(result.keys())
-        for row in result:
-            yield list(row)
-
-
-def _adbc(address: str, statement: str, bound: dict[str, object]) -> _Answer:
-    is_sqlite = address.startswith("sqlite")
-    driver = importlib.import_module(f"adbc_driver_{'sqlite' if is_sqlite else 'postgresql'}.dbapi")
-    address = address.partition(":///")[2] if is_sqlite else "postgresql://" + address.partition("://")[2]
-    names: list[str] = []
-
-    def place(found: re.Match[str]) -> str:
-        names.append(found[1])
-        return "?" if is_sqlite else f"${len(names)}"
-
-    statement = re.sub(rf"(?<!:):({'|'.join(bound)})\b", place, statement) if bound else statement
-    with driver.connect(address) as connection, connection.cursor() as cursor:
-        cursor.execute(statement, tuple(bound[name] for name in names) or None)
-        reader = cursor.fetch_record_batch()
-        yield list(reader.schema.names)
-        for batch in reader:
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield list(row)
 
 
 def _shown(address: str) -> str:
@@ -290,8 +272,10 @@ def _secrets(address: str) -> list[str]:
     """What of an address must not be told, the longest first; a driver may repeat it whole or in parts, decoded."""
     user, found, _ = address.partition("://")[2].rpartition("@")
     password = user.partition(":")[2] if found else ""
-    options = [value for name, value in parse_qsl(address.partition("?")[2]) if "pass" in name.lower()]
-    parts = {address, password, unquote(password), unquote_plus(password), *options} - {""}
+    query = address.partition("?")[2]
+    options = [value for name, value in parse_qsl(query) if _SECRET_OPTION.search(f"{name}={value}")]
+    within = [found[1] for found in _SECRET_OPTION.finditer(unquote_plus(query))]
+    parts = {address, password, unquote(password), unquote_plus(password), *options, *within} - {""}
     return sorted(parts, key=lambda part: (-len(part), part))
 
 
@@ -348,13 +332,7 @@ def _statement(definition: Definition, values: dict[str, Any]) -> str:
 
 def _has_password(url: str) -> bool:
     user = url.partition("://")[2].rpartition("@")[0]
-    return ":" in user or "password=" in url
-
-
-def _connect_args(url: str) -> dict[str, object]:
-    if url.startswith("sqlite"):
-        return {"timeout": CONNECT_TIMEOUT_S}
-    return {"connect_timeout": CONNECT_TIMEOUT_S} if url.startswith("postgresql") else {}
+    return ":" in user or _SECRET_OPTION.search(unquote_plus(url.partition("?")[2])) is not None
 
 
 def _line(values: Iterable[str | None]) -> bytes:

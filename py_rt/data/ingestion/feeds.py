@@ -86,6 +86,10 @@ class RssSource:
         cursor = json.dumps({"new": new, "seen": remembered})
         yield Payload("feed.xml", answer.content, answer.url, answer.media_type, cursor)
 
+    def blotted(self, text: str) -> str:
+        """A text without the secret."""
+        return self.client.blotted(text)
+
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The items that were new.
 

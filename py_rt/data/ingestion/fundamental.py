@@ -111,8 +111,8 @@ def read_reports(path: Path) -> Reports:
         raise SourceError(SOURCE, path.name, None, f"cannot be read: {error.strerror}") from error
     body = file_of(SOURCE, path.name, content, packing_of(path.name))
     records = read_records(SOURCE, path.name, body, "csv", csv_form=CsvForm())
-    frame = read_columns(SOURCE, path.name, records.values, _MAPPED, records.first_row)
-    numbers = pl.Series("row_number", range(records.first_row, records.first_row + frame.height), dtype=pl.Int64)
+    frame = read_columns(SOURCE, path.name, records.values, _MAPPED, records.rows)
+    numbers = pl.Series("row_number", records.rows, dtype=pl.Int64)
     frame = frame.with_columns(
         numbers, _known(frame["date"]), pl.col("period_focus").replace("", None), pl.col("symbol").str.strip_chars()
     )

@@ -301,14 +301,17 @@ class HttpClient:
             raise self._refusal(place, answer.url, problem)
 
     def _refusal(self, place: str, url: str, problem: str) -> SourceError:
-        return SourceError(self._source, place, None, self._blotted(f"{_shown(url)} {problem}"))
+        return SourceError(self._source, place, None, self.blotted(f"{_shown(url)} {problem}"))
 
     def _begin(self, content: bytes) -> str:
         """The first of a body, for people; blotted before it is cut, so that no half of a secret is left."""
-        return self._blotted(content.decode("utf-8", "replace")).lstrip()[:_SHOWN_CHARACTERS]
+        return self.blotted(content.decode("utf-8", "replace")).lstrip()[:_SHOWN_CHARACTERS]
 
-    def _blotted(self, text: str) -> str:
-        return re.sub("|".join(_spellings(self._said)), "***", text, flags=re.IGNORECASE) if self._said else text
+    def blotted(self, text: str) -> str:
+        """A text without the secret, however it is spelled in it."""
+        secrets = {self._said, os.environ.get(self._secret.env, "") if self._secret is not None else ""} - {""}
+        spelled = sorted({one for secret in secrets for one in _spellings(secret)}, key=lambda one: (-len(one), one))
+        return re.sub("|".join(map(re.escape, spelled)), "***", text, flags=re.IGNORECASE) if spelled else text
 
 
 @cache
@@ -330,11 +333,12 @@ def with_param(url: str, name: str, value: str) -> str:
     return urlunsplit(parts._replace(query="&".join([*others, urlencode({name: value})])))
 
 
-def _spellings(secret: str) -> list[str]:
-    """Patterns of a secret as another side may repeat it: as it is, in a URL, in JSON, in HTML."""
+def _spellings(secret: str) -> set[str]:
+    """A secret as another side may repeat it: as it is, in a URL, in JSON, in HTML; and as Python shows it."""
     spelled = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), json.dumps(secret)[1:-1]}
     spelled |= {json.dumps(secret)[1:-1].replace("/", r"\/"), html.escape(secret), html.escape(secret, quote=False)}
-    return [re.escape(one) for one in sorted(spelled, key=lambda one: (-len(one), one))]
+    shown = {text for one in spelled for text in (repr(one)[1:-1], repr(f"{one}\"'")[1:-4])}  # it may escape a quote
+    return spelled | shown
 
 
 def _origin(url: str) -> tuple[str, str]:

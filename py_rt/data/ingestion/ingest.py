@@ -8,6 +8,7 @@ readable: a partition whose bytes cannot be read as the source says is refused w
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -23,8 +24,11 @@ from py_rt.data.ingestion.source import (
     KeyedSource,
     PartitionedSource,
     Payload,
+    blotted,
     check_partition,
     day_of,
+    shown,
+    told,
 )
 from py_rt.errors import PyRtError, SourceError
 
@@ -47,6 +51,12 @@ FAILURES_MAX = 3
 
 NEXT_MAX = 1_000
 """Most `next` partitions of one run; another run goes on."""
+
+PARTITION_BYTES_MAX = 2 << 30
+"""Most bytes of one partition, over all of its payloads."""
+
+PARTITION_ROWS_MAX = 20_000_000
+"""Most rows of one partition."""
 
 LANDING = "landing"
 """Folder below the home in which :class:`Received` keeps its sources."""
@@ -128,19 +138,23 @@ def land(
     _check_over(source.table, partition, now_ns())
     kept: list[Kept] = []
     frames: list[pl.DataFrame] = []
+    rows = 0
     try:
         for payload in _payloads(source, partition, after):
             kept.append(received.keep(payload, now_ns()))
-            frames.append(conformed(source, payload, partition))
-        rows = sum(frame.height for frame in frames)
+            frame = conformed(source, payload, partition)
+            rows += frame.height
+            _check_bounds(source.table, partition, rows)
+            if source.table.key:
+                frames.append(frame)
         record = Record(partition, len(landed) + 1, rows, source.table.definition_sha256, tuple(kept))
         _check_rows(source.table, record, frames)
         _check_count(source.table, partition, rows, now_ns())
-    except AbsentPartitionError:
-        raise
     except SourceError as error:
-        received.refuse(partition, str(error), kept)
-        raise
+        refusal = told(source, error)
+        if not isinstance(refusal, AbsentPartitionError):
+            received.refuse(partition, str(refusal), kept)
+        raise refusal from None
     if source.table.partitioning == "next" and not rows:
         return Step(partition, "nothing_new")
     size = sum(one.bytes for one in kept)
@@ -154,6 +168,16 @@ def _check_over(table: SourceTable, partition: str, now_ns: int) -> None:
     """A day that goes on would be landed unfinished, and not be asked for again."""
     if table.partitioning == "day" and now_ns < due_ns(day_of(table.name, partition)):
         raise AbsentPartitionError(table.name, partition, None, "is not over yet: it would be landed unfinished")
+
+
+def _check_bounds(table: SourceTable, partition: str, rows: int) -> None:
+    """End as soon as there are too many rows: the other side may page for ever."""
+    rows_max = table.expected.rows_max if table.partitioning == "day" else None
+    if rows_max is not None and rows > rows_max:
+        problem = f"has {rows} rows or more, wanted are at most {rows_max:g}; it is asked for again"
+        raise SourceError(table.name, partition, None, problem)
+    if rows > PARTITION_ROWS_MAX:
+        raise SourceError(table.name, partition, None, f"has more than {PARTITION_ROWS_MAX} rows; cut it finer")
 
 
 def _check_count(table: SourceTable, partition: str, rows: int, now_ns: int) -> None:
@@ -171,7 +195,7 @@ def _check_count(table: SourceTable, partition: str, rows: int, now_ns: int) -> 
 
 def _payloads(source: PartitionedSource, partition: str, after: str | None) -> Iterator[Payload]:
     names: set[str] = set()
-    name = source.table.name
+    name, size = source.table.name, 0
     for payload in islice(source.fetch(partition, after), PAYLOADS_MAX + 1):
         if payload.name in names:
             raise SourceError(name, partition, None, f"gives payload {payload.name} twice")
@@ -180,6 +204,9 @@ def _payloads(source: PartitionedSource, partition: str, after: str | None) -> I
         if len(payload.content) > PAYLOAD_BYTES_MAX:
             problem = f"has {len(payload.content)} bytes, at most {PAYLOAD_BYTES_MAX}; cut it finer"
             raise SourceError(name, f"{partition}/{payload.name}", None, problem)
+        size += len(payload.content)
+        if size > PARTITION_BYTES_MAX:
+            raise SourceError(name, partition, None, f"has more than {PARTITION_BYTES_MAX} bytes; cut it finer")
         names.add(payload.name)
         yield payload
 
@@ -262,8 +289,9 @@ def _tried(
         raise  # what is kept is damaged, or nothing can be kept: no other partition would fare better
     except Exception as error:  # noqa: BLE001  # told in full in the log
         # A source may be anybody's code: a slip in it ends this partition, not the run.
-        _LOG.exception("source %s: partition %s", source.table.name, partition)
-        problem = f"the source's own code failed: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        _LOG.error("source %s: partition %s\n%s", source.table.name, partition, blotted(source, trace))
+        problem = shown(source, f"the source's own code failed: {type(error).__name__}: {error}")
         return Step(partition, "failed", problem=str(SourceError(source.table.name, partition, None, problem)))
 
 

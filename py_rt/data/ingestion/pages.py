@@ -5,12 +5,13 @@
 `item`               CSS selector of one record on the page, such as `table.prices tr`
 `keys`               of a `key` source: the list
 `user_agent`         what the site is told, and what its `robots.txt` is asked for; `py_rt`
-the bounds of requests: see `rest`; `Crawl-delay` of the site is kept where it is slower
+the bounds of requests: see `rest`; `Crawl-delay` of the site is kept where it is slower,
+                     and refused where it is longer than `wait_max_s`
 ==================== ===============================================================================================
 
 A column's `from` is a CSS selector within the record, `td.price`, or `a@href` for an attribute; `@href` is the record's
 own. A page is kept as received. A page without any record is refused: the site has changed.
-Source of the rules of `robots.txt`: RFC 9309.
+The rules of `robots.txt`: `robots`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
-from urllib.robotparser import RobotFileParser
 
 from py_rt.data.ingestion.columns import Mapped, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, check_template, fault_of, keys_of, read_options
 from py_rt.data.ingestion.http_client import HttpClient, HttpLimits, StatusError
 from py_rt.data.ingestion.rest import LIMIT_OPTIONS, check_place, limits_of
+from py_rt.data.ingestion.robots import NOTHING, Rules, rules_for
 from py_rt.data.ingestion.source import Payload, SourceTable, day_of
 from py_rt.errors import SourceError
 
@@ -59,7 +60,7 @@ class PageSource:
     key_names: tuple[str, ...]
     user_agent: str
     limits: HttpLimits
-    _rules: dict[str, RobotFileParser] = field(default_factory=dict, repr=False, compare=False)
+    _rules: dict[str, Rules] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def make(cls, definition: Definition) -> PageSource:
@@ -92,7 +93,7 @@ class PageSource:
         """Ask for the page, if the site lets us.
 
         Raises:
-            SourceError: `robots.txt` forbids it or cannot be had, or the page cannot.
+            SourceError: `robots.txt` forbids it, asks to wait too long or cannot be had, or the page cannot.
         """
         if self.table.partitioning == "day":
             url = self.url.format(date=day_of(self.table.name, partition))
@@ -100,13 +101,18 @@ class PageSource:
             url = self.url.format(key=quote(partition, safe=""))
         place = f"{partition}/page.html"
         rules = self._robots(url, place)
-        if not rules.can_fetch(self.user_agent, url):
+        if not rules.allows(url):
             problem = (
                 f"{urlsplit(url).path} is forbidden to {self.user_agent} by the site's robots.txt; it is not asked for"
             )
             raise SourceError(self.table.name, place, None, problem)
-        delay = rules.crawl_delay(self.user_agent)
-        slowest = min(self.limits.requests_per_second, 1.0 / float(delay)) if delay else None
+        if rules.delay_s > self.limits.wait_max_s:
+            problem = (
+                f"the site's robots.txt asks for {rules.delay_s:g} s between two requests, allowed are "
+                f"{self.limits.wait_max_s:g} s: raise wait_max_s, or leave the site alone"
+            )
+            raise SourceError(self.table.name, place, None, problem)
+        slowest = min(self.limits.requests_per_second, 1.0 / rules.delay_s) if rules.delay_s else None
         answer = self._client(slowest).get(url, place, is_html=True)
         yield Payload("page.html", answer.content, answer.url, answer.media_type)
 
@@ -126,18 +132,17 @@ class PageSource:
         records = [{column.taken_from: _value(node, column.taken_from) for column in self.mapped} for node in nodes]
         return read_columns(self.table.name, place, records, self.mapped)
 
-    def _robots(self, url: str, place: str) -> RobotFileParser:
+    def _robots(self, url: str, place: str) -> Rules:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         if site not in self._rules:
-            rules = RobotFileParser()
             try:
                 answer = self._client(None).get(f"{site}/robots.txt", f"{place} (robots.txt)")
-                rules.parse(answer.content[:ROBOTS_BYTES_MAX].decode("utf-8", "replace").splitlines())
+                text = answer.content[:ROBOTS_BYTES_MAX].decode("utf-8", "replace")
+                self._rules[site] = rules_for(self.user_agent, text)
             except StatusError as error:
                 # RFC 9309 2.3.1.3: unavailable (4xx) allows everything; a door that is shut means what it says.
-                rules.parse(["User-agent: *", "Disallow: /" if error.status in _FORBIDDEN else "Disallow:"])
-            self._rules[site] = rules
+                self._rules[site] = NOTHING if error.status in _FORBIDDEN else Rules()
         return self._rules[site]
 
     def _client(self, requests_per_second: float | None) -> HttpClient:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from py_rt.data.ingestion.source import PartitionedSource, Payload, day_of
+from py_rt.data.ingestion.source import PartitionedSource, Payload, day_of, told
 from py_rt.data.storage import DayWindow, Lake, RowBatches, replace_table, rows_by_partition, write_window
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.errors import SourceError
@@ -52,8 +52,11 @@ def conformed(source: PartitionedSource, payload: Payload, partition: str) -> pl
         SourceError: the payload cannot be read, its columns are others, or a row breaks a rule; the row is named.
     """
     table = source.table
-    frame = source.rows(payload, partition)
     place = f"{partition}/{payload.name}"
+    try:
+        frame = source.rows(payload, partition)
+    except SourceError as error:
+        raise told(source, error) from None
     wanted = pl.Schema({column.name: column.dtype for column in table.columns})
     if frame.schema != wanted:
         differing = sorted(name for name in {*wanted, *frame.schema} if wanted.get(name) != frame.schema.get(name))
@@ -102,14 +105,15 @@ def _with_lineage(frame: pl.DataFrame, table: SourceTable, record: Record, kept:
 
 
 def _known(schema: pl.Schema, table: SourceTable, record: Record, kept: Kept) -> pl.Expr:
-    """A restatement became known when it arrived; the first version when its source says."""
-    column = table.known.column
-    if column is None or record.version > 1:
-        return pl.lit(kept.ts_arrival, pl.Int64)
+    """The first version became known when its source says; a restatement not before it arrived either."""
+    column, arrival = table.known.column, pl.lit(kept.ts_arrival, pl.Int64)
+    if column is None:
+        return arrival
     stamp = pl.col(column)
     if schema[column] == pl.Date:
         stamp = (stamp.cast(pl.Int32).cast(pl.Int64) + 1) * NS_PER_DAY  # nothing says when on that day
-    return pl.coalesce(stamp.cast(pl.Int64) + table.known.lag_ns, pl.lit(kept.ts_arrival, pl.Int64))
+    said = stamp.cast(pl.Int64) + table.known.lag_ns
+    return pl.max_horizontal(said, arrival) if record.version > 1 else pl.coalesce(said, arrival)
 
 
 def stored_under(table: SourceTable, record: Record) -> date:
@@ -127,12 +131,44 @@ def rows_of_days(source: PartitionedSource, received: Received, window: DayWindo
     """
     table = source.table
     partitions = days(window) if table.partitioning == "day" else received.partitions()
-    records = [record for partition in partitions for record in received.versions(partition)]
-    records = [record for record in records if window.start <= stored_under(table, record) < window.end]
-    parts = [table.table().empty(), *(rows_of(source, record, received) for record in records)]
+    parts = [table.table().empty()]
+    for partition in partitions:
+        parts += _rows_of_versions(source, received, partition, window)
     # In one piece: several are written by the library in any order.
     rows: pl.DataFrame = pl.concat(parts, rechunk=True)
     return rows
+
+
+def _rows_of_versions(
+    source: PartitionedSource, received: Received, partition: str, window: DayWindow
+) -> Iterator[pl.DataFrame]:
+    """The rows of a partition's versions that are stored under some days, oldest first.
+
+    A restatement is never known before what it restates (a clock may step back, a source may be out late): it would be
+    seen early, and then hidden by the older version for ever.
+    """
+    records = received.versions(partition)
+    within = [window.start <= stored_under(source.table, record) < window.end for record in records]
+    key = list(source.table.key)
+    before: pl.DataFrame | None = None
+    while any(within):
+        rows = rows_of(source, records.pop(0), received)
+        if before is not None:
+            rows = rows.with_columns(ts_known=pl.max_horizontal("ts_known", _floor(rows, before, key)))
+        if within.pop(0):
+            yield rows
+        known = rows.select(*key, "ts_known")
+        before = known if before is None else pl.concat([before, known])
+        if key:
+            before = before.group_by(key, maintain_order=True).max()
+
+
+def _floor(rows: pl.DataFrame, before: pl.DataFrame, key: list[str]) -> pl.Series:
+    """When each row of a version was known in those before, absent where it was not; without a key, when all was."""
+    if not key:
+        return pl.Series([before["ts_known"].max()] * rows.height, dtype=pl.Int64)
+    floor = before.rename({"ts_known": "__floor"})
+    return rows.join(floor, on=key, how="left", nulls_equal=True, maintain_order="left")["__floor"]
 
 
 def rebuild(source: PartitionedSource, received: Received, lake: Lake) -> Written:

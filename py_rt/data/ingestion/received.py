@@ -5,11 +5,11 @@
     <root>/<source>/content/<ab>/<sha256>            bytes as received
     <root>/<source>/partitions/<partition>/0001.json what they are, when they arrived; 0002 where they were restated
     <root>/<source>/refused/<partition>.json         why the last try was refused; gone when one succeeds
-    <root>/<source>/incoming/                        what is being written
+    <root>/<source>/incoming/                        what is being written, and `running` while a process does
 
-A file is complete when it has its name: it is written beside, forced to disk and renamed. A record is written after
-all that it names, so that a partition is landed whole or not at all, wherever a process dies. One process at a time
-ingests a source; the lock goes with the process.
+Bytes that neither a record nor a refusal names are removed. A file is complete when it has its name: it is written
+beside, forced to disk and renamed. A record is written after all that it names, so that a partition is landed whole or
+not at all, wherever a process dies. One process at a time ingests a source; the lock goes with the process.
 """
 
 from __future__ import annotations
@@ -92,6 +92,10 @@ class Record:
         return tuple((kept.name, kept.sha256) for kept in self.payloads)
 
 
+RUNNING = "running"
+"""In `incoming` while a process ingests; one that is there without such a process tells that it died."""
+
+
 class DamagedLandingError(DataError):
     """What was kept is not what was received: a file is gone, cut off or changed."""
 
@@ -111,10 +115,11 @@ class Received:
     def __init__(self, root: Path, source: str) -> None:
         self.source = source
         self.folder = root / source
+        self._unnamed: set[str] = set()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Be the only process that ingests this source; what a dead one left half-written is removed.
+        """Be the only process that ingests this source; what a dead one left half-written or unnamed is removed.
 
         Raises:
             FullLandingError: the folder cannot be written.
@@ -134,9 +139,12 @@ class Received:
             except OSError as error:
                 problem = "another process ingests this source now; wait for it, or stop it"
                 raise SourceError(self.source, str(self.folder), None, problem) from error
-            for leftover in incoming.iterdir():
-                leftover.unlink()
-            yield
+            self._clear(incoming)
+            try:
+                yield
+            finally:
+                self._sweep(self._unnamed)
+                (incoming / RUNNING).unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
@@ -145,6 +153,7 @@ class Received:
         sha256 = hashlib.sha256(payload.content).hexdigest()
         path = self._content(sha256)
         if not path.is_file():
+            self._unnamed.add(sha256)
             self._write(path, payload.content)
         size = len(payload.content)
         return Kept(payload.name, sha256, size, payload.origin, payload.media_type, payload.cursor, ts_arrival)
@@ -172,12 +181,15 @@ class Received:
         facts = {"format": FORMAT, "source": self.source, **asdict(record)}
         text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
         self._write(self._record(record.partition, record.version), text.encode())
+        self._unnamed |= self._content_of_refusal(record.partition)
         self._refusal(record.partition).unlink(missing_ok=True)
+        self._unnamed -= {kept.sha256 for kept in record.payloads}
         return record
 
     def refuse(self, partition: str, problem: str, payloads: Iterable[Kept]) -> None:
-        """Note why a partition was refused, beside the bytes that were received of it."""
+        """Note why a partition was refused, beside the bytes that were received of it; those of before are let go."""
         facts = {"partition": partition, "problem": problem, "payloads": [asdict(kept) for kept in payloads]}
+        self._unnamed |= self._content_of_refusal(partition)
         self._write(self._refusal(partition), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
     def refused(self) -> dict[str, str]:
@@ -214,6 +226,42 @@ class Received:
                 except DamagedLandingError as error:
                     problems.append(f"{record.partition} version {record.version}: {error}")
         return problems
+
+    def _clear(self, incoming: Path) -> None:
+        """Remove what a process that died left behind."""
+        running = incoming / RUNNING
+        has_died = running.exists()
+        try:
+            for leftover in incoming.iterdir():
+                if leftover != running:
+                    leftover.unlink()
+            running.touch()
+        except OSError as error:
+            raise FullLandingError(f"source {self.source}: {incoming} cannot be written: {error.strerror}") from error
+        if has_died:
+            self._sweep({path.name for path in (self.folder / "content").glob("*/*")})
+
+    def _sweep(self, unnamed: set[str]) -> None:
+        """Remove what of some content nothing names; where something cannot be read, nobody knows, and all stays."""
+        try:
+            named = {kept.sha256 for record in self.records() for kept in record.payloads} if unnamed else set()
+            if unnamed:
+                refused = [path.stem for path in (self.folder / "refused").glob("*.json")]
+                named = named.union(*map(self._content_of_refusal, refused))
+        except DamagedLandingError:
+            return
+        for sha256 in unnamed - named:
+            self._content(sha256).unlink(missing_ok=True)
+        self._unnamed = set()
+
+    def _content_of_refusal(self, partition: str) -> set[str]:
+        path = self._refusal(partition)
+        try:
+            return {str(kept["sha256"]) for kept in json.loads(path.read_bytes())["payloads"]}
+        except FileNotFoundError:
+            return set()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedLandingError(f"source {self.source}: {path} cannot be read: {error}; remove it") from error
 
     def _load(self, path: Path) -> Record:
         try:

@@ -49,12 +49,12 @@ class Records:
 
     Attributes:
         values: the records in order.
-        first_row: row (JSON: from 1; text: line) of the first of them.
+        rows: number of each: of JSON from 1, of text the line that it ends on.
         whole: the parsed JSON around them, `None` for other formats.
     """
 
     values: Sequence[Any]
-    first_row: int
+    rows: Sequence[int]
     whole: Any = None
 
 
@@ -156,41 +156,45 @@ def _read_json(source: str, place: str, text: str, path: str) -> Records:
         there = ", ".join(map(repr, whole)) if isinstance(whole, dict) else f"a {type(whole).__name__}"
         problem = f"has no list of records at {path or 'its root'!r}; there is {there}"
         raise SourceError(source, place, None, problem)
-    return Records(values, 1, whole)
+    return Records(values, range(1, len(values) + 1), whole)
 
 
 def _read_json_lines(source: str, place: str, text: str) -> Records:
     lines = text.split("\n")
     if lines and not lines[-1].strip():
         lines.pop()
-    return Records([_parse(source, place, line, row) for row, line in enumerate(lines, 1)], 1)
+    rows = range(1, len(lines) + 1)
+    return Records([_parse(source, place, line, row) for row, line in zip(rows, lines, strict=True)], rows)
 
 
 def _read_csv(source: str, place: str, text: str, form: CsvForm) -> Records:
-    rows = [fields for _, fields in csv_rows(source, place, text, form.delimiter) if fields]
-    header, rows, first_row = _header(source, place, rows, form)
+    found = [(row, fields) for row, fields in csv_rows(source, place, text, form.delimiter) if fields]
+    header, found = _header(source, place, found, form)
     values: list[dict[str, str]] = []
-    for row, fields in enumerate(rows, first_row):
+    rows: list[int] = []
+    for row, fields in found:
         if fields == header:
             if form.repeated_header == "skip":
                 continue
             problem = "is the header again: the file is doubled or joined; keep one part, or say repeated_header = skip"
             raise SourceError(source, place, row, problem)
         if len(fields) != len(header):
-            cut = ", and is the last: the file is cut off, fetch it again" if row == first_row + len(rows) - 1 else ""
+            cut = ", and is the last: the file is cut off, fetch it again" if row == found[-1][0] else ""
             raise SourceError(source, place, row, f"has {len(fields)} fields, the header has {len(header)}{cut}")
         values.append(dict(zip(header, fields, strict=True)))
-    return Records(values, first_row)
+        rows.append(row)
+    return Records(values, rows)
 
 
-def _header(source: str, place: str, rows: list[list[str]], form: CsvForm) -> tuple[list[str], list[list[str]], int]:
+def _header(
+    source: str, place: str, found: list[tuple[int, list[str]]], form: CsvForm
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
     named = list(form.header)
-    if form.header_absent == "always" or (form.header_absent == "sometimes" and rows and rows[0] != named):
-        return named, rows, 1
-    if not rows:
-        if form.header_absent == "sometimes":
-            return named, [], 1
+    if form.header_absent == "always" or (form.header_absent == "sometimes" and (not found or found[0][1] != named)):
+        return named, found
+    if not found:
         raise SourceError(source, place, None, "is empty: not even a header; fetch it again")
-    if repeated := sorted({name for name in rows[0] if rows[0].count(name) > 1}):
-        raise SourceError(source, place, 1, f"the header names {', '.join(map(repr, repeated))} twice")
-    return rows[0], rows[1:], 2
+    row, header = found[0]
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise SourceError(source, place, row, f"the header names {', '.join(map(repr, repeated))} twice")
+    return header, found[1:]

@@ -56,6 +56,12 @@ _DAYS = {"date", "next_date", "date_ms", "next_date_ms"}
 _SECRET_PARAMS = frozenset({"apikey", "api_key", "api-key", "access_token", "token", "secret", "password", "signature"})
 """Parameters of a query that hold a secret wherever they stand."""
 
+_SECRET_HEADER = re.compile(
+    r"authori[sz]ation|authenticat|cookie|secret|passw|passphrase|credential|signature|token|api-?key|access-?key|-key$",
+    re.IGNORECASE,
+)
+"""Headers that hold a secret whoever is asked."""
+
 LIMIT_OPTIONS = {
     "requests_per_second": Option((int, float), HttpLimits().requests_per_second, bounds=(1e-4, 1e6)),
     "timeout_s": Option((int, float), HttpLimits().timeout_s, bounds=(1e-3, 3_600)),
@@ -126,7 +132,7 @@ class Reading:
             SourceError: it is not of its form, or a value is not of its type.
         """
         found = self.parse(place, content)
-        return read_columns(self.source, place, found.values, self.mapped, found.first_row)
+        return read_columns(self.source, place, found.values, self.mapped, found.rows)
 
 
 def reading_of(definition: Definition, values: dict[str, Any]) -> Reading:
@@ -222,6 +228,10 @@ class RestSource:
                 raise
             raise AbsentPartitionError(error.source, error.file, None, error.problem) from error
 
+    def blotted(self, text: str) -> str:
+        """A text without the secret."""
+        return self.client.blotted(text)
+
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The rows of a page.
 
@@ -265,7 +275,7 @@ class RestSource:
         """The growing value's highest so far, in whatever order the records come."""
         if self.table.partitioning != "next":
             return ""
-        for row, record in enumerate(found.values, found.first_row):
+        for row, record in zip(found.rows, found.values, strict=True):
             value = member(record, self.cursor)
             if value is None:
                 raise SourceError(self.table.name, place, row, f"has no {self.cursor!r}, by which it is asked for")
@@ -340,6 +350,9 @@ def client_of(definition: Definition, values: dict[str, Any]) -> HttpClient:
     """
     headers = {str(name): str(value) for name, value in values["headers"].items()}
     for name, value in headers.items():
+        if value and _SECRET_HEADER.search(name):
+            problem = f"holds a secret, {name}; export it, and say auth = {{header = {name!r}, env = NAME}}"
+            raise fault_of(definition, "headers", problem)
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[ -~]*", value):
             raise fault_of(definition, "headers", f"has {name!r}: {value!r}, which cannot be sent; give plain ASCII")
     secret = _secret_of(definition, values["auth"])

@@ -53,6 +53,10 @@ LINEAGE = (
 """Columns that every ingested table has behind its own."""
 
 
+PROBLEM_HEAD, PROBLEM_TAIL = 400, 200
+"""Characters at both ends that are told of a problem with more: it may repeat a value of any length."""
+
+
 class AbsentPartitionError(SourceError):
     """The other side has no such partition, or not yet: nothing is landed, and the next run asks again."""
 
@@ -199,6 +203,36 @@ class KeyedSource(PartitionedSource, Protocol):
     def partitions(self) -> Sequence[str]:
         """Every partition there is now."""
         ...
+
+
+@runtime_checkable
+class SecretSource(PartitionedSource, Protocol):
+    """A source that has a secret knows how to keep it: the other side may repeat it in what is received."""
+
+    def blotted(self, text: str) -> str:
+        """A text without the secret, however it is spelled in it."""
+        ...
+
+
+def blotted(source: PartitionedSource, text: str) -> str:
+    """A text without the source's secret, where it has one."""
+    return source.blotted(text) if isinstance(source, SecretSource) else text
+
+
+def shown(source: PartitionedSource, problem: str) -> str:
+    """A problem for people and logs: without the source's secret, and of a length that can be read.
+
+    It is blotted before it is cut, so that no half of a secret is left.
+    """
+    text = blotted(source, problem)
+    cut = len(text) - PROBLEM_HEAD - PROBLEM_TAIL
+    return f"{text[:PROBLEM_HEAD]}[... {cut} characters ...]{text[-PROBLEM_TAIL:]}" if cut > 0 else text
+
+
+def told(source: PartitionedSource, error: SourceError) -> SourceError:
+    """An error as :func:`shown`; to be raised `from None`, because what it came from may repeat the secret too."""
+    kind = AbsentPartitionError if isinstance(error, AbsentPartitionError) else SourceError
+    return kind(error.source, shown(source, error.file), error.row, shown(source, error.problem))
 
 
 def check_partition(source: SourceTable, partition: str) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 from datetime import date
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
@@ -254,6 +255,9 @@ def test_what_the_database_refuses_is_told(tmp_path: Path) -> None:
     [
         ('table = "t"\ncursor = "id"', "give either url, or url_env"),
         ('url = "postgresql://u:pw@h/db"\ntable = "t"\ncursor = "id"', "holds a password"),
+        ('url = "postgresql://u@h/db?Password=pw"\ntable = "t"\ncursor = "id"', "holds a password"),
+        ('url = "postgresql://u@h/db?p%61ssword=pw"\ntable = "t"\ncursor = "id"', "holds a password"),
+        ('url = "mssql+pyodbc:///?odbc_connect=UID%3Du%3BPWD%3Dpw"\ntable = "t"\ncursor = "id"', "holds a password"),
         ('url = "me:pw@host"\ntable = "t"\ncursor = "id"', "is no address"),
         ('url = "sqlite:///x.db"\ntable = "t"\ncursor = "id"\nbatch_rows = 0', "batch_rows: is 0; allowed are 1 to"),
         ('url = "sqlite:///x.db"\ncursor = "id"', "give either table or query"),
@@ -278,6 +282,7 @@ def test_an_address_is_looked_for_when_it_is_asked(tmp_path: Path) -> None:
         ("foo:barpw@x", ("barpw",)),
         ("nosuch+driver://u:hidden%21pw@h/db", ("hidden",)),
         ("postgresql+psycopg2://127.0.0.1:9/db?password=hi@dden", ("hi@", "dden")),
+        ("postgresql+psycopg2://127.0.0.1:9/db?pwd=hidden&application_name=PWD%3Ddden", ("hidden", "dden")),
     ],
 )
 def test_no_part_of_a_password_is_told(
@@ -375,6 +380,40 @@ def test_a_result_that_is_too_large_is_refused_while_it_comes(
     options = f'url = "sqlite:///{tmp_path}/t.db"\ndriver = "{driver}"\nquery = "{query}"\nkeys = ["k"]'
     done = ingest(define(tmp_path, options, "key"), None, Received(tmp_path / "landing", "t"), None, lambda: NOW)
     assert "gives more than 10000 bytes: cut it finer" in done.failed[0].problem
+
+
+SLEEPING = "SELECT trades.* FROM trades, pg_sleep(300) WHERE at >= :date AND at < :next_date"
+
+
+@pytest.mark.parametrize("driver", ["sqlalchemy", "adbc"])
+def test_a_query_that_hangs_is_ended_also_in_the_server(
+    tmp_path: Path, server: Server, database: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if driver == "adbc":
+        monkeypatch.setenv("TRADES_DB", database.replace("+psycopg2", ""))
+    insert(server, 0, 5)
+    options = f'url_env = "TRADES_DB"\ndriver = "{driver}"\nquery = "{SLEEPING}"\nanswer_timeout_s = 1.5'
+    received = Received(tmp_path / "landing", "trades_db")
+    begin = monotonic()
+    done = ingest(define(tmp_path, options, "day"), ["2024-01-02"], received, None, lambda: NOW)
+    assert monotonic() - begin < 100
+    assert "gives no whole answer within 1.5 s and was stopped: ask for less" in done.failed[0].problem
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%' AND state = 'active'"
+    while "0" not in server.psql(f"{running} AND pid <> pg_backend_pid();"):
+        assert monotonic() - begin < 100
+
+
+def test_a_query_of_sqlite_that_hangs_is_ended(tmp_path: Path) -> None:
+    sqlite(tmp_path / "t.db", 0, 1)
+    endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+    query = endless + "SELECT id, '2024-01-02' AS at, '1' AS price, :key AS note FROM n WHERE id < 0"
+    options = f'url = "sqlite:///{tmp_path}/t.db"\nquery = "{query}"\nkeys = ["k"]\nanswer_timeout_s = 0.5'
+    done = ingest(define(tmp_path, options, "key"), None, Received(tmp_path / "landing", "t"), None, lambda: NOW)
+    assert "gives no whole answer within 0.5 s" in done.failed[0].problem
+    (thread,) = [one for one in threading.enumerate() if one.name == "trades_db-query"] or [threading.Thread()]
+    if thread.is_alive():
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_values_keep_their_last_digit(tmp_path: Path) -> None:

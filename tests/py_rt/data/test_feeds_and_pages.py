@@ -93,7 +93,7 @@ url = "{url}/quotes/{{key}}"
 item = "tr.q"
 keys = ["today", "private"]
 attempts = 2
-wait_max_s = 0.02
+wait_max_s = {wait}
 requests_per_second = 1000
 [[column]]
 name = "symbol"
@@ -119,7 +119,7 @@ def plain(text: str, status: int = 200) -> Reply:
 def test_values_are_taken_out_of_pages_that_robots_txt_allows(tmp_path: Path) -> None:
     robots = plain("User-agent: *\nDisallow: /quotes/private\n")
     with serving(lambda asked: site(asked, robots)) as server:
-        source = define(tmp_path, PAGES.format(url=server.url))
+        source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
         received, lake = Received(tmp_path / "landing", "news"), Lake(str(tmp_path / "lake"))
         done = ingest(source, None, received, lake, lambda: NOW)
         assert [step.outcome for step in done.steps] == ["landed", "failed"]
@@ -142,7 +142,7 @@ def test_values_are_taken_out_of_pages_that_robots_txt_allows(tmp_path: Path) ->
 )
 def test_robots_txt_is_read_as_its_rules_say(tmp_path: Path, robots: Reply, outcome: str) -> None:
     with serving(lambda asked: site(asked, robots)) as server:
-        source = define(tmp_path, PAGES.format(url=server.url))
+        source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
         done = ingest(source, ["today"], Received(tmp_path / "landing", "news"), None, lambda: NOW)
         assert [step.outcome for step in done.steps] == [outcome], done.failed
         assert ("/quotes/today" in server.paths) == (outcome == "landed")
@@ -151,11 +151,32 @@ def test_robots_txt_is_read_as_its_rules_say(tmp_path: Path, robots: Reply, outc
 def test_a_crawl_delay_is_kept(tmp_path: Path) -> None:
     robots = plain("User-agent: *\nCrawl-delay: 1\n")
     with serving(lambda asked: site(asked, robots)) as server:
-        source = define(tmp_path, PAGES.format(url=server.url))
+        source = define(tmp_path, PAGES.format(url=server.url, wait=1))
         ingest(source, ["today", "yesterday"], Received(tmp_path / "landing", "news"), None, lambda: NOW)
     times = [asked.at for asked in server.asked if asked.path != "/robots.txt"]
     assert len(times) == 2
     assert times[1] - times[0] >= 0.99
+
+
+@pytest.mark.parametrize("key", ["today", "private"])
+def test_the_longest_rule_of_robots_txt_counts(tmp_path: Path, key: str) -> None:
+    robots = plain("User-agent: *\nAllow: /\nDisallow: /quotes/private\nDisallow: /*/yesterday$\n")
+    with serving(lambda asked: site(asked, robots)) as server:
+        source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
+        received = Received(tmp_path / "landing", "news")
+        done = ingest(source, [key, "yesterday"], received, None, lambda: NOW)
+        assert [step.outcome for step in done.steps] == ["landed" if key == "today" else "failed", "failed"]
+        assert server.paths == ["/robots.txt", *(["/quotes/today"] if key == "today" else [])]
+
+
+def test_a_crawl_delay_that_nobody_would_wait_for_is_refused(tmp_path: Path) -> None:
+    robots = plain("User-agent: *\nCrawl-delay: 3600\n")
+    with serving(lambda asked: site(asked, robots)) as server:
+        source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
+        done = ingest(source, ["today"], Received(tmp_path / "landing", "news"), None, lambda: NOW)
+        assert server.paths == ["/robots.txt"]
+    said = done.failed[0].problem
+    assert "robots.txt asks for 3600 s between two requests, allowed are 0.02 s: raise wait_max_s" in said
 
 
 def test_a_page_that_has_changed_is_refused(tmp_path: Path) -> None:
@@ -164,6 +185,6 @@ def test_a_page_that_has_changed_is_refused(tmp_path: Path) -> None:
         return plain("") if asked.path == "/robots.txt" else html
 
     with serving(changed) as server:
-        source = define(tmp_path, PAGES.format(url=server.url))
+        source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
         done = ingest(source, ["today"], Received(tmp_path / "landing", "news"), None, lambda: NOW)
     assert "source news: today/page.html: has no 'tr.q': the site has changed" in done.failed[0].problem

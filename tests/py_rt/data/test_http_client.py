@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,15 +13,21 @@ from urllib.parse import quote
 import pytest
 
 from py_rt.data.ingestion.http_client import HttpClient, HttpLimits, Secret
-from py_rt.data.ingestion.ingest import ingest
+from py_rt.data.ingestion.ingest import ingest, land
+from py_rt.data.ingestion.publishing import conformed
 from py_rt.data.ingestion.received import Received
+from py_rt.data.ingestion.source import Payload
+from py_rt.data.ingestion.trial import tried
 from py_rt.errors import SourceError
 from tests.py_rt.data.loopback import Asked, Reply, serving
+from tests.py_rt.data.test_ingest import Counting
 from tests.py_rt.data.test_rest import DAY, NOW, body, define, fetched, problem, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import polars as pl
 
 SECRET = 'S3/cr"et+&value'
 
@@ -52,6 +60,58 @@ def test_a_secret_that_the_other_side_repeats_is_told_nowhere(
     for told in (done.failed[0].problem, received.refused()[DAY]):
         for part in ("S3", "cr", "et+", "value"):
             assert part not in told.replace("secret", "").replace("127.0.0.1", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda secret: body({"t": 1_704_153_600_000, "p": f"rate limit of key {secret}", "n": None}),
+        lambda secret: body({"t": 1_704_153_600_000, "p": "9" * 375 + secret + "9" * 6_000, "n": None}),
+        lambda secret: json.dumps({f"rate limit of key {secret}": "wait"}).encode(),
+    ],
+    ids=["value", "cut", "member"],
+)
+def test_a_secret_that_is_repeated_where_data_should_stand_is_told_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[[str], bytes]
+) -> None:
+    secret = "rate\\'" + SECRET  # which Python shows otherwise
+    monkeypatch.setenv("EXAMPLE_KEY", secret)
+    with serving(lambda _asked: Reply(said(secret))) as server:
+        auth = 'auth = {header = "X-Key", env = "EXAMPLE_KEY"}\nrecords = "data"'
+        source = define(tmp_path, f'url = "{server.url}/{{date}}"\n{auth}')
+        received = Received(tmp_path / "landing", "quotes")
+        done = ingest(source, [DAY], received, None, lambda: NOW)
+        with pytest.raises(SourceError) as raised, received.alone():
+            land(source, DAY, received, lambda: NOW)
+        told = [done.failed[0].problem, received.refused()[DAY], "".join(traceback.format_exception(raised.value))]
+        told += [tried(source, DAY)["problem"]]
+        payload = Payload("page-00001", said(secret))
+    # Also in another process, which reads what was landed and asks nobody.
+    with pytest.raises(SourceError) as raised:
+        conformed(define(tmp_path, f'url = "{server.url}/{{date}}"\n{auth}'), payload, DAY)
+    for one in (*told, str(raised.value)):
+        assert "***" in one
+        for part in ("S3", "cr", "et+", "&value"):
+            assert part not in one.replace("secret", "").replace("test_a_secret", ""), one
+    assert len(told[0]) < 1_000
+
+
+def test_a_secret_in_the_error_of_a_source_of_your_own_is_told_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Slips(Counting):
+        def blotted(self, text: str) -> str:
+            return text.replace(SECRET, "***")
+
+        def rows(self, payload: Payload, partition: str) -> pl.DataFrame:  # noqa: ARG002  # of the protocol
+            raise ValueError(f"cannot take {SECRET}" + "x" * 6_000)
+
+    source = Slips(pages={DAY: [b"[]"]})
+    done = ingest(source, [DAY], Received(tmp_path / "landing", "counting"), None, lambda: NOW)
+    assert "the source's own code failed: ValueError: cannot take ***x" in done.failed[0].problem
+    assert len(done.failed[0].problem) < 1_000
+    assert "in rows" in caplog.text
+    assert SECRET not in caplog.text
 
 
 def test_a_secret_may_stand_in_the_query_and_is_kept_nowhere(

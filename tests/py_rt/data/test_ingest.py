@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from py_rt.data.ingestion import ingest as ingest_module
 from py_rt.data.ingestion.expected import due_ns
 from py_rt.data.ingestion.ingest import ingest, land
 from py_rt.data.ingestion.publishing import days, rebuild, rows_of_days
 from py_rt.data.ingestion.received import DamagedLandingError, FullLandingError, Received
 from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
+from py_rt.data.point_in_time import as_known
 from py_rt.data.schemas import Column
 from py_rt.data.storage import DayWindow, Lake, exists, rows_by_partition, scan, table_version
 from py_rt.errors import SourceError
@@ -128,6 +130,41 @@ def test_asked_again_the_same_bytes_change_nothing_and_others_are_kept_beside_th
     assert rows["ts_known"].to_list() == [15, NOW + 2]
 
 
+@pytest.mark.parametrize(
+    ("known", "arrivals", "wanted"),
+    [
+        # Out after 100, so that neither the restatement that comes before nor what it restates is known earlier.
+        (Known("at", lag_ns=NOW + 95), (1, 2, 200), (NOW + 100, NOW + 100, NOW + 200)),
+        # The clock steps back.
+        (Known(), (9, 2, 5), (NOW + 9, NOW + 9, NOW + 9)),
+    ],
+    ids=["lag", "clock"],
+)
+@pytest.mark.parametrize("key", [(), ("at",)], ids=["rows", "key"])
+def test_a_restatement_is_not_known_before_what_it_restates(
+    received: Received, lake: Lake, known: Known, arrivals: tuple[int, ...], wanted: tuple[int, ...], key: tuple[str]
+) -> None:
+    source = Counting(known=known, key=key)
+    for value, arrival in enumerate(arrivals):
+        source.pages[of(0)] = [page((5, value))]
+        ingest(source, [of(0)], received, lake, lambda arrival=arrival: NOW + arrival, again=True)  # type: ignore[misc]
+    rows = scan(lake.uri("raw", "counting")).sort("source_version").collect()
+    assert rows["ts_known"].to_list() == list(wanted)
+    assert as_known(rows, NOW + 99, key=["at"], version="source_version")["value"].to_list() == (
+        [2] if known.column is None else []
+    )
+    assert as_known(rows, NOW + 300, key=["at"], version="source_version")["value"].to_list() == [2]
+
+
+def test_a_row_is_held_against_the_same_row_of_the_versions_before(received: Received) -> None:
+    source = Counting(known=Known("value"), key=("at",))
+    for arrival, rows in enumerate([((1, NOW + 50), (2, NOW + 70)), ((1, 0),), ((2, 0), (1, 0), (3, 0))], 1):
+        source.pages[of(0)] = [page(*rows)]
+        ingest(source, [of(0)], received, None, lambda arrival=arrival: NOW + arrival, again=True)  # type: ignore[misc]
+    found = rows_of_days(source, received, WINDOW).filter(pl.col("source_version") > 1)
+    assert found.select("at", "ts_known").rows() == [(1, NOW + 50), (2, NOW + 70), (1, NOW + 50), (3, NOW + 3)]
+
+
 def test_of_a_day_the_end_is_when_it_was_known(received: Received) -> None:
     source = Counting(pages={of(0): [page((5, 1))]})
 
@@ -161,6 +198,85 @@ def test_what_cannot_be_read_is_refused_whole_kept_and_healed_by_the_next_run(
     assert [step.outcome for step in healed.steps] == ["landed", "unchanged"]
     assert received.refused() == {}
     assert rows_by_partition(lake.uri("raw", "counting"))[DAY] == 2
+
+
+def content(received: Received) -> set[bytes]:
+    return {path.read_bytes() for path in (received.folder / "content").rglob("*") if path.is_file()}
+
+
+def endless(size: int, bytes_more: int = 0) -> Iterator[bytes]:
+    """Pages without an end; a source that reads on for ever would not come back."""
+    for number in range(10_000):
+        yield page(*((number, at) for at in range(size))) + b" " * bytes_more
+    pytest.fail("all 10,000 pages were asked for")
+
+
+def test_paging_ends_as_soon_as_there_are_too_many_rows_or_bytes(
+    received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def problem(**more: object) -> str:
+        source = Counting(pages={of(0): endless(5, 100)}, **more)  # type: ignore[arg-type,dict-item]
+        (step,) = ingest(source, [of(0)], received, None, lambda: NOW).steps
+        return step.problem
+
+    assert f"{of(0)}: has 15 rows or more, wanted are at most 12" in problem(expected=Expected(rows_max=12))
+    assert len(content(received)) == 3
+    monkeypatch.setattr(ingest_module, "PARTITION_BYTES_MAX", 1_000)
+    assert f"{of(0)}: has more than 1000 bytes; cut it finer" in problem()
+    monkeypatch.setattr(ingest_module, "PARTITION_ROWS_MAX", 20)
+    monkeypatch.setattr(ingest_module, "PARTITION_BYTES_MAX", 10_000)
+    assert f"{of(0)}: has more than 20 rows; cut it finer" in problem()
+
+
+def test_content_that_nothing_names_is_removed(received: Received) -> None:
+    good, bad, worse, shared = page((1, 1)), b"<html>1", b"<html>2", page((9, 9))
+    source = Counting(pages={of(0): [shared, good, bad], of(1): [shared]})
+    ingest(source, [of(0), of(1)], received, None, lambda: NOW)
+    assert content(received) == {shared, good, bad}
+    source.pages[of(0)] = [worse]
+    ingest(source, [of(0)], received, None, lambda: NOW)
+    assert content(received) == {shared, worse}
+    source.pages[of(0)] = [good]
+    ingest(source, [of(0)], received, None, lambda: NOW)
+    assert content(received) == {shared, good}
+    assert received.check() == []
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from py_rt.data.ingestion.ingest import ingest
+from py_rt.data.ingestion.received import Received
+from py_rt.data.ingestion.source import Payload, SourceTable
+class Dies:
+    table = SourceTable("counting", "", ())
+    def fetch(self, partition, after=None):
+        yield Payload("page-1", b"[[7, 7]]")
+    def rows(self, payload, partition):
+        os.kill(os.getpid(), signal.SIGKILL)
+ingest(Dies(), ["2024-03-02"], Received(Path(sys.argv[1]), "counting"), None, lambda: 1_750_000_000 * 10**9)
+"""
+
+
+def test_content_of_a_run_that_died_is_removed_by_the_next(received: Received) -> None:
+    source = Counting(pages={of(0): [page((1, 1))], of(1): [page((2, 2))]})
+    ingest(source, [of(0)], received, None, lambda: NOW)
+    line = [sys.executable, "-c", DIES, str(received.folder.parent)]
+    died = subprocess.run(line, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=100)
+    assert died.returncode == -signal.SIGKILL
+    assert content(received) == {page((1, 1)), b"[[7, 7]]"}
+    ingest(source, [of(0)], received, None, lambda: NOW)
+    assert content(received) == {page((1, 1))}
+    assert not any((received.folder / "incoming").iterdir())
+
+
+def test_where_a_record_cannot_be_read_all_content_stays(received: Received) -> None:
+    source = Counting(pages={of(0): [page((1, 1))], of(1): [b"<html>1"]})
+    ingest(source, [of(0), of(1)], received, None, lambda: NOW)
+    (received.folder / "partitions" / of(0) / "0001.json").write_text("{")
+    source.pages[of(1)] = [page((2, 2))]
+    ingest(source, [of(1)], received, None, lambda: NOW)
+    assert content(received) == {page((1, 1)), b"<html>1", page((2, 2))}
 
 
 def test_a_row_that_breaks_a_rule_is_named(received: Received, lake: Lake) -> None:
@@ -412,7 +528,7 @@ def test_a_day_with_too_few_rows_is_not_landed_and_heals_by_itself(received: Rec
     assert overdue.problem == f"source counting: {of(0)}: has 1 rows, wanted are at least 2; it is asked for again"
     source.pages[of(0)] = [page(*((number, 1) for number in range(4)))]
     (many,) = ingest(source, [of(0)], received, lake, lambda: late).steps
-    assert "has 4 rows, wanted are at most 3" in many.problem
+    assert "has 4 rows or more, wanted are at most 3" in many.problem
     assert received.partitions() == []
     source.pages[of(0)] = [page((1, 1), (2, 2))]
     assert [step.outcome for step in ingest(source, [of(0)], received, lake, lambda: late).steps] == ["landed"]

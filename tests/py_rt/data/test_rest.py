@@ -325,6 +325,22 @@ def test_a_second_header_in_mid_file_is_refused_by_its_row_or_skipped_when_said(
     assert rows["note"].to_list() == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        (b"t,p,n\n\n2024-01-02,1,a\n\n\n2024-01-02,x,b\n2024-01-02,1,c\n", 6),
+        (b't,p,n\n2024-01-02,1,"a\nb\nc"\n2024-01-02,x,b\n2024-01-02,1,c\n', 5),
+        (b"\nt,p,n\nt,p,n\n2024-01-02,1,a\n2024-01-02,x,b\n", 5),
+        (b"t,p,n\n\n2024-01-02,1,a\n2024-01-02\n2024-01-02,1,a\n", 4),
+    ],
+    ids=["blank", "quoted", "skipped", "short"],
+)
+def test_a_row_of_a_csv_is_told_by_its_line(tmp_path: Path, text: bytes, row: int) -> None:
+    with serving(lambda _asked: Reply(text, headers={})) as server:
+        options = f'url = "{server.url}/{{date}}"\nformat = "csv"\nrepeated_header = "skip"'
+        assert f"page-00001: row {row}: " in problem(define(tmp_path, options))
+
+
 def test_a_csv_without_its_header_is_read_by_the_names_given(tmp_path: Path) -> None:
     replies = [Reply(b"2024-01-02,1,a\n", headers={})]
     with serving(lambda _asked: replies[0]) as server:
@@ -407,6 +423,9 @@ def test_what_is_next_may_come_newest_first_over_pages(tmp_path: Path) -> None:
         ('url = "http://x/{date}"\nattempts = 0', "attempts: is 0; allowed are 1 to 100"),
         ('url = "http://x/{date}"\nabsent_statuses = ["404"]', "is a list of numbers"),
         ('url = "http://x/{date}"\nheaders = {X = "a\\nb"}', "which cannot be sent; give plain ASCII"),
+        ('url = "http://x/{date}"\nheaders = {Authorization = "abc"}', "holds a secret, Authorization; export it"),
+        ('url = "http://x/{date}"\nheaders = {x-API-key = "a\\nb"}', "holds a secret, x-API-key; export it"),
+        ('url = "http://x/{date}"\nheaders = {Cookie = "a=b"}', "auth = {header = 'Cookie', env = NAME}"),
         ('url = "http://x/{date}?apikey=abc"', "holds a secret, apikey; export it"),
         ('url = "http://x/{date}"\nauth = {env = "A"}', "wanted is {header = ..., env = NAME OF A VARIABLE"),
         ('url = "http://x/{date}"\ntimeout_s = "soon"', "is 'soon'; wanted is a whole number or a number"),

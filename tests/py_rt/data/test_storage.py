@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import resource
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,7 +17,7 @@ from py_rt.data.storage import DayWindow, Lake
 from py_rt.errors import SchemaError, TableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 FIRST = date(2024, 1, 1)
 
@@ -264,3 +267,40 @@ def test_the_content_hash_sees_values_order_names_and_types_only() -> None:
     hashes = {storage.content_hash(other) for other in changed}
     assert len(hashes) == len(changed)
     assert base not in hashes
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """As on a disk that fills up: the system refuses to write on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("size", [10, 2_000])
+def test_a_full_disk_is_told_and_what_was_there_stays(uri: str, size: int, *, is_there: bool) -> None:
+    if is_there:
+        storage.write_window(uri, rows(0, 1), window(0, 1))
+    many = pl.concat([rows(0, 1, value=number) for number in range(2_000)])
+    told = r"table: (cannot be written|the write was refused and nothing changed).*File too large"
+    with no_file_beyond(size), pytest.raises(TableError, match=told) as raised:
+        storage.write_window(uri, many, window(0, 1))
+    assert "\x1b" not in str(raised.value)
+    if is_there:
+        assert values(uri, 0, 1) == [1] * 6
+    assert storage.write_window(uri, many, window(0, 1)).rows == 12_000
+    assert len(values(uri, 0, 1)) == 12_000
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_file_in_the_place_of_a_table_is_told(uri: str, name: str) -> None:
+    place = Path(uri, name).resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("in the way")
+    with pytest.raises(TableError, match=r"table: cannot be written .*(Not a directory|File exists).*make room"):
+        storage.write_window(uri, rows(0, 1), window(0, 1))
+    assert place.read_text() == "in the way"
