@@ -121,7 +121,9 @@ def reports(
 
 
 def sentiment(  # the options of one command
-    texts: Annotated[Path, typer.Argument(help="JSON lines (plain, .gz, .zst): symbol, created_at, text.")],
+    texts: Annotated[
+        Path, typer.Argument(help="JSON lines (plain, .gz, .zst), CSV or Parquet: symbol, created_at, text.")
+    ],
     out: Annotated[Path, _OUT],
     symbol: Annotated[str, typer.Option(help="Only texts about this one.")] = "",
     model: Annotated[
@@ -139,6 +141,8 @@ def sentiment(  # the options of one command
     Example: py_rt data sentiment tweets.jsonl.gz --out sentiment.csv
 
     Example: py_rt data sentiment news.jsonl --symbol AAPL --day-end 21:00 --field sent=published --out aapl.csv
+
+    Of a source of yours: py_rt data sentiment news.parquet --field sent=ts_known --field text=title --out news.csv
 
     A row for each symbol and day with texts, known when the day is over: sentiment (mean of the scores, -1 to 1), texts
     (how many), positive_share, negative_share, spread. A text counts on the day on which it was sent. Scores are

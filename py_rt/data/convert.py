@@ -44,20 +44,39 @@ def convert(source: Path, target: Path, *, group: str = DEFAULT_GROUP) -> pl.Dat
     """
     if source.resolve() == target.resolve():
         raise SourceError(SOURCE, target.name, None, "is read here, and would be lost; give another name")
+    check_ending(target)
+    frame, scales = read_any(source, group)
+    write_any(frame, target, scales, group)
+    return frame
+
+
+def check_ending(target: Path) -> None:
+    """Refuse a name that says no kind of file.
+
+    Raises:
+        SourceError: it ends otherwise.
+    """
     if not target.name.endswith((*TABLE_ENDINGS, *CSV_ENDINGS)):
         raise SourceError(SOURCE, target.name, None, f"must end with {', '.join((*CSV_ENDINGS, *TABLE_ENDINGS))}")
-    frame, scales = read_any(source, group)
+
+
+def write_any(frame: pl.DataFrame, target: Path, scales: Mapping[str, int], group: str = DEFAULT_GROUP) -> None:
+    """Write rows as the kind of file that the name says.
+
+    Raises:
+        TableError: a column cannot be kept.
+        DataError: the target cannot be written.
+    """
     if target.name.endswith(CSV_ENDINGS):
         try:
             write_table(frame.with_columns(_decimals(name, digits) for name, digits in scales.items()), target)
         except pl.exceptions.PolarsError as error:
             raise TableError(f"{target}: a column cannot be written as text: {error}") from error
-        return frame
+        return
     try:
         write_file(frame, target, scales=scales, group=group)
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror}; choose another place") from error
-    return frame
 
 
 def read_any(path: Path, group: str = DEFAULT_GROUP) -> tuple[pl.DataFrame, Mapping[str, int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from py_rt.data.schemas import CLEAN_BARS, FLOW_BARS, RAW_BOOK, Table
+from py_rt.data.schemas import CLEAN_BARS, RAW_BOOK, Table
 from py_rt.data.storage import DayWindow, Lake, write_window
 from tests.tidy import sources
 
@@ -31,12 +31,12 @@ OFFLINE = [guide for guide in WITH_EXAMPLES if guide.stem not in ASK_A_SERVICE]
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder of somebody whose pipeline has run: a book, clean bars and flow, each written twice."""
+    """The working folder of somebody whose pipeline has run: a book and clean bars, each written twice."""
     monkeypatch.chdir(tmp_path)
     for name in ("PY_RT_HOME", "PY_RT_LAKE"):
         monkeypatch.delenv(name, raising=False)
     made = Lake(str(tmp_path / ".py_rt" / "lake"))
-    for table in (RAW_BOOK, CLEAN_BARS, FLOW_BARS):
+    for table in (RAW_BOOK, CLEAN_BARS):
         for rows in (1, 2):
             uri = made.uri(table.group, table.name)
             write_window(uri, some_rows(table, rows), DayWindow(DAYS[0], DAYS[1]), scales=table.scales)

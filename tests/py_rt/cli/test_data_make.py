@@ -294,6 +294,28 @@ def test_texts_become_sentiment_that_features_take(tmp_path: Path, capsys: pytes
     assert run(capsys, "sentiment", texts, "--day-end", "evening", "--out", known)[0] == 2
 
 
+def test_texts_of_a_table_are_scored_as_those_of_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, table = tmp_path / "texts.jsonl", tmp_path / "texts.parquet"
+    lines.write_text("".join(json.dumps(one) + "\n" for one in TEXTS))
+    at = pl.col("created_at").str.to_datetime(time_zone="UTC", time_unit="ns").dt.epoch("ns")
+    pl.DataFrame(TEXTS).select("symbol", at.alias("ts_known"), pl.col("text").alias("title")).write_parquet(table)
+    assert run(capsys, "sentiment", lines, "--out", tmp_path / "a.csv")[0] == 0
+    asked: list[str | Path] = [
+        "sentiment",
+        table,
+        "--field",
+        "sent=ts_known",
+        "--field",
+        "text=title",
+        "--out",
+        tmp_path / "b.csv",
+    ]
+    assert run(capsys, *asked)[0] == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    status, _, told = run(capsys, "sentiment", table, "--out", tmp_path / "b.csv")
+    assert (status, "row 1: has no created_at, text" in told) == (2, True), told
+
+
 def test_sentiment_of_a_graph_over_hashed_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx = pytest.importorskip("onnx")
     helper, tensor = onnx.helper, onnx.TensorProto
