@@ -17,6 +17,7 @@ from assets import (
     features,
     models,
     raw,
+    recorded,
     reference,
     sources,
 )
@@ -28,10 +29,10 @@ from pipelines.sensors import SENSORS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAIN = (raw, reference, cleaned, features, captured, models, backtests, bundles, deployments)
+CHAIN = (raw, reference, cleaned, features, recorded, captured, models, backtests, bundles, deployments)
 """Modules of assets in the order of the chain; a new layer is one more name here."""
 
-CHECKS = (checks, data_checks, features, captured, reference)
+CHECKS = (checks, data_checks, features, recorded, captured, reference)
 """Modules of asset checks."""
 
 

@@ -43,7 +43,8 @@ ingest_daily = dg.define_asset_job(
 land_recordings = dg.define_asset_job(
     "land_recordings",
     selection=RECORDED,
-    description="Recorded books and trades of some days, and the deployed model on them: `py_rt record` comes first.",
+    description="Recorded books and trades of some days, their bars, and the deployed model on them: `py_rt record` "
+    "comes first.",
 )
 
 land_reference = dg.define_asset_job(

@@ -19,7 +19,8 @@ SYMBOL = typer.Option("--symbol", help="The instrument, of a file that holds sev
 COLUMN = typer.Option(
     "--column",
     help="Which column is what, where its name is no usual one: close=Settle. Roles are time, clock (time of the day), "
-    "open, high, low, close, adj_close, volume, symbol and others. May be given several times.",
+    "open, high, low, close, adj_close, volume, symbol, what features read (bid, ask, buy_volume, ...) and others. May "
+    "be given several times.",
     metavar="ROLE=NAME",
 )
 DAY_FIRST = typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from py_rt.cli import bar_options as options
-from py_rt.cli import data_add, data_reference
+from py_rt.cli import data_add, data_make, data_reference
 from py_rt.errors import PyRtError
 
 CHECK_FAILED = 3
@@ -105,4 +105,5 @@ def _lines(facts: dict[str, Any], out: Path, report: Path) -> str:
 
 
 data_add.add_to(app)
+data_make.add_to(app)
 data_reference.add_to(app)

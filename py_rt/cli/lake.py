@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import date, timedelta
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from py_rt.cli.refusal import shown
 from py_rt.defaults import lake_root
-from py_rt.errors import PyRtError
+from py_rt.errors import DataError, PyRtError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from py_rt.data.storage import DayWindow
 
 FAILED = 1
 KEEP_DAYS = 30
@@ -129,6 +133,50 @@ def restore(
         made = maintenance.restore(uri, version)
     facts = {"ok": True, "table": table, "restored": version, "version": made}
     shown(facts, json=json, text=f"{table}: version {version} is the newest again, as version {made}")
+
+
+@app.command()
+def export(
+    table: Annotated[str, _ONE],
+    out: Annotated[Path, typer.Argument(help=".csv, .csv.gz, .parquet, .h5 or .hdf5.", metavar="OUT")],
+    first: Annotated[str, typer.Option("--from", help="First day, such as 2026-11-26.", metavar="DAY")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last day, included.", metavar="DAY")] = "",
+    root: Annotated[str, _ROOT] = "",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Write a table, or some days of it, as a file that other commands and programs read.
+
+    Example: py_rt lake export features/flow_bars bars.parquet
+
+    Example: py_rt lake export raw/my_news news.csv --from 2026-11-01 --to 2026-11-26
+
+    Parquet and HDF5 say the decimal digits of fixed-point columns; a CSV has them written out.
+    """
+    from py_rt.data import convert, schemas, storage
+
+    with _told(json=json):
+        (uri,) = _tables(root, table).values()
+        convert.check_ending(out)
+        rows = storage.scan(uri, _days(first, last))
+        declared = next((one for one in schemas.TABLES.values() if f"{one.group}/{one.name}" == table), None)
+        order = (declared.order or declared.key) if declared is not None else ()
+        found = (rows.sort(order, maintain_order=True) if order else rows).collect()
+        convert.write_any(found, out, storage.table_scales(uri))
+    facts = {"ok": True, "table": table, "rows": found.height, "out": str(out)}
+    shown(facts, json=json, text=f"{found.height} rows of {table}: {out}")
+
+
+def _days(first: str, last: str) -> DayWindow | None:
+    """The days that are asked for; `None` is all."""
+    from py_rt.data.storage import DayWindow
+
+    if not first and not last:
+        return None
+    try:
+        begin, end = (date.fromisoformat(text) if text else None for text in (first, last))
+    except ValueError as error:
+        raise DataError(f"--from {first!r} --to {last!r}: write days as 2026-11-26") from error
+    return DayWindow(begin or date.min, end + timedelta(days=1) if end else date.max)
 
 
 def _tables(root: str, table: str) -> dict[str, str]:

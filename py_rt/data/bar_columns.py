@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from py_rt.errors import SourceError
@@ -96,6 +97,24 @@ class Given:
 
 
 NOTHING_GIVEN = Given()
+
+
+_OF_UNIT = {"number": 1.0, "price": 1e8, "quantity": 1e8, "price^2": 1e16}
+
+
+@cache
+def flow_inputs() -> Mapping[str, float]:
+    """What features read of a bar beside its prices, volume and time (`bid`, `trades`, ...), and the units of one.
+
+    >>> flow_inputs()["bid"], flow_inputs()["trades"]
+    (100000000.0, 1.0)
+    """
+    import py_rt_core
+
+    others = (*PRICES, "volume", "day_fraction", "week_fraction")
+    names = [name for name in py_rt_core.feature_inputs() if name not in others and not name.startswith("reference_")]
+    needs = py_rt_core.FeatureProgram(names, {}, []).describe()
+    return {name: _OF_UNIT[unit] for name, (unit, *_) in zip(names, needs, strict=True)}
 
 
 def plain(name: str) -> str:
@@ -235,8 +254,9 @@ def _is_clock(rows: Sequence[Sequence[str]], place: int, form: re.Pattern[str]) 
 def _given(header: Sequence[str], source: str, given: Given) -> dict[str, int]:
     roles = {}
     for role, name in given.columns.items():
-        if role not in NAMES and role != CLOCK:
-            raise SourceError(SOURCE, source, None, f"--column {role}: no such role; there are {', '.join(NAMES)}")
+        if role not in NAMES and role != CLOCK and role not in flow_inputs():
+            there = ", ".join([*NAMES, *flow_inputs()])
+            raise SourceError(SOURCE, source, None, f"--column {role}: no such role; there are {there}")
         same = [at for at, one in enumerate(header) if one == name] or [
             at for at, one in enumerate(header) if plain(one) == plain(name)
         ]

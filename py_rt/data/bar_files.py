@@ -1,7 +1,8 @@
 """A file of bars for computing on: columns by their usual names, times read, numbers in the engine's units.
 
 Prices are whole numbers of 1e-8 where they are written so; a price with more digits keeps them. Nothing is repaired:
-`py_rt data clean` does that, and reads the same files.
+`py_rt data clean` does that, and reads the same files. What features read beside prices and volume (`bid`, `buy_volume`
+and the others of `flow_inputs`) is read from columns of those very names: a `<SPREAD>` in points is none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given
+from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given, flow_inputs
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.bar_times import ALLOWED, read_times
 from py_rt.data.repair.bars_file import read_bars_file
@@ -49,8 +50,9 @@ class BarFile:
 
     Attributes:
         time: the column of times as it stands in the file, with its name there.
-        bars: inputs of features (Float64, units of 1e-8; those that the file has), `number` (the time in spans, as the
-            service counts bars) and `ts_open`. `FeatureFrame.compute` takes bars over gaps for following each other.
+        bars: inputs of features (Float64, prices and quantities in units of 1e-8; those that the file has), `number`
+            (the time in spans, as the service counts bars) and `ts_open`. `FeatureFrame.compute` takes bars over gaps
+            for following each other.
         ts_open: UTC ns.
         span_ns: the most frequent distance of two bars.
         is_newest_first: whether the file's rows stand so; `bars` and `ts_open` rise in time.
@@ -88,7 +90,8 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
         ts_open = ts_open.reverse()
     else:
         _check_rising(file, time, ts_open)
-    columns = {role: _numbers(file, role) for role in (*PRICES, "volume") if role in file.roles}
+    of_one = dict.fromkeys((*PRICES, "volume"), UNITS) | _flow_roles(file)
+    columns = {role: units(_numbers(file, role), one) for role, one in of_one.items() if role in file.roles}
     span = _span(ts_open)
     ts_close = ts_open + span
     step = -1 if is_newest_first else 1
@@ -96,7 +99,7 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
         {
             "ts_open": ts_open,
             "number": ts_open // span,
-            **{role: units(values)[::step] for role, values in columns.items()},
+            **{role: values[::step] for role, values in columns.items()},
             # NumPy divides as the engine does; Polars multiplies by the reciprocal, which has other last bits.
             "day_fraction": (ts_close % NS_PER_DAY).to_numpy() / NS_PER_DAY,
             "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS).to_numpy() / _WEEK_NS,
@@ -143,16 +146,35 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     write_whole(path, packed.getvalue())
 
 
-def units(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def units(values: NDArray[np.float64], of_one: float = UNITS) -> NDArray[np.float64]:
     """Numbers in units of 1e-8: whole where they are written with at most eight decimal places.
+
+    Args:
+        values: as people write them.
+        of_one: units of a one, where it is another number.
 
     >>> units(np.array([0.1, 35.43986129760742])).tolist()
     [10000000.0, 3543986129.760742]
     """
-    scaled = values * UNITS
+    scaled = values * of_one
     whole = np.rint(scaled)
     is_whole = np.abs(scaled - whole) <= _ROUNDED * np.spacing(np.abs(scaled))
     return np.where(is_whole, whole, scaled)
+
+
+def _flow_roles(file: BarsFile) -> dict[str, float]:
+    """Units of one of the columns that features read beside prices and volume; their places become roles of the file.
+
+    Raises:
+        SourceError: one stands twice.
+    """
+    for name in flow_inputs():
+        if name in file.roles or name not in file.header or file.header.index(name) in file.roles.values():
+            continue
+        if file.header.count(name) > 1:
+            raise SourceError(SOURCE, file.name, 1, f"the header names {name!r} twice")
+        file.roles[name] = file.header.index(name)
+    return dict(flow_inputs())
 
 
 def _check_rows(file: BarsFile) -> None:

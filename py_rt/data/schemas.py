@@ -449,6 +449,64 @@ RAW_TRADES = Table(
     rules=(_DAY_OF_RECEIPT,),
 )
 
+_RECORDED_BAR = (
+    Column("venue", pl.String(), "whose wire"),
+    Column("symbol", pl.String(), "the venue's own"),
+    Column("ts_open", pl.Int64(), "when the bar begins, UTC ns"),
+    Column("ts_close", pl.Int64(), "when it ends, UTC ns"),
+    *(Column(name, pl.Float64(), f"{name} price") for name in ("open", "high", "low", "close")),
+    Column("volume", pl.Float64(), "traded quantity", minimum=0),
+)
+FLOW_BARS = Table(
+    "flow_bars",
+    "features",
+    "Bars of recorded trades by the clock, and what happened to the book in them, in the units in which people write",
+    (
+        *_RECORDED_BAR,
+        *(
+            Column(name, pl.Float64(), doc, nullable=True)
+            for name, doc in {
+                "bid": "best bid at the end",
+                "ask": "best ask at the end",
+                "bid_quantity": "what rests at the best bid at the end",
+                "ask_quantity": "what rests at the best ask at the end",
+                "spread": "mean spread over time",
+                "order_flow": "order-flow imbalance of the best levels",
+                "bid_added": "quantity that came to the best bid",
+                "bid_removed": "quantity that left it",
+                "ask_added": "quantity that came to the best ask",
+                "ask_removed": "quantity that left it",
+                "mid_variation": "squared changes of the middle price",
+                "mid_path": "changes of the middle price without their signs",
+                "quote_updates": "changes of the best levels",
+                "buy_volume": "bought by those who took",
+                "sell_volume": "sold by those who took",
+                "trades": "trades",
+                "largest_trade": "quantity of the largest trade",
+                "trade_variation": "squared changes of the traded price",
+                "buy_intensity": "fading count of buys at the end",
+                "sell_intensity": "fading count of sells at the end",
+            }.items()
+        ),
+        _RECEIPT_DAY,
+    ),
+    key=("date", "venue", "symbol", "ts_open"),
+)
+
+EVENT_BARS = Table(
+    "event_bars",
+    "features",
+    "Bars of recorded trades that close by what was traded, in the units in which people write",
+    (
+        *_RECORDED_BAR,
+        Column("buy_volume", pl.Float64(), "bought by those who took", minimum=0),
+        Column("sell_volume", pl.Float64(), "sold by those who took", minimum=0),
+        Column("trades", pl.Int64(), "trades", minimum=1),
+        _RECEIPT_DAY,
+    ),
+    key=("date", "venue", "symbol", "ts_open"),
+)
+
 CAPTURED_SCORES = Table(
     "captured_scores",
     "features",
@@ -529,6 +587,8 @@ TABLES = {
         QUARANTINED_BARS,
         LABELS,
         CAPTURED_SCORES,
+        FLOW_BARS,
+        EVENT_BARS,
     )
 }
 """Every table that is declared whole, by name."""

@@ -504,6 +504,18 @@ def scan(
     return table.filter(window.holds(column))
 
 
+def table_scales(uri: str) -> dict[str, int]:
+    """Decimal digits of the fixed-point columns of a table, as it says itself.
+
+    Raises:
+        TableError: there is no table.
+    """
+    if not exists(uri):
+        raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
+    found = {field.name: field.metadata.get("scale") for field in _Table(uri).schema().fields}
+    return {name: int(scale) for name, scale in found.items() if scale is not None}
+
+
 def read_or_empty(lake: Lake, table: Table, window: DayWindow | None = None) -> pl.DataFrame:
     """Read a declared table, or a frame without rows when it has not been made yet.
 

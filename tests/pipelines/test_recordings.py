@@ -16,6 +16,7 @@ from pipelines import definitions
 from pipelines.jobs import land_recordings
 from pipelines.resources import make_resources
 from pipelines.run import materialize
+from py_rt.cli.main import main
 from py_rt.data.ingestion.recordings import Recordings
 from py_rt.data.storage import RowBatches, read_table, table_version
 from tests.contract.live_service import find_command
@@ -80,8 +81,9 @@ def test_a_day_says_what_it_was_made_of_and_every_check_passed(recordings: Path)
     }
     names = ("fits_schema", "in_order_of_receipt", "counts_equal_report", "meets_suite")
     expected = {(table, name) for table in ("raw_book", "raw_trades") for name in names}
-    expected |= {("captured_scores", name) for name in ("fits_schema", "meets_suite")}
     expected |= {("raw_book", "recordings_are_right")}
+    expected |= {(table, "fits_schema") for table in ("captured_scores", "flow_bars", "event_bars")}
+    expected |= {("captured_scores", "meets_suite")}
     # No bundle trades here: that its decisions were not looked at is a warning, and no word of their being right.
     unjudged = {("captured_scores", name) for name in ("scores_and_decisions_as_trained", "features_as_trained")}
     assert passed == dict.fromkeys(expected, True) | dict.fromkeys(unjudged, False)
@@ -91,6 +93,34 @@ def test_a_day_says_what_it_was_made_of_and_every_check_passed(recordings: Path)
         assert isinstance(files, dict)
         # The day before was played too, so that the book stands at midnight.
         assert files.keys() == {file.name for file in recordings.glob("*.gz")}
+
+
+def test_recorded_days_become_bars_that_features_of_order_flow_read(home: Path, tmp_path: Path) -> None:
+    names = "raw_book,raw_trades,flow_bars,event_bars"
+    assert materialize(names, partition_range=DAYS).success
+    flow, events = (read_table(name, root=home / "lake") for name in ("flow_bars", "event_bars"))
+    # 23:55 to 23:59, and 00:01 to 00:04: what was heard of a day begins and ends within a minute.
+    minutes = pl.from_epoch(flow["ts_open"], "ns").dt.strftime("%H:%M").to_list()
+    assert minutes == [f"23:{at}" for at in range(55, 60)] + [f"00:0{at}" for at in range(1, 5)]
+    assert flow["bid"].n_unique() == flow["order_flow"].n_unique() == 9
+    assert (flow["ask"] > flow["bid"]).all()
+    assert (
+        flow.select(pl.col("spread", "order_flow", "bid_quantity", "trades").is_not_null().all()).row(0) == (True,) * 4
+    )
+    # A day is the same however it is made.
+    day = flow.filter(pl.col("date") == pl.date(2024, 8, 9))
+    assert materialize(names, partition_range="2024-08-09...2024-08-09").success
+    again = read_table("flow_bars", root=home / "lake").filter(pl.col("date") == pl.date(2024, 8, 9))
+    assert again.equals(day)
+    assert events.height > 3
+    turnover = events["volume"] * (events["high"] + events["low"]) / 2
+    assert turnover.min() > 0.99e6  # type: ignore[operator]
+    for table, asked in ((flow, "spread_bps,microprice,queue_imbalance"), (events, "sma_5")):
+        table.write_parquet(tmp_path / "bars.parquet")
+        command = ["features", "compute", asked, "--in", str(tmp_path / "bars.parquet"), "--symbol", "BTCUSDT"]
+        assert main([*command, "--out", str(tmp_path / "made.parquet")]) == 0
+        made = pl.read_parquet(tmp_path / "made.parquet")
+        assert made[asked.split(",")[0]].is_finite().sum() == made.height - (4 if asked == "sma_5" else 0)
 
 
 def test_a_day_that_lost_its_recording_stays_as_it_landed(home: Path, recordings: Path) -> None:

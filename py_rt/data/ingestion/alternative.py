@@ -14,6 +14,7 @@ import polars as pl
 
 from py_rt.data.ingestion.archives import file_of, packing_of
 from py_rt.data.ingestion.columns import member
+from py_rt.data.ingestion.raw_files import SUFFIXES, read_raw_file
 from py_rt.data.ingestion.records import read_records
 from py_rt.data.schemas import Column, Table
 from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
@@ -50,7 +51,7 @@ _SENT = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z")
 
 
 def read_texts(path: Path, *, symbol: str = "symbol", sent: str = "created_at", text: str = "text") -> pl.DataFrame:
-    """Read JSON lines (plain, `.gz` or `.zst`) of texts.
+    """Read JSON lines (plain, `.gz` or `.zst`) of texts, or a CSV, gzipped CSV or Parquet file of them.
 
     Args:
         path: of the file.
@@ -64,8 +65,12 @@ def read_texts(path: Path, *, symbol: str = "symbol", sent: str = "created_at", 
     Raises:
         SourceError: the file is absent, cut off or damaged, or a record lacks one of the three; the line is named.
     """
-    records = read_records(SOURCE, path.name, _body(path), "jsonl")
-    rows = [_row(path.name, number, record, symbol, sent, text) for number, record in enumerate(records.values, 1)]
+    if path.name.endswith(SUFFIXES):
+        raw = read_raw_file(SOURCE, path, path.name)
+        found = list(zip(raw.row_numbers, raw.columns.iter_rows(named=True), strict=True))
+    else:
+        found = list(enumerate(read_records(SOURCE, path.name, _body(path), "jsonl").values, 1))
+    rows = [_row(path.name, number, record, symbol, sent, text) for number, record in found]
     names = {"symbol": pl.String, "ts_known": pl.Int64, "text": pl.String, "row_number": pl.Int64}
     return TEXTS.conform(described(pl.DataFrame(rows, schema=names, orient="row")))
 

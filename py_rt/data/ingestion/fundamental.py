@@ -165,3 +165,57 @@ def fundamentals_as_of(
     chosen = reports.filter(pl.col("doc_type").is_in(list(doc_types))) if doc_types else reports
     chosen = chosen.select(pl.col("symbol").alias(symbol), "period_end", "version", "ts_known", *metrics)
     return as_of(decisions, chosen, at=at, by=[symbol], period="period_end", version="version", max_age_ns=max_age_ns)
+
+
+ANNUAL = "10-K"
+"""What reports of a year are called, with or without something behind it."""
+
+YEAR_DAYS = (350, 380)
+"""Days from the end of a year to that of the next."""
+
+
+def known_facts(reports: pl.DataFrame) -> pl.DataFrame:
+    """What was known of each company, a row for each time at which a report came in.
+
+    Args:
+        reports: as :data:`REPORTS` declares them.
+
+    Returns:
+        `symbol`, `ts_known`; :data:`METRICS` of the newest period that a report had told of by then; and of the newest
+        year `earnings_per_share` (diluted, else basic), that of the year before as it was known then
+        (`earnings_per_share_before`) and `dividends_per_share`: columns of the catalogue. Null where nobody told.
+    """
+    times = reports.select("symbol", "ts_known").unique().sort("symbol", "ts_known")
+    decisions = times.rename({"ts_known": "ts"})
+    newest = fundamentals_as_of(decisions, reports, METRICS).drop("ts_known").rename({"ts": "ts_known"})
+    return newest.select("symbol", "ts_known", *METRICS).join(
+        _of_years(times, reports), on=["symbol", "ts_known"], how="left", maintain_order="left"
+    )
+
+
+def _of_years(times: pl.DataFrame, reports: pl.DataFrame) -> pl.DataFrame:
+    years = reports.filter(pl.col("doc_type").str.starts_with(ANNUAL)).select(
+        "symbol",
+        "period_end",
+        "version",
+        pl.col("ts_known").alias("told"),
+        pl.coalesce("eps_diluted", "eps_basic").alias("eps"),
+        "dividend",
+    )
+    told = times.join(years, on="symbol").filter(pl.col("told") <= pl.col("ts_known"))
+    # Of a year that was reported again the last version by then; of the years the newest two.
+    each = told.sort("symbol", "ts_known", "period_end", "told", "version").unique(
+        ["symbol", "ts_known", "period_end"], keep="last", maintain_order=True
+    )
+    before = pl.col("period_end").shift(1).over("symbol", "ts_known")
+    is_year = (pl.col("period_end") - before).dt.total_days().is_between(*YEAR_DAYS)
+    beside = each.with_columns(
+        pl.when(is_year).then(pl.col("eps").shift(1).over("symbol", "ts_known")).alias("earnings_per_share_before")
+    )
+    return beside.unique(["symbol", "ts_known"], keep="last", maintain_order=True).select(
+        "symbol",
+        "ts_known",
+        pl.col("eps").alias("earnings_per_share"),
+        "earnings_per_share_before",
+        pl.col("dividend").alias("dividends_per_share"),
+    )

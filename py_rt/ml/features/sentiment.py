@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -134,6 +135,17 @@ class OnnxScorer:
         """As it was given."""
         return self._name
 
+    def width_of(self, name: str) -> int:
+        """Numbers per text of the graph's only input.
+
+        Raises:
+            SentimentError: it has other inputs, or does not say how wide it is.
+        """
+        found = [(one.name, one.shape) for one in self._session.get_inputs()]
+        if len(found) == 1 and found[0][0] == name and len(found[0][1]) == 2 and isinstance(found[0][1][1], int):
+            return int(found[0][1][1])
+        raise SentimentError(f"{self._name} has the inputs {found}; allowed is one, {name}, of (texts, a width)")
+
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """What the graph says of each text, held within -1 and 1.
 
@@ -152,6 +164,20 @@ class OnnxScorer:
                 )
             parts.append(np.clip(found, -1.0, 1.0))
         return np.concatenate(parts)
+
+
+def words_scorer(model: Path) -> OnnxScorer:
+    """An ONNX graph whose one input `words` is as wide as :func:`hashed_words` makes it; named by its file and hash.
+
+    Raises:
+        SentimentError: the file cannot be run, or has another input.
+    """
+    import hashlib
+
+    scorer = OnnxScorer(model, hashed_words, model.name)
+    width = scorer.width_of("words")
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    return OnnxScorer(model, partial(hashed_words, width=width), f"{model.name}-{sha256[:12]}")
 
 
 def scored(texts: pl.DataFrame, scorer: TextScorer) -> pl.DataFrame:
@@ -222,6 +248,26 @@ def daily_sentiment(texts: pl.DataFrame, scorer: TextScorer, *, day_end_ns: int 
     date = pl.col("day").cast(pl.Int32).cast(pl.Date).alias("date")
     named = pl.lit(scorer.name).alias("scorer")
     return gathered.select("symbol", date, valid_from.alias("ts_valid_from"), *COLUMNS, named)
+
+
+def known_sentiment(texts: pl.DataFrame, scorer: TextScorer, *, day_end_ns: int = NS_PER_DAY) -> pl.DataFrame:
+    """Sentiment of days as facts with the time at which they were known: `sentiment` and `texts` of the catalogue.
+
+    Args:
+        texts: as for :func:`scored`.
+        scorer: behind the interface.
+        day_end_ns: as for :func:`daily_sentiment`.
+
+    Returns:
+        `symbol`, `ts_known` (the day's end), `sentiment` (mean of the scores), `texts` (how many), `positive_share`,
+        `negative_share`, `spread`.
+
+    Raises:
+        SentimentError: as for :func:`daily_sentiment`.
+    """
+    names = {"ts_valid_from": "ts_known", "mean": "sentiment"}
+    kept = ("symbol", "ts_known", "sentiment", "texts", "positive_share", "negative_share", "spread")
+    return daily_sentiment(texts, scorer, day_end_ns=day_end_ns).rename(names).select(kept)
 
 
 def as_known(rows: pl.DataFrame, sentiment: pl.DataFrame, *, max_age_ns: int, time: str = "ts_close") -> pl.DataFrame:

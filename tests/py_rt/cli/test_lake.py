@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
 from py_rt.cli.main import main
-from py_rt.data.storage import scan, write_whole
+from py_rt.data.formats import read_file, scales_of
+from py_rt.data.storage import DayWindow, scan, write_whole, write_window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,3 +77,24 @@ def test_a_table_that_is_not_there_is_refused_with_those_that_are(
         assert (status, told["ok"]) == (1, False)
         assert "it holds cleaned/two, raw/one" in told["error"]
     assert lake.is_dir()
+
+
+def test_a_table_is_written_as_a_file_with_its_digits(lake: Path, tmp_path: Path) -> None:
+    days = [date(2024, 1, 2), date(2024, 1, 3)]
+    rows = pl.DataFrame({"date": days, "price": [150_000_000, -1]})
+    window = DayWindow(days[0], date(2024, 1, 4))
+    write_window(str(lake / "raw" / "priced"), rows, window, scales={"price": 8})
+    for name in ("a.csv", "b.parquet", "c.h5"):
+        assert main(["lake", "export", "raw/priced", str(tmp_path / name)]) == 0
+    text = pl.read_csv(tmp_path / "a.csv", infer_schema=False).sort("date")
+    assert text.rows() == [("2024-01-02", "1.5"), ("2024-01-03", "-0.00000001")]
+    assert scales_of(tmp_path / "b.parquet") == scales_of(tmp_path / "c.h5") == {"price": 8}
+    assert read_file(tmp_path / "c.h5").sort("date").equals(rows)
+    for option in ("--from", "--to"):
+        day = days[1] if option == "--from" else days[0]
+        assert main(["lake", "export", "raw/priced", str(tmp_path / "d.csv"), option, day.isoformat()]) == 0
+        assert pl.read_csv(tmp_path / "d.csv", infer_schema=False)["date"].to_list() == [day.isoformat()]
+    assert main(["lake", "export", "raw/priced", str(tmp_path / "e.xlsx")]) == 1
+    assert main(["lake", "export", "raw/priced", str(tmp_path / "e.csv"), "--from", "monday"]) == 1
+    assert main(["lake", "export", "raw/absent", str(tmp_path / "e.csv")]) == 1
+    assert not (tmp_path / "e.csv").exists()
