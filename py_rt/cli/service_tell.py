@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from py_rt.bridge.records import Acknowledgement
 
 SECONDS_A_DAY = 86_400
+MAX_AGE_SECONDS = 2**32 - 1
+"""The longest age that a command can say: then the one that the features declare decides."""
+
 LAST_MAX = 2_048
 """Facts that a service keeps of one parameter."""
 
@@ -30,7 +33,10 @@ def tell(
     ],
     instrument: Annotated[str, typer.Option(help="Of which, such as binance:BTCUSDT.")],
     names: Annotated[str, typer.Option(help="Only these, with commas between them.", metavar="NAME[,NAME...]")] = "",
-    max_age_days: Annotated[float, typer.Option(help="How long a fact holds at most.", min=1 / SECONDS_A_DAY)] = 7.0,
+    max_age_days: Annotated[
+        float | None,
+        typer.Option(help="How long a fact holds at most, where that is shorter than declared.", min=1 / SECONDS_A_DAY),
+    ] = None,
     last: Annotated[int, typer.Option(help="So many of the newest rows, oldest first.", min=1, max=LAST_MAX)] = 1,
     time_zone: Annotated[str, typer.Option(help="IANA time zone of times that say none.", metavar="ZONE")] = "UTC",
 ) -> Answer:
@@ -49,7 +55,7 @@ def tell(
 
     name = asked(InstrumentName.parse, instrument_name(instrument))
     told = _newest(facts, [one.strip() for one in names.split(",")] if names else None, last, time_zone)
-    seconds = max(1, round(max_age_days * SECONDS_A_DAY))
+    seconds = MAX_AGE_SECONDS if max_age_days is None else max(1, round(max_age_days * SECONDS_A_DAY))
     with reach.opened(OPERATORS) as service:
         ack: Acknowledgement | None = None
         for column, ts_known, value in told:

@@ -560,6 +560,7 @@ fn command_results() -> [Result<(), CommandRefusal>; 11] {
         Err(CommandRefusal::NothingLatched),
         Err(CommandRefusal::OtherInstrument),
         Err(CommandRefusal::Full),
+        Err(CommandRefusal::NotDeclared),
     ]
 }
 
