@@ -121,6 +121,12 @@ def with_beside(bars: pl.DataFrame, features: FeatureSet, lake: Lake, known: Map
     return BarsBeside(made, untold)
 
 
+def tables_read(features: FeatureSet, lake: Lake, known: Mapping[str, KnownColumn]) -> dict[str, str]:
+    """The tables that tell the slow parameters of some features, with their groups."""
+    names = {known[column.name].table for column in features.slow if column.name in known}
+    return {name: group for name in sorted(names) for group in GROUPS if exists(lake.uri(group, name))}
+
+
 def told(untold: Mapping[str, str]) -> str:
     """What is not told, in a sentence; empty where there is nothing."""
     return f"unknown: {'; '.join(f'{name} ({why})' for name, why in untold.items())}" if untold else ""

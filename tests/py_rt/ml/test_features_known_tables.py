@@ -11,9 +11,10 @@ import pytest
 
 from py_rt.backtesting.engine import BacktestConfig, PythonStrategy, control
 from py_rt.backtesting.historical_replay import BAR_COLUMNS, bars_replay
+from py_rt.bundle.candidate import look_ahead
 from py_rt.data.normalization import fit
 from py_rt.data.storage import DayWindow, Lake, write_window
-from py_rt.ml.features.known_tables import KnownColumn, read_known_columns, told, with_beside
+from py_rt.ml.features.known_tables import KnownColumn, read_known_columns, tables_read, told, with_beside
 from py_rt.ml.features.normalized import normalized
 from py_rt.ml.features.technical import WARM, FeatureError, FeatureSet
 
@@ -125,6 +126,13 @@ def test_a_backtest_sees_the_bits_of_the_table(bars: pl.DataFrame, features: Fea
     assert replay.dataset_id == bars_replay(bars, start=start).dataset_id
     with pytest.raises(ValueError, match="column funding_rate is missing"):
         control(bars_replay(bars, start=start), strategy, BacktestConfig())
+
+
+def test_the_gate_looks_ahead_in_what_is_known_too(bars: pl.DataFrame, features: FeatureSet, lake: Lake) -> None:
+    known = with_beside(bars, features, lake, KNOWN).bars
+    gate = look_ahead(features.canonical.encode(), known)
+    assert gate.passed
+    assert tables_read(features, lake, KNOWN) == {"fair": "cleaned", "funding": "raw"}
 
 
 def test_normalized_features_still_read_what_they_read(bars: pl.DataFrame, features: FeatureSet, lake: Lake) -> None:

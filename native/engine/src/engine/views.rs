@@ -16,7 +16,7 @@ use crate::market::Book;
 use crate::position::Ledger;
 use crate::probe::Probe;
 use crate::risk::{RATE_WINDOW, value_at_risk};
-use crate::signals::{SlowColumn, SlowFact};
+use crate::signals::{BarFlow, SlowColumn, SlowFact};
 use crate::strategy::{SlotView, TopOfBook};
 
 /// A slot at a glance.
@@ -46,6 +46,8 @@ pub struct SlotSnapshot {
     pub working_orders: u16,
     /// Live orders of unknown outcome.
     pub unknown_orders: u16,
+    /// Quotes that were heard after their bar had closed: features of quotes may differ from a recording's there.
+    pub late_quotes: u64,
 }
 
 /// A slow parameter that a running bundle declares, and what is known of it.
@@ -135,8 +137,16 @@ impl<P: Probe> Engine<P> {
                         .unwrap_or(ControlLevel::Killed),
                     working_orders: exposure.working,
                     unknown_orders: exposure.unknown,
+                    late_quotes: self.late_quotes(ledger.instrument),
                 }
             })
+    }
+
+    fn late_quotes(&self, instrument: InstrumentId) -> u64 {
+        let state = self.instruments.get(usize::from(instrument.0));
+        state
+            .and_then(|state| state.flow.as_ref())
+            .map_or(0, BarFlow::late_quotes)
     }
 
     /// The slow parameters that the running bundles declare, by slot.
