@@ -332,7 +332,7 @@ def test_what_became_known_is_told_and_what_cannot_be_is_not(
     stranger = ("tell", str(facts), "--instrument", "binance:ETHUSDT")
     assert shell.json(*stranger, status=REFUSED)["refusal"] == "unknown_instrument"
     facts.write_text("ts_known,funding_rate\n2021-09-01,much\n")
-    assert "is no number" in shell(*line).err
+    assert "is no finite number" in shell(*line).err
     # What was told stands in the record, and a replay of it decides the same.
     until(lambda: b"funding_rate" in (service.run / "journal" / "00000000.segment").read_bytes(), "a written record")
 

@@ -547,7 +547,7 @@ fn facts() -> Vec<Action> {
     ]
 }
 
-fn command_results() -> [Result<(), CommandRefusal>; 11] {
+fn command_results() -> [Result<(), CommandRefusal>; 12] {
     [
         Ok(()),
         Err(CommandRefusal::UnknownTarget),
