@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.features import KNOWN_FILE, bars_beside
 from assets.models import STRATEGY_FILE
 from assets.outputs import picture
 from assets.outside import Made, Outside, Question
@@ -23,11 +24,13 @@ from py_rt.analysis import visualization
 from py_rt.backtesting import engine, evaluation, historical_replay, performance
 from py_rt.backtesting.engine import BacktestConfig, ThresholdModel
 from py_rt.backtesting.evaluation import Control, Evaluation, evaluate, history_volatility, random_control
-from py_rt.backtesting.historical_replay import Replay, bars_replay
+from py_rt.backtesting.historical_replay import BAR_COLUMNS, Replay, bars_replay
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.backtesting.slippage_models import CostModel
-from py_rt.data.storage import content_hash
+from py_rt.data.storage import Lake, content_hash
 from py_rt.defaults import default_root
+from py_rt.ml.features import known_tables
+from py_rt.ml.features.technical import FeatureSet
 
 GROUP = "backtests"
 LIMITS_FILE = default_root() / "config" / "risk_limits.toml"
@@ -89,7 +92,13 @@ def _study_data(study: Files) -> str:
     group_name=GROUP,
     partitions_def=monthly,
     code_version=code_version(
-        __name__, engine, evaluation, historical_replay, visualization, files=[STRATEGY_FILE, LIMITS_FILE]
+        __name__,
+        engine,
+        evaluation,
+        historical_replay,
+        visualization,
+        known_tables,
+        files=[STRATEGY_FILE, LIMITS_FILE, KNOWN_FILE],
     ),
     kinds={"rust", "plotly"},
     io_manager_key="artifacts",
@@ -100,11 +109,12 @@ def _study_data(study: Files) -> str:
         dg.AssetCheckSpec("profit_survives_higher_costs", asset="backtest_threshold"),
     ],
 )
-def backtest_threshold(
+def backtest_threshold(  # noqa: PLR0913, PLR0917  # what it reads
     context: dg.AssetExecutionContext,
     config: BacktestSettings,
     ledger: dg.ResourceParam[TrialLedger],
     reports: dg.ResourceParam[Path],
+    lake: dg.ResourceParam[Lake],
     clean_bars: pl.DataFrame,
     model_spec: Files,
     hyperparameter_study: Files,
@@ -112,7 +122,10 @@ def backtest_threshold(
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The strategy file's thresholds on the month's model, with commission, spread and latency; twice as dear too."""
     window = context.partition_time_window
-    replay = bars_replay(clean_bars, start=window.start, end=window.end)
+    features = FeatureSet.from_canonical(model_spec["features.json"].decode())
+    bars = bars_beside(clean_bars, features, lake).bars
+    beside = features.columns[len(BAR_COLUMNS) :]
+    replay = bars_replay(bars, start=window.start, end=window.end, beside=beside)
     strategy = ThresholdModel(onnx_model["model.onnx"], model_spec["features.json"], STRATEGY_FILE.read_text())
     assumed = BacktestConfig(
         capital=config.capital,

@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import Field
 
 from assets.backtests import LIMITS_FILE
+from assets.features import KNOWN_FILE, bars_beside
 from assets.models import STRATEGY_FILE
 from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
@@ -28,6 +29,8 @@ from py_rt.bundle.store import BundleStore
 from py_rt.bundle.verdict import Expectation, Verdict
 from py_rt.data.storage import Lake, scan, spec_table, table_version
 from py_rt.defaults import default_root
+from py_rt.ml.features.known_tables import read_known_columns, tables_read
+from py_rt.ml.features.technical import FeatureSet
 
 GROUP = "bundles"
 WAITS = {"py_rt/waits_for": "approval"}
@@ -44,7 +47,7 @@ _with_month_before = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexi
     group_name=GROUP,
     partitions_def=monthly,
     code_version=code_version(
-        __name__, build, candidate, gates, manifest, provenance, verdict, files=[STRATEGY_FILE, LIMITS_FILE]
+        __name__, build, candidate, gates, manifest, provenance, verdict, files=[STRATEGY_FILE, LIMITS_FILE, KNOWN_FILE]
     ),
     kinds={"rust"},
     io_manager_key="artifacts",
@@ -70,7 +73,8 @@ def candidate_bundle(  # noqa: PLR0913, PLR0917  # an asset names everything tha
     """Model, features, strategy, limits, golden rows, reports and provenance under one hash, signed by the builder."""
     parts = _parts(model_spec, onnx_model, backtest_threshold, overfit_report)
     made_from = _made_from(lake, hyperparameter_study, backtest_threshold, model_spec)
-    no_look_ahead = candidate.look_ahead(parts.features, clean_bars)
+    features = FeatureSet.from_canonical(parts.features.decode())
+    no_look_ahead = candidate.look_ahead(parts.features, bars_beside(clean_bars, features, lake).bars)
     policy = LIMITS_FILE.read_text(encoding="utf-8")
     files, passed = candidate.candidate_files(parts, made_from, no_look_ahead=no_look_ahead, policy=policy)
     built = build.build_bundle(
@@ -116,13 +120,15 @@ def _made_from(lake: Lake, study: Files, backtest: Files, model_spec: Files) -> 
     searched = json.loads(study["study.json"])
     spec_sha256 = manifest.sha256_hex(model_spec["features.json"])
     base_sha256 = str(json.loads(model_spec["normalization.json"])["base_sha256"])
+    features = FeatureSet.from_canonical(model_spec["features.json"].decode())
+    told = tables_read(features, lake, read_known_columns(KNOWN_FILE)).items()
     raw = scan(lake.table_uri("raw_bars")).select("file_sha256").unique().collect()
     return Provenance(
         dataset_id=str(searched["dataset_id"]),
         feature_spec_sha256=spec_sha256,
         code=provenance.code_of(default_root()),
         raw_files=frozenset(raw["file_sha256"]),
-        tables={name: table_version(lake.uri(group, name)) for name, group in tables_of(base_sha256).items()},
+        tables={name: table_version(lake.uri(group, name)) for name, group in (*tables_of(base_sha256).items(), *told)},
         seeds={
             "study": int(searched["seed"]),
             "backtest": int(json.loads(backtest["backtest.json"])["config"]["seed"]),

@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks import fits_schema
+from assets.features import KNOWN_FILE, bars_beside
 from assets.outputs import declared, picture, published
 from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
@@ -26,6 +27,8 @@ from py_rt.data.schemas import CAPTURED_SCORES, CLEAN_BARS
 from py_rt.data.storage import DayWindow, Lake, read_or_empty
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.ml import strategy_file
+from py_rt.ml.features import known_tables
+from py_rt.ml.features.known_tables import told
 from py_rt.ml.features.technical import FeatureSet
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class CapturedConfig(dg.Config):
     group_name="features",
     partitions_def=daily,
     backfill_policy=single_run,
-    code_version=code_version(__name__, "py_rt.ml.captured", anomalies, schemas),
+    code_version=code_version(__name__, "py_rt.ml.captured", anomalies, schemas, known_tables, files=[KNOWN_FILE]),
     kinds={"rust", "onnx", "deltalake"},
     metadata=declared(CAPTURED_SCORES),
     tags={"py_rt/waits_for": "recording"},
@@ -80,11 +83,13 @@ def captured_scores(
     model = _model(bundle_store, digest)
     trades = captured.instrument_trades(raw_trades, bar_rules.instrument)
     bars = captured.whole_bars(trades, captured.listened(trades), model.features.bar_ns)
-    found = captured.compare(model, bars, source_bars(lake, days_of(context), model.features))
+    ours = bars_beside(source_bars(lake, days_of(context), model.features), model.features, lake)
+    bars = bars_beside(bars, model.features, lake).bars
+    found = captured.compare(model, bars, ours.bars)
     day = pl.from_epoch(pl.col("ts_close") - model.features.bar_ns, time_unit="ns").dt.date()
     rows = found.rows.with_columns(day.alias("date"), pl.lit(bar_rules.instrument).alias("instrument"))
     rows = rows.filter(days_of(context).holds("date"))
-    words = captured.verdict_words(found)
+    words = "; ".join(filter(None, (captured.verdict_words(found), told(ours.untold))))
     context.log.info("%s: %s", digest[:12], words)
     yield published(context, CAPTURED_SCORES.conform(rows), CAPTURED_SCORES, metadata={"bundle": digest})
     yield from _checks(found, model, words)

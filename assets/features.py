@@ -1,5 +1,6 @@
 """Features and labels: what is known at each bar's close, and what happens after it."""
 
+import logging
 from collections.abc import Iterator
 
 import dagster as dg
@@ -9,10 +10,11 @@ from assets.outputs import PARTITION_COLUMN, SPEC_FILE, SPEC_SHA256, published
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
 from py_rt.data.schemas import FEATURES_BAR, LABELS
-from py_rt.data.storage import DayWindow
-from py_rt.defaults import config_file, default_root
+from py_rt.data.storage import DayWindow, Lake
+from py_rt.defaults import config_file
 from py_rt.ml import label_rule
-from py_rt.ml.features import technical
+from py_rt.ml.features import known_tables, technical
+from py_rt.ml.features.known_tables import BarsBeside, read_known_columns, told, with_beside
 from py_rt.ml.features.technical import (
     WARM,
     FeatureSet,
@@ -22,8 +24,12 @@ from py_rt.ml.features.technical import (
 )
 from py_rt.ml.label_rule import LabelRule
 
+_LOG = logging.getLogger(__name__)
 GROUP = "features"
-FEATURE_FILE = default_root() / "config" / "features" / "btc_15m.toml"
+FEATURE_FILE = config_file("features/btc_15m.toml")
+KNOWN_FILE = config_file("known.toml")
+"""Where slow parameters stand in the lake."""
+
 SPEC = "features/feature_spec/features.json"
 """Where the artifact `feature_spec` lies."""
 
@@ -76,7 +82,7 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     partitions_def=daily,
     backfill_policy=single_run,
     ins={"clean_bars": dg.AssetIn(partition_mapping=_before)},
-    code_version=code_version(__name__, technical),
+    code_version=code_version(__name__, technical, known_tables, files=[KNOWN_FILE]),
     kinds={"rust", "deltalake"},
     metadata={PARTITION_COLUMN: "date", SPEC_FILE: SPEC},
     description=FEATURES_BAR.doc,
@@ -87,18 +93,28 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     ],
 )
 def features_bar(
-    context: dg.AssetExecutionContext, feature_spec: Files, clean_bars: pl.DataFrame
+    context: dg.AssetExecutionContext, feature_spec: Files, clean_bars: pl.DataFrame, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
     """Every feature at every bar's close, by the engine's own code."""
     features = _features(feature_spec)
-    bars = clean_bars.sort("ts_open")
+    beside = bars_beside(clean_bars, features, lake)
+    bars = beside.bars
     frame = bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
     frame = _of_days(frame, days_of(context))
     warm = int(frame[WARM].sum())
     context.log.info("computed %d features of %d bars, %d of them warm", len(features.names), frame.height, warm)
-    yield published(context, frame, FEATURES_BAR, metadata={"warm_rows": warm, SPEC_SHA256: features.sha256})
+    shown = {"warm_rows": warm, SPEC_SHA256: features.sha256, "unknown_columns": told(beside.untold)}
+    yield published(context, frame, FEATURES_BAR, metadata=shown)
     yield no_look_ahead(features, bars)
     yield batch_equals_incremental(features, bars)
+
+
+def bars_beside(bars: pl.DataFrame, features: FeatureSet, lake: Lake) -> BarsBeside:
+    """Rows of `clean_bars` in order of time, with what features read beside them; a warning of what nothing tells."""
+    beside = with_beside(bars.sort("ts_open"), features, lake, read_known_columns(KNOWN_FILE))
+    if beside.untold:
+        _LOG.warning("no bar is warm: %s", told(beside.untold))
+    return beside
 
 
 def no_look_ahead(features: FeatureSet, bars: pl.DataFrame) -> dg.AssetCheckResult:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
-from assets.features import SPEC
+from assets.features import KNOWN_FILE, SPEC, bars_beside
 from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS, SPEC_FILE, SPEC_SHA256
 from assets.outside import Made, Outside, Question
 from assets.partitions import before_month, monthly, until_month_end
 from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.data.storage import Lake
 from py_rt.defaults import config_file, default_root
 from py_rt.ml import strategy_file, training_policy
 from py_rt.ml.features import normalized
@@ -117,19 +118,19 @@ def model_spec(
     )
 
 
-def _rows_of(model_spec: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyFrame) -> pl.DataFrame:
+def _rows_of(model_spec: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyFrame, lake: Lake) -> pl.DataFrame:
     """Features of the month's model at every bar; those of the table, where nothing is normalized."""
     if not json.loads(model_spec["normalization.json"])["fits"]:
         return features_bar
-    bars = clean_bars.collect().sort("ts_open")
-    made = FeatureSet.from_canonical(model_spec["features.json"].decode()).compute(bars)
-    return bars.select("instrument", "ts_close", "date").hstack(made)
+    features = FeatureSet.from_canonical(model_spec["features.json"].decode())
+    bars = bars_beside(clean_bars.collect(), features, lake).bars
+    return bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
 
 
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.pipeline", *_POLICY, files=[TRAINING_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.pipeline", *_POLICY, files=[TRAINING_FILE, KNOWN_FILE]),
     kinds={"polars", "deltalake"},
     metadata={PARTITION_COLUMN: "month", SPEC_FILE: SPEC},
     ins={"features_bar": _days_before, "labels": _days_before, "clean_bars": _days_before},
@@ -141,13 +142,14 @@ def training_set(
     features_bar: pl.DataFrame,
     labels: pl.DataFrame,
     clean_bars: pl.LazyFrame,
+    lake: dg.ResourceParam[Lake],
 ) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
     """Warm, labelled rows whose label ended at least the embargo before the month began."""
     from py_rt.ml.pipeline import FeatureContract, join_labels, rows_known_before
 
     contract = FeatureContract.from_canonical_json(model_spec["features.json"])
     start_ns, _ = _window_ns(context)
-    rows = _rows_of(model_spec, features_bar, clean_bars)
+    rows = _rows_of(model_spec, features_bar, clean_bars, lake)
     table = rows_known_before(join_labels(rows, labels, contract.names), start_ns, embargo_ns=EMBARGO_NS)
     data = _weighed(table, contract.names)
     last_end_ns = int(data.ends.max())
@@ -228,7 +230,7 @@ def hyperparameter_study(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, *_POLICY, files=[TRAINING_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, *_POLICY, files=[TRAINING_FILE, KNOWN_FILE]),
     kinds={"lightgbm"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "labels": _days_until, "clean_bars": _days_until},
@@ -242,6 +244,7 @@ def model_lgbm(
     features_bar: pl.DataFrame,
     labels: pl.DataFrame,
     clean_bars: pl.LazyFrame,
+    lake: dg.ResourceParam[Lake],
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The study's winner trained on all rows, and its card; scored on the month it will trade where that is known."""
     from py_rt.ml.pipeline import FeatureContract, evaluate_table, join_labels, rows_decided_within, train
@@ -250,7 +253,7 @@ def model_lgbm(
     contract = FeatureContract.from_canonical_json(model_spec["features.json"])
     study = StudyResult.from_json(hyperparameter_study["study.json"])
     model = train(_weighed(training_set, contract.names), study.winner.params, contract=contract, seed=study.seed)
-    rows = _rows_of(model_spec, features_bar, clean_bars)
+    rows = _rows_of(model_spec, features_bar, clean_bars, lake)
     month = rows_decided_within(join_labels(rows, labels, contract.names), *_window_ns(context))
     scores = evaluate_table(model, month)
     card = _card(context, training_set, model, study, scores)
@@ -323,7 +326,9 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.export", strategy_file, normalized, files=[STRATEGY_FILE]),
+    code_version=code_version(
+        __name__, "py_rt.ml.export", strategy_file, normalized, files=[STRATEGY_FILE, KNOWN_FILE]
+    ),
     kinds={"onnx"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "clean_bars": _days_until},
@@ -333,7 +338,12 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
     ],
 )
 def onnx_model(
-    config: OnnxConfig, model_spec: Files, model_lgbm: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyFrame
+    config: OnnxConfig,
+    model_spec: Files,
+    model_lgbm: Files,
+    features_bar: pl.DataFrame,
+    clean_bars: pl.LazyFrame,
+    lake: dg.ResourceParam[Lake],
 ) -> Iterator[dg.Output[Files] | dg.AssetCheckResult]:
     """The ONNX file, its golden rows and the proof that at the strategy's thresholds it answers as the booster does."""
     from py_rt.ml import export
@@ -345,7 +355,7 @@ def onnx_model(
     onnx = export.export_onnx(
         booster, feature_names=model.feature_names, feature_spec_sha256=model.feature_spec_sha256, name=config.name
     )
-    table = _rows_of(model_spec, features_bar, clean_bars)
+    table = _rows_of(model_spec, features_bar, clean_bars, lake)
     rows = warm_features(table, model.feature_names)
     thresholds = strategy_file.decided_at(STRATEGY_FILE.read_text(encoding="utf-8"))
     parity = export.check_parity(booster, onnx, rows, thresholds=thresholds)

@@ -15,6 +15,7 @@ from py_rt.data.storage import content_hash
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 BAR_COLUMNS = ("ts_open", "open", "high", "low", "close", "volume")
@@ -31,7 +32,8 @@ class Replay:
     """Data of one backtest.
 
     Attributes:
-        frame: bars (`BAR_COLUMNS`) or quotes (`QUOTE_COLUMNS`), all Int64: ns UTC, and units of 1e-8.
+        frame: bars (`BAR_COLUMNS`) or quotes (`QUOTE_COLUMNS`), all Int64: ns UTC, and units of 1e-8; bars with the
+            Float64 columns that features read beside these.
         start_ns: bars that open before it warm features and are not traded on; None trades on all.
         dataset_id: SHA-256 over what is traded on: the name under which the trial ledger counts looks at these data.
     """
@@ -60,13 +62,17 @@ class Replay:
         return bars.select(ts=pl.col("ts_open") + span, close=pl.col("close") / 1e8)
 
 
-def bars_replay(bars: pl.DataFrame, *, start: datetime | None = None, end: datetime | None = None) -> Replay:
+def bars_replay(
+    bars: pl.DataFrame, *, start: datetime | None = None, end: datetime | None = None, beside: Sequence[str] = ()
+) -> Replay:
     """Bars of one instrument as a replay.
 
     Args:
         bars: at least `BAR_COLUMNS`, Int64; any order.
         start: trading begins with the bar that opens then; aware. None: with the first.
         end: bars that open then or later are left out; aware.
+        beside: columns that the strategy's features read beside those of bars (`FeatureSet.columns`), Float64; trials
+            on the same bars count together, whatever is known beside them.
 
     Raises:
         ReplayError: a column is missing, or no bar is left to trade on.
@@ -77,7 +83,7 @@ def bars_replay(bars: pl.DataFrame, *, start: datetime | None = None, end: datet
     >>> replay.history.height, replay.traded.height
     (1, 2)
     """
-    frame = _columns(bars, BAR_COLUMNS).sort("ts_open")
+    frame = _columns(bars, (*BAR_COLUMNS, *beside)).sort("ts_open")
     if end is not None:
         frame = frame.filter(pl.col("ts_open") < _ns(end))
     start_ns = None if start is None else _ns(start)
@@ -86,7 +92,7 @@ def bars_replay(bars: pl.DataFrame, *, start: datetime | None = None, end: datet
         raise ReplayError(
             f"no bar opens from {start} up to {end}: {bars.height} rows were given; load these days first"
         )
-    return Replay(frame, start_ns, content_hash(traded))
+    return Replay(frame, start_ns, content_hash(traded.select(BAR_COLUMNS)))
 
 
 def quotes_replay(quotes: pl.DataFrame) -> Replay:

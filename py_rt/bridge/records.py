@@ -409,6 +409,36 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowStatus:
+    """A slow parameter that a slot's bundle declares, and what is known of it.
+
+    Attributes:
+        name: as features say it.
+        value: of the newest fact, as written; `None` where none was told, or that it is unknown.
+        valid_from: from when on that holds, UTC ns; `None` where none was told.
+        max_age_seconds: how long a value holds at most.
+        known: a bar that closed now would be given the value.
+    """
+
+    name: str
+    value: str | None
+    valid_from: int | None
+    max_age_seconds: int
+    known: bool
+
+    @classmethod
+    def from_wire(cls, m: commands_pb2.SlowStatus) -> SlowStatus:
+        """From its message."""
+        return cls(
+            name=m.name,
+            value=repr(m.value) if m.HasField("value") else None,
+            valid_from=m.valid_from if m.HasField("valid_from") else None,
+            max_age_seconds=m.max_age_seconds,
+            known=m.known,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SlotStatus:
     """A slot at a glance."""
 
@@ -420,6 +450,8 @@ class SlotStatus:
     open_orders: int
     orders_sent: int
     fills: int
+    slow: tuple[SlowStatus, ...] = ()
+    late_quotes: int = 0
 
     @classmethod
     def from_wire(cls, m: commands_pb2.SlotStatus) -> SlotStatus:
@@ -433,6 +465,8 @@ class SlotStatus:
             open_orders=m.open_orders,
             orders_sent=m.orders_sent,
             fills=m.fills,
+            slow=_all(SlowStatus.from_wire, m.slow),
+            late_quotes=m.late_quotes,
         )
 
 

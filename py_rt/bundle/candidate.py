@@ -12,7 +12,7 @@ from py_rt.bundle.build import strategy_with_volatility
 from py_rt.bundle.gates import Gates, backtest_gates, limits_gate, look_ahead_gate, luck_gate, parity_gate
 from py_rt.bundle.manifest import sha256_hex
 from py_rt.errors import BundleError
-from py_rt.ml.features.technical import BAR_COLUMNS, FeatureSet, rows_that_look_ahead, rows_to_cut
+from py_rt.ml.features.technical import FeatureSet, rows_that_look_ahead, rows_to_cut
 from py_rt.ml.strategy_file import decided_at
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def look_ahead(features: bytes, bars: pl.DataFrame, cuts: int = LOOK_AHEAD_CUTS)
     Returns:
         The gate; not passed where no bar is warm, because there is nothing to compare.
     """
-    table = bars.sort("ts_open").select(BAR_COLUMNS)
     made = FeatureSet.from_canonical(features.decode())
+    table = bars.sort("ts_open").select(made.columns)
     rows = rows_to_cut(made, table, cuts)
     return look_ahead_gate(len(rows), len(rows_that_look_ahead(made, table, rows)))
 

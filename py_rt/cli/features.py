@@ -44,7 +44,9 @@ _CLOSE = typer.Option(
     "Without it a bar of a day or longer is given only what was known when it opened.",
     metavar="HOURS",
 )
-_MAX_AGE = typer.Option(help="A fact known for more days than this is too old.", min=1)
+_MAX_AGE = typer.Option(
+    help="A fact known for more days than this is too old; without it 400, or what a model's file declares.", min=1
+)
 _WINDOW = typer.Option(
     help="Longest restart window, bars; without it the longest with which the service keeps enough bars.", min=0
 )
@@ -137,7 +139,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     known: Annotated[Path | None, _KNOWN] = None,
     known_symbol: Annotated[str, _KNOWN_SYMBOL] = "",
     close: Annotated[str, _CLOSE] = "",
-    max_age_days: Annotated[int, _MAX_AGE] = 400,
+    max_age_days: Annotated[int | None, _MAX_AGE] = None,
     time_zone: Annotated[str, options.ZONE] = "UTC",
     symbol: Annotated[str, options.SYMBOL] = "",
     column: Annotated[list[str] | None, options.COLUMN] = None,
@@ -179,7 +181,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     known: Annotated[Path | None, _KNOWN] = None,
     known_symbol: Annotated[str, _KNOWN_SYMBOL] = "",
     close: Annotated[str, _CLOSE] = "",
-    max_age_days: Annotated[int, _MAX_AGE] = 400,
+    max_age_days: Annotated[int | None, _MAX_AGE] = None,
     time_zone: Annotated[str, options.ZONE] = "UTC",
     symbol: Annotated[str, options.SYMBOL] = "",
     column: Annotated[list[str] | None, options.COLUMN] = None,
@@ -269,7 +271,7 @@ def _bars(path: Path, reference: Path | None, given: Given) -> BarFile:
 def _with_known(  # the options of both commands
     file: BarFile,
     known: Path | None,
-    max_age_days: int,
+    max_age_days: int | None,
     time_zone: str,
     features: Path | None,
     *,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Position,
         ServiceStatus,
         SlotStatus,
+        SlowStatus,
         StageLatency,
     )
     from py_rt.bridge.vocabulary import Money
@@ -269,6 +270,23 @@ def slot_text(slot: SlotStatus) -> str:
     return f"slot {slot.slot}: {slot.level.value}, {bundle_text(slot.active)}{warm}, {slot.open_orders} open orders"
 
 
+def slow_text(slow: SlowStatus, now: int) -> str:
+    """What is known of a slow parameter, and how old it is.
+
+    >>> from py_rt.bridge.records import SlowStatus
+    >>> slow_text(SlowStatus("funding_rate", "0.5", 0, 3600, known=False), 7_200 * 10**9)
+    'funding_rate: stale: 0.5, 7200 s old of at most 3600 s'
+    >>> slow_text(SlowStatus("funding_rate", None, None, 3600, known=False), 0)
+    'funding_rate: never told'
+    """
+    if slow.valid_from is None:
+        return f"{slow.name}: never told"
+    value = "told unknown" if slow.value is None else slow.value
+    stale = "" if slow.known or slow.value is None else "stale: "
+    age = (now - slow.valid_from) // 10**9
+    return f"{slow.name}: {stale}{value}, {age} s old of at most {slow.max_age_seconds} s"
+
+
 def control_text(control: Control) -> str:
     """A stop that is in force."""
     since = f"since {moment(control.since)}" if control.since else ""
@@ -285,6 +303,8 @@ def status_text(status: ServiceStatus) -> str:
     for slot in status.slots:
         lines.append(f"  {slot_text(slot)}, {slot.orders_sent} orders sent, {slot.fills} fills")
         lines += [f"    before it: {bundle_text(slot.previous)}"] if slot.previous else []
+        lines += [f"    {slow_text(one, status.ts)}" for one in slot.slow]
+        lines += [f"    {slot.late_quotes:,} quotes heard after their bar had closed"] if slot.late_quotes else []
     venues = ", ".join(f"{venue.venue} {venue.state.value}" for venue in status.venues)
     lines.append(f"  venues: {venues or 'none heard yet'}")
     lines += [f"  stop in force: {control_text(control)}" for control in status.controls] or ["  no stop in force"]

@@ -526,6 +526,12 @@ def read_or_empty(lake: Lake, table: Table, window: DayWindow | None = None) -> 
     return table.conform(scan(uri, window).collect()) if exists(uri) else table.empty()
 
 
+def scales_of_table(uri: str) -> dict[str, int]:
+    """Decimal digits of a table's fixed-point columns, by name."""
+    fields = DeltaTable(uri).schema().fields
+    return {field.name: int(field.metadata["scale"]) for field in fields if "scale" in field.metadata}
+
+
 def rows_by_partition(uri: str) -> dict[date | None, int]:
     """Rows of each partition by the table's log, `None` for a table without partitions; empty without a table.
 

@@ -182,14 +182,16 @@ def compare(model: Model, captured: pl.DataFrame, source: pl.DataFrame) -> Compa
 
     Args:
         model: of the bundle.
-        captured: from :func:`whole_bars`.
-        source: bars of the training source, `BAR_COLUMNS`, in order of time, from the model's warm-up before the
-            captured ones on.
+        captured: from :func:`whole_bars`, with the columns that the model's features read beside those of bars.
+        source: bars of the training source, with the same columns, in order of time, from the model's warm-up before
+            the captured ones on.
     """
     bar_ns = model.features.bar_ns
-    ours = source.select(BAR_COLUMNS).sort("ts_open")
+    ours = source.select(model.features.columns).sort("ts_open")
     known = captured.join(ours, on="ts_open", how="semi")
-    spliced = pl.concat([ours.join(known, on="ts_open", how="anti"), known.select(BAR_COLUMNS)]).sort("ts_open")
+    spliced = pl.concat([ours.join(known, on="ts_open", how="anti"), known.select(model.features.columns)]).sort(
+        "ts_open"
+    )
     both = [_warm_rows(model.features, bars, known) for bars in (spliced, ours)]
     common = both[0].join(both[1], on="ts_open", how="semi").select("ts_open")
     names = list(model.features.names)

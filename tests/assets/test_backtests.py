@@ -18,6 +18,7 @@ import pytest
 from assets import backtests
 from py_rt.backtesting.evaluation import Control
 from py_rt.backtesting.ledger import Trial, TrialLedger
+from py_rt.data.storage import Lake
 from py_rt.defaults import default_root
 from py_rt.ml.export import export_onnx
 from py_rt.ml.features.technical import FeatureSet
@@ -118,6 +119,7 @@ class Run:
                 "io_manager": self.memory,
                 "artifacts": self.memory,
                 "ledger": self.ledger,
+                "lake": Lake(str(folder / "lake")),
                 "reports": self.reports,
             },
             run_config={"ops": {"backtest_threshold": {"config": config or {}}}},

@@ -134,6 +134,26 @@ def test_a_source_of_another_market_is_drift(model: captured.Model, trades: pl.D
     assert f"{found.changed_decisions} of 94 decisions differ" in captured.verdict_words(found)
 
 
+def test_a_model_of_what_is_known_beside_bars_is_compared(
+    model: captured.Model, trades: pl.DataFrame, bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    text = (default_root() / "config" / "features" / "btc_15m.toml").read_text()
+    declared = '[[slow]]\nname = "rate"\nunit = "number"\nmax_age_seconds = 86400\n'
+    ours = '[[feature]]\nname = "rated"\nkind = "expression"\nexpression = "delta(rate, 1)"\nunit = "number"\n'
+    names = [line for line in text.splitlines() if line.startswith("name")]
+    last = text.rindex("[[feature]]")
+    (tmp_path / "model.toml").write_text(text[:last] + ours.replace("rated", names[-1].split('"')[1]) + declared)
+    known = captured.Model(FeatureSet.from_toml(tmp_path / "model.toml"), model.onnx, model.leave_below, model.enter_at)
+    mine = captured.instrument_trades(recorded(trades).lazy(), "BTCUSDT")
+    told = [
+        frame.with_columns(rate=pl.col("ts_open").cast(pl.Float64) / DAY_NS)
+        for frame in (captured.whole_bars(mine, captured.listened(mine), BAR_NS), bars)
+    ]
+    found = captured.compare(known, *told)
+    assert (found.rows.height, found.is_drift) == (94, False)
+    assert set(found.rows["features_equal"]) == {len(known.features.names)}
+
+
 def test_only_what_was_heard_from_begin_to_end_counts(
     model: captured.Model, trades: pl.DataFrame, bars: pl.DataFrame
 ) -> None:

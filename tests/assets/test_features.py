@@ -1,6 +1,10 @@
 """The feature layer as the graph runs it: bodies, checks that pass, and checks that find what is planted."""
 
+import os
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -100,3 +104,13 @@ def test_a_single_null_is_missing(spec: dict[str, bytes], bars: pl.DataFrame) ->
 def test_the_lookback_covers_the_warm_up(spec: dict[str, bytes]) -> None:
     warmup = FeatureSet.from_canonical(spec["features.json"].decode()).warmup_bars
     assert warmup <= features.LOOKBACK_DAYS * BARS_A_DAY
+
+
+def test_the_feature_file_of_the_working_folder_counts(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "features" / "btc_15m.toml"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(features.FEATURE_FILE.read_bytes())
+    script = "from assets.features import FEATURE_FILE; print(FEATURE_FILE)"
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}
+    said = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environ, text=True)
+    assert said.strip() == str(own)

@@ -14,6 +14,7 @@ import pytest
 
 from assets import models
 from py_rt.backtesting.ledger import TrialLedger
+from py_rt.data.storage import Lake
 from py_rt.defaults import default_root
 from py_rt.ml import export
 from py_rt.ml.features.technical import FeatureSet
@@ -87,7 +88,12 @@ class Run:
             [*ASSETS, *sources],
             selection=dg.AssetSelection.assets(*ASSETS),
             partition_key=month,
-            resources={"io_manager": memory, "artifacts": memory, "ledger": self.ledger},
+            resources={
+                "io_manager": memory,
+                "artifacts": memory,
+                "ledger": self.ledger,
+                "lake": Lake(str(folder / "lake")),
+            },
             run_config={"ops": {"hyperparameter_study": {"config": {"trials": 3}}, **(config or {})}},
             raise_on_error=False,
         )
@@ -186,6 +192,7 @@ def test_a_specification_changed_after_training_blocks_the_model(run: Run, table
         model_lgbm=run.files("model_lgbm"),
         features_bar=tables.features,
         clean_bars=pl.LazyFrame(),
+        lake=Lake("unused"),
     )
     checks: dict[str | None, Any] = {item.check_name: item for item in results if isinstance(item, dg.AssetCheckResult)}
     assert checks["onnx_parity"].passed is True
@@ -212,6 +219,7 @@ def test_a_decision_that_flips_at_the_strategys_own_threshold_blocks_the_model(
         model_lgbm=run.files("model_lgbm"),
         features_bar=tables.features,
         clean_bars=pl.LazyFrame(),
+        lake=Lake("unused"),
     )
     checks: dict[str | None, Any] = {item.check_name: item for item in results if isinstance(item, dg.AssetCheckResult)}
     assert checks["onnx_parity"].passed is False

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 
 FAILED, WRONG, REFUSED, UNKNOWN, NO_SERVICE = 1, 2, 3, 4, 5
 SYMBOL = "binance:BTCUSDT"
+DECLARED_AGE_S = 32_400
 HEAD_BYTES, FRAME_BYTES = 52, 44
 """What stands before the first record of a segment, and around the payload of each."""
 
@@ -107,6 +108,12 @@ def shell(service: LiveService) -> Shell:
     return shell
 
 
+def with_funding(features: str) -> str:
+    """Features that also declare a slow parameter."""
+    slow = f'"slow":[{{"max_age_ns":{DECLARED_AGE_S * 10**9},"name":"funding_rate","unit":"number"}}]'
+    return f"{features[:-1]},{slow}}}"
+
+
 def bundle(service: LiveService, version: str) -> str:
     """The digest of another version of the golden bundle, approved with the next serial."""
     digest = built(service.home, of_version(version))
@@ -117,7 +124,8 @@ def bundle(service: LiveService, version: str) -> str:
 @pytest.fixture(scope="module")
 def digest(service: LiveService, shell: Shell) -> str:
     """A bundle that runs in the slot, and sends nothing of its own."""
-    digest = service.approved_bundle()
+    digest = built(service.home, features=with_funding)
+    approved(service.home, digest)
     shell.json("pause", "--slot", str(SLOT))
     shell.json("deploy", "latest", "--slot", str(SLOT))
     return digest
@@ -312,10 +320,15 @@ def test_what_became_known_is_told_and_what_cannot_be_is_not(
     told = shell.json(*line, "--last", "3", "--max-age-days", "30")
     assert [one["value"] for one in told["told"]] == ["0.0003", "0.0001", None]
     assert (told["instrument"], told["max_age_seconds"], told["outcome"]) == ("binance/BTCUSDT", 2_592_000, "applied")
-    assert [one["name"] for one in shell.json("tell", str(facts), "--instrument", SYMBOL)["told"]] == [
-        "funding_rate",
-        "note_1",
-    ]
+    (again,) = shell.json("tell", str(facts), "--instrument", SYMBOL)["told"]
+    assert (again["name"], again["value"]) == ("funding_rate", None)
+    (slot,) = shell.json("status")["status"]["slots"]
+    (known,) = slot["slow"]
+    assert (known["name"], known["value"], known["known"]) == ("funding_rate", None, False)
+    assert known["max_age_seconds"] == DECLARED_AGE_S  # told without an age, so that the declared one decides
+    assert "funding_rate: told unknown" in shell("status").out
+    undeclared = shell.json("tell", str(facts), "--instrument", SYMBOL, "--names", "note_1", status=FAILED)
+    assert (undeclared["refusal"], "declares a slow parameter" in undeclared["text"]) == ("unknown_parameter", True)
     stranger = ("tell", str(facts), "--instrument", "binance:ETHUSDT")
     assert shell.json(*stranger, status=REFUSED)["refusal"] == "unknown_instrument"
     facts.write_text("ts_known,funding_rate\n2021-09-01,much\n")

@@ -1,4 +1,4 @@
-"""Examples in Python that a guide shows run as they stand, one after another, in a folder that has a lake."""
+"""Examples of guides: Python runs as it stands, in a folder that has a lake; files of features are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 
 from py_rt.data.schemas import CLEAN_BARS, RAW_BOOK, Table
 from py_rt.data.storage import DayWindow, Lake, write_window
+from py_rt.ml.features.catalogue import read_features
+from py_rt.ml.features.model_set import is_model_file
+from py_rt.ml.features.technical import FeatureSet
 from tests.tidy import sources
 
 ASK_A_SERVICE = {"market_data"}
@@ -18,11 +21,11 @@ ASK_A_SERVICE = {"market_data"}
 
 GUIDES = [path for path in sources.with_suffix(".md") if path.parent == Path("docs/guides")]
 DAYS = (date(2024, 1, 2), date(2024, 1, 3))
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(guide: Path) -> list[str]:
-    return _BLOCK.findall(sources.read(guide))
+def blocks(guide: Path, language: str = "python") -> list[str]:
+    return [text for of, text in _BLOCK.findall(sources.read(guide)) if of == language]
 
 
 WITH_EXAMPLES = [guide for guide in GUIDES if blocks(guide)]
@@ -68,3 +71,16 @@ def test_the_examples_of_a_guide_are_python(guide: Path) -> None:
 def test_every_guide_that_is_not_run_has_examples() -> None:
     assert {guide.stem for guide in WITH_EXAMPLES} >= ASK_A_SERVICE
     assert len(OFFLINE) >= 4
+
+
+def test_the_feature_files_of_the_guide_are_read(tmp_path: Path) -> None:
+    files = [block for block in blocks(Path("docs/guides/features.md"), "toml") if "[[feature]]" in block]
+    assert len(files) == 4
+    (tmp_path / "notebook_features.py").write_text("def weekly_range(bars):\n    return bars['close']\n")
+    for block in files:
+        file = tmp_path / "shown.toml"
+        file.write_text(block)
+        if is_model_file(file):
+            assert FeatureSet.from_toml(file).names
+        else:
+            assert read_features(file)

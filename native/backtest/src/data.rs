@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use domain::{Bar, InstrumentId, Nanos, Price, Timestamp};
 use engine::risk::RiskLimits;
+use engine::signals::Beside;
 use simulation::{
     FeedConfig, OPENING_LEAD, PublicEvent, QuoteVenue, QuoteVenueConfig, SimulatedVenue, VenueConfig,
 };
@@ -20,12 +21,16 @@ use crate::settings::{Program, Settings};
 /// often quotes came between two prices is not in the bars, the market made from them is sparser than a real one, and
 /// its silences are not those of a broken feed.
 ///
+/// `beside` is what is known of each bar beside its prices, in the order of the bars; empty where nothing is. The quotes
+/// and trades that are made from bars say nothing of what happened in them, and no feature sees them.
+///
 /// # Errors
 /// [`BacktestError`]: settings or bars are impossible, the program does not fit, or `stop` was raised.
 pub fn over_bars(
     settings: &Settings,
     program: Program,
     bars: &[Bar],
+    beside: &[Beside],
     start: Timestamp,
     stop: Option<&AtomicBool>,
 ) -> Result<BacktestReport, BacktestError> {
@@ -42,6 +47,8 @@ pub fn over_bars(
         ..settings.limits
     };
     let mut engine = settings.engine(program, limits)?;
+    let known = bars.iter().map(Bar::number).zip(beside.iter().copied());
+    engine.know_bars(settings.instrument.id, known.collect())?;
     let config = VenueConfig {
         instrument: settings.instrument,
         flow: settings.flow,

@@ -2,12 +2,13 @@
 
 mod market;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use backtest::{BacktestError, BacktestReport, Program, over_bars};
-use domain::{Nanos, Quantity, SCALE, Side, Timestamp};
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec};
+use domain::{Nanos, Quantity, SCALE, Side, Text, Timestamp};
+use engine::signals::program::{Input, Unit};
+use engine::signals::{Beside, FLOW_INPUTS, FeatureDef, FeatureKind, FeatureSpec, SlowColumn};
 use engine::strategy::{BarView, Intents, SlotView, Strategy};
 use engine::{Decision, StageError};
 use market::{
@@ -36,7 +37,15 @@ impl Strategy for CoinToss {
 
 fn backtest(seed: u64, count: i64) -> BacktestReport {
     let strategy = program(CoinToss(Coin(seed)));
-    over_bars(&settings(seed), strategy, &bars(seed, count), FIRST_OPEN, None).expect("a run to the end")
+    over_bars(
+        &settings(seed),
+        strategy,
+        &bars(seed, count),
+        &[],
+        FIRST_OPEN,
+        None,
+    )
+    .expect("a run to the end")
 }
 
 #[test]
@@ -101,8 +110,8 @@ fn equal_seeds_give_equal_runs() {
 #[test]
 fn what_comes_later_changes_nothing_before_it() {
     let strategy = || program(CoinToss(Coin(8)));
-    let whole = over_bars(&settings(8), strategy(), &bars(8, 90), FIRST_OPEN, None).expect("a run");
-    let cut = over_bars(&settings(8), strategy(), &bars(8, 60), FIRST_OPEN, None).expect("a run");
+    let whole = over_bars(&settings(8), strategy(), &bars(8, 90), &[], FIRST_OPEN, None).expect("a run");
+    let cut = over_bars(&settings(8), strategy(), &bars(8, 60), &[], FIRST_OPEN, None).expect("a run");
     let end = FIRST_OPEN.plus(Nanos(59 * SPAN.0));
     let before = |report: &BacktestReport| {
         let fills = report.fills.iter().filter(|fill| fill.ts_event < end).copied();
@@ -142,7 +151,7 @@ fn watcher(lag: u16) -> Program {
 #[test]
 fn bars_before_the_start_warm_the_features_and_are_not_traded() {
     let start = FIRST_OPEN.plus(Nanos(30 * SPAN.0));
-    let report = over_bars(&settings(1), watcher(25), &bars(1, 50), start, None).expect("a run");
+    let report = over_bars(&settings(1), watcher(25), &bars(1, 50), &[], start, None).expect("a run");
     assert_eq!(report.equity.len(), 21);
     assert_eq!(report.equity[0].ts, start);
     // The last bar closes with the first event after it, which the data do not have.
@@ -163,7 +172,7 @@ fn a_raised_flag_stops_the_run() {
     }
     let stop = Arc::new(AtomicBool::new(false));
     let strategy = program(StopsAt(3, Arc::clone(&stop)));
-    let result = over_bars(&settings(1), strategy, &bars(1, 50), FIRST_OPEN, Some(&stop));
+    let result = over_bars(&settings(1), strategy, &bars(1, 50), &[], FIRST_OPEN, Some(&stop));
     assert!(matches!(result, Err(BacktestError::Stopped(_))));
 }
 
@@ -171,22 +180,22 @@ fn a_raised_flag_stops_the_run() {
 fn what_cannot_be_run_says_why() {
     let strategy = || program(CoinToss(Coin(1)));
     let after = FIRST_OPEN.plus(Nanos(50 * SPAN.0));
-    let result = over_bars(&settings(1), strategy(), &bars(1, 50), after, None);
+    let result = over_bars(&settings(1), strategy(), &bars(1, 50), &[], after, None);
     assert_eq!(result.err(), Some(BacktestError::NoData));
     let mut coarse = settings(1);
     coarse.instrument.rules.tick_size = domain::Price::from_units(7);
-    let result = over_bars(&coarse, strategy(), &bars(1, 50), FIRST_OPEN, None);
+    let result = over_bars(&coarse, strategy(), &bars(1, 50), &[], FIRST_OPEN, None);
     assert!(matches!(result, Err(BacktestError::Simulation(_))));
     let mut other = watcher(5);
     other.features.as_mut().expect("features").bar_span = Nanos::from_secs(60);
-    let result = over_bars(&settings(1), other, &bars(1, 50), FIRST_OPEN, None);
+    let result = over_bars(&settings(1), other, &bars(1, 50), &[], FIRST_OPEN, None);
     assert_eq!(
         result.err(),
         Some(BacktestError::NotActivated("SlotMismatch".into()))
     );
     let mut huge = settings(1);
     huge.daily_volatility = market::decimal("-1");
-    let result = over_bars(&huge, strategy(), &bars(1, 50), FIRST_OPEN, None);
+    let result = over_bars(&huge, strategy(), &bars(1, 50), &[], FIRST_OPEN, None);
     assert!(matches!(
         result,
         Err(BacktestError::Stage(StageError::OutOfRange { .. }))
@@ -213,6 +222,70 @@ fn a_bar_closes_in_time_before_an_interval_without_trades() {
         bars[at + 1].high = bars[at + 1].high.max(before);
         bars[at + 1].low = bars[at + 1].low.min(before);
     }
-    let report = over_bars(&settings(3), program(OnTime), &bars, FIRST_OPEN, None).expect("a run to the end");
+    let report =
+        over_bars(&settings(3), program(OnTime), &bars, &[], FIRST_OPEN, None).expect("a run to the end");
     assert_eq!(report.equity.len(), 61);
+}
+
+/// Remembers the row of features at each bar.
+struct Noting(Arc<Mutex<Vec<Option<Vec<f32>>>>>);
+
+impl Strategy for Noting {
+    fn on_bar(&mut self, _: &SlotView<'_>, bar: &BarView<'_>, _: &mut Intents) -> Decision {
+        let row = (!bar.features.is_empty()).then(|| bar.features.to_vec());
+        self.0.lock().expect("one thread").push(row);
+        Decision::Hold
+    }
+}
+
+/// What a program sees of a slow parameter and of the trades in bars, which a record gives from the 20th bar on.
+fn seen(beside: &[Beside]) -> Vec<Option<Vec<f32>>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let expression = |name: &str| FeatureDef {
+        name: format!("of_{name}"),
+        kind: FeatureKind::Expression(name.to_owned()),
+        restart_window: 0,
+    };
+    let rate = SlowColumn {
+        name: Text::new("rate").expect("a short name"),
+        unit: Unit::NONE,
+        max_age: SPAN,
+    };
+    let program = Program {
+        features: Some(FeatureSpec {
+            bar_span: SPAN,
+            slow: vec![rate],
+            features: vec![expression("rate"), expression("trades")],
+        }),
+        ..program(Noting(Arc::clone(&seen)))
+    };
+    let start = Timestamp::from_nanos((FIRST + 10) * SPAN.0);
+    over_bars(&settings(1), program, &bars(1, 50), beside, start, None).expect("a run to the end");
+    Arc::try_unwrap(seen)
+        .expect("the run is over")
+        .into_inner()
+        .expect("one thread")
+}
+
+#[test]
+fn features_read_what_a_record_knows_beside_the_bars_and_nothing_of_the_market_that_is_made() {
+    let trades = FLOW_INPUTS
+        .iter()
+        .position(|input| *input == Input::Trades)
+        .expect("an input");
+    let known = |number: u8| {
+        let mut beside = Beside::UNKNOWN;
+        if number >= 20 {
+            beside.slow[0] = f64::from(number) / 4.0;
+            beside.flow[trades] = f64::from(number) + 100.0;
+        }
+        beside
+    };
+    let rows = seen(&(0..50).map(known).collect::<Vec<_>>());
+    assert_eq!(rows.len(), 39, "the last one is not seen to close");
+    for (number, row) in (10_u8..).zip(rows) {
+        let expected = (number >= 20).then(|| vec![f32::from(number) / 4.0, f32::from(number) + 100.0]);
+        assert_eq!(row, expected, "bar {number}");
+    }
+    assert!(seen(&[]).iter().all(Option::is_none));
 }

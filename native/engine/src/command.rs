@@ -158,4 +158,6 @@ pub enum CommandRefusal {
     OtherInstrument,
     /// As many slow parameters as fit are known already.
     Full,
+    /// No program of the instrument declares a slow parameter of that name.
+    NotDeclared,
 }

@@ -37,7 +37,7 @@ pub use config::{
     Latch, LatchCause, SentOrder,
 };
 pub use deploy::StageError;
-pub use views::SlotSnapshot;
+pub use views::{SlotSnapshot, SlowSnapshot};
 
 /// Decides. Equal configurations fed equal events emit equal actions, on any machine.
 ///
@@ -127,7 +127,7 @@ impl<P: Probe> Engine<P> {
             outside: Outside::new(),
             replaced: Vec::with_capacity(OPEN_ORDERS_MAX),
             balances: Balances::new(config.require_reconciliation),
-            slow: SlowParameters::new(),
+            slow: SlowParameters::new(config.bar_span),
             drawdown: Drawdown { peak: 0 },
             margin: MarginWatch::default(),
             journal_lagging: false,

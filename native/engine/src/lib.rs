@@ -29,7 +29,7 @@ pub use action::{
 pub use command::{Command, CommandId, CommandKind, CommandRefusal, ManualOrder, ParameterId, Scope};
 pub use engine::{
     CarriedOrder, CarriedSlot, CarriedState, ConfigError, CountedExecution, Engine, EngineConfig, FillKey,
-    Flatten, Latch, LatchCause, SentOrder, SlotSnapshot, StageError,
+    Flatten, Latch, LatchCause, SentOrder, SlotSnapshot, SlowSnapshot, StageError,
 };
 pub use event::{BundleActivated, Event, EventBody, JournalHealth, TimerId, VenuePosition};
 pub use slot::{OnSwap, SlotConfig, SlotProgram};

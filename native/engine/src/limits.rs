@@ -33,7 +33,8 @@ pub const SLOW_COLUMNS_MAX: usize = 16;
 /// Slow parameters of one process, over all instruments.
 pub const SLOW_PARAMETERS_MAX: usize = 256;
 
-/// Facts kept of one slow parameter, so that features can start over from the bars that are kept.
+/// Facts kept of one slow parameter, of which no two hold from within one bar: features can start over from all the bars
+/// that are kept.
 pub const SLOW_FACTS_KEPT: usize = BARS_KEPT;
 
 /// Bars of history kept for each instrument, for warming a new bundle's features.

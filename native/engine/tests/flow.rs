@@ -300,3 +300,29 @@ fn a_bar_from_the_venues_history_says_nothing_of_what_happened_in_it() {
     flow.confirm(number + 1);
     assert_eq!(flow.of(number + 1), None, "it has not closed");
 }
+
+#[test]
+fn a_quote_that_is_heard_after_a_trade_has_closed_its_bar_is_counted() {
+    let mut rig = rig_of_flow();
+    let late = |rig: &Rig| rig.engine.slots().next().unwrap().late_quotes;
+    let at = |ns: i64| rig_start().plus(Nanos(ns));
+    let quote = |bid| Happened::Top(Some(top(bid, bid + 1_000_000, (100_000_000, 100_000_000))));
+    let trade = |ts_event| {
+        Happened::Trade(Trade {
+            instrument: BTC,
+            ts_event,
+            trade_id: TradeId(1),
+            price: Price::from_units(10_000_000_000),
+            quantity: Quantity::ONE,
+            aggressor: Side::Buy,
+        })
+    };
+    hear(&mut rig, at(BAR.0 - 3), quote(10_000_000_000));
+    hear(&mut rig, at(BAR.0 - 2), trade(at(BAR.0 - 2)));
+    hear(&mut rig, at(BAR.0 - 1), quote(10_001_000_000));
+    assert_eq!(late(&rig), 0, "in order");
+    hear(&mut rig, at(BAR.0), trade(at(BAR.0)));
+    hear(&mut rig, at(BAR.0 - 1), quote(10_002_000_000));
+    hear(&mut rig, at(BAR.0 + 1), quote(10_003_000_000));
+    assert_eq!(late(&rig), 1);
+}

@@ -92,7 +92,7 @@ proptest! {
         let facts: Vec<_> = told.iter().map(|&(which, value, from, age)| {
             fact(columns[which].name.as_str(), value, second(from), Nanos::from_secs(age))
         }).collect();
-        let mut slow = SlowParameters::new();
+        let mut slow = SlowParameters::new(BAR);
         for one in &facts {
             slow.tell(one).unwrap();
         }
@@ -210,22 +210,36 @@ fn what_is_told_late_counts_for_the_bars_that_it_held_at() {
         assert!(feature(&late).is_some());
         assert_eq!(early, late);
     }
+    let known = |rig: &Rig| {
+        rig.engine
+            .slow_parameters()
+            .map(|one| one.is_known(rig.now))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known(&late), [true]);
     // That it is unknown is a fact as well.
     let now = late.now;
     tell(&mut late, None, now, Nanos(DAY));
     assert_eq!(feature(&late.bar(100)), None);
+    assert_eq!(known(&late), [false]);
+    let told = late
+        .engine
+        .slow_parameters()
+        .next()
+        .and_then(|one| one.newest)
+        .unwrap();
+    assert_eq!((told.valid_from, told.value), (now, None));
 }
 
 #[test]
 fn a_program_that_is_staged_later_knows_what_was_told_before() {
-    let mut rig = Rig::new();
-    rig.watch_trades();
+    let mut rig = rig_of_rate();
     let from = rig.now;
     tell(&mut rig, Some(2.0), from, Nanos(DAY));
     for _ in 0..3 {
         rig.bar(100);
     }
-    rig.deploy(program_of_rate(2));
+    rig.deploy(program_of_rate(3));
     assert_eq!(feature(&rig.bar(100)), Some(0.0));
 }
 
@@ -248,6 +262,13 @@ fn what_is_told_wrongly_changes_nothing() {
                 ..right
             },
             CommandRefusal::OutOfRange,
+        ),
+        (
+            SlowFact {
+                name: Text::new("rat").unwrap(),
+                ..right
+            },
+            CommandRefusal::NotDeclared,
         ),
     ];
     for (fact, refusal) in wrong {

@@ -167,6 +167,7 @@ mod tests {
             control,
             working_orders: 0,
             unknown_orders: 0,
+            late_quotes: 0,
         };
         View {
             state: ServiceState::Trading,
@@ -174,6 +175,7 @@ mod tests {
             seq: 1,
             epoch: Epoch(1),
             slots: vec![slot],
+            slow: Vec::new(),
             positions: Vec::new(),
             orders: Vec::new(),
             tops: Vec::new(),

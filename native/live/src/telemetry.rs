@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::{BundleDigest, Epoch, Money, OrderStatus, Price, Timestamp};
+use domain::{BundleDigest, Epoch, Money, OrderStatus, Price, SlotId, Timestamp};
 use engine::execution::OrderView;
 use engine::{PositionUpdate, SlotSnapshot};
 use messaging::Instruments;
 use messaging::telemetry::{
     self, BundleContent, BundleState, BundleStatus, Control, ControlLevel, Decision, JournalStatus, Pnl,
-    Position, Score, ServiceStatus, Signal, SlotStatus, Stage, StageLatency, Telemetry,
+    Position, Score, ServiceStatus, Signal, SlotStatus, SlowStatus, Stage, StageLatency, Telemetry,
 };
 
 use crate::alerts;
@@ -18,6 +18,8 @@ use crate::monitoring::{Counters, LatencyBoard};
 use crate::stops::Causes;
 use crate::told::{Equity, Told, What};
 use crate::view::{ServiceState, View};
+
+const NANOS_A_SECOND: i64 = 1_000_000_000;
 
 /// What every status says alike.
 #[derive(Debug)]
@@ -122,6 +124,8 @@ impl Service {
                 open_orders: u32::from(slot.working_orders),
                 orders_sent: deeds.orders_sent,
                 fills: deeds.fills,
+                slow: known(view, slot.slot),
+                late_quotes: slot.late_quotes,
             }
         };
         ServiceStatus {
@@ -392,4 +396,20 @@ fn stage(name: &str) -> Option<Stage> {
         "live_100" => Stage::Live100,
         _ => return None,
     })
+}
+
+/// What a slot's bundle declares beside the market, and what is known of it.
+fn known(view: &View, slot: SlotId) -> Vec<SlowStatus> {
+    let ours = view.slow.iter().filter(|one| one.slot == slot);
+    let told = ours.map(|one| {
+        let max_age = one.newest.map_or(one.column.max_age, |fact| fact.max_age);
+        SlowStatus {
+            name: one.column.name.as_str().to_owned(),
+            value: one.newest.and_then(|fact| fact.value),
+            valid_from: one.newest.map(|fact| fact.valid_from),
+            max_age_seconds: u32::try_from(max_age.0 / NANOS_A_SECOND).unwrap_or(u32::MAX),
+            known: one.is_known(view.now),
+        }
+    });
+    told.collect()
 }

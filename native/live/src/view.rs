@@ -5,7 +5,7 @@ use engine::execution::OrderView;
 use engine::limits::OPEN_ORDERS_MAX;
 use engine::probe::Probe;
 use engine::strategy::TopOfBook;
-use engine::{ControlLevel, Engine, Latch, PositionUpdate, Scope, SlotSnapshot};
+use engine::{ControlLevel, Engine, Latch, PositionUpdate, Scope, SlotSnapshot, SlowSnapshot};
 
 /// Orders in a view: all that may still trade, and the newest that ended.
 pub const ORDERS_SHOWN_MAX: usize = 4 * OPEN_ORDERS_MAX;
@@ -52,6 +52,8 @@ pub struct View {
     pub epoch: Epoch,
     /// Every slot.
     pub slots: Vec<SlotSnapshot>,
+    /// The slow parameters that running bundles declare, by slot.
+    pub slow: Vec<SlowSnapshot>,
     /// Position of every slot.
     pub positions: Vec<PositionUpdate>,
     /// Live orders, then ended ones, newest first; at most [`ORDERS_SHOWN_MAX`].
@@ -85,6 +87,7 @@ impl View {
             seq,
             epoch: engine.epoch(),
             slots: engine.slots().collect(),
+            slow: engine.slow_parameters().collect(),
             positions: engine.positions().collect(),
             orders: engine.orders().take(orders_max).collect(),
             tops: ids.map(|id| engine.book_top(InstrumentId(id))).collect(),

@@ -125,7 +125,7 @@ pub(crate) const fn code(refusal: CommandRefusal) -> RefusalReason {
         // Slots and instruments are known before the engine hears.
         CommandRefusal::UnknownTarget => RefusalReason::UnknownOrder,
         CommandRefusal::OutOfRange | CommandRefusal::ThresholdsCross => RefusalReason::ParameterOutOfRange,
-        CommandRefusal::NotAParameter => RefusalReason::UnknownParameter,
+        CommandRefusal::NotAParameter | CommandRefusal::NotDeclared => RefusalReason::UnknownParameter,
         CommandRefusal::Latched => RefusalReason::Stopped,
         CommandRefusal::Denied => RefusalReason::RiskDenied,
         CommandRefusal::NoProgram | CommandRefusal::NothingLatched | CommandRefusal::Full => {
@@ -159,6 +159,10 @@ const fn refusal_words(refusal: CommandRefusal) -> &'static str {
         CommandRefusal::Denied => "risk denied the order",
         CommandRefusal::NoProgram => "the slot runs no bundle yet",
         CommandRefusal::Full => "as many slow parameters as fit are known already",
+        CommandRefusal::NotDeclared => {
+            "no bundle that runs or is staged on the instrument declares a slow parameter of that name: deploy it first, \
+             or correct the name (`py_rt status` lists what is declared)"
+        }
         CommandRefusal::OtherInstrument => {
             "the slot trades another instrument: this one is another slot's, or only watched"
         }

@@ -7,7 +7,7 @@ mod support;
 
 use domain::{Nanos, Number, Text, Timestamp};
 use engine::signals::SlowFact;
-use engine::{Actions, CommandKind, Engine, EventBody, Signal};
+use engine::{Actions, CommandKind, CommandRefusal, Engine, EventBody, Signal};
 use journal::codec::encode_action;
 use journal::{Reader, RecordBody};
 use live::programs::Programs;
@@ -43,6 +43,8 @@ async fn signal(bench: &mut Bench, what: &str, fits: impl Fn(&Signal) -> bool) -
 async fn what_is_told_is_a_feature_from_its_time_on_and_replays_to_the_same_bytes() {
     let mut bench = Bench::start().await;
     bench.until_ready().await;
+    let early = tell(&bench.commander, Some(0.5), Timestamp::EPOCH, Nanos(1)).await;
+    assert_eq!(early.unwrap_err().refusal, CommandRefusal::NotDeclared);
     bench.deploy(OF_RATE).await;
     let is_empty = |signal: &Signal| signal.features.as_slice().is_empty();
     let first = signal(&mut bench, "a bar of which nothing is known", is_empty).await;
@@ -67,7 +69,7 @@ async fn what_is_told_is_a_feature_from_its_time_on_and_replays_to_the_same_byte
     let (setup, _home, ended) = bench.end().await;
     assert!(ended.fault.is_none(), "{ended:?}");
     let programs = TestPrograms { limits: setup.limits };
-    assert_eq!(replayed(&run.join("journal"), &programs), (3, true));
+    assert_eq!(replayed(&run.join("journal"), &programs), (4, true));
 }
 
 /// How often it was told, and whether a fresh engine does to the byte what was recorded.

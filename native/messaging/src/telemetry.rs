@@ -1,8 +1,9 @@
 //! What the service tells: records of domain types, one topic per kind.
 
 use domain::{
-    Balance, Bar, BookInvalid, BundleDigest, ClientOrderId, Epoch, InstrumentId, Level, Money, OrderRequest,
-    OrderStatus, Price, Quantity, Quote, SlotId, Timestamp, Trade, Venue, VenueOrderId, VenueStatus,
+    Balance, Bar, BookInvalid, BundleDigest, ClientOrderId, Epoch, InstrumentId, Level, Money, Number,
+    OrderRequest, OrderStatus, Price, Quantity, Quote, SlotId, Timestamp, Trade, Venue, VenueOrderId,
+    VenueStatus,
 };
 
 use crate::ack::Ack;
@@ -303,6 +304,25 @@ pub struct SlotStatus {
     pub orders_sent: u64,
     /// Fills since the start.
     pub fills: u64,
+    /// The slow parameters that its bundle declares.
+    pub slow: Vec<SlowStatus>,
+    /// Quotes heard after a trade had closed their bar: features of quotes may differ from a recording's there.
+    pub late_quotes: u64,
+}
+
+/// A slow parameter that a bundle declares, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowStatus {
+    /// Its name.
+    pub name: String,
+    /// In the unit in which people write it; `None`: none was told, or that it is unknown.
+    pub value: Option<Number>,
+    /// From when on the newest fact holds; `None`: none was told.
+    pub valid_from: Option<Timestamp>,
+    /// How long a value holds at most: as told or as declared, whichever is shorter.
+    pub max_age_seconds: u32,
+    /// A bar that closed now would be given the value.
+    pub known: bool,
 }
 
 /// Latency of one stage since the start.

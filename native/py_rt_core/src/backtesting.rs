@@ -24,7 +24,8 @@ pub(crate) use views::{BarView, CancelWorking, Order, OrderUpdate, QuoteView, Sl
 ///
 /// `data`: bars (Int64 columns ts_open, open, high, low, close, volume) or quotes (ts_event, bid, bid_quantity, ask,
 /// ask_quantity), rows in order of time; times in ns UTC, prices and quantities in units of 1e-8. A Polars, pyarrow or
-/// pandas frame, a mapping of columns (lists or arrays), or an array or list of rows with the columns in this order.
+/// pandas frame, a mapping of columns (lists or arrays), or an array or list of rows with the columns in this order. A
+/// frame of bars also has the Float64 columns that the strategy's features read beside those of bars (`columns_beside`).
 ///
 /// `strategy`: a mapping with `kind`: "sma_cross" (`fast`, `slow`, `position_size_pct`), "threshold_model" (`model`:
 /// bytes of the ONNX file, `features`: canonical JSON, `strategy`: text of the strategy file), or "python" (`object`,
@@ -50,9 +51,11 @@ pub(crate) fn backtest_strategy(
     let (settings, start) = settings(options, &market, &loaded)?;
     let names = loaded.feature_names();
     let program = loaded.program;
+    let beside = program.features.as_ref().map(|features| market.beside(features));
+    let beside = beside.transpose()?.unwrap_or_default();
     let stop = Some(failure.flag());
     let report = py.detach(|| match &market {
-        Market::Bars { bars, .. } => backtest::over_bars(&settings, program, bars, start, stop),
+        Market::Bars { bars, .. } => backtest::over_bars(&settings, program, bars, &beside, start, stop),
         Market::Quotes(quotes) => backtest::over_quotes(&settings, program, quotes.events(), stop),
     });
     if let Some(raised) = failure.take() {

@@ -135,7 +135,7 @@ fn engine_of(spec_json: &str) -> PyResult<(FeatureSpec, FeatureEngine)> {
 }
 
 /// The columns that are read beside those of bars.
-fn columns_of<'a>(engine: &FeatureEngine, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
+pub(crate) fn columns_of<'a>(engine: &FeatureEngine, batch: &'a RecordBatch) -> PyResult<Vec<&'a [f64]>> {
     let column = |name| float64(batch, name).map(|values| -> &[f64] { values.values() });
     engine.columns_beside().into_iter().map(column).collect()
 }

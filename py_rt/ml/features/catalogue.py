@@ -101,6 +101,11 @@ def read_features(path: Path) -> list[Feature]:
         raise CatalogueError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path} is no TOML: {error}") from error
+    if "slow" in tables:
+        raise CatalogueError(
+            f"{path}: [[slow]] belongs to a model's feature file, which says the length of its bars: write "
+            "bar_seconds = 900, or theirs, above the first table"
+        )
     if unknown := sorted(tables.keys() - _FILE_KEYS):
         raise CatalogueError(f"{path}: unknown key {', '.join(unknown)}; allowed are {', '.join(sorted(_FILE_KEYS))}")
     entries = tables.get("feature")

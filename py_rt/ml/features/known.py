@@ -82,7 +82,7 @@ def _is_read(name: str, units: Mapping[str, str] | None) -> bool:
 def with_known(
     file: BarFile,
     path: Path,
-    max_age_days: int = MAX_AGE_DAYS,
+    max_age_days: int | None = None,
     time_zone: str = "UTC",
     *,
     symbol: str = "",
@@ -94,11 +94,12 @@ def with_known(
     Args:
         file: the bars.
         path: as for :func:`read_facts`, with any of :func:`known_columns` and of those declared.
-        max_age_days: a fact known longer ago than this is too old, and none is given.
+        max_age_days: a fact known longer ago than this is too old, and none is given; without it `MAX_AGE_DAYS`, or the
+            declared age.
         time_zone: IANA name, for times that say none.
         symbol: whose facts are meant, in a file that has a column of symbols.
         close: when the venue closes, as for :func:`closed_at`.
-        declared: the slow parameters of a model's feature file: theirs is a shorter age.
+        declared: the slow parameters of a model's feature file; the shorter age counts.
 
     Raises:
         SourceError: as for :func:`read_facts`.
@@ -108,13 +109,15 @@ def with_known(
     facts = read_facts(path, time_zone, units, symbol).with_columns(pl.lit(0).alias(_WHO))
     closed = closed_at(file.ts_open, file.span_ns, close)
     decisions = file.bars.with_columns(closed.alias(_AT), pl.lit(0).alias(_WHO))
-    joined = as_of(decisions, facts, at=_AT, by=[_WHO], max_age_ns=max_age_days * NS_PER_DAY)
+    joined = as_of(decisions, facts, at=_AT, by=[_WHO])
+    longest = None if max_age_days is None else max_age_days * NS_PER_DAY
     unknown = pl.lit(float("nan"))
     ages = {column.name: column.max_age_ns for column in declared}
     values = []
     for name in (name for name in facts.columns if name in units):
         value = pl.col(name).cast(pl.Float64).fill_null(float("nan")) * (1.0 if units[name] == "number" else UNITS)
-        young = pl.col(AGE) <= ages.get(name, max_age_days * NS_PER_DAY)
+        own = ages.get(name, longest or MAX_AGE_DAYS * NS_PER_DAY)
+        young = pl.col(AGE) <= min(own, longest or own)
         values.append(pl.when(young).then(value).otherwise(unknown).alias(name))
     return replace(file, bars=joined.select(*file.bars.columns, *values))
 

@@ -15,6 +15,7 @@ from py_rt.errors import SourceError
 from py_rt.ml.features.closes import CloseError, closed_at
 from py_rt.ml.features.expressions import Expressions, chosen
 from py_rt.ml.features.known import with_known
+from py_rt.ml.features.technical import SlowColumn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,19 @@ def test_a_bar_is_given_what_was_known_at_its_close_and_is_not_too_old(tmp_path:
     assert np.isnan(earnings[16:19]).all()
     assert (earnings[19:] == 0.1).all()
     assert made["sentiment_level"].to_list()[4] == 0.5
+
+
+def test_a_declared_age_decides_where_none_is_asked_for(tmp_path: Path) -> None:
+    known = facts(tmp_path, "ts_known,sentiment\n2022-11-20T09:00:00Z,0.5\n")
+    declared = [SlowColumn("sentiment", "number", 500 * DAY_NS)]
+    bars = january(tmp_path)
+
+    def is_known(file: BarFile) -> bool:
+        return bool(file.bars["sentiment"].is_not_nan().all())
+
+    assert is_known(with_known(bars, known, close="24/7", declared=declared))
+    assert not is_known(with_known(bars, known, 400, close="24/7", declared=declared))
+    assert not is_known(with_known(bars, known, close="24/7"))
 
 
 @pytest.mark.parametrize(

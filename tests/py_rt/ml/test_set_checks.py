@@ -51,6 +51,15 @@ def by_name(bars: pl.DataFrame) -> dict[str, SetReport]:
     return {report.name: report for report in judged(bars)}
 
 
+def test_a_model_of_what_these_bars_do_not_say_is_untried(bars: pl.DataFrame, mine: Path) -> None:
+    (mine / "funding.toml").write_text(
+        'bar_seconds = 900\n[[slow]]\nname = "funding_rate"\nunit = "number"\nmax_age_seconds = 60\n'
+        '[[feature]]\nname = "funding"\nkind = "expression"\nexpression = "funding_rate"\nunit = "number"\n'
+    )
+    report = by_name(bars)["funding"]
+    assert (report.features, report.untried, report.problem) == (0, ("funding",), "")
+
+
 def test_the_catalogue_and_the_models_features_hold(bars: pl.DataFrame) -> None:
     reports = by_name(bars)
     assert reports.keys() == {CATALOGUE, "btc_15m"}

@@ -4,6 +4,7 @@ use domain::{OrderRequest, OrderType, Quantity, Side, TimeInForce};
 
 use super::Engine;
 use super::config::{Latch, LatchCause};
+use super::state::{Running, SlotState};
 use crate::action::{Action, Actions, ControlLevel};
 use crate::command::{Command, CommandKind, CommandRefusal, ManualOrder, Scope};
 use crate::probe::Probe;
@@ -250,6 +251,10 @@ impl<P: Probe> Engine<P> {
     fn tell_slow(&mut self, fact: &SlowFact) -> Result<(), CommandRefusal> {
         let state = self.instruments.get_mut(usize::from(fact.instrument.0));
         let state = state.ok_or(CommandRefusal::UnknownTarget)?;
+        let declares = |running: &Running| running.declares(fact);
+        if !self.slots.iter().flat_map(SlotState::programs).any(declares) {
+            return Err(CommandRefusal::NotDeclared);
+        }
         let changed = self.slow.tell(fact).map_err(|refusal| match refusal {
             SlowRefusal::OutOfRange => CommandRefusal::OutOfRange,
             SlowRefusal::Full => CommandRefusal::Full,

@@ -10,7 +10,7 @@ use super::timers::Timer;
 use crate::action::{Action, Actions, ActivationRefusal, Alert};
 use crate::event::BundleActivated;
 use crate::probe::Probe;
-use crate::signals::SpecError;
+use crate::signals::{Beside, SpecError};
 use crate::slot::{OnSwap, SlotProgram};
 
 /// Why a program cannot be staged.
@@ -66,6 +66,24 @@ impl<P: Probe> Engine<P> {
         check_program(&program)?;
         let running = Running::new(program, state, &self.slow).map_err(StageError::Features)?;
         self.slots[at].staged = Some(running);
+        Ok(())
+    }
+
+    /// What a record knows beside the bars of an instrument, in the order in which its program's features read it: a
+    /// backtest over bars plays a market of its own making between their prices, and what happens there is not what
+    /// happened. Of a bar that is not among them nothing is known. For engines whose events nobody records.
+    ///
+    /// # Errors
+    /// There is no such instrument.
+    pub fn know_bars(
+        &mut self,
+        instrument: InstrumentId,
+        mut rows: Vec<(i64, Beside)>,
+    ) -> Result<(), StageError> {
+        let state = self.instruments.get_mut(usize::from(instrument.0));
+        let state = state.ok_or(StageError::UnknownInstrument(instrument))?;
+        rows.sort_by_key(|(number, _)| *number);
+        state.recorded = Some(rows);
         Ok(())
     }
 

@@ -9,7 +9,9 @@ use crate::action::FeatureRow;
 use crate::limits::CURRENCIES_MAX;
 use crate::market::{BarBuilder, BarHistory, Book};
 use crate::risk::{Drawdown, RiskLimits};
-use crate::signals::{BarFlow, Beside, FeatureEngine, FeatureSpec, SlowColumn, SlowParameters, SpecError};
+use crate::signals::{
+    BarFlow, Beside, FeatureEngine, FeatureSpec, SlowColumn, SlowFact, SlowParameters, SpecError,
+};
 use crate::slot::{SlotConfig, SlotProgram};
 
 /// One instrument: its rules, book and bars.
@@ -21,6 +23,8 @@ pub(super) struct InstrumentState {
     pub(super) history: BarHistory,
     /// What happens in the bars; only of an instrument that a slot trades.
     pub(super) flow: Option<BarFlow>,
+    /// What a record knows beside each bar, by the numbers of bars: then it counts, and not what is watched here.
+    pub(super) recorded: Option<Vec<(i64, Beside)>>,
     grace: Nanos,
     /// Counts changes of the past in `history`: features built before are rebuilt.
     pub(super) revision: u32,
@@ -39,6 +43,7 @@ impl InstrumentState {
             bars: BarBuilder::new(instrument.id, config.bar_span, config.bar_close_grace),
             history: BarHistory::new(),
             flow: is_traded.then(|| BarFlow::new(config.bar_span)),
+            recorded: None,
             grace: config.bar_close_grace,
             revision: 0,
             data_ts: Timestamp::EPOCH,
@@ -129,6 +134,17 @@ impl Running {
         })
     }
 
+    /// The slow parameters that its features read.
+    pub(super) fn slow(&self) -> &[SlowColumn] {
+        self.program.features.as_ref().map_or(&[], |spec| &spec.slow)
+    }
+
+    /// Whether its features read what a fact tells.
+    pub(super) fn declares(&self, fact: &SlowFact) -> bool {
+        let is_named = self.slow().iter().any(|column| column.name == fact.name);
+        is_named && self.program.instrument == fact.instrument
+    }
+
     pub(super) const fn digest(&self) -> BundleDigest {
         self.program.digest
     }
@@ -185,6 +201,10 @@ impl Features {
 
 /// What is known of a bar beside its prices.
 fn beside(columns: &[SlowColumn], bar: &Bar, (state, slow): (&InstrumentState, &SlowParameters)) -> Beside {
+    if let Some(recorded) = &state.recorded {
+        let found = recorded.binary_search_by_key(&bar.number(), |(number, _)| *number);
+        return found.map_or(Beside::UNKNOWN, |at| recorded[at].1);
+    }
     let mut known = Beside::UNKNOWN;
     if let Some(flow) = state.flow.as_ref().and_then(|flow| flow.of(bar.number())) {
         known.flow = *flow;
@@ -231,6 +251,11 @@ impl SlotState {
             daily_volatility: Decimal::ZERO,
             denials_in_row: 0,
         }
+    }
+
+    /// What runs, what is staged, and what ran before.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &Running> {
+        [&self.active, &self.staged, &self.previous].into_iter().flatten()
     }
 
     /// The slot's own limits: its program's, or the service's before the first.

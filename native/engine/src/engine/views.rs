@@ -16,6 +16,7 @@ use crate::market::Book;
 use crate::position::Ledger;
 use crate::probe::Probe;
 use crate::risk::{RATE_WINDOW, value_at_risk};
+use crate::signals::{BarFlow, SlowColumn, SlowFact};
 use crate::strategy::{SlotView, TopOfBook};
 
 /// A slot at a glance.
@@ -45,6 +46,29 @@ pub struct SlotSnapshot {
     pub working_orders: u16,
     /// Live orders of unknown outcome.
     pub unknown_orders: u16,
+    /// Quotes that were heard after their bar had closed: features of quotes may differ from a recording's there.
+    pub late_quotes: u64,
+}
+
+/// A slow parameter that a running bundle declares, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowSnapshot {
+    /// Whose bundle.
+    pub slot: SlotId,
+    /// What it declares.
+    pub column: SlowColumn,
+    /// The newest fact that holds from now or before, its longest age the shorter of told and declared; `None`: none was
+    /// told.
+    pub newest: Option<SlowFact>,
+}
+
+impl SlowSnapshot {
+    /// Whether a bar that closes at a time would be given a value.
+    #[must_use]
+    pub fn is_known(&self, at: Timestamp) -> bool {
+        self.newest
+            .is_some_and(|fact| fact.value.is_some() && at.since(fact.valid_from) <= fact.max_age)
+    }
 }
 
 /// What a strategy may see; `None` without a ledger. The pair is engine time and size scale.
@@ -113,8 +137,28 @@ impl<P: Probe> Engine<P> {
                         .unwrap_or(ControlLevel::Killed),
                     working_orders: exposure.working,
                     unknown_orders: exposure.unknown,
+                    late_quotes: self.late_quotes(ledger.instrument),
                 }
             })
+    }
+
+    fn late_quotes(&self, instrument: InstrumentId) -> u64 {
+        let state = self.instruments.get(usize::from(instrument.0));
+        state
+            .and_then(|state| state.flow.as_ref())
+            .map_or(0, BarFlow::late_quotes)
+    }
+
+    /// The slow parameters that the running bundles declare, by slot.
+    pub fn slow_parameters(&self) -> impl Iterator<Item = SlowSnapshot> + '_ {
+        self.slots.iter().flat_map(|slot| {
+            let columns = slot.active.iter().flat_map(super::state::Running::slow);
+            columns.map(|column| SlowSnapshot {
+                slot: slot.config.slot,
+                column: *column,
+                newest: self.slow.newest(slot.config.instrument, column, self.now),
+            })
+        })
     }
 
     /// The position of every slot, by slot id.

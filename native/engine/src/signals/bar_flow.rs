@@ -1,7 +1,9 @@
 //! What happened in each bar of a running market, as [`Flow`] has it of a recorded one: quotes and trades come on streams
 //! of their own, and a bar of trades closes later than its quotes do, so that each stream has its own watch.
 //!
-//! A stream whose events come in order of venue time gives every bar the same bits as the recording does. An interval that
+//! Streams whose events come in order of venue time give every bar the same bits as the recording does, if a quote of before
+//! a close is heard before a trade of after it: that trade closes the bar, and what is decided cannot wait. A quote that is
+//! later counts from where it is heard, in the bar after its own, and [`BarFlow::late_quotes`] counts it. An interval that
 //! was not watched whole has no true bar (`market::bars`), and nothing that is told of it here is believed.
 
 use domain::{Nanos, Timestamp, Trade};
@@ -84,6 +86,8 @@ pub struct BarFlow {
     trades: Watch,
     /// The latest time of the venue that was heard.
     latest: Option<Timestamp>,
+    /// Quotes of an interval that had closed before they were heard.
+    late_quotes: u64,
     rows: Vec<Row>,
 }
 
@@ -101,6 +105,7 @@ impl BarFlow {
             quotes: Watch::new(),
             trades: Watch::new(),
             latest: None,
+            late_quotes: 0,
             rows: vec![row; BARS_KEPT],
         }
     }
@@ -109,8 +114,16 @@ impl BarFlow {
     pub fn on_top(&mut self, ts_event: Timestamp, top: Option<TopOfBook>, traded: Timestamp) {
         self.close_quotes(ts_event);
         self.close_trades(traded);
+        self.late_quotes += u64::from(!self.quotes.is_watching(ts_event, self.span));
         self.quotes.flow.on_top(ts_event, top);
         self.latest = self.latest.max(Some(ts_event));
+    }
+
+    /// How many quotes were of an interval that had closed before they were heard: the columns of quotes of so many bars
+    /// may differ from those of a recording.
+    #[must_use]
+    pub const fn late_quotes(&self) -> u64 {
+        self.late_quotes
     }
 
     /// The book is lost. Nobody says when: nothing is known of it from the latest word on.

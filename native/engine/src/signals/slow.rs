@@ -13,7 +13,7 @@ use crate::limits::{SLOW_FACTS_KEPT, SLOW_PARAMETERS_MAX};
 pub const SLOW_NAME_BYTES_MAX: usize = 64;
 
 /// A slow parameter that a feature set reads as a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlowColumn {
     /// Its name, as expressions and those who tell it say it.
     pub name: Text<SLOW_NAME_BYTES_MAX>,
@@ -63,20 +63,26 @@ struct Series {
     facts: Vec<Held>,
 }
 
-/// Everything that was told.
-#[derive(Debug, Default)]
+/// Everything that was told and may still count: values are asked for at closes of bars only, so that of the facts between
+/// two closes the newest is kept.
+#[derive(Debug)]
 pub struct SlowParameters {
+    bar_span: Nanos,
     series: Vec<Series>,
 }
 
 impl SlowParameters {
-    /// Nothing is known.
+    /// Nothing is known; bars are `bar_span` long, which is positive.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new(bar_span: Nanos) -> Self {
+        Self {
+            bar_span,
+            series: Vec::new(),
+        }
     }
 
-    /// Takes a fact; one that holds from the same time is replaced by it. Gives whether anything changed.
+    /// Takes a fact; one that holds from the same time is replaced by it, one that a newer fact hides at every close is
+    /// left out. Gives whether anything changed.
     ///
     /// # Errors
     /// Why it is not taken; nothing has changed then.
@@ -84,6 +90,7 @@ impl SlowParameters {
         if fact.max_age.0 <= 0 {
             return Err(SlowRefusal::OutOfRange);
         }
+        let span = self.bar_span;
         let series = self.series_of(fact)?;
         let held = Held {
             valid_from: fact.valid_from,
@@ -92,6 +99,18 @@ impl SlowParameters {
         };
         match series.binary_search_by_key(&fact.valid_from, |held| held.valid_from) {
             Ok(at) => Ok(std::mem::replace(&mut series[at], held) != held),
+            // A newer one counts at the next close already.
+            Err(at)
+                if series
+                    .get(at)
+                    .is_some_and(|held| is_hidden(fact.valid_from, held.valid_from, span)) =>
+            {
+                Ok(false)
+            }
+            Err(at) if at > 0 && is_hidden(series[at - 1].valid_from, held.valid_from, span) => {
+                series[at - 1] = held;
+                Ok(true)
+            }
             Err(at) => {
                 let is_full = series.len() == SLOW_FACTS_KEPT;
                 if is_full && at == 0 {
@@ -110,15 +129,25 @@ impl SlowParameters {
     /// newest was too old.
     #[must_use]
     pub fn at(&self, instrument: InstrumentId, column: &SlowColumn, close: Timestamp) -> Option<f64> {
+        let newest = self.newest(instrument, column, close)?;
+        let is_young = close.since(newest.valid_from) <= newest.max_age;
+        newest.value.filter(|_| is_young).map(Number::get)
+    }
+
+    /// The fact of a parameter that holds at a time, were it young enough; its longest age is the shorter of the two.
+    #[must_use]
+    pub fn newest(&self, instrument: InstrumentId, column: &SlowColumn, at: Timestamp) -> Option<SlowFact> {
         let is_wanted = |series: &&Series| series.instrument == instrument && series.name == column.name;
         let facts = &self.series.iter().find(is_wanted)?.facts;
-        let behind = facts.partition_point(|held| held.valid_from <= close);
+        let behind = facts.partition_point(|held| held.valid_from <= at);
         let newest = facts.get(behind.checked_sub(1)?)?;
-        let age = close.since(newest.valid_from);
-        let value = newest
-            .value
-            .filter(|_| age <= newest.max_age.min(column.max_age))?;
-        Some(value.get())
+        Some(SlowFact {
+            instrument,
+            name: column.name,
+            value: newest.value,
+            valid_from: newest.valid_from,
+            max_age: newest.max_age.min(column.max_age),
+        })
     }
 
     fn series_of(&mut self, fact: &SlowFact) -> Result<&mut Vec<Held>, SlowRefusal> {
@@ -137,6 +166,12 @@ impl SlowParameters {
         };
         Ok(&mut self.series[at].facts)
     }
+}
+
+/// Whether no bar closes between two times, of which the later one counts itself: the older fact is nowhere asked for.
+fn is_hidden(older: Timestamp, newer: Timestamp, span: Nanos) -> bool {
+    let first_close = |at: Timestamp| at.nanos().saturating_sub(1).div_euclid(span.0);
+    first_close(older) == first_close(newer)
 }
 
 #[cfg(test)]
@@ -168,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_fact_holds_from_its_time_until_the_shorter_age() {
-        let mut known = SlowParameters::new();
+        let mut known = SlowParameters::new(Nanos(1));
         assert_eq!(at(&known, 100), None, "nothing was told");
         assert_eq!(known.tell(&fact("rate", Some(1.5), 100, 20)), Ok(true));
         assert_eq!(known.tell(&fact("rate", Some(2.5), 200, 1_000)), Ok(true));
@@ -188,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_told_anew_counts_and_so_does_that_nothing_is_known() {
-        let mut known = SlowParameters::new();
+        let mut known = SlowParameters::new(Nanos(1));
         known.tell(&fact("rate", Some(1.0), 10, 50)).expect("room");
         assert_eq!(known.tell(&fact("rate", Some(1.0), 10, 50)), Ok(false));
         assert_eq!(known.tell(&fact("rate", Some(2.0), 10, 50)), Ok(true));
@@ -199,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_the_oldest_goes() {
-        let mut known = SlowParameters::new();
+        let mut known = SlowParameters::new(Nanos(1));
         let refused = |of: Result<bool, SlowRefusal>| of.expect_err("refused");
         assert_eq!(
             refused(known.tell(&fact("rate", Some(1.0), 1, 0))),
@@ -222,5 +257,34 @@ mod tests {
             refused(known.tell(&fact("more", Some(1.0), 1, 50))),
             SlowRefusal::Full
         );
+    }
+
+    #[test]
+    fn facts_within_a_bar_take_the_room_of_one() {
+        let mut known = SlowParameters::new(Nanos(900));
+        let bars = i64::try_from(SLOW_FACTS_KEPT).expect("a few");
+        let value = |time: i64| Some(time as f64);
+        for time in (1..=bars * 900).step_by(60) {
+            assert_eq!(known.tell(&fact("rate", value(time), time, 10_000)), Ok(true));
+        }
+        for close in (900..=bars * 900).step_by(900) {
+            assert_eq!(known_at(&known, close), value(close - 59), "at {close}");
+        }
+        let late = fact("rate", Some(-1.0), 870, 10_000);
+        assert_eq!(known.tell(&fact("rate", Some(-1.0), 840, 10_000)), Ok(false));
+        assert_eq!(known.tell(&late), Ok(true));
+        assert_eq!(
+            (known_at(&known, 900), known_at(&known, 1_800)),
+            (Some(-1.0), value(1_741))
+        );
+    }
+
+    fn known_at(known: &SlowParameters, close: i64) -> Option<f64> {
+        let column = SlowColumn {
+            name: name("rate"),
+            unit: Unit::NONE,
+            max_age: Nanos(10_000),
+        };
+        known.at(InstrumentId(0), &column, Timestamp::from_nanos(close))
     }
 }

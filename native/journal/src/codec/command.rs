@@ -34,6 +34,7 @@ variants!(CommandRefusal, "reason why a command was refused" {
     8 => NothingLatched,
     9 => OtherInstrument,
     10 => Full,
+    11 => NotDeclared,
 });
 fields!(ManualOrder {
     slot,

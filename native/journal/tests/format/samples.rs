@@ -547,7 +547,7 @@ fn facts() -> Vec<Action> {
     ]
 }
 
-fn command_results() -> [Result<(), CommandRefusal>; 11] {
+fn command_results() -> [Result<(), CommandRefusal>; 12] {
     [
         Ok(()),
         Err(CommandRefusal::UnknownTarget),
@@ -560,6 +560,7 @@ fn command_results() -> [Result<(), CommandRefusal>; 11] {
         Err(CommandRefusal::NothingLatched),
         Err(CommandRefusal::OtherInstrument),
         Err(CommandRefusal::Full),
+        Err(CommandRefusal::NotDeclared),
     ]
 }
 

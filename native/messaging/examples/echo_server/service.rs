@@ -403,6 +403,8 @@ impl Service {
                 open_orders: u32::try_from(open).unwrap_or(u32::MAX),
                 orders_sent: self.orders.len() as u64,
                 fills: self.fills.len() as u64,
+                slow: Vec::new(),
+                late_quotes: 0,
             }],
             venues: vec![VenueStatus {
                 venue: Venue::Binance,

@@ -1,6 +1,6 @@
 //! The service as a whole: its state, its controls, its alerts, and the snapshot.
 
-use domain::Timestamp;
+use domain::{Number, Timestamp};
 
 use super::commands::{scope_from_wire, scope_to_wire};
 use super::error::ProtocolError;
@@ -15,7 +15,8 @@ use super::values::{
     people_text, required, slot_from_wire, slot_to_wire,
 };
 use crate::telemetry::{
-    Alert, Control, JournalStatus, ServiceStatus, SlotStatus, Snapshot, StageLatency, Topic, TopicSequence,
+    Alert, Control, JournalStatus, ServiceStatus, SlotStatus, SlowStatus, Snapshot, StageLatency, Topic,
+    TopicSequence,
 };
 use crate::wire;
 
@@ -49,7 +50,35 @@ fn slot_status_to_wire(slot: &SlotStatus) -> wire::SlotStatus {
         open_orders: slot.open_orders,
         orders_sent: slot.orders_sent,
         fills: slot.fills,
+        slow: slot.slow.iter().map(slow_to_wire).collect(),
+        late_quotes: slot.late_quotes,
     }
+}
+
+fn slow_to_wire(slow: &SlowStatus) -> wire::SlowStatus {
+    wire::SlowStatus {
+        name: people_text(&slow.name),
+        value: slow.value.map(Number::get),
+        valid_from: slow.valid_from.map(Timestamp::nanos),
+        max_age_seconds: slow.max_age_seconds,
+        known: slow.known,
+    }
+}
+
+fn slow_from_wire(m: wire::SlowStatus) -> Result<SlowStatus> {
+    let finite = |value: f64| {
+        let number = Number::from_bits(value.to_bits());
+        number.ok_or_else(|| {
+            ProtocolError::invalid("slow_status.value", value, "a finite number, zero without a sign")
+        })
+    };
+    Ok(SlowStatus {
+        name: m.name,
+        value: m.value.map(finite).transpose()?,
+        valid_from: m.valid_from.map(Timestamp::from_nanos),
+        max_age_seconds: m.max_age_seconds,
+        known: m.known,
+    })
 }
 
 fn slot_status_from_wire(m: wire::SlotStatus) -> Result<SlotStatus> {
@@ -62,6 +91,8 @@ fn slot_status_from_wire(m: wire::SlotStatus) -> Result<SlotStatus> {
         open_orders: m.open_orders,
         orders_sent: m.orders_sent,
         fills: m.fills,
+        slow: all(m.slow, slow_from_wire)?,
+        late_quotes: m.late_quotes,
     })
 }
 

@@ -1008,7 +1008,25 @@ pub struct Control {
     #[prost(string, optional, tag = "4")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// A slow parameter that the bundle of a slot declares, and what is known of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SlowStatus {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// In the unit in which people write it. Absent: none was told, or that it is unknown.
+    #[prost(double, optional, tag = "2")]
+    pub value: ::core::option::Option<f64>,
+    /// From when on the newest fact holds. Absent: none was told.
+    #[prost(int64, optional, tag = "3")]
+    pub valid_from: ::core::option::Option<i64>,
+    /// How long a value holds at most: as told or as declared, whichever is shorter.
+    #[prost(uint32, tag = "4")]
+    pub max_age_seconds: u32,
+    /// A bar that closed now would be given the value.
+    #[prost(bool, tag = "5")]
+    pub known: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SlotStatus {
     #[prost(uint32, tag = "1")]
     pub slot: u32,
@@ -1028,6 +1046,11 @@ pub struct SlotStatus {
     pub orders_sent: u64,
     #[prost(uint64, tag = "8")]
     pub fills: u64,
+    #[prost(message, repeated, tag = "9")]
+    pub slow: ::prost::alloc::vec::Vec<SlowStatus>,
+    /// Quotes heard after a trade had closed their bar: features of quotes may differ from a recording's there.
+    #[prost(uint64, tag = "10")]
+    pub late_quotes: u64,
 }
 /// Latency of one stage since the start.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

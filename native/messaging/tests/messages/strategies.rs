@@ -9,7 +9,7 @@ use domain::{
 use messaging::telemetry::{
     Alert, Balances, Book, BundleContent, BundleState, BundleStatus, CommandEvent, Control, ControlLevel,
     Decision, Fill, JournalStatus, Order, Pnl, Position, Score, ServiceState, ServiceStatus, Signal,
-    SlotStatus, Snapshot, Stage, StageLatency, Telemetry, Topic, TopicSequence,
+    SlotStatus, SlowStatus, Snapshot, Stage, StageLatency, Telemetry, Topic, TopicSequence,
 };
 use messaging::{
     Ack, Command, CommandId, CommandKind, KeyId, ManualOrder, Origin, Outcome, Query, RefusalReason, Reply,
@@ -517,17 +517,49 @@ fn alert() -> impl Strategy<Value = Alert> {
 }
 
 fn slot_status() -> impl Strategy<Value = SlotStatus> {
-    let counts = (any::<bool>(), any::<u32>(), any::<u64>(), any::<u64>());
-    (slot(), level(), of(bundle()), of(bundle()), counts).prop_map(
-        |(slot, level, active, previous, (warm, open_orders, orders_sent, fills))| SlotStatus {
-            slot,
-            level,
-            active,
-            previous,
-            warm,
-            open_orders,
-            orders_sent,
-            fills,
+    let counts = (
+        any::<bool>(),
+        any::<u32>(),
+        any::<u64>(),
+        any::<u64>(),
+        any::<u64>(),
+    );
+    (
+        slot(),
+        level(),
+        of(bundle()),
+        of(bundle()),
+        counts,
+        vec(slow(), 0..3),
+    )
+        .prop_map(
+            |(slot, level, active, previous, (warm, open_orders, orders_sent, fills, late_quotes), slow)| {
+                SlotStatus {
+                    slot,
+                    level,
+                    active,
+                    previous,
+                    warm,
+                    open_orders,
+                    orders_sent,
+                    fills,
+                    slow,
+                    late_quotes,
+                }
+            },
+        )
+}
+
+fn slow() -> impl Strategy<Value = SlowStatus> {
+    let value = of((-1e9_f64..1e9).prop_filter_map("a number", |value| Number::from_bits(value.to_bits())));
+    let since = of(any::<i64>().prop_map(Timestamp::from_nanos));
+    ("[a-z_]{1,64}", value, since, any::<u32>(), any::<bool>()).prop_map(
+        |(name, value, valid_from, max_age_seconds, known)| SlowStatus {
+            name,
+            value,
+            valid_from,
+            max_age_seconds,
+            known,
         },
     )
 }

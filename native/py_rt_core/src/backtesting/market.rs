@@ -3,6 +3,7 @@
 use arrow_array::{Int64Array, RecordBatch};
 use backtest::tick_of;
 use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Quote, Timestamp};
+use engine::signals::{Beside, FeatureEngine, FeatureSpec};
 use pyo3::prelude::*;
 use simulation::PublicEvent;
 
@@ -10,7 +11,7 @@ use super::columns::{QUOTE_COLUMNS, batches};
 use super::options::Options;
 use crate::arrow;
 use crate::error::refused;
-use crate::features::each_bar;
+use crate::features::{columns_of, each_bar};
 
 /// Distance between points of equity over quotes, where none is given.
 const QUOTES_SPAN_SECONDS: i64 = 900;
@@ -23,6 +24,8 @@ pub(super) enum Market {
         bars: Vec<Bar>,
         /// Their length.
         span: Nanos,
+        /// The columns that they were read from.
+        batches: Vec<RecordBatch>,
     },
     /// Quotes, ascending.
     Quotes(Quotes),
@@ -60,8 +63,27 @@ impl Market {
         }
         match fault {
             Some(row) => Err(refused(format!("row {row}: ts_open does not ascend"))),
-            None => Ok(Self::Bars { bars, span }),
+            None => Ok(Self::Bars { bars, span, batches }),
         }
+    }
+
+    /// What is known of each bar beside its prices: the columns that the features read beside those of bars.
+    pub(super) fn beside(&self, features: &FeatureSpec) -> PyResult<Vec<Beside>> {
+        let engine = FeatureEngine::new(features).map_err(refused)?;
+        let Self::Bars { bars, batches, .. } = self else {
+            return Ok(Vec::new());
+        };
+        if engine.columns_beside().is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut known = Vec::with_capacity(bars.len());
+        for batch in batches {
+            let columns = columns_of(&engine, batch)?;
+            known.extend(
+                (0..batch.num_rows()).map(|row| engine.beside(columns.iter().map(|column| column[row]))),
+            );
+        }
+        Ok(known)
     }
 
     /// Length of a bar, or the distance between points of equity.

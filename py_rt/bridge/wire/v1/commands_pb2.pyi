@@ -386,8 +386,22 @@ class Control(_message.Message):
     reason: str
     def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., level: _Optional[_Union[_common_pb2.ControlLevel, str]] = ..., since: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class SlowStatus(_message.Message):
+    __slots__ = ("name", "value", "valid_from", "max_age_seconds", "known")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    valid_from: int
+    max_age_seconds: int
+    known: bool
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., valid_from: _Optional[int] = ..., max_age_seconds: _Optional[int] = ..., known: _Optional[bool] = ...) -> None: ...
+
 class SlotStatus(_message.Message):
-    __slots__ = ("slot", "level", "active", "previous", "warm", "open_orders", "orders_sent", "fills")
+    __slots__ = ("slot", "level", "active", "previous", "warm", "open_orders", "orders_sent", "fills", "slow", "late_quotes")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
@@ -396,6 +410,8 @@ class SlotStatus(_message.Message):
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     ORDERS_SENT_FIELD_NUMBER: _ClassVar[int]
     FILLS_FIELD_NUMBER: _ClassVar[int]
+    SLOW_FIELD_NUMBER: _ClassVar[int]
+    LATE_QUOTES_FIELD_NUMBER: _ClassVar[int]
     slot: int
     level: _common_pb2.ControlLevel
     active: _bundle_status_pb2.BundleStatus
@@ -404,7 +420,9 @@ class SlotStatus(_message.Message):
     open_orders: int
     orders_sent: int
     fills: int
-    def __init__(self, slot: _Optional[int] = ..., level: _Optional[_Union[_common_pb2.ControlLevel, str]] = ..., active: _Optional[_Union[_bundle_status_pb2.BundleStatus, _Mapping]] = ..., previous: _Optional[_Union[_bundle_status_pb2.BundleStatus, _Mapping]] = ..., warm: _Optional[bool] = ..., open_orders: _Optional[int] = ..., orders_sent: _Optional[int] = ..., fills: _Optional[int] = ...) -> None: ...
+    slow: _containers.RepeatedCompositeFieldContainer[SlowStatus]
+    late_quotes: int
+    def __init__(self, slot: _Optional[int] = ..., level: _Optional[_Union[_common_pb2.ControlLevel, str]] = ..., active: _Optional[_Union[_bundle_status_pb2.BundleStatus, _Mapping]] = ..., previous: _Optional[_Union[_bundle_status_pb2.BundleStatus, _Mapping]] = ..., warm: _Optional[bool] = ..., open_orders: _Optional[int] = ..., orders_sent: _Optional[int] = ..., fills: _Optional[int] = ..., slow: _Optional[_Iterable[_Union[SlowStatus, _Mapping]]] = ..., late_quotes: _Optional[int] = ...) -> None: ...
 
 class StageLatency(_message.Message):
     __slots__ = ("stage", "count", "p50_ns", "p99_ns", "max_ns")
