@@ -156,6 +156,8 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     recursions restart on a grid of time, after which less than 1e-12 of what came before is left (but for KAMA, the
     parabolic stop and CUSUM, which forget at their own pace).
     """
+    from py_rt.ml.features.promises import without_values
+
     with _told(json=json):
         _refuse_to_overwrite(out, bars, reference, known, features)
         given = options.given(time_zone, symbol, column, day_first=day_first)
@@ -165,11 +167,15 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
         frame = _over(file, names, features)
         _refuse_name_of_time(file, frame.names)
         made = file.in_file_order(frame.compute(one_by_one=incremental))
+        noteworthy = _noteworthy(frame, without_values(made))
         _write(made.insert_column(0, file.time), out)
     warm = int(made["is_warm"].sum())
     facts = {"ok": True, "rows": made.height, "warm_rows": warm, "features": list(frame.names), "out": str(out)}
-    text = f"{len(frame.names)} features of {made.height} bars, {warm} rows warm (after {frame.warmup}): {out}"
-    typer.echo(json_text.dumps(facts | {"warmup": frame.warmup}) if json else text)
+    if json:
+        typer.echo(json_text.dumps(facts | {"warmup": frame.warmup} | noteworthy))
+        return
+    _note(noteworthy)
+    typer.echo(f"{len(frame.names)} features of {made.height} bars, {warm} rows warm (after {frame.warmup}): {out}")
 
 
 @app.command(epilog="Exit status: 0 nothing found; 2 a name, a set or a file is refused; 3 a feature breaks a promise.")
@@ -193,7 +199,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     Example: py_rt features check --set mine.toml --in bars.csv
 
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
-    same bits there.
+    same bits there. Python, which says no warm-up, must agree in the newest eighth but for what running sums leave.
     """
     with _told(json=json):
         given = options.given(time_zone, symbol, column, day_first=day_first)
@@ -202,6 +208,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         )
         frame = _over(file, names, features)
         trial = frame.check()
+        noteworthy = _noteworthy(frame, trial.valueless)
     found, rows = trial.findings, file.bars.height
     # By its time a bar is found in a file that begins with the newest one, too.
     times = file.in_file_order(file.time.to_frame()).to_series()
@@ -209,13 +216,14 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
         facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
         told = [asdict(one) | {"time": str(times[one.row])} for one in found]
-        typer.echo(json_text.dumps(facts | {"findings": told}))
+        typer.echo(json_text.dumps(facts | noteworthy | {"findings": told}))
     else:
+        _note(noteworthy)
         for one in found:
             where = f"bar {one.row} ({times[one.row]})"
             typer.echo(f"{one.feature}: {one.rule} at {where}: {one.whole!r} on all bars, {one.cut!r} on fewer")
         if trial.untried:
-            typer.echo(f"too few bars to try whether these forget, or they are Python: {', '.join(trial.untried)}")
+            typer.echo(f"too few bars to try whether these forget: {', '.join(trial.untried)}")
         tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"
         typer.echo(f"{len(frame.names)} features of {rows} bars, {tried}: {len(found)} findings")
     if found:
@@ -315,6 +323,20 @@ def _write(frame: pl.DataFrame, out: Path) -> None:
     from py_rt.data.bar_files import write_table
 
     write_table(frame, out)
+
+
+def _noteworthy(frame: SetOverBars | ModelFrame, valueless: Sequence[str]) -> dict[str, list[str]]:
+    """What is no fault and may be none of the user's intentions, for `_note`."""
+    from py_rt.ml.features.catalogue import redefined
+
+    return {"valueless": list(valueless), "redefined": redefined(frame.features)}
+
+
+def _note(facts: dict[str, list[str]]) -> None:
+    if facts["valueless"]:
+        typer.echo(f"no bar has a value of: {', '.join(facts['valueless'])}")
+    if facts["redefined"]:
+        typer.echo(f"defined otherwise in the catalogue, the file's own count: {', '.join(facts['redefined'])}")
 
 
 @contextmanager

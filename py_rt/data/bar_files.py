@@ -1,6 +1,6 @@
 """A file of bars for computing on: columns by their usual names, times read, numbers in the engine's units.
 
-Prices are whole numbers of 1e-8 where they are written so; a price with more digits keeps them. Nothing is repaired:
+Prices are whole numbers of 1e-8 where they are written so; one with more digits keeps them. Nothing is repaired:
 `py_rt data clean` does that, and reads the same files. What features read beside prices and volume (`bid`, `buy_volume`
 and the others of `flow_inputs`) is read from columns of those very names: a `<SPREAD>` in points is none of them.
 """
@@ -149,14 +149,26 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 def units(values: NDArray[np.float64], of_one: float = UNITS) -> NDArray[np.float64]:
     """Numbers in units of 1e-8: whole where they are written with at most eight decimal places.
 
+    The number beside such a one is another: where two highs tie decides what a movement is, here as in TA-Lib.
+
     Args:
         values: as people write them.
         of_one: units of a one, where it is another number.
 
-    >>> units(np.array([0.1, 35.43986129760742])).tolist()
-    [10000000.0, 3543986129.760742]
+    >>> units(np.array([0.1, 35.43986129760742, 0.1 + 0.2])).tolist()
+    [10000000.0, 3543986129.760742, 30000000.000000004]
     """
     scaled = values * of_one
+    whole = np.rint(scaled)
+    return np.where(whole / of_one == values, whole, scaled)
+
+
+def whole_units(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers of units as the service takes them: the whole one where only rounding parts them from it.
+
+    >>> whole_units(units(np.array([0.1 + 0.2, 0.123456789]))).tolist()
+    [30000000.0, 12345678.9]
+    """
     whole = np.rint(scaled)
     is_whole = np.abs(scaled - whole) <= _ROUNDED * np.spacing(np.abs(scaled))
     return np.where(is_whole, whole, scaled)

@@ -45,9 +45,16 @@ first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
 - `kama_*` and `parabolic_sar` forget at the pace of the market and not at a known one: their restart windows (2,048 and
   512 bars) are long for usual markets, but after a fall to a two-hundredth, or one wide bar in a market that then moves
   sideways with equal ranges, TA-Lib still remembers what was before and these do not (1e-4 and 1e-2 were seen);
-- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, TSI) say 0 once their restart window lies within the halt:
-  nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not even
-  rounding is compared;
+- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, ADX, TSI) say 0 once their restart window lies within the
+  halt: nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not
+  even rounding is compared. What is below 1e-12 of the movement before (ATR, directional movement, the sums of TA-Lib's
+  slow stochastic and MFI) is 0 here and a rest there;
+- MFI asks whether the typical price rose, fell or stayed. Where it stayed but for last bits of its mean, the answer of
+  floating-point prices is chance; in whole units of 1e-8 it stayed, and the bar's money counts on neither side;
+- prices of more than eight decimal places (`4.202109985351562`, or a `0.3` that was computed as `0.1 + 0.2`) have other
+  last bits in units of 1e-8. Where they decide which of two movements or ranges is the larger, one side has it and the
+  other not: directional movement (DM, DI, DX, ADX, ADXR), `rsi_2`, WILLR and candle patterns (`long_line`,
+  `spinning_top`, `high_wave`, `doji_star` and their kin). A wrong tie of directional movement takes its window to fade;
 - ROC where the price before is 0 and NATR where the close is: TA-Lib says 0, here the value is unknown. MFI of prices
   below 0 differs, and means nothing in either;
 - a restart window that you shorten (`ema(close, 200, 512)`) leaves more than 1e-12 of the seed:

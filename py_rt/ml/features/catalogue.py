@@ -28,7 +28,7 @@ from py_rt.defaults import default_root
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 FEATURES_MAX = 4_096
@@ -119,6 +119,20 @@ def read_features(path: Path) -> list[Feature]:
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise CatalogueError(f"{path}: {', '.join(repeated)} stands for several things; give each its own name")
     return features
+
+
+def redefined(features: Sequence[Feature]) -> list[str]:
+    """Names that the catalogue has for something else.
+
+    >>> redefined([Feature("rsi_14", "close", "", "", ""), Feature("mine", "close", "", "", "")])
+    ['rsi_14']
+    """
+    known = catalogue()
+    return [
+        feature.name
+        for feature in features
+        if feature.name in known and feature.expression != known[feature.name].expression
+    ]
 
 
 def check_name(where: str, name: object) -> str:

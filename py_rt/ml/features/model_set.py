@@ -14,15 +14,17 @@ import polars as pl
 import py_rt_core
 
 from py_rt.data.bar_columns import PRICES
+from py_rt.data.bar_files import whole_units
 from py_rt.data.point_in_time import KNOWN
 from py_rt.ml.features.catalogue import CatalogueError
-from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut
+from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut, without_values
 from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureError, FeatureSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from py_rt.data.bar_files import BarFile
+    from py_rt.ml.features.catalogue import Feature
 
 STARTS = 3
 """Rows at which the incremental path begins, to be held against the table."""
@@ -38,6 +40,9 @@ def is_model_file(path: Path) -> bool:
 
 class ModelFrame:
     """A model's features over a file of bars."""
+
+    features: tuple[Feature, ...] = ()
+    """None of research: a model's file writes every one out, those of the catalogue with restart windows of its own."""
 
     def __init__(self, path: Path, file: BarFile) -> None:
         """Read the features and fit the bars to their grid.
@@ -58,7 +63,7 @@ class ModelFrame:
             )
         if absent := [name for name in (*PRICES, "volume") if name not in file.bars.columns]:
             raise CatalogueError(f"{path.name} reads whole bars; these have no {', '.join(absent)}")
-        columns = file.bars.select(*PRICES, "volume")
+        columns = pl.DataFrame({name: whole_units(file.bars[name].to_numpy()) for name in (*PRICES, "volume")})
         whole = columns.select(pl.all_horizontal(pl.all().is_not_nan() & (pl.all() == pl.all().round()))).to_series()
         if not whole.all():
             time = file.in_file_order(file.time.to_frame())[int((~whole).arg_max() or 0), 0]
@@ -115,7 +120,7 @@ def check_model(features: FeatureSet, bars: pl.DataFrame) -> Trial:
     """
     whole = features.compute(bars)
     if not whole[WARM].any():
-        return Trial((), 0, 0, features.names)
+        return Trial((), 0, 0, features.names, without_values(whole))
     cuts = rows_to_cut(bars.height, int(whole[WARM].arg_max() or 0))
     ahead = looking_ahead(features.compute, bars, whole, cuts)
     starts = sorted({bars.height * step // STARTS for step in range(STARTS)} - {bars.height})
@@ -126,4 +131,4 @@ def check_model(features: FeatureSet, bars: pl.DataFrame) -> Trial:
         rows = table[WARM].to_numpy() | (np.arange(table.height) >= features.warmup_bars)
         where = dict.fromkeys(features.names, rows)
         kept = {**differing("warm_up", whole.slice(start), table, where, start), **kept}
-    return Trial((*ahead.values(), *kept.values()), len(cuts), len(starts), ())
+    return Trial((*ahead.values(), *kept.values()), len(cuts), len(starts), (), without_values(whole))

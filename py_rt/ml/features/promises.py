@@ -2,6 +2,10 @@
 
 Both are tried by computing anew. On bars that are cut off behind a row, every value up to that row must keep its bits;
 on bars that begin later, every value must have the same bits once it is warm.
+
+Of arbitrary Python nobody knows when it is warm, nor has it the same last bits where it keeps running sums. There bars
+begin in the older quarter, and the newest eighth is compared within a tolerance: what differs there and has not nearly
+faded never forgets.
 """
 
 from __future__ import annotations
@@ -26,6 +30,13 @@ STRETCH = 512
 """Rows that follow each other, each of which is cut behind where a feature is arbitrary Python."""
 LEAD = 2_048
 """Rows that such a stretch has before it."""
+
+FAR_ROWS = 256
+"""Fewest bars on which arbitrary Python is tried for forgetting."""
+TOLERANCE = 1e-6
+"""Difference, to the size of a value or the usual one, that running sums may leave."""
+FADED = 1e-2
+"""Share of the largest difference below which what is left is fading: on more bars it may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +67,14 @@ class Trial:
         rows_cut: behind how many rows the bars were cut off.
         rows_begun: at how many rows the bars began.
         untried: features of which so many bars cannot show whether they forget.
+        valueless: features that have no value on any of the bars.
     """
 
     findings: tuple[Finding, ...]
     rows_cut: int
     rows_begun: int
     untried: tuple[str, ...]
+    valueless: tuple[str, ...] = ()
 
 
 def rows_to_cut(rows: int, first: int | None = None) -> list[int]:
@@ -105,6 +118,72 @@ def looking_ahead(
         where = dict.fromkeys(names, np.ones(row + 1, dtype=bool))
         found = {**differing("look_ahead", whole.head(row + 1), cut, where), **found}
     return found
+
+
+def far_starts(rows: int) -> list[int]:
+    """Rows of the older quarter at which bars begin for what says no warm-up; none where they are too few.
+
+    >>> far_starts(1_000), far_starts(FAR_ROWS - 1)
+    ([1, 50, 100, 150, 200, 250], [])
+    """
+    return sorted({max(rows // 4 * step // (STARTS - 1), 1) for step in range(STARTS)}) if rows >= FAR_ROWS else []
+
+
+def remembering(
+    compute: Callable[[pl.DataFrame], pl.DataFrame], bars: pl.DataFrame, whole: pl.DataFrame
+) -> tuple[dict[str, Finding], tuple[str, ...]]:
+    """By name, the features that still tell in the newest eighth where the bars began; and those that cannot be judged.
+
+    Args:
+        compute: makes a table of features, numbers or nulls, a row for each bar; of no known warm-up.
+        bars: of one instrument, oldest first.
+        whole: what it makes of them.
+    """
+    found: dict[str, Finding] = {}
+    judged: set[str] = set()
+    fading: set[str] = set()
+    for start in far_starts(bars.height):
+        later = compute(bars.slice(start))
+        first = later.height - bars.height // 8
+        for name in later.columns:
+            ours, theirs = _numbers(whole[name])[start:], _numbers(later[name])
+            off, wrong = _off(ours, theirs)
+            if np.isnan(off[first:]).all():
+                continue
+            judged.add(name)
+            far = wrong[first:]
+            if not far.any():
+                continue
+            if off[first:][far].max() <= FADED * np.nanmax(off):
+                fading.add(name)
+                continue
+            at = first + int(far.argmax())
+            found.setdefault(name, Finding(name, "warm_up", start + at, float(ours[at]), float(theirs[at])))
+    untried = [name for name in whole.columns if name not in found and (name not in judged or name in fading)]
+    return found, tuple(untried)
+
+
+def _off(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differences, NaN where one has no value; and whether they are more than running sums may leave."""
+    there = ~(np.isnan(ours) | np.isnan(theirs))
+    if not there.any():
+        return np.full(ours.size, np.nan), there
+    # Infinities are alike where they are the same.
+    with np.errstate(invalid="ignore"):
+        off = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
+    sizes = np.fmax(np.abs(ours), np.abs(theirs))
+    usual = np.median(sizes[there])
+    allowed = TOLERANCE * np.where(np.isfinite(sizes), np.fmax(sizes, usual if np.isfinite(usual) else 0.0), 0.0)
+    return np.where(there, off, np.nan), there & (off > allowed)
+
+
+def without_values(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Columns of numbers that have none in any row, beside `is_warm`.
+
+    >>> without_values(pl.DataFrame({"a": [None, float("nan")], "b": [None, 1.0], "is_warm": [True, True]}))
+    ('a',)
+    """
+    return tuple(name for name in frame.columns if name != WARM and np.isnan(_numbers(frame[name])).all())
 
 
 def differing(

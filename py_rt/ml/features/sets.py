@@ -2,7 +2,8 @@
 
 What must hold stands in `py_rt.ml.features.promises`. An expression is tried behind some rows: the language has no word
 for what comes after, so that this is a test of the engine. Arbitrary Python may look ahead in one row of a hundred; it
-is tried behind many more, hundreds of which follow each other.
+is tried behind many more, hundreds of which follow each other. What it keeps in its module could show one computing the
+future that another has seen: its file is loaded anew for each.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ from py_rt.ml.features.promises import (
     Finding,
     Trial,
     differing,
+    far_starts,
     looking_ahead,
+    remembering,
     rows_to_cut,
     stretch_to_cut,
+    without_values,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from py_rt.ml.features.catalogue import Feature
 
@@ -41,7 +46,7 @@ class FeatureFrame:
     """Features to be computed together."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
-        """Read expressions and load Python.
+        """Read expressions, and load Python to see that it can be.
 
         Raises:
             CatalogueError: an expression or a Python function is refused.
@@ -49,7 +54,8 @@ class FeatureFrame:
         self.names = tuple(feature.name for feature in features)
         native = [feature for feature in features if not feature.python]
         self._expressions = Expressions(native) if native else None
-        self._python = {feature.name: _load(feature) for feature in features if feature.python}
+        self._python = [feature for feature in features if feature.python]
+        _load(self._python)
 
     @property
     def warmup(self) -> int:
@@ -71,11 +77,11 @@ class FeatureFrame:
             made |= {name: frame[name] for name in self._expressions.names}
         if self._python:
             python = self._compute_python(bars)
-            made |= {name: python[name] for name in self._python}
+            made |= {name: python[name] for name in python.columns}
         return pl.DataFrame([*(made[name] for name in self.names), warm])
 
     def _compute_python(self, bars: pl.DataFrame) -> pl.DataFrame:
-        return pl.DataFrame([_run(name, function, bars) for name, function in self._python.items()])
+        return pl.DataFrame([_run(name, function, bars) for name, function in _load(self._python).items()])
 
     @cached_property
     def _over_gaps(self) -> OverGaps:
@@ -105,10 +111,17 @@ class FeatureFrame:
             python, adjacent = self._look_closer(bars, whole, cuts)
             ahead = {**python, **ahead}
             tried |= adjacent
-        starts = sorted({1 + (bars.height - 1) * step // STARTS for step in range(STARTS)} - {bars.height})
-        kept = self._not_forgetting(bars, whole, starts)
-        untried = tuple(name for name in self.names if self._warmups().get(name, bars.height) >= bars.height)
-        return Trial((*ahead.values(), *kept.values()), len(tried), len(starts), untried)
+        starts = {1 + (bars.height - 1) * step // STARTS for step in range(STARTS)} - {bars.height}
+        kept = self._not_forgetting(bars, whole, sorted(starts))
+        untried = {name for name, warmup in self._warmups().items() if warmup >= bars.height}
+        if self._python:
+            names = [feature.name for feature in self._python]
+            far, unjudged = remembering(self._compute_python, bars, whole.select(names))
+            kept, untried = kept | far, untried | set(unjudged)
+            starts = (starts if self._expressions else set()) | set(far_starts(bars.height))
+        findings = (*ahead.values(), *kept.values())
+        in_order = tuple(name for name in self.names if name in untried)
+        return Trial(findings, len(tried), len(starts), in_order, without_values(whole))
 
     def _look_closer(
         self, bars: pl.DataFrame, whole: pl.DataFrame, cuts: Sequence[int]
@@ -144,6 +157,7 @@ class SetOverBars:
     def __init__(self, features: Sequence[Feature], bars: pl.DataFrame) -> None:
         """As :class:`FeatureFrame`, over these bars."""
         self._frame = FeatureFrame(features)
+        self.features = tuple(features)
         self._bars = bars
         self.names = self._frame.names
         self.warmup = self._frame.warmup
@@ -157,23 +171,32 @@ class SetOverBars:
         return self._frame.check(self._bars)
 
 
-def _load(feature: Feature) -> Callable[[pl.DataFrame], Any]:
-    file, _, name = feature.python.rpartition(":")
-    path = Path(file)
+def _load(features: Sequence[Feature]) -> dict[str, Callable[[pl.DataFrame], Any]]:
+    """Their functions, each file loaded anew and once."""
+    modules: dict[str, ModuleType] = {}
+    found: dict[str, Callable[[pl.DataFrame], Any]] = {}
+    for feature in features:
+        file, _, name = feature.python.rpartition(":")
+        if file not in modules:
+            modules[file] = _module(feature.name, Path(file))
+        function = getattr(modules[file], name, None)
+        if not callable(function):
+            raise CatalogueError(f"feature {feature.name}: {file} has no function {name}(bars)")
+        found[feature.name] = function
+    return found
+
+
+def _module(feature: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"py_rt_feature_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise CatalogueError(f"feature {feature.name}: there is no Python file {path}; its name ends with .py")
+        raise CatalogueError(f"feature {feature}: there is no Python file {path}; its name ends with .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise CatalogueError(f"feature {feature.name}: {path} cannot be loaded: {_told(error, path)}") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise CatalogueError(f"feature {feature.name}: {path} has no function {name}(bars)")
-    loaded: Callable[[pl.DataFrame], Any] = function
-    return loaded
+        raise CatalogueError(f"feature {feature}: {path} cannot be loaded: {_told(error, path)}") from error
+    return module
 
 
 def _run(name: str, function: Callable[[pl.DataFrame], Any], bars: pl.DataFrame) -> pl.Series:

@@ -242,15 +242,71 @@ def own_set(folder: Path, body: str) -> Path:
 def test_a_look_into_the_future_in_one_row_of_hundreds_is_found(
     bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    body = "return (bars['close'].shift(-1) * (pl.int_range(bars.height, eager=True) % 451 == 5)).fill_null(0)"
+    body = "return (bars['close'].shift(-1) * (bars['number'] % 451 == 5)).fill_null(0)"
     status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
     facts = json.loads(told)
     assert status == 3
     (finding,) = facts["findings"]
-    assert (finding["feature"], finding["rule"], finding["row"] % 451) == ("own", "look_ahead", 5)
-    assert finding["time"] == str(pl.read_csv(bars)["timestamp"][finding["row"]])
+    time = pl.read_csv(bars)["timestamp"][finding["row"]]
+    assert (finding["feature"], finding["rule"], time // BAR_S % 451) == ("own", "look_ahead", 5)
+    assert finding["time"] == str(time)
     # Hundreds of rows that follow each other, and some in every part of the file.
     assert 512 < facts["rows_cut"] < 600
+
+
+def test_what_python_keeps_from_one_computing_hides_nothing_from_the_next(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own_set(tmp_path, "return bars['ts_open'].replace_strict(SEEN, default=None) if SEEN else seen(bars)")
+    seen = "    SEEN.update(zip(bars['ts_open'], bars['close'].shift(-1)))\n    return own(bars)\n"
+    (tmp_path / "mine.py").write_text(
+        f"SEEN = {{}}\n\n\ndef seen(bars):\n{seen}\n\n{(tmp_path / 'mine.py').read_text()}"
+    )
+    status, told, _ = run(capsys, "check", "--set", str(path), "--in", str(bars), "--json")
+    assert status == 3
+    assert [one["rule"] for one in json.loads(told)["findings"]] == ["look_ahead"]
+
+
+@pytest.mark.parametrize(
+    ("body", "rules", "untried"),
+    [
+        ("return bars['close'].cum_sum()", ["warm_up"], []),
+        ("return bars['close'].cum_max()", ["warm_up"], []),
+        ("return bars['close'].cum_sum() / (1 + pl.int_range(bars.height, eager=True))", ["warm_up"], []),
+        ("return bars['close'].ewm_mean(span=4_000, adjust=False)", ["warm_up"], []),
+        # Running sums leave other last bits.
+        ("return bars['close'].rolling_std(50)", [], []),
+        ("return bars['close'].ewm_mean(span=20, adjust=False)", [], []),
+        # It forgets, and not within so few bars.
+        ("return bars['close'].ewm_mean(span=150, adjust=False)", [], ["own"]),
+        ("return bars['close'].rolling_mean(999)", [], ["own"]),
+    ],
+)
+def test_python_that_never_forgets_is_found(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, rules: list[str], untried: list[str]
+) -> None:
+    status, told, _ = run(capsys, "check", "--set", str(own_set(tmp_path, body)), "--in", str(bars), "--json")
+    facts = json.loads(told)
+    assert [one["rule"] for one in facts["findings"]] == rules
+    assert (status, facts["warm_up_untried"]) == (3 if rules else 0, untried)
+
+
+@pytest.mark.parametrize("command", ["compute", "check"])
+def test_a_feature_without_any_value_and_a_name_of_the_catalogue_are_told(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = tmp_path / "set.toml"
+    written = {"rsi_14": "close", "sma_20": "mean(close, 20)", "root": "sqrt(-close)"}
+    tables = [f'[[feature]]\nname = "{name}"\nexpression = "{text}"\n' for name, text in written.items()]
+    path.write_text("".join(tables) + '[[feature]]\nname = "rsi_2"\n')
+    line = [command, "--set", str(path), "--in", str(bars)]
+    line += ["--out", str(tmp_path / "out.csv")] if command == "compute" else []
+    status, told, _ = run(capsys, *line, "--json")
+    facts = json.loads(told)
+    assert (status, facts["valueless"], facts["redefined"]) == (0, ["root"], ["rsi_14"])
+    told = run(capsys, *line)[1]
+    assert "no bar has a value of: root\n" in told
+    assert re.search(r"catalogue.*: rsi_14\n", told)
 
 
 def test_a_look_far_into_the_future_changes_rows_long_before_the_cut(
@@ -271,6 +327,16 @@ def test_a_bar_without_a_number_is_named_by_its_time_whichever_way_the_file_stan
         order.write_csv(tmp_path / "bars.csv")
         with pytest.raises(CatalogueError, match=f"the bar of {table['timestamp'][30]}: a number is missing"):
             ModelFrame(MODEL, read_bar_file(tmp_path / "bars.csv"))
+
+
+def test_the_noise_of_computed_prices_is_none_to_a_model(bars: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(bars)
+    noisy = table.with_columns(pl.col("Close") * (1 + 4e-16))
+    assert not noisy["Close"].equals(table["Close"])
+    noisy.write_csv(tmp_path / "noisy.csv")
+    plain, read = read_bar_file(bars), read_bar_file(tmp_path / "noisy.csv")
+    assert not read.bars["close"].equals(plain.bars["close"])
+    assert ModelFrame(MODEL, read).compute().equals(ModelFrame(MODEL, plain).compute())
 
 
 def test_of_a_model_s_features_the_one_that_breaks_is_named(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
