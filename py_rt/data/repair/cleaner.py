@@ -48,6 +48,7 @@ class Cleaned:
         findings: by row, then in the order of the rules.
         kept: rows of the clean file, in its order.
         aside: rows of the quarantine file, in the order of the file.
+        changes: row to (column to its repaired text).
         clean: bytes of the clean file.
         quarantine: bytes of the quarantine file; `None` when no row is in it.
     """
@@ -56,6 +57,7 @@ class Cleaned:
     findings: list[Finding]
     kept: list[int]
     aside: list[int]
+    changes: dict[int, dict[int, str]]
     clean: bytes
     quarantine: bytes | None
 
@@ -84,4 +86,4 @@ def clean(bars: BarsFile) -> Cleaned:
     changes |= {row: changes.get(row, {}) | cells for row, cells in sheet.retimed.items() if row not in aside}
     out = written(bars, kept, changes)
     findings = sorted(sheet.findings, key=lambda one: one.row)
-    return Cleaned(bars, findings, kept, aside, out, written(bars, aside, {}) if aside else None)
+    return Cleaned(bars, findings, kept, aside, changes, out, written(bars, aside, {}) if aside else None)
