@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.bar_columns import need_close
-from py_rt.data.repair import capital_gains, dividends, levels, outliers, structure, values, zones
+from py_rt.data.repair import capital_gains, dividends, levels, outliers, splits, structure, values, zones
 from py_rt.data.repair.bars_file import BarsFile, written
 from py_rt.data.repair.sheet import Sheet
 
@@ -27,7 +27,7 @@ RULES = (
     values.sift,
     levels.repair_unit_cells,
     levels.repair_units,
-    levels.repair_splits,
+    splits.repair_splits,
     values.repair_crossed,
     outliers.find_stale,
     outliers.find_spikes,
