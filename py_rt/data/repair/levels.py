@@ -37,6 +37,8 @@ WRONG_SHARE_MAX = 0.10
 """Share of wrong rows up to which it is, whatever the number of stretches."""
 WRONG_SHARE_FEW_MAX = 0.45
 """Share of wrong rows up to which it is when there are few stretches."""
+FEW_ROWS = 3
+"""Rows above which a single newest one is few, however short the file."""
 WHOLE_VOLUME = 100
 """Volumes from here on stay whole where they are."""
 
@@ -95,12 +97,13 @@ def splits_of(sheet: Sheet) -> Numbers:
 
 def repair_units(sheet: Sheet) -> None:
     """Bring stretches of rows that are 100 times too high or low to the level of the others."""
-    known, steps = steps_of(typical_log(sheet))
+    known, steps = steps_of(_without_spikes(typical_log(sheet)))
     split_places = set(np.flatnonzero(splits_of(sheet) != 0).tolist())
     jumps, others = [], 0
+    of_unit = _of_unit(steps)
     for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
-        if abs(abs(steps[k]) - LOG_100) <= UNIT_SLACK and place not in split_places:
+        if of_unit[k] and place not in split_places:
             jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
         else:
             others += 1
@@ -119,6 +122,22 @@ def repair_units(sheet: Sheet) -> None:
     for first, last, at in _stretches(level, known):
         if at != right:
             _repair_stretch(sheet, known, (first, last), 100.0 ** (right - at), len(jumps))
+
+
+def _without_spikes(log_price: Numbers) -> Numbers:
+    """Log prices without single rows that are giant spikes of no known factor: they say nothing of the levels."""
+    known, steps = steps_of(log_price)
+    odd = (np.abs(steps) > GIANT_LOG) & ~_of_unit(steps)
+    around = steps[:-1] + steps[1:]
+    back = (np.abs(around) <= GIANT_LOG) | _of_unit(around)
+    alone = odd[:-1] & odd[1:] & (steps[:-1] * steps[1:] < 0) & back
+    cleared = log_price.copy()
+    cleared[known[np.flatnonzero(alone) + 1]] = np.nan
+    return cleared
+
+
+def _of_unit(steps: Numbers) -> NDArray[np.bool_]:
+    return np.abs(np.abs(steps) - LOG_100) <= UNIT_SLACK
 
 
 def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -145,7 +164,8 @@ def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], j
         return with_trades[0]
     if jumps == 1:
         newest = int(at[-1])
-        few = float((at == newest).mean()) <= WRONG_SHARE_MAX
+        count = int((at == newest).sum())
+        few = count <= WRONG_SHARE_MAX * len(at) or (count == 1 and len(at) > FEW_ROWS)
         return int(at[0]) if few else newest
     right = max(levels, key=lambda one: int((at == one).sum()))
     share = float((at != right).mean())

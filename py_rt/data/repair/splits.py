@@ -99,14 +99,16 @@ def _stretch_is_proven(  # a stretch, its split and its ends
 ) -> bool:
     """Whether a stretch lacks the factor: by its ends, by how near the split is and, if nothing else, by the others."""
     first, end = stretch
-    near = all(_is_near(sheet, jump.place, split) for jump in edges)
+    are_near = [_is_near(sheet, jump.place, split) for jump in edges]
+    near = all(are_near)
     steps = steps_of(series)[1]
     tight = all(
         abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges
     )
     if first > 0:
         small = end - first <= FAR_SHARE_MAX * sheet.height
-        return near or (tight and small and bool((sheet.volume()[first:end] > 0).any()))
+        traded = bool((sheet.volume()[first:end] > 0).any())
+        return near or (tight and (any(are_near) or (small and traded)))
     edge = edges[-1]
     if not sheet.has("adj_close") and edge.place == split:
         return _other_splits_are_applied(sheet, split)
