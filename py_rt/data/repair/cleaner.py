@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.bar_columns import need_close
-from py_rt.data.repair import capital_gains, dividends, levels, outliers, splits, structure, values, zones
+from py_rt.data.repair import capital_gains, dividends, levels, outliers, quotes, splits, structure, values, zones
 from py_rt.data.repair.bars_file import BarsFile, written
 from py_rt.data.repair.sheet import Sheet
 
@@ -29,6 +29,7 @@ RULES = (
     levels.repair_units,
     splits.repair_splits,
     values.repair_crossed,
+    quotes.find_crossed,
     outliers.find_stale,
     outliers.find_spikes,
     values.repair_single_ratios,

@@ -100,10 +100,10 @@ def repair_units(sheet: Sheet) -> None:
     known, steps = steps_of(_without_spikes(typical_log(sheet)))
     split_places = set(np.flatnonzero(splits_of(sheet) != 0).tolist())
     jumps, others = [], 0
-    of_unit = _of_unit(steps)
+    by_unit = of_unit(steps)
     for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
-        if of_unit[k] and place not in split_places:
+        if by_unit[k] and place not in split_places:
             jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
         else:
             others += 1
@@ -127,16 +127,17 @@ def repair_units(sheet: Sheet) -> None:
 def _without_spikes(log_price: Numbers) -> Numbers:
     """Log prices without single rows that are giant spikes of no known factor: they say nothing of the levels."""
     known, steps = steps_of(log_price)
-    odd = (np.abs(steps) > GIANT_LOG) & ~_of_unit(steps)
+    odd = (np.abs(steps) > GIANT_LOG) & ~of_unit(steps)
     around = steps[:-1] + steps[1:]
-    back = (np.abs(around) <= GIANT_LOG) | _of_unit(around)
+    back = (np.abs(around) <= GIANT_LOG) | of_unit(around)
     alone = odd[:-1] & odd[1:] & (steps[:-1] * steps[1:] < 0) & back
     cleared = log_price.copy()
     cleared[known[np.flatnonzero(alone) + 1]] = np.nan
     return cleared
 
 
-def _of_unit(steps: Numbers) -> NDArray[np.bool_]:
+def of_unit(steps: Numbers) -> NDArray[np.bool_]:
+    """Whether log steps are changes of the unit."""
     return np.abs(np.abs(steps) - LOG_100) <= UNIT_SLACK
 
 

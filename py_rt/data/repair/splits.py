@@ -24,6 +24,9 @@ NEAR_SPLIT_DAYS = 100
 """How far from a split's row a level may change on one side only."""
 FAR_SHARE_MAX = 0.2
 """Share of the file up to which a stretch far from the split is the wrong part, not the right one."""
+FLAG_LOG_MIN = 1.0
+FLAG_SIGMAS = 8.0
+"""Size of a split, and of a change of level in standard deviations, from which one far from the split is flagged."""
 SPLIT_LOG_MIN = 0.04
 """Splits of less than 4 % are lost in what prices move."""
 
@@ -41,6 +44,25 @@ def repair_splits(sheet: Sheet) -> None:
             near = [jump for jump in jumps if _is_near(sheet, jump.place, int(place))]
             if any(_repair_split(sheet, series, int(place), some, log_factor) for some in (jumps, near) if some):
                 break
+        else:
+            _flag_far(sheet, int(place), log_ratio)
+
+
+def _flag_far(sheet: Sheet, split: int, log_ratio: float) -> None:
+    """Point at exact changes of level by a large split far before its row: which side is wrong is not proven."""
+    if abs(log_ratio) < FLAG_LOG_MIN:
+        return
+    series = _split_series(sheet)
+    known, steps = steps_of(series)
+    places = set(np.flatnonzero(splits_of(sheet)).tolist())
+    for jump in _split_jumps(sheet, series, split, log_ratio):
+        at = int(np.searchsorted(known[1:], jump.place))
+        sigmas = abs(jump.step) / local_noise(steps, at)
+        if jump.place in places or sigmas < FLAG_SIGMAS or abs(abs(jump.step) - abs(log_ratio)) > 0.1:
+            continue
+        why = "the level changes by a split of another row; which side lacks it is not proven"
+        evidence = {"why": why, "split_row": int(sheet.rows[split]), "log_step": jump.step, "sigmas": sigmas}
+        sheet.flag(SPLIT, jump.place, ("close",), evidence)
 
 
 def _split_series(sheet: Sheet) -> Numbers:

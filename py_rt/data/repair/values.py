@@ -261,14 +261,17 @@ def repair_single_ratios(sheet: Sheet) -> None:
     ratios = factor_log(sheet)
     known = np.flatnonzero(np.isfinite(ratios))
     steps = np.diff(ratios[known])
+    ticks = sheet.tick("close"), sheet.tick("adj_close")
     for k in np.flatnonzero(np.abs(steps[:-1]) >= SINGLE_RATIO) + 1 if len(steps) else []:
         before, here, after = ratios[known[k - 1 : k + 2]]
-        least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0))
+        close, adjusted = (float(sheet.values[role][known[k]]) for role in ("close", "adj_close"))
+        # Half a last decimal of four numbers: two of this row, two of those beside, which are about as large.
+        rounded = ticks[0] / close + ticks[1] / min(adjusted, close * float(np.exp(before)))
+        least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0)) + rounded
         if abs(here - before) < least or abs(after - before) > abs(here - before) / 20:
             continue
         place = int(known[k])
         low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
-        close, adjusted = (float(sheet.values[role][place]) for role in ("close", "adj_close"))
         other = adjusted / float(np.exp(before))
         inside = [low * (1 - PRICE_ROUNDING) <= one <= high * (1 + PRICE_ROUNDING) for one in (close, other)]
         evidence = {"ratio_beside": float(np.exp(before)), "ratio_here": float(np.exp(here)), "low": low, "high": high}
