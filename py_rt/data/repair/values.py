@@ -49,6 +49,8 @@ NAMED_SHARE = 0.05
 FAR = float(np.log(3.0))
 """Log distance beyond which a cell is of no price of its neighborhood."""
 
+EXACT = 1e-3
+"""Log distance within which a ratio of adjusted close to close is that of the rows beside."""
 SINGLE_RATIO = 0.01
 """Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
 
@@ -228,6 +230,52 @@ def _usual_volume(sheet: Sheet, place: int, value: float) -> bool:
     median = _median_volume(sheet)
     price = float(sheet.values["volume"][place])
     return median > 0 and abs(np.log(value / median)) < abs(np.log(value / price))
+
+
+def repair_swapped_close(sheet: Sheet) -> None:
+    """Swap a close back that stands in another price's column, where the adjusted close proves which one it is."""
+    if not all(sheet.has(role) for role in ("adj_close", "high", "low")):
+        return
+    _repair_named_adjusted(sheet)
+    ratios = factor_log(sheet)
+    known = np.flatnonzero(np.isfinite(ratios))
+    off = np.abs(np.diff(ratios[known])) >= SINGLE_RATIO
+    for k in np.flatnonzero(off[:-1] & off[1:]) + 1 if len(off) else []:
+        place = int(known[k])
+        ratio = _ratio_beside(sheet, ratios, place)
+        if ratio is None or abs(ratios[place] - ratio) < SINGLE_RATIO:
+            continue
+        row = {role: float(sheet.values[role][place]) for role in (*sheet.prices(), "adj_close")}
+        swaps = [row | {"close": row[role], role: row["close"]} for role in row if role != "close" and row[role] > 0]
+        right = [
+            one for one in swaps if _is_in_order(one) and abs(np.log(one["adj_close"] / one["close"]) - ratio) < EXACT
+        ]
+        changes = [{role: value for role, value in one.items() if value != row[role]} for one in right]
+        if len(changes) == 1:
+            sheet.repair(SWAPPED, place, changes[0], {"adjusted_over_close_beside": float(np.exp(ratio))})
+
+
+def _is_in_order(row: dict[str, float]) -> bool:
+    inner = [row[role] for role in ("open", "close") if role in row]
+    return row["low"] * (1 - PRICE_ROUNDING) <= min(inner) and max(inner) <= row["high"] * (1 + PRICE_ROUNDING)
+
+
+def _repair_named_adjusted(sheet: Sheet) -> None:
+    """Swap whole columns of closes and adjusted closes that have each other's names.
+
+    Then the adjusted close lies within the row's prices and the close does not, and dividends seem to have raised it. A
+    close that is as traded beside prices that are adjusted is above its adjusted close, not below.
+    """
+    close, adjusted, high, low = (sheet.values[role] for role in ("close", "adj_close", "high", "low"))
+    top, bottom = high * (1 + PRICE_ROUNDING), low * (1 - PRICE_ROUNDING)
+    inside, adjusted_inside = (close >= bottom) & (close <= top), (adjusted >= bottom) & (adjusted <= top)
+    swapped = adjusted_inside & ~inside & (close < adjusted)
+    if swapped.sum() < NAMED_SHARE * sheet.height or (inside & ~adjusted_inside).any():
+        return
+    evidence = {"rows_with_close_out_of_range": int(swapped.sum()), "what": "the columns have each other's names"}
+    for place in np.flatnonzero((close != adjusted) & np.isfinite(close) & np.isfinite(adjusted)):
+        one, other = float(close[place]), float(adjusted[place])
+        sheet.repair(SWAPPED, int(place), {"close": other, "adj_close": one}, evidence)
 
 
 def repair_crossed(sheet: Sheet) -> None:

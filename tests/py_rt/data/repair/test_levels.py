@@ -171,3 +171,25 @@ def test_a_bar_of_quotes_that_crossed_for_a_moment_stays() -> None:
     cleaned = run(rows, header)
     assert counts(cleaned) == {("crossed_quotes", "flagged"): 1, ("crossed_quotes", "quarantined"): 1}
     assert (cleaned.aside, cleaned.findings[0].row) == ([300], 50)
+
+
+@pytest.mark.parametrize("column", [1, 2, 3, 5])
+def test_a_close_in_another_column_is_swapped_back(column: int) -> None:
+    good = walk()
+    pay(good, 300, 0.05)
+    rows = [list(cells) for cells in good]
+    at = [row for row in (20, 77, 150, 250) if abs(float(rows[row][4]) / float(rows[row][column]) - 1) > 0.011]
+    at = at or [max(range(2, 290), key=lambda row: abs(float(rows[row][4]) / float(rows[row][column]) - 1))]
+    for row in at:
+        rows[row][4], rows[row][column] = rows[row][column], rows[row][4]
+    cleaned = run(rows)
+    assert counts(cleaned) == {("swapped_columns", "repaired"): len(at)}
+    assert cells_of(cleaned) == good
+
+
+def test_columns_of_closes_with_each_others_names_are_swapped_back() -> None:
+    good = walk()
+    for row in (100, 200, 300, 380):
+        pay(good, row, 0.02)
+    rows = [[*cells[:4], cells[5], cells[4], *cells[6:]] for cells in good]
+    assert cells_of(run(rows)) == good
