@@ -28,6 +28,7 @@ RULES = (
     levels.repair_unit_cells,
     levels.repair_units,
     splits.repair_splits,
+    values.repair_swapped_prices,
     values.repair_swapped_close,
     values.repair_crossed,
     quotes.find_crossed,

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,8 @@ NAMED_SHARE = 0.05
 FAR = float(np.log(3.0))
 """Log distance beyond which a cell is of no price of its neighborhood."""
 
+NAMED_ORDER_MAX, NAMED_ORDER_MIN = 0.5, 0.99
+"""Share of rows in order up to which two columns may have each other's names, and from which swapped ones are right."""
 EXACT = 1e-3
 """Log distance within which a ratio of adjusted close to close is that of the rows beside."""
 SINGLE_RATIO = 0.01
@@ -276,6 +279,30 @@ def _repair_named_adjusted(sheet: Sheet) -> None:
     for place in np.flatnonzero((close != adjusted) & np.isfinite(close) & np.isfinite(adjusted)):
         one, other = float(close[place]), float(adjusted[place])
         sheet.repair(SWAPPED, int(place), {"close": other, "adj_close": one}, evidence)
+
+
+def repair_swapped_prices(sheet: Sheet) -> None:
+    """Swap whole columns back that have each other's names: most rows are out of order, swapped hardly any is."""
+    if set(sheet.prices()) != set(PRICES):
+        return
+    prices = sheet.prices()
+    if _share_in_order(prices) > NAMED_ORDER_MAX:
+        return
+    for inner, outer in itertools.product(("open", "close"), ("high", "low")):
+        if _share_in_order(prices | {inner: prices[outer], outer: prices[inner]}) < NAMED_ORDER_MIN:
+            continue
+        one, other = prices[inner].copy(), prices[outer].copy()
+        for place in np.flatnonzero(one != other):
+            after = {inner: float(other[place]), outer: float(one[place])}
+            sheet.repair(SWAPPED, int(place), after, {"what": "the columns have each other's names"})
+        return
+
+
+def _share_in_order(prices: dict[str, Numbers]) -> float:
+    top, bottom = np.fmax(prices["open"], prices["close"]), np.fmin(prices["open"], prices["close"])
+    up, down = prices["high"] * (1 + PRICE_ROUNDING), prices["low"] * (1 - PRICE_ROUNDING)
+    known = np.isfinite(top + bottom + up + down)
+    return float(((top <= up) & (bottom >= down))[known].mean()) if known.any() else 1.0
 
 
 def repair_crossed(sheet: Sheet) -> None:

@@ -193,3 +193,13 @@ def test_columns_of_closes_with_each_others_names_are_swapped_back() -> None:
         pay(good, row, 0.02)
     rows = [[*cells[:4], cells[5], cells[4], *cells[6:]] for cells in good]
     assert cells_of(run(rows)) == good
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(1, 2), (1, 3), (4, 2), (4, 3)])
+def test_columns_of_prices_with_each_others_names_are_swapped_back(inner: int, outer: int) -> None:
+    rows, good = walk(), walk()
+    for cells in rows:
+        cells[inner], cells[outer] = cells[outer], cells[inner]
+    cleaned = run(rows)
+    assert set(counts(cleaned)) == {("swapped_columns", "repaired")}
+    assert cells_of(cleaned) == good
