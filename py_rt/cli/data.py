@@ -28,7 +28,7 @@ def data() -> None:
 )
 def clean(  # noqa: PLR0913, PLR0917  # the options of one command
     bars: Annotated[Path, typer.Argument(help="Bars: .csv, .csv.gz, .zip of one, .tsv, .txt, .parquet.", metavar="IN")],
-    out: Annotated[Path, typer.Option(help="The clean bars; of the same kind, by its suffix.", metavar="OUT")],
+    out: Annotated[Path, typer.Option(help="The clean bars, of the kind its suffix says.", metavar="OUT")],
     report: Annotated[Path, typer.Option(help="What was found, as JSON.", metavar="REPORT.json")],
     quarantine: Annotated[
         Path | None,
@@ -57,9 +57,9 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
 
     Bars of minutes to weeks with columns by their usual names: Date, Datetime or timestamp; Open, High, Low, Close, Adj
     Close, Volume; Dividends, Stock Splits, Capital Gains. Times and closes are needed, the rest is used where it is.
-    OUT has the same columns in the same order; cells that no rule repaired keep their text or bits, and a file in
-    which nothing is wrong comes back byte for byte. Rows of OUT and of the quarantine file are together the rows of
-    IN. Findings name the rule, the row (from 0, the header is none), the evidence and what was done
+    OUT has the same columns in the same order; of the kind of IN, cells that no rule repaired keep their text or bits,
+    and a file in which nothing is wrong comes back byte for byte. Rows of OUT and of the quarantine file are together
+    the rows of IN. Findings name the rule, the row (from 0, the header is none), the evidence and what was done
     (docs/reference/cleaning.md).
     """
     from py_rt.data.repair.report import clean_file

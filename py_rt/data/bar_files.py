@@ -19,6 +19,7 @@ from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given, 
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.bar_times import ALLOWED, read_times
 from py_rt.data.repair.bars_file import read_bars_file
+from py_rt.data.repair.zones import says_offset
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 from py_rt.data.whole_files import write_whole
 from py_rt.errors import SourceError
@@ -85,6 +86,7 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
     time = pl.Series(file.header[file.roles["time"]], [file.text(row, "time") for row in range(file.height)])
     ts_open = read_times(time, given, file.member or file.name, file.line_of(0))
     _check_read(file, time, ts_open)
+    _check_zones(file, time)
     is_newest_first = ts_open.len() > 1 and bool((ts_open.diff().drop_nulls() < 0).all())
     if is_newest_first:
         ts_open = ts_open.reverse()
@@ -209,6 +211,22 @@ def _check_read(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:
     problem = f"the time {time[at]!r}{where} cannot be read; {ALLOWED}"
     if unread.all():
         problem += "; is another column the time? Say --column time=NAME"
+    raise SourceError(SOURCE, file.name, file.line_of(at), problem)
+
+
+def _check_zones(file: BarsFile, time: pl.Series) -> None:
+    """Refuse times of which some say an offset from UTC and others do not: the latter's zone is unknown."""
+    says = says_offset(time).fill_null(value=False)
+    if CLOCK in file.roles or not says.any() or says.all():
+        return
+    usual = 2 * int(says.sum()) > says.len()
+    at = int((says != usual).arg_max() or 0)
+    if usual:
+        problem = (
+            f"the time {time[at]!r} has no offset from UTC and most have one; `py_rt data clean` finds which is meant"
+        )
+    else:
+        problem = f"the time {time[at]!r} has an offset from UTC and most have none; write all of them in one way"
     raise SourceError(SOURCE, file.name, file.line_of(at), problem)
 
 

@@ -309,19 +309,33 @@ def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[
         return bars.content
     if bars.frame is not None:
         return _parquet(bars.frame, order, changes)
+    return packed(bars.form, bars.member, lines_of(bars, order, changes))
+
+
+def lines_of(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> str:
+    """The text of a file of text with some of the rows, in some order, with some cells replaced."""
     lines = [bars.head, *(_line(bars, row, changes.get(row)) for row in order)]
-    text = "".join([*(_ended(line, bars.head) for line in lines[:-1]), lines[-1]]).encode()
-    packed = io.BytesIO()
-    if bars.form == ".zip":
-        # Without a time of its own the same table has the same bytes.
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(bars.member), text, zipfile.ZIP_DEFLATED)
-    elif bars.form.endswith(".gz"):
-        with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
-            stream.write(text)
+    return "".join([*(_ended(line, bars.head) for line in lines[:-1]), lines[-1]])
+
+
+def packed(form: str, member: str, text: str) -> bytes:
+    """A text as the bytes of a file of some kind; the same text has the same bytes.
+
+    Args:
+        form: one of `FORMS` but `.parquet`.
+        member: of a zip archive, the name of the file in it.
+        text: what the file says.
+    """
+    out = io.BytesIO()
+    if form == ".zip":  # without a time of its own
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(member), text.encode(), zipfile.ZIP_DEFLATED)
+    elif form.endswith(".gz"):
+        with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as stream:
+            stream.write(text.encode())
     else:
-        return text
-    return packed.getvalue()
+        return text.encode()
+    return out.getvalue()
 
 
 def _ended(line: str, head: str) -> str:
@@ -335,11 +349,17 @@ def _line(bars: BarsFile, row: int, change: Mapping[int, str] | None) -> str:
     line = bars.lines[row]
     if not change:
         return line
-    cells = [change.get(place, cell) for place, cell in enumerate(bars.cells[row])]
+    cells = cells_of(bars, row, {row: change})
     out = io.StringIO(newline="")
     ending = line[len(line.rstrip("\r\n")) :]
     csv.writer(out, delimiter=bars.delimiter, lineterminator=ending).writerow(cells)
     return out.getvalue()
+
+
+def cells_of(bars: BarsFile, row: int, changes: Mapping[int, Mapping[int, str]]) -> list[str]:
+    """The texts of a row's cells, with some replaced."""
+    change = changes.get(row, {})
+    return [change.get(place, cell) for place, cell in enumerate(bars.cells[row])]
 
 
 def _parquet(frame: pl.DataFrame, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> bytes:

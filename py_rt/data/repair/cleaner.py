@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.bar_columns import need_close
-from py_rt.data.repair import capital_gains, dividends, levels, outliers, structure, values, zones
+from py_rt.data.repair import capital_gains, dividends, levels, outliers, quotes, splits, structure, values, zones
 from py_rt.data.repair.bars_file import BarsFile, written
 from py_rt.data.repair.sheet import Sheet
 
@@ -27,8 +27,11 @@ RULES = (
     values.sift,
     levels.repair_unit_cells,
     levels.repair_units,
-    levels.repair_splits,
+    splits.repair_splits,
+    values.repair_swapped_prices,
+    values.repair_swapped_close,
     values.repair_crossed,
+    quotes.find_crossed,
     outliers.find_stale,
     outliers.find_spikes,
     values.repair_single_ratios,
@@ -48,6 +51,7 @@ class Cleaned:
         findings: by row, then in the order of the rules.
         kept: rows of the clean file, in its order.
         aside: rows of the quarantine file, in the order of the file.
+        changes: row to (column to its repaired text).
         clean: bytes of the clean file.
         quarantine: bytes of the quarantine file; `None` when no row is in it.
     """
@@ -56,6 +60,7 @@ class Cleaned:
     findings: list[Finding]
     kept: list[int]
     aside: list[int]
+    changes: dict[int, dict[int, str]]
     clean: bytes
     quarantine: bytes | None
 
@@ -84,4 +89,4 @@ def clean(bars: BarsFile) -> Cleaned:
     changes |= {row: changes.get(row, {}) | cells for row, cells in sheet.retimed.items() if row not in aside}
     out = written(bars, kept, changes)
     findings = sorted(sheet.findings, key=lambda one: one.row)
-    return Cleaned(bars, findings, kept, aside, out, written(bars, aside, {}) if aside else None)
+    return Cleaned(bars, findings, kept, aside, changes, out, written(bars, aside, {}) if aside else None)

@@ -59,7 +59,9 @@ SCALE_EVENTS = 3
 """Other ex-dates with about the same multiple of step to share from which on prices are on another scale."""
 AS_ADJUSTED = "the amount is not what the adjusted close was made for"
 TWICE_ROWS = 7
-"""Two dividends of one size so near each other are one, announced for two days."""
+"""Two dividends of one size so near each other are one, announced for two days, unless the file pays so often."""
+TWICE_LEAD = 0.5
+"""How much worse the price must fit to one of two such dividends that are not on adjacent rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,9 @@ def repair_dividends(sheet: Sheet) -> None:
     paid = [int(place) for place in np.flatnonzero(sheet.values["dividend"] > 0) if not capital[place] > 0]
     events = [one for one in (ex_date(sheet, prices, place) for place in paid) if one is not None]
     size = usual_step(prices, set(paid))
-    if _never_adjusted(events, size):
+    if _priced_in(events, size):
         for event in events:
-            why = "no dividend of the file is in the adjusted close: it seems not to be adjusted for any"
+            why = "neither the adjusted close nor the price knows of the dividends: both seem to hold them already"
             sheet.flag(RULE, event.place, ("adj_close",), {"why": why})
         return
     restated: list[Restated] = []
@@ -103,8 +105,11 @@ def repair_dividends(sheet: Sheet) -> None:
     _find_missing(sheet, prices, set(paid) | {one.at for one in restated}, size)
 
 
-def _never_adjusted(events: list[ExDate], size: float) -> bool:
-    return len(events) >= 3 and all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events)
+def _priced_in(events: list[ExDate], size: float) -> bool:
+    """Whether the adjusted close steps for no dividend and the prices, all together, fell for none."""
+    if len(events) < 3 or not all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events):
+        return False
+    return sum(_price(event, event.share) - _price(event, 0.0) for event in events) < -LEAD
 
 
 # --- twice, and on the wrong row -------------------------------------------------------------------------------------
@@ -113,15 +118,21 @@ def _never_adjusted(events: list[ExDate], size: float) -> bool:
 def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated]) -> list[ExDate]:
     """Of two dividends of about one size within days, keep the one that the price knows of."""
     gone: set[int] = set()
+    gaps = np.diff([event.place for event in events])
+    often = float(np.quantile(gaps, 0.75)) if len(gaps) > 1 else np.inf
     for one, other in itertools.pairwise(events):
-        near = other.place - one.place <= TWICE_ROWS and one.place not in gone
-        alike = abs(np.log(one.share / other.share)) < 0.25 if one.share > 0 and other.share > 0 else False
-        if not near or not alike or is_coarse(sheet):
+        gap = other.place - one.place
+        near = gap <= min(TWICE_ROWS, often / 2) and one.place not in gone
+        if not near or not _are_alike(one, other) or is_coarse(sheet):
             continue
         fits = [(event.miss(event.share) + event.surprise(event.share)) for event in (one, other)]
         if max(fits) < 0.5 * one.share / one.sigma and one.share > 3 * one.sigma:
             continue  # the price fell twice
         false, true = (other, one) if fits[0] <= fits[1] else (one, other)
+        if gap > 1 and max(fits) - min(fits) < TWICE_LEAD:
+            why = "the same dividend stands on two rows; which of them the price fell for is not proven"
+            sheet.flag(RULE, false.place, ("dividend",), {"why": why, "other_row": int(sheet.rows[true.place])})
+            continue
         gone.add(false.place)
         evidence = {
             "what": "the same dividend stands on two rows; the price fell for the other one",
@@ -136,6 +147,13 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated])
 
 
 STEP_OF_NONE = 1e-9
+
+
+def _are_alike(one: ExDate, other: ExDate) -> bool:
+    """Whether two dividends may be one: of about one size on adjacent rows, of one amount farther apart."""
+    if other.place - one.place > 1:
+        return bool(np.isclose(one.amount, other.amount, rtol=1e-3))
+    return one.share > 0 and other.share > 0 and bool(abs(np.log(one.share / other.share)) < 0.25)
 
 
 def _moved(sheet: Sheet, prices: Prices, events: list[ExDate], restated: list[Restated], size: float) -> list[ExDate]:

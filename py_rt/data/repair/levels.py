@@ -1,13 +1,10 @@
-"""Stretches of rows on another level than their neighbors: a wrong unit, or a split applied to a part of the rows.
+"""Stretches of rows on another level than their neighbors: a wrong unit.
 
-Both show as jumps of the log price by a known amount: log 100 for pence and pounds, log of the ratio for a split that
-the file itself names. A jump is that amount up to what prices usually move. Between jumps lie stretches; the question
-is which stretch is wrong, and the answer must follow from the series:
-
-* *units*: the rows that were traded are right where only one level was. Else, after one change of level, the newest
-  rows are, unless they are few; after several the smaller part is wrong. A source that changes back and forth proves
-  nothing, and quotes without trades between good rows are flagged only;
-* *splits*: the newest rows are right, since adjusting runs backwards from them.
+It shows as a jump of the log price by log 100, as for pence and pounds, up to what prices usually move. Between jumps
+lie stretches; the question is which stretch is wrong, and the answer must follow from the series: the rows that were
+traded are right where only one level was. Else, after one change of level, the newest rows are, unless they are few;
+after several the smaller part is wrong. A source that changes back and forth proves nothing, and quotes without trades
+between good rows are flagged only.
 
 The adjusted close of a repaired row is scaled along when its ratio to the close was right before the repair.
 """
@@ -21,7 +18,6 @@ import numpy as np
 
 from py_rt.data.bar_columns import PRICES
 from py_rt.data.repair.sheet import local_noise
-from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from py_rt.data.repair.sheet import Numbers, Sheet
 
 UNIT = "unit_error"
-SPLIT = "bad_split"
 
 LOG_100 = float(np.log(100.0))
 UNIT_SLACK = 0.4
@@ -42,15 +37,10 @@ WRONG_SHARE_MAX = 0.10
 """Share of wrong rows up to which it is, whatever the number of stretches."""
 WRONG_SHARE_FEW_MAX = 0.45
 """Share of wrong rows up to which it is when there are few stretches."""
-NEAR_SPLIT_ROWS = 60
-NEAR_SPLIT_DAYS = 100
-"""How far from a split's row a level may change on one side only."""
+FEW_ROWS = 3
+"""Rows above which a single newest one is few, however short the file."""
 WHOLE_VOLUME = 100
 """Volumes from here on stay whole where they are."""
-FAR_SHARE_MAX = 0.2
-"""Share of the file up to which a stretch far from the split is the wrong part, not the right one."""
-SPLIT_LOG_MIN = 0.04
-"""Splits of less than 4 % are lost in what prices move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +78,18 @@ def factor_log(sheet: Sheet) -> Numbers:
     return np.log(np.where(usable, adjusted, 1.0) / np.where(usable, close, 1.0)) + np.where(usable, 0.0, np.nan)
 
 
-def _steps(log_price: Numbers) -> tuple[NDArray[np.int64], Numbers]:
+def steps_of(log_price: Numbers) -> tuple[NDArray[np.int64], Numbers]:
     """Places with a price, and the log step into each but the first."""
     known = np.flatnonzero(np.isfinite(log_price))
     return known, np.diff(log_price[known])
+
+
+def splits_of(sheet: Sheet) -> Numbers:
+    """Ratio of the split of each place; 0 where there is none."""
+    if not sheet.has("split"):
+        return np.zeros(sheet.height)
+    ratios = sheet.values["split"]
+    return np.where(np.isfinite(ratios) & (ratios > 0) & (ratios != 1.0), ratios, 0.0)
 
 
 # --- units -----------------------------------------------------------------------------------------------------------
@@ -99,12 +97,13 @@ def _steps(log_price: Numbers) -> tuple[NDArray[np.int64], Numbers]:
 
 def repair_units(sheet: Sheet) -> None:
     """Bring stretches of rows that are 100 times too high or low to the level of the others."""
-    known, steps = _steps(typical_log(sheet))
-    split_places = set(np.flatnonzero(_splits(sheet) != 0).tolist())
+    known, steps = steps_of(_without_spikes(typical_log(sheet)))
+    split_places = set(np.flatnonzero(splits_of(sheet) != 0).tolist())
     jumps, others = [], 0
+    by_unit = of_unit(steps)
     for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
-        if abs(abs(steps[k]) - LOG_100) <= UNIT_SLACK and place not in split_places:
+        if by_unit[k] and place not in split_places:
             jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
         else:
             others += 1
@@ -123,6 +122,23 @@ def repair_units(sheet: Sheet) -> None:
     for first, last, at in _stretches(level, known):
         if at != right:
             _repair_stretch(sheet, known, (first, last), 100.0 ** (right - at), len(jumps))
+
+
+def _without_spikes(log_price: Numbers) -> Numbers:
+    """Log prices without single rows that are giant spikes of no known factor: they say nothing of the levels."""
+    known, steps = steps_of(log_price)
+    odd = (np.abs(steps) > GIANT_LOG) & ~of_unit(steps)
+    around = steps[:-1] + steps[1:]
+    back = (np.abs(around) <= GIANT_LOG) | of_unit(around)
+    alone = odd[:-1] & odd[1:] & (steps[:-1] * steps[1:] < 0) & back
+    cleared = log_price.copy()
+    cleared[known[np.flatnonzero(alone) + 1]] = np.nan
+    return cleared
+
+
+def of_unit(steps: Numbers) -> NDArray[np.bool_]:
+    """Whether log steps are changes of the unit."""
+    return np.abs(np.abs(steps) - LOG_100) <= UNIT_SLACK
 
 
 def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -149,7 +165,8 @@ def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], j
         return with_trades[0]
     if jumps == 1:
         newest = int(at[-1])
-        few = float((at == newest).mean()) <= WRONG_SHARE_MAX
+        count = int((at == newest).sum())
+        few = count <= WRONG_SHARE_MAX * len(at) or (count == 1 and len(at) > FEW_ROWS)
         return int(at[0]) if few else newest
     right = max(levels, key=lambda one: int((at == one).sum()))
     share = float((at != right).mean())
@@ -174,12 +191,10 @@ def _repair_stretch(
         why = "quotes without trades between rows of the other unit; what was quoted is not proven"
         sheet.flag(UNIT, first, ("close",), {"why": why, **evidence})
         return
-    _scale(sheet, UNIT, rows, factor, evidence, volume=False)
+    scale(sheet, UNIT, rows, factor, evidence, volume=False)
 
 
-def _scale(
-    sheet: Sheet, rule: str, places: list[int], factor: float, evidence: dict[str, Any], *, volume: bool
-) -> None:
+def scale(sheet: Sheet, rule: str, places: list[int], factor: float, evidence: dict[str, Any], *, volume: bool) -> None:
     """Multiply what is wrong of the rows: prices and adjusted close, or one of the two."""
     prices, adjusted = _what_is_wrong(sheet, places, factor)
     for place in places:
@@ -273,120 +288,3 @@ def _repair_adjusted_cells(sheet: Sheet) -> None:
             evidence = {"factor": factor, "adjusted_over_close_of_neighbors": float(np.exp(before))}
             sheet.repair(UNIT, place, {"adj_close": value}, evidence)
             ratios[place] = before
-
-
-# --- splits ----------------------------------------------------------------------------------------------------------
-
-
-def _splits(sheet: Sheet) -> Numbers:
-    if not sheet.has("split"):
-        return np.zeros(sheet.height)
-    ratios = sheet.values["split"]
-    return np.where(np.isfinite(ratios) & (ratios > 0) & (ratios != 1.0), ratios, 0.0)
-
-
-def repair_splits(sheet: Sheet) -> None:
-    """Bring rows to which a split of the file was not applied, or wrongly, to the level of the newest rows."""
-    ratios = _splits(sheet)
-    for place in np.flatnonzero(ratios)[::-1]:
-        log_ratio = float(np.log(ratios[place]))
-        if abs(log_ratio) < SPLIT_LOG_MIN:
-            continue
-        for log_factor in (log_ratio, 2 * log_ratio):
-            series = _split_series(sheet)
-            jumps = _split_jumps(sheet, series, int(place), log_factor)
-            near = [jump for jump in jumps if _is_near(sheet, jump.place, int(place))]
-            if any(_repair_split(sheet, series, int(place), some, log_factor) for some in (jumps, near) if some):
-                break
-
-
-def _split_series(sheet: Sheet) -> Numbers:
-    """Log prices free of dividends and of how the file shows splits: adjusted where the file says how."""
-    log_price, factor = typical_log(sheet), factor_log(sheet)
-    usable = np.isfinite(factor[np.isfinite(log_price)])
-    return log_price + factor if usable.size and usable.all() else log_price
-
-
-def _is_near(sheet: Sheet, place: int, split: int) -> bool:
-    days = abs(int(sheet.ns[place]) - int(sheet.ns[split])) / NS_PER_DAY
-    return abs(place - split) <= NEAR_SPLIT_ROWS and days <= NEAR_SPLIT_DAYS
-
-
-def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -> list[Jump]:
-    """Changes of level by the factor of a split."""
-    known, steps = _steps(series)
-    size = abs(log_factor)
-    jumps = []
-    for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
-        place, sigma = int(known[k + 1]), local_noise(steps, int(k))
-        # Far before the split a fall of the market looks like a small split: only an exact jump counts there.
-        exact = place <= split and abs(abs(steps[k]) - size) <= max(3 * sigma, 0.02)
-        if (exact or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
-            jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
-    return jumps
-
-
-def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], log_factor: float) -> bool:
-    """Go back from the newest row; between jumps rows lack the factor. Returns whether anything was repaired."""
-    missing = 0
-    end = sheet.height
-    wrong: list[tuple[int, int, int]] = []
-    for jump in reversed(jumps):
-        if missing:
-            wrong.append((jump.place, end, missing))
-        missing += jump.times
-        end = jump.place
-    if missing:
-        wrong.append((0, end, missing))
-    if any(abs(times) > 1 for _, _, times in wrong):
-        return False
-    repaired = False
-    for first, end_of, times in wrong:
-        edges = [jump for jump in jumps if jump.place in {first, end_of}]
-        if _stretch_is_proven(sheet, series, split, (first, end_of), edges, log_factor):
-            places = [p for p in range(first, end_of) if np.isfinite(sheet.values["close"][p])]
-            evidence = _split_evidence(sheet, split, end_of - first, edges)
-            _scale(sheet, SPLIT, places, float(np.exp(times * log_factor)), evidence, volume=True)
-            repaired = True
-    return repaired
-
-
-def _stretch_is_proven(  # a stretch, its split and its ends
-    sheet: Sheet, series: Numbers, split: int, stretch: tuple[int, int], edges: list[Jump], log_factor: float
-) -> bool:
-    """Whether a stretch lacks the factor: by its ends, by how near the split is and, if nothing else, by the others."""
-    first, end = stretch
-    near = all(_is_near(sheet, jump.place, split) for jump in edges)
-    steps = _steps(series)[1]
-    tight = all(
-        abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges
-    )
-    if first > 0:
-        small = end - first <= FAR_SHARE_MAX * sheet.height
-        return near or (tight and small and bool((sheet.volume()[first:end] > 0).any()))
-    edge = edges[-1]
-    if not sheet.has("adj_close") and edge.place == split:
-        return _other_splits_are_applied(sheet, split)
-    size, sigma = abs(log_factor), local_noise(steps, edge.place)
-    fits = abs(abs(edge.step) - size) <= max(0.12 * size, 10 * sigma)
-    return near and (tight or (fits and abs(edge.step) > 8 * sigma))
-
-
-def _other_splits_are_applied(sheet: Sheet, split: int) -> bool:
-    """Without an adjusted close: whether the file's other splits show no jump, so that this one is to show none."""
-    others = [int(place) for place in np.flatnonzero(_splits(sheet)) if place != split and place > 0]
-    log_price, ratios = typical_log(sheet), _splits(sheet)
-    applied = [
-        abs(log_price[place] - log_price[place - 1] + np.log(ratios[place])) > abs(np.log(ratios[place])) / 2
-        for place in others
-    ]
-    return bool(applied) and all(applied)
-
-
-def _split_evidence(sheet: Sheet, split: int, rows: int, edges: list[Jump]) -> dict[str, Any]:
-    return {
-        "split_row": int(sheet.rows[split]),
-        "split_ratio": float(sheet.values["split"][split]),
-        "rows_in_stretch": rows,
-        "log_steps_at_its_ends": [jump.step for jump in edges],
-    }

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from py_rt.data.repair.levels import typical_log
+from py_rt.data.repair.findings import Action
+from py_rt.data.repair.levels import UNIT, of_unit, typical_log
 from py_rt.data.repair.sheet import local_noise
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ STALE_ROWS_LIVELY = 2
 """Repetitions of a row from which a run is pointed at; fewer in a file in which hardly any row stands still."""
 LIVELY_SHARE = 0.03
 """Share of rows that stand still up to which a file is one."""
+ROUND_DIGITS = 2
+"""Digits up to which a volume is a round one, such as 300, that two bars may have by chance."""
+SPIKE_TICKS = 5.5
+"""Least distance of a spike, in last decimals of the file: what moves by less is a price of few ticks."""
 SPIKE_LEAST = 0.05
 """Least log distance of a spike that is pointed at."""
 SPIKE_LOG = float(np.log(1.5))
@@ -50,8 +55,16 @@ def find_stale(sheet: Sheet) -> None:
         copied = same & (volume[1:] == volume[:-1]) & (volume[1:] > 0) & moved[1:]
         for place in np.flatnonzero(copied) + 1:
             evidence = {"volume": float(volume[place]), "same_as_row": int(sheet.rows[place - 1])}
-            sheet.quarantine(STALE, int(place), (*sheet.prices(), "volume"), evidence)
+            alone = not copied[max(0, place - 2) : place + 1].sum() > 1
+            act = sheet.flag if alone and _is_round(float(volume[place])) else sheet.quarantine
+            act(STALE, int(place), (*sheet.prices(), "volume"), evidence)
     _flag_runs(sheet, same & (prices[:, 1:].max(axis=0) == prices[:, 1:].min(axis=0)))
+
+
+def _is_round(volume: float) -> bool:
+    """Whether a volume has few digits: 1200 and 0.05, but not 1234."""
+    digits = f"{volume:.12e}".partition("e")[0].replace(".", "").rstrip("0")
+    return len(digits) <= ROUND_DIGITS
 
 
 def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
@@ -71,8 +84,11 @@ def find_spikes(sheet: Sheet) -> None:
         return
     levels = log_price[known]
     steps = np.diff(levels)
+    unproven = any(one.rule == UNIT and one.action is Action.FLAGGED for one in sheet.findings)
     back = (steps[:-1] * steps[1:] < 0) & (np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])) >= SPIKE_LEAST)
     for k in np.flatnonzero(back[1:-1]) + 2:
+        if unproven and of_unit(steps[k - 1 : k + 1]).any():
+            continue  # which of the rows is of the other unit was not proven
         _judge_row(sheet, int(known[k]), levels, steps, int(k))
     _judge_cells(sheet, log_price, steps)
 
@@ -83,7 +99,9 @@ def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int
     around = np.delete(steps, [k - 1, k])
     sigma = local_noise(around, k)
     between = abs(levels[k + 1] - levels[k - 1])
-    if size < SPIKE_SIGMAS * sigma or between > size / 4:
+    ticks = SPIKE_TICKS * max(sheet.tick(role) for role in sheet.prices())
+    moved = min(abs(float(np.exp(levels[k]) - np.exp(levels[beside]))) for beside in (k - 1, k + 1))
+    if size < SPIKE_SIGMAS * sigma or between > size / 4 or moved < ticks:
         return
     evidence = {"log_distance": float(size), "sigma": sigma, "log_distance_of_neighbors": float(between)}
     if size >= SPIKE_LOG:

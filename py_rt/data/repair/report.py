@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from py_rt.data.bar_columns import NOTHING_GIVEN, Given
 from py_rt.data.repair.bars_file import form_of, read_bars_file
 from py_rt.data.repair.cleaner import clean
+from py_rt.data.repair.forms import form_like, written_as
 from py_rt.data.whole_files import write_whole
 from py_rt.errors import DataError
 
@@ -22,8 +23,13 @@ SCHEMA = 1
 """Version of the report; under one no member is removed and none changes its meaning."""
 
 
-def report(cleaned: Cleaned) -> dict[str, Any]:
+def report(cleaned: Cleaned, out: bytes, quarantine: bytes | None) -> dict[str, Any]:
     """What was found in a file and what became of its rows.
+
+    Args:
+        cleaned: the file after the rules.
+        out: bytes of the clean file as it is written.
+        quarantine: bytes of the quarantine file as it is written; `None` when no row is in it.
 
     Returns:
         Members: `schema`; `input` and `output` (name, sha256, rows); `quarantine` (sha256, rows); `rows` (in, out,
@@ -36,14 +42,13 @@ def report(cleaned: Cleaned) -> dict[str, Any]:
     aside = set(cleaned.aside)
     repaired = {one.row for one in cleaned.findings if one.action.value == "repaired"}
     repaired -= {bars.row_of_file(row) for row in aside}
-    quarantine = cleaned.quarantine
     facts = {"name": bars.name, "sha256": bars.sha256, "rows": bars.height, "columns": bars.header}
     if bars.chosen is not None:
         facts |= {"symbol": bars.given.symbol}
     return {
         "schema": SCHEMA,
         "input": facts,
-        "output": {"sha256": hashlib.sha256(cleaned.clean).hexdigest(), "rows": len(cleaned.kept)},
+        "output": {"sha256": hashlib.sha256(out).hexdigest(), "rows": len(cleaned.kept)},
         "quarantine": {
             "sha256": hashlib.sha256(quarantine).hexdigest() if quarantine is not None else None,
             "rows": len(cleaned.aside),
@@ -54,21 +59,27 @@ def report(cleaned: Cleaned) -> dict[str, Any]:
             "quarantined": len(cleaned.aside),
             "repaired": len(repaired),
         },
-        "unchanged": cleaned.clean == bars.content,
+        "unchanged": out == bars.content,
         "rules": {rule: dict(sorted(counts.items())) for rule, counts in sorted(rules.items())},
         "findings": [finding.as_json() for finding in cleaned.findings],
     }
 
 
-def quarantine_path(out: Path) -> Path:
-    """Where the quarantined rows go when nobody says.
+def quarantine_path(out: Path, form: str) -> Path:
+    """Where the quarantined rows go when nobody says: beside the clean file, of its kind.
+
+    Args:
+        out: the clean file.
+        form: the kind of the clean file when its name says none.
 
     >>> from pathlib import Path
-    >>> quarantine_path(Path("clean/spy.csv.gz")).as_posix()
-    'clean/spy.quarantine.csv.gz'
+    >>> quarantine_path(Path("clean/spy.csv.gz"), ".csv").as_posix(), quarantine_path(Path("spy"), ".csv").as_posix()
+    ('clean/spy.quarantine.csv.gz', 'spy.quarantine.csv')
     """
-    form = form_of(out)
-    return out.with_name(f"{out.name[: -len(form)]}.quarantine{out.name[-len(form) :]}")
+    if not out.suffix:
+        return out.with_name(f"{out.name}.quarantine{form}")
+    named = len(out.name) - len(form_of(out))
+    return out.with_name(f"{out.name[:named]}.quarantine{out.name[named:]}")
 
 
 def clean_file(
@@ -80,38 +91,40 @@ def clean_file(
 
     Args:
         path: the bars.
-        out: the clean bars, of the same kind as `path` by its suffix.
+        out: the clean bars, of the kind that its suffix says; without one, of the kind of `path`.
         report_path: the report.
-        quarantine: the quarantined rows; `None` is `quarantine_path(out)`. Not written when there are none.
+        quarantine: the quarantined rows; `None` is `quarantine_path`. Not written when there are none.
         given: what the file does not say itself.
 
     Returns:
         The report.
 
     Raises:
-        SourceError: the file cannot be taken.
-        DataError: a file cannot be written, would overwrite another of them, or is of another kind than `path`.
+        SourceError: the file cannot be taken, or a name is of no kind that is written.
+        DataError: a file cannot be written, or would overwrite another of them.
     """
-    aside = quarantine or quarantine_path(out)
+    aside = quarantine or quarantine_path(out, form_of(path))
     _check_places(path, out, report_path, aside)
     cleaned = clean(read_bars_file(path, given))
-    facts = report(cleaned)
-    facts["quarantine"]["name"] = aside.name if cleaned.quarantine is not None else None
+    bars = cleaned.bars
+    rows = written_as(out, bars, cleaned.kept, cleaned.changes, typed=True)
+    set_aside = written_as(aside, bars, cleaned.aside, {}, typed=False) if cleaned.aside else None
+    facts = report(cleaned, rows, set_aside)
+    facts["quarantine"]["name"] = aside.name if set_aside is not None else None
     facts["output"]["name"] = out.name
-    if cleaned.quarantine is not None:
-        write_whole(aside, cleaned.quarantine)
+    if set_aside is not None:
+        write_whole(aside, set_aside)
     else:
         aside.unlink(missing_ok=True)
     write_whole(report_path, (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode())
-    write_whole(out, cleaned.clean)
+    write_whole(out, rows)
     return facts
 
 
 def _check_places(path: Path, out: Path, report_path: Path, aside: Path) -> None:
-    for name, one in (("the clean file", out), ("the quarantine file", aside)):
-        if form_of(one) != form_of(path):
-            problem = f"{name} {one.name} is of another kind than {path.name}; name it *{form_of(path)}"
-            raise DataError(problem)
+    form = form_of(path)
+    for one in (out, aside):  # refused before the work is done
+        form_like(one, form)
     places = [one.resolve() for one in (path, out, report_path, aside)]
     if len(set(places)) < len(places):
         raise DataError("input, clean file, report and quarantine file must be four different files")

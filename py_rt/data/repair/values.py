@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,10 @@ NAMED_SHARE = 0.05
 FAR = float(np.log(3.0))
 """Log distance beyond which a cell is of no price of its neighborhood."""
 
+NAMED_ORDER_MAX, NAMED_ORDER_MIN = 0.5, 0.99
+"""Share of rows in order up to which two columns may have each other's names, and from which swapped ones are right."""
+EXACT = 1e-3
+"""Log distance within which a ratio of adjusted close to close is that of the rows beside."""
 SINGLE_RATIO = 0.01
 """Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
 
@@ -230,6 +235,76 @@ def _usual_volume(sheet: Sheet, place: int, value: float) -> bool:
     return median > 0 and abs(np.log(value / median)) < abs(np.log(value / price))
 
 
+def repair_swapped_close(sheet: Sheet) -> None:
+    """Swap a close back that stands in another price's column, where the adjusted close proves which one it is."""
+    if not all(sheet.has(role) for role in ("adj_close", "high", "low")):
+        return
+    _repair_named_adjusted(sheet)
+    ratios = factor_log(sheet)
+    known = np.flatnonzero(np.isfinite(ratios))
+    off = np.abs(np.diff(ratios[known])) >= SINGLE_RATIO
+    for k in np.flatnonzero(off[:-1] & off[1:]) + 1 if len(off) else []:
+        place = int(known[k])
+        ratio = _ratio_beside(sheet, ratios, place)
+        if ratio is None or abs(ratios[place] - ratio) < SINGLE_RATIO:
+            continue
+        row = {role: float(sheet.values[role][place]) for role in (*sheet.prices(), "adj_close")}
+        swaps = [row | {"close": row[role], role: row["close"]} for role in row if role != "close" and row[role] > 0]
+        right = [
+            one for one in swaps if _is_in_order(one) and abs(np.log(one["adj_close"] / one["close"]) - ratio) < EXACT
+        ]
+        changes = [{role: value for role, value in one.items() if value != row[role]} for one in right]
+        if len(changes) == 1:
+            sheet.repair(SWAPPED, place, changes[0], {"adjusted_over_close_beside": float(np.exp(ratio))})
+
+
+def _is_in_order(row: dict[str, float]) -> bool:
+    inner = [row[role] for role in ("open", "close") if role in row]
+    return row["low"] * (1 - PRICE_ROUNDING) <= min(inner) and max(inner) <= row["high"] * (1 + PRICE_ROUNDING)
+
+
+def _repair_named_adjusted(sheet: Sheet) -> None:
+    """Swap whole columns of closes and adjusted closes that have each other's names.
+
+    Then the adjusted close lies within the row's prices and the close does not, and dividends seem to have raised it. A
+    close that is as traded beside prices that are adjusted is above its adjusted close, not below.
+    """
+    close, adjusted, high, low = (sheet.values[role] for role in ("close", "adj_close", "high", "low"))
+    top, bottom = high * (1 + PRICE_ROUNDING), low * (1 - PRICE_ROUNDING)
+    inside, adjusted_inside = (close >= bottom) & (close <= top), (adjusted >= bottom) & (adjusted <= top)
+    swapped = adjusted_inside & ~inside & (close < adjusted)
+    if swapped.sum() < NAMED_SHARE * sheet.height or (inside & ~adjusted_inside).any():
+        return
+    evidence = {"rows_with_close_out_of_range": int(swapped.sum()), "what": "the columns have each other's names"}
+    for place in np.flatnonzero((close != adjusted) & np.isfinite(close) & np.isfinite(adjusted)):
+        one, other = float(close[place]), float(adjusted[place])
+        sheet.repair(SWAPPED, int(place), {"close": other, "adj_close": one}, evidence)
+
+
+def repair_swapped_prices(sheet: Sheet) -> None:
+    """Swap whole columns back that have each other's names: most rows are out of order, swapped hardly any is."""
+    if set(sheet.prices()) != set(PRICES):
+        return
+    prices = sheet.prices()
+    if _share_in_order(prices) > NAMED_ORDER_MAX:
+        return
+    for inner, outer in itertools.product(("open", "close"), ("high", "low")):
+        if _share_in_order(prices | {inner: prices[outer], outer: prices[inner]}) < NAMED_ORDER_MIN:
+            continue
+        one, other = prices[inner].copy(), prices[outer].copy()
+        for place in np.flatnonzero(one != other):
+            after = {inner: float(other[place]), outer: float(one[place])}
+            sheet.repair(SWAPPED, int(place), after, {"what": "the columns have each other's names"})
+        return
+
+
+def _share_in_order(prices: dict[str, Numbers]) -> float:
+    top, bottom = np.fmax(prices["open"], prices["close"]), np.fmin(prices["open"], prices["close"])
+    up, down = prices["high"] * (1 + PRICE_ROUNDING), prices["low"] * (1 - PRICE_ROUNDING)
+    known = np.isfinite(top + bottom + up + down)
+    return float(((top <= up) & (bottom >= down))[known].mean()) if known.any() else 1.0
+
+
 def repair_crossed(sheet: Sheet) -> None:
     """Swap highs and lows back; set aside or point at rows whose prices cross."""
     if not (sheet.has("high") and sheet.has("low")):
@@ -261,14 +336,17 @@ def repair_single_ratios(sheet: Sheet) -> None:
     ratios = factor_log(sheet)
     known = np.flatnonzero(np.isfinite(ratios))
     steps = np.diff(ratios[known])
+    ticks = sheet.tick("close"), sheet.tick("adj_close")
     for k in np.flatnonzero(np.abs(steps[:-1]) >= SINGLE_RATIO) + 1 if len(steps) else []:
         before, here, after = ratios[known[k - 1 : k + 2]]
-        least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0))
+        close, adjusted = (float(sheet.values[role][known[k]]) for role in ("close", "adj_close"))
+        # Half a last decimal of four numbers: two of this row, two of those beside, which are about as large.
+        rounded = ticks[0] / close + ticks[1] / min(adjusted, close * float(np.exp(before)))
+        least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0)) + rounded
         if abs(here - before) < least or abs(after - before) > abs(here - before) / 20:
             continue
         place = int(known[k])
         low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
-        close, adjusted = (float(sheet.values[role][place]) for role in ("close", "adj_close"))
         other = adjusted / float(np.exp(before))
         inside = [low * (1 - PRICE_ROUNDING) <= one <= high * (1 + PRICE_ROUNDING) for one in (close, other)]
         evidence = {"ratio_beside": float(np.exp(before)), "ratio_here": float(np.exp(here)), "low": low, "high": high}

@@ -24,6 +24,8 @@ from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
     from py_rt.data.repair.sheet import Sheet
 
 MIXED = "mixed_time_zones"
@@ -59,6 +61,11 @@ def offset_seconds(text: str) -> int | None:
     return -seconds if word[0] == "-" else seconds
 
 
+def says_offset(times: pl.Series) -> pl.Series:
+    """Whether each time says an offset from UTC."""
+    return times.str.contains(_CLOCK.pattern) & times.str.strip_chars().str.contains(_OFFSET.pattern)
+
+
 def align(sheet: Sheet) -> None:
     """Bring times that speak of another zone to the file's own."""
     if not sheet.height or CLOCK in sheet.bars.roles:  # times in two columns speak of no zone
@@ -79,6 +86,7 @@ def _align_offsets(sheet: Sheet, texts: list[str], offsets: list[int | None], kn
         own = {one for one, _ in known.most_common(2) if one in own}
     strange = [place for place, one in enumerate(offsets) if one is None or one not in own]
     if 2 * len(strange) > len(offsets):
+        _flag_mixed(sheet, offsets)
         return
     for place in strange:
         beside = _beside(offsets, own, place)
@@ -93,6 +101,16 @@ def _align_offsets(sheet: Sheet, texts: list[str], offsets: list[int | None], kn
             ns = int(sheet.ns[place])
             text = _at(ns, beside)
         sheet.retime(MIXED, place, text, ns, {"offset_seconds": offsets[place], "offset_beside": beside})
+
+
+def _flag_mixed(sheet: Sheet, offsets: list[int | None]) -> None:
+    """Point at times with an offset where most have none, or, of many offsets, at the first: no zone is proven."""
+    places = [place for place, one in enumerate(offsets) if one is not None]
+    if 2 * len(places) > len(offsets):
+        places = places[:1]
+    why = "the times of the file speak of no one zone; which the others are in is not proven"
+    for place in places:
+        sheet.flag(MIXED, place, ("time",), {"why": why, "offset_seconds": offsets[place]})
 
 
 def _beside(offsets: list[int | None], own: set[int], place: int) -> int | None:

@@ -141,7 +141,7 @@ def test_a_truncated_archive_is_refused(name: str, tmp_path: Path, capsys: pytes
 def test_files_are_not_mixed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "bars.csv"
     write(bars(), source)
-    for out in (source, tmp_path / "out.parquet", tmp_path / "out.txt"):
+    for out in (source, tmp_path / "out.xlsx", tmp_path / "r.json"):
         assert main(["data", "clean", str(source), "--out", str(out), "--report", str(tmp_path / "r.json")]) == 2
         assert capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [source]
