@@ -29,6 +29,8 @@ UNIT = "unit_error"
 LOG_100 = float(np.log(100.0))
 UNIT_SLACK = 0.4
 """How far a jump may lie from log 100: prices move at the same time."""
+ADJUSTED_SLACK = 0.05
+"""How far a jump of adjusted close over close may lie from log 100: the price does not move in it."""
 GIANT_LOG = 3.0
 """Jumps beyond this are changes of unit, or spoil the reckoning of levels."""
 STRETCHES_MAX = 3
@@ -275,16 +277,21 @@ def _repair_cells_of(sheet: Sheet, place: int, names: list[str], logs: Numbers) 
 
 
 def _repair_adjusted_cells(sheet: Sheet) -> None:
-    """An adjusted close that alone is 100 times off, between two rows that agree."""
-    ratios = factor_log(sheet)
-    known = np.flatnonzero(np.isfinite(ratios))
-    for k in range(1, len(known) - 1):
-        before, here, after = ratios[known[k - 1 : k + 2]]
-        off = here - before
-        if abs(abs(off) - LOG_100) < 0.05 and abs(here - after - off) < 0.05:
-            place = int(known[k])
-            factor = 0.01 if off > 0 else 100.0
+    """Adjusted closes that alone are 100 times off, between rows that are not; at an end they are pointed at."""
+    known, steps = steps_of(factor_log(sheet))
+    jumps = np.flatnonzero(np.abs(np.abs(steps) - LOG_100) < ADJUSTED_SLACK)
+    here = 0
+    while here < len(jumps):
+        first = int(jumps[here])
+        end = int(jumps[here + 1]) if here + 1 < len(jumps) else None
+        if end is None or steps[first] * steps[end] > 0:
+            why = "the adjusted close alone changes by 100, and not back; which side is right is not proven"
+            sheet.flag(UNIT, int(known[first + 1]), ("adj_close",), {"why": why, "log_step": float(steps[first])})
+            here += 1
+            continue
+        factor = 0.01 if steps[first] > 0 else 100.0
+        evidence = {"factor": factor, "rows_in_stretch": end - first}
+        for place in known[first + 1 : end + 1]:
             value = float(sheet.values["adj_close"][place] * factor)
-            evidence = {"factor": factor, "adjusted_over_close_of_neighbors": float(np.exp(before))}
-            sheet.repair(UNIT, place, {"adj_close": value}, evidence)
-            ratios[place] = before
+            sheet.repair(UNIT, int(place), {"adj_close": value}, evidence)
+        here += 2

@@ -52,8 +52,10 @@ FAR = float(np.log(3.0))
 
 NAMED_ORDER_MAX, NAMED_ORDER_MIN = 0.5, 0.99
 """Share of rows in order up to which two columns may have each other's names, and from which swapped ones are right."""
-EXACT = 1e-3
+EXACT = 2e-4
 """Log distance within which a ratio of adjusted close to close is that of the rows beside."""
+USUAL_RANGES = 2.5
+"""Usual ranges of a row within which its prices lie."""
 SINGLE_RATIO = 0.01
 """Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
 
@@ -243,13 +245,16 @@ def repair_swapped_close(sheet: Sheet) -> None:
     ratios = factor_log(sheet)
     known = np.flatnonzero(np.isfinite(ratios))
     off = np.abs(np.diff(ratios[known])) >= SINGLE_RATIO
+    usual = USUAL_RANGES * float(np.nanmedian(np.abs(np.log(sheet.values["high"] / sheet.values["low"]))))
     for k in np.flatnonzero(off[:-1] & off[1:]) + 1 if len(off) else []:
         place = int(known[k])
         ratio = _ratio_beside(sheet, ratios, place)
         if ratio is None or abs(ratios[place] - ratio) < SINGLE_RATIO:
             continue
         row = {role: float(sheet.values[role][place]) for role in (*sheet.prices(), "adj_close")}
-        swaps = [row | {"close": row[role], role: row["close"]} for role in row if role != "close" and row[role] > 0]
+        # A close that is off beside a true one that equals another price looks alike, but for how far it is off.
+        partners = [role for role in row if role == "adj_close" or 0 < abs(np.log(row["close"] / row[role])) < usual]
+        swaps = [row | {"close": row[role], role: row["close"]} for role in partners]
         right = [
             one for one in swaps if _is_in_order(one) and abs(np.log(one["adj_close"] / one["close"]) - ratio) < EXACT
         ]

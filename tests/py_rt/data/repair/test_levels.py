@@ -178,8 +178,9 @@ def test_a_close_in_another_column_is_swapped_back(column: int) -> None:
     good = walk()
     pay(good, 300, 0.05)
     rows = [list(cells) for cells in good]
-    at = [row for row in (20, 77, 150, 250) if abs(float(rows[row][4]) / float(rows[row][column]) - 1) > 0.011]
-    at = at or [max(range(2, 290), key=lambda row: abs(float(rows[row][4]) / float(rows[row][column]) - 1))]
+    apart = [abs(float(cells[4]) / float(cells[column]) - 1) for cells in good[:290]]
+    at = [row for row in range(2, 290) if column == 5 or 0.0105 < apart[row] < 0.018][::20]
+    assert at
     for row in at:
         rows[row][4], rows[row][column] = rows[row][column], rows[row][4]
     cleaned = run(rows)
@@ -203,3 +204,24 @@ def test_columns_of_prices_with_each_others_names_are_swapped_back(inner: int, o
     cleaned = run(rows)
     assert set(counts(cleaned)) == {("swapped_columns", "repaired")}
     assert cells_of(cleaned) == good
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_a_stretch_of_adjusted_closes_in_another_unit_is_repaired(factor: float) -> None:
+    good = walk()
+    pay(good, 200, 0.02)
+    rows = [list(cells) for cells in good]
+    for row in range(150, 250):
+        scaled(rows, row, factor, range(5, 6))
+    cleaned = run(rows)
+    assert counts(cleaned) == {("unit_error", "repaired"): 100}
+    assert [float(cells[5]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[5]) for cells in good])
+
+
+def test_old_adjusted_closes_in_another_unit_are_told() -> None:
+    rows = walk()
+    for row in range(150):
+        scaled(rows, row, 0.01, range(5, 6))
+    cleaned = run(rows)
+    assert ("unit_error", "flagged") in counts(cleaned)
+    assert cleaned.findings[0].row == 150
