@@ -89,12 +89,7 @@ impl FeatureProgram {
         frame: &Bound<'py, PyAny>,
         mut out: PyReadwriteArray2<'py, f64>,
     ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        let py = frame.py();
-        let batches = arrow::batches(frame)?;
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let out = self.checked(&mut out, rows)?;
-        let warm = py.detach(|| self.run(&batches, rows, out))?;
-        Ok(warm.into_pyarray(py))
+        self.written(frame, &mut out, Self::run)
     }
 
     /// The same by the path of the service: one bar at a time, on one thread.
@@ -103,12 +98,7 @@ impl FeatureProgram {
         frame: &Bound<'py, PyAny>,
         mut out: PyReadwriteArray2<'py, f64>,
     ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        let py = frame.py();
-        let batches = arrow::batches(frame)?;
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let out = self.checked(&mut out, rows)?;
-        let warm = py.detach(|| self.step(&batches, rows, out))?;
-        Ok(warm.into_pyarray(py))
+        self.written(frame, &mut out, Self::step)
     }
 
     /// A cold stream of the same.
@@ -140,7 +130,25 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// How a program runs over batches of so many rows: it writes the values and gives which bars are warm.
+type Path = fn(&FeatureProgram, &[RecordBatch], usize, &mut [f64]) -> PyResult<Vec<bool>>;
+
 impl FeatureProgram {
+    /// Runs over a frame without the interpreter's lock.
+    fn written<'py>(
+        &self,
+        frame: &Bound<'py, PyAny>,
+        out: &mut PyReadwriteArray2<'py, f64>,
+        path: Path,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let py = frame.py();
+        let batches = arrow::batches(frame)?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let out = self.checked(out, rows)?;
+        let warm = py.detach(|| path(self, &batches, rows, out))?;
+        Ok(warm.into_pyarray(py))
+    }
+
     /// The caller's memory, if it has room for just so many rows.
     fn checked<'a>(&self, out: &'a mut PyReadwriteArray2<'_, f64>, rows: usize) -> PyResult<&'a mut [f64]> {
         let shape = out.as_array().dim();

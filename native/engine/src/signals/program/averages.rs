@@ -6,10 +6,11 @@
 //! only one product and one sum in eight bars wait for each other. Bar by bar the same is computed in the same order, so the
 //! bits are the same.
 //!
-//! Like every recursion (see [`super::recursions::Restarting`]) it runs in copies that begin one restart window apart; `s` is
+//! Like every recursion (see [`super::recursions::Copies`]) it runs in copies that begin one restart window apart; `s` is
 //! theirs together.
 
 use super::floats::finite;
+use super::recursions::Copies;
 
 /// Bars of a group.
 const GROUP: usize = 8;
@@ -170,20 +171,15 @@ fn are_finite(inputs: &[f64]) -> bool {
         .fold(false, |wrong, input| wrong | (input * 0.0).is_nan())
 }
 
-/// Copies of an average, as [`super::recursions::Restarting`] has them.
+/// Copies of an average, as [`super::recursions::Copies`] has them.
 #[derive(Debug, Clone)]
 pub(super) struct Averages {
     weights: Weights,
     /// `(1 - k)^(j + 1)`.
     powers: [f64; GROUP],
-    pub(super) window: usize,
-    /// Bars until the next restart.
-    pub(super) left: usize,
+    pub(super) copies: Copies<Copy>,
     /// What this group's inputs add up to.
     pub(super) sum: f64,
-    pub(super) first: Option<Copy>,
-    pub(super) older: Option<Copy>,
-    pub(super) younger: Option<Copy>,
 }
 
 impl Averages {
@@ -195,33 +191,25 @@ impl Averages {
                 power *= weights.kept;
                 power
             }),
-            window: window.max(1) as usize,
-            left: 0,
+            copies: Copies::new(window, Copy::default()),
             sum: 0.0,
-            first: Some(Copy::default()),
-            older: None,
-            younger: None,
         }
     }
 
     /// The stream begins with bar `number`.
     pub(super) fn restart(&mut self, number: i64) {
-        let window = i64::try_from(self.window).unwrap_or(i64::MAX);
-        let into = usize::try_from(number.rem_euclid(window)).unwrap_or(0);
-        self.left = if into == 0 { 0 } else { self.window - into };
+        self.copies.restart(number);
         self.sum = 0.0;
-        self.first = Some(Copy::default());
-        (self.older, self.younger) = (None, None);
     }
 
     /// Takes a run of inputs.
     pub(super) fn run(&mut self, inputs: &[f64], out: &mut [f64]) {
         let mut done = 0;
         while done < out.len() {
-            if self.left == 0 {
-                self.turn();
+            if self.copies.left == 0 {
+                self.copies.turn();
             }
-            let length = (out.len() - done).min(self.left);
+            let length = (out.len() - done).min(self.copies.left);
             self.run_in_window(&inputs[done..done + length], &mut out[done..done + length]);
             done += length;
         }
@@ -229,7 +217,7 @@ impl Averages {
 
     fn run_in_window(&mut self, inputs: &[f64], out: &mut [f64]) {
         // The last group of a window may be a short one; a group that is begun is ended one by one.
-        let place = (self.window - self.left) % GROUP;
+        let place = (self.copies.window - self.copies.left) % GROUP;
         let slow = if place == 0 {
             0
         } else {
@@ -252,7 +240,12 @@ impl Averages {
         if !are_finite(inputs) {
             return false;
         }
-        let before = (self.sum, self.first, self.older, self.younger);
+        let before = (
+            self.sum,
+            self.copies.first,
+            self.copies.older,
+            self.copies.younger,
+        );
         let mut sums = [0.0; PIECE];
         let (groups, _) = sums.as_chunks_mut::<GROUP>();
         for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
@@ -266,56 +259,55 @@ impl Averages {
         let sums = &sums[..inputs.len()];
         self.sum = sums.last().copied().unwrap_or(self.sum);
         let (weights, powers) = (&self.weights, &self.powers);
-        if let Some(younger) = &mut self.younger {
+        if let Some(younger) = &mut self.copies.younger {
             younger.run(weights, powers, inputs, sums, None);
         }
-        match self.first.as_mut().or(self.older.as_mut()) {
+        match self.copies.first.as_mut().or(self.copies.older.as_mut()) {
             Some(says) => says.run(weights, powers, inputs, sums, Some(out)),
             None => out.fill(f64::NAN),
         }
         // Beside the first there may be an older one, which will speak.
-        if let (true, Some(older)) = (self.first.is_some(), &mut self.older) {
+        if let (true, Some(older)) = (self.copies.first.is_some(), &mut self.copies.older) {
             older.run(weights, powers, inputs, sums, None);
         }
         // From a group whose end has left the numbers nothing comes back: to look at the last one is enough.
         let is_finite = |copy: &Option<Copy>| copy.is_none_or(|copy| copy.value.is_finite());
-        if ![self.first, self.older, self.younger].iter().all(is_finite) {
-            (self.sum, self.first, self.older, self.younger) = before;
+        if ![self.copies.first, self.copies.older, self.copies.younger]
+            .iter()
+            .all(is_finite)
+        {
+            (
+                self.sum,
+                self.copies.first,
+                self.copies.older,
+                self.copies.younger,
+            ) = before;
             return false;
         }
-        self.left -= inputs.len();
+        self.copies.left -= inputs.len();
         true
     }
 
     fn one_by_one(&mut self, inputs: &[f64], out: &mut [f64]) {
         for (out, input) in out.iter_mut().zip(inputs) {
-            let place = (self.window - self.left) % GROUP;
+            let place = (self.copies.window - self.copies.left) % GROUP;
             let before = if place == 0 { 0.0 } else { self.sum };
             self.sum = self.weights.kept * before + self.weights.new * input;
             let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
             let mut said = [None; 3];
-            let is_end = place == GROUP - 1 || self.left == 1;
-            for (said, copy) in said
-                .iter_mut()
-                .zip([&mut self.first, &mut self.older, &mut self.younger])
-            {
+            let is_end = place == GROUP - 1 || self.copies.left == 1;
+            for (said, copy) in said.iter_mut().zip([
+                &mut self.copies.first,
+                &mut self.copies.older,
+                &mut self.copies.younger,
+            ]) {
                 *said = copy.as_mut().map(|copy| copy.push(weights, power, *input, sum));
                 if is_end && let Some(copy) = copy {
                     copy.end_group(weights);
                 }
             }
             *out = said[0].or(said[1]).unwrap_or(f64::NAN);
-            self.left -= 1;
-        }
-    }
-
-    /// A point of the grid: the younger copy speaks from now on, and another begins.
-    fn turn(&mut self) {
-        self.left = self.window;
-        self.older = self.younger.take();
-        self.younger = Some(Copy::default());
-        if self.older.is_some() {
-            self.first = None;
+            self.copies.left -= 1;
         }
     }
 }

@@ -4,7 +4,7 @@ use super::averages::{Averages, Weights};
 use super::extremes::{Extreme, ExtremeWindow, Tie};
 use super::floats::{choose, finite};
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
+use super::recursions::{Adaptive, Copies, Cusum, ParabolicStop, Regime};
 use super::sums::{SumWindow, Sums};
 
 /// A real parameter: its bits, so that equal nodes can be found.
@@ -148,11 +148,11 @@ pub(super) enum State {
         ring: Vec<f64>,
         at: usize,
     },
-    Adaptive(Restarting<Adaptive>),
+    Adaptive(Copies<Adaptive>),
     /// Large, and rare.
-    ParabolicStop(Box<Restarting<ParabolicStop>>),
-    Cusum(Box<Restarting<Cusum>>),
-    Regime(Box<Restarting<Regime>>),
+    ParabolicStop(Box<Copies<ParabolicStop>>),
+    Cusum(Box<Copies<Cusum>>),
+    Regime(Box<Copies<Regime>>),
     Fractional {
         ring: Vec<f64>,
         at: usize,
@@ -199,17 +199,17 @@ impl State {
             Op::Smooth { weight, window } => {
                 Self::Average(Averages::new(window, Weights::smooth(weight.get())))
             }
-            Op::Adaptive { window } => Self::Adaptive(Restarting::new(window, Adaptive::new())),
+            Op::Adaptive { window } => Self::Adaptive(Copies::new(window, Adaptive::new())),
             Op::ParabolicStop { step, most, window } => {
                 let fresh = ParabolicStop::new(step.get(), most.get());
-                Self::ParabolicStop(Box::new(Restarting::new(window, fresh)))
+                Self::ParabolicStop(Box::new(Copies::new(window, fresh)))
             }
             Op::Cusum { says_sum, window } => {
-                Self::Cusum(Box::new(Restarting::new(window, Cusum::new(says_sum))))
+                Self::Cusum(Box::new(Copies::new(window, Cusum::new(says_sum))))
             }
             Op::Regime { chain, window } => {
                 let fresh = Regime::new(chain.map(Real::get));
-                Self::Regime(Box::new(Restarting::new(window, fresh)))
+                Self::Regime(Box::new(Copies::new(window, fresh)))
             }
             Op::Fractional { order, width } => Self::Fractional {
                 ring: lag(width),

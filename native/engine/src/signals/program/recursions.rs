@@ -20,18 +20,18 @@ fn both<R: Recursion>(says: &mut R, other: &mut R, inputs: &[R::Input], out: &mu
 /// counted from bar zero. Until there is one, the one speaks that began with the stream: its values are right, but their
 /// last bits depend on that beginning.
 #[derive(Debug, Clone)]
-pub(super) struct Restarting<R> {
+pub(super) struct Copies<C> {
     pub(super) window: usize,
     /// Bars until the next restart.
     pub(super) left: usize,
-    pub(super) fresh: R,
-    pub(super) first: Option<R>,
-    pub(super) older: Option<R>,
-    pub(super) younger: Option<R>,
+    pub(super) fresh: C,
+    pub(super) first: Option<C>,
+    pub(super) older: Option<C>,
+    pub(super) younger: Option<C>,
 }
 
-impl<R: Recursion> Restarting<R> {
-    pub(super) fn new(window: u32, fresh: R) -> Self {
+impl<C: Copy> Copies<C> {
+    pub(super) fn new(window: u32, fresh: C) -> Self {
         Self {
             window: window.max(1) as usize,
             left: 0,
@@ -51,6 +51,18 @@ impl<R: Recursion> Restarting<R> {
         (self.older, self.younger) = (None, None);
     }
 
+    /// A point of the grid: the younger copy speaks from now on, and another begins.
+    pub(super) fn turn(&mut self) {
+        self.left = self.window;
+        self.older = self.younger.take();
+        self.younger = Some(self.fresh);
+        if self.older.is_some() {
+            self.first = None;
+        }
+    }
+}
+
+impl<R: Recursion> Copies<R> {
     /// Takes a run of inputs.
     pub(super) fn run(&mut self, inputs: &[R::Input], out: &mut [f64]) {
         let mut done = 0;
@@ -72,16 +84,6 @@ impl<R: Recursion> Restarting<R> {
             }
             self.left -= length;
             done += length;
-        }
-    }
-
-    /// A point of the grid: the younger copy speaks from now on, and another begins.
-    fn turn(&mut self) {
-        self.left = self.window;
-        self.older = self.younger.take();
-        self.younger = Some(self.fresh);
-        if self.older.is_some() {
-            self.first = None;
         }
     }
 }

@@ -13,15 +13,15 @@
 use thiserror::Error;
 
 use super::Runner;
-use super::averages::{Averages, Copy};
+use super::averages::{self, Averages};
 use super::extremes::ExtremeWindow;
 use super::op::State;
 use super::order::OrderWindow;
-use super::recursions::{Adaptive, Cusum, ParabolicStop, Regime, Restarting};
+use super::recursions::{Adaptive, Copies, Cusum, ParabolicStop, Regime};
 use super::sums::SumWindow;
 
 /// Number of this form: another order of words, or another meaning of an operation's state, takes the next.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Why saved bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -245,7 +245,7 @@ impl Remembers for OrderWindow {
     }
 }
 
-impl<R: super::recursions::Recursion + Remembers> Remembers for Restarting<R> {
+impl<C: Copy + Remembers> Remembers for Copies<C> {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
         visitor.place(&mut self.left, self.window);
         for copy in [&mut self.first, &mut self.older, &mut self.younger] {
@@ -260,19 +260,12 @@ impl<R: super::recursions::Recursion + Remembers> Remembers for Restarting<R> {
 
 impl Remembers for Averages {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
-        visitor.place(&mut self.left, self.window);
         visitor.float(&mut self.sum);
-        for copy in [&mut self.first, &mut self.older, &mut self.younger] {
-            let mut is_there = copy.is_some();
-            visitor.truth(&mut is_there);
-            let mut state = copy.unwrap_or_default();
-            state.visit(visitor);
-            *copy = is_there.then_some(state);
-        }
+        self.copies.visit(visitor);
     }
 }
 
-impl Remembers for Copy {
+impl Remembers for averages::Copy {
     fn visit(&mut self, visitor: &mut dyn Visitor) {
         // A seed is a window at most.
         count(&mut self.seen, super::WINDOW_MAX, visitor);
