@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from py_rt.cli.refusal import shown
+from py_rt.cli.refusal import WRONG, shown, told
 from py_rt.defaults import reference_folder
-from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import polars as pl
 
-WRONG = 2
 
 _JSON = typer.Option("--json", help="One JSON document.")
 _FOLDER = typer.Option(
@@ -69,7 +64,7 @@ def universe(
             raise typer.BadParameter("--traded is the whole market: leave --members and --index out")
         _say_traded(traded, day, min_dollar_volume, json=json)
         return
-    with _told(json=json):
+    with told(json=json, status=WRONG):
         found = Reference(reference or reference_folder())
         path = members or _one_list(found, index)
         rows = IndexMembership.from_csv(path).members(day, found.master())
@@ -85,7 +80,7 @@ def _say_traded(folder: Path, day: date, min_dollar_volume: float, *, json: bool
     """What traded, and which tickers name several securities. The factors of such files are knowledge of later."""
     from py_rt.data.universe import CrossSections
 
-    with _told(json=json):
+    with told(json=json, status=WRONG):
         sections = CrossSections.from_folder(folder)
         rows = sections.on(day, min_dollar_volume=min_dollar_volume).drop("price_factor", "split_factor", "date")
         shared = sections.shared_tickers(day)["ticker"].unique().sort().to_list()
@@ -118,7 +113,7 @@ def calendar(
     """
     from py_rt.data.calendars import Calendar
 
-    with _told(json=json):
+    with told(json=json, status=WRONG):
         sessions = Calendar.load(name, _day("--from", first), _day("--to", last))
         if bars is not None:
             lacking = _lacking(sessions, bars, time_zone)
@@ -152,7 +147,7 @@ def adjust(  # the options of one command
     from py_rt.data.corporate_actions import CorporateActionError, CorporateActions
 
     day = _day("--as-of", as_of)
-    with _told(json=json):
+    with told(json=json, status=WRONG):
         if out.resolve() in {bars.resolve(), actions.resolve()}:
             raise CorporateActionError(f"{out} is read here, and would be lost; give --out another name")
         known = CorporateActions.from_factor_file(actions)
@@ -227,12 +222,3 @@ def _day(option: str, text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option} {text} is no day; give one such as 2024-01-31") from error
-
-
-@contextmanager
-def _told(*, json: bool) -> Iterator[None]:
-    try:
-        yield
-    except PyRtError as error:
-        shown({"ok": False, "error": str(error)}, json=True, text="") if json else typer.echo(str(error), err=True)
-        raise typer.Exit(WRONG) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_text
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from py_rt.cli import bar_options as options
-from py_rt.errors import PyRtError
+from py_rt.cli import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from py_rt.ml.features.model_set import ModelFrame
     from py_rt.ml.features.sets import SetOverBars
 
-WRONG, FOUND = 2, 3
+FOUND = 3
 
 app = typer.Typer(help="Features: the catalogue, computed and checked on any file of bars.", no_args_is_help=True)
 
@@ -64,7 +63,7 @@ def list_features(
     """
     from py_rt.ml.features.catalogue import CatalogueError, catalogue
 
-    with _told(json=json):
+    with refusal.told(json=json, status=refusal.WRONG):
         families = sorted({feature.family for feature in catalogue().values()})
         if family and family not in families:
             raise CatalogueError(f"there is no family {family!r}; there are {', '.join(families)}")
@@ -111,7 +110,7 @@ def explain(
     from py_rt.ml.features.expanded import expand, for_bundle
     from py_rt.ml.features.expressions import chosen
 
-    with _told(json=json):
+    with refusal.told(json=json, status=refusal.WRONG):
         (feature,) = chosen([name])
         written = expand(feature, window) if window else for_bundle(feature)
         if expanded and written.refusal:
@@ -158,7 +157,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     from py_rt.ml.features.promises import without_values
 
-    with _told(json=json):
+    with refusal.told(json=json, status=refusal.WRONG):
         _refuse_to_overwrite(out, bars, reference, known, features)
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
@@ -201,7 +200,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
     same bits there. Python, which says no warm-up, must agree in the newest eighth but for what running sums leave.
     """
-    with _told(json=json):
+    with refusal.told(json=json, status=refusal.WRONG):
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
             _bars(bars, reference, given), known, max_age_days, time_zone, features, symbol=known_symbol, close=close
@@ -337,15 +336,3 @@ def _note(facts: dict[str, list[str]]) -> None:
         typer.echo(f"no bar has a value of: {', '.join(facts['valueless'])}")
     if facts["redefined"]:
         typer.echo(f"defined otherwise in the catalogue, the file's own count: {', '.join(facts['redefined'])}")
-
-
-@contextmanager
-def _told(*, json: bool) -> Iterator[None]:
-    try:
-        yield
-    except PyRtError as error:
-        if json:
-            typer.echo(json_text.dumps({"ok": False, "error": str(error)}))
-        else:
-            typer.echo(str(error), err=True)
-        raise typer.Exit(WRONG) from error

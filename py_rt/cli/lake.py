@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
@@ -10,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from py_rt.cli.refusal import shown
+from py_rt.cli.refusal import FAILED, shown, told
 from py_rt.defaults import lake_root
-from py_rt.errors import DataError, PyRtError
+from py_rt.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from py_rt.data.storage import DayWindow
 
-FAILED = 1
 KEEP_DAYS = 30
 
 app = typer.Typer(help="Upkeep of the lake's tables.\n\nExample: py_rt lake tables", no_args_is_help=True)
@@ -43,7 +39,7 @@ def tables(root: Annotated[str, _ROOT] = "", json: Annotated[bool, _JSON] = Fals
     """
     from py_rt.data.maintenance import state
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         found = [asdict(state(uri, name)) for name, uri in _tables(root, "").items()]
     lines = [
         f"{one['name']:40} version {one['version']:>5}  {one['files']:>6} files  {one['rows']:>12} rows"
@@ -62,7 +58,7 @@ def compact(
     """
     from py_rt.data import maintenance
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         found = [{"name": name, **asdict(maintenance.compact(uri))} for name, uri in _tables(root, table).items()]
     lines = [
         f"{one['name']}: {one['files_before']} files became {one['files_after']}, {one['rows']} rows" for one in found
@@ -88,7 +84,7 @@ def vacuum(
     """
     from py_rt.data import maintenance
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         found = {
             name: maintenance.vacuum(uri, keep_days=keep_days, dry_run=not apply)
             for name, uri in _tables(root, table).items()
@@ -108,7 +104,7 @@ def history(
     """
     from py_rt.data import maintenance
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         (uri,) = _tables(root, table).values()
         found = [{**asdict(one), "at": one.at.isoformat()} for one in maintenance.history(uri)]
     lines = [f"{one['version']:>6}  {one['at']:32}  {one['operation']:10} {one['run_id'] or ''}" for one in found]
@@ -128,7 +124,7 @@ def restore(
     """
     from py_rt.data import maintenance
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         (uri,) = _tables(root, table).values()
         made = maintenance.restore(uri, version)
     facts = {"ok": True, "table": table, "restored": version, "version": made}
@@ -154,7 +150,7 @@ def export(
     """
     from py_rt.data import convert, schemas, storage
 
-    with _told(json=json):
+    with told(json=json, status=FAILED):
         (uri,) = _tables(root, table).values()
         convert.check_ending(out)
         rows = storage.scan(uri, _days(first, last))
@@ -183,12 +179,3 @@ def _tables(root: str, table: str) -> dict[str, str]:
     from py_rt.data.maintenance import tables_below
 
     return tables_below(root or lake_root(), table)
-
-
-@contextmanager
-def _told(*, json: bool) -> Iterator[None]:
-    try:
-        yield
-    except PyRtError as error:
-        shown({"ok": False, "error": str(error)}, json=True, text="") if json else typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from error

@@ -19,24 +19,24 @@ FAILED, WRONG, REFUSED = 1, 2, 3
 
 
 @contextmanager
-def told(*, json: bool) -> Iterator[None]:
+def told(*, json: bool, status: int | None = None) -> Iterator[None]:
     """Turn an error of the library into its message and exit status.
 
     Status 2 for what was asked for wrongly (a file, a key, a name); 3 for a bundle, gate or approval that is refused.
 
     Args:
         json: as one JSON object on standard output.
+        status: of every error, where a command has one status for all of them.
     """
     try:
         yield
     except PyRtError as error:
-        status = exit_status(error)
         if json:
             facts = {name: getattr(error, name) for name in ("refusal", "stage") if hasattr(error, name)}
             typer.echo(json_text.dumps({"ok": False, "error": str(error), **facts}))
         else:
             typer.echo(str(error), err=True)
-        raise typer.Exit(status) from error
+        raise typer.Exit(exit_status(error) if status is None else status) from error
 
 
 def a_stage(name: str) -> str:
