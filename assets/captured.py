@@ -99,6 +99,8 @@ def _not_comparable(store: BundleStore, digest: str | None, slot: int, instrumen
     """Why there is nothing to compare; empty where there is."""
     if digest is None:
         return f"no bundle was deployed or approved for slot {slot}: nothing to compare"
+    if events := FeatureSet.from_canonical(store.read_file(digest, "features.json").decode()).events:
+        return f"the bundle's bars are closed by trades ({events}), those of the training source by the clock"
     trades = str(json.loads(store.read_file(digest, MANIFEST))["instrument"])
     other = f"the bundle trades {trades}, the training source tells of {instrument}: set PY_RT_INSTRUMENT"
     return "" if trades == instrument else other

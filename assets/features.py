@@ -17,6 +17,7 @@ from py_rt.ml.features import known_tables, technical
 from py_rt.ml.features.known_tables import BarsBeside, read_known_columns, told, with_beside
 from py_rt.ml.features.technical import (
     WARM,
+    FeatureError,
     FeatureSet,
     rows_that_differ_online,
     rows_that_look_ahead,
@@ -62,6 +63,12 @@ _after = dg.TimeWindowPartitionMapping(end_offset=1, allow_nonexistent_upstream_
 def feature_spec() -> dg.Output[Files]:
     """The feature file as canonical JSON: its hash is the identity that model and bundle carry."""
     features = FeatureSet.from_toml(FEATURE_FILE)
+    if features.events:
+        raise FeatureError(
+            f"{FEATURE_FILE}: [bars] says that trades close the bars ({features.events}), and the pipeline computes "
+            "over bars of the clock; `py_rt features compute TRADE_BARS --set FILE` computes these, over bars of "
+            "`py_rt data bars`"
+        )
     return dg.Output(
         {"features.json": features.canonical.encode()},
         data_version=dg.DataVersion(features.sha256),

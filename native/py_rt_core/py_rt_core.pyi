@@ -107,7 +107,7 @@ class CoreError(ValueError):
 class FeatureStream:
     """The features of a specification, one bar at a time: what the service does."""
 
-    def __new__(cls, spec_json: str) -> FeatureStream: ...
+    def __new__(cls, spec_json: str, before: int = 0) -> FeatureStream: ...
     def push(
         self,
         ts_open: int,
@@ -117,8 +117,12 @@ class FeatureStream:
         close: int,
         volume: int,
         beside: Sequence[float] = ...,
+        ts_close: int | None = None,
     ) -> list[float] | None:
-        """Take one bar and its `columns_beside`; give its row (float32 values), or None while a feature is not warm."""
+        """Take one bar and its `columns_beside`; give its row (float32 values), or None while a feature is not warm.
+
+        A bar of events is the one after the bar before (`before` stand in front of the first), and says when it closed.
+        """
 
 @final
 class FlagsReader:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given, flow_inputs
+from py_rt.data.bar_columns import CLOCK, NOTHING_GIVEN, PRICES, SOURCE, Given, flow_inputs, plain
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.bar_times import ALLOWED, read_times
 from py_rt.data.repair.bars_file import read_bars_file
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 UNITS = 1e8
 """Units of a price or quantity of one."""
+
+CLOSE = "ts_close"
+"""Name of the column that says when bars closed, where no length does."""
 
 LARGEST = 1e290
 """Largest number that is taken: in units of 1e-8 it is one still, and so is its square's root."""
@@ -52,17 +55,21 @@ class BarFile:
     Attributes:
         time: the column of times as it stands in the file, with its name there.
         bars: inputs of features (Float64, prices and quantities in units of 1e-8; those that the file has), `number`
-            (the time in spans, as the service counts bars) and `ts_open`. `FeatureFrame.compute` takes bars over gaps
-            for following each other.
+            (the time in spans, as the service counts bars; of bars of events the row) and `ts_open`.
+            `FeatureFrame.compute` takes bars over gaps for following each other.
         ts_open: UTC ns.
+        ts_close: UTC ns; of the file's column of that name, else `span_ns` behind the open.
         span_ns: the most frequent distance of two bars.
+        is_of_events: whether the file says closes, and its bars differ in length: no clock closes them.
         is_newest_first: whether the file's rows stand so; `bars` and `ts_open` rise in time.
     """
 
     time: pl.Series
     bars: pl.DataFrame
     ts_open: pl.Series
+    ts_close: pl.Series
     span_ns: int
+    is_of_events: bool
     is_newest_first: bool
 
     def in_file_order(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -95,19 +102,21 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
     of_one = dict.fromkeys((*PRICES, "volume"), UNITS) | _flow_roles(file)
     columns = {role: units(_numbers(file, role), one) for role, one in of_one.items() if role in file.roles}
     span = _span(ts_open)
-    ts_close = ts_open + span
     step = -1 if is_newest_first else 1
+    closes = _closes(file, given)
+    is_of_events = closes is not None and _have_no_length(closes[::step] - ts_open)
+    ts_close = (closes[::step] if closes is not None and is_of_events else ts_open + span).alias(CLOSE)
     bars = pl.DataFrame(
         {
             "ts_open": ts_open,
-            "number": ts_open // span,
+            "number": pl.int_range(ts_open.len(), eager=True) if is_of_events else ts_open // span,
             **{role: values[::step] for role, values in columns.items()},
             # NumPy divides as the engine does; Polars multiplies by the reciprocal, which has other last bits.
             "day_fraction": (ts_close % NS_PER_DAY).to_numpy() / NS_PER_DAY,
             "week_fraction": ((ts_close - _MONDAY_NS) % _WEEK_NS).to_numpy() / _WEEK_NS,
         }
     )
-    return BarFile(time, bars, ts_open, span, is_newest_first)
+    return BarFile(time, bars, ts_open, ts_close, span, is_of_events, is_newest_first)
 
 
 def with_reference(file: BarFile, reference: BarFile) -> BarFile:
@@ -189,6 +198,30 @@ def _flow_roles(file: BarsFile) -> dict[str, float]:
             raise SourceError(SOURCE, file.name, 1, f"the header names {name!r} twice")
         file.roles[name] = file.header.index(name)
     return dict(flow_inputs())
+
+
+def _closes(file: BarsFile, given: Given) -> pl.Series | None:
+    """The times in the column `ts_close`, as rows stand in the file.
+
+    Raises:
+        SourceError: one cannot be read.
+    """
+    places = [at for at, name in enumerate(file.header) if plain(name) == plain(CLOSE)]
+    if len(places) != 1 or places[0] in file.roles.values():
+        return None
+    cells = [row[places[0]].strip() if places[0] < len(row) else "" for row in file.cells]
+    text = pl.Series(file.header[places[0]], cells, dtype=pl.String)
+    closes = read_times(text, given, file.member or file.name, file.line_of(0))
+    if closes.is_null().any():
+        at = int(closes.is_null().arg_max() or 0)
+        problem = f"{text.name} {text[at]!r} cannot be read as a time; {ALLOWED}"
+        raise SourceError(SOURCE, file.name, file.line_of(at), problem)
+    return closes
+
+
+def _have_no_length(spans: pl.Series) -> bool:
+    """Whether bars last differently long, or no time at all: it is not the clock that closes them."""
+    return spans.len() > 0 and (spans.n_unique() > 1 or int(spans[0]) <= 0)
 
 
 def _check_rows(file: BarsFile) -> None:

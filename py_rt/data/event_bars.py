@@ -161,11 +161,7 @@ def _made(trades: pl.DataFrame, rule: Rule, quotes: pl.DataFrame | None) -> pl.D
 
 def _by_events(trades: pl.DataFrame, name: str, size: float, averaged: float) -> pl.DataFrame:
     bars = pl.DataFrame(dict(py_rt_core.event_bars(trades, name, size, averaged)))
-    at = pl.int_range(pl.len())
-    bars = bars.with_columns((pl.col("ts_open") - at).cum_max() + at)
-    return bars.with_columns(
-        pl.max_horizontal("ts_close", "ts_open"), (pl.col("volume") - pl.col("buy_volume")).alias("sell_volume")
-    )
+    return bars.with_columns((pl.col("volume") - pl.col("buy_volume")).alias("sell_volume"))
 
 
 def _by_the_clock(trades: pl.DataFrame, length: int, quotes: pl.DataFrame | None) -> pl.DataFrame:

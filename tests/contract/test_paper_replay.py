@@ -9,11 +9,18 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+import py_rt_core
 import pytest
 
 from py_rt.bridge.vocabulary import OrderStatus, Outcome, ServiceState
+from py_rt.bundle.store import BundleStore
+from py_rt.data.ingestion.recordings import Recordings
+from py_rt.data.storage import DayWindow
+from py_rt.ml.features.technical import WARM, FeatureSet
 from tests import golden_bundle
 from tests.contract.live_service import ROOT, SLOT, LiveService, bars_csv, find_command, until
 from tests.processes import session
@@ -37,6 +44,10 @@ SIMULATED = "[simulated]\norder_latency_ms = 0\nreport_latency_ms = 0\n"
 class RealTimeService(LiveService):
     """Bars of a second at this machine's time and pace: a recorder stamps what it hears with its clock."""
 
+    trades = (2, 4)
+    """Fewest and most of a second."""
+    spec = f'"bar_ns":{SECOND_NS}'
+
     def __init__(self, home: Path) -> None:
         super().__init__(home, 'gateway = "simulated"')
         file = home / "service.toml"
@@ -49,7 +60,8 @@ class RealTimeService(LiveService):
         bars = self.home / "bars.csv"
         bars.write_text(bars_csv(first - HISTORY * SECOND_NS, SECOND_NS), encoding="utf-8")
         command = [str(find_command("py_rt_venue_server")), "--bars", str(bars), "--seed", "7", "--bar-ms", "1000"]
-        command += ["--from", str(first), "--warmup-bars", str(HISTORY), "--trades-min", "2", "--trades-max", "4"]
+        command += ["--from", str(first), "--warmup-bars", str(HISTORY)]
+        command += ["--trades-min", str(self.trades[0]), "--trades-max", str(self.trades[1])]
         venue = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert venue.stdout is not None
         ready: dict[str, str] = json.loads(venue.stdout.readline())
@@ -62,7 +74,7 @@ class RealTimeService(LiveService):
             text = text.replace("bar_seconds = 900", "bar_seconds = 1").replace('"limit"', '"market"')
             return text.replace("lookback_period = 20", "lookback_period = 2")
 
-        bar = ('"bar_ns":900000000000', f'"bar_ns":{SECOND_NS}')
+        bar = ('"bar_ns":900000000000', self.spec)
         digest = golden_bundle.built(self.home, strategy, features=lambda text: text.replace(*bar))
         golden_bundle.approved(self.home, digest)
         return digest
@@ -71,6 +83,22 @@ class RealTimeService(LiveService):
         """How many orders have been filled so far."""
         with self.client() as client:
             return sum(order.status is OrderStatus.FILLED for order in client.orders().orders)
+
+    def is_enough(self, recordings: Path) -> bool:
+        """Whether what there is to see has happened; the recordings are taken beside."""
+        return any(recordings.iterdir()) and self.filled() >= FILLS
+
+
+class ServiceOverTrades(RealTimeService):
+    """Bars that close with every other trade, of a busy market."""
+
+    trades = (40, 60)
+    size = 2
+    spec = f'{RealTimeService.spec},"bars":{{"rule":"ticks","size":"{size}"}}'
+    enough = 2_000
+
+    def is_enough(self, recordings: Path) -> bool:
+        return sum(file.read_bytes().count(b'"e":"trade"') for file in recordings.iterdir()) > self.enough
 
 
 def py_rt(*words: str | Path) -> list[str]:
@@ -106,15 +134,21 @@ def document(live: LiveService, digest: str, *words: str | Path, status: int = 0
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveService, str, list[Path]]]:
     """A run that is over, what traded in it, and what was recorded beside it."""
-    home = tmp_path_factory.mktemp("paper_replay")
-    with RealTimeService(home) as live, recorder(live.addresses["rest"], home / "recordings") as recording:
+    with run_of(RealTimeService(tmp_path_factory.mktemp("paper_replay"))) as found:
+        yield found
+
+
+@contextmanager
+def run_of(service: RealTimeService) -> Iterator[tuple[LiveService, str, list[Path]]]:
+    home = service.home
+    with service as live, recorder(live.addresses["rest"], home / "recordings") as recording:
         live.start()
         with live.client() as client:
             until(lambda: client.status().state is ServiceState.WAITING, "an account that agrees")
         digest = live.bundle()
         with live.client("deployer") as client:
             assert client.deploy(SLOT, digest).outcome is Outcome.APPLIED
-        until(lambda: live.filled() >= FILLS, f"{FILLS} orders that are filled")
+        until(lambda: service.is_enough(home / "recordings"), "fills, and what leads to them")
         assert live.stop() == 0
         recording.send_signal(signal.SIGTERM)
         _, said = recording.communicate(timeout=60)
@@ -134,6 +168,46 @@ def test_a_recording_gives_the_decisions_and_fills_of_the_run_beside_it(
     said = replay(live, digest, "--run", live.run, *files).stdout
     orders = report["run"]["orders"]
     assert f"{orders} of its {orders} orders were sent in the recorded time, all the same" in said
+
+
+def test_bars_of_trades_have_the_features_of_research(tmp_path: Path) -> None:
+    with run_of(ServiceOverTrades(tmp_path)) as (live, digest, files):
+        report = document(live, digest, "--run", live.run, *files)
+        assert report["run"]["identical"], report["run"]["difference"]
+        assert report["run"]["fills"] >= 1
+        _, closes, online, *_ = py_rt_core.journal_signals(live.run / "journal")
+        features = FeatureSet.from_canonical(
+            BundleStore(tmp_path / "bundles").read_file(digest, "features.json").decode()
+        )
+        trades = trades_of(files[0].parent)
+    closed = trades["ts"].to_list().index(int(closes[0]))
+    # The row that is warm first closes with the last of its trades.
+    first = closed + 1 - ServiceOverTrades.size * (first_warm_row(features) + 1)
+    rows = researched(features, trades.slice(first)).filter(WARM).head(len(closes))
+    assert rows["ts_close"].to_list() == closes.tolist()
+    assert rows.select(features.names).to_numpy().tobytes() == online.tobytes()
+    assert len(closes) > features.warmup_bars
+
+
+def trades_of(folder: Path) -> pl.DataFrame:
+    """Recorded trades as the engine's bars are made of."""
+    today = datetime.now(UTC).date()
+    days = DayWindow(today - timedelta(days=1), today + timedelta(days=1))
+    recorded = Recordings(folder, find_command("py_rt_feed")).export(days).trades
+    bought = pl.when(pl.col("aggressor") == "buy").then(1).otherwise(-1).cast(pl.Int64).alias("side")
+    return recorded.collect().select(pl.col("ts_event").alias("ts"), "price", "quantity", bought)
+
+
+def researched(features: FeatureSet, trades: pl.DataFrame) -> pl.DataFrame:
+    """Bars of trades and their features."""
+    bars = pl.DataFrame(dict(py_rt_core.event_bars(trades, "ticks", ServiceOverTrades.size, 20)))
+    return bars.hstack(features.compute(bars))
+
+
+def first_warm_row(features: FeatureSet) -> int:
+    one = {"price": 10**8, "quantity": 10**8, "side": 1}
+    trades = pl.DataFrame([{"ts": at, **one} for at in range(ServiceOverTrades.size * features.warmup_bars)])
+    return int(researched(features, trades)[WARM].arg_max() or 0)
 
 
 def test_another_market_is_not_the_run_and_the_first_difference_is_named(

@@ -75,7 +75,7 @@ def test_every_guide_that_is_not_run_has_examples() -> None:
 
 def test_the_feature_files_of_the_guide_are_read(tmp_path: Path) -> None:
     files = [block for block in blocks(Path("docs/guides/features.md"), "toml") if "[[feature]]" in block]
-    assert len(files) == 4
+    assert len(files) == 5
     (tmp_path / "notebook_features.py").write_text("def weekly_range(bars):\n    return bars['close']\n")
     for block in files:
         file = tmp_path / "shown.toml"

@@ -141,6 +141,7 @@ fn watcher(lag: u16) -> Program {
     Program {
         features: Some(FeatureSpec {
             bar_span: SPAN,
+            events: None,
             slow: Vec::new(),
             features: vec![feature],
         }),
@@ -254,6 +255,7 @@ fn seen(beside: &[Beside]) -> Vec<Option<Vec<f32>>> {
     let program = Program {
         features: Some(FeatureSpec {
             bar_span: SPAN,
+            events: None,
             slow: vec![rate],
             features: vec![expression("rate"), expression("trades")],
         }),

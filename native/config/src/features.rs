@@ -3,7 +3,7 @@
 use domain::Nanos;
 use engine::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
 use engine::signals::program::{Input, TEXT_BYTES_MAX};
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, SlowColumn, is_fed, read_expression};
+use engine::signals::{EventRule, FeatureDef, FeatureKind, FeatureSpec, SlowColumn, is_fed, read_expression};
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
@@ -13,6 +13,10 @@ use crate::strategy::{DAY_SECONDS, check_bar};
 
 /// Longest length in bars: the bars the engine keeps, less the one that a return looks back from.
 const LENGTH_MAX: i64 = 2_000;
+/// Most bars over which a rule of events may average.
+const AVERAGED_MAX: i64 = 10_000;
+/// Over how many it does where nothing is said.
+const AVERAGED: i64 = 20;
 const LENGTH: Kind = Kind::Integer {
     min: 1,
     max: LENGTH_MAX,
@@ -27,7 +31,32 @@ pub(crate) static KEYS: &[Key] = &[
             max: DAY_SECONDS,
         },
         "seconds",
-        "Length of a bar; divides a day.",
+        "Length of a bar of the clock: the service's; divides a day.",
+    ),
+    Key::optional(
+        "bars.rule",
+        Kind::Choice(&EventRule::NAMES),
+        "",
+        "What closes the bars of the features instead of the clock, counted over trades as they come.",
+    ),
+    Key::optional(
+        "bars.size",
+        Kind::Decimal {
+            min: 0,
+            above_min: true,
+            max: i64::MAX,
+        },
+        "",
+        "Trades, quantity or money of a bar; of imbalance and runs the trades of the first bar.",
+    ),
+    Key::optional(
+        "bars.averaged",
+        Kind::Integer {
+            min: 1,
+            max: AVERAGED_MAX,
+        },
+        "bars",
+        "Bars over which imbalance and runs average lengths and sides; 20 where it is not said.",
     ),
     Key::required(
         "feature",
@@ -210,21 +239,36 @@ pub(crate) fn kind_from(name: &str, param: impl Fn(&str) -> Option<u16>) -> Opti
     })
 }
 
+/// What features of a set may read beside the columns of bars.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) slow: &'a [SlowColumn],
+    /// Events close the bars.
+    pub(crate) by_events: bool,
+}
+
 /// Why the service cannot run an expression: what was found, what is allowed.
-fn expression_fault(text: &str, slow: &[SlowColumn]) -> Option<(String, String)> {
-    let program = match read_expression(text, slow) {
+fn expression_fault(text: &str, beside: Beside<'_>) -> Option<(String, String)> {
+    let program = match read_expression(text, beside.slow) {
         Ok(program) => program,
         Err(error) => return Some((format!("text {text:?}"), error.to_string())),
     };
-    if let Some(input) = program.inputs(0).into_iter().find(|input| !is_fed(input, slow)) {
-        let fed = Input::ALL
-            .iter()
-            .map(|input| input.name())
-            .filter(|name| is_fed(name, &[]));
-        let allowed = format!(
-            "{}, and what a [[slow]] declares: others are known in research only",
-            fed.collect::<Vec<_>>().join(", ")
-        );
+    let is_fed = |name: &str, slow| is_fed(name, slow, beside.by_events);
+    if let Some(input) = program
+        .inputs(0)
+        .into_iter()
+        .find(|input| !is_fed(input, beside.slow))
+    {
+        let names = Input::ALL.iter().map(|input| input.name());
+        let fed = names
+            .filter(|name| is_fed(name, &[]))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let allowed = if beside.by_events {
+            format!("{fed}: of bars that events close nothing else is known")
+        } else {
+            format!("{fed}, and what a [[slow]] declares: others are known in research only")
+        };
         return Some((format!("the column {input}"), allowed));
     }
     let warmup = program.warmup(0) as usize;
@@ -240,7 +284,7 @@ fn expression_fault(text: &str, slow: &[SlowColumn]) -> Option<(String, String)>
 /// What a definition breaks beyond its types: the key, what was found, what is allowed.
 pub(crate) fn definition_fault(
     def: &FeatureDef,
-    slow: &[SlowColumn],
+    beside: Beside<'_>,
 ) -> Option<(&'static str, String, String)> {
     if !slow::is_plain(&def.name) {
         return Some((
@@ -250,7 +294,7 @@ pub(crate) fn definition_fault(
         ));
     }
     if let FeatureKind::Expression(text) = &def.kind
-        && let Some((found, allowed)) = expression_fault(text, slow)
+        && let Some((found, allowed)) = expression_fault(text, beside)
     {
         return Some(("expression", found, allowed));
     }
@@ -283,9 +327,14 @@ pub fn parse_feature_spec(file_name: &str, text: &str) -> Result<FeatureSpec, Co
     document.require_all();
     check_bar(&mut document, "bar_seconds");
     let slow = slow::columns(&mut document);
+    let events = events(&mut document);
+    let beside = Beside {
+        slow: &slow,
+        by_events: events.is_some(),
+    };
     let mut features: Vec<FeatureDef> = Vec::new();
     for at in 0..document.length("feature").min(FEATURES_MAX) {
-        let Some(def) = feature(&mut document, &format!("feature[{at}]"), &slow) else {
+        let Some(def) = feature(&mut document, &format!("feature[{at}]"), beside) else {
             continue;
         };
         if features.iter().any(|other| other.name == def.name) {
@@ -303,9 +352,39 @@ pub fn parse_feature_spec(file_name: &str, text: &str) -> Result<FeatureSpec, Co
     let bar_span = Nanos::from_secs(document.integer("bar_seconds").expect("a checked number"));
     Ok(FeatureSpec {
         bar_span,
+        events,
         slow,
         features,
     })
+}
+
+/// What `[bars]` says; `None` where it says nothing, or what is refused.
+fn events(document: &mut Document) -> Option<EventRule> {
+    let said = |key: &str| document.contains(&format!("bars.{key}"));
+    let (rule, size) = (said("rule"), said("size"));
+    if !rule && !size && !said("averaged") {
+        return None;
+    }
+    for (there, key) in [(rule, "bars.rule"), (size, "bars.size")] {
+        if !there {
+            let allowed = "a rule and its size: what closes bars is said by both".to_owned();
+            document.fault(key, FaultKind::MissingKey, String::new(), allowed);
+        }
+    }
+    let name = document.text("bars.rule")?;
+    let averaged = document.integer("bars.averaged");
+    let averages = name.contains('_');
+    if let Some(bars) = averaged.filter(|_| !averages) {
+        let allowed = "no key averaged beside ticks, volume and dollars: their bars have one size".to_owned();
+        document.fault(
+            "bars.averaged",
+            FaultKind::Conflict,
+            format!("integer {bars}"),
+            allowed,
+        );
+    }
+    let averaged = u16::try_from(averaged.unwrap_or(AVERAGED)).ok()?;
+    EventRule::named(&name, document.decimal("bars.size")?, averaged)
 }
 
 /// What a kind's name, parameters and expression say together; `None` when one is missing or does not belong.
@@ -333,7 +412,7 @@ fn whole(document: &Document, key: &str) -> Option<u16> {
 }
 
 /// One feature; `None` when a key of it is missing or refused.
-fn feature(document: &mut Document, path: &str, slow: &[SlowColumn]) -> Option<FeatureDef> {
+fn feature(document: &mut Document, path: &str, beside: Beside<'_>) -> Option<FeatureDef> {
     let python = format!("{path}.python");
     if let Some(text) = document.text(&python) {
         let allowed = "kind = \"expression\" and its formula (`py_rt features functions` lists what it may say): the \
@@ -379,11 +458,11 @@ fn feature(document: &mut Document, path: &str, slow: &[SlowColumn]) -> Option<F
         kind,
         restart_window,
     };
-    if let Some((key, found, allowed)) = definition_fault(&def, slow) {
+    if let Some((key, found, allowed)) = definition_fault(&def, beside) {
         document.fault(&format!("{path}.{key}"), FaultKind::OutOfRange, found, allowed);
     }
     // What cannot be read has no unit to compare with.
-    let own = unit_of(&def.kind, slow);
+    let own = unit_of(&def.kind, beside.slow);
     if let Some(unit) = document.text(&format!("{path}.unit"))
         && unit != own
         && !own.is_empty()

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::Nanos;
+use domain::{Decimal, Nanos};
 use engine::limits::{FEATURES_MAX, SLOW_COLUMNS_MAX};
-use engine::signals::{FeatureDef, FeatureKind, FeatureSpec, SlowColumn};
+use engine::signals::{EventRule, FeatureDef, FeatureKind, FeatureSpec, SlowColumn};
 use serde::{Deserialize, Serialize};
 
 use crate::FILE_BYTES_MAX;
 use crate::fault::{ConfigErrors, Fault, FaultKind};
-use crate::features::{definition_fault, kind_from, kind_name, params_of, unit_of};
+use crate::features::{Beside, definition_fault, kind_from, kind_name, params_of, unit_of};
 use crate::slow;
 
 /// The version of the layout below.
@@ -20,10 +20,22 @@ const SCHEMA_VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct SpecText {
     bar_ns: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bars: Option<BarsText>,
     features: Vec<FeatureText>,
     schema_version: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slow: Vec<SlowText>,
+}
+
+/// What closes the bars, where the clock does not.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BarsText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    averaged: Option<u16>,
+    rule: String,
+    size: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,11 +79,20 @@ pub fn feature_spec_canonical_json(spec: &FeatureSpec) -> String {
     });
     let text = SpecText {
         bar_ns: spec.bar_span.0,
+        bars: spec.events.as_ref().map(bars_text),
         features: features.collect(),
         schema_version: SCHEMA_VERSION,
         slow: spec.slow.iter().map(slow_text).collect(),
     };
     serde_json::to_string(&text).expect("plain numbers and texts are JSON")
+}
+
+fn bars_text(rule: &EventRule) -> BarsText {
+    BarsText {
+        averaged: rule.averaged(),
+        rule: rule.name().to_owned(),
+        size: rule.size.to_string(),
+    }
 }
 
 fn slow_text(column: &SlowColumn) -> SlowText {
@@ -202,9 +223,14 @@ impl Faults<'_> {
             );
         }
         let slow = self.slow(&read.slow);
+        let events = read.bars.as_ref().and_then(|bars| self.events(bars));
+        let beside = Beside {
+            slow: &slow,
+            by_events: read.bars.is_some(),
+        };
         let mut features: Vec<FeatureDef> = Vec::new();
         for (at, feature) in read.features.iter().enumerate() {
-            let Some(def) = self.feature(at, feature, &slow) else {
+            let Some(def) = self.feature(at, feature, beside) else {
                 continue;
             };
             if features.iter().any(|other| other.name == def.name) {
@@ -220,9 +246,30 @@ impl Faults<'_> {
         }
         FeatureSpec {
             bar_span: Nanos(read.bar_ns),
+            events,
             slow,
             features,
         }
+    }
+
+    fn events(&mut self, read: &BarsText) -> Option<EventRule> {
+        let size = Decimal::parse(read.size.as_bytes()).ok();
+        let size = size.filter(|size| *size > Decimal::ZERO);
+        let averaged = read.averaged;
+        let rule = size.and_then(|size| EventRule::named(&read.rule, size, averaged.unwrap_or(0)));
+        let rule = rule.filter(|rule| rule.averaged() == averaged && averaged != Some(0));
+        if rule.is_none() {
+            let found = format!(
+                "rule {:?}, size {:?}, averaged {averaged:?}",
+                read.rule, read.size
+            );
+            let allowed = format!(
+                "a size above 0 and one of {}, with bars to average over for imbalance and runs only",
+                EventRule::NAMES.join(", ")
+            );
+            self.note("bars", FaultKind::OutOfRange, found, allowed);
+        }
+        rule
     }
 
     fn slow(&mut self, read: &[SlowText]) -> Vec<SlowColumn> {
@@ -254,7 +301,7 @@ impl Faults<'_> {
         columns
     }
 
-    fn feature(&mut self, at: usize, read: &FeatureText, slow: &[SlowColumn]) -> Option<FeatureDef> {
+    fn feature(&mut self, at: usize, read: &FeatureText, beside: Beside<'_>) -> Option<FeatureDef> {
         let Some(taken) = params_of(&read.kind) else {
             let key = format!("features[{at}].kind");
             self.note(
@@ -280,7 +327,7 @@ impl Faults<'_> {
             kind,
             restart_window: read.restart_window,
         };
-        if let Some((key, found, allowed)) = definition_fault(&def, slow) {
+        if let Some((key, found, allowed)) = definition_fault(&def, beside) {
             self.note(
                 &format!("features[{at}].{key}"),
                 FaultKind::OutOfRange,

@@ -54,6 +54,7 @@ fn specification() -> FeatureSpec {
     };
     FeatureSpec {
         bar_span: SPAN,
+        events: None,
         slow: Vec::new(),
         features: FEATURES.into_iter().map(define).collect(),
     }

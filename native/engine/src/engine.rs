@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod decide;
 mod deploy;
+mod event_series;
 mod facts;
 mod flatten;
 mod market_flow;
@@ -41,8 +42,8 @@ pub use views::{SlotSnapshot, SlowSnapshot};
 
 /// Decides. Equal configurations fed equal events emit equal actions, on any machine.
 ///
-/// After [`Engine::new`] nothing allocates but [`Engine::stage`], features that start over after a hole in
-/// the bars, a slow parameter that is told, and a book that grows beyond its first depth.
+/// After [`Engine::new`] nothing allocates but [`Engine::stage`], the activation of a program over bars of events, features
+/// that start over after a hole in the bars, a slow parameter that is told, and a book that grows beyond its first depth.
 pub struct Engine<P: Probe = NoProbe> {
     config: EngineConfig,
     now: Timestamp,
@@ -185,6 +186,7 @@ impl<P: Probe> Engine<P> {
             EventBody::TradesComplete { instrument, since } => {
                 if let Some(state) = self.state_mut(*instrument, actions) {
                     state.bars.set_complete_since(*since);
+                    state.series.begin(Some(*since));
                 }
             }
             EventBody::Command(command) => self.on_command(command, actions),

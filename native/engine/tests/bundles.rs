@@ -94,6 +94,7 @@ fn only_what_is_staged_and_approved_takes_a_slot_over() {
     assert_eq!(timers(&actions)[0].1.nanos(), now + 1);
     let slow = FeatureSpec {
         bar_span: Nanos(BAR.0 * 2),
+        events: None,
         slow: Vec::new(),
         ..one_feature()
     };

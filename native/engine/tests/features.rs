@@ -50,6 +50,7 @@ fn spec() -> FeatureSpec {
     features.extend(windowed.into_iter().map(|one| def(one, 0)));
     FeatureSpec {
         bar_span: SPAN,
+        events: None,
         slow: Vec::new(),
         features,
     }
@@ -197,6 +198,7 @@ fn a_wrong_specification_is_refused_by_name() {
         }];
         FeatureEngine::new(&FeatureSpec {
             bar_span: SPAN,
+            events: None,
             slow: Vec::new(),
             features,
         })
@@ -225,6 +227,7 @@ fn a_wrong_specification_is_refused_by_name() {
     );
     let empty = FeatureSpec {
         bar_span: SPAN,
+        events: None,
         slow: Vec::new(),
         features: Vec::new(),
     };

@@ -155,6 +155,7 @@ fn spec() -> FeatureSpec {
     };
     FeatureSpec {
         bar_span: BAR,
+        events: None,
         slow: Vec::new(),
         features: FEATURES.iter().map(def).collect(),
     }

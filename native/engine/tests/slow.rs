@@ -33,6 +33,7 @@ fn spec(texts: &[(&str, &str)], slow: Vec<SlowColumn>) -> FeatureSpec {
     };
     FeatureSpec {
         bar_span: BAR,
+        events: None,
         slow,
         features: texts.iter().map(def).collect(),
     }

@@ -40,8 +40,8 @@ pub(crate) fn columns_beside(spec_json: &str) -> PyResult<Vec<String>> {
 /// Features of every bar of a frame.
 ///
 /// `frame`: Int64 columns ts_open (ns, UTC), open, high, low, close (units of 1e-8), volume (units of 1e-8), rows in
-/// order of time, and the Float64 columns of `columns_beside` (NaN where it is unknown; prices and quantities in units of
-/// 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
+/// order of time; of a specification with bars of events ts_close as well, each row the bar after the one above it; and the
+/// Float64 columns of `columns_beside` (NaN where it is unknown; prices and quantities in units of 1e-8); anything with `__arrow_c_stream__`, read without a copy. Returns a list of float32 arrays in the
 /// specification's order and a bool array: which rows are warm. A row that is not warm holds zeros.
 /// Raises `CoreError` for a wrong specification, column or bar, naming the row.
 #[pyfunction]
@@ -55,10 +55,11 @@ pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) 
     py.detach(|| {
         for batch in &batches {
             let columns_beside = columns_of(&engine, batch)?;
-            let mut at_row = 0;
-            each_bar(batch, spec.bar_span, |bar| {
+            let (mut at_row, first) = (0, warm.len());
+            let grid = Grid::of(&spec);
+            each_bar(batch, grid, |bar| {
                 let beside = engine.beside(columns_beside.iter().map(|column| column[at_row]));
-                let row = engine.on_bar(bar, &beside);
+                let row = engine.on_numbered(grid.number(bar, first + at_row), bar, &beside);
                 at_row += 1;
                 warm.push(row.is_some());
                 let values = row.as_ref().map(FeatureRow::as_slice);
@@ -80,25 +81,29 @@ pub(crate) fn compute_features<'py>(spec_json: &str, frame: &Bound<'py, PyAny>) 
 #[pyclass(module = "py_rt_core")]
 pub(crate) struct FeatureStream {
     engine: FeatureEngine,
-    span: Nanos,
+    grid: Grid,
+    /// Bars taken, and those before them.
+    taken: usize,
 }
 
 #[pymethods]
 impl FeatureStream {
-    /// A cold stream for a specification's canonical JSON.
+    /// A cold stream for a specification's canonical JSON; in front of its first bar of events stand so many others.
     #[new]
-    fn new(spec_json: &str) -> PyResult<Self> {
+    #[pyo3(signature = (spec_json, before = 0))]
+    fn new(spec_json: &str, before: usize) -> PyResult<Self> {
         let (spec, engine) = engine_of(spec_json)?;
         Ok(Self {
             engine,
-            span: spec.bar_span,
+            grid: Grid::of(&spec),
+            taken: before,
         })
     }
 
     /// Takes one bar (ts_open in ns; prices and volume in units of 1e-8) and the values of `columns_beside` in its order (NaN
     /// where one is unknown); gives its row as a list of floats that hold float32 values, or
-    /// `None` while a feature is not warm.
-    #[pyo3(signature = (ts_open, open, high, low, close, volume, beside = Vec::new()))]
+    /// `None` while a feature is not warm. A bar of events is the one after the bar before, and says when it closed (ns).
+    #[pyo3(signature = (ts_open, open, high, low, close, volume, beside = Vec::new(), ts_close = None))]
     #[expect(clippy::too_many_arguments, reason = "the columns of a bar")]
     fn push(
         &mut self,
@@ -109,6 +114,7 @@ impl FeatureStream {
         close: i64,
         volume: i64,
         beside: Vec<f64>,
+        ts_close: Option<i64>,
     ) -> PyResult<Option<Vec<f32>>> {
         let expected = self.engine.columns_beside();
         if beside.len() != expected.len() {
@@ -120,10 +126,15 @@ impl FeatureStream {
             )));
         }
         let beside = self.engine.beside(beside.into_iter());
-        let bar = bar(self.span, [ts_open, open, high, low, close, volume]).map_err(refused)?;
+        let bar = self
+            .grid
+            .bar([ts_open, open, high, low, close, volume], ts_close)
+            .map_err(refused)?;
+        let number = self.grid.number(&bar, self.taken);
+        self.taken += 1;
         Ok(self
             .engine
-            .on_bar(&bar, &beside)
+            .on_numbered(number, &bar, &beside)
             .map(|row| row.as_slice().to_vec()))
     }
 }
@@ -140,23 +151,79 @@ pub(crate) fn columns_of<'a>(engine: &FeatureEngine, batch: &'a RecordBatch) -> 
     engine.columns_beside().into_iter().map(column).collect()
 }
 
+/// Where bars stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Grid {
+    /// On the grid of their length.
+    Clock(Nanos),
+    /// One after the other: events close them.
+    Events,
+}
+
+impl Grid {
+    fn of(spec: &FeatureSpec) -> Self {
+        match spec.events {
+            None => Self::Clock(spec.bar_span),
+            Some(_) => Self::Events,
+        }
+    }
+
+    /// Number of a bar in front of which so many stand.
+    fn number(self, bar: &Bar, before: usize) -> i64 {
+        match self {
+            Self::Clock(_) => bar.number(),
+            Self::Events => i64::try_from(before).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// A bar; the fault in words otherwise.
+    fn bar(self, values: [i64; 6], ts_close: Option<i64>) -> Result<Bar, String> {
+        let ts_open = values[0];
+        match (self, ts_close) {
+            (Self::Clock(span), None) => {
+                let bar = bar(span, values)?;
+                if bar.ts_open.floor_to(span) == bar.ts_open {
+                    return Ok(bar);
+                }
+                Err(format!("ts_open {ts_open} is not on the grid of {} ns", span.0))
+            }
+            (Self::Events, Some(ts_close)) if ts_close >= ts_open => {
+                bar(Nanos(ts_close.saturating_sub(ts_open)), values)
+            }
+            (Self::Events, Some(ts_close)) => {
+                Err(format!("closed at {ts_close} ns, before it opened at {ts_open}"))
+            }
+            (Self::Clock(_), Some(_)) => {
+                Err("ts_close beside a bar of the clock, whose length says it".to_owned())
+            }
+            (Self::Events, None) => Err("a bar of events without ts_close".to_owned()),
+        }
+    }
+}
+
 /// Hands every row of a batch to `take` as a bar; the fault of the first that is none, with its row.
-pub(crate) fn each_bar(batch: &RecordBatch, span: Nanos, mut take: impl FnMut(&Bar)) -> PyResult<()> {
+pub(crate) fn each_bar(batch: &RecordBatch, grid: Grid, mut take: impl FnMut(&Bar)) -> PyResult<()> {
     let names = ["ts_open", "open", "high", "low", "close", "volume"];
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
         columns.push(arrow::int64(batch, name)?.values().iter());
     }
+    let closes = match grid {
+        Grid::Clock(_) => None,
+        Grid::Events => Some(arrow::int64(batch, "ts_close")?),
+    };
     for row in 0..batch.num_rows() {
         // The columns of a batch have one length, so none of them ends before the others.
         let values: [i64; 6] =
             std::array::from_fn(|column| columns[column].next().copied().unwrap_or_default());
-        take(&bar(span, values).map_err(|fault| refused(format!("row {row}: {fault}")))?);
+        let ts_close = closes.map(|closes| closes.value(row));
+        let bar = grid.bar(values, ts_close);
+        take(&bar.map_err(|fault| refused(format!("row {row}: {fault}")))?);
     }
     Ok(())
 }
 
-/// A bar of the grid; the fault in words otherwise.
+/// A bar of a length; the fault in words otherwise.
 fn bar(span: Nanos, [ts_open, open, high, low, close, volume]: [i64; 6]) -> Result<Bar, String> {
     let [open, high, low, close] = [open, high, low, close].map(Price::from_units);
     let ts_open = Timestamp::from_nanos(ts_open);
@@ -171,13 +238,6 @@ fn bar(span: Nanos, [ts_open, open, high, low, close, volume]: [i64; 6]) -> Resu
         close,
         volume,
     };
-    if ts_open.floor_to(span) != ts_open {
-        return Err(format!(
-            "ts_open {} is not on the grid of {} ns",
-            ts_open.nanos(),
-            span.0
-        ));
-    }
     if !bar.is_consistent() {
         return Err(format!(
             "needs 0 < low <= open, close <= high and volume >= 0; found {open} {high} {low} {close} {volume}"

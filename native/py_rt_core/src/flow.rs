@@ -27,7 +27,7 @@ type Flows<'py> = (
 /// time. `rule`: time (`size` in ns), ticks, volume, dollars (`size` as people write it), or `ticks`, `volume` or `dollars`
 /// followed by `_imbalance` or `_run` (`size`: trades of the first bar; `bars`: over which lengths and sides are averaged).
 /// Returns names and columns: ts_open, ts_close (ns), open, high, low, close, volume, buy_volume (units), trades; the bar that
-/// is not closed is left out. Raises `CoreError` for another rule or a wrong column, naming the row.
+/// is not closed is left out; of several that open at one instant each is set 1 ns behind the one before. Raises `CoreError` for another rule or a wrong column, naming the row.
 #[pyfunction]
 pub(crate) fn event_bars<'py>(
     trades: &Bound<'py, PyAny>,
@@ -244,12 +244,7 @@ fn rule_of(rule: &str, size: f64, bars: f64) -> PyResult<BarRule> {
             "size {size}, bars {bars}; allowed are a size above 0 and bars of at least 1"
         )));
     }
-    let measure = |word: &str| match word {
-        "ticks" => Some(Measure::Ticks),
-        "volume" => Some(Measure::Volume),
-        "dollars" => Some(Measure::Dollars),
-        _ => None,
-    };
+    let measure = |word: &str| Measure::ALL.into_iter().find(|one| one.name() == word);
     let expected = Expectation { trades: size, bars };
     let found = match rule.split_once('_') {
         None if rule == "time" => Some(BarRule::Time(nanoseconds(size))),

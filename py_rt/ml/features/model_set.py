@@ -1,7 +1,7 @@
 """The feature file of a model (`bar_seconds`, kinds and expressions) on a file of bars: what its bundle computes.
 
 Here time counts, not the row: a bar stands on the grid of the model's bars, and where one is missing the features begin
-anew, as they do in the service.
+anew, as they do in the service. Bars that events close (`[bars]` in the file) have no grid and follow each other.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import py_rt_core
 
 from py_rt.data.bar_columns import PRICES
 from py_rt.data.bar_files import whole_units
 from py_rt.data.point_in_time import KNOWN
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut, without_values
-from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureError, FeatureSet
+from py_rt.ml.features.technical import BAR_COLUMNS, CLOSE, WARM, FeatureError, FeatureSet, streamed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,11 +55,7 @@ class ModelFrame:
             raise CatalogueError(str(error)) from error
         self.names = self._set.names
         self.warmup = self._set.warmup_bars
-        if file.span_ns != self._set.bar_ns:
-            raise CatalogueError(
-                f"{path.name} is for bars of {self._set.bar_ns // 10**9} s; "
-                f"these stand {file.span_ns / 10**9:g} s apart"
-            )
+        _check_closing(path, self._set, file)
         if absent := [name for name in (*PRICES, "volume") if name not in file.bars.columns]:
             raise CatalogueError(f"{path.name} reads whole bars; these have no {', '.join(absent)}")
         columns = pl.DataFrame({name: whole_units(file.bars[name].to_numpy()) for name in (*PRICES, "volume")})
@@ -68,14 +63,14 @@ class ModelFrame:
         if not whole.all():
             time = file.in_file_order(file.time.to_frame())[int((~whole).arg_max() or 0), 0]
             raise CatalogueError(f"the bar of {time}: a number is missing, or has digits below 1e-8")
-        beside = self._set.columns[len(BAR_COLUMNS) :]
+        beside = [name for name in self._set.columns[len(BAR_COLUMNS) :] if name != CLOSE]
         if absent := [name for name in beside if name not in file.bars.columns]:
             raise CatalogueError(
                 f"{path.name} reads {', '.join(absent)}, which these bars do not have: a file with {KNOWN} and a "
                 "column of each gives them (`--known FILE`)"
             )
         whole_bars = columns.cast(pl.Int64).with_columns(ts_open=file.ts_open)
-        self._bars = whole_bars.with_columns(file.bars.select(beside))
+        self._bars = whole_bars.with_columns(file.ts_close, *file.bars.select(beside).get_columns())
 
     def compute(self, *, one_by_one: bool = False) -> pl.DataFrame:
         """The features of every bar (Float32, null before they are warm), and `is_warm`.
@@ -95,13 +90,21 @@ class ModelFrame:
         return check_model(self._set, self._bars)
 
 
-def online(features: FeatureSet, bars: pl.DataFrame) -> pl.DataFrame:
-    """What the service says of bars that begin with the first of these: Float32, null before it is warm; `is_warm`."""
-    stream = py_rt_core.FeatureStream(features.canonical)
-    rows = [
-        stream.push(ts, first, high, low, last, volume, beside)
-        for ts, first, high, low, last, volume, *beside in bars.select(features.columns).iter_rows()
-    ]
+def _check_closing(path: Path, features: FeatureSet, file: BarFile) -> None:
+    if features.events:
+        if not file.is_of_events:
+            raise CatalogueError(
+                f"{path.name} is for bars that events close ({features.events}); these stand by the clock, or do not "
+                f"say {CLOSE}: `py_rt data bars TRADES --rule RULE --size SIZE` makes such a file"
+            )
+    elif file.is_of_events or file.span_ns != features.bar_ns:
+        found = "events close these" if file.is_of_events else f"these stand {file.span_ns / 10**9:g} s apart"
+        raise CatalogueError(f"{path.name} is for bars of {features.bar_ns // 10**9} s; {found}")
+
+
+def online(features: FeatureSet, bars: pl.DataFrame, start: int = 0) -> pl.DataFrame:
+    """What the service says of bars from a row on, its first: Float32, null before it is warm; `is_warm`."""
+    rows = list(streamed(features, bars, start))
     missing = [None] * len(features.names)
     table = pl.DataFrame(
         [row if row is not None else missing for row in rows],
@@ -126,7 +129,7 @@ def check_model(features: FeatureSet, bars: pl.DataFrame) -> Trial:
     starts = sorted({bars.height * step // STARTS for step in range(STARTS)} - {bars.height})
     kept: dict[str, Finding] = {}
     for start in starts:
-        table = online(features, bars.slice(start))
+        table = online(features, bars, start)
         # What is warm must agree; from the warm-up on, whatever the table says, cold rows as well.
         rows = table[WARM].to_numpy() | (np.arange(table.height) >= features.warmup_bars)
         where = dict.fromkeys(features.names, rows)

@@ -176,6 +176,9 @@ def normalized(features: FeatureSet, fits: Mapping[str, Normalization]) -> Featu
         return features
     spec = json.loads(features.canonical)
     lines = [f"bar_seconds = {spec['bar_ns'] // 10**9}"]
+    if bars := spec.get("bars"):
+        averaged = [f"averaged = {bars['averaged']}"] if "averaged" in bars else []
+        lines += ["[bars]", f'rule = "{bars["rule"]}"', f"size = {bars['size']}", *averaged]
     for slow in features.slow:
         seconds = slow.max_age_ns // 10**9
         lines += ["[[slow]]", f'name = "{slow.name}"', f'unit = "{slow.unit}"', f"max_age_seconds = {seconds}"]

@@ -108,7 +108,7 @@ def _research(name: str, features: list[Feature], inputs: pl.DataFrame) -> SetRe
 
 def _model(name: str, path: Path, bars: pl.DataFrame) -> SetReport:
     features = FeatureSet.from_toml(path)
-    if set(features.columns) - set(bars.columns):
+    if features.events or set(features.columns) - set(bars.columns):
         return SetReport(name, untried=features.names)
     trial = check_model(features, bars)
     tried = len(features.names) if trial.rows_begun else 0

@@ -18,10 +18,13 @@ import py_rt_core
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 BAR_COLUMNS = ("ts_open", "open", "high", "low", "close", "volume")
 """What a bar is made of: Int64, nanoseconds and units of 1e-8."""
+
+CLOSE = "ts_close"
 
 WARM = "is_warm"
 
@@ -54,12 +57,14 @@ class FeatureSet:
         names: column names, in the model's order.
         bar_ns: length of a bar, nanoseconds.
         slow: the slow parameters that it reads beside the columns of bars.
+        events: the rule by which events close its bars, as people read it; empty where the clock does.
     """
 
     canonical: str
     names: tuple[str, ...]
     bar_ns: int
     slow: tuple[SlowColumn, ...] = ()
+    events: str = ""
 
     @classmethod
     def from_toml(cls, path: Path) -> FeatureSet:
@@ -82,12 +87,13 @@ class FeatureSet:
         """Take a specification's canonical JSON."""
         parsed = json.loads(canonical)
         slow = tuple(SlowColumn(one["name"], one["unit"], int(one["max_age_ns"])) for one in parsed.get("slow", ()))
-        return cls(canonical, tuple(item["name"] for item in parsed["features"]), int(parsed["bar_ns"]), slow)
+        names = tuple(item["name"] for item in parsed["features"])
+        return cls(canonical, names, int(parsed["bar_ns"]), slow, _rule(**parsed.get("bars", {})))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it reads: `BAR_COLUMNS`, what happens in bars, and its slow parameters."""
-        return (*BAR_COLUMNS, *py_rt_core.columns_beside(self.canonical))
+        """The columns that it reads: `BAR_COLUMNS`, what happens in bars, slow parameters; of events `CLOSE`."""
+        return (*BAR_COLUMNS, *py_rt_core.columns_beside(self.canonical), *([CLOSE] if self.events else []))
 
     @property
     def sha256(self) -> str:
@@ -105,7 +111,8 @@ class FeatureSet:
         Args:
             bars: one instrument in order of time; the columns `BAR_COLUMNS`, Int64, and the others that it reads
                 (`columns`), Float64, prices and quantities in units of 1e-8, NaN where one is unknown. A hole in the
-                grid makes the features cold again.
+                grid makes the features cold again. Bars of events are each the one after the row above, and have
+                `CLOSE` (Int64, UTC ns), when they closed.
 
         Returns:
             One Float32 column per name, and `is_warm` (Boolean). Rows that are not warm hold nulls.
@@ -123,6 +130,20 @@ class FeatureSet:
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, columns, strict=True)])
         frame = frame.with_columns(pl.Series(WARM, warm))
         return frame.with_columns(pl.when(pl.col(WARM)).then(pl.col(name)).alias(name) for name in self.names)
+
+
+def streamed(features: FeatureSet, bars: pl.DataFrame, start: int = 0) -> Iterator[list[float] | None]:
+    """What the service says of each bar from row `start` on, which is the first that it sees; `None` while cold.
+
+    Args:
+        features: what to compute.
+        bars: as for :meth:`FeatureSet.compute`.
+        start: row number.
+    """
+    stream = py_rt_core.FeatureStream(features.canonical, start)
+    for ts, first, high, low, last, volume, *others in bars.slice(start).select(features.columns).iter_rows():
+        closed = others.pop() if features.events else None
+        yield stream.push(ts, first, high, low, last, volume, others, closed)
 
 
 def rows_to_cut(features: FeatureSet, bars: pl.DataFrame, count: int) -> list[int]:
@@ -174,17 +195,20 @@ def rows_that_differ_online(features: FeatureSet, bars: pl.DataFrame, start: int
         Row numbers that are warm on both sides and differ, or that are cold after the warm-up.
     """
     whole = features.compute(bars)
-    stream = py_rt_core.FeatureStream(features.canonical)
     table = whole.select(features.names).to_numpy()
     found = []
-    for row, (ts, first, high, low, last, volume, *beside) in enumerate(bars.select(features.columns).iter_rows()):
-        online = stream.push(ts, first, high, low, last, volume, beside) if row >= start else None
+    for row, online in enumerate(streamed(features, bars, start), start):
         if online is None:
             if row >= start + features.warmup_bars and whole[WARM][row]:
                 found.append(row)
         elif np.asarray(online, dtype=np.float32).tobytes() != table[row].astype(np.float32).tobytes():
             found.append(row)
     return found
+
+
+def _rule(rule: str = "", size: str = "", averaged: int | None = None) -> str:
+    over = "" if averaged is None else f" averaged over {averaged} bars"
+    return f"{rule} {size}{over}".strip()
 
 
 def _same_bits(left: pl.DataFrame, right: pl.DataFrame, names: tuple[str, ...]) -> bool:

@@ -3,10 +3,11 @@
 use domain::Bar;
 
 use super::Engine;
+use super::state::Running;
 use super::views::slot_view;
 use crate::action::{Action, Actions, Alert, Decision, FeatureRow, Signal};
 use crate::probe::{Probe, Stage};
-use crate::signals::Score;
+use crate::signals::{Beside, EventRule, Score};
 use crate::strategy::BarView;
 
 /// What a model made of a row.
@@ -28,10 +29,14 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    /// Feeds a closed bar to every slot of its instrument; `newest` asks for its decision.
+    /// Feeds a bar that the clock closed to every slot of its instrument; `newest` asks for its decision.
     pub(super) fn decide(&mut self, bar: &Bar, newest: bool, actions: &mut Actions) {
         for at in 0..self.slots.len() {
             if self.slots[at].config.instrument == bar.instrument {
+                if self.events_of(at).is_some() {
+                    self.follow(at, bar);
+                    continue;
+                }
                 let row = self.follow(at, bar);
                 self.probe.stage_ended(Stage::Features);
                 self.decide_slot(at, bar, row.as_ref(), newest, actions);
@@ -39,7 +44,33 @@ impl<P: Probe> Engine<P> {
         }
     }
 
-    /// Feeds a bar to the features of all programs of a slot; the row of the running one.
+    /// Feeds a bar that events closed to the programs that run on bars of its rule, and asks for their decisions.
+    pub(super) fn decide_events(
+        &mut self,
+        rule: EventRule,
+        number: i64,
+        (bar, beside): (&Bar, &Beside),
+        actions: &mut Actions,
+    ) {
+        for at in 0..self.slots.len() {
+            let is_of_instrument = self.slots[at].config.instrument == bar.instrument;
+            if !is_of_instrument || self.events_of(at) != Some(rule) {
+                continue;
+            }
+            let running = self.slots[at].active.as_mut();
+            let features = running.and_then(|running| running.features.as_mut());
+            let row = features.and_then(|features| features.follow_event(number, bar, beside));
+            self.probe.stage_ended(Stage::Features);
+            self.decide_slot(at, bar, row.as_ref(), true, actions);
+        }
+    }
+
+    /// The rule of the events that close the bars of what runs in a slot.
+    fn events_of(&self, at: usize) -> Option<EventRule> {
+        self.slots[at].active.as_ref().and_then(Running::events)
+    }
+
+    /// Feeds a bar of the clock to the features of all programs of a slot that read such bars; the row of the running one.
     fn follow(&mut self, at: usize, bar: &Bar) -> Option<FeatureRow> {
         let slot = &mut self.slots[at];
         if slot.config.instrument != bar.instrument {
@@ -47,14 +78,11 @@ impl<P: Probe> Engine<P> {
         }
         let state = &self.instruments[usize::from(bar.instrument.0)];
         for waiting in [&mut slot.staged, &mut slot.previous] {
-            if let Some(features) = waiting.as_mut().and_then(|running| running.features.as_mut()) {
+            if let Some(features) = waiting.as_mut().and_then(Running::features_by_the_clock) {
                 features.follow(bar, state, &self.slow);
             }
         }
-        let features = slot
-            .active
-            .as_mut()
-            .and_then(|running| running.features.as_mut())?;
+        let features = slot.active.as_mut().and_then(Running::features_by_the_clock)?;
         features.follow(bar, state, &self.slow)
     }
 

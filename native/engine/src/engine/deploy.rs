@@ -10,7 +10,7 @@ use super::timers::Timer;
 use crate::action::{Action, Actions, ActivationRefusal, Alert};
 use crate::event::BundleActivated;
 use crate::probe::Probe;
-use crate::signals::{Beside, SpecError};
+use crate::signals::{Beside, EventRule, SpecError};
 use crate::slot::{OnSwap, SlotProgram};
 
 /// Why a program cannot be staged.
@@ -117,12 +117,19 @@ impl<P: Probe> Engine<P> {
             actions.push(refused(ActivationRefusal::SlotMismatch));
             return;
         }
-        self.swap(at, activation, actions);
+        let events = wanted.events();
+        self.swap(at, activation, events, actions);
         set_expiry_timer(slot, expires, actions);
     }
 
     /// Swaps programs. Peak equity, rate windows and position belong to the slot and stay.
-    fn swap(&mut self, at: usize, activation: &BundleActivated, actions: &mut Actions) {
+    fn swap(
+        &mut self,
+        at: usize,
+        activation: &BundleActivated,
+        events: Option<EventRule>,
+        actions: &mut Actions,
+    ) {
         let slot = &mut self.slots[at];
         let is_wanted = |running: &mut Running| running.digest() == activation.digest;
         let (hot, staged) = (slot.previous.take_if(is_wanted), slot.staged.take_if(is_wanted));
@@ -136,6 +143,15 @@ impl<P: Probe> Engine<P> {
             (hot, staged) => hot.or(staged),
         };
         let Some(mut next) = next else { return };
+        let state = &mut self.instruments[usize::from(slot.config.instrument.0)];
+        if let Some(rule) = events {
+            state
+                .series
+                .need(slot.config.instrument, rule, state.bars.complete_since());
+        }
+        if let Some(features) = &mut next.features {
+            features.begin(&state.series);
+        }
         next.expires = activation.expires.min(next.program.expires);
         next.program.strategy.on_activated();
         let on_swap = next.program.on_swap;
@@ -148,6 +164,7 @@ impl<P: Probe> Engine<P> {
         if before.is_some() && previous != Some(digest) {
             slot.previous = before;
         }
+        self.drop_unread_series(at);
         actions.push(Action::BundleActivated {
             slot: slot_id,
             digest,
@@ -172,6 +189,18 @@ impl<P: Probe> Engine<P> {
                 self.check_run_off(at);
             }
         }
+    }
+
+    /// Bars of events are built for what runs, and for what ran before and may again.
+    fn drop_unread_series(&mut self, at: usize) {
+        let instrument = self.slots[at].config.instrument;
+        let slots = &self.slots;
+        let is_read = |rule| {
+            let own = slots.iter().filter(|slot| slot.config.instrument == instrument);
+            let mut programs = own.flat_map(|slot| [&slot.active, &slot.previous]).flatten();
+            programs.any(|running| running.events() == Some(rule))
+        };
+        self.instruments[usize::from(instrument.0)].series.keep(is_read);
     }
 
     /// The running approval may have ended: told once; from then on the slot only reduces.

@@ -77,6 +77,18 @@ impl<P: Probe> Engine<P> {
             flow.on_trade(trade);
         }
         self.on_bars(trade.instrument, actions);
+        self.on_event_bars(trade, actions);
+    }
+
+    /// A trade may close bars that close by events: each is asked about at once.
+    fn on_event_bars(&mut self, trade: &Trade, actions: &mut Actions) {
+        let instrument = usize::from(trade.instrument.0);
+        for at in 0..self.instruments[instrument].series.len() {
+            if let Some((rule, number, bar)) = self.instruments[instrument].series.on_trade(at, trade) {
+                let known = (&bar.as_bar(trade.instrument), &bar.beside());
+                self.decide_events(rule, number, known, actions);
+            }
+        }
     }
 
     /// What follows from a change of the book: marks and risk, bars by its time, quote strategies.
@@ -211,6 +223,7 @@ impl<P: Probe> Engine<P> {
         for state in &mut self.instruments {
             if state.instrument.venue == status.venue {
                 state.bars.mark_incomplete();
+                state.series.begin(None);
                 state.book.invalidate(domain::BookInvalidReason::Disconnected);
                 state.lose_top();
                 self.reconciliation.forget(state.instrument.id);

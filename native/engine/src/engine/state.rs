@@ -5,12 +5,13 @@ use domain::{
 };
 
 use super::config::{EngineConfig, Flatten};
+use super::event_series::AllSeries;
 use crate::action::FeatureRow;
 use crate::limits::CURRENCIES_MAX;
 use crate::market::{BarBuilder, BarHistory, Book};
 use crate::risk::{Drawdown, RiskLimits};
 use crate::signals::{
-    BarFlow, Beside, FeatureEngine, FeatureSpec, SlowColumn, SlowFact, SlowParameters, SpecError,
+    BarFlow, Beside, EventRule, FeatureEngine, FeatureSpec, SlowColumn, SlowFact, SlowParameters, SpecError,
 };
 use crate::slot::{SlotConfig, SlotProgram};
 
@@ -21,6 +22,8 @@ pub(super) struct InstrumentState {
     pub(super) book: Book,
     pub(super) bars: BarBuilder,
     pub(super) history: BarHistory,
+    /// Bars that close by events, of the rules that programs read.
+    pub(super) series: AllSeries,
     /// What happens in the bars; only of an instrument that a slot trades.
     pub(super) flow: Option<BarFlow>,
     /// What a record knows beside each bar, by the numbers of bars: then it counts, and not what is watched here.
@@ -42,6 +45,7 @@ impl InstrumentState {
             book: Book::new(instrument.id),
             bars: BarBuilder::new(instrument.id, config.bar_span, config.bar_close_grace),
             history: BarHistory::new(),
+            series: AllSeries::default(),
             flow: is_traded.then(|| BarFlow::new(config.bar_span)),
             recorded: None,
             grace: config.bar_close_grace,
@@ -139,6 +143,19 @@ impl Running {
         self.program.features.as_ref().map_or(&[], |spec| &spec.slow)
     }
 
+    /// The rule of the events that close its bars; `None` where the clock does.
+    pub(super) fn events(&self) -> Option<EventRule> {
+        self.features
+            .as_ref()
+            .and_then(|features| features.engine.events())
+    }
+
+    /// Its features, where the clock closes their bars.
+    pub(super) fn features_by_the_clock(&mut self) -> Option<&mut Features> {
+        let features = self.features.as_mut();
+        features.filter(|features| features.engine.events().is_none())
+    }
+
     /// Whether its features read what a fact tells.
     pub(super) fn declares(&self, fact: &SlowFact) -> bool {
         let is_named = self.slow().iter().any(|column| column.name == fact.name);
@@ -165,8 +182,23 @@ impl Features {
             revision: state.revision,
             last_number: bars.last().map(Bar::number),
         };
-        features.warm(bars, state, slow);
+        if spec.events.is_none() {
+            features.warm(bars, state, slow);
+        }
         Ok(features)
+    }
+
+    /// Bars of events count from an activation on, which is an event itself, and not from when a program was made ready:
+    /// the features begin with the bars that are there already.
+    pub(super) fn begin(&mut self, series: &AllSeries) {
+        if let Some(series) = self.engine.events().and_then(|rule| series.of(rule)) {
+            self.engine.warm_numbered(series.numbered());
+        }
+    }
+
+    /// The row of a bar that events closed.
+    pub(super) fn follow_event(&mut self, number: i64, bar: &Bar, beside: &Beside) -> Option<FeatureRow> {
+        self.engine.on_numbered(number, bar, beside)
     }
 
     fn warm(&mut self, bars: &[Bar], state: &InstrumentState, slow: &SlowParameters) {

@@ -76,6 +76,12 @@ impl BarBuilder {
         self.complete_since = None;
     }
 
+    /// From when on every trade is seen; `None` while the trade stream is down.
+    #[must_use]
+    pub const fn complete_since(&self) -> Option<Timestamp> {
+        self.complete_since
+    }
+
     /// Trades that came after their interval had closed, and were left out.
     #[must_use]
     pub const fn late_trades(&self) -> u64 {

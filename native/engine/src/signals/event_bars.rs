@@ -1,7 +1,11 @@
 //! Bars that close by what happened instead of by the clock. M. López de Prado, Advances in Financial Machine Learning, 2018,
 //! chapter 2.
 
-use domain::{Price, Quantity, Side, Timestamp, Trade};
+use domain::{Bar, Decimal, InstrumentId, Nanos, Price, Quantity, SCALE, Side, Timestamp, Trade};
+
+use super::features::Beside;
+use super::flow::FLOW_INPUTS;
+use super::program::Input;
 
 /// Longest bar that imbalance and runs may expect, over the first expectation; and shortest, its inverse.
 const STRETCH_MAX: f64 = 20.0;
@@ -39,12 +43,118 @@ pub struct Expectation {
     pub bars: f64,
 }
 
+/// A rule of bars that close by what happened, as a feature set says it: exact, so that two of them can be held against each
+/// other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRule {
+    /// What a bar counts.
+    pub measure: Measure,
+    /// Of which it has enough.
+    pub closing: Closing,
+    /// Trades, quantity or money; of imbalance and runs the trades of the first bar. Above 0.
+    pub size: Decimal,
+}
+
+/// When a bar has enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// At its size.
+    Size,
+    /// As [`BarRule::Imbalance`], averaged over so many bars.
+    Imbalance(u16),
+    /// As [`BarRule::Run`], averaged over so many bars.
+    Run(u16),
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ticks, Self::Volume, Self::Dollars];
+
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ticks => "ticks",
+            Self::Volume => "volume",
+            Self::Dollars => "dollars",
+        }
+    }
+}
+
+impl EventRule {
+    /// The names of all rules.
+    pub const NAMES: [&'static str; 9] = [
+        "ticks",
+        "volume",
+        "dollars",
+        "ticks_imbalance",
+        "volume_imbalance",
+        "dollars_imbalance",
+        "ticks_run",
+        "volume_run",
+        "dollars_run",
+    ];
+
+    /// The rule of a name; `averaged` is of imbalance and runs only. `None` where there is no such rule.
+    #[must_use]
+    pub fn named(name: &str, size: Decimal, averaged: u16) -> Option<Self> {
+        let (measure, closing) = match name.split_once('_') {
+            None => (name, Closing::Size),
+            Some((measure, "imbalance")) => (measure, Closing::Imbalance(averaged)),
+            Some((measure, "run")) => (measure, Closing::Run(averaged)),
+            Some(_) => return None,
+        };
+        let measure = Measure::ALL.into_iter().find(|one| one.name() == measure)?;
+        Some(Self {
+            measure,
+            closing,
+            size,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        let row = match self.closing {
+            Closing::Size => 0,
+            Closing::Imbalance(_) => 1,
+            Closing::Run(_) => 2,
+        };
+        let column = Measure::ALL.iter().position(|one| *one == self.measure);
+        Self::NAMES[row * Measure::ALL.len() + column.unwrap_or(0)]
+    }
+
+    /// Bars over which it averages.
+    #[must_use]
+    pub const fn averaged(&self) -> Option<u16> {
+        match self.closing {
+            Closing::Size => None,
+            Closing::Imbalance(bars) | Closing::Run(bars) => Some(bars),
+        }
+    }
+
+    /// What builds its bars.
+    #[must_use]
+    pub fn bar_rule(&self) -> BarRule {
+        let size = self.size.units() as f64 / SCALE as f64;
+        let expected = |bars: u16| Expectation {
+            trades: size,
+            bars: f64::from(bars),
+        };
+        match self.closing {
+            Closing::Size => BarRule::Size(self.measure, size),
+            Closing::Imbalance(bars) => BarRule::Imbalance(self.measure, expected(bars)),
+            Closing::Run(bars) => BarRule::Run(self.measure, expected(bars)),
+        }
+    }
+}
+
 /// A bar of trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventBar {
-    /// Its first trade.
+    /// Its first trade; of several bars that open at one instant each is set 1 ns behind the one before.
     pub ts_open: Timestamp,
-    /// Its last.
+    /// Its last; not before its open.
     pub ts_close: Timestamp,
     /// First price.
     pub open: Price,
@@ -62,6 +172,40 @@ pub struct EventBar {
     pub trades: u64,
 }
 
+impl EventBar {
+    /// What features read of it beside the bar itself.
+    pub(super) const INPUTS: [Input; 3] = [Input::BuyVolume, Input::SellVolume, Input::Trades];
+
+    /// The values of these inputs.
+    #[must_use]
+    pub fn beside(&self) -> Beside {
+        let sold = self.volume.units().saturating_sub(self.buy_volume.units());
+        let values = [self.buy_volume.units() as f64, sold as f64, self.trades as f64];
+        let mut beside = Beside::UNKNOWN;
+        for (value, input) in values.into_iter().zip(Self::INPUTS) {
+            if let Some(at) = FLOW_INPUTS.iter().position(|one| *one == input) {
+                beside.flow[at] = value;
+            }
+        }
+        beside
+    }
+
+    /// The bar as features read it: it spans the time from its first trade to its last.
+    #[must_use]
+    pub const fn as_bar(&self, instrument: InstrumentId) -> Bar {
+        Bar {
+            instrument,
+            ts_open: self.ts_open,
+            span: self.ts_close.since(self.ts_open),
+            open: self.open,
+            high: self.high,
+            low: self.low,
+            close: self.close,
+            volume: self.volume,
+        }
+    }
+}
+
 /// Builds bars of one instrument's trades.
 #[derive(Debug, Clone)]
 pub struct EventBars {
@@ -70,6 +214,8 @@ pub struct EventBars {
     /// Counted in the bar: buys and sells.
     counted: [f64; 2],
     learned: Learned,
+    /// When the bar before opened.
+    opened: Option<Timestamp>,
 }
 
 /// Averages over bars that imbalance and runs are held against.
@@ -96,6 +242,7 @@ impl EventBars {
                 trades,
                 of_trade: None,
             },
+            opened: None,
         }
     }
 
@@ -194,12 +341,16 @@ impl EventBars {
     }
 
     fn close(&mut self) -> Option<EventBar> {
-        let bar = self.building?;
+        let mut bar = self.building?;
         if let BarRule::Imbalance(_, expected) | BarRule::Run(_, expected) = self.rule {
             self.learn(&bar, expected);
         }
         self.building = None;
         self.counted = [0.0; 2];
+        let after = self.opened.map(|opened| opened.plus(Nanos(1)));
+        bar.ts_open = after.map_or(bar.ts_open, |after| bar.ts_open.max(after));
+        bar.ts_close = bar.ts_close.max(bar.ts_open);
+        self.opened = Some(bar.ts_open);
         Some(bar)
     }
 
@@ -220,7 +371,7 @@ impl EventBars {
 
 #[cfg(test)]
 mod tests {
-    use domain::{InstrumentId, TradeId};
+    use domain::TradeId;
     use proptest::prelude::*;
 
     use super::*;
@@ -297,6 +448,40 @@ mod tests {
                 mean(&sided[..2]),
                 mean(calm)
             );
+        }
+    }
+
+    #[test]
+    fn bars_of_one_instant_open_one_after_the_other() {
+        let mut steps = trades(&[(1, 1, true); 4]);
+        for trade in &mut steps {
+            trade.ts_event = Timestamp::from_nanos(7);
+        }
+        steps[3].ts_event = Timestamp::from_nanos(9);
+        let made = bars(BarRule::Size(Measure::Ticks, 1.0), &steps);
+        let times: Vec<_> = made
+            .iter()
+            .map(|bar| (bar.ts_open.nanos(), bar.ts_close.nanos()))
+            .collect();
+        assert_eq!(times, [(7, 7), (8, 8), (9, 9), (10, 10)]);
+    }
+
+    #[test]
+    fn rules_have_their_names() {
+        let size = Decimal::from_units(1_050_000_000);
+        for name in EventRule::NAMES {
+            let rule = EventRule::named(name, size, 20).unwrap();
+            assert_eq!(rule.name(), name);
+            assert_eq!(rule.averaged().is_some(), name.contains('_'));
+        }
+        let expected = Expectation {
+            trades: 10.5,
+            bars: 20.0,
+        };
+        let rule = EventRule::named("dollars_run", size, 20).unwrap();
+        assert_eq!(rule.bar_rule(), BarRule::Run(Measure::Dollars, expected));
+        for name in ["time", "ticks_", "volume_size", "run", ""] {
+            assert_eq!(EventRule::named(name, size, 20), None, "{name}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! The features of `config/features/*.toml`: one implementation, fed one bar at a time. Offline the same
 //! code runs over columns of bars, so that both sides have the same bits.
 
-use domain::Bar;
+use domain::{Bar, Decimal};
 use thiserror::Error;
 
+use super::event_bars::EventRule;
 use super::flow::{FLOW, FLOW_INPUTS};
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
@@ -11,7 +12,7 @@ use super::indicators::{
 };
 use super::program::{ExpressionError, Input, Program, Runner};
 use super::slow::SlowColumn;
-use super::spec::{FeatureDef, FeatureKind, FeatureSpec, is_fed, read_expression, slow_columns};
+use super::spec::{FeatureDef, FeatureKind, FeatureSpec, read_expression, slow_columns};
 use crate::action::FeatureRow;
 use crate::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS, SLOW_COLUMNS_MAX};
 
@@ -55,6 +56,15 @@ pub enum SpecError {
          happens in them but the depths, and declared slow parameters"
     )]
     NotOnline(String, String),
+    /// An input that bars of events do not have.
+    #[error(
+        "feature {0}: reads {1}, which is known of bars of the clock only; allowed over bars of events are their open, high, \
+         low, close, volume, times of the day and week, buy_volume, sell_volume and trades"
+    )]
+    NotOfEvents(String, String),
+    /// A rule without a size, or without bars to average over.
+    #[error("bars of events: a size above 0, and at least 1 bar to average over")]
+    EventRule,
 }
 
 /// One primitive with its state.
@@ -113,9 +123,9 @@ impl Primitive {
         }
     }
 
-    /// Takes a bar, which the program has taken already; gives the value once enough bars were seen.
-    fn push(&mut self, bar: &Bar, expressions: &Expressions) -> Option<f64> {
-        let (number, close) = (bar.number(), bar.close.units());
+    /// Takes the bar of a number, which the program has taken already; gives the value once enough bars were seen.
+    fn push(&mut self, number: i64, bar: &Bar, expressions: &Expressions) -> Option<f64> {
+        let close = bar.close.units();
         match self {
             Self::Rsi(rsi) => rsi.step(number, |state| state.push(close)),
             Self::Macd(fast, slow) => {
@@ -222,9 +232,13 @@ impl Expressions {
             };
             let refused = |error| SpecError::Expression(def.name.clone(), error);
             let program = read_expression(text, &spec.slow).map_err(refused)?;
-            let is_unfed = |input: &&str| !is_fed(input, &spec.slow);
-            if let Some(input) = program.inputs(0).into_iter().find(is_unfed) {
-                return Err(SpecError::NotOnline(def.name.clone(), input.to_owned()));
+            if let Some(input) = program.inputs(0).into_iter().find(|input| !spec.feeds(input)) {
+                let (name, input) = (def.name.clone(), input.to_owned());
+                return Err(if spec.events.is_some() {
+                    SpecError::NotOfEvents(name, input)
+                } else {
+                    SpecError::NotOnline(name, input)
+                });
             }
             let warmup = program.warmup(0);
             if warmup as usize > BARS_KEPT {
@@ -241,7 +255,7 @@ impl Expressions {
         })
     }
 
-    fn push(&mut self, bar: &Bar, beside: &Beside) {
+    fn push(&mut self, number: i64, bar: &Bar, beside: &Beside) {
         if self.warmups.is_empty() {
             return;
         }
@@ -263,7 +277,7 @@ impl Expressions {
         values[of_bar.len()..of_bar.len() + FLOW].copy_from_slice(&beside.flow);
         values[Input::ALL.len()..].copy_from_slice(&beside.slow);
         self.runner
-            .run(bar.number(), 1, &values.each_ref().map(std::slice::from_ref));
+            .run(number, 1, &values.each_ref().map(std::slice::from_ref));
     }
 
     /// The value at the last bar, once warm.
@@ -316,18 +330,22 @@ impl FeatureEngine {
     /// A bar that does not follow the last one starts over: a hole would make every window a lie.
     /// A bar that was taken already changes nothing.
     pub fn on_bar(&mut self, bar: &Bar, beside: &Beside) -> Option<FeatureRow> {
-        let number = bar.number();
+        self.on_numbered(bar.number(), bar, beside)
+    }
+
+    /// As [`Self::on_bar`], of the bar of a number: bars that close by events stand on no grid, and are counted.
+    pub fn on_numbered(&mut self, number: i64, bar: &Bar, beside: &Beside) -> Option<FeatureRow> {
         match self.last_number {
             Some(last) if number <= last => return None,
             Some(last) if number != last + 1 => self.restart(),
             _ => {}
         }
         self.last_number = Some(number);
-        self.expressions.push(bar, beside);
+        self.expressions.push(number, bar, beside);
         let mut values = [0.0_f32; FEATURES_MAX];
         let mut warm = true;
         for (value, primitive) in values.iter_mut().zip(&mut self.primitives) {
-            match primitive.push(bar, &self.expressions) {
+            match primitive.push(number, bar, &self.expressions) {
                 // What is beyond the narrower numbers is unknown, too.
                 Some(exact) if to_f32(exact).is_finite() => *value = to_f32(exact),
                 _ => warm = false,
@@ -346,6 +364,20 @@ impl FeatureEngine {
         for (bar, beside) in bars {
             self.on_bar(bar, &beside);
         }
+    }
+
+    /// As [`Self::warm`], from numbered bars that close by events.
+    pub fn warm_numbered(&mut self, bars: impl IntoIterator<Item = (i64, Bar, Beside)>) {
+        self.restart();
+        for (number, bar, beside) in bars {
+            self.on_numbered(number, &bar, &beside);
+        }
+    }
+
+    /// The rule by which its bars close; `None` where the clock closes them.
+    #[must_use]
+    pub const fn events(&self) -> Option<EventRule> {
+        self.spec.events
     }
 
     /// The slow parameters that it reads.
@@ -420,6 +452,10 @@ fn check(spec: &FeatureSpec) -> Result<(), SpecError> {
     }
     if spec.bar_span.0 <= 0 {
         return Err(SpecError::BarSpan);
+    }
+    let is_whole = |rule: EventRule| rule.size > Decimal::ZERO && rule.averaged() != Some(0);
+    if spec.events.is_some_and(|rule| !is_whole(rule)) {
+        return Err(SpecError::EventRule);
     }
     for def in &spec.features {
         if !def.kind.lengths_are_valid() {

@@ -1,7 +1,8 @@
-//! What a feature set is: an ordered list of named definitions over bars of one size.
+//! What a feature set is: an ordered list of named definitions over bars of one length, or of one rule.
 
 use domain::Nanos;
 
+use super::event_bars::{EventBar, EventRule};
 use super::flow::FLOW_INPUTS;
 use super::program::{ExpressionError, Input, Program, Unit};
 use super::slow::SlowColumn;
@@ -124,10 +125,21 @@ pub(super) fn is_fed_of_flow(column: &str) -> bool {
     fed.any(|input| input.name() == column)
 }
 
-/// Whether the service feeds a column: a bar itself has it, it happens in the bar, or the feature set declares it.
+/// Whether the service feeds a column: a bar itself has it, it happens in the bar, or the feature set declares it. Of a bar that
+/// closes by events its trades are known, and nothing else.
 #[must_use]
-pub fn is_fed(column: &str, slow: &[SlowColumn]) -> bool {
-    Input::is_of_bars(column) || is_fed_of_flow(column) || slow.iter().any(|one| one.name.as_str() == column)
+pub fn is_fed(column: &str, slow: &[SlowColumn], by_events: bool) -> bool {
+    let is_beside = || is_fed_of_flow(column) || slow.iter().any(|one| one.name.as_str() == column);
+    let is_of_trades = || EventBar::INPUTS.iter().any(|input| input.name() == column);
+    Input::is_of_bars(column) || if by_events { is_of_trades() } else { is_beside() }
+}
+
+impl FeatureSpec {
+    /// Whether the service feeds a column to features of this set.
+    #[must_use]
+    pub fn feeds(&self, column: &str) -> bool {
+        is_fed(column, &self.slow, self.events.is_some())
+    }
 }
 
 /// One feature: its name and what it is.
@@ -168,8 +180,10 @@ impl FeatureDef {
 /// An ordered feature set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureSpec {
-    /// Length of a bar.
+    /// Length of a bar of the clock: of the service in which it runs.
     pub bar_span: Nanos,
+    /// Its bars close by this rule, and not by the clock.
+    pub events: Option<EventRule>,
     /// The slow parameters that expressions read; at most [`SLOW_COLUMNS_MAX`].
     pub slow: Vec<SlowColumn>,
     /// The features, in the model's order; at most [`FEATURES_MAX`].

@@ -186,6 +186,7 @@ pub fn one_feature() -> FeatureSpec {
     let kind = FeatureKind::Return { lag: 1 };
     FeatureSpec {
         bar_span: BAR,
+        events: None,
         slow: Vec::new(),
         features: vec![FeatureDef {
             name: "ret_1".to_owned(),

@@ -86,6 +86,7 @@ impl Programs for TestPrograms {
 fn of_rate() -> FeatureSpec {
     FeatureSpec {
         bar_span: Nanos::from_secs(60),
+        events: None,
         slow: vec![SlowColumn {
             name: Text::new("rate").unwrap(),
             unit: Unit::NONE,

@@ -11,7 +11,7 @@ use super::columns::{QUOTE_COLUMNS, batches};
 use super::options::Options;
 use crate::arrow;
 use crate::error::refused;
-use crate::features::{columns_of, each_bar};
+use crate::features::{Grid, columns_of, each_bar};
 
 /// Distance between points of equity over quotes, where none is given.
 const QUOTES_SPAN_SECONDS: i64 = 900;
@@ -54,7 +54,7 @@ impl Market {
         let mut bars: Vec<Bar> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         let mut fault = None;
         for batch in &batches {
-            each_bar(batch, span, |bar| {
+            each_bar(batch, Grid::Clock(span), |bar| {
                 if bars.last().is_some_and(|last| last.ts_open >= bar.ts_open) {
                     fault.get_or_insert(bars.len());
                 }

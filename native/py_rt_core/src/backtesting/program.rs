@@ -197,6 +197,12 @@ fn check_file(file: &StrategyConfig, spec: &FeatureSpec, market: &Market) -> PyR
 }
 
 fn check_span(spec: &FeatureSpec, market: &Market) -> PyResult<()> {
+    if spec.events.is_some() {
+        return Err(refused(
+            "strategy: the features are of bars that trades close, and a backtest has no true trades; run the bundle over \
+             recorded ones: `py_rt replay RECORDING --bundle DIGEST`",
+        ));
+    }
     let Market::Bars { span, .. } = market else {
         return Err(refused("strategy: features need bars; quotes close none"));
     };
