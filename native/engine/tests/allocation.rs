@@ -7,12 +7,13 @@ mod rig;
 use std::alloc::System;
 
 use domain::{
-    ClientOrderId, Fill, Liquidity, MarketEvent, Money, Nanos, OrderReport, OrderReportKind, Price, Quantity,
-    Quote, Side, Text, Timestamp, Trade, TradeId, VenueOrderId,
+    ClientOrderId, Decimal, Fill, Liquidity, MarketEvent, Money, Nanos, OrderReport, OrderReportKind, Price,
+    Quantity, Quote, SCALE, Side, Text, Timestamp, Trade, TradeId, VenueOrderId,
 };
+use engine::signals::{EventRule, FeatureSpec};
 use engine::strategy::{BarView, Intent, Intents, OrderIntent, SlotView, Strategy};
 use engine::{Action, Actions, Decision, Engine, Event, EventBody, SlotProgram};
-use rig::{BAR, BTC, Linear, SLOT, config, milli, one_feature, price, program};
+use rig::{BAR, BTC, Linear, OTHER, SLOT, Silent, config, milli, one_feature, price, program};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -169,6 +170,14 @@ fn an_event_allocates_nothing() {
         ..program(SLOT, 1, Box::new(Restless { turn: 0 }))
     };
     engine.stage(restless).unwrap();
+    let by_trades = SlotProgram {
+        features: Some(FeatureSpec {
+            events: EventRule::named("ticks", Decimal::from_units(3 * SCALE), 0),
+            ..one_feature()
+        }),
+        ..program(OTHER, 2, Box::new(Silent))
+    };
+    engine.stage(by_trades).unwrap();
     let mut desk = Desk {
         engine,
         actions: Actions::new(),
@@ -186,13 +195,14 @@ fn an_event_allocates_nothing() {
         since: Timestamp::from_nanos(desk.now),
     });
     let expires = Timestamp::from_nanos(i64::MAX);
-    let activation = engine::BundleActivated {
-        slot: SLOT,
-        digest: rig::digest(1),
-        serial: 1,
-        expires,
-    };
-    desk.feed(EventBody::BundleActivated(activation));
+    for (slot, number) in [(SLOT, 1), (OTHER, 2)] {
+        desk.feed(EventBody::BundleActivated(engine::BundleActivated {
+            slot,
+            digest: rig::digest(number),
+            serial: 1,
+            expires,
+        }));
+    }
     // Past every ring: ended orders, remembered fills, bars of history.
     desk.run(100_000);
     let before = desk.counts;
@@ -201,7 +211,7 @@ fn an_event_allocates_nothing() {
     let change = region.change();
     let [submits, signals, fills, cancels] = [0, 1, 2, 3].map(|at| desk.counts[at] - before[at]);
     assert!(
-        submits > 5_000 && signals > 900 && fills > 5_000 && cancels > 100,
+        submits > 5_000 && signals > 7_500 && fills > 5_000 && cancels > 100,
         "{:?}",
         desk.counts
     );
