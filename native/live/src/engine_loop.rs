@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{Bar, Epoch, MarketEvent, Nanos, Timestamp};
 use engine::{CommandKind, EventBody, Scope};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use venues::clock::{Clock, ServerClock};
 
 use crate::comparison::Comparison;
@@ -260,9 +260,26 @@ impl EngineLoop {
         let reconciled = self.comparison.is_reconciled();
         out.counters.reconciled.set(u64::from(reconciled));
         out.latch.heartbeat();
+        self.count_unknown();
         let (now, rate_ppb) = (self.clock.now(), self.clock.rate_ppb());
         self.driver.out_mut().rings.heartbeat(now, rate_ppb);
         self.parameters.heartbeat();
+    }
+
+    /// What running bundles declare and nobody knows: nothing is decided on it, which is worth a word.
+    fn count_unknown(&self) {
+        let (engine, now) = (self.driver.engine(), self.clock.now());
+        let declared = engine.slow_parameters();
+        let unknown = declared.filter(|one| !one.is_known(now)).count() as u64;
+        let counters = &self.driver.out().counters;
+        if unknown > counters.slow_parameters_unknown.get() {
+            warn!(
+                unknown,
+                "slow parameters that running bundles declare are stale or were not told: `py_rt status` names them"
+            );
+        }
+        counters.slow_parameters_unknown.set(unknown);
+        counters.late_quotes.set(engine.late_quotes_in_all());
     }
 
     fn view(&self, orders_max: usize) -> View {

@@ -142,6 +142,12 @@ impl<P: Probe> Engine<P> {
             })
     }
 
+    /// Quotes that were heard after their bar had closed, of all instruments that a slot trades.
+    pub fn late_quotes_in_all(&self) -> u64 {
+        let flows = self.instruments.iter().filter_map(|state| state.flow.as_ref());
+        flows.map(BarFlow::late_quotes).sum()
+    }
+
     fn late_quotes(&self, instrument: InstrumentId) -> u64 {
         let state = self.instruments.get(usize::from(instrument.0));
         state

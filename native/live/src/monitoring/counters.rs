@@ -282,6 +282,10 @@ counters! {
     venue_online: Level,
     /// 1 once the account agrees with the venue's, else 0.
     reconciled: Level,
+    /// Slow parameters that running bundles declare, and that are stale, told as unknown, or were never told.
+    slow_parameters_unknown: Level,
+    /// Quotes that were heard after their bar had closed, of all instruments that a slot trades.
+    late_quotes: Level,
     /// 1 while the record's lag exceeds its bound, else 0.
     record_lagging: Level,
     /// Records written, all lives together.
