@@ -395,8 +395,9 @@ def backtest_strategy(
     data: _ArrowStream | Mapping[str, object] | Sequence[Sequence[int]] | npt.NDArray[Any],
     strategy: object,
     config: Mapping[str, object] | None = None,
+    trades: _ArrowStream | None = None,
 ) -> BacktestResults:
-    """Run a strategy over bars or quotes; the same engine, risk and order path as live."""
+    """Run a strategy over bars, or quotes and trades; the same engine, risk and order path as live."""
 
 def bundle_words() -> tuple[list[str], list[str]]:
     """Names of the stages of an approval, ascending, and of the roles of keys."""

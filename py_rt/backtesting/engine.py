@@ -52,8 +52,8 @@ class BacktestConfig:
         lot_size: smallest quantity step.
         min_quantity: smallest order.
         min_notional: smallest value of an order.
-        bar_seconds: length of a bar, told from the data where None; over quotes the distance between points of equity
-            (900).
+        bar_seconds: length of a bar, told from the data where None; over quotes also the distance between points of
+            equity (900).
         keep_signals: keep features and scores of every bar.
     """
 
@@ -283,5 +283,5 @@ def control(replay: Replay, strategy: StrategySource, config: BacktestConfig) ->
         py_rt_core.CoreError: data, strategy or config cannot be run.
     """
     mapping: dict[str, object] = {**config.to_mapping(), "start": replay.start_ns}
-    results = py_rt_core.backtest_strategy(replay.frame, strategy.to_core(), mapping)
+    results = py_rt_core.backtest_strategy(replay.frame, strategy.to_core(), mapping, replay.trades)
     return Backtest(results, config, strategy, replay.dataset_id)

@@ -1,7 +1,7 @@
 """Recorded data as a backtest plays them: what is traded on, what only warms the features, and a hash of it.
 
-Bars become a seeded market whose trades reproduce each bar's open, high, low, close and volume exactly; quotes are
-played as they stand. Both happen in Rust (`native/simulation`), in simulated time: there is no clock to compress.
+Bars become a seeded market whose trades reproduce each bar's open, high, low, close and volume exactly; quotes and
+trades are played as they stand. Both happen in Rust (`native/simulation`), in simulated time: there is no clock to compress.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BAR_COLUMNS = ("ts_open", "open", "high", "low", "close", "volume")
 QUOTE_COLUMNS = ("ts_event", "bid", "bid_quantity", "ask", "ask_quantity")
+TRADE_COLUMNS = ("ts", "price", "quantity", "side")
 NS_PER_SECOND = 10**9
 
 
@@ -36,11 +37,13 @@ class Replay:
             Float64 columns that features read beside these.
         start_ns: bars that open before it warm features and are not traded on; None trades on all.
         dataset_id: SHA-256 over what is traded on: the name under which the trial ledger counts looks at these data.
+        trades: what was traded beside quotes (`TRADE_COLUMNS`, Int64; of `side` 1 bought and -1 sold); None where unknown.
     """
 
     frame: pl.DataFrame
     start_ns: int | None
     dataset_id: str
+    trades: pl.DataFrame | None = None
 
     @property
     def traded(self) -> pl.DataFrame:
@@ -95,8 +98,13 @@ def bars_replay(
     return Replay(frame, start_ns, content_hash(traded.select(BAR_COLUMNS)))
 
 
-def quotes_replay(quotes: pl.DataFrame) -> Replay:
+def quotes_replay(quotes: pl.DataFrame, trades: pl.DataFrame | None = None) -> Replay:
     """Quotes of one instrument as a replay; they are played in the order of `ts_event`.
+
+    Args:
+        quotes: at least `QUOTE_COLUMNS`, Int64.
+        trades: at least `TRADE_COLUMNS`, Int64, as `py_rt.data.event_bars.read_trades` gives them: bars close by them, so that
+            strategies may read features. At one time quotes are played first.
 
     Raises:
         ReplayError: a column is missing, or there is no row.
@@ -104,7 +112,11 @@ def quotes_replay(quotes: pl.DataFrame) -> Replay:
     frame = _columns(quotes, QUOTE_COLUMNS).sort("ts_event", maintain_order=True)
     if frame.is_empty():
         raise ReplayError("there is no quote to trade on")
-    return Replay(frame, None, content_hash(frame))
+    if trades is None:
+        return Replay(frame, None, content_hash(frame))
+    traded = _columns(trades, TRADE_COLUMNS).sort("ts", maintain_order=True)
+    both = pl.concat([frame, traded.rename({"ts": "ts_event"})], how="diagonal")
+    return Replay(frame, None, content_hash(both), traded)
 
 
 def _columns(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:

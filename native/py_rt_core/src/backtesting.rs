@@ -33,19 +33,23 @@ pub(crate) use views::{BarView, CancelWorking, Order, OrderUpdate, QuoteView, Sl
 /// `on_quote(view, quote)` or both, and may have `on_order(view, update)`; each returns `None`, an `Order`, a
 /// `CancelWorking`, or a sequence of them.
 ///
+/// `trades`: those of the quotes' market, as `event_bars` takes them. Bars, of the clock (`bar_seconds`) and of events, close by
+/// them, so that features over them can be read; the quotes at a trade's own time come before it.
+///
 /// `config`: a mapping, all keys optional: those of `py_rt.backtesting.engine.BacktestConfig`, which says what they mean.
 ///
 /// Raises `CoreError` for input that cannot be run, and whatever the Python strategy raised.
 #[pyfunction]
-#[pyo3(signature = (data, strategy, config = None))]
+#[pyo3(signature = (data, strategy, config = None, trades = None))]
 pub(crate) fn backtest_strategy(
     py: Python<'_>,
     data: &Bound<'_, PyAny>,
     strategy: &Bound<'_, PyAny>,
     config: Option<&Bound<'_, PyAny>>,
+    trades: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<BacktestResults> {
     let mut options = Options::new(py, "config", config)?;
-    let market = Market::read(data, &mut options)?;
+    let market = Market::read(data, trades, &mut options)?;
     let failure = Failure::default();
     let loaded = Loaded::new(strategy, &market, &failure)?;
     let (settings, start) = settings(options, &market, &loaded)?;

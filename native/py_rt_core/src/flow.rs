@@ -178,7 +178,8 @@ fn all_quotes(batches: &[RecordBatch]) -> PyResult<Vec<Quote>> {
     Ok(made)
 }
 
-fn all_trades(batches: &[RecordBatch]) -> PyResult<Vec<Trade>> {
+/// Trades of columns, in order of time.
+pub(crate) fn all_trades(batches: &[RecordBatch]) -> PyResult<Vec<Trade>> {
     let mut made = Vec::new();
     each_row(
         batches,

@@ -11,6 +11,8 @@ import py_rt_core
 import pytest
 
 from assets import features as asset
+from py_rt.backtesting.engine import BacktestConfig, PythonStrategy, control
+from py_rt.backtesting.historical_replay import BAR_COLUMNS, bars_replay, quotes_replay
 from py_rt.cli.main import main
 from py_rt.data.event_bars import read_trades
 from py_rt.data.normalization import Normalization
@@ -19,6 +21,8 @@ from py_rt.ml.features.technical import WARM, FeatureError, FeatureSet
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from py_rt_core import BarView, SlotView
 
 START_NS = 1_704_067_200 * 10**9
 UNITS = 10**8
@@ -82,6 +86,13 @@ def bars_of(folder: Path, out: str, rule: str, size: float) -> list[str]:
     return ["data", "bars", str(folder / "trades.csv"), *words]
 
 
+def researched(trades: pl.DataFrame) -> pl.DataFrame:
+    """Bars as `FeatureSet.compute` takes them."""
+    made = pl.DataFrame(dict(py_rt_core.event_bars(trades, "volume", SIZE, 20)))
+    sold = (pl.col("volume") - pl.col("buy_volume")).alias("sell_volume")
+    return made.with_columns(sold).with_columns(pl.col("buy_volume", "sell_volume", "trades").cast(pl.Float64))
+
+
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
     status = main(["features", *map(str, words)])
     told = capsys.readouterr()
@@ -102,10 +113,8 @@ def test_the_rows_are_those_of_the_service(
     assert run(capsys, *compute(folder, bars, stream, "--incremental"))[0] == 0
     assert whole.read_bytes() == stream.read_bytes()
     features = FeatureSet.from_toml(folder / "model.toml")
-    made = pl.DataFrame(dict(py_rt_core.event_bars(read_trades(folder / "trades.csv"), "volume", SIZE, 20)))
-    sold = (pl.col("volume") - pl.col("buy_volume")).alias("sell_volume")
-    beside = made.with_columns(sold).with_columns(pl.col("buy_volume", "sell_volume", "trades").cast(pl.Float64))
-    expected = features.compute(beside)
+    made = researched(read_trades(folder / "trades.csv"))
+    expected = features.compute(made)
     got = pl.read_parquet(whole)
     assert got.select(features.names).to_numpy().tobytes() == expected.select(features.names).to_numpy().tobytes()
     assert got[WARM].sum() > 500
@@ -193,12 +202,37 @@ def test_the_pipeline_over_bars_of_the_clock_refuses_them(folder: Path, monkeypa
         asset.feature_spec()
 
 
-def test_a_backtest_says_where_they_are_tried(folder: Path) -> None:
-    canonical = FeatureSet.from_toml(folder / "model.toml").canonical
-    strategy = {"kind": "python", "object": object(), "features": canonical}
+class Watching:
+    """A strategy that wants nothing, and keeps the features that it is shown."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[float]] = []
+
+    def on_bar(self, view: SlotView, bar: BarView) -> None:
+        """See :class:`py_rt.backtesting.event_processor.BarStrategy`."""
+        assert view.position == 0
+        self.rows.append(list(bar.features))
+
+
+def test_a_backtest_over_quotes_and_trades_shows_the_rows_of_research(folder: Path) -> None:
+    trades = read_trades(folder / "trades.csv")
+    quote = {"bid": 39_000 * UNITS, "bid_quantity": UNITS, "ask": 41_000 * UNITS, "ask_quantity": UNITS}
+    quotes = pl.DataFrame([{"ts_event": START_NS + at * 10**9, **quote} for at in range(0, 400, 7)])
+    features = FeatureSet.from_toml(folder / "model.toml")
+    seen = Watching()
+    strategy = PythonStrategy(seen, "watching", features=features.canonical.encode())
+    config = BacktestConfig(bar_seconds=60)
+    control(quotes_replay(quotes, trades), strategy, config)
+    made = FeatureSet.compute(features, researched(trades)).select(*features.names, WARM)
+    shown = np.array([row for row in seen.rows if row], dtype=np.float32)
+    assert len(seen.rows) == made.height
+    assert shown.tobytes() == made.filter(WARM).select(features.names).to_numpy().tobytes()
+    assert len(shown) > 500
+    with pytest.raises(py_rt_core.CoreError, match="give the trades beside the quotes"):
+        control(quotes_replay(quotes), strategy, config)
     bars = pl.DataFrame({"ts_open": [60 * 10**9 * at for at in range(9)]}, schema={"ts_open": pl.Int64})
-    bars = bars.with_columns(
-        *(pl.lit(UNITS, pl.Int64).alias(name) for name in ("open", "high", "low", "close", "volume"))
-    )
-    with pytest.raises(py_rt_core.CoreError, match="py_rt replay RECORDING --bundle DIGEST"):
-        py_rt_core.backtest_strategy(bars, strategy)
+    bars = bars.with_columns(pl.lit(UNITS, pl.Int64).alias(name) for name in BAR_COLUMNS[1:])
+    with pytest.raises(py_rt_core.CoreError, match="give quotes and trades, or run the bundle over a recording"):
+        control(bars_replay(bars), strategy, config)
+    with pytest.raises(py_rt_core.CoreError, match="trades are given beside quotes"):
+        py_rt_core.backtest_strategy(bars, {"kind": "sma_cross"}, None, trades)

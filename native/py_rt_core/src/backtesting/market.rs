@@ -1,8 +1,8 @@
-//! The data of a backtest: bars or quotes, checked.
+//! The data of a backtest: bars, or quotes and trades, checked.
 
 use arrow_array::{Int64Array, RecordBatch};
 use backtest::tick_of;
-use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Quote, Timestamp};
+use domain::{Bar, InstrumentId, Nanos, Price, Quantity, Quote, Timestamp, Trade};
 use engine::signals::{Beside, FeatureEngine, FeatureSpec};
 use pyo3::prelude::*;
 use simulation::PublicEvent;
@@ -12,6 +12,7 @@ use super::options::Options;
 use crate::arrow;
 use crate::error::refused;
 use crate::features::{Grid, columns_of, each_bar};
+use crate::flow::all_trades;
 
 /// Distance between points of equity over quotes, where none is given.
 const QUOTES_SPAN_SECONDS: i64 = 900;
@@ -27,14 +28,20 @@ pub(super) enum Market {
         /// The columns that they were read from.
         batches: Vec<RecordBatch>,
     },
-    /// Quotes, ascending.
+    /// Quotes, ascending, and trades.
     Quotes(Quotes),
 }
 
 impl Market {
     /// Reads `data`; takes `bar_seconds` from the options.
-    pub(super) fn read(data: &Bound<'_, PyAny>, options: &mut Options<'_>) -> PyResult<Self> {
+    pub(super) fn read(
+        data: &Bound<'_, PyAny>,
+        trades: Option<&Bound<'_, PyAny>>,
+        options: &mut Options<'_>,
+    ) -> PyResult<Self> {
         let batches = batches(data)?;
+        let trades = trades.map(arrow::batches).transpose()?;
+        let trades = trades.map(|trades| all_trades(&trades)).transpose()?;
         let given: Option<i64> = options.number("bar_seconds")?;
         if given.is_some_and(|seconds| seconds <= 0) {
             return Err(refused("config: bar_seconds must be above 0"));
@@ -45,7 +52,12 @@ impl Market {
             .is_some_and(|batch| batch.column_by_name("bid").is_some());
         if is_quotes {
             let span = given.unwrap_or(Nanos::from_secs(QUOTES_SPAN_SECONDS));
-            return Quotes::check(&batches, span).map(Self::Quotes);
+            return Quotes::check(&batches, trades, span).map(Self::Quotes);
+        }
+        if trades.is_some() {
+            return Err(refused(
+                "trades are given beside quotes; a market is made of bars, with trades of its own",
+            ));
         }
         let span = match given {
             Some(span) => span,
@@ -101,7 +113,15 @@ impl Market {
                 bars.iter()
                     .flat_map(|bar| [bar.open, bar.high, bar.low, bar.close]),
             ),
-            Self::Quotes(quotes) => tick_of(quotes.quotes().flat_map(|quote| [quote.bid, quote.ask])),
+            Self::Quotes(quotes) => {
+                let traded = quotes.trades.iter().flatten().map(|trade| trade.price);
+                tick_of(
+                    quotes
+                        .quotes()
+                        .flat_map(|quote| [quote.bid, quote.ask])
+                        .chain(traded),
+                )
+            }
         }
     }
 }
@@ -128,11 +148,13 @@ fn span_of(batches: &[RecordBatch]) -> PyResult<Nanos> {
 /// Quotes in Arrow columns, read where they lie.
 pub(super) struct Quotes {
     batches: Vec<[Int64Array; 5]>,
+    /// What was traded meanwhile, where that is known.
+    trades: Option<Vec<Trade>>,
     span: Nanos,
 }
 
 impl Quotes {
-    fn check(batches: &[RecordBatch], span: Nanos) -> PyResult<Self> {
+    fn check(batches: &[RecordBatch], trades: Option<Vec<Trade>>, span: Nanos) -> PyResult<Self> {
         let batches = batches
             .iter()
             .map(|batch| {
@@ -144,7 +166,11 @@ impl Quotes {
                 Ok(columns)
             })
             .collect::<PyResult<_>>()?;
-        let quotes = Self { batches, span };
+        let quotes = Self {
+            batches,
+            trades,
+            span,
+        };
         let mut before = Timestamp::from_nanos(i64::MIN);
         for (row, quote) in quotes.quotes().enumerate() {
             let sizes = quote.bid_quantity.min(quote.ask_quantity);
@@ -178,8 +204,20 @@ impl Quotes {
             })
     }
 
-    /// The quotes as the venue plays them.
+    /// Quotes and trades as the venue plays them: at one time quotes first.
     pub(super) fn events(&self) -> impl Iterator<Item = PublicEvent> + '_ {
-        self.quotes().map(PublicEvent::Quote)
+        let mut quotes = self.quotes().peekable();
+        let mut trades = self.trades.iter().flatten().peekable();
+        std::iter::from_fn(move || {
+            let traded = trades.peek().map(|trade| trade.ts_event);
+            let is_quote = |quote: &Quote| traded.is_none_or(|traded| quote.ts_event <= traded);
+            let quote = quotes.next_if(is_quote).map(PublicEvent::Quote);
+            quote.or_else(|| trades.next().copied().map(PublicEvent::Trade))
+        })
+    }
+
+    /// Whether bars close.
+    pub(super) const fn closes_bars(&self) -> bool {
+        self.trades.is_some()
     }
 }

@@ -197,16 +197,22 @@ fn check_file(file: &StrategyConfig, spec: &FeatureSpec, market: &Market) -> PyR
 }
 
 fn check_span(spec: &FeatureSpec, market: &Market) -> PyResult<()> {
-    if spec.events.is_some() {
-        return Err(refused(
-            "strategy: the features are of bars that trades close, and a backtest has no true trades; run the bundle over \
-             recorded ones: `py_rt replay RECORDING --bundle DIGEST`",
-        ));
+    match market {
+        Market::Quotes(quotes) if !quotes.closes_bars() => {
+            return Err(refused(
+                "strategy: features need bars, which trades close; give the trades beside the quotes",
+            ));
+        }
+        Market::Bars { .. } if spec.events.is_some() => {
+            return Err(refused(
+                "strategy: the features are of bars that trades close, and those of a market made of bars are not true; give \
+                 quotes and trades, or run the bundle over a recording: `py_rt replay RECORDING --bundle DIGEST`",
+            ));
+        }
+        _ => {}
     }
-    let Market::Bars { span, .. } = market else {
-        return Err(refused("strategy: features need bars; quotes close none"));
-    };
-    if *span == spec.bar_span {
+    let span = market.span();
+    if span == spec.bar_span {
         return Ok(());
     }
     Err(refused(format!(
