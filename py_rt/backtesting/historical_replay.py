@@ -1,7 +1,8 @@
 """Recorded data as a backtest plays them: what is traded on, what only warms the features, and a hash of it.
 
 Bars become a seeded market whose trades reproduce each bar's open, high, low, close and volume exactly; quotes and
-trades are played as they stand. Both happen in Rust (`native/simulation`), in simulated time: there is no clock to compress.
+trades are played as they stand. Both happen in Rust (`native/simulation`), in simulated time: there is no clock to
+compress.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Replay:
             Float64 columns that features read beside these.
         start_ns: bars that open before it warm features and are not traded on; None trades on all.
         dataset_id: SHA-256 over what is traded on: the name under which the trial ledger counts looks at these data.
-        trades: what was traded beside quotes (`TRADE_COLUMNS`, Int64; of `side` 1 bought and -1 sold); None where unknown.
+        trades: what was traded beside quotes (`TRADE_COLUMNS`, Int64; `side` is 1 for bought, -1 for sold); None where
+            that is unknown.
     """
 
     frame: pl.DataFrame
@@ -103,8 +105,8 @@ def quotes_replay(quotes: pl.DataFrame, trades: pl.DataFrame | None = None) -> R
 
     Args:
         quotes: at least `QUOTE_COLUMNS`, Int64.
-        trades: at least `TRADE_COLUMNS`, Int64, as `py_rt.data.event_bars.read_trades` gives them: bars close by them, so that
-            strategies may read features. At one time quotes are played first.
+        trades: at least `TRADE_COLUMNS`, Int64, as `py_rt.data.event_bars.read_trades` gives them: bars close by them,
+            so that strategies may read features. At one time quotes are played first.
 
     Raises:
         ReplayError: a column is missing, or there is no row.
