@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import traceback
@@ -92,7 +93,7 @@ def test_a_secret_that_is_repeated_where_data_should_stand_is_told_nowhere(
     for one in (*told, str(raised.value)):
         assert "***" in one
         for part in ("S3", "cr", "et+", "&value"):
-            assert part not in one.replace("secret", "").replace("test_a_secret", ""), one
+            assert part not in re.sub('File ".*", line', "", one).replace("secret", ""), one
     assert len(told[0]) < 1_000
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from py_rt.data.maintenance import compact, history, restore, scan_at, vacuum, version_at
 from py_rt.data.storage import DayWindow, Lake, content_hash, scan, write_window
+from py_rt.defaults import lake_root
 from py_rt.errors import TableError
 
 DAY = date(2024, 1, 1)
@@ -110,7 +112,9 @@ def test_the_guide_does_what_it_says(uri: str, tmp_path: Path, monkeypatch: pyte
     blocks = re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 4
     monkeypatch.chdir(tmp_path)
-    place: dict[str, object] = {"uri": uri}
+    # The guide speaks of the lake of a working folder.
+    shutil.copytree(uri, Lake(lake_root()).table_uri("clean_bars"))
+    place: dict[str, object] = {}
     for block in blocks:
         exec(block, place)  # the guide's own lines
     assert (tmp_path / "rows.h5").is_file()
