@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner, Unit};
+use ipc::processor::{Work, widest};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,10 +12,11 @@ use pyo3::types::PyBytes;
 use crate::arrow;
 use crate::error::refused;
 
-/// Values that the registers of a run's operations hold, so that they lie in the processor's nearer caches, and the bars
-/// that a run then has.
-const RUN_VALUES: usize = 16_384;
+/// Values that the registers of a run's operations hold, so that they lie in the processor's nearest cache, and the bars
+/// that a run then has: whole groups of those which the engine takes together.
+const RUN_VALUES: usize = 2_048;
 const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
+const RUN_GROUP: usize = 64;
 /// Least rows of a part that a thread of its own computes.
 const PART_ROWS: usize = 32_768;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
@@ -220,13 +222,16 @@ impl FeatureProgram {
         std::thread::scope(|scope| {
             for (part, output) in outputs.into_iter().enumerate() {
                 let begin = part * length;
-                let rows = [
-                    begin.saturating_sub(warmup - 1),
+                let part = Part {
+                    program: &self.program,
+                    columns: &columns,
+                    beginnings: &beginnings,
+                    early: begin.saturating_sub(warmup - 1),
                     begin,
-                    (begin + length).min(rows),
-                ];
-                let (columns, beginnings) = (&columns, beginnings.as_slice());
-                scope.spawn(move || self.run_part(columns, beginnings, rows, output));
+                    end: (begin + length).min(rows),
+                    outputs: output,
+                };
+                scope.spawn(move || widest(part));
             }
         });
         Ok(warm(rows, &beginnings, warmup))
@@ -242,28 +247,41 @@ impl FeatureProgram {
             .map(|name| read.contains(name).then_some(name))
             .collect()
     }
+}
 
-    /// Computes the rows from `early` on, and writes those from `begin` to `end`: what is before them is only for what they
-    /// remember of it.
-    fn run_part(
-        &self,
-        columns: &Columns<'_>,
-        beginnings: &[usize],
-        [early, begin, end]: [usize; 3],
-        mut outputs: Vec<&mut [f64]>,
-    ) {
+/// Some of the rows: those from `early` on are computed and those from `begin` to `end` written; what is before them is only
+/// for what they remember of it.
+struct Part<'a> {
+    program: &'a Program,
+    columns: &'a Columns<'a>,
+    beginnings: &'a [usize],
+    early: usize,
+    begin: usize,
+    end: usize,
+    outputs: Vec<&'a mut [f64]>,
+}
+
+impl Work for Part<'_> {
+    type Output = ();
+
+    #[expect(
+        clippy::inline_always,
+        reason = "what is not compiled in its place has no wider registers"
+    )]
+    #[inline(always)]
+    fn run(mut self) {
         let bars = RUN_VALUES / self.program.operations().max(1);
-        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end());
-        let mut runner = Runner::new(&self.program, bars);
-        let mut next = beginnings.partition_point(|row| *row <= early);
-        let mut at = early;
-        while at < end {
-            let bound = if at < begin { begin } else { end };
-            let hole = beginnings.get(next).copied().unwrap_or(end);
+        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end()) / RUN_GROUP * RUN_GROUP;
+        let mut runner = Runner::new(self.program, bars);
+        let mut next = self.beginnings.partition_point(|row| *row <= self.early);
+        let (mut at, begin) = (self.early, self.begin);
+        while at < self.end {
+            let bound = if at < begin { begin } else { self.end };
+            let hole = self.beginnings.get(next).copied().unwrap_or(self.end);
             let to = bound.min(hole).min(at + bars);
-            runner.run_rows(columns.numbers[at], at..to, &columns.inputs);
+            runner.run_rows(self.columns.numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
-                for (output, column) in outputs.iter_mut().enumerate() {
+                for (output, column) in self.outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
                 }
             }

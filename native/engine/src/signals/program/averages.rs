@@ -15,7 +15,7 @@ use super::recursions::Copies;
 /// Bars of a group.
 const GROUP: usize = 8;
 /// Bars whose groups are summed up before anything is made of them.
-const PIECE: usize = 8 * GROUP;
+const PIECE: usize = 16 * GROUP;
 
 /// How an average weighs, and how it begins.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +106,7 @@ impl Copy {
     }
 
     /// Whole groups of known inputs.
+    #[inline(always)]
     fn run(
         &mut self,
         weights: &Weights,
@@ -165,6 +166,7 @@ impl Copy {
 
 /// Whether all are numbers: all are looked at, several at a time, which takes less than to stop at the first. Nothing times
 /// what is infinite or unknown is unknown.
+#[inline(always)]
 fn are_finite(inputs: &[f64]) -> bool {
     !inputs
         .iter()
@@ -203,7 +205,15 @@ impl Averages {
     }
 
     /// Takes a run of inputs.
+    #[inline(always)]
     pub(super) fn run(&mut self, inputs: &[f64], out: &mut [f64]) {
+        if let [out] = out {
+            if self.copies.left == 0 {
+                self.copies.turn();
+            }
+            *out = self.push(inputs[0]);
+            return;
+        }
         let mut done = 0;
         while done < out.len() {
             if self.copies.left == 0 {
@@ -215,6 +225,7 @@ impl Averages {
         }
     }
 
+    #[inline(always)]
     fn run_in_window(&mut self, inputs: &[f64], out: &mut [f64]) {
         // The last group of a window may be a short one; a group that is begun is ended one by one.
         let place = (self.copies.window - self.copies.left) % GROUP;
@@ -236,18 +247,11 @@ impl Averages {
 
     /// Whole groups, [`PIECE`] bars at most; nothing changes and it says false where an input or the end of a group is not
     /// finite: that begins the recursion anew, which is for one bar at a time.
+    #[inline(always)]
     fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) -> bool {
-        if !are_finite(inputs) {
-            return false;
-        }
-        let before = (
-            self.sum,
-            self.copies.first,
-            self.copies.older,
-            self.copies.younger,
-        );
         let mut sums = [0.0; PIECE];
         let (groups, _) = sums.as_chunks_mut::<GROUP>();
+        let mut ends = 0.0;
         for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
             // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
             let mut sum = 0.0;
@@ -255,59 +259,65 @@ impl Averages {
                 sum = self.weights.kept * sum + self.weights.new * input;
                 *said = sum;
             }
+            // What is not finite stays so up to the end of its group, and makes this unknown.
+            ends += sum * 0.0;
+        }
+        if ends.is_nan() {
+            return false;
         }
         let sums = &sums[..inputs.len()];
-        self.sum = sums.last().copied().unwrap_or(self.sum);
         let (weights, powers) = (&self.weights, &self.powers);
-        if let Some(younger) = &mut self.copies.younger {
+        let copies = &self.copies;
+        let (mut first, mut older, mut younger) = (copies.first, copies.older, copies.younger);
+        if let Some(younger) = &mut younger {
             younger.run(weights, powers, inputs, sums, None);
         }
-        match self.copies.first.as_mut().or(self.copies.older.as_mut()) {
+        match first.as_mut().or(older.as_mut()) {
             Some(says) => says.run(weights, powers, inputs, sums, Some(out)),
             None => out.fill(f64::NAN),
         }
         // Beside the first there may be an older one, which will speak.
-        if let (true, Some(older)) = (self.copies.first.is_some(), &mut self.copies.older) {
+        if let (true, Some(older)) = (first.is_some(), &mut older) {
             older.run(weights, powers, inputs, sums, None);
         }
         // From a group whose end has left the numbers nothing comes back: to look at the last one is enough.
         let is_finite = |copy: &Option<Copy>| copy.is_none_or(|copy| copy.value.is_finite());
-        if ![self.copies.first, self.copies.older, self.copies.younger]
-            .iter()
-            .all(is_finite)
-        {
-            (
-                self.sum,
-                self.copies.first,
-                self.copies.older,
-                self.copies.younger,
-            ) = before;
+        if ![first, older, younger].iter().all(is_finite) {
             return false;
         }
-        self.copies.left -= inputs.len();
+        self.sum = sums.last().copied().unwrap_or(self.sum);
+        let copies = &mut self.copies;
+        (copies.first, copies.older, copies.younger) = (first, older, younger);
+        copies.left -= inputs.len();
         true
     }
 
+    #[inline(never)]
     fn one_by_one(&mut self, inputs: &[f64], out: &mut [f64]) {
         for (out, input) in out.iter_mut().zip(inputs) {
-            let place = (self.copies.window - self.copies.left) % GROUP;
-            let before = if place == 0 { 0.0 } else { self.sum };
-            self.sum = self.weights.kept * before + self.weights.new * input;
-            let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
-            let mut said = [None; 3];
-            let is_end = place == GROUP - 1 || self.copies.left == 1;
-            for (said, copy) in said.iter_mut().zip([
-                &mut self.copies.first,
-                &mut self.copies.older,
-                &mut self.copies.younger,
-            ]) {
-                *said = copy.as_mut().map(|copy| copy.push(weights, power, *input, sum));
-                if is_end && let Some(copy) = copy {
-                    copy.end_group(weights);
-                }
-            }
-            *out = said[0].or(said[1]).unwrap_or(f64::NAN);
-            self.copies.left -= 1;
+            *out = self.push(*input);
         }
+    }
+
+    /// One bar within a window.
+    #[inline(always)]
+    fn push(&mut self, input: f64) -> f64 {
+        let place = (self.copies.window - self.copies.left) % GROUP;
+        let before = if place == 0 { 0.0 } else { self.sum };
+        self.sum = self.weights.kept * before + self.weights.new * input;
+        let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
+        let is_end = place == GROUP - 1 || self.copies.left == 1;
+        self.copies.left -= 1;
+        let mut push = |copy: &mut Option<Copy>| {
+            let copy = copy.as_mut()?;
+            let said = copy.push(weights, power, input, sum);
+            if is_end {
+                copy.end_group(weights);
+            }
+            Some(said)
+        };
+        let copies = &mut self.copies;
+        let [first, older, _] = [&mut copies.first, &mut copies.older, &mut copies.younger].map(&mut push);
+        first.or(older).unwrap_or(f64::NAN)
     }
 }

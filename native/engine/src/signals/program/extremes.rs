@@ -1,5 +1,7 @@
 //! The highest or lowest value of a window and its age, in the same time for any length: blocks as in [`super::sums`].
 
+use super::floats::choose;
+
 /// Which of two values wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Extreme {
@@ -64,7 +66,7 @@ impl ExtremeWindow {
     }
 
     /// Adds a value; gives the extreme and how many bars ago it was. Unknown while a value of the window is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, value: f64) -> (f64, f64) {
         if self.length < 2 {
             return (value, value * 0.0);
@@ -82,11 +84,7 @@ impl ExtremeWindow {
         self.head = Some(head);
         let found = self.of(self.tails[self.at], head);
         self.at += 1;
-        let age = if found.value.is_nan() {
-            f64::NAN
-        } else {
-            place - found.place
-        };
+        let age = choose(found.value.is_nan(), f64::NAN, place - found.place);
         (found.value, age)
     }
 
@@ -105,22 +103,21 @@ impl ExtremeWindow {
         self.head = None;
     }
 
-    /// Of two, the one that counts; unknown where one is.
-    #[inline]
+    /// Of two, the one that counts; unknown where one is. Chosen without a branch: which of them it is nobody could foresee.
+    #[inline(always)]
     fn of(&self, older: Found, newer: Found) -> Found {
-        let (is_newer, is_older) = match self.extreme {
-            Extreme::Highest => (newer.value > older.value, older.value > newer.value),
-            Extreme::Lowest => (newer.value < older.value, older.value < newer.value),
+        let (high, low) = match self.extreme {
+            Extreme::Highest => (newer.value, older.value),
+            Extreme::Lowest => (older.value, newer.value),
         };
-        match (is_newer, is_older) {
-            (true, _) => newer,
-            (_, true) => older,
-            _ if older.value.is_nan() => older,
-            _ if newer.value.is_nan() => newer,
-            _ => match self.tie {
-                Tie::Oldest => older,
-                Tie::Newest => newer,
-            },
+        let is_newer = match self.tie {
+            Tie::Oldest => high > low,
+            Tie::Newest => high >= low,
+        };
+        let is_newer = (is_newer | newer.value.is_nan()) & !older.value.is_nan();
+        Found {
+            value: choose(is_newer, newer.value, older.value),
+            place: choose(is_newer, newer.place, older.place),
         }
     }
 }

@@ -64,7 +64,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     /// `finish` makes the result, of the sums and the newest value.
     ///
     /// While a value of the window is unknown, so is every sum.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(
         &mut self,
         out: &mut [f64],
@@ -103,7 +103,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     /// Keeps the newest values of this block, which end at a place of it: as many of them as are given.
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, at: usize, series: [&[f64]; I]) {
         for (kept, values) in self.values.iter_mut().zip(series) {
             let count = at.min(values.len());
@@ -112,7 +112,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     /// One bar: the same sums in the same order.
-    #[inline]
+    #[inline(always)]
     fn one(
         &mut self,
         value: [f64; I],
@@ -153,7 +153,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
 
     /// As [`Self::run`], within a block. First the sums, each of which waits for the one before, and then what is made of
     /// them, several at a time. Slices of one length: no look at a place can miss.
-    #[inline]
+    #[inline(always)]
     fn run_in_block(
         &mut self,
         out: &mut [f64],
@@ -200,7 +200,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     /// Sums from each place of the block before to its end.
-    #[inline]
+    #[inline(always)]
     fn begin_block(&mut self, before: [&[f64]; I], terms: &impl Fn([f64; I], f64) -> [f64; K]) {
         let length = before[0].len();
         let before = before.map(|of| &of[..length]);
@@ -223,7 +223,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn difference<const I: usize>(value: [f64; I], reference: [f64; I]) -> [f64; I] {
     std::array::from_fn(|of| value[of] - reference[of])
 }
