@@ -65,6 +65,16 @@ impl Weights {
     }
 }
 
+/// One bar of a group.
+struct Bar {
+    input: f64,
+    /// What the group's inputs add up to.
+    sum: f64,
+    /// Of what is kept of the end of the group before.
+    power: f64,
+    is_end: bool,
+}
+
 /// One recursion.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Copy {
@@ -78,8 +88,25 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// The `place`th bar of a group; `sum` is what the group's inputs add up to.
-    fn push(&mut self, weights: &Weights, power: f64, input: f64, sum: f64) -> f64 {
+    /// One bar.
+    #[inline(always)]
+    fn push(&mut self, weights: &Weights, bar: &Bar) -> f64 {
+        let said = if self.is_grouped & bar.input.is_finite() {
+            // What has left the numbers may come back within the group: its end decides.
+            self.value = bar.power * self.base + bar.sum;
+            finite(self.value)
+        } else {
+            self.seed(weights, bar.input)
+        };
+        if bar.is_end {
+            self.end_group(weights);
+        }
+        said
+    }
+
+    /// One bar as long as the group before has no end to go on from.
+    #[inline(never)]
+    fn seed(&mut self, weights: &Weights, input: f64) -> f64 {
         if !input.is_finite() {
             *self = Self::default();
             return f64::NAN;
@@ -91,10 +118,6 @@ impl Copy {
                 return f64::NAN;
             }
             self.value /= weights.divisor;
-        } else if self.is_grouped {
-            // What has left the numbers may come back within the group: its end decides.
-            self.value = power * self.base + sum;
-            return finite(self.value);
         } else {
             self.value = weights.kept * self.value + weights.new * input;
         }
@@ -118,37 +141,40 @@ impl Copy {
         let mut done = 0;
         while done < inputs.len() && !self.is_grouped {
             for at in done..done + GROUP {
-                let said = self.push(weights, powers[at - done], inputs[at], sums[at]);
+                let bar = Bar {
+                    input: inputs[at],
+                    sum: sums[at],
+                    power: powers[at - done],
+                    is_end: at + 1 == done + GROUP,
+                };
+                let said = self.push(weights, &bar);
                 if let Some(out) = &mut out {
                     out[at] = said;
                 }
             }
-            self.end_group(weights);
             done += GROUP;
         }
         if done == inputs.len() {
             return;
         }
         let (groups, _) = sums[done..].as_chunks::<GROUP>();
-        let mut base = self.base;
-        match out {
-            Some(out) => {
-                let out = &mut out[done..];
-                for (out, sums) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(groups) {
-                    for at in 0..GROUP {
-                        out[at] = powers[at] * base + sums[at];
-                    }
-                    base = out[GROUP - 1];
-                }
-                if !are_finite(out) {
-                    for said in out {
-                        *said = finite(*said);
-                    }
+        // First the ends of the groups, which wait for each other, and then what is between them.
+        let (mut base, mut bases) = (self.base, [0.0; PIECE / GROUP]);
+        for (before, sums) in bases.iter_mut().zip(groups) {
+            *before = base;
+            base = powers[GROUP - 1] * base + sums[GROUP - 1];
+        }
+        if let Some(out) = out {
+            let out = &mut out[done..];
+            let groups = groups.iter().zip(&bases);
+            for (out, (sums, base)) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(groups) {
+                for at in 0..GROUP {
+                    out[at] = powers[at] * base + sums[at];
                 }
             }
-            None => {
-                for sums in groups {
-                    base = powers[GROUP - 1] * base + sums[GROUP - 1];
+            if !are_finite(out) {
+                for said in out {
+                    *said = finite(*said);
                 }
             }
         }
@@ -305,19 +331,21 @@ impl Averages {
         let place = (self.copies.window - self.copies.left) % GROUP;
         let before = if place == 0 { 0.0 } else { self.sum };
         self.sum = self.weights.kept * before + self.weights.new * input;
-        let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
-        let is_end = place == GROUP - 1 || self.copies.left == 1;
-        self.copies.left -= 1;
-        let mut push = |copy: &mut Option<Copy>| {
-            let copy = copy.as_mut()?;
-            let said = copy.push(weights, power, input, sum);
-            if is_end {
-                copy.end_group(weights);
-            }
-            Some(said)
+        let bar = Bar {
+            input,
+            sum: self.sum,
+            power: self.powers[place],
+            is_end: place == GROUP - 1 || self.copies.left == 1,
         };
-        let copies = &mut self.copies;
-        let [first, older, _] = [&mut copies.first, &mut copies.older, &mut copies.younger].map(&mut push);
-        first.or(older).unwrap_or(f64::NAN)
+        self.copies.left -= 1;
+        let (weights, copies) = (&self.weights, &mut self.copies);
+        if let Some(younger) = &mut copies.younger {
+            younger.push(weights, &bar);
+        }
+        let older = copies.older.as_mut().map(|older| older.push(weights, &bar));
+        match &mut copies.first {
+            Some(first) => first.push(weights, &bar),
+            None => older.unwrap_or(f64::NAN),
+        }
     }
 }

@@ -447,14 +447,23 @@ struct Step {
     state: usize,
 }
 
+/// An expression of a runner.
+#[derive(Debug, Clone, Copy)]
+struct Output {
+    /// Where its register begins.
+    begin: usize,
+    unit: Unit,
+    /// Bars until it has a value.
+    lookback: u64,
+}
+
 /// A program at work.
 ///
 /// It remembers what its windows hold: consecutive bars may come in any number of runs, of any lengths, and give the same
 /// bits.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    nodes: Vec<Node>,
-    outputs: Vec<u16>,
+    outputs: Vec<Output>,
     states: Vec<State>,
     /// What is to be done, in order.
     steps: Vec<Step>,
@@ -489,6 +498,14 @@ impl Runner {
             Op::Input(place) => Some(place),
             _ => None,
         };
+        let output = |id: &u16| {
+            let node = &program.nodes[usize::from(*id)];
+            Output {
+                begin: register((*id).into(), capacity),
+                unit: node.unit,
+                lookback: node.lookback.max(1).into(),
+            }
+        };
         for (at, node) in program.nodes.iter().enumerate() {
             let begin = register(at, capacity);
             match node.op {
@@ -516,8 +533,7 @@ impl Runner {
             }
         }
         Self {
-            nodes: program.nodes.clone(),
-            outputs: program.outputs.clone(),
+            outputs: program.outputs.iter().map(output).collect(),
             states,
             steps,
             copied,
@@ -622,14 +638,15 @@ impl Runner {
     /// An expression's values of the last run's bars, as many as there is room for; NaN where there is none.
     #[inline(always)]
     pub fn write(&self, output: usize, result: &mut [f64]) {
-        let id = usize::from(self.outputs[output]);
-        let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
-        node.unit
-            .all_outside(&self.registers[begin..begin + self.length], result);
+        let Output {
+            begin,
+            unit,
+            lookback,
+        } = self.outputs[output];
+        unit.all_outside(&self.registers[begin..begin + self.length], result);
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
-        let before = u64::from(node.lookback.max(1)) - 1;
         let first = self.seen - self.length as u64;
-        let blind = usize::try_from(before.saturating_sub(first)).unwrap_or(usize::MAX);
+        let blind = usize::try_from((lookback - 1).saturating_sub(first)).unwrap_or(usize::MAX);
         let blind = blind.min(self.length).min(result.len());
         result[..blind].fill(f64::NAN);
     }
@@ -645,12 +662,14 @@ impl Runner {
     /// An expression's value at the last bar.
     #[must_use]
     pub fn last(&self, output: usize) -> f64 {
-        let id = usize::from(self.outputs[output]);
-        let node = &self.nodes[id];
-        if self.length == 0 || self.seen < u64::from(node.lookback) {
+        let Output {
+            begin,
+            unit,
+            lookback,
+        } = self.outputs[output];
+        if self.length == 0 || self.seen < lookback {
             return f64::NAN;
         }
-        let inside = self.registers[register(id, self.capacity) + self.length - 1];
-        finite(node.unit.outside(inside))
+        finite(unit.outside(self.registers[begin + self.length - 1]))
     }
 }

@@ -1,7 +1,7 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
 use super::averages::{Averages, Weights};
-use super::extremes::{Extreme, ExtremeWindow, Tie};
+use super::extremes::{Extreme, ExtremeWindow, HighestWindow, Tie};
 use super::floats::{choose, finite};
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Copies, Cusum, ParabolicStop, Regime};
@@ -141,6 +141,7 @@ pub(super) enum State {
     Trend(SumWindow<3, 1>),
     Sums4(SumWindow<4, 1>),
     Pair(SumWindow<5, 2>),
+    Highest(HighestWindow),
     Extreme(ExtremeWindow),
     Order(OrderWindow),
     Average(Averages),
@@ -183,7 +184,10 @@ impl State {
                 }
             }
             Op::Pair(_, length) => Self::Pair(SumWindow::new(length as usize)),
-            Op::Extreme(extreme, tie, _, length) => {
+            Op::Extreme(extreme, _, false, length) => {
+                Self::Highest(HighestWindow::new(extreme, length as usize))
+            }
+            Op::Extreme(extreme, tie, true, length) => {
                 Self::Extreme(ExtremeWindow::new(extreme, tie, length as usize))
             }
             Op::Quantile(length, _) | Op::Rank(length) => Self::Order(OrderWindow::new(length as usize)),
@@ -233,6 +237,7 @@ impl State {
             Self::Trend(window) => window.restart(number),
             Self::Sums4(window) => window.restart(number),
             Self::Pair(window) => window.restart(number),
+            Self::Highest(window) => window.restart(number),
             Self::Extreme(window) => window.restart(number),
             Self::Order(window) => window.restart(),
             Self::Average(copies) => copies.restart(number),
@@ -274,13 +279,8 @@ pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut 
                 *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
             }
         }
-        State::Extreme(window) => {
-            let &Op::Extreme(_, _, is_age, _) = op else { return };
-            each(out, a, |a| {
-                let (value, age) = window.push(a);
-                if is_age { age } else { value }
-            });
-        }
+        State::Highest(window) => each(out, a, |a| window.push(a)),
+        State::Extreme(window) => each(out, a, |a| window.push(a)),
         State::Order(window) => match op {
             Op::Quantile(_, share) => each(out, a, |a| {
                 window.push(a);
