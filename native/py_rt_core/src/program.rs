@@ -218,23 +218,18 @@ impl FeatureProgram {
                 part.push(piece);
             }
         }
-        let beginnings = beginnings(columns.numbers);
-        std::thread::scope(|scope| {
-            for (part, output) in outputs.into_iter().enumerate() {
-                let begin = part * length;
-                let part = Part {
-                    program: &self.program,
-                    columns: &columns,
-                    beginnings: &beginnings,
-                    early: begin.saturating_sub(warmup - 1),
-                    begin,
-                    end: (begin + length).min(rows),
-                    outputs: output,
-                };
-                scope.spawn(move || widest(part));
+        let parts = outputs.into_iter().enumerate().map(|(part, outputs)| {
+            let begin = (part * length).min(rows);
+            Part {
+                program: &self.program,
+                columns: &columns,
+                early: begin.saturating_sub(warmup - 1),
+                begin,
+                end: (begin + length).min(rows),
+                outputs,
             }
         });
-        Ok(warm(rows, &beginnings, warmup))
+        Ok(warm(rows, &computed(parts), warmup))
     }
 
     /// Names of the columns in a runner's order, those that no expression reads left out.
@@ -254,7 +249,6 @@ impl FeatureProgram {
 struct Part<'a> {
     program: &'a Program,
     columns: &'a Columns<'a>,
-    beginnings: &'a [usize],
     early: usize,
     begin: usize,
     end: usize,
@@ -262,53 +256,70 @@ struct Part<'a> {
 }
 
 impl Work for Part<'_> {
-    type Output = ();
+    /// The rows, of those which it writes, at which a stream begins: those whose number does not follow the one above.
+    type Output = Vec<usize>;
 
     #[expect(
         clippy::inline_always,
         reason = "what is not compiled in its place has no wider registers"
     )]
     #[inline(always)]
-    fn run(mut self) {
+    fn run(mut self) -> Vec<usize> {
         let bars = RUN_VALUES / self.program.operations().max(1);
         let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end()) / RUN_GROUP * RUN_GROUP;
         let mut runner = Runner::new(self.program, bars);
-        let mut next = self.beginnings.partition_point(|row| *row <= self.early);
-        let (mut at, begin) = (self.early, self.begin);
+        let (numbers, begin, mut beginnings) = (self.columns.numbers, self.begin, Vec::new());
+        let mut at = self.early;
         while at < self.end {
             let bound = if at < begin { begin } else { self.end };
-            let hole = self.beginnings.get(next).copied().unwrap_or(self.end);
-            let to = bound.min(hole).min(at + bars);
-            runner.run_rows(self.columns.numbers[at], at..to, &self.columns.inputs);
+            let to = followed(numbers, at, bound.min(at + bars));
+            runner.run_rows(numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
                 for (output, column) in self.outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
                 }
+                if at == 0 || numbers[at].wrapping_sub(numbers[at - 1]) != 1 {
+                    beginnings.push(at);
+                }
             }
-            next += usize::from(to == hole);
             at = to;
         }
+        beginnings
     }
 }
 
-/// Rows at which a stream begins: those whose number does not follow the one above it.
-fn beginnings(numbers: &[i64]) -> Vec<usize> {
-    const BLOCK: usize = 1_024;
-    let mut found = Vec::new();
-    if !numbers.is_empty() {
-        found.push(0);
-    }
-    // Zero where they follow: bits are gathered from several pairs at a time.
-    let off = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) ^ 1;
-    for begin in (0..numbers.len()).step_by(BLOCK) {
-        let block = &numbers[begin..numbers.len().min(begin + BLOCK + 1)];
-        // All of a block are looked at, which takes less than to stop at the first; the rule is that all follow.
-        if block.windows(2).fold(0, |all, pair| all | off(pair)) != 0 {
-            let holes = block.windows(2).enumerate().filter(|(_, pair)| off(pair) != 0);
-            found.extend(holes.map(|(at, _)| begin + at + 1));
+/// Computes each part on a thread, the first on this one; gives where streams begin.
+fn computed<'a>(mut parts: impl Iterator<Item = Part<'a>>) -> Vec<usize> {
+    std::thread::scope(|scope| {
+        let first = parts.next();
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || widest(part))).collect();
+        let mut beginnings = first.map(widest).unwrap_or_default();
+        for other in others {
+            match other.join() {
+                Ok(more) => beginnings.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         }
+        beginnings
+    })
+}
+
+/// The row, of those from `at` to `end`, up to which the numbers follow each other.
+#[expect(
+    clippy::inline_always,
+    reason = "what is not compiled in its place has no wider registers"
+)]
+#[inline(always)]
+fn followed(numbers: &[i64], at: usize, end: usize) -> usize {
+    // Zero where they follow. All are looked at, several at a time, which takes less than to stop at the first: the rule is
+    // that all follow.
+    let off = |pair: (&i64, &i64)| pair.1.wrapping_sub(*pair.0) ^ 1;
+    let pairs = || numbers[at..end].iter().zip(&numbers[at + 1..end]);
+    if pairs().fold(0, |all, pair| all | off(pair)) == 0 {
+        return end;
     }
-    found
+    let hole = pairs().position(|pair| off(pair) != 0);
+    hole.map_or(end, |hole| at + 1 + hole)
 }
 
 /// Which rows have so many of their stream up to them.

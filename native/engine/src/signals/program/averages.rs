@@ -13,7 +13,8 @@ use super::floats::finite;
 use super::recursions::Copies;
 
 /// Bars of a group.
-const GROUP: usize = 8;
+const GROUP: usize = GROUP_BARS as usize;
+const GROUP_BARS: u32 = 8;
 /// Bars whose groups are summed up before anything is made of them.
 const PIECE: usize = 16 * GROUP;
 
@@ -64,6 +65,9 @@ impl Weights {
         }
     }
 }
+
+/// `(1 - k)^(j + 1)`.
+type Powers = [f64; GROUP];
 
 /// One bar of a group.
 struct Bar {
@@ -128,55 +132,54 @@ impl Copy {
         self.value
     }
 
-    /// Whole groups of known inputs.
+    /// Whole groups of a copy that has the end of a group to go on from; `sums` are what their inputs add up to.
     #[inline(always)]
-    fn run(
-        &mut self,
-        weights: &Weights,
-        powers: &[f64; GROUP],
-        inputs: &[f64],
-        sums: &[f64],
-        mut out: Option<&mut [f64]>,
-    ) {
-        let mut done = 0;
-        while done < inputs.len() && !self.is_grouped {
-            for at in done..done + GROUP {
-                let bar = Bar {
-                    input: inputs[at],
-                    sum: sums[at],
-                    power: powers[at - done],
-                    is_end: at + 1 == done + GROUP,
-                };
-                let said = self.push(weights, &bar);
-                if let Some(out) = &mut out {
-                    out[at] = said;
+    fn say(&mut self, weights: &Weights, powers: &Powers, inputs: &[f64], sums: &mut [f64], out: &mut [f64]) {
+        let (inputs, _) = inputs.as_chunks::<GROUP>();
+        let (groups, _) = out.as_chunks_mut::<GROUP>();
+        let mut base = self.base;
+        for ((inputs, said), whole) in inputs.iter().zip(groups).zip(sums) {
+            // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
+            let (mut sum, mut sums) = (0.0, [0.0; GROUP]);
+            for at in 0..GROUP {
+                sum = weights.kept * sum + weights.new * inputs[at];
+                sums[at] = sum;
+            }
+            let end = powers[GROUP - 1] * base + sum;
+            for at in 0..GROUP - 1 {
+                said[at] = powers[at] * base + sums[at];
+            }
+            (said[GROUP - 1], base, *whole) = (end, end, sum);
+        }
+        (self.base, self.value) = (base, base);
+        if !are_finite(out) {
+            for said in out {
+                *said = finite(*said);
+            }
+        }
+    }
+
+    /// The same of a copy that will speak later.
+    #[inline(always)]
+    fn follow(&mut self, weights: &Weights, powers: &Powers, inputs: &[f64], sums: &[f64]) {
+        let (groups, _) = inputs.as_chunks::<GROUP>();
+        let mut groups = groups.iter().zip(sums);
+        while !self.is_grouped {
+            let Some((inputs, _)) = groups.next() else { return };
+            if self.seen + GROUP_BARS < weights.seed {
+                // All of them are known and none is the last of the seed.
+                self.value = inputs.iter().fold(self.value, |sum, input| sum + input);
+                self.seen += GROUP_BARS;
+            } else {
+                for input in inputs {
+                    self.seed(weights, *input);
                 }
             }
-            done += GROUP;
+            self.end_group(weights);
         }
-        if done == inputs.len() {
-            return;
-        }
-        let (groups, _) = sums[done..].as_chunks::<GROUP>();
-        // First the ends of the groups, which wait for each other, and then what is between them.
-        let (mut base, mut bases) = (self.base, [0.0; PIECE / GROUP]);
-        for (before, sums) in bases.iter_mut().zip(groups) {
-            *before = base;
-            base = powers[GROUP - 1] * base + sums[GROUP - 1];
-        }
-        if let Some(out) = out {
-            let out = &mut out[done..];
-            let groups = groups.iter().zip(&bases);
-            for (out, (sums, base)) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(groups) {
-                for at in 0..GROUP {
-                    out[at] = powers[at] * base + sums[at];
-                }
-            }
-            if !are_finite(out) {
-                for said in out {
-                    *said = finite(*said);
-                }
-            }
+        let mut base = self.base;
+        for (_, sum) in groups {
+            base = powers[GROUP - 1] * base + sum;
         }
         (self.base, self.value) = (base, base);
     }
@@ -203,8 +206,7 @@ fn are_finite(inputs: &[f64]) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Averages {
     weights: Weights,
-    /// `(1 - k)^(j + 1)`.
-    powers: [f64; GROUP],
+    powers: Powers,
     pub(super) copies: Copies<Copy>,
     /// What this group's inputs add up to.
     pub(super) sum: f64,
@@ -272,39 +274,27 @@ impl Averages {
     }
 
     /// Whole groups, [`PIECE`] bars at most; nothing changes and it says false where an input or the end of a group is not
-    /// finite: that begins the recursion anew, which is for one bar at a time.
+    /// finite, or the one that speaks has only begun: that is for one bar at a time.
     #[inline(always)]
     fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) -> bool {
-        let mut sums = [0.0; PIECE];
-        let (groups, _) = sums.as_chunks_mut::<GROUP>();
-        let mut ends = 0.0;
-        for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
-            // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
-            let mut sum = 0.0;
-            for (said, input) in sums.iter_mut().zip(inputs) {
-                sum = self.weights.kept * sum + self.weights.new * input;
-                *said = sum;
-            }
-            // What is not finite stays so up to the end of its group, and makes this unknown.
-            ends += sum * 0.0;
+        let (weights, powers, copies) = (&self.weights, &self.powers, &self.copies);
+        let (mut first, mut older, mut younger) = (copies.first, copies.older, copies.younger);
+        let mut sums = [0.0; PIECE / GROUP];
+        let sums = &mut sums[..inputs.len() / GROUP];
+        match first.as_mut().or(older.as_mut()) {
+            Some(says) if says.is_grouped => says.say(weights, powers, inputs, sums, out),
+            _ => return false,
         }
-        if ends.is_nan() {
+        // What is not finite stays so up to the end of its group.
+        if !are_finite(sums) {
             return false;
         }
-        let sums = &sums[..inputs.len()];
-        let (weights, powers) = (&self.weights, &self.powers);
-        let copies = &self.copies;
-        let (mut first, mut older, mut younger) = (copies.first, copies.older, copies.younger);
         if let Some(younger) = &mut younger {
-            younger.run(weights, powers, inputs, sums, None);
-        }
-        match first.as_mut().or(older.as_mut()) {
-            Some(says) => says.run(weights, powers, inputs, sums, Some(out)),
-            None => out.fill(f64::NAN),
+            younger.follow(weights, powers, inputs, sums);
         }
         // Beside the first there may be an older one, which will speak.
         if let (true, Some(older)) = (first.is_some(), &mut older) {
-            older.run(weights, powers, inputs, sums, None);
+            older.follow(weights, powers, inputs, sums);
         }
         // From a group whose end has left the numbers nothing comes back: to look at the last one is enough.
         let is_finite = |copy: &Option<Copy>| copy.is_none_or(|copy| copy.value.is_finite());
