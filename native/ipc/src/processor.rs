@@ -1,4 +1,4 @@
-//! Work on the widest registers that the processor has.
+//! Work on the widest registers that the processor has, on values that it has asked for in time.
 //!
 //! Programs are compiled for any 64-bit x86, whose registers hold two numbers; nearly every one there is has such for four.
 //! Wider ones do the same operations in the same order, several at a time: no bit of a result depends on the processor.
@@ -46,4 +46,22 @@ pub fn widest<W: Work>(work: W) -> W::Output {
 #[target_feature(enable = "avx2")]
 fn with_avx2<W: Work>(work: W) -> W::Output {
     work.run()
+}
+
+/// Asks for values that are worked on soon, and does not wait for them.
+///
+/// A processor foresees what is read in long rows; of several columns, each read a piece at a time, it does not.
+#[inline]
+pub fn fetch<T>(values: &[T]) {
+    /// What memory gives at a time.
+    const LINE_BYTES: usize = 64;
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LINE_BYTES / size_of::<T>().clamp(1, LINE_BYTES)) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        #[allow(unsafe_code, reason = "the processor's instruction takes an address")]
+        // SAFETY: a hint, which reads and writes nothing; the address is that of a value.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
 }

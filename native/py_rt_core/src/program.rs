@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner, Unit};
-use ipc::processor::{Work, widest};
+use ipc::processor::{Work, fetch, widest};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -273,6 +273,9 @@ impl Work for Part<'_> {
         while at < self.end {
             let bound = if at < begin { begin } else { self.end };
             let to = followed(numbers, at, bound.min(at + bars));
+            let next = to..self.end.min(to + bars);
+            let inputs = self.columns.inputs.iter();
+            inputs.for_each(|column| fetch(column.get(next.clone()).unwrap_or_default()));
             runner.run_rows(numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
                 for (output, column) in self.outputs.iter_mut().enumerate() {
