@@ -276,6 +276,10 @@ impl Work for Part<'_> {
             let next = to..self.end.min(to + bars);
             let inputs = self.columns.inputs.iter();
             inputs.for_each(|column| fetch(column.get(next.clone()).unwrap_or_default()));
+            fetch(&numbers[next]);
+            for column in self.outputs.iter().filter(|_| at >= begin) {
+                fetch(&column[at - begin..to - begin]);
+            }
             runner.run_rows(numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
                 for (output, column) in self.outputs.iter_mut().enumerate() {
