@@ -16,6 +16,7 @@
 //! | [`atomic_flags`] | the stopping ladder, visible from outside |
 //! | [`shared_memory`] | segments, sockets, who may have what |
 //! | [`scheduling`] | which of our threads a core runs first |
+//! | [`processor`] | work on the widest registers that there are |
 //!
 //! # Model checking
 //! The algorithms are generic over their memory, and under `--cfg loom` over the model checker's atomics. The models
@@ -63,6 +64,7 @@ pub mod atomic_flags;
 pub mod atomics;
 pub mod layout;
 pub mod market_cache;
+pub mod processor;
 pub mod record;
 pub mod ring_buffer;
 pub mod scheduling;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner, Unit};
+use ipc::processor::{Work, fetch, widest};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,10 +12,11 @@ use pyo3::types::PyBytes;
 use crate::arrow;
 use crate::error::refused;
 
-/// Values that the registers of a run's operations hold, so that they lie in the processor's nearer caches, and the bars
-/// that a run then has.
-const RUN_VALUES: usize = 16_384;
+/// Values that the registers of a run's operations hold, so that they lie in the processor's nearest cache, and the bars
+/// that a run then has: whole groups of those which the engine takes together.
+const RUN_VALUES: usize = 2_048;
 const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
+const RUN_GROUP: usize = 64;
 /// Least rows of a part that a thread of its own computes.
 const PART_ROWS: usize = 32_768;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
@@ -216,20 +218,18 @@ impl FeatureProgram {
                 part.push(piece);
             }
         }
-        let beginnings = beginnings(columns.numbers);
-        std::thread::scope(|scope| {
-            for (part, output) in outputs.into_iter().enumerate() {
-                let begin = part * length;
-                let rows = [
-                    begin.saturating_sub(warmup - 1),
-                    begin,
-                    (begin + length).min(rows),
-                ];
-                let (columns, beginnings) = (&columns, beginnings.as_slice());
-                scope.spawn(move || self.run_part(columns, beginnings, rows, output));
+        let parts = outputs.into_iter().enumerate().map(|(part, outputs)| {
+            let begin = (part * length).min(rows);
+            Part {
+                program: &self.program,
+                columns: &columns,
+                early: begin.saturating_sub(warmup - 1),
+                begin,
+                end: (begin + length).min(rows),
+                outputs,
             }
         });
-        Ok(warm(rows, &beginnings, warmup))
+        Ok(warm(rows, &computed(parts), warmup))
     }
 
     /// Names of the columns in a runner's order, those that no expression reads left out.
@@ -242,55 +242,91 @@ impl FeatureProgram {
             .map(|name| read.contains(name).then_some(name))
             .collect()
     }
+}
 
-    /// Computes the rows from `early` on, and writes those from `begin` to `end`: what is before them is only for what they
-    /// remember of it.
-    fn run_part(
-        &self,
-        columns: &Columns<'_>,
-        beginnings: &[usize],
-        [early, begin, end]: [usize; 3],
-        mut outputs: Vec<&mut [f64]>,
-    ) {
+/// Some of the rows: those from `early` on are computed and those from `begin` to `end` written; what is before them is only
+/// for what they remember of it.
+struct Part<'a> {
+    program: &'a Program,
+    columns: &'a Columns<'a>,
+    early: usize,
+    begin: usize,
+    end: usize,
+    outputs: Vec<&'a mut [f64]>,
+}
+
+impl Work for Part<'_> {
+    /// The rows, of those which it writes, at which a stream begins: those whose number does not follow the one above.
+    type Output = Vec<usize>;
+
+    #[expect(
+        clippy::inline_always,
+        reason = "what is not compiled in its place has no wider registers"
+    )]
+    #[inline(always)]
+    fn run(mut self) -> Vec<usize> {
         let bars = RUN_VALUES / self.program.operations().max(1);
-        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end());
-        let mut runner = Runner::new(&self.program, bars);
-        let mut next = beginnings.partition_point(|row| *row <= early);
-        let mut at = early;
-        while at < end {
-            let bound = if at < begin { begin } else { end };
-            let hole = beginnings.get(next).copied().unwrap_or(end);
-            let to = bound.min(hole).min(at + bars);
-            runner.run_rows(columns.numbers[at], at..to, &columns.inputs);
+        let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end()) / RUN_GROUP * RUN_GROUP;
+        let mut runner = Runner::new(self.program, bars);
+        let (numbers, begin, mut beginnings) = (self.columns.numbers, self.begin, Vec::new());
+        let mut at = self.early;
+        while at < self.end {
+            let bound = if at < begin { begin } else { self.end };
+            let to = followed(numbers, at, bound.min(at + bars));
+            let next = to..self.end.min(to + bars);
+            let inputs = self.columns.inputs.iter();
+            inputs.for_each(|column| fetch(column.get(next.clone()).unwrap_or_default()));
+            fetch(&numbers[next]);
+            for column in self.outputs.iter().filter(|_| at >= begin) {
+                fetch(&column[at - begin..to - begin]);
+            }
+            runner.run_rows(numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
-                for (output, column) in outputs.iter_mut().enumerate() {
+                for (output, column) in self.outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
                 }
+                if at == 0 || numbers[at].wrapping_sub(numbers[at - 1]) != 1 {
+                    beginnings.push(at);
+                }
             }
-            next += usize::from(to == hole);
             at = to;
         }
+        beginnings
     }
 }
 
-/// Rows at which a stream begins: those whose number does not follow the one above it.
-fn beginnings(numbers: &[i64]) -> Vec<usize> {
-    const BLOCK: usize = 1_024;
-    let mut found = Vec::new();
-    if !numbers.is_empty() {
-        found.push(0);
-    }
-    // Zero where they follow: bits are gathered from several pairs at a time.
-    let off = |pair: &[i64]| pair[1].wrapping_sub(pair[0]) ^ 1;
-    for begin in (0..numbers.len()).step_by(BLOCK) {
-        let block = &numbers[begin..numbers.len().min(begin + BLOCK + 1)];
-        // All of a block are looked at, which takes less than to stop at the first; the rule is that all follow.
-        if block.windows(2).fold(0, |all, pair| all | off(pair)) != 0 {
-            let holes = block.windows(2).enumerate().filter(|(_, pair)| off(pair) != 0);
-            found.extend(holes.map(|(at, _)| begin + at + 1));
+/// Computes each part on a thread, the first on this one; gives where streams begin.
+fn computed<'a>(mut parts: impl Iterator<Item = Part<'a>>) -> Vec<usize> {
+    std::thread::scope(|scope| {
+        let first = parts.next();
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || widest(part))).collect();
+        let mut beginnings = first.map(widest).unwrap_or_default();
+        for other in others {
+            match other.join() {
+                Ok(more) => beginnings.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         }
+        beginnings
+    })
+}
+
+/// The row, of those from `at` to `end`, up to which the numbers follow each other.
+#[expect(
+    clippy::inline_always,
+    reason = "what is not compiled in its place has no wider registers"
+)]
+#[inline(always)]
+fn followed(numbers: &[i64], at: usize, end: usize) -> usize {
+    // Zero where they follow. All are looked at, several at a time, which takes less than to stop at the first: the rule is
+    // that all follow.
+    let off = |pair: (&i64, &i64)| pair.1.wrapping_sub(*pair.0) ^ 1;
+    let pairs = || numbers[at..end].iter().zip(&numbers[at + 1..end]);
+    if pairs().fold(0, |all, pair| all | off(pair)) == 0 {
+        return end;
     }
-    found
+    let hole = pairs().position(|pair| off(pair) != 0);
+    hole.map_or(end, |hole| at + 1 + hole)
 }
 
 /// Which rows have so many of their stream up to them.

@@ -13,9 +13,10 @@ use super::floats::finite;
 use super::recursions::Copies;
 
 /// Bars of a group.
-const GROUP: usize = 8;
+const GROUP: usize = GROUP_BARS as usize;
+const GROUP_BARS: u32 = 8;
 /// Bars whose groups are summed up before anything is made of them.
-const PIECE: usize = 8 * GROUP;
+const PIECE: usize = 16 * GROUP;
 
 /// How an average weighs, and how it begins.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,19 @@ impl Weights {
     }
 }
 
+/// `(1 - k)^(j + 1)`.
+type Powers = [f64; GROUP];
+
+/// One bar of a group.
+struct Bar {
+    input: f64,
+    /// What the group's inputs add up to.
+    sum: f64,
+    /// Of what is kept of the end of the group before.
+    power: f64,
+    is_end: bool,
+}
+
 /// One recursion.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Copy {
@@ -78,8 +92,25 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// The `place`th bar of a group; `sum` is what the group's inputs add up to.
-    fn push(&mut self, weights: &Weights, power: f64, input: f64, sum: f64) -> f64 {
+    /// One bar.
+    #[inline(always)]
+    fn push(&mut self, weights: &Weights, bar: &Bar) -> f64 {
+        let said = if self.is_grouped & bar.input.is_finite() {
+            // What has left the numbers may come back within the group: its end decides.
+            self.value = bar.power * self.base + bar.sum;
+            finite(self.value)
+        } else {
+            self.seed(weights, bar.input)
+        };
+        if bar.is_end {
+            self.end_group(weights);
+        }
+        said
+    }
+
+    /// One bar as long as the group before has no end to go on from.
+    #[inline(never)]
+    fn seed(&mut self, weights: &Weights, input: f64) -> f64 {
         if !input.is_finite() {
             *self = Self::default();
             return f64::NAN;
@@ -91,10 +122,6 @@ impl Copy {
                 return f64::NAN;
             }
             self.value /= weights.divisor;
-        } else if self.is_grouped {
-            // What has left the numbers may come back within the group: its end decides.
-            self.value = power * self.base + sum;
-            return finite(self.value);
         } else {
             self.value = weights.kept * self.value + weights.new * input;
         }
@@ -105,51 +132,54 @@ impl Copy {
         self.value
     }
 
-    /// Whole groups of known inputs.
-    fn run(
-        &mut self,
-        weights: &Weights,
-        powers: &[f64; GROUP],
-        inputs: &[f64],
-        sums: &[f64],
-        mut out: Option<&mut [f64]>,
-    ) {
-        let mut done = 0;
-        while done < inputs.len() && !self.is_grouped {
-            for at in done..done + GROUP {
-                let said = self.push(weights, powers[at - done], inputs[at], sums[at]);
-                if let Some(out) = &mut out {
-                    out[at] = said;
+    /// Whole groups of a copy that has the end of a group to go on from; `sums` are what their inputs add up to.
+    #[inline(always)]
+    fn say(&mut self, weights: &Weights, powers: &Powers, inputs: &[f64], sums: &mut [f64], out: &mut [f64]) {
+        let (inputs, _) = inputs.as_chunks::<GROUP>();
+        let (groups, _) = out.as_chunks_mut::<GROUP>();
+        let mut base = self.base;
+        for ((inputs, said), whole) in inputs.iter().zip(groups).zip(sums) {
+            // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
+            let (mut sum, mut sums) = (0.0, [0.0; GROUP]);
+            for at in 0..GROUP {
+                sum = weights.kept * sum + weights.new * inputs[at];
+                sums[at] = sum;
+            }
+            let end = powers[GROUP - 1] * base + sum;
+            for at in 0..GROUP - 1 {
+                said[at] = powers[at] * base + sums[at];
+            }
+            (said[GROUP - 1], base, *whole) = (end, end, sum);
+        }
+        (self.base, self.value) = (base, base);
+        if !are_finite(out) {
+            for said in out {
+                *said = finite(*said);
+            }
+        }
+    }
+
+    /// The same of a copy that will speak later.
+    #[inline(always)]
+    fn follow(&mut self, weights: &Weights, powers: &Powers, inputs: &[f64], sums: &[f64]) {
+        let (groups, _) = inputs.as_chunks::<GROUP>();
+        let mut groups = groups.iter().zip(sums);
+        while !self.is_grouped {
+            let Some((inputs, _)) = groups.next() else { return };
+            if self.seen + GROUP_BARS < weights.seed {
+                // All of them are known and none is the last of the seed.
+                self.value = inputs.iter().fold(self.value, |sum, input| sum + input);
+                self.seen += GROUP_BARS;
+            } else {
+                for input in inputs {
+                    self.seed(weights, *input);
                 }
             }
             self.end_group(weights);
-            done += GROUP;
         }
-        if done == inputs.len() {
-            return;
-        }
-        let (groups, _) = sums[done..].as_chunks::<GROUP>();
         let mut base = self.base;
-        match out {
-            Some(out) => {
-                let out = &mut out[done..];
-                for (out, sums) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(groups) {
-                    for at in 0..GROUP {
-                        out[at] = powers[at] * base + sums[at];
-                    }
-                    base = out[GROUP - 1];
-                }
-                if !are_finite(out) {
-                    for said in out {
-                        *said = finite(*said);
-                    }
-                }
-            }
-            None => {
-                for sums in groups {
-                    base = powers[GROUP - 1] * base + sums[GROUP - 1];
-                }
-            }
+        for (_, sum) in groups {
+            base = powers[GROUP - 1] * base + sum;
         }
         (self.base, self.value) = (base, base);
     }
@@ -165,6 +195,7 @@ impl Copy {
 
 /// Whether all are numbers: all are looked at, several at a time, which takes less than to stop at the first. Nothing times
 /// what is infinite or unknown is unknown.
+#[inline(always)]
 fn are_finite(inputs: &[f64]) -> bool {
     !inputs
         .iter()
@@ -175,8 +206,7 @@ fn are_finite(inputs: &[f64]) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Averages {
     weights: Weights,
-    /// `(1 - k)^(j + 1)`.
-    powers: [f64; GROUP],
+    powers: Powers,
     pub(super) copies: Copies<Copy>,
     /// What this group's inputs add up to.
     pub(super) sum: f64,
@@ -203,7 +233,15 @@ impl Averages {
     }
 
     /// Takes a run of inputs.
+    #[inline(always)]
     pub(super) fn run(&mut self, inputs: &[f64], out: &mut [f64]) {
+        if let [out] = out {
+            if self.copies.left == 0 {
+                self.copies.turn();
+            }
+            *out = self.push(inputs[0]);
+            return;
+        }
         let mut done = 0;
         while done < out.len() {
             if self.copies.left == 0 {
@@ -215,6 +253,7 @@ impl Averages {
         }
     }
 
+    #[inline(always)]
     fn run_in_window(&mut self, inputs: &[f64], out: &mut [f64]) {
         // The last group of a window may be a short one; a group that is begun is ended one by one.
         let place = (self.copies.window - self.copies.left) % GROUP;
@@ -235,79 +274,68 @@ impl Averages {
     }
 
     /// Whole groups, [`PIECE`] bars at most; nothing changes and it says false where an input or the end of a group is not
-    /// finite: that begins the recursion anew, which is for one bar at a time.
+    /// finite, or the one that speaks has only begun: that is for one bar at a time.
+    #[inline(always)]
     fn in_groups(&mut self, inputs: &[f64], out: &mut [f64]) -> bool {
-        if !are_finite(inputs) {
+        let (weights, powers, copies) = (&self.weights, &self.powers, &self.copies);
+        let (mut first, mut older, mut younger) = (copies.first, copies.older, copies.younger);
+        let mut sums = [0.0; PIECE / GROUP];
+        let sums = &mut sums[..inputs.len() / GROUP];
+        match first.as_mut().or(older.as_mut()) {
+            Some(says) if says.is_grouped => says.say(weights, powers, inputs, sums, out),
+            _ => return false,
+        }
+        // What is not finite stays so up to the end of its group.
+        if !are_finite(sums) {
             return false;
         }
-        let before = (
-            self.sum,
-            self.copies.first,
-            self.copies.older,
-            self.copies.younger,
-        );
-        let mut sums = [0.0; PIECE];
-        let (groups, _) = sums.as_chunks_mut::<GROUP>();
-        for (sums, inputs) in groups.iter_mut().zip(inputs.as_chunks::<GROUP>().0) {
-            // The first of a group has nothing before it: 0 times what is kept changes no bit of it.
-            let mut sum = 0.0;
-            for (said, input) in sums.iter_mut().zip(inputs) {
-                sum = self.weights.kept * sum + self.weights.new * input;
-                *said = sum;
-            }
-        }
-        let sums = &sums[..inputs.len()];
-        self.sum = sums.last().copied().unwrap_or(self.sum);
-        let (weights, powers) = (&self.weights, &self.powers);
-        if let Some(younger) = &mut self.copies.younger {
-            younger.run(weights, powers, inputs, sums, None);
-        }
-        match self.copies.first.as_mut().or(self.copies.older.as_mut()) {
-            Some(says) => says.run(weights, powers, inputs, sums, Some(out)),
-            None => out.fill(f64::NAN),
+        if let Some(younger) = &mut younger {
+            younger.follow(weights, powers, inputs, sums);
         }
         // Beside the first there may be an older one, which will speak.
-        if let (true, Some(older)) = (self.copies.first.is_some(), &mut self.copies.older) {
-            older.run(weights, powers, inputs, sums, None);
+        if let (true, Some(older)) = (first.is_some(), &mut older) {
+            older.follow(weights, powers, inputs, sums);
         }
         // From a group whose end has left the numbers nothing comes back: to look at the last one is enough.
         let is_finite = |copy: &Option<Copy>| copy.is_none_or(|copy| copy.value.is_finite());
-        if ![self.copies.first, self.copies.older, self.copies.younger]
-            .iter()
-            .all(is_finite)
-        {
-            (
-                self.sum,
-                self.copies.first,
-                self.copies.older,
-                self.copies.younger,
-            ) = before;
+        if ![first, older, younger].iter().all(is_finite) {
             return false;
         }
-        self.copies.left -= inputs.len();
+        self.sum = sums.last().copied().unwrap_or(self.sum);
+        let copies = &mut self.copies;
+        (copies.first, copies.older, copies.younger) = (first, older, younger);
+        copies.left -= inputs.len();
         true
     }
 
+    #[inline(never)]
     fn one_by_one(&mut self, inputs: &[f64], out: &mut [f64]) {
         for (out, input) in out.iter_mut().zip(inputs) {
-            let place = (self.copies.window - self.copies.left) % GROUP;
-            let before = if place == 0 { 0.0 } else { self.sum };
-            self.sum = self.weights.kept * before + self.weights.new * input;
-            let (weights, power, sum) = (&self.weights, self.powers[place], self.sum);
-            let mut said = [None; 3];
-            let is_end = place == GROUP - 1 || self.copies.left == 1;
-            for (said, copy) in said.iter_mut().zip([
-                &mut self.copies.first,
-                &mut self.copies.older,
-                &mut self.copies.younger,
-            ]) {
-                *said = copy.as_mut().map(|copy| copy.push(weights, power, *input, sum));
-                if is_end && let Some(copy) = copy {
-                    copy.end_group(weights);
-                }
-            }
-            *out = said[0].or(said[1]).unwrap_or(f64::NAN);
-            self.copies.left -= 1;
+            *out = self.push(*input);
+        }
+    }
+
+    /// One bar within a window.
+    #[inline(always)]
+    fn push(&mut self, input: f64) -> f64 {
+        let place = (self.copies.window - self.copies.left) % GROUP;
+        let before = if place == 0 { 0.0 } else { self.sum };
+        self.sum = self.weights.kept * before + self.weights.new * input;
+        let bar = Bar {
+            input,
+            sum: self.sum,
+            power: self.powers[place],
+            is_end: place == GROUP - 1 || self.copies.left == 1,
+        };
+        self.copies.left -= 1;
+        let (weights, copies) = (&self.weights, &mut self.copies);
+        if let Some(younger) = &mut copies.younger {
+            younger.push(weights, &bar);
+        }
+        let older = copies.older.as_mut().map(|older| older.push(weights, &bar));
+        match &mut copies.first {
+            Some(first) => first.push(weights, &bar),
+            None => older.unwrap_or(f64::NAN),
         }
     }
 }

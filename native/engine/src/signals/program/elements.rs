@@ -23,7 +23,7 @@ pub(super) struct Single<'a> {
 }
 
 impl Apply for Single<'_> {
-    #[inline]
+    #[inline(always)]
     fn three(self, of: impl Fn(f64, f64, f64) -> f64) {
         let [a, b, c] = self.args;
         *self.out = of(a, b, c);
@@ -37,14 +37,14 @@ pub(super) struct Several<'a> {
 }
 
 impl Apply for Several<'_> {
-    #[inline]
+    #[inline(always)]
     fn one(self, of: impl Fn(f64) -> f64) {
         for (out, a) in self.out.iter_mut().zip(self.args[0]) {
             *out = of(*a);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn two(self, of: impl Fn(f64, f64) -> f64) {
         let [a, b, _] = self.args;
         for ((out, a), b) in self.out.iter_mut().zip(a).zip(b) {
@@ -52,7 +52,7 @@ impl Apply for Several<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn three(self, of: impl Fn(f64, f64, f64) -> f64) {
         let [a, b, c] = self.args;
         for (((out, a), b), c) in self.out.iter_mut().zip(a).zip(b).zip(c) {
@@ -87,7 +87,7 @@ pub(super) const fn is_element(op: &Op) -> bool {
 }
 
 /// Applies it; others change nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn run(op: &Op, to: impl Apply) {
     match op {
         Op::Times(factor) => to.one(|a| a * factor.get()),
@@ -130,7 +130,7 @@ pub(super) fn run(op: &Op, to: impl Apply) {
 }
 
 /// 1 for true and 0 for false; unknown where a side is.
-#[inline]
+#[inline(always)]
 const fn truth(is_true: bool, a: f64, b: f64) -> f64 {
     choose(a.is_nan() | b.is_nan(), f64::NAN, choose(is_true, 1.0, 0.0))
 }

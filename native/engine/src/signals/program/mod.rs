@@ -13,6 +13,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![expect(
+    clippy::inline_always,
+    reason = "a caller that is compiled for wider registers runs on them what is compiled in its place"
+)]
+
 mod averages;
 mod calls;
 mod compile;
@@ -419,18 +424,13 @@ pub struct ProgramError {
     pub error: ExpressionError,
 }
 
+/// Values between the registers of runs. Without them registers of 512 bars would lie a page of memory apart, where a processor
+/// takes reading one for reading another that it has just written, and keeps but few of them near.
+const GAP: usize = 40;
+
 /// Where a node's register begins: behind the one that nobody reads.
 const fn register(node: usize, capacity: usize) -> usize {
-    (node + 1) * capacity
-}
-
-/// Where an argument lies.
-#[derive(Debug, Clone, Copy)]
-enum Source {
-    /// The register that begins there; what an operation does not take is the register that nobody reads.
-    Register(usize),
-    /// A column, read in its place.
-    Column(usize),
+    (node + 1) * (capacity + if capacity == 1 { 0 } else { GAP })
 }
 
 /// An operation of a runner.
@@ -439,9 +439,22 @@ struct Step {
     op: Op,
     /// Where its own register begins.
     begin: usize,
-    args: [Source; 3],
+    /// Where those of its arguments do; of what it does not take, the register that nobody reads.
+    args: [usize; 3],
+    /// The column that an argument is, which a run reads in its place.
+    columns: [Option<u16>; 3],
     /// Its place among what is remembered; beyond it where it remembers nothing.
     state: usize,
+}
+
+/// An expression of a runner.
+#[derive(Debug, Clone, Copy)]
+struct Output {
+    /// Where its register begins.
+    begin: usize,
+    unit: Unit,
+    /// Bars until it has a value.
+    lookback: u64,
 }
 
 /// A program at work.
@@ -450,13 +463,14 @@ struct Step {
 /// bits.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    nodes: Vec<Node>,
-    outputs: Vec<u16>,
+    outputs: Vec<Output>,
     states: Vec<State>,
     /// What is to be done, in order.
     steps: Vec<Step>,
-    /// Columns that are an expression by themselves, and their registers.
+    /// Columns that are an expression by themselves: their registers and places.
     copied: Vec<(usize, usize)>,
+    /// The same of all columns that are read.
+    inputs: Vec<(usize, usize)>,
     /// A register that nobody reads, and one for each node; `capacity` values each.
     registers: Vec<f64>,
     capacity: usize,
@@ -475,18 +489,29 @@ impl Runner {
     #[must_use]
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let mut registers = vec![0.0; (program.nodes.len() + 1) * capacity];
-        let (mut steps, mut copied, mut states) = (Vec::new(), Vec::new(), Vec::new());
-        let source = |arg: u16| match program.nodes.get(usize::from(arg)).map(|node| node.op) {
-            None => Source::Register(0),
-            Some(Op::Input(place)) => Source::Column(place.into()),
-            Some(_) => Source::Register(register(arg.into(), capacity)),
+        let mut registers = vec![0.0; register(program.nodes.len(), capacity)];
+        let (mut steps, mut states) = (Vec::new(), Vec::new());
+        let (mut copied, mut inputs) = (Vec::new(), Vec::new());
+        let argument = |arg: u16| program.nodes.get(usize::from(arg));
+        let place = |arg: u16| argument(arg).map_or(0, |_| register(arg.into(), capacity));
+        let column = |arg: u16| match argument(arg)?.op {
+            Op::Input(place) => Some(place),
+            _ => None,
+        };
+        let output = |id: &u16| {
+            let node = &program.nodes[usize::from(*id)];
+            Output {
+                begin: register((*id).into(), capacity),
+                unit: node.unit,
+                lookback: node.lookback.max(1).into(),
+            }
         };
         for (at, node) in program.nodes.iter().enumerate() {
             let begin = register(at, capacity);
             match node.op {
                 Op::Constant(value) => registers[begin..begin + capacity].fill(value.get()),
                 Op::Input(place) => {
+                    inputs.push((begin, place.into()));
                     if program.outputs.iter().any(|output| usize::from(*output) == at) {
                         copied.push((begin, place.into()));
                     }
@@ -494,11 +519,11 @@ impl Runner {
                 op => {
                     let is_element = elements::is_element(&op);
                     let state = if is_element { usize::MAX } else { states.len() };
-                    let args = node.args.map(source);
                     steps.push(Step {
                         op,
                         begin,
-                        args,
+                        args: node.args.map(place),
+                        columns: node.args.map(column),
                         state,
                     });
                     if !is_element {
@@ -508,11 +533,11 @@ impl Runner {
             }
         }
         Self {
-            nodes: program.nodes.clone(),
-            outputs: program.outputs.clone(),
+            outputs: program.outputs.iter().map(output).collect(),
             states,
             steps,
             copied,
+            inputs,
             registers,
             capacity,
             length: 0,
@@ -553,6 +578,7 @@ impl Runner {
     ///
     /// # Panics
     /// As [`Self::run`].
+    #[inline(always)]
     pub fn run_rows(&mut self, number: i64, rows: Range<usize>, columns: &[&[f64]]) {
         let length = rows.len();
         assert!(length <= self.capacity, "a run of {length} bars is too long");
@@ -563,25 +589,26 @@ impl Runner {
         self.next = Some(number.wrapping_add(i64::try_from(length).unwrap_or(i64::MAX)));
         self.seen += length as u64;
         self.length = length;
-        for &(begin, place) in &self.copied {
-            self.registers[begin..begin + length].copy_from_slice(&columns[place][rows.clone()]);
-        }
         if length == 1 {
             self.run_one(rows.start, columns);
         } else {
+            for &(begin, place) in &self.copied {
+                self.registers[begin..begin + length].copy_from_slice(&columns[place][rows.clone()]);
+            }
             self.run_several(rows, columns);
         }
     }
 
+    #[inline(always)]
     fn run_several(&mut self, rows: Range<usize>, columns: &[&[f64]]) {
         let length = rows.len();
         for step in &self.steps {
             let (before, rest) = self.registers.split_at_mut(step.begin);
-            let args = step.args.map(|source| match source {
-                Source::Register(from) => &before[from..from + length],
-                Source::Column(place) => &columns[place][rows.clone()],
-            });
-            let out = &mut rest[..length];
+            let argument = |which: usize| match step.columns[which] {
+                None => &before[step.args[which]..][..length],
+                Some(place) => &columns[usize::from(place)][rows.clone()],
+            };
+            let (args, out) = ([argument(0), argument(1), argument(2)], &mut rest[..length]);
             match self.states.get_mut(step.state) {
                 Some(state) => op::run(&step.op, state, args, out),
                 None => elements::run(&step.op, Several { args, out }),
@@ -590,12 +617,13 @@ impl Runner {
     }
 
     /// The same of one bar: the path of a service, where what a run needs beside its bars would take longest.
+    #[inline(never)]
     fn run_one(&mut self, row: usize, columns: &[&[f64]]) {
+        for &(begin, place) in &self.inputs {
+            self.registers[begin] = columns[place][row];
+        }
         for step in &self.steps {
-            let args = step.args.map(|source| match source {
-                Source::Register(from) => self.registers[from],
-                Source::Column(place) => columns[place][row],
-            });
+            let args = step.args.map(|from| self.registers[from]);
             let out = &mut self.registers[step.begin];
             match self.states.get_mut(step.state) {
                 Some(state) => {
@@ -608,15 +636,17 @@ impl Runner {
     }
 
     /// An expression's values of the last run's bars, as many as there is room for; NaN where there is none.
+    #[inline(always)]
     pub fn write(&self, output: usize, result: &mut [f64]) {
-        let id = usize::from(self.outputs[output]);
-        let (begin, node) = (register(id, self.capacity), &self.nodes[id]);
-        node.unit
-            .all_outside(&self.registers[begin..begin + self.length], result);
+        let Output {
+            begin,
+            unit,
+            lookback,
+        } = self.outputs[output];
+        unit.all_outside(&self.registers[begin..begin + self.length], result);
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
-        let before = u64::from(node.lookback.max(1)) - 1;
         let first = self.seen - self.length as u64;
-        let blind = usize::try_from(before.saturating_sub(first)).unwrap_or(usize::MAX);
+        let blind = usize::try_from((lookback - 1).saturating_sub(first)).unwrap_or(usize::MAX);
         let blind = blind.min(self.length).min(result.len());
         result[..blind].fill(f64::NAN);
     }
@@ -632,12 +662,14 @@ impl Runner {
     /// An expression's value at the last bar.
     #[must_use]
     pub fn last(&self, output: usize) -> f64 {
-        let id = usize::from(self.outputs[output]);
-        let node = &self.nodes[id];
-        if self.length == 0 || self.seen < u64::from(node.lookback) {
+        let Output {
+            begin,
+            unit,
+            lookback,
+        } = self.outputs[output];
+        if self.length == 0 || self.seen < lookback {
             return f64::NAN;
         }
-        let inside = self.registers[register(id, self.capacity) + self.length - 1];
-        finite(node.unit.outside(inside))
+        finite(unit.outside(self.registers[begin + self.length - 1]))
     }
 }

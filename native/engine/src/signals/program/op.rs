@@ -1,7 +1,7 @@
 //! What one node of a program does with its arguments, a run of bars at a time.
 
 use super::averages::{Averages, Weights};
-use super::extremes::{Extreme, ExtremeWindow, Tie};
+use super::extremes::{Extreme, ExtremeWindow, HighestWindow, Tie};
 use super::floats::{choose, finite};
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Copies, Cusum, ParabolicStop, Regime};
@@ -141,6 +141,7 @@ pub(super) enum State {
     Trend(SumWindow<3, 1>),
     Sums4(SumWindow<4, 1>),
     Pair(SumWindow<5, 2>),
+    Highest(HighestWindow),
     Extreme(ExtremeWindow),
     Order(OrderWindow),
     Average(Averages),
@@ -183,7 +184,10 @@ impl State {
                 }
             }
             Op::Pair(_, length) => Self::Pair(SumWindow::new(length as usize)),
-            Op::Extreme(extreme, tie, _, length) => {
+            Op::Extreme(extreme, _, false, length) => {
+                Self::Highest(HighestWindow::new(extreme, length as usize))
+            }
+            Op::Extreme(extreme, tie, true, length) => {
                 Self::Extreme(ExtremeWindow::new(extreme, tie, length as usize))
             }
             Op::Quantile(length, _) | Op::Rank(length) => Self::Order(OrderWindow::new(length as usize)),
@@ -233,6 +237,7 @@ impl State {
             Self::Trend(window) => window.restart(number),
             Self::Sums4(window) => window.restart(number),
             Self::Pair(window) => window.restart(number),
+            Self::Highest(window) => window.restart(number),
             Self::Extreme(window) => window.restart(number),
             Self::Order(window) => window.restart(),
             Self::Average(copies) => copies.restart(number),
@@ -256,6 +261,7 @@ fn fractional_weights(order: f64, width: usize) -> Vec<f64> {
 
 /// Runs an operation that remembers over a run of consecutive bars: `out[i]` of the arguments at `i`. Arguments that it does
 /// not take are empty.
+#[inline(always)]
 pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut [f64]) {
     match state {
         State::None => {}
@@ -273,13 +279,8 @@ pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut 
                 *at = if *at + 1 == ring.len() { 0 } else { *at + 1 };
             }
         }
-        State::Extreme(window) => {
-            let &Op::Extreme(_, _, is_age, _) = op else { return };
-            each(out, a, |a| {
-                let (value, age) = window.push(a);
-                if is_age { age } else { value }
-            });
-        }
+        State::Highest(window) => each(out, a, |a| window.push(a)),
+        State::Extreme(window) => each(out, a, |a| window.push(a)),
         State::Order(window) => match op {
             Op::Quantile(_, share) => each(out, a, |a| {
                 window.push(a);
@@ -304,6 +305,7 @@ pub(super) fn run(op: &Op, state: &mut State, [a, b, _]: [&[f64]; 3], out: &mut 
     }
 }
 
+#[inline(always)]
 fn run_sums(op: &Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
     let &(Op::Window(_, length) | Op::Pair(_, length)) = op else {
         return;
@@ -359,18 +361,19 @@ fn run_sums(op: &Op, state: &mut State, a: &[f64], b: &[f64], out: &mut [f64]) {
 
 /// Of a window of `n`, whose squared distances from the mean are divided by `divisor / n`: one division, which is what it
 /// takes longest for.
-#[inline]
+#[inline(always)]
 fn variance(&[sum, squares]: &[f64; 2], n: f64, divisor: f64) -> f64 {
     above_zero(n * squares - sum * sum) / divisor
 }
 
 /// Sum of squared distances from the mean.
-#[inline]
+#[inline(always)]
 fn squares_left(&[sum, squares]: &[f64; 2], n: f64) -> f64 {
     above_zero(squares - sum * sum / n)
 }
 
 /// Gives what the ring holds, the oldest first, and then what comes; the ring keeps the newest.
+#[inline(always)]
 fn lag(ring: &mut [f64], at: &mut usize, a: &[f64], out: &mut [f64]) {
     let held = ring.len();
     if out.len() >= held {
@@ -400,6 +403,7 @@ fn distance(ring: &[f64], from: usize) -> f64 {
 }
 
 /// Least squares of a window against time, one for each bar.
+#[inline(always)]
 fn run_trend(kind: WindowKind, window: &mut SumWindow<3, 1>, a: &[f64], n: f64, out: &mut [f64]) {
     let of_time = n * (n * n - 1.0) / 12.0;
     let terms = |[d]: [f64; 1], place| [d, d * d, d * place];
@@ -417,7 +421,7 @@ fn run_trend(kind: WindowKind, window: &mut SumWindow<3, 1>, a: &[f64], n: f64, 
 }
 
 /// Skewness and excess kurtosis without bias, as pandas has them.
-#[inline]
+#[inline(always)]
 fn shape(kind: WindowKind, sums: [f64; 4], n: f64) -> f64 {
     let [mean, second, third, fourth] = sums.map(|sum| sum / n);
     let square = mean * mean;
@@ -432,7 +436,7 @@ fn shape(kind: WindowKind, sums: [f64; 4], n: f64) -> f64 {
     finite((n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * biased - 3.0 * (n - 1.0)))
 }
 
-#[inline]
+#[inline(always)]
 fn pair(kind: PairKind, [x, y, xx, yy, xy]: [f64; 5], n: f64) -> f64 {
     let common = xy - x * y / n;
     let (of_x, of_y) = (squares_left(&[x, xx], n), squares_left(&[y, yy], n));
@@ -456,7 +460,7 @@ fn in_pairs(a: &[f64], b: &[f64], out: &mut [f64], mut run: impl FnMut(&[[f64; 2
     }
 }
 
-#[inline]
+#[inline(always)]
 fn each(out: &mut [f64], a: &[f64], mut of: impl FnMut(f64) -> f64) {
     for (out, a) in out.iter_mut().zip(a) {
         *out = of(*a);
@@ -464,7 +468,7 @@ fn each(out: &mut [f64], a: &[f64], mut of: impl FnMut(f64) -> f64) {
 }
 
 /// Rounding may leave a little less than nothing; unknown stays unknown.
-#[inline]
+#[inline(always)]
 fn above_zero(value: f64) -> f64 {
     choose(value < 0.0, 0.0, value)
 }

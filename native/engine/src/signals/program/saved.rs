@@ -14,14 +14,14 @@ use thiserror::Error;
 
 use super::Runner;
 use super::averages::{self, Averages};
-use super::extremes::ExtremeWindow;
+use super::extremes::{ExtremeWindow, HighestWindow};
 use super::op::State;
 use super::order::OrderWindow;
 use super::recursions::{Adaptive, Copies, Cusum, ParabolicStop, Regime};
 use super::sums::SumWindow;
 
 /// Number of this form: another order of words, or another meaning of an operation's state, takes the next.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// Why saved bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -198,6 +198,7 @@ impl Remembers for State {
             Self::Trend(window) => window.visit(visitor),
             Self::Sums4(window) => window.visit(visitor),
             Self::Pair(window) => window.visit(visitor),
+            Self::Highest(window) => window.visit(visitor),
             Self::Extreme(window) => window.visit(visitor),
             Self::Order(window) => window.visit(visitor),
             Self::Average(copies) => copies.visit(visitor),
@@ -217,6 +218,16 @@ impl<const K: usize, const I: usize> Remembers for SumWindow<K, I> {
         visitor.floats(&mut self.reference);
         let block = self.values[0].len();
         visitor.place(&mut self.at, block);
+    }
+}
+
+impl Remembers for HighestWindow {
+    fn visit(&mut self, visitor: &mut dyn Visitor) {
+        visitor.floats(&mut self.tails);
+        visitor.floats(&mut self.values);
+        visitor.float(&mut self.head);
+        visitor.place(&mut self.at, self.values.len());
+        visitor.place(&mut self.known, self.length);
     }
 }
 

@@ -10,8 +10,8 @@
 //! small and exact (prices are whole numbers here), and a deviation that comes from sums of squares loses at most as many
 //! units of the last place as the window has values.
 
-/// Bars whose sums are taken before anything is made of them.
-const PIECE: usize = 64;
+/// Bars whose sums are taken, each of which waits for the one before, until something is made of them, several at a time.
+const PIECE: usize = 128;
 
 /// Sums of a window: of `K` terms made of each of its values.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,13 @@ pub(super) struct Sums<const K: usize, const I: usize> {
     pub(super) reference: [f64; I],
     /// The newest value's place: the reference's is zero.
     pub(super) place: f64,
+}
+
+/// The same of several bars.
+struct Piece<const K: usize, const I: usize> {
+    sums: [[f64; PIECE]; K],
+    reference: [[f64; PIECE]; I],
+    place: [f64; PIECE],
 }
 
 /// A window of the last `length` (two at least) values of `I` series, summed up in `K` terms.
@@ -64,7 +71,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     /// `finish` makes the result, of the sums and the newest value.
     ///
     /// While a value of the window is unknown, so is every sum.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(
         &mut self,
         out: &mut [f64],
@@ -76,34 +83,54 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
             *out = self.one(series.map(|of| of[0]), &terms, &finish);
             return;
         }
-        let (mut done, mut heads) = (0, [[0.0; PIECE]; K]);
+        let mut piece = Piece {
+            sums: [[0.0; PIECE]; K],
+            reference: [[0.0; PIECE]; I],
+            place: [0.0; PIECE],
+        };
+        let mut done = 0;
         while done < out.len() {
-            let block = self.block();
-            if self.at == block {
-                self.at = 0;
+            let length = (out.len() - done).min(PIECE);
+            let mut summed = 0;
+            while summed < length {
+                self.turn(done + summed, series, &terms);
+                let more = (length - summed).min(self.block() - self.at);
+                let values = series.map(|of| &of[done + summed..][..more]);
+                self.run_in_block(values, &mut piece, summed, &terms);
+                summed += more;
             }
-            if self.at == 0 && done >= block {
-                // The block before lies in this run: it is read where it is.
-                self.begin_block(series.map(|of| &of[done - block..done]), &terms);
-            } else if self.at == 0 {
-                self.keep(block, series.map(|of| &of[..done]));
-                self.begin_kept_block(&terms);
+            let values = series.map(|of| &of[done..done + length]);
+            for (at, out) in out[done..done + length].iter_mut().enumerate() {
+                let found = Sums {
+                    sums: std::array::from_fn(|of| piece.sums[of][at]),
+                    reference: std::array::from_fn(|of| piece.reference[of][at]),
+                    place: piece.place[at],
+                };
+                *out = finish(&found, std::array::from_fn(|of| values[of][at]));
             }
-            let length = (out.len() - done).min(block - self.at).min(PIECE);
-            let piece = series.map(|of| &of[done..done + length]);
-            self.run_in_block(
-                &mut out[done..done + length],
-                piece,
-                &mut heads,
-                (&terms, &finish),
-            );
             done += length;
         }
         self.keep(self.at, series);
     }
 
+    /// Begins a block, where one ends, before the `done`th value of a run.
+    #[inline(always)]
+    fn turn(&mut self, done: usize, series: [&[f64]; I], terms: &impl Fn([f64; I], f64) -> [f64; K]) {
+        let block = self.block();
+        if self.at == block {
+            self.at = 0;
+        }
+        if self.at == 0 && done >= block {
+            // The block before lies in this run: it is read where it is.
+            self.begin_block(series.map(|of| &of[done - block..done]), terms);
+        } else if self.at == 0 {
+            self.keep(block, series.map(|of| &of[..done]));
+            self.begin_kept_block(terms);
+        }
+    }
+
     /// Keeps the newest values of this block, which end at a place of it: as many of them as are given.
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, at: usize, series: [&[f64]; I]) {
         for (kept, values) in self.values.iter_mut().zip(series) {
             let count = at.min(values.len());
@@ -112,7 +139,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     /// One bar: the same sums in the same order.
-    #[inline]
+    #[inline(always)]
     fn one(
         &mut self,
         value: [f64; I],
@@ -151,44 +178,37 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         self.values[0].len()
     }
 
-    /// As [`Self::run`], within a block. First the sums, each of which waits for the one before, and then what is made of
-    /// them, several at a time. Slices of one length: no look at a place can miss.
-    #[inline]
+    /// The sums of values within a block. Slices of one length: no look at a place can miss.
+    #[inline(always)]
     fn run_in_block(
         &mut self,
-        out: &mut [f64],
         series: [&[f64]; I],
-        heads: &mut [[f64; PIECE]; K],
-        (terms, finish): (
-            &impl Fn([f64; I], f64) -> [f64; K],
-            &impl Fn(&Sums<K, I>, [f64; I]) -> f64,
-        ),
+        piece: &mut Piece<K, I>,
+        from: usize,
+        terms: &impl Fn([f64; I], f64) -> [f64; K],
     ) {
-        let length = out.len();
-        assert!(
-            length <= PIECE && series.iter().all(|of| of.len() == length),
-            "series of one length"
-        );
-        let (reference, first) = (self.reference, self.at as f64 + 1.0);
+        let (length, reference, first) = (series[0].len(), self.reference, self.at as f64 + 1.0);
+        let mut sums = piece.sums.each_mut().map(|of| &mut of[from..][..length]);
+        let tails = self.tails.each_ref().map(|of| &of[self.at..][..length]);
         let mut head = self.head;
         for at in 0..length {
             let value = std::array::from_fn(|of| series[of][at]);
             let added = terms(difference(value, reference), first + at as f64);
-            for ((sum, term), heads) in head.iter_mut().zip(added).zip(&mut *heads) {
-                *sum += term;
-                heads[at] = *sum;
+            for of in 0..K {
+                head[of] += added[of];
+                sums[of][at] = tails[of][at] + head[of];
+            }
+        }
+        for (of, reference) in piece.reference.iter_mut().zip(reference) {
+            of[from..][..length].fill(reference);
+        }
+        // A single sum is of values, wherever they lie.
+        if K > 1 {
+            for (at, place) in piece.place[from..][..length].iter_mut().enumerate() {
+                *place = first + at as f64;
             }
         }
         self.head = head;
-        let tails: [&[f64]; K] = std::array::from_fn(|of| &self.tails[of][self.at..self.at + length]);
-        for (at, out) in out.iter_mut().enumerate() {
-            let found = Sums {
-                sums: std::array::from_fn(|of| tails[of][at] + heads[of][at]),
-                reference,
-                place: first + at as f64,
-            };
-            *out = finish(&found, std::array::from_fn(|of| series[of][at]));
-        }
         self.at += length;
     }
 
@@ -200,7 +220,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
     }
 
     /// Sums from each place of the block before to its end.
-    #[inline]
+    #[inline(always)]
     fn begin_block(&mut self, before: [&[f64]; I], terms: &impl Fn([f64; I], f64) -> [f64; K]) {
         let length = before[0].len();
         let before = before.map(|of| &of[..length]);
@@ -208,22 +228,20 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         let last = length - 1;
         self.reference = value(last);
         let (reference, mut sums) = (self.reference, [0.0; K]);
-        for tails in &mut self.tails {
-            assert!(tails.len() == length, "blocks of one length");
-        }
+        let mut tails = self.tails.each_mut().map(|of| &mut of[..length]);
         for at in (0..length).rev() {
             let place = at as f64 - last as f64;
             let added = terms(difference(value(at), reference), place);
-            for ((sum, term), tails) in sums.iter_mut().zip(added).zip(&mut self.tails) {
-                *sum += term;
-                tails[at] = *sum;
+            for of in 0..K {
+                sums[of] += added[of];
+                tails[of][at] = sums[of];
             }
         }
         self.head = [0.0; K];
     }
 }
 
-#[inline]
+#[inline(always)]
 fn difference<const I: usize>(value: [f64; I], reference: [f64; I]) -> [f64; I] {
     std::array::from_fn(|of| value[of] - reference[of])
 }

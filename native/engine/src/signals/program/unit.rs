@@ -89,6 +89,7 @@ impl Unit {
     }
 
     /// As [`Self::outside`], of several; what has no finite value is unknown.
+    #[inline(always)]
     pub(super) fn all_outside(self, inside: &[f64], outside: &mut [f64]) {
         match self.places() {
             0 => outside
@@ -123,9 +124,20 @@ impl Unit {
     }
 }
 
-/// Exact up to 1e22, and the same everywhere beyond.
-fn ten_to(places: i32) -> f64 {
-    (0..places).fold(1.0, |power, _| power * 10.0)
+/// Powers of ten: exact up to 1e22, and the same everywhere beyond.
+const TENS: [f64; 8 * EXPONENT_MAX as usize + 1] = {
+    let mut powers = [1.0; 8 * EXPONENT_MAX as usize + 1];
+    let mut places = 1;
+    while places < powers.len() {
+        powers[places] = powers[places - 1] * 10.0;
+        places += 1;
+    }
+    powers
+};
+
+/// The power of ten of so many places, zero at least.
+const fn ten_to(places: i32) -> f64 {
+    TENS[places.unsigned_abs() as usize]
 }
 
 impl fmt::Display for Unit {
