@@ -171,3 +171,25 @@ def fields(bare: str, delimiter: str) -> list[str] | None:
         return next(csv.reader([bare], delimiter=delimiter))
     except (csv.Error, StopIteration):
         return None
+
+
+def raw_fields(bare: str, delimiter: str) -> list[str]:
+    """The cells of a record as they are written, quotes and all.
+
+    >>> raw_fields('1;"2;3";', ";")
+    ['1', '"2;3"', '']
+    """
+    if '"' not in bare:
+        return bare.split(delimiter)
+    cell = rf'(?:"(?:[^"]|"")*"[^{re.escape(delimiter)}]*|[^{re.escape(delimiter)}]*)'
+    return re.findall(rf"(?:^|(?<={re.escape(delimiter)})){cell}(?={re.escape(delimiter)}|$)", bare)
+
+
+def quoted(text: str, delimiter: str, like: str) -> str:
+    """A cell as it is written, in quotes where the one it replaces had them or where it needs them.
+
+    >>> quoted("2.5", ",", like='"250"'), quoted("2,5", ",", like="250"), quoted("2.5", ",", like="250")
+    ('"2.5"', '"2,5"', '2.5')
+    """
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"' if like.startswith('"') or delimiter in text or doubled != text else text

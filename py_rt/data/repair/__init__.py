@@ -5,7 +5,8 @@ what is odd but may be true is flagged and stays. Rows are conserved: clean + qu
 rule repaired keeps its text (CSV) or its bits (Parquet).
 
 ======================  =====================================================================================
-`bars_file`             CSV and Parquet, row by row, written back without touching what was not repaired
+`bars_file`             CSV and Parquet, row by row
+`written`               the way back, without touching what was not repaired
 `findings`              what a rule says of a row: rule, evidence, action, before, after
 `sheet`                 the rows as arrays in order of time, and the log of what rules did to them
 `structure`             second headers, torn and repeated rows, restatements, order of time

@@ -14,10 +14,11 @@ import numpy as np
 
 from py_rt.data.bar_columns import need_close
 from py_rt.data.repair import capital_gains, dividends, levels, outliers, quotes, splits, structure, values, zones
-from py_rt.data.repair.bars_file import BarsFile, written
 from py_rt.data.repair.sheet import Sheet
+from py_rt.data.repair.written import written
 
 if TYPE_CHECKING:
+    from py_rt.data.repair.bars_file import BarsFile
     from py_rt.data.repair.findings import Finding
 
 RULES = (
