@@ -28,6 +28,7 @@ RULES = (
     values.sift,
     levels.repair_unit_cells,
     levels.repair_units,
+    splits.repair_split_cells,
     splits.repair_splits,
     values.repair_swapped_prices,
     values.repair_swapped_close,

@@ -91,6 +91,7 @@ def repair_dividends(sheet: Sheet) -> None:
     capital = sheet.values["capital_gain"] if sheet.has("capital_gain") else np.zeros(sheet.height)
     paid = [int(place) for place in np.flatnonzero(sheet.values["dividend"] > 0) if not capital[place] > 0]
     events = [one for one in (ex_date(sheet, prices, place) for place in paid) if one is not None]
+    events = [one for one in events if not {int(sheet.rows[one.place]), int(sheet.rows[one.before])} & sheet.unsure]
     size = usual_step(prices, set(paid))
     if _priced_in(events, size):
         for event in events:

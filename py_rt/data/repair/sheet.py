@@ -45,6 +45,7 @@ class Sheet:
         quarantined: rows that were set aside.
         changed: row to its repaired numbers, by role.
         retimed: row to the new text of its time, by column.
+        unsure: rows that may be of another unit than most, which was not proven.
         moved_to: the rows in the order of time, when the file's own was not in order.
     """
 
@@ -57,6 +58,7 @@ class Sheet:
         self.quarantined: set[int] = set()
         self.changed: dict[int, dict[str, float]] = {}
         self.retimed: dict[int, dict[int, str]] = {}
+        self.unsure: set[int] = set()
         self.moved_to: list[int] | None = None
 
     def load(self) -> None:

@@ -29,7 +29,7 @@ import numpy as np
 
 from py_rt.data.bar_columns import PRICES
 from py_rt.data.bar_numbers import is_empty, read_number
-from py_rt.data.repair.levels import factor_log, typical_log
+from py_rt.data.repair.levels import factor_log, of_unit, typical_log
 from py_rt.data.repair.sheet import local_noise
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ FAR = float(np.log(3.0))
 
 NAMED_ORDER_MAX, NAMED_ORDER_MIN = 0.5, 0.99
 """Share of rows in order up to which two columns may have each other's names, and from which swapped ones are right."""
+NAMED_ROWS = 20
+"""Rows that must show that two columns of prices have each other's names."""
 EXACT = 2e-4
 """Log distance within which a ratio of adjusted close to close is that of the rows beside."""
 USUAL_RANGES = 2.5
@@ -297,6 +299,8 @@ def repair_swapped_prices(sheet: Sheet) -> None:
         if _share_in_order(prices | {inner: prices[outer], outer: prices[inner]}) < NAMED_ORDER_MIN:
             continue
         one, other = prices[inner].copy(), prices[outer].copy()
+        if (one != other).sum() < NAMED_ROWS:
+            return
         for place in np.flatnonzero(one != other):
             after = {inner: float(other[place]), outer: float(one[place])}
             sheet.repair(SWAPPED, int(place), after, {"what": "the columns have each other's names"})
@@ -348,7 +352,11 @@ def repair_single_ratios(sheet: Sheet) -> None:
         # Half a last decimal of four numbers: two of this row, two of those beside, which are about as large.
         rounded = ticks[0] / close + ticks[1] / min(adjusted, close * float(np.exp(before)))
         least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0)) + rounded
-        if abs(here - before) < least or abs(after - before) > abs(here - before) / 20:
+        if (
+            of_unit(np.array(here - before))
+            or abs(here - before) < least
+            or abs(after - before) > abs(here - before) / 20
+        ):
             continue
         place = int(known[k])
         low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
