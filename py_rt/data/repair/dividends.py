@@ -47,6 +47,8 @@ LEAD = 3.0
 """Lead of a repair over the other readings."""
 LEAD_EACH = 1.0
 """Lead that each of several ex-dates with the same defect needs at least."""
+PRICE_MISS = 2.0
+"""Standard deviations by which the price must miss a dividend that only the price speaks against."""
 USUAL_SHARE = 0.012
 USUAL_WIDTH = 1.2
 """A dividend is usually about 1.2 % of the price, within a factor of e^1.2."""
@@ -60,6 +62,8 @@ SCALE_EVENTS = 3
 AS_ADJUSTED = "the amount is not what the adjusted close was made for"
 TWICE_ROWS = 7
 """Two dividends of one size so near each other are one, announced for two days, unless the file pays so often."""
+UNADJUSTED_TWIN = 3.0
+"""How much worse one of two such dividends fits that the adjusted close does not know of, in standard deviations."""
 TWICE_LEAD = 0.5
 """How much worse the price must fit to one of two such dividends that are not on adjacent rows."""
 
@@ -99,7 +103,7 @@ def repair_dividends(sheet: Sheet) -> None:
             sheet.flag(RULE, event.place, ("adj_close",), {"why": why})
         return
     restated: list[Restated] = []
-    events = _without_twins(sheet, events, restated)
+    events = _without_twins(sheet, events, restated, size)
     events = _moved(sheet, prices, events, restated, size)
     shares = _judge(sheet, events, restated, size)
     restate(sheet, prices, restated, shares)
@@ -116,7 +120,7 @@ def _priced_in(events: list[ExDate], size: float) -> bool:
 # --- twice, and on the wrong row -------------------------------------------------------------------------------------
 
 
-def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated]) -> list[ExDate]:
+def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: float) -> list[ExDate]:
     """Of two dividends of about one size within days, keep the one that the price knows of."""
     gone: set[int] = set()
     gaps = np.diff([event.place for event in events])
@@ -127,6 +131,9 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated])
         if not near or not _are_alike(one, other) or is_coarse(sheet):
             continue
         fits = [(event.miss(event.share) + event.surprise(event.share)) for event in (one, other)]
+        adjusted = [_near(event, event.share, size) for event in (one, other)]
+        if adjusted[0] != adjusted[1] and all(np.isfinite(event.step) for event in (one, other)):
+            fits[adjusted.index(False)] += UNADJUSTED_TWIN  # the adjusted close knows of the other
         if max(fits) < 0.5 * one.share / one.sigma and one.share > 3 * one.sigma:
             continue  # the price fell twice
         false, true = (other, one) if fits[0] <= fits[1] else (one, other)
@@ -229,10 +236,20 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
     for event, readings, lead in zip(events, chosen, leads, strict=True):
         best = readings[0]
         proven = lead >= LEAD or (lead >= LEAD_EACH and pooled.get(best.what, lead) >= LEAD)
-        proven = proven and event.place not in scaled
+        proven = proven and event.place not in scaled and not _needs_price(event, best, size)
         shares[event.step_at] = best.share if proven else event.share
         _act(sheet, event, best, lead, restated, size, proven=proven)
     return shares
+
+
+def _needs_price(event: ExDate, best: Reading, size: float) -> bool:
+    """Whether a reading has only the price to speak for it, and the price does not.
+
+    A dividend that is taken away, or made smaller although amount and adjusted close agree on it, is one that the price
+    did not fall for.
+    """
+    is_against_both = best.amount_factor < 1 and _near(event, event.share, size)
+    return (best.amount_factor == 0 or is_against_both) and event.miss(event.share) < PRICE_MISS
 
 
 def _on_another_scale(events: list[ExDate]) -> set[int]:
@@ -327,6 +344,7 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
             _price(event, share)
             + _usual(share, peer)
             - _amount_cost(factor, what)
+            - (WRONG if factor == 0 and any(_like_peers(event.share * one, peer) for one in (0.01, 100.0)) else 0.0)
             - _step_cost(event, share, factor, size)
         )
         readings.append(Reading(share, factor, score, what))
@@ -356,7 +374,7 @@ def _usual(share: float, peer: float | None) -> float:
         return -1.0
     exact = peer is not None and (_like_peers(share * 100, peer) or _like_peers(share / 100, peer))
     center, width = (peer, PEER_WIDTH) if peer else (USUAL_SHARE, USUAL_WIDTH)
-    return -min(1.5 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
+    return -min(2 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
 def _amount_cost(factor: float, what: str) -> float:
@@ -406,7 +424,7 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
         if not size < abs(step) < 0.5 or beside & listed or splits[place] > 0 or gains[place] > 0:
             continue
         event = ex_date(sheet, prices, place)
-        if event is None or event.amount or not _stays(prices, k, step) or not _adjoin(sheet, prices, k):
+        if event is None or event.amount or not _stays(prices, k, step) or not _stand_together(sheet, prices, k):
             continue
         evidence = {
             "what": "the adjusted close steps as for a dividend that is not listed",
@@ -416,7 +434,8 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             "price_fell_to": event.falls[1],
         }
         # In a file of weeks the close before is not known, and with it the amount.
-        if step > 0 and event.miss(step) < 3 and event.surprise(step) < 6 and not is_coarse(sheet):
+        is_proven = event.miss(step) < 3 and event.surprise(step) < 6 and _adjoin(sheet, prices, k)
+        if step > 0 and is_proven and not is_coarse(sheet):
             sheet.repair(RULE, place, {"dividend": step * event.base}, evidence)
         else:
             sheet.flag(RULE, place, ("dividend",), evidence)
@@ -429,12 +448,14 @@ def _stays(prices: Prices, k: int, step: float) -> bool:
     return all(abs(one) < abs(step) / 4 for one in others)
 
 
-def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
-    """Whether no row lies between a row and the one before: one that was set aside, now or earlier, may have paid."""
+def _stand_together(sheet: Sheet, prices: Prices, k: int) -> bool:
+    """Whether no row was set aside between a row and the one before: it may have paid."""
     before, here = int(prices.known[k - 1]), int(prices.known[k])
-    if here - before != 1 or abs(int(sheet.rows[here]) - int(sheet.rows[before])) != 1:
-        return False
+    return here - before == 1 and abs(int(sheet.rows[here]) - int(sheet.rows[before])) == 1
+
+
+def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
+    """Whether no weekday lies between a row and the one before: a row that an earlier run set aside may have paid."""
     # Half a day later the midnight of every zone is on its own day.
-    days = (sheet.ns[[before, here]] + NS_PER_DAY // 2) // NS_PER_DAY
-    weekdays = np.busday_count(*days.astype("datetime64[D]"))
-    return bool(weekdays <= 1)
+    days = (sheet.ns[prices.known[k - 1 : k + 1]] + NS_PER_DAY // 2) // NS_PER_DAY
+    return bool(np.busday_count(*days.astype("datetime64[D]")) <= 1)
