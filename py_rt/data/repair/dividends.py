@@ -47,6 +47,8 @@ LEAD = 3.0
 """Lead of a repair over the other readings."""
 LEAD_EACH = 1.0
 """Lead that each of several ex-dates with the same defect needs at least."""
+LARGE_SHARE = 0.2
+"""Dividends beyond this share of the price are hundredfold ones before they are ones that the prices hold already."""
 PRICE_MISS = 2.0
 """Standard deviations by which the price must miss a dividend that only the price speaks against."""
 USUAL_SHARE = 0.012
@@ -112,7 +114,11 @@ def repair_dividends(sheet: Sheet) -> None:
 
 def _priced_in(events: list[ExDate], size: float) -> bool:
     """Whether the adjusted close steps for no dividend and the prices, all together, fell for none."""
-    if len(events) < 3 or not all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events):
+    if (
+        len(events) < 3
+        or max(event.share for event in events) > LARGE_SHARE
+        or not all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events)
+    ):
         return False
     return sum(_price(event, event.share) - _price(event, 0.0) for event in events) < -LEAD
 
@@ -128,7 +134,11 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated],
     for one, other in itertools.pairwise(events):
         gap = other.place - one.place
         near = gap <= min(TWICE_ROWS, often / 2) and one.place not in gone
-        if not near or not _are_alike(one, other) or is_coarse(sheet):
+        if not near or not _are_alike(one, other):
+            continue
+        if is_coarse(sheet):
+            if (false := _unadjusted_twin(sheet, one, other, size)) is not None:
+                gone.add(false)
             continue
         fits = [(event.miss(event.share) + event.surprise(event.share)) for event in (one, other)]
         adjusted = [_near(event, event.share, size) for event in (one, other)]
@@ -149,12 +159,20 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated],
             "misfit_there": min(fits),
         }
         sheet.repair(RULE, false.place, {"dividend": 0.0}, evidence)
-        if false.step > STEP_OF_NONE:
+        if false.step > size or _near(false, false.share, size):
             restated.append(Restated(false.step_at, false.step, 0.0, RULE, int(sheet.rows[false.place])))
     return [event for event in events if event.place not in gone]
 
 
-STEP_OF_NONE = 1e-9
+def _unadjusted_twin(sheet: Sheet, one: ExDate, other: ExDate, size: float) -> int | None:
+    """In a file of weeks point at one of two dividends of one amount that the adjusted close does not know of."""
+    adjusted = [_near(event, event.share, size) for event in (one, other)]
+    if adjusted[0] == adjusted[1] or not np.isclose(one.amount, other.amount, rtol=1e-3):
+        return None
+    false, true = (one, other) if adjusted[1] else (other, one)
+    why = "the same dividend stands on two rows, and the adjusted close knows of one: this one, or its step, is false"
+    sheet.flag(RULE, false.place, ("dividend",), {"why": why, "other_row": int(sheet.rows[true.place])})
+    return false.place
 
 
 def _are_alike(one: ExDate, other: ExDate) -> bool:
@@ -424,7 +442,12 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
         if not size < abs(step) < 0.5 or beside & listed or splits[place] > 0 or gains[place] > 0:
             continue
         event = ex_date(sheet, prices, place)
-        if event is None or event.amount or not _stays(prices, k, step) or not _stand_together(sheet, prices, k):
+        if (
+            event is None
+            or event.amount
+            or not _stays(prices, k, step, listed)
+            or not _stand_together(sheet, prices, k)
+        ):
             continue
         evidence = {
             "what": "the adjusted close steps as for a dividend that is not listed",
@@ -441,10 +464,11 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             sheet.flag(RULE, place, ("dividend",), evidence)
 
 
-def _stays(prices: Prices, k: int, step: float) -> bool:
+def _stays(prices: Prices, k: int, step: float, listed: set[int]) -> bool:
     """Whether the adjusted close stays where it stepped: one that comes back is no dividend."""
     first, last = max(1, k - 3), min(len(prices.known) - 1, k + 3)
-    others = [step_into(prices, one) for one in range(first, last + 1) if one != k]
+    near = [one for one in range(first, last + 1) if one != k and int(prices.known[one]) not in listed]
+    others = [step_into(prices, one) for one in near]
     return all(abs(one) < abs(step) / 4 for one in others)
 
 

@@ -149,9 +149,20 @@ def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -
     jumps = []
     for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
         place, sigma = int(known[k + 1]), local_noise(steps, int(k))
+        paid = _paid_log(sheet, int(known[k]), place)
+        if paid and abs(steps[k] - paid) < max(3 * sigma, 0.05):
+            continue  # a dividend that is not adjusted for
         if (place <= split or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
             jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
     return jumps
+
+
+def _paid_log(sheet: Sheet, before: int, place: int) -> float:
+    """Log step of a price that falls by the dividend of a row; 0 where nothing was paid, or more than the price."""
+    if not sheet.has("dividend") or not sheet.values["dividend"][place] > 0:
+        return 0.0
+    share = float(sheet.values["dividend"][place] / sheet.values["close"][before])
+    return float(np.log1p(-share)) if share < 1 else 0.0
 
 
 def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], log_factor: float) -> bool:
