@@ -12,6 +12,7 @@ rule repaired keeps its text (CSV) or its bits (Parquet).
 `structure`             second headers, torn and repeated rows, restatements, order of time
 `zones`                 mixed and wrong time zones
 `values`                wrong types, infinities, zero and negative prices, missing values, crossed prices
+`swaps`                 cells and columns in each other's place
 `levels`                units (x100, 1/100) and splits applied to a part of the rows
 `adjustments`           the steps of the adjusted close, read and restated
 `dividends`             dividends wrong by 100, missing, twice, on the wrong row, not adjusted

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.bar_columns import need_close
-from py_rt.data.repair import capital_gains, dividends, levels, outliers, quotes, splits, structure, values, zones
+from py_rt.data.repair import (
+    capital_gains,
+    dividends,
+    levels,
+    outliers,
+    quotes,
+    splits,
+    structure,
+    swaps,
+    values,
+    zones,
+)
 from py_rt.data.repair.sheet import Sheet
 from py_rt.data.repair.written import written
 
@@ -30,8 +41,9 @@ RULES = (
     levels.repair_units,
     splits.repair_split_cells,
     splits.repair_splits,
-    values.repair_swapped_prices,
-    values.repair_swapped_close,
+    swaps.repair_named_adjusted,
+    swaps.repair_swapped_prices,
+    swaps.repair_swapped_close,
     values.repair_crossed,
     quotes.find_crossed,
     outliers.find_stale,

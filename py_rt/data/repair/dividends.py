@@ -27,6 +27,8 @@ from py_rt.data.repair.adjustments import (
     step_into,
     usual_step,
 )
+from py_rt.data.repair.findings import Action
+from py_rt.data.repair.swaps import ADJUSTED
 from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ LEAD = 3.0
 """Lead of a repair over the other readings."""
 LEAD_EACH = 1.0
 """Lead that each of several ex-dates with the same defect needs at least."""
+UNDONE = 0.02
+"""Least step of the adjusted close back beside an ex-date by which one of the two rows is wrong."""
 LARGE_SHARE = 0.2
 """Dividends beyond this share of the price are hundredfold ones before they are ones that the prices hold already."""
 PRICE_MISS = 2.0
@@ -97,8 +101,10 @@ def repair_dividends(sheet: Sheet) -> None:
     capital = sheet.values["capital_gain"] if sheet.has("capital_gain") else np.zeros(sheet.height)
     paid = [int(place) for place in np.flatnonzero(sheet.values["dividend"] > 0) if not capital[place] > 0]
     events = [one for one in (ex_date(sheet, prices, place) for place in paid) if one is not None]
-    events = [one for one in events if not {int(sheet.rows[one.place]), int(sheet.rows[one.before])} & sheet.unsure]
+    odd = {one.row for one in sheet.findings if one.rule == ADJUSTED and one.action is Action.FLAGGED}
+    events = [one for one in events if _is_readable(sheet, one, odd)]
     size = usual_step(prices, set(paid))
+    events = [one for one in events if _stands(sheet, prices, one, set(paid), size)]
     if _priced_in(events, size):
         for event in events:
             why = "neither the adjusted close nor the price knows of the dividends: both seem to hold them already"
@@ -110,6 +116,28 @@ def repair_dividends(sheet: Sheet) -> None:
     shares = _judge(sheet, events, restated, size)
     restate(sheet, prices, restated, shares)
     _find_missing(sheet, prices, set(paid) | {one.at for one in restated}, size)
+
+
+def _is_readable(sheet: Sheet, event: ExDate, odd: set[int]) -> bool:
+    """Whether the row and the one before are free of doubt, and in a file of weeks next to each other in the file."""
+    rows = int(sheet.rows[event.before]), int(sheet.rows[event.place])
+    if sheet.unsure & set(rows) or odd & {sheet.bars.row_of_file(row) for row in rows}:
+        return False
+    return not is_coarse(sheet) or abs(rows[1] - rows[0]) == 1
+
+
+def _stands(sheet: Sheet, prices: Prices, event: ExDate, paid: set[int], size: float) -> bool:
+    """Whether the step of an ex-date is not undone on a row beside, as where one close or adjusted close is wrong."""
+    k = int(np.searchsorted(prices.known, event.step_at))
+    for beside in (k - 1, k + 1):
+        if not 0 < beside < len(prices.known) or int(prices.known[beside]) in paid:
+            continue
+        back = step_into(prices, beside)
+        if np.isfinite(back) and abs(back) > max(8 * size, UNDONE) and back * event.step < 0:
+            why = "the adjusted close steps, and back on a row beside: one of the rows is wrong"
+            sheet.flag(RULE, event.place, ("dividend", "adj_close"), {"why": why, "steps": [event.step, back]})
+            return False
+    return True
 
 
 def _priced_in(events: list[ExDate], size: float) -> bool:
@@ -137,8 +165,7 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated],
         if not near or not _are_alike(one, other):
             continue
         if is_coarse(sheet):
-            if (false := _unadjusted_twin(sheet, one, other, size)) is not None:
-                gone.add(false)
+            gone |= _unadjusted_twin(sheet, one, other, size)
             continue
         fits = [(event.miss(event.share) + event.surprise(event.share)) for event in (one, other)]
         adjusted = [_near(event, event.share, size) for event in (one, other)]
@@ -164,15 +191,15 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated],
     return [event for event in events if event.place not in gone]
 
 
-def _unadjusted_twin(sheet: Sheet, one: ExDate, other: ExDate, size: float) -> int | None:
+def _unadjusted_twin(sheet: Sheet, one: ExDate, other: ExDate, size: float) -> set[int]:
     """In a file of weeks point at one of two dividends of one amount that the adjusted close does not know of."""
     adjusted = [_near(event, event.share, size) for event in (one, other)]
     if adjusted[0] == adjusted[1] or not np.isclose(one.amount, other.amount, rtol=1e-3):
-        return None
+        return set()
     false, true = (one, other) if adjusted[1] else (other, one)
     why = "the same dividend stands on two rows, and the adjusted close knows of one: this one, or its step, is false"
     sheet.flag(RULE, false.place, ("dividend",), {"why": why, "other_row": int(sheet.rows[true.place])})
-    return false.place
+    return {false.place}
 
 
 def _are_alike(one: ExDate, other: ExDate) -> bool:

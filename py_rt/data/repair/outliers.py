@@ -78,9 +78,9 @@ def _is_round(volume: float) -> bool:
 
 def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
     edges = np.diff(np.r_[0, still.astype(int), 0])
-    least = STALE_ROWS_LIVELY if still.mean() <= LIVELY_SHARE else STALE_ROWS
     for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        if end - first >= least:
+        others = (still.sum() - (end - first)) / max(1, still.size - (end - first))
+        if end - first >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
             evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
             sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
 
