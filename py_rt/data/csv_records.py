@@ -90,11 +90,13 @@ def decoded(name: str, content: bytes, source: str) -> str:
         at = content[: error.start].count(b"\n") + 1
         what = " (it is a zip archive: name it .zip)" if content.startswith(b"PK\x03\x04") else ""
         what = " (it is gzipped: name it .csv.gz)" if content.startswith(b"\x1f\x8b") else what
-        problem = f"is not UTF-8 text{what}: byte {error.object[error.start]:#04x}"
+        problem = f"is not UTF-8 text{what}: byte {error.object[error.start]:#04x}; write it as UTF-8 and try again"
         raise SourceError(source, name, at, problem) from error
     first = text.lstrip("\ufeff \t\r\n").partition("\n")[0].strip()
     if first.startswith("<") and not _BRACKETED.fullmatch(first):
-        raise SourceError(source, name, 1, "is a page (HTML or XML), not a table: the source answered with an error")
+        raise SourceError(
+            source, name, 1, "is a page (HTML or XML), not a table: the source answered with an error; fetch it again"
+        )
     return text
 
 

@@ -193,6 +193,8 @@ def repair_named_adjusted(sheet: Sheet) -> None:
         return
     if not differ.size or len(differ) < NAMED_ORDER_MIN * (differ[-1] + 1):
         return  # what dividends do to all older rows, single rows do not
+    if float(np.median(np.abs(np.diff(factor_log(sheet))))) > EXACT:
+        return  # nor do two prices that both move
     evidence = {"rows_with_close_out_of_range": int(swapped.sum()), "what": "the columns have each other's names"}
     for place in np.flatnonzero((close != adjusted) & np.isfinite(close) & np.isfinite(adjusted)):
         one, other = float(close[place]), float(adjusted[place])

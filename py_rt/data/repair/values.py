@@ -40,6 +40,9 @@ MISSING = "missing_value"
 CROSSED = "crossed_values"
 ZERO_VOLUME = "zero_volume"
 
+SWAPPED_RANGES = 10.0
+SWAPPED_RANGE = 0.05
+"""Range of a row, in usual ones and in logs, up to which its low and high are taken for swapped and not for wrong."""
 SILENT_SHARE = 0.02
 SILENT_ROWS = 3
 """Share of rows without volume, and their number, up to which they are odd."""
@@ -172,10 +175,13 @@ def repair_crossed(sheet: Sheet) -> None:
     inner = [numbers for role, numbers in sheet.prices().items() if role in {"open", "close"}]
     top, bottom = np.fmax.reduce(inner), np.fmin.reduce(inner)
     up, down = 1 + PRICE_ROUNDING, 1 - PRICE_ROUNDING
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ranges = np.abs(np.log(high / low))
+    usual = max(SWAPPED_RANGES * float(np.nanmedian(ranges)), SWAPPED_RANGE) if ranges.size else 0.0
     for place in np.flatnonzero(high < low * down):
         upper, lower = float(low[place]), float(high[place])
         evidence = {"high": lower, "low": upper}
-        if top[place] <= upper * up and bottom[place] >= lower * down:
+        if top[place] <= upper * up and bottom[place] >= lower * down and ranges[place] <= usual:
             sheet.repair(SWAPPED, int(place), {"high": upper, "low": lower}, evidence)
         else:
             sheet.quarantine(CROSSED, int(place), tuple(sheet.prices()), evidence)

@@ -96,3 +96,19 @@ def test_a_close_that_is_in_doubt_makes_no_dividend_bad() -> None:
     rows[150][HIGH] = repr(float(rows[150][HIGH]) * 1.4)
     cleaned = run(rows)
     assert not any(rule == "bad_dividend" and action == "repaired" for rule, action in counts(cleaned))
+
+
+def test_a_high_that_is_far_below_a_flat_row_is_wrong_and_not_its_low() -> None:
+    rows = walk()
+    price = rows[100][CLOSE]
+    rows[100][1:6] = [price, repr(float(price) * 0.8), price, price, price]
+    assert counts(run(rows)) == {("crossed_values", "quarantined"): 1}
+
+
+def test_lows_and_closes_that_both_move_are_no_adjusted_closes() -> None:
+    rows = walk(rows=30)
+    for row in range(30):
+        rows[row][ADJUSTED] = rows[row][CLOSE]
+        swap(rows, row, LOW, CLOSE)
+    got = values(cells_of(run(rows)))
+    assert np.array_equal(got[:, ADJUSTED - 1], values(walk(rows=30))[:, ADJUSTED - 1])
