@@ -29,18 +29,22 @@ NAMES: dict[str, tuple[str, ...]] = {
     "time": (
         *("tsopen", "opentime", "timestamp", "datetime", "unix", "unixtime", "date", "dateutc", "time", "ts"),
         *("gmttime", "utctime", "localtime", "tsevent", "day", "week", "month", "bartime", "begin", "starttime"),
-        *("start", "tradedate", "tradingday", "dt", "windowstart"),
+        *("start", "tradedate", "tradingday", "dt", "windowstart", "t", "datum", "fecha"),
     ),
-    "open": ("open", "openprice", "o", "opening", "priceopen", "pxopen", "bidopen"),
-    "high": ("high", "highprice", "h", "max", "pricehigh", "pxhigh", "bidhigh"),
-    "low": ("low", "lowprice", "l", "min", "pricelow", "pxlow", "bidlow"),
+    "open": (
+        *("open", "openprice", "o", "opening", "priceopen", "pxopen", "bidopen", "openprc", "erster", "erffnung"),
+        *("erffnungskurs", "apertura"),
+    ),
+    "high": ("high", "highprice", "h", "max", "pricehigh", "pxhigh", "bidhigh", "askhi", "hoch", "maximo", "mximo"),
+    "low": ("low", "lowprice", "l", "min", "pricelow", "pxlow", "bidlow", "bidlo", "tief", "minimo", "mnimo"),
     "close": (
         *("close", "closeprice", "c", "closing", "last", "price", "priceclose", "closelast", "pxlast", "bidclose"),
+        *("prc", "schluss", "schlusskurs", "cierre"),
     ),
     "adj_close": ("adjclose", "adjustedclose", "adjcloseprice", "closeadj", "closeadjusted", "adjustedcloseprice"),
     "volume": (
         *("volume", "vol", "v", "basevolume", "volumebase", "volumebtc", "totalvolume", "tradedvolume", "tickvol"),
-        *("tickvolume", "volumefrom", "pxvolume"),
+        *("tickvolume", "volumefrom", "pxvolume", "stck", "stuecke", "volumen"),
     ),
     "quote_volume": (
         *(
@@ -74,7 +78,8 @@ SAMPLE_ROWS = 200
 """Rows that are looked at to tell a date from a time of the day."""
 
 _CLOCK = re.compile(r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[APap][Mm])?$")
-_DIGITS = re.compile(r"^[0-2][0-9][0-5][0-9]([0-5][0-9])?$")
+_DIGITS = re.compile(r"^(0|[1-5]?[0-9]|[0-2]?[0-9][0-5][0-9]([0-5][0-9])?)$")
+"""A time of the day as 930 or 153000; leading zeros may be lost."""
 _TIME_WORDS = re.compile(r"(^|[^a-z])(date|time|datetime|timestamp|day|month)([^a-z]|$)")
 _WIDE = re.compile(r"^(?P<who>.+)[:/_. ](?P<what>[A-Za-z]+)$")
 
@@ -244,6 +249,15 @@ def _of_time(header: Sequence[str], rows: Sequence[Sequence[str]], taken: set[in
     if roles and clocks and not any(":" in row[roles["time"]] for row in rows if roles["time"] < len(row)):
         roles[CLOCK] = clocks[0]
     return roles
+
+
+def clock_text(text: str) -> str:
+    """A time of the day with the zeros that it lost as a number.
+
+    >>> clock_text("930"), clock_text("93000"), clock_text("0"), clock_text("9:30")
+    ('0930', '093000', '0000', '9:30')
+    """
+    return text.zfill(4 if len(text) <= 4 else 6) if text.isdigit() else text
 
 
 def _is_clock(rows: Sequence[Sequence[str]], place: int, form: re.Pattern[str]) -> bool:

@@ -41,6 +41,7 @@ _MONTH = re.compile(r"^(1[6-9][0-9]{2}|2[01][0-9]{2})-?(0[1-9]|1[0-2])$")
 _CLOCK = re.compile(r"^([0-9]{1,2}):([0-9]{2})(:[0-9]{2}(?:\.[0-9]{1,9})?)?\s*([AaPp])?\.?(?:[Mm]\.?)?\s*(.*)$")
 _WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +", re.IGNORECASE)
 _DAY_IN_NAME = re.compile(r"(?<![0-9])((?:19|20)[0-9]{2}[01][0-9][0-3][0-9])(?![0-9])")
+_EXPONENT = re.compile(r"^[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}$")
 _SPLIT_ZERO = re.compile(r"^[0-9]{5,}\.0+$")
 
 
@@ -156,6 +157,8 @@ def _normal(text: str, first: str) -> str | None:
     text = _WEEKDAY.sub("", text)
     if _SPLIT_ZERO.match(text):
         text = text.partition(".")[0]
+    if _EXPONENT.match(text) and float(text).is_integer():
+        return str(int(float(text)))
     if match := _COMPACT.match(text):
         second = match[6] or ":00"
         second = second if second.startswith(":") else f":{second}"

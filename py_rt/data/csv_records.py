@@ -90,11 +90,13 @@ def decoded(name: str, content: bytes, source: str) -> str:
         at = content[: error.start].count(b"\n") + 1
         what = " (it is a zip archive: name it .zip)" if content.startswith(b"PK\x03\x04") else ""
         what = " (it is gzipped: name it .csv.gz)" if content.startswith(b"\x1f\x8b") else what
-        problem = f"is not UTF-8 text{what}: byte {error.object[error.start]:#04x}"
+        problem = f"is not UTF-8 text{what}: byte {error.object[error.start]:#04x}; write it as UTF-8 and try again"
         raise SourceError(source, name, at, problem) from error
     first = text.lstrip("\ufeff \t\r\n").partition("\n")[0].strip()
     if first.startswith("<") and not _BRACKETED.fullmatch(first):
-        raise SourceError(source, name, 1, "is a page (HTML or XML), not a table: the source answered with an error")
+        raise SourceError(
+            source, name, 1, "is a page (HTML or XML), not a table: the source answered with an error; fetch it again"
+        )
     return text
 
 
@@ -171,3 +173,25 @@ def fields(bare: str, delimiter: str) -> list[str] | None:
         return next(csv.reader([bare], delimiter=delimiter))
     except (csv.Error, StopIteration):
         return None
+
+
+def raw_fields(bare: str, delimiter: str) -> list[str]:
+    """The cells of a record as they are written, quotes and all.
+
+    >>> raw_fields('1;"2;3";', ";")
+    ['1', '"2;3"', '']
+    """
+    if '"' not in bare:
+        return bare.split(delimiter)
+    cell = rf'(?:"(?:[^"]|"")*"[^{re.escape(delimiter)}]*|[^{re.escape(delimiter)}]*)'
+    return re.findall(rf"(?:^|(?<={re.escape(delimiter)})){cell}(?={re.escape(delimiter)}|$)", bare)
+
+
+def quoted(text: str, delimiter: str, like: str) -> str:
+    """A cell as it is written, in quotes where the one it replaces had them or where it needs them.
+
+    >>> quoted("2.5", ",", like='"250"'), quoted("2,5", ",", like="250"), quoted("2.5", ",", like="250")
+    ('"2.5"', '"2,5"', '2.5')
+    """
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"' if like.startswith('"') or delimiter in text or doubled != text else text

@@ -5,12 +5,14 @@ what is odd but may be true is flagged and stays. Rows are conserved: clean + qu
 rule repaired keeps its text (CSV) or its bits (Parquet).
 
 ======================  =====================================================================================
-`bars_file`             CSV and Parquet, row by row, written back without touching what was not repaired
+`bars_file`             CSV and Parquet, row by row
+`written`               the way back, without touching what was not repaired
 `findings`              what a rule says of a row: rule, evidence, action, before, after
 `sheet`                 the rows as arrays in order of time, and the log of what rules did to them
 `structure`             second headers, torn and repeated rows, restatements, order of time
 `zones`                 mixed and wrong time zones
 `values`                wrong types, infinities, zero and negative prices, missing values, crossed prices
+`swaps`                 cells and columns in each other's place
 `levels`                units (x100, 1/100) and splits applied to a part of the rows
 `adjustments`           the steps of the adjusted close, read and restated
 `dividends`             dividends wrong by 100, missing, twice, on the wrong row, not adjusted

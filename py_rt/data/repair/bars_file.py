@@ -1,8 +1,6 @@
-"""Bars in a file, row by row, and the way back: what no rule repaired is written as it was read.
+"""Bars in a file, row by row, with what the way back needs (`written`).
 
-Of a CSV every record keeps its own text, line end included; a repaired record is written anew with the other cells'
-texts unchanged. Of a Parquet file the frame is kept, and only repaired cells are replaced, in the column's own type.
-A file in which nothing was found is written byte for byte as it came.
+Of a CSV every record keeps its own text, line end included. Of a Parquet file the frame is kept.
 
 The rows are not trusted: records with too few or too many fields and second headers are kept as rows with a mark, so
 that they can be quarantined. What cannot be a table at all is refused.
@@ -10,13 +8,10 @@ that they can be quarantined. What cannot be a table at all is refused.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -27,17 +22,17 @@ from py_rt.data.bar_columns import (
     SAMPLE_ROWS,
     SOURCE,
     Given,
+    clock_text,
     find_roles,
     instruments_of,
     several,
 )
-from py_rt.data.bar_numbers import has_decimal_commas, is_empty, read_number, with_decimal_point
+from py_rt.data.bar_numbers import bare_number, has_decimal_commas, is_empty, read_number, with_decimal_point
 from py_rt.data.bar_times import read_times
 from py_rt.data.csv_records import DELIMITERS, decoded, delimiter_of, fields, only_member, records, unpacked
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ROWS_MAX = 20_000_000
@@ -81,6 +76,7 @@ class BarsFile:
         given: what the file does not say itself.
         chosen: rows of the file that these are, where they are those of one instrument among several.
         has_decimal_comma: whether numbers are written as 1.234,5.
+        dressed: roles whose columns write numbers for people: `$1,234.50`, `1.2M`.
     """
 
     name: str
@@ -98,6 +94,7 @@ class BarsFile:
     given: Given = NOTHING_GIVEN
     chosen: list[int] | None = None
     has_decimal_comma: bool = False
+    dressed: set[str] = field(default_factory=set)
 
     @property
     def sha256(self) -> str:
@@ -114,12 +111,13 @@ class BarsFile:
         place = self.roles.get(role)
         cells = self.cells[row]
         text = cells[place].strip() if place is not None and place < len(cells) else ""
-        return f"{text} {self.text(row, CLOCK)}" if role == "time" and CLOCK in self.roles else text
+        return f"{text} {clock_text(self.text(row, CLOCK))}" if role == "time" and CLOCK in self.roles else text
 
     def number_text(self, row: int, role: str) -> str:
-        """The cell of a role as a number is written, with a decimal point."""
+        """The cell of a role as a program writes a number: with a decimal point, without a dress of its column."""
         text = self.text(row, role)
-        return with_decimal_point(text) if self.has_decimal_comma else text
+        text = with_decimal_point(text) if self.has_decimal_comma else text
+        return bare_number(text) if role in self.dressed else text
 
     def row_of_file(self, row: int) -> int:
         """The data row of the file from 0."""
@@ -295,102 +293,3 @@ def _names_above_each_other(top: list[list[str]]) -> list[str]:
     several_of_them = len(set(tickers[1:])) > 1
     beside = zip(names[1:], tickers[1:], strict=False)
     return [index[0], *(f"{ticker}:{name}" if several_of_them else name for name, ticker in beside)]
-
-
-def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> bytes:
-    """The bytes of a file with some of the rows, in some order, with some cells replaced.
-
-    Args:
-        bars: the file as read.
-        order: rows to write.
-        changes: row to (column to new text).
-    """
-    if not changes and bars.chosen is None and list(order) == list(range(bars.height)):
-        return bars.content
-    if bars.frame is not None:
-        return _parquet(bars.frame, order, changes)
-    return packed(bars.form, bars.member, lines_of(bars, order, changes))
-
-
-def lines_of(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> str:
-    """The text of a file of text with some of the rows, in some order, with some cells replaced."""
-    lines = [bars.head, *(_line(bars, row, changes.get(row)) for row in order)]
-    return "".join([*(_ended(line, bars.head) for line in lines[:-1]), lines[-1]])
-
-
-def packed(form: str, member: str, text: str) -> bytes:
-    """A text as the bytes of a file of some kind; the same text has the same bytes.
-
-    Args:
-        form: one of `FORMS` but `.parquet`.
-        member: of a zip archive, the name of the file in it.
-        text: what the file says.
-    """
-    out = io.BytesIO()
-    if form == ".zip":  # without a time of its own
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(member), text.encode(), zipfile.ZIP_DEFLATED)
-    elif form.endswith(".gz"):
-        with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as stream:
-            stream.write(text.encode())
-    else:
-        return text.encode()
-    return out.getvalue()
-
-
-def _ended(line: str, head: str) -> str:
-    """A line that another may follow: the file's last one may have no end of its own."""
-    if line.endswith(("\n", "\r")):
-        return line
-    return line + (head[len(head.rstrip("\r\n")) :] or "\n")
-
-
-def _line(bars: BarsFile, row: int, change: Mapping[int, str] | None) -> str:
-    line = bars.lines[row]
-    if not change:
-        return line
-    cells = cells_of(bars, row, {row: change})
-    out = io.StringIO(newline="")
-    ending = line[len(line.rstrip("\r\n")) :]
-    csv.writer(out, delimiter=bars.delimiter, lineterminator=ending).writerow(cells)
-    return out.getvalue()
-
-
-def cells_of(bars: BarsFile, row: int, changes: Mapping[int, Mapping[int, str]]) -> list[str]:
-    """The texts of a row's cells, with some replaced."""
-    change = changes.get(row, {})
-    return [change.get(place, cell) for place, cell in enumerate(bars.cells[row])]
-
-
-def _parquet(frame: pl.DataFrame, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]) -> bytes:
-    by_column: dict[int, dict[int, str]] = {}
-    for row, cells in changes.items():
-        for place, text in cells.items():
-            by_column.setdefault(place, {})[row] = text
-    columns = [_replaced(frame.to_series(place), by_column.get(place, {})) for place in range(frame.width)]
-    out = io.BytesIO()
-    pl.DataFrame(columns)[list(order)].write_parquet(out)
-    return out.getvalue()
-
-
-def _replaced(column: pl.Series, texts: Mapping[int, str]) -> pl.Series:
-    if not texts:
-        return column
-    rows = sorted(texts)
-    values = [typed(texts[row], column.dtype) for row in rows]
-    return column.scatter(rows, pl.Series(values, dtype=column.dtype))
-
-
-def typed(text: str, dtype: pl.DataType) -> Any:  # noqa: ANN401  # a cell of any column
-    """A cell's text as a value of its column's type."""
-    if text == "":
-        return None
-    if dtype.is_integer():
-        return round(float(text))
-    if dtype.is_float() or dtype.is_decimal():
-        return float(text)
-    if isinstance(dtype, pl.Datetime):
-        zone = dtype.time_zone
-        stamp = pl.Series([text]).str.to_datetime(time_zone="UTC" if zone else None, strict=True)
-        return stamp.dt.convert_time_zone(zone)[0] if zone else stamp[0]
-    return text

@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.bar_columns import need_close
-from py_rt.data.repair import capital_gains, dividends, levels, outliers, quotes, splits, structure, values, zones
-from py_rt.data.repair.bars_file import BarsFile, written
+from py_rt.data.repair import (
+    capital_gains,
+    dividends,
+    levels,
+    outliers,
+    quotes,
+    splits,
+    structure,
+    swaps,
+    values,
+    zones,
+)
 from py_rt.data.repair.sheet import Sheet
+from py_rt.data.repair.written import written
 
 if TYPE_CHECKING:
+    from py_rt.data.repair.bars_file import BarsFile
     from py_rt.data.repair.findings import Finding
 
 RULES = (
@@ -27,9 +39,11 @@ RULES = (
     values.sift,
     levels.repair_unit_cells,
     levels.repair_units,
+    splits.repair_split_cells,
     splits.repair_splits,
-    values.repair_swapped_prices,
-    values.repair_swapped_close,
+    swaps.repair_named_adjusted,
+    swaps.repair_swapped_prices,
+    swaps.repair_swapped_close,
     values.repair_crossed,
     quotes.find_crossed,
     outliers.find_stale,

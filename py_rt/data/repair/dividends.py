@@ -27,6 +27,8 @@ from py_rt.data.repair.adjustments import (
     step_into,
     usual_step,
 )
+from py_rt.data.repair.findings import Action
+from py_rt.data.repair.swaps import ADJUSTED
 from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ LEAD = 3.0
 """Lead of a repair over the other readings."""
 LEAD_EACH = 1.0
 """Lead that each of several ex-dates with the same defect needs at least."""
+UNDONE = 0.02
+"""Least step of the adjusted close back beside an ex-date by which one of the two rows is wrong."""
+LARGE_SHARE = 0.2
+"""Dividends beyond this share of the price are hundredfold ones before they are ones that the prices hold already."""
+PRICE_MISS = 2.0
+"""Standard deviations by which the price must miss a dividend that only the price speaks against."""
 USUAL_SHARE = 0.012
 USUAL_WIDTH = 1.2
 """A dividend is usually about 1.2 % of the price, within a factor of e^1.2."""
@@ -60,6 +68,8 @@ SCALE_EVENTS = 3
 AS_ADJUSTED = "the amount is not what the adjusted close was made for"
 TWICE_ROWS = 7
 """Two dividends of one size so near each other are one, announced for two days, unless the file pays so often."""
+UNADJUSTED_TWIN = 3.0
+"""How much worse one of two such dividends fits that the adjusted close does not know of, in standard deviations."""
 TWICE_LEAD = 0.5
 """How much worse the price must fit to one of two such dividends that are not on adjacent rows."""
 
@@ -91,23 +101,52 @@ def repair_dividends(sheet: Sheet) -> None:
     capital = sheet.values["capital_gain"] if sheet.has("capital_gain") else np.zeros(sheet.height)
     paid = [int(place) for place in np.flatnonzero(sheet.values["dividend"] > 0) if not capital[place] > 0]
     events = [one for one in (ex_date(sheet, prices, place) for place in paid) if one is not None]
+    odd = {one.row for one in sheet.findings if one.rule == ADJUSTED and one.action is Action.FLAGGED}
+    events = [one for one in events if _is_readable(sheet, one, odd)]
     size = usual_step(prices, set(paid))
+    events = [one for one in events if _stands(sheet, prices, one, set(paid), size)]
     if _priced_in(events, size):
         for event in events:
             why = "neither the adjusted close nor the price knows of the dividends: both seem to hold them already"
             sheet.flag(RULE, event.place, ("adj_close",), {"why": why})
         return
     restated: list[Restated] = []
-    events = _without_twins(sheet, events, restated)
+    events = _without_twins(sheet, events, restated, size)
     events = _moved(sheet, prices, events, restated, size)
     shares = _judge(sheet, events, restated, size)
     restate(sheet, prices, restated, shares)
     _find_missing(sheet, prices, set(paid) | {one.at for one in restated}, size)
 
 
+def _is_readable(sheet: Sheet, event: ExDate, odd: set[int]) -> bool:
+    """Whether the row and the one before are free of doubt, and in a file of weeks next to each other in the file."""
+    rows = int(sheet.rows[event.before]), int(sheet.rows[event.place])
+    if sheet.unsure & set(rows) or odd & {sheet.bars.row_of_file(row) for row in rows}:
+        return False
+    return not is_coarse(sheet) or abs(rows[1] - rows[0]) == 1
+
+
+def _stands(sheet: Sheet, prices: Prices, event: ExDate, paid: set[int], size: float) -> bool:
+    """Whether the step of an ex-date is not undone on a row beside, as where one close or adjusted close is wrong."""
+    k = int(np.searchsorted(prices.known, event.step_at))
+    for beside in (k - 1, k + 1):
+        if not 0 < beside < len(prices.known) or int(prices.known[beside]) in paid:
+            continue
+        back = step_into(prices, beside)
+        if np.isfinite(back) and abs(back) > max(8 * size, UNDONE) and back * event.step < 0:
+            why = "the adjusted close steps, and back on a row beside: one of the rows is wrong"
+            sheet.flag(RULE, event.place, ("dividend", "adj_close"), {"why": why, "steps": [event.step, back]})
+            return False
+    return True
+
+
 def _priced_in(events: list[ExDate], size: float) -> bool:
     """Whether the adjusted close steps for no dividend and the prices, all together, fell for none."""
-    if len(events) < 3 or not all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events):
+    if (
+        len(events) < 3
+        or max(event.share for event in events) > LARGE_SHARE
+        or not all(np.isfinite(e.step) and abs(e.step) < min(size, e.share / 4) for e in events)
+    ):
         return False
     return sum(_price(event, event.share) - _price(event, 0.0) for event in events) < -LEAD
 
@@ -115,7 +154,7 @@ def _priced_in(events: list[ExDate], size: float) -> bool:
 # --- twice, and on the wrong row -------------------------------------------------------------------------------------
 
 
-def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated]) -> list[ExDate]:
+def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: float) -> list[ExDate]:
     """Of two dividends of about one size within days, keep the one that the price knows of."""
     gone: set[int] = set()
     gaps = np.diff([event.place for event in events])
@@ -123,9 +162,15 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated])
     for one, other in itertools.pairwise(events):
         gap = other.place - one.place
         near = gap <= min(TWICE_ROWS, often / 2) and one.place not in gone
-        if not near or not _are_alike(one, other) or is_coarse(sheet):
+        if not near or not _are_alike(one, other):
+            continue
+        if is_coarse(sheet):
+            gone |= _unadjusted_twin(sheet, one, other, size)
             continue
         fits = [(event.miss(event.share) + event.surprise(event.share)) for event in (one, other)]
+        adjusted = [_near(event, event.share, size) for event in (one, other)]
+        if adjusted[0] != adjusted[1] and all(np.isfinite(event.step) for event in (one, other)):
+            fits[adjusted.index(False)] += UNADJUSTED_TWIN  # the adjusted close knows of the other
         if max(fits) < 0.5 * one.share / one.sigma and one.share > 3 * one.sigma:
             continue  # the price fell twice
         false, true = (other, one) if fits[0] <= fits[1] else (one, other)
@@ -141,12 +186,20 @@ def _without_twins(sheet: Sheet, events: list[ExDate], restated: list[Restated])
             "misfit_there": min(fits),
         }
         sheet.repair(RULE, false.place, {"dividend": 0.0}, evidence)
-        if false.step > STEP_OF_NONE:
+        if false.step > size or _near(false, false.share, size):
             restated.append(Restated(false.step_at, false.step, 0.0, RULE, int(sheet.rows[false.place])))
     return [event for event in events if event.place not in gone]
 
 
-STEP_OF_NONE = 1e-9
+def _unadjusted_twin(sheet: Sheet, one: ExDate, other: ExDate, size: float) -> set[int]:
+    """In a file of weeks point at one of two dividends of one amount that the adjusted close does not know of."""
+    adjusted = [_near(event, event.share, size) for event in (one, other)]
+    if adjusted[0] == adjusted[1] or not np.isclose(one.amount, other.amount, rtol=1e-3):
+        return set()
+    false, true = (one, other) if adjusted[1] else (other, one)
+    why = "the same dividend stands on two rows, and the adjusted close knows of one: this one, or its step, is false"
+    sheet.flag(RULE, false.place, ("dividend",), {"why": why, "other_row": int(sheet.rows[true.place])})
+    return {false.place}
 
 
 def _are_alike(one: ExDate, other: ExDate) -> bool:
@@ -228,10 +281,20 @@ def _judge(sheet: Sheet, events: list[ExDate], restated: list[Restated], size: f
     for event, readings, lead in zip(events, chosen, leads, strict=True):
         best = readings[0]
         proven = lead >= LEAD or (lead >= LEAD_EACH and pooled.get(best.what, lead) >= LEAD)
-        proven = proven and event.place not in scaled
+        proven = proven and event.place not in scaled and not _needs_price(event, best, size)
         shares[event.step_at] = best.share if proven else event.share
         _act(sheet, event, best, lead, restated, size, proven=proven)
     return shares
+
+
+def _needs_price(event: ExDate, best: Reading, size: float) -> bool:
+    """Whether a reading has only the price to speak for it, and the price does not.
+
+    A dividend that is taken away, or made smaller although amount and adjusted close agree on it, is one that the price
+    did not fall for.
+    """
+    is_against_both = best.amount_factor < 1 and _near(event, event.share, size)
+    return (best.amount_factor == 0 or is_against_both) and event.miss(event.share) < PRICE_MISS
 
 
 def _on_another_scale(events: list[ExDate]) -> set[int]:
@@ -326,6 +389,7 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
             _price(event, share)
             + _usual(share, peer)
             - _amount_cost(factor, what)
+            - (WRONG if factor == 0 and any(_like_peers(event.share * one, peer) for one in (0.01, 100.0)) else 0.0)
             - _step_cost(event, share, factor, size)
         )
         readings.append(Reading(share, factor, score, what))
@@ -355,7 +419,7 @@ def _usual(share: float, peer: float | None) -> float:
         return -1.0
     exact = peer is not None and (_like_peers(share * 100, peer) or _like_peers(share / 100, peer))
     center, width = (peer, PEER_WIDTH) if peer else (USUAL_SHARE, USUAL_WIDTH)
-    return -min(1.5 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
+    return -min(2 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
 def _amount_cost(factor: float, what: str) -> float:
@@ -405,7 +469,12 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
         if not size < abs(step) < 0.5 or beside & listed or splits[place] > 0 or gains[place] > 0:
             continue
         event = ex_date(sheet, prices, place)
-        if event is None or event.amount or not _stays(prices, k, step) or not _adjoin(sheet, prices, k):
+        if (
+            event is None
+            or event.amount
+            or not _stays(prices, k, step, listed)
+            or not _stand_together(sheet, prices, k)
+        ):
             continue
         evidence = {
             "what": "the adjusted close steps as for a dividend that is not listed",
@@ -415,25 +484,29 @@ def _find_missing(sheet: Sheet, prices: Prices, listed: set[int], size: float) -
             "price_fell_to": event.falls[1],
         }
         # In a file of weeks the close before is not known, and with it the amount.
-        if step > 0 and event.miss(step) < 3 and event.surprise(step) < 6 and not is_coarse(sheet):
+        is_proven = event.miss(step) < 3 and event.surprise(step) < 6 and _adjoin(sheet, prices, k)
+        if step > 0 and is_proven and not is_coarse(sheet):
             sheet.repair(RULE, place, {"dividend": step * event.base}, evidence)
         else:
             sheet.flag(RULE, place, ("dividend",), evidence)
 
 
-def _stays(prices: Prices, k: int, step: float) -> bool:
+def _stays(prices: Prices, k: int, step: float, listed: set[int]) -> bool:
     """Whether the adjusted close stays where it stepped: one that comes back is no dividend."""
     first, last = max(1, k - 3), min(len(prices.known) - 1, k + 3)
-    others = [step_into(prices, one) for one in range(first, last + 1) if one != k]
+    near = [one for one in range(first, last + 1) if one != k and int(prices.known[one]) not in listed]
+    others = [step_into(prices, one) for one in near]
     return all(abs(one) < abs(step) / 4 for one in others)
 
 
-def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
-    """Whether no row lies between a row and the one before: one that was set aside, now or earlier, may have paid."""
+def _stand_together(sheet: Sheet, prices: Prices, k: int) -> bool:
+    """Whether no row was set aside between a row and the one before: it may have paid."""
     before, here = int(prices.known[k - 1]), int(prices.known[k])
-    if here - before != 1 or abs(int(sheet.rows[here]) - int(sheet.rows[before])) != 1:
-        return False
+    return here - before == 1 and abs(int(sheet.rows[here]) - int(sheet.rows[before])) == 1
+
+
+def _adjoin(sheet: Sheet, prices: Prices, k: int) -> bool:
+    """Whether no weekday lies between a row and the one before: a row that an earlier run set aside may have paid."""
     # Half a day later the midnight of every zone is on its own day.
-    days = (sheet.ns[[before, here]] + NS_PER_DAY // 2) // NS_PER_DAY
-    weekdays = np.busday_count(*days.astype("datetime64[D]"))
-    return bool(weekdays <= 1)
+    days = (sheet.ns[prices.known[k - 1 : k + 1]] + NS_PER_DAY // 2) // NS_PER_DAY
+    return bool(np.busday_count(*days.astype("datetime64[D]")) <= 1)

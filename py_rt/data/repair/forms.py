@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from py_rt.data.bar_columns import NUMBERS
-from py_rt.data.bar_numbers import is_empty, with_decimal_point
-from py_rt.data.repair.bars_file import as_text, cells_of, form_of, lines_of, packed, written
+from py_rt.data.bar_numbers import bare_number, is_empty, with_decimal_point
+from py_rt.data.repair.bars_file import as_text, form_of
+from py_rt.data.repair.written import cells_of, lines_of, packed, written
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
@@ -116,11 +117,14 @@ def _as_parquet(
     whole = [[*row[: width - 1], bars.delimiter.join(row[width - 1 :])] if len(row) > width else row for row in rows]
     padded = [[*row, *[""] * (width - len(row))] for row in whole]
     numbers = {bars.roles[role] for role in NUMBERS if role in bars.roles}
+    dressed = {bars.roles[role] for role in bars.dressed}
     columns = []
     for place, name in enumerate(_unlike(bars.header)):
         texts = [row[place].strip() if typed else row[place] for row in padded]
         if typed and bars.has_decimal_comma and place in numbers:
             texts = [with_decimal_point(text) for text in texts]
+        if typed and place in dressed:
+            texts = [bare_number(text) for text in texts]
         columns.append(_column(name, texts, number=place in numbers) if typed else pl.Series(name, texts, pl.String))
     out = io.BytesIO()
     pl.DataFrame(columns).write_parquet(out)

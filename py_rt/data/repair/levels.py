@@ -31,6 +31,8 @@ UNIT_SLACK = 0.4
 """How far a jump may lie from log 100: prices move at the same time."""
 ADJUSTED_SLACK = 0.05
 """How far a jump of adjusted close over close may lie from log 100: the price does not move in it."""
+ADJUSTED_USUAL = float(np.log(3.0))
+"""How far adjusted closes usually lie from their closes."""
 GIANT_LOG = 3.0
 """Jumps beyond this are changes of unit, or spoil the reckoning of levels."""
 STRETCHES_MAX = 3
@@ -39,8 +41,22 @@ WRONG_SHARE_MAX = 0.10
 """Share of wrong rows up to which it is, whatever the number of stretches."""
 WRONG_SHARE_FEW_MAX = 0.45
 """Share of wrong rows up to which it is when there are few stretches."""
+WRONG_SHARE_ALONE_MAX = 0.35
+ALONE_ROWS = 2.0
+"""Share of wrong rows up to which it is when they stand alone: half of the wrong stretches are of so few rows."""
+USUAL_SHARE = 0.75
+"""Share of rows from which on their unit is the file's usual one, although another is not proven to be wrong."""
 FEW_ROWS = 3
 """Rows above which a single newest one is few, however short the file."""
+VOLUMES_BESIDE = 10
+VOLUMES_REACH = 40
+VOLUME_ROWS = 8
+"""What volumes are compared with: so many beside, within so many rows; and of how many rows they must be."""
+VOLUME_SPREAD = 0.3
+VOLUME_LEAD = 6.0
+VOLUME_LOG_MIN = 0.6
+"""Least standard deviation of their logs; the lead in natural log units from which they are right; the least log factor
+that can be told from what volumes do."""
 WHOLE_VOLUME = 100
 """Volumes from here on stay whole where they are."""
 
@@ -100,13 +116,15 @@ def splits_of(sheet: Sheet) -> Numbers:
 def repair_units(sheet: Sheet) -> None:
     """Bring stretches of rows that are 100 times too high or low to the level of the others."""
     known, steps = steps_of(_without_spikes(typical_log(sheet)))
-    split_places = set(np.flatnonzero(splits_of(sheet) != 0).tolist())
+    splits = np.abs(np.log(np.where(splits_of(sheet) == 0, 1.0, splits_of(sheet))))
     jumps, others = [], 0
-    by_unit = of_unit(steps)
+    by_unit = _changes_of_unit(steps)
     for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
-        if by_unit[k] and place not in split_places:
-            jumps.append(Jump(place, 1 if steps[k] > 0 else -1, float(steps[k])))
+        comes_back = k + 1 < len(steps) and by_unit[k + 1] and steps[k] * steps[k + 1] < 0
+        of_split = splits[place] * (1 if comes_back else np.array([1, 2]))  # twice, of one applied the wrong way
+        if by_unit[k] and (np.abs(np.abs(steps[k]) - of_split) > UNIT_SLACK).all():
+            jumps.append(Jump(place, round(float(steps[k]) / LOG_100), float(steps[k])))
         else:
             others += 1
     if not jumps:
@@ -120,6 +138,10 @@ def repair_units(sheet: Sheet) -> None:
     if isinstance(right, str):
         for jump in jumps:
             sheet.flag(UNIT, jump.place, ("close",), {"why": right, "log_step": jump.step})
+        rows = {one: sheet.rows[known[level[known] == one]] for one in np.unique(level[known])}
+        most = max(rows.values(), key=len)
+        is_usual = len(most) >= USUAL_SHARE * len(known)
+        sheet.unsure |= set(sheet.rows.tolist()) - (set(most.tolist()) if is_usual else set())
         return
     for first, last, at in _stretches(level, known):
         if at != right:
@@ -129,7 +151,7 @@ def repair_units(sheet: Sheet) -> None:
 def _without_spikes(log_price: Numbers) -> Numbers:
     """Log prices without single rows that are giant spikes of no known factor: they say nothing of the levels."""
     known, steps = steps_of(log_price)
-    odd = (np.abs(steps) > GIANT_LOG) & ~of_unit(steps)
+    odd = (np.abs(steps) > GIANT_LOG) & ~of_unit(steps, most=1)
     around = steps[:-1] + steps[1:]
     back = (np.abs(around) <= GIANT_LOG) | of_unit(around)
     alone = odd[:-1] & odd[1:] & (steps[:-1] * steps[1:] < 0) & back
@@ -138,9 +160,20 @@ def _without_spikes(log_price: Numbers) -> Numbers:
     return cleared
 
 
-def of_unit(steps: Numbers) -> NDArray[np.bool_]:
-    """Whether log steps are changes of the unit."""
-    return np.abs(np.abs(steps) - LOG_100) <= UNIT_SLACK
+def of_unit(steps: Numbers, most: int = 2) -> NDArray[np.bool_]:
+    """Whether log steps are changes of the unit; of up to two, from a hundredth to a hundredfold."""
+    found = np.zeros(np.shape(steps), dtype=bool)
+    for times in range(1, most + 1):
+        found |= np.abs(np.abs(steps) - times * LOG_100) <= UNIT_SLACK
+    return found
+
+
+def _changes_of_unit(steps: Numbers) -> NDArray[np.bool_]:
+    """Whether steps are changes of the unit; of two only beside one of one that comes back from it or goes to it."""
+    single, double = of_unit(steps, most=1), of_unit(steps)
+    back = np.append(steps[:-1] * steps[1:] < 0, False)
+    beside: NDArray[np.bool_] = (np.append(single[1:], False) & back) | np.append(False, single[:-1] & back[:-1])
+    return single | (double & beside)
 
 
 def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -175,7 +208,8 @@ def _right_level(sheet: Sheet, at: NDArray[np.int_], known: NDArray[np.int64], j
     runs = np.diff(np.flatnonzero(np.r_[True, np.diff(at) != 0, True]))
     wrong_runs = at[np.flatnonzero(np.r_[True, np.diff(at) != 0])] != right
     few = int((wrong_runs & (runs > 1)).sum()) <= STRETCHES_MAX and share <= WRONG_SHARE_FEW_MAX
-    if few or share <= WRONG_SHARE_MAX:
+    lone = share <= WRONG_SHARE_ALONE_MAX and float(np.median(runs[wrong_runs])) <= ALONE_ROWS
+    if few or lone or share <= WRONG_SHARE_MAX:
         return right
     return "the unit changes back and forth, and several units were traded in; which is right is not proven"
 
@@ -198,7 +232,8 @@ def _repair_stretch(
 
 def scale(sheet: Sheet, rule: str, places: list[int], factor: float, evidence: dict[str, Any], *, volume: bool) -> None:
     """Multiply what is wrong of the rows: prices and adjusted close, or one of the two."""
-    prices, adjusted = _what_is_wrong(sheet, places, factor)
+    prices, adjusted = what_is_wrong(sheet, places, factor)
+    volume = volume and prices and sheet.has("volume")
     for place in places:
         after = {}
         if prices:
@@ -206,14 +241,39 @@ def scale(sheet: Sheet, rule: str, places: list[int], factor: float, evidence: d
             after = {role: float(value * factor) for role, value in known.items()}
         if adjusted and np.isfinite(sheet.values["adj_close"][place]):
             after["adj_close"] = float(sheet.values["adj_close"][place] * factor)
-        if volume and prices and sheet.has("volume") and sheet.values["volume"][place] > 0:
+        if volume and sheet.values["volume"][place] > 0:
             traded = float(sheet.values["volume"][place] / factor)
             whole = sheet.bars.text(int(sheet.rows[place]), "volume").isdigit() and traded >= WHOLE_VOLUME
             after["volume"] = float(round(traded)) if whole else traded
         sheet.repair(rule, place, after, evidence)
 
 
-def _what_is_wrong(sheet: Sheet, places: list[int], factor: float) -> tuple[bool, bool]:
+def volume_is_right(sheet: Sheet, places: list[int], factor: float) -> bool:
+    """Whether the volumes of rows lack no factor although the prices do: they are proven to be like those beside.
+
+    Only rows with others close by on both sides can prove it: what is traded changes over the years.
+    """
+    if not sheet.has("volume") or abs(np.log(factor)) < VOLUME_LOG_MIN:
+        return False
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(np.where(sheet.values["volume"] > 0, sheet.values["volume"], np.nan))
+    others = np.setdiff1d(np.flatnonzero(np.isfinite(logs)), places)
+    at = np.searchsorted(others, places)
+    half = VOLUMES_BESIDE // 2
+    off = []
+    for place, k in zip(places, at, strict=True):
+        beside = others[max(0, k - half) : k + half]
+        if np.isfinite(logs[place]) and len(beside) == 2 * half and np.ptp(beside) <= VOLUMES_REACH:
+            off.append(logs[place] - np.median(logs[beside]))
+    if len(off) < VOLUME_ROWS:
+        return False
+    spread = max(float(np.std(np.diff(logs[others]))) / np.sqrt(2), VOLUME_SPREAD)
+    # Log likelihood of no factor over that of one, for normal log volumes.
+    lead = sum((one - np.log(factor)) ** 2 - one**2 for one in off) / (2 * spread**2)
+    return bool(lead > VOLUME_LEAD)
+
+
+def what_is_wrong(sheet: Sheet, places: list[int], factor: float) -> tuple[bool, bool]:
     """Whether the prices and whether the adjusted close of rows lack a factor: their ratio beside tells."""
     ratios = factor_log(sheet)
     here = ratios[places]
@@ -270,28 +330,53 @@ def _repair_cells_of(sheet: Sheet, place: int, names: list[str], logs: Numbers) 
     evidence = {"usual_price": float(np.exp(usual)), "factor": [float(100.0**-one) for one in times if one]}
     if "close" in after:
         factor = after["close"] / float(sheet.values["close"][place])
-        if _what_is_wrong(sheet, [place], factor)[1]:
+        if what_is_wrong(sheet, [place], factor)[1]:
             after["adj_close"] = float(sheet.values["adj_close"][place] * factor)
     sheet.repair(UNIT, place, after, evidence)
     logs[:, place] = repaired
 
 
 def _repair_adjusted_cells(sheet: Sheet) -> None:
-    """Adjusted closes that alone are 100 times off, between rows that are not; at an end they are pointed at."""
+    """Adjusted closes that alone are 100 times off, between rows that are not, or up to an end of the file."""
     known, steps = steps_of(factor_log(sheet))
-    jumps = np.flatnonzero(np.abs(np.abs(steps) - LOG_100) < ADJUSTED_SLACK)
+    close = np.log(sheet.values["close"])
+    moved = of_unit(np.diff(close[known])) if len(known) else np.zeros(0, dtype=bool)  # then it is the close
+    jumps = np.flatnonzero((np.abs(np.abs(steps) - LOG_100) < ADJUSTED_SLACK) & ~moved)
     here = 0
     while here < len(jumps):
         first = int(jumps[here])
         end = int(jumps[here + 1]) if here + 1 < len(jumps) else None
         if end is None or steps[first] * steps[end] > 0:
-            why = "the adjusted close alone changes by 100, and not back; which side is right is not proven"
-            sheet.flag(UNIT, int(known[first + 1]), ("adj_close",), {"why": why, "log_step": float(steps[first])})
+            _repair_adjusted_end(sheet, known, first, float(steps[first]), alone=len(jumps) == 1)
             here += 1
             continue
         factor = 0.01 if steps[first] > 0 else 100.0
-        evidence = {"factor": factor, "rows_in_stretch": end - first}
-        for place in known[first + 1 : end + 1]:
-            value = float(sheet.values["adj_close"][place] * factor)
-            sheet.repair(UNIT, int(place), {"adj_close": value}, evidence)
+        _scale_adjusted(sheet, known[first + 1 : end + 1], factor)
         here += 2
+
+
+def _repair_adjusted_end(sheet: Sheet, known: NDArray[np.int64], first: int, step: float, *, alone: bool) -> None:
+    """Adjusted closes that change by 100 once: the side is wrong that is far from its closes, beside one that is not.
+
+    Where something was paid or split the change may be an adjustment, however wrong.
+    """
+    ratios = factor_log(sheet)[known]
+    sides = [float(np.median(ratios[: first + 1])), float(np.median(ratios[first + 1 :]))]
+    usual = [abs(one) < ADJUSTED_USUAL for one in sides]
+    at = int(known[first + 1])
+    around = slice(max(0, at - 1), at + 2)
+    paid = [sheet.values[role][around] for role in ("dividend", "split", "capital_gain") if sheet.has(role)]
+    happened = any(((amounts > 0) & (amounts != 1)).any() for amounts in paid)
+    if not alone or happened or usual[0] == usual[1]:
+        why = "the adjusted close alone changes by 100, and not back; which side is right is not proven"
+        sheet.flag(UNIT, at, ("adj_close",), {"why": why, "log_step": step})
+        return
+    wrong = known[: first + 1] if usual[1] else known[first + 1 :]
+    _scale_adjusted(sheet, wrong, 100.0 if (step > 0) == usual[1] else 0.01)
+
+
+def _scale_adjusted(sheet: Sheet, places: NDArray[np.int64], factor: float) -> None:
+    evidence = {"factor": factor, "rows_in_stretch": len(places)}
+    for place in places:
+        value = float(sheet.values["adj_close"][place] * factor)
+        sheet.repair(UNIT, int(place), {"adj_close": value}, evidence)

@@ -10,15 +10,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from py_rt.data.repair.findings import Action
-from py_rt.data.repair.levels import UNIT, of_unit, typical_log
+from py_rt.data.repair.levels import GIANT_LOG, UNIT, of_unit, typical_log
 from py_rt.data.repair.sheet import local_noise
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from py_rt.data.repair.sheet import Numbers, Sheet
 
 STALE = "stale_run"
@@ -39,6 +42,12 @@ SPIKE_LOG = float(np.log(1.5))
 """Least log distance of a spike that is set aside."""
 CELL_LOG = float(np.log(2.5))
 """Least log distance of a single price that is set aside; lows of a crash are real up to here and beyond."""
+RUN_LOG = float(np.log(3.0))
+RUN_ROWS = 5
+RUN_REACH = 10
+"""Least log distance of several rows in a row that are pointed at; how many they are at most; rows beside them."""
+REACH = 5
+"""Rows on each side that a row between two others is compared with."""
 SPIKE_SIGMAS = 12.0
 """Least distance of a spike, in standard deviations of the rows around."""
 
@@ -69,9 +78,9 @@ def _is_round(volume: float) -> bool:
 
 def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
     edges = np.diff(np.r_[0, still.astype(int), 0])
-    least = STALE_ROWS_LIVELY if still.mean() <= LIVELY_SHARE else STALE_ROWS
     for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        if end - first >= least:
+        others = (still.sum() - (end - first)) / max(1, still.size - (end - first))
+        if end - first >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
             evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
             sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
 
@@ -90,7 +99,29 @@ def find_spikes(sheet: Sheet) -> None:
         if unproven and of_unit(steps[k - 1 : k + 1]).any():
             continue  # which of the rows is of the other unit was not proven
         _judge_row(sheet, int(known[k]), levels, steps, int(k))
+    _judge_runs(sheet, known, levels, steps)
     _judge_cells(sheet, log_price, steps)
+
+
+def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers) -> None:
+    """A few rows in a row that are far from both sides, which agree: set aside where no market moves so far."""
+    large = np.flatnonzero((np.abs(steps) >= RUN_LOG) & ~of_unit(steps))
+    for first, last in itertools.pairwise(large):
+        rows = int(last - first)
+        size = float(min(abs(steps[first]), abs(steps[last])))
+        between = abs(float(levels[last + 1] - levels[first]))
+        if not 2 <= rows <= RUN_ROWS or steps[first] * steps[last] > 0 or between > size / 4:
+            continue
+        if size < SPIKE_SIGMAS * local_noise(np.delete(steps, [first, last]), int(first)):
+            continue
+        beside = np.r_[levels[max(0, first - RUN_REACH) : first + 1], levels[last + 1 : last + 1 + RUN_REACH]]
+        usual, here = float(np.median(beside)), float(levels[first + 1])
+        if abs(here - usual) < abs(float(levels[first]) - usual):
+            continue
+        evidence = {"rows": rows, "log_distance": size, "log_distance_of_neighbors": between}
+        act = sheet.quarantine if size >= GIANT_LOG else sheet.flag
+        for place in known[first + 1 : last + 1]:
+            act(SPIKE, int(place), tuple(sheet.prices()), evidence)
 
 
 def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
@@ -103,6 +134,9 @@ def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int
     moved = min(abs(float(np.exp(levels[k]) - np.exp(levels[beside]))) for beside in (k - 1, k + 1))
     if size < SPIKE_SIGMAS * sigma or between > size / 4 or moved < ticks:
         return
+    usual = float(np.median(np.delete(levels[max(0, k - REACH) : k + REACH + 1], min(k, REACH))))
+    if abs(levels[k] - usual) < abs(levels[k + 1] - usual):
+        return  # it lies between two rows that are far from all others
     evidence = {"log_distance": float(size), "sigma": sigma, "log_distance_of_neighbors": float(between)}
     if size >= SPIKE_LOG:
         sheet.quarantine(SPIKE, place, tuple(sheet.prices()), evidence)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from py_rt.data.bar_columns import NUMBERS, PRICES
+from py_rt.data.bar_numbers import bare_number, dressed_like, is_dressed
 from py_rt.data.repair.findings import Action, Cell, Finding
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Sheet:
         quarantined: rows that were set aside.
         changed: row to its repaired numbers, by role.
         retimed: row to the new text of its time, by column.
+        unsure: rows that may be of another unit than most, which was not proven.
         moved_to: the rows in the order of time, when the file's own was not in order.
     """
 
@@ -56,13 +58,20 @@ class Sheet:
         self.quarantined: set[int] = set()
         self.changed: dict[int, dict[str, float]] = {}
         self.retimed: dict[int, dict[int, str]] = {}
+        self.unsure: set[int] = set()
         self.moved_to: list[int] | None = None
 
     def load(self) -> None:
         """Read the numbers of the rows; what is no number is NaN (rules of values look at the text)."""
         for role in NUMBERS:
-            if role in self.bars.roles:
-                self.values[role] = np.array([as_number(self.bars.number_text(int(row), role)) for row in self.rows])
+            if role not in self.bars.roles:
+                continue
+            texts = [self.bars.number_text(int(row), role) for row in self.rows]
+            values = np.array([as_number(text) for text in texts])
+            if np.isnan(values).any() and is_dressed(texts):
+                self.bars.dressed.add(role)
+                values = np.array([as_number(bare_number(text)) for text in texts])
+            self.values[role] = values
 
     @property
     def height(self) -> int:
@@ -139,10 +148,11 @@ class Sheet:
 
     def texts(self, row: int) -> dict[int, str]:
         """The repaired cells of a row as text, by column."""
-        made = {
-            self.bars.roles[role]: as_text(value, like=self.bars.text(row, role))
-            for role, value in self.changed[row].items()
-        }
+        made = {}
+        for role, value in self.changed[row].items():
+            text = as_text(value, like=self.bars.number_text(row, role))
+            like = self.bars.text(row, role)
+            made[self.bars.roles[role]] = dressed_like(text, like) if role in self.bars.dressed else text
         if self.bars.has_decimal_comma:
             return {place: text.replace(".", ",") for place, text in made.items()}
         return made

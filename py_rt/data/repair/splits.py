@@ -1,4 +1,4 @@
-"""Rows to which a split of the file was not applied, or wrongly.
+"""Rows, and single prices of rows, to which a split of the file was not applied, or wrongly.
 
 They lie between jumps of the adjusted log price by the log of the ratio, up to what prices usually move. Of the levels
 the newest rows' is right, since adjusting runs backwards from them.
@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from py_rt.data.repair.levels import Jump, factor_log, scale, splits_of, steps_of, typical_log
+from py_rt.data.repair.levels import (
+    Jump,
+    factor_log,
+    scale,
+    splits_of,
+    steps_of,
+    typical_log,
+    volume_is_right,
+)
 from py_rt.data.repair.sheet import local_noise
 from py_rt.data.timestamps import NS_PER_DAY
 
@@ -21,12 +29,23 @@ SPLIT = "bad_split"
 
 NEAR_SPLIT_ROWS = 60
 NEAR_SPLIT_DAYS = 100
-"""How far from a split's row a level may change on one side only."""
+NEXT_ROWS = 5
+"""How far from a split's row a level may change on one side only, in rows and days; or in rows alone."""
 FAR_SHARE_MAX = 0.2
 """Share of the file up to which a stretch far from the split is the wrong part, not the right one."""
 FLAG_LOG_MIN = 1.0
 FLAG_SIGMAS = 8.0
 """Size of a split, and of a change of level in standard deviations, from which one far from the split is flagged."""
+MOVE_COST_MAX = 20.0
+CHANGE_COST = 3.0
+"""Cost of a jump that is a move of the price, at most, and of a change of level beside how badly it fits."""
+LONE_ROWS = 2
+"""Rows of a stretch up to which each of its volumes speaks for itself."""
+CELLS_LOG_MIN = 0.4
+CELLS_ROWS = 5
+"""Least log ratio of a split that may be missing in a part of a row's prices, and the rows beside that show it."""
+CELLS_FAR_MIN = 3
+"""Rows from which on such rows are believed far from the split."""
 SPLIT_LOG_MIN = 0.04
 """Splits of less than 4 % are lost in what prices move."""
 
@@ -46,6 +65,51 @@ def repair_splits(sheet: Sheet) -> None:
                 break
         else:
             _flag_far(sheet, int(place), log_ratio)
+
+
+def repair_split_cells(sheet: Sheet) -> None:
+    """Bring single prices of rows to which a split was not applied to the level of the row's others.
+
+    From the newest row back, since a row's newer ones are right: which of its prices lie with them says which do not.
+    """
+    prices = sheet.prices()
+    if len(prices) < 3:
+        return
+    ratios = splits_of(sheet)
+    for split in np.flatnonzero(ratios)[::-1]:
+        size = float(np.log(ratios[split]))
+        if abs(size) >= CELLS_LOG_MIN:
+            _repair_cells(sheet, int(split), size)
+
+
+def _repair_cells(sheet: Sheet, split: int, size: float) -> None:
+    logs = np.log(np.vstack(list(sheet.prices().values())))
+    spread = logs.max(axis=0) - logs.min(axis=0)
+    usual = float(np.nanmedian(spread[split:])) if np.isfinite(spread[split:]).any() else 0.0
+    allowed = min(abs(size) / 3, max(8 * usual, 0.05))
+    torn = np.flatnonzero(np.abs(spread - abs(size)) <= allowed)
+    found: dict[int, dict[str, float]] = {}
+    for place in torn[::-1]:
+        beside = logs[:, place + 1 : place + 1 + CELLS_ROWS]
+        if not beside.size or np.isnan(beside).all():
+            continue
+        off = logs[:, place] - float(np.nanmedian(beside))
+        lacks = np.abs(off - size) < np.abs(off)
+        fixed = logs[:, place] - np.where(lacks, size, 0.0)
+        if lacks.all() or not lacks.any() or fixed.max() - fixed.min() > allowed:
+            continue
+        logs[:, place] = fixed
+        names = [role for role, one in zip(sheet.prices(), lacks, strict=True) if one]
+        found[int(place)] = {role: float(sheet.values[role][place] * np.exp(-size)) for role in names}
+    near = {place for place in found if _is_near(sheet, place, split)}
+    for place, after in found.items():
+        if len(found) >= CELLS_FAR_MIN or place in near:
+            if "close" in after and sheet.has("adj_close"):
+                beside = factor_log(sheet)[place : place + 2]  # the newer row is right by now
+                if abs(beside[0] - beside[1]) < abs(beside[0] + size - beside[1]):
+                    after["adj_close"] = float(sheet.values["adj_close"][place] * np.exp(-size))
+            evidence = {"split_row": int(sheet.rows[split]), "split_ratio": float(np.exp(size)), "rows": len(found)}
+            sheet.repair(SPLIT, place, after, evidence)
 
 
 def _flag_far(sheet: Sheet, split: int, log_ratio: float) -> None:
@@ -74,7 +138,8 @@ def _split_series(sheet: Sheet) -> Numbers:
 
 def _is_near(sheet: Sheet, place: int, split: int) -> bool:
     days = abs(int(sheet.ns[place]) - int(sheet.ns[split])) / NS_PER_DAY
-    return abs(place - split) <= NEAR_SPLIT_ROWS and days <= NEAR_SPLIT_DAYS
+    rows = abs(place - split)
+    return rows <= NEXT_ROWS or (rows <= NEAR_SPLIT_ROWS and days <= NEAR_SPLIT_DAYS)
 
 
 def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -> list[Jump]:
@@ -84,36 +149,70 @@ def _split_jumps(sheet: Sheet, series: Numbers, split: int, log_factor: float) -
     jumps = []
     for k in np.flatnonzero(np.abs(np.abs(steps) - size) <= max(0.3 * size, 0.02)):
         place, sigma = int(known[k + 1]), local_noise(steps, int(k))
-        # Far before the split a fall of the market looks like a small split: only an exact jump counts there.
-        exact = place <= split and abs(abs(steps[k]) - size) <= max(3 * sigma, 0.02)
-        if (exact or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
+        paid = _paid_log(sheet, int(known[k]), place)
+        if paid and abs(steps[k] - paid) < max(3 * sigma, 0.05):
+            continue  # a dividend that is not adjusted for
+        if (place <= split or _is_near(sheet, place, split)) and abs(steps[k]) >= 5 * sigma:
             jumps.append(Jump(place, 1 if steps[k] * log_factor > 0 else -1, float(steps[k])))
     return jumps
 
 
+def _paid_log(sheet: Sheet, before: int, place: int) -> float:
+    """Log step of a price that falls by the dividend of a row; 0 where nothing was paid, or more than the price."""
+    if not sheet.has("dividend") or not sheet.values["dividend"][place] > 0:
+        return 0.0
+    share = float(sheet.values["dividend"][place] / sheet.values["close"][before])
+    return float(np.log1p(-share)) if share < 1 else 0.0
+
+
 def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], log_factor: float) -> bool:
-    """Go back from the newest row; between jumps rows lack the factor. Returns whether anything was repaired."""
-    missing = 0
-    end = sheet.height
-    wrong: list[tuple[int, int, int]] = []
-    for jump in reversed(jumps):
-        if missing:
-            wrong.append((jump.place, end, missing))
-        missing += jump.times
-        end = jump.place
-    if missing:
-        wrong.append((0, end, missing))
-    if any(abs(times) > 1 for _, _, times in wrong):
-        return False
-    repaired = False
-    for first, end_of, times in wrong:
+    """Repair the stretches that lack the factor, or have it twice. Returns whether anything was repaired."""
+    proven: list[tuple[int, list[int], dict[str, Any]]] = []
+    for first, end_of, times in _wrong_stretches(series, jumps, log_factor):
         edges = [jump for jump in jumps if jump.place in {first, end_of}]
         if _stretch_is_proven(sheet, series, split, (first, end_of), edges, log_factor):
             places = [p for p in range(first, end_of) if np.isfinite(sheet.values["close"][p])]
-            evidence = _split_evidence(sheet, split, end_of - first, edges)
-            scale(sheet, SPLIT, places, float(np.exp(times * log_factor)), evidence, volume=True)
-            repaired = True
-    return repaired
+            proven.append((times, places, _split_evidence(sheet, split, end_of - first, edges)))
+    if not proven:
+        return False
+    factor = float(np.exp(proven[0][0] * log_factor))
+    lone = [place for _, places, _ in proven if len(places) <= LONE_ROWS for place in places]
+    volume = not volume_is_right(sheet, lone, factor)
+    for _, places, evidence in proven:
+        scale(sheet, SPLIT, places, factor, evidence, volume=volume)
+    return True
+
+
+def _wrong_stretches(series: Numbers, jumps: list[Jump], log_factor: float) -> list[tuple[int, int, int]]:
+    """First place, end and missing factors of each stretch on another level than the newest row.
+
+    Of all ways to take jumps for changes of level and others for moves of the price the likeliest: going back from the
+    newest row a file is right or lacks the factor, or right or has it twice.
+    """
+    known, steps = steps_of(series)
+    at = np.searchsorted(known[1:], [jump.place for jump in jumps])
+    sigmas = [local_noise(steps, int(k)) for k in at]
+    ways = [_walk_back(jumps, sigmas, log_factor, times) for times in (1, -1)]
+    _, taken, times = min((cost, taken, times) for (cost, taken), times in zip(ways, (1, -1), strict=True))
+    edges = [0, *sorted(taken)] if len(taken) % 2 else sorted(taken)
+    return [(first, end, times) for first, end in zip(edges[::2], edges[1::2], strict=True)][::-1]
+
+
+def _walk_back(jumps: list[Jump], sigmas: list[float], log_factor: float, times: int) -> tuple[float, tuple[int, ...]]:
+    """Least cost, in natural log units, and the places of the jumps that are changes of level."""
+    best: dict[bool, tuple[float, tuple[int, ...]]] = {False: (0.0, ())}
+    for jump, sigma in zip(reversed(jumps), reversed(sigmas), strict=True):
+        new: dict[bool, tuple[float, tuple[int, ...]]] = {}
+        for lacks, (cost, taken) in best.items():
+            sign = -times if lacks else times
+            ways = {
+                lacks: (cost + min(abs(jump.step) / sigma, MOVE_COST_MAX), taken),
+                not lacks: (cost + abs(jump.step - sign * log_factor) / sigma + CHANGE_COST, (*taken, jump.place)),
+            }
+            for state, way in ways.items():
+                new[state] = min(new.get(state, way), way)
+        best = new
+    return min(best.values())
 
 
 def _stretch_is_proven(  # a stretch, its split and its ends

@@ -8,10 +8,10 @@
 `negative_price`         a price below zero: its sign is repaired when the number without it is the row's own price,
                          else the row is quarantined
 `negative_volume`        quarantined
+`zero_volume`            a volume of zero beside prices that moved, where hardly any row has none: flagged
 `missing_value`          a close from the adjusted close, or the other way around, where the rows beside agree on their
                          ratio: repaired; a row without any price: flagged; another missing price: quarantined
-`swapped_columns`        high and low, a price and the volume, or the volumes in base and in quote currency, in each
-                         other's column: swapped back where the row is then in order and in line with its neighbors
+`swapped_columns`        high and low in each other's column: swapped back (other columns: `swaps`)
 `crossed_values`         a high below the low: quarantined; an open or close outside them: flagged, since quotes that
                          are carried from the day before look like this
 `adjusted_close`         an adjusted close that is not above zero, infinite or missing: from the close and the ratio of
@@ -22,42 +22,32 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from py_rt.data.bar_columns import PRICES
 from py_rt.data.bar_numbers import is_empty, read_number
-from py_rt.data.repair.levels import factor_log, typical_log
+from py_rt.data.repair import swaps
+from py_rt.data.repair.levels import factor_log, of_unit, typical_log
 from py_rt.data.repair.sheet import local_noise
+from py_rt.data.repair.swaps import ADJUSTED, PRICE_ROUNDING, SINGLE_RATIO, SWAPPED, ratio_beside
 
 if TYPE_CHECKING:
     from py_rt.data.repair.sheet import Numbers, Sheet
 
 MISSING = "missing_value"
-SWAPPED = "swapped_columns"
 CROSSED = "crossed_values"
-ADJUSTED = "adjusted_close"
+ZERO_VOLUME = "zero_volume"
+
+SWAPPED_RANGES = 10.0
+SWAPPED_RANGE = 0.05
+"""Range of a row, in usual ones and in logs, up to which its low and high are taken for swapped and not for wrong."""
+SILENT_SHARE = 0.02
+SILENT_ROWS = 3
+"""Share of rows without volume, and their number, up to which they are odd."""
 
 INFINITE_WORDS = frozenset({"inf", "infinity"})
-PRICE_ROUNDING = 1e-6
-"""Relative size below which prices are the same; sources that compute in 32 bits differ by less."""
-QUOTIENT = 0.25
-"""Log distance up to which the quotient of two volumes is the price."""
-NAMED_SHARE = 0.05
-"""Share of rows from which on a file names its two volumes as their quotient says."""
-FAR = float(np.log(3.0))
-"""Log distance beyond which a cell is of no price of its neighborhood."""
-
-NAMED_ORDER_MAX, NAMED_ORDER_MIN = 0.5, 0.99
-"""Share of rows in order up to which two columns may have each other's names, and from which swapped ones are right."""
-EXACT = 2e-4
-"""Log distance within which a ratio of adjusted close to close is that of the rows beside."""
-USUAL_RANGES = 2.5
-"""Usual ranges of a row within which its prices lie."""
-SINGLE_RATIO = 0.01
-"""Log distance from both sides from which the ratio of adjusted close to close of a row is wrong, not rounded."""
 
 
 def sift(sheet: Sheet) -> None:
@@ -66,8 +56,7 @@ def sift(sheet: Sheet) -> None:
     sheet.drop_quarantined()
     _find_infinities(sheet)
     sheet.drop_quarantined()
-    _repair_swapped_volumes(sheet)
-    _repair_swapped_volume(sheet)
+    swaps.repair_volumes(sheet)
     _find_nonpositive(sheet)
     sheet.drop_quarantined()
     _find_missing(sheet)
@@ -108,10 +97,22 @@ def _find_nonpositive(sheet: Sheet) -> None:
                 rule = "negative_price" if value < 0 else "zero_price"
                 sheet.quarantine(rule, int(place), (role,), {"value": value})
     if sheet.has("volume"):
+        _find_silent(sheet)
         for place in np.flatnonzero(sheet.values["volume"] < 0):
             if int(sheet.rows[place]) not in sheet.quarantined:
                 value = float(sheet.values["volume"][place])
                 sheet.quarantine("negative_volume", int(place), ("volume",), {"value": value})
+
+
+def _find_silent(sheet: Sheet) -> None:
+    """Point at rows without volume whose prices moved, in a file in which hardly any row has none."""
+    volume, prices = sheet.values["volume"], np.vstack(list(sheet.prices().values()))
+    silent = volume == 0
+    moved = np.nanmax(prices, axis=0, initial=-np.inf) > np.nanmin(prices, axis=0, initial=np.inf)
+    if not silent.any() or (silent.mean() > SILENT_SHARE and silent.sum() > SILENT_ROWS):
+        return
+    for place in np.flatnonzero(silent & moved):
+        sheet.flag(ZERO_VOLUME, int(place), ("volume",), {"volume": 0.0, "rows_without_volume": int(silent.sum())})
 
 
 def _sign_only(sheet: Sheet, role: str, place: int, usual: Numbers) -> bool:
@@ -139,7 +140,7 @@ def _find_missing(sheet: Sheet) -> None:
         if missing[:, place].all():
             _note_empty_row(sheet, where, empty, fill_volume=usually_silent)
         elif (
-            empty == ["close"] and (ratio := _ratio_beside(sheet, ratios, where)) is not None and sheet.has("adj_close")
+            empty == ["close"] and (ratio := ratio_beside(sheet, ratios, where)) is not None and sheet.has("adj_close")
         ):
             close = float(sheet.values["adj_close"][place] / np.exp(ratio))
             if np.isfinite(close) and close > 0:
@@ -163,151 +164,7 @@ def _note_empty_row(sheet: Sheet, place: int, empty: list[str], *, fill_volume: 
         )
 
 
-def _ratio_beside(sheet: Sheet, ratios: Numbers, place: int) -> float | None:
-    """Log ratio of adjusted close to close of the rows before and after, where they agree.
-
-    Where they differ because one of the rows is an ex-date, the row's own side of it.
-    """
-    known = np.flatnonzero(np.isfinite(ratios))
-    before, after = known[known < place], known[known > place]
-    if not before.size or not after.size:
-        return None
-    one, other = float(ratios[before[-1]]), float(ratios[after[0]])
-    if abs(one - other) < 1e-3:
-        return one
-    paid = [sheet.values[role] for role in ("dividend", "split", "capital_gain") if sheet.has(role)]
-    here = any((amounts[before[-1] + 1 : place + 1] > 0).any() for amounts in paid)
-    later = any((amounts[place + 1 : after[0] + 1] > 0).any() for amounts in paid)
-    if here == later:
-        return None
-    return other if here else one
-
-
-# --- columns that were swapped, prices that cross ---------------------------------------------------------------------
-
-
-def _repair_swapped_volumes(sheet: Sheet) -> None:
-    """Volumes in base and in quote currency: the second over the first is the price, or they are swapped.
-
-    A file that has them the other way around throughout names them so; one that has both is wrong in the rows whose
-    quotient is not the price.
-    """
-    if not (sheet.has("volume") and sheet.has("quote_volume")):
-        return
-    base, quote = sheet.values["volume"], sheet.values["quote_volume"]
-    usual = typical_log(sheet)
-    usable = (base > 0) & (quote > 0) & np.isfinite(usual)
-    quotient = np.log(np.where(usable, quote, 1.0) / np.where(usable, base, 1.0))
-    right = usable & (np.abs(quotient - usual) < QUOTIENT)
-    swapped = usable & (np.abs(quotient + usual) < QUOTIENT) & (np.abs(usual) > 2 * QUOTIENT)
-    if right.sum() < NAMED_SHARE * usable.sum():
-        return
-    for place in np.flatnonzero(swapped):
-        evidence = {"usual_price": float(np.exp(usual[place])), "quotient": float(np.exp(quotient[place]))}
-        one, other = float(base[place]), float(quote[place])
-        sheet.repair(SWAPPED, int(place), {"volume": other, "quote_volume": one}, evidence)
-
-
-def _repair_swapped_volume(sheet: Sheet) -> None:
-    """A volume that is a price of the row, beside a price that is far from every price around."""
-    if not sheet.has("volume"):
-        return
-    usual = typical_log(sheet)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        like_price = np.abs(np.log(sheet.values["volume"]) - usual) < 0.25
-    for place in np.flatnonzero(like_price):
-        for role, numbers in sheet.prices().items():
-            value, volume = float(numbers[place]), float(sheet.values["volume"][place])
-            if value > 0 and abs(np.log(value) - usual[place]) > FAR and _usual_volume(sheet, int(place), value):
-                evidence = {"usual_price": float(np.exp(usual[place])), "usual_volume": _median_volume(sheet)}
-                sheet.repair(SWAPPED, int(place), {role: volume, "volume": value}, evidence)
-                break
-
-
-def _median_volume(sheet: Sheet) -> float:
-    volume = sheet.values["volume"]
-    traded = volume[volume > 0]
-    return float(np.median(traded)) if traded.size else 0.0
-
-
-def _usual_volume(sheet: Sheet, place: int, value: float) -> bool:
-    """Whether a number is nearer to the file's usual volume than to the row's usual price."""
-    median = _median_volume(sheet)
-    price = float(sheet.values["volume"][place])
-    return median > 0 and abs(np.log(value / median)) < abs(np.log(value / price))
-
-
-def repair_swapped_close(sheet: Sheet) -> None:
-    """Swap a close back that stands in another price's column, where the adjusted close proves which one it is."""
-    if not all(sheet.has(role) for role in ("adj_close", "high", "low")):
-        return
-    _repair_named_adjusted(sheet)
-    ratios = factor_log(sheet)
-    known = np.flatnonzero(np.isfinite(ratios))
-    off = np.abs(np.diff(ratios[known])) >= SINGLE_RATIO
-    usual = USUAL_RANGES * float(np.nanmedian(np.abs(np.log(sheet.values["high"] / sheet.values["low"]))))
-    for k in np.flatnonzero(off[:-1] & off[1:]) + 1 if len(off) else []:
-        place = int(known[k])
-        ratio = _ratio_beside(sheet, ratios, place)
-        if ratio is None or abs(ratios[place] - ratio) < SINGLE_RATIO:
-            continue
-        row = {role: float(sheet.values[role][place]) for role in (*sheet.prices(), "adj_close")}
-        # A close that is off beside a true one that equals another price looks alike, but for how far it is off.
-        partners = [role for role in row if role == "adj_close" or 0 < abs(np.log(row["close"] / row[role])) < usual]
-        swaps = [row | {"close": row[role], role: row["close"]} for role in partners]
-        right = [
-            one for one in swaps if _is_in_order(one) and abs(np.log(one["adj_close"] / one["close"]) - ratio) < EXACT
-        ]
-        changes = [{role: value for role, value in one.items() if value != row[role]} for one in right]
-        if len(changes) == 1:
-            sheet.repair(SWAPPED, place, changes[0], {"adjusted_over_close_beside": float(np.exp(ratio))})
-
-
-def _is_in_order(row: dict[str, float]) -> bool:
-    inner = [row[role] for role in ("open", "close") if role in row]
-    return row["low"] * (1 - PRICE_ROUNDING) <= min(inner) and max(inner) <= row["high"] * (1 + PRICE_ROUNDING)
-
-
-def _repair_named_adjusted(sheet: Sheet) -> None:
-    """Swap whole columns of closes and adjusted closes that have each other's names.
-
-    Then the adjusted close lies within the row's prices and the close does not, and dividends seem to have raised it. A
-    close that is as traded beside prices that are adjusted is above its adjusted close, not below.
-    """
-    close, adjusted, high, low = (sheet.values[role] for role in ("close", "adj_close", "high", "low"))
-    top, bottom = high * (1 + PRICE_ROUNDING), low * (1 - PRICE_ROUNDING)
-    inside, adjusted_inside = (close >= bottom) & (close <= top), (adjusted >= bottom) & (adjusted <= top)
-    swapped = adjusted_inside & ~inside & (close < adjusted)
-    if swapped.sum() < NAMED_SHARE * sheet.height or (inside & ~adjusted_inside).any():
-        return
-    evidence = {"rows_with_close_out_of_range": int(swapped.sum()), "what": "the columns have each other's names"}
-    for place in np.flatnonzero((close != adjusted) & np.isfinite(close) & np.isfinite(adjusted)):
-        one, other = float(close[place]), float(adjusted[place])
-        sheet.repair(SWAPPED, int(place), {"close": other, "adj_close": one}, evidence)
-
-
-def repair_swapped_prices(sheet: Sheet) -> None:
-    """Swap whole columns back that have each other's names: most rows are out of order, swapped hardly any is."""
-    if set(sheet.prices()) != set(PRICES):
-        return
-    prices = sheet.prices()
-    if _share_in_order(prices) > NAMED_ORDER_MAX:
-        return
-    for inner, outer in itertools.product(("open", "close"), ("high", "low")):
-        if _share_in_order(prices | {inner: prices[outer], outer: prices[inner]}) < NAMED_ORDER_MIN:
-            continue
-        one, other = prices[inner].copy(), prices[outer].copy()
-        for place in np.flatnonzero(one != other):
-            after = {inner: float(other[place]), outer: float(one[place])}
-            sheet.repair(SWAPPED, int(place), after, {"what": "the columns have each other's names"})
-        return
-
-
-def _share_in_order(prices: dict[str, Numbers]) -> float:
-    top, bottom = np.fmax(prices["open"], prices["close"]), np.fmin(prices["open"], prices["close"])
-    up, down = prices["high"] * (1 + PRICE_ROUNDING), prices["low"] * (1 - PRICE_ROUNDING)
-    known = np.isfinite(top + bottom + up + down)
-    return float(((top <= up) & (bottom >= down))[known].mean()) if known.any() else 1.0
+# --- prices that cross, adjusted closes ---------------------------------------------------------------------
 
 
 def repair_crossed(sheet: Sheet) -> None:
@@ -318,10 +175,13 @@ def repair_crossed(sheet: Sheet) -> None:
     inner = [numbers for role, numbers in sheet.prices().items() if role in {"open", "close"}]
     top, bottom = np.fmax.reduce(inner), np.fmin.reduce(inner)
     up, down = 1 + PRICE_ROUNDING, 1 - PRICE_ROUNDING
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ranges = np.abs(np.log(high / low))
+    usual = max(SWAPPED_RANGES * float(np.nanmedian(ranges)), SWAPPED_RANGE) if ranges.size else 0.0
     for place in np.flatnonzero(high < low * down):
         upper, lower = float(low[place]), float(high[place])
         evidence = {"high": lower, "low": upper}
-        if top[place] <= upper * up and bottom[place] >= lower * down:
+        if top[place] <= upper * up and bottom[place] >= lower * down and ranges[place] <= usual:
             sheet.repair(SWAPPED, int(place), {"high": upper, "low": lower}, evidence)
         else:
             sheet.quarantine(CROSSED, int(place), tuple(sheet.prices()), evidence)
@@ -348,7 +208,11 @@ def repair_single_ratios(sheet: Sheet) -> None:
         # Half a last decimal of four numbers: two of this row, two of those beside, which are about as large.
         rounded = ticks[0] / close + ticks[1] / min(adjusted, close * float(np.exp(before)))
         least = max(SINGLE_RATIO, 8 * local_noise(steps, int(k) - 1, floor=0.0)) + rounded
-        if abs(here - before) < least or abs(after - before) > abs(here - before) / 20:
+        if (
+            of_unit(np.array(here - before))
+            or abs(here - before) < least
+            or abs(after - before) > abs(here - before) / 20
+        ):
             continue
         place = int(known[k])
         low, high = (float(sheet.values[role][place]) for role in ("low", "high"))
@@ -371,7 +235,7 @@ def repair_adjusted(sheet: Sheet) -> None:
     usable = (adjusted > 0) & np.isfinite(adjusted)
     ratios = factor_log(sheet)
     for place in np.flatnonzero(~usable & (close > 0)):
-        ratio = _ratio_beside(sheet, ratios, int(place))
+        ratio = ratio_beside(sheet, ratios, int(place))
         evidence = {"value": float(adjusted[place])}
         if ratio is not None:
             value = float(close[place] * np.exp(ratio))

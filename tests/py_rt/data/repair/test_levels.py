@@ -99,11 +99,33 @@ def test_one_dividend_on_two_rows_goes_from_the_one_that_the_price_does_not_know
 
 def test_where_the_unit_is_not_proven_no_good_row_is_set_aside() -> None:
     rows = walk()
-    for row in np.random.default_rng(3).choice(400, 120, replace=False):
-        scaled(rows, int(row), 100.0)
+    for row in range(0, 400, 40):
+        for one in range(row, row + 18):
+            scaled(rows, one, 100.0)
+    rows[200][7] = repr(float(rows[200][4]) / 80)
     cleaned = run(rows)
     assert cleaned.clean == cleaned.bars.content
     assert {action for _, action in counts(cleaned)} == {"flagged"}
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_scattered_rows_of_another_unit_are_repaired(factor: float) -> None:
+    good, rows = walk(), walk()
+    for row in np.random.default_rng(3).choice(400, 120, replace=False):
+        scaled(rows, int(row), factor)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("unit_error", "repaired"): 120}
+    assert [float(cells[4]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[4]) for cells in good])
+
+
+def test_a_hundredth_beside_a_hundredfold_is_repaired() -> None:
+    good, rows = walk(), walk()
+    for row in (50, 150, 250):
+        scaled(rows, row, 0.01)
+        scaled(rows, row + 1, 100.0)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("unit_error", "repaired"): 6}
+    assert [float(cells[4]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[4]) for cells in good])
 
 
 def test_two_equal_bars_of_a_round_lot_may_be_true() -> None:
@@ -218,10 +240,80 @@ def test_a_stretch_of_adjusted_closes_in_another_unit_is_repaired(factor: float)
     assert [float(cells[5]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[5]) for cells in good])
 
 
-def test_old_adjusted_closes_in_another_unit_are_told() -> None:
-    rows = walk()
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_old_adjusted_closes_in_another_unit_are_repaired_unless_something_was_paid(factor: float) -> None:
+    good, rows = walk(), walk()
     for row in range(150):
-        scaled(rows, row, 0.01, range(5, 6))
+        scaled(rows, row, factor, range(5, 6))
     cleaned = run(rows)
-    assert ("unit_error", "flagged") in counts(cleaned)
-    assert cleaned.findings[0].row == 150
+    assert counts(cleaned) == {("unit_error", "repaired"): 150}
+    assert [float(cells[5]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[5]) for cells in good])
+    rows[150][8] = "7.0"
+    assert ("unit_error", "flagged") in counts(run(rows))
+
+
+def test_a_row_whose_prices_alone_are_of_another_unit_keeps_its_adjusted_close_to_the_bit() -> None:
+    good, rows = walk(), walk()
+    for row in (50, 51, 200):
+        scaled(rows, row, 100.0, range(1, 5))
+    cleaned = run(rows)
+    assert [cells[5] for cells in cells_of(cleaned)] == [cells[5] for cells in good]
+    assert [float(cells[4]) for cells in cells_of(cleaned)] == pytest.approx([float(cells[4]) for cells in good])
+
+
+def test_a_row_of_another_unit_on_the_day_of_a_split_is_repaired() -> None:
+    rows = walk()
+    rows[200][8] = "2.0"
+    wanted = [float(cells[4]) for cells in rows]
+    scaled(rows, 200, 100.0)
+    assert [float(cells[4]) for cells in cells_of(run(rows))] == pytest.approx(wanted)
+
+
+def with_split(ratio: float, rows: int = 400) -> list[list[str]]:
+    bars = walk(rows=rows)
+    bars[300][8] = repr(ratio)
+    return bars
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.0, 0.1])
+def test_a_split_missing_in_scattered_rows_is_applied_there_alone(ratio: float) -> None:
+    good, rows = with_split(ratio), with_split(ratio)
+    for row in np.random.default_rng(5).choice(np.arange(1, 299), 40, replace=False):
+        scaled(rows, int(row), ratio)
+        rows[int(row)][6] = str(round(int(rows[int(row)][6]) / ratio))
+    cleaned = run(rows)
+    assert counts(cleaned) == {("bad_split", "repaired"): 40}
+    for column, tolerance in ((4, 1e-9), (5, 1e-9), (6, 1e-4)):
+        got = [float(cells[column]) for cells in cells_of(cleaned)]
+        assert got == pytest.approx([float(cells[column]) for cells in good], rel=tolerance)
+
+
+def test_volumes_that_are_right_beside_a_missing_split_stay() -> None:
+    good, rows = with_split(5.0), with_split(5.0)
+    for row in range(20, 290, 9):
+        scaled(rows, row, 5.0)
+    cleaned = run(rows)
+    assert [cells[6] for cells in cells_of(cleaned)] == [cells[6] for cells in good]
+
+
+@pytest.mark.parametrize("columns", [(1, 4), (2,), (1, 2, 3), (4,)])
+@pytest.mark.parametrize("ratio", [2.0, 0.1])
+def test_a_split_missing_in_a_part_of_the_columns_is_applied_there(ratio: float, columns: tuple[int, ...]) -> None:
+    good, rows = with_split(ratio), with_split(ratio)
+    for row in range(300):
+        for column in columns:
+            scaled(rows, row, ratio, range(column, column + 1))
+    cleaned = run(rows)
+    assert counts(cleaned) == {("bad_split", "repaired"): 300}
+    got = [[float(one) for one in cells[1:6]] for cells in cells_of(cleaned)]
+    assert np.allclose(got, [[float(one) for one in cells[1:6]] for cells in good], rtol=1e-12)
+    assert [cells[5] for cells in cells_of(cleaned)] == [cells[5] for cells in good]
+
+
+def test_a_few_rows_beyond_any_market_are_set_aside_and_those_between_them_are_not() -> None:
+    rows = walk()
+    for row in (100, 101, 104, 105, 106):
+        scaled(rows, row, 1000.0)
+    cleaned = run(rows)
+    assert cleaned.aside == [100, 101, 104, 105, 106]
+    assert {one.rule for one in cleaned.findings} == {"outlier_spike"}

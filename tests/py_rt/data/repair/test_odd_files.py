@@ -186,17 +186,78 @@ def test_no_warning_of_numbers_where_no_row_is_left(close: str, tmp_path: Path) 
     assert report["rows"]["in"] == 28
 
 
-def test_money_as_people_write_it_is_repaired(tmp_path: Path) -> None:
-    rows = [f'{month:02d}/{day:02d}/2023,"$1,2{day:02d}.50",{day}K\n' for month in (1, 2) for day in range(1, 29)]
+MONEY = [f'{month:02d}/{day:02d}/2023,"$1,2{day:02d}.50",{day}K\n' for month in (1, 2) for day in range(1, 29)]
+
+
+def test_money_as_people_write_it_is_read_and_kept(tmp_path: Path) -> None:
     source = tmp_path / "quotes.csv"
-    source.write_text("Date,Close/Last,Volume\n" + "".join(rows))
+    source.write_text("Date,Close/Last,Volume\n" + "".join(MONEY))
     status, out, report = run(tmp_path, source)
-    assert (status, report["rows"]["out"]) == (0, 56)
-    assert set(report["rules"]) == {"wrong_type"}
-    assert pl.read_csv(out)["Close/Last"].to_list()[:2] == [1201.5, 1202.5]
+    assert (status, report["rules"], report["unchanged"]) == (0, {}, True)
     assert read_bar_file(out).bars["volume"][1] == 2_000e8
-    again = clean(read_bars_file(out))
-    assert again.clean == out.read_bytes()
+    rows = [*MONEY[:30], MONEY[30].replace("$1,203.50", "$120,350.00"), *MONEY[31:]]
+    source.write_text("Date,Close/Last,Volume\n" + "".join(rows))
+    assert run(tmp_path, source)[2]["rules"] == {"unit_error": {"repaired": 1}}
+    kept = [*MONEY[:30], MONEY[30].replace("$1,203.50", "$1,203.5"), *MONEY[31:]]
+    assert out.read_text() == "Date,Close/Last,Volume\n" + "".join(kept)
+    assert (
+        main(["data", "clean", str(source), "--out", str(tmp_path / "o.parquet"), "--report", str(tmp_path / "r")]) == 0
+    )
+    assert pl.read_parquet(tmp_path / "o.parquet")["Close/Last"].to_list()[:2] == [1201.5, 1202.5]
+
+
+def test_single_numbers_as_people_write_them_are_repaired(tmp_path: Path) -> None:
+    source = tmp_path / "bars.csv"
+    lines = [f"2024-01-{day:02d},{1200 + day}.5,{2000 + day}\n" for day in range(1, 29)]
+    source.write_text("Date,Close,Volume\n" + "".join([*lines[:9], '2024-01-10,"$1,210.5","2,010"\n', *lines[10:]]))
+    status, out, report = run(tmp_path, source)
+    assert (status, report["rules"]) == (0, {"wrong_type": {"repaired": 2}})
+    assert pl.read_csv(out)[9].row(0)[1:] == (1210.5, 2010.0)
+
+
+def test_a_file_without_a_header_gets_no_line_above(tmp_path: Path) -> None:
+    lines = [f"{1_700_000_000 + 86_400 * at},{bar(at)}" for at in range(60)]
+    source = tmp_path / "bars.csv"
+    source.write_text("\n".join([*lines, lines[20]]) + "\n")
+    assert run(tmp_path, source)[2]["rules"] == {"duplicate": {"quarantined": 1}}
+    assert run(tmp_path, source)[1].read_text() == "\n".join(lines) + "\n"
+
+
+def test_cells_beside_a_repair_keep_their_quotes(tmp_path: Path) -> None:
+    rows = [f'"2024-01-{day:02d}","{100 + day % 3}.25",{1_000 + day},"a ""b"", c"' for day in range(1, 29)]
+    source = tmp_path / "bars.csv"
+    source.write_text("Date,Close,Volume,Note\n" + "\n".join(rows).replace('"101.25",1010', '"10125",1010'))
+    assert run(tmp_path, source)[2]["rules"] == {"unit_error": {"repaired": 1}}
+    assert run(tmp_path, source)[1].read_text() == "Date,Close,Volume,Note\n" + "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["v,vw,o,c,h,l,t,n", "Stück;VW;Eröffnung;Schluss;Hoch;Tief;Datum;N", "VOL,VW,OPENPRC,PRC,ASKHI,BIDLO,date,N"],
+)
+def test_columns_by_names_of_vendors_are_known(header: str) -> None:
+    made = [
+        f"{1_000 + at},1,100.1,{100 + at % 3}.2,104.5,99.5,{1_700_000_000_000 + 86_400_000 * at},7" for at in range(60)
+    ]
+    separator = ";" if ";" in header else ","
+    text = "\n".join([header, *made, made[9]]).replace(",", separator)
+    result = cleaned(text)
+    assert set(result.bars.roles) >= {"time", "open", "high", "low", "close", "volume"}
+    assert [(one.rule, one.row) for one in result.findings] == [("duplicate", 60)]
+
+
+def test_numbers_with_decimal_commas_have_dots_for_thousands() -> None:
+    rows = [f"{day:02d}.01.2023;1.{200 + day % 3},{day:02d};3.626.5{day:02d}" for day in range(1, 29)]
+    result = cleaned("\n".join(["Datum;Schlusskurs;Volumen", *rows]))
+    assert not result.findings
+    assert result.bars.number_text(4, "volume") == "3626505"
+
+
+def test_times_of_the_day_that_lost_their_zeros_are_read() -> None:
+    rows = [f"2024010{day},{at // 60 * 100 + at % 60},{bar(at)}" for day in (2, 3) for at in range(0, 1_440, 30)]
+    result = cleaned("\n".join([f"Date,Time,{OHLCV}", *rows]))
+    assert not result.findings
+    assert result.bars.text(19, "time") == "20240102 0930"
 
 
 def test_an_order_of_day_and_month_that_nothing_proves_is_asked_for(
