@@ -214,6 +214,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     if json:
         facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
         facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
+        facts["failing"] = list(trial.failing)
         told = [asdict(one) | {"time": str(times[one.row])} for one in found]
         typer.echo(json_text.dumps(facts | noteworthy | {"findings": told}))
     else:
@@ -221,6 +222,8 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         for one in found:
             where = f"bar {one.row} ({times[one.row]})"
             typer.echo(f"{one.feature}: {one.rule} at {where}: {one.whole!r} on all bars, {one.cut!r} on fewer")
+        for one_failing in trial.failing:
+            typer.echo(f"tried on more bars only: {one_failing}")
         if trial.untried:
             typer.echo(f"too few bars to try whether these forget: {', '.join(trial.untried)}")
         tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"

@@ -376,6 +376,35 @@ def test_python_that_fails_is_told_with_its_line(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("body", "needs", "status"),
+    [
+        ("return bars['close'].rolling_mean(31, center=True)", 400, 3),
+        ("return bars['close'].rolling_mean(31)", 400, 0),
+        ("return bars['close'].rolling_mean(31)", 999, 2),
+    ],
+)
+@pytest.mark.parametrize("rows", [999, 500])
+def test_python_that_needs_many_bars_is_tried_on_as_many(  # noqa: PLR0913, PLR0917  # the cases and the fixtures
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, needs: int, status: int, rows: int
+) -> None:
+    few = tmp_path / "few.csv"
+    pl.read_csv(bars).tail(rows).write_csv(few)
+    needs = min(needs, rows)
+    path = own_set(tmp_path, f"assert bars.height >= {needs}\n    {body}")
+    assert run(capsys, "compute", "--set", str(path), "--in", str(few), "--out", str(tmp_path / "x.csv"))[0] == 0
+    ended, told, _ = run(capsys, "check", "--set", str(path), "--in", str(few), "--json")
+    facts = json.loads(told)
+    assert ended == status
+    if status == 2:
+        assert "feature own: fails on" in facts["error"]
+        return
+    assert {one["rule"] for one in facts["findings"]} == ({"look_ahead"} if status else set())
+    (failing,) = facts["failing"]
+    (most,) = re.findall(r"feature own: fails on (\d+) bars: AssertionError.*mine.py, line 5", failing)
+    assert 0 < int(most) < needs
+
+
 @pytest.mark.parametrize("name", ["timestamp", "is_warm", "close", "number", "sentiment", "or"])
 def test_a_name_that_stands_for_something_else_is_refused(
     bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
