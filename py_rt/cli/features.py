@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from py_rt.cli import bar_options as options
 from py_rt.cli import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -157,7 +158,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     from py_rt.ml.features.promises import without_values
 
-    with refusal.told(json=json, status=refusal.WRONG):
+    with refusal.told(json=json, status=refusal.WRONG), _of(bars):
         _refuse_to_overwrite(out, bars, reference, known, features)
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
@@ -200,7 +201,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
     same bits there. Python, which says no warm-up, must agree in the newest eighth but for what running sums leave.
     """
-    with refusal.told(json=json, status=refusal.WRONG):
+    with refusal.told(json=json, status=refusal.WRONG), _of(bars):
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
             _bars(bars, reference, given), known, max_age_days, time_zone, features, symbol=known_symbol, close=close
@@ -248,12 +249,31 @@ def _refuse_name_of_time(file: BarFile, names: Sequence[str]) -> None:
 
 
 def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:
+    from py_rt.ml.features.catalogue import CatalogueError
     from py_rt.ml.features.model_set import ModelFrame, is_model_file
     from py_rt.ml.features.sets import SetOverBars
 
     if features is not None and not names and is_model_file(features):
         return ModelFrame(features, file)
-    return SetOverBars(_chosen(names, features, file.bars.columns), file.bars)
+    wanted = _chosen(names, features, file.bars.columns)
+    try:
+        return SetOverBars(wanted, file.bars)
+    except CatalogueError as error:
+        if features is None:
+            raise
+        raise CatalogueError(f"{features}: {error}") from error
+
+
+@contextmanager
+def _of(bars: Path) -> Iterator[None]:
+    """Say which file it is that lacks a column."""
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.expressions import AbsentColumnError
+
+    try:
+        yield
+    except AbsentColumnError as error:
+        raise CatalogueError(f"{bars.name}: {error}") from error
 
 
 def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[Feature]:

@@ -114,8 +114,12 @@ def test_a_planted_look_into_the_future_is_found(
     ("arguments", "why"),
     [
         (["rsi_15"], "near are"),
+        (["RSI_14"], "near are rsi_14"),
+        (["WILLR"], "near are williams_r_14"),
         ([], "name features of the catalogue"),
-        (["vpin_20"], "reads buy_volume, sell_volume"),
+        (["vpin_20"], r"^bars\.csv: feature vpin_20: reads buy_volume, sell_volume.*--column ROLE=NAME"),
+        (["reference_beta_20"], "reads reference_close.*--reference FILE"),
+        (["earnings_yield"], "reads earnings_per_share.*--known FILE"),
         (["sma_20", "--time-zone", "Mars/Olympus"], "'Mars/Olympus' is none"),
         (["sma_20", "--close", "XNYS"], "speak of the facts of --known"),
     ],
@@ -125,8 +129,28 @@ def test_what_is_asked_for_wrongly_is_told(
 ) -> None:
     status, _, told = run(capsys, "compute", *arguments, "--in", str(bars), "--out", str(tmp_path / "x.csv"))
     assert status == 2
-    assert why in told
+    assert re.search(why, told), told
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("feature", "why"),
+    [
+        ('name = "x"\nexpression = "x + 1"', '"x" is made of itself: x -> x'),
+        ('name = "x"\nexpression = "close + volume"', 'at 7: "\\+" between price and quantity'),
+        ('name = "x"\nexpression = "mean(close, 5000)"', "at 13: mean of 5000; allowed is a whole number"),
+        ('name = "rsi_41"', "the catalogue has no feature of its name; near are .*rsi_14"),
+    ],
+)
+def test_a_wrong_expression_is_told_with_its_file_and_place(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], feature: str, why: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[[feature]]\n{feature}\n")
+    status, _, told = run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(tmp_path / "x.csv"))
+    assert status == 2
+    assert re.search(f"{re.escape(str(path))}: feature .*{why}", told), told
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -385,7 +409,7 @@ def test_python_that_fails_is_told_with_its_line(
     ],
 )
 @pytest.mark.parametrize("rows", [999, 500])
-def test_python_that_needs_many_bars_is_tried_on_as_many(  # noqa: PLR0913, PLR0917  # the cases and the fixtures
+def test_python_that_needs_many_bars_is_tried_on_as_many(
     bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, needs: int, status: int, rows: int
 ) -> None:
     few = tmp_path / "few.csv"
