@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_text
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
     from py_rt.ml.features.model_set import ModelFrame
+    from py_rt.ml.features.promises import Finding
     from py_rt.ml.features.sets import SetOverBars
 
 FOUND = 3
@@ -105,6 +107,7 @@ def explain(
     """Say what a feature is: formula, source, unit, inputs, how many bars it needs, whether the service can run it.
 
     Example: py_rt features explain rsi_14
+
     Example: py_rt features explain ema_200 --expanded >> features.toml
     """
     from py_rt.ml.features.catalogue import CatalogueError
@@ -149,6 +152,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """Compute features of a file of bars: its column of times, a column for each feature, and is_warm.
 
     Example: py_rt features compute rsi_14,atr_14 --in bars.csv --out features.parquet
+
     Example: py_rt features compute --set mine.toml --in bars.csv.gz --out features.csv --incremental
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
@@ -216,7 +220,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
         facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
         facts["failing"] = list(trial.failing)
-        told = [asdict(one) | {"time": str(times[one.row])} for one in found]
+        told = [_found(one) | {"time": str(times[one.row])} for one in found]
         typer.echo(json_text.dumps(facts | noteworthy | {"findings": told}))
     else:
         _note(noteworthy)
@@ -231,6 +235,11 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
         typer.echo(f"{len(frame.names)} features of {rows} bars, {tried}: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
+
+
+def _found(finding: Finding) -> dict[str, object]:
+    """A finding for JSON, which has no word for what is no finite number."""
+    return {name: None if isinstance(it, float) and not isfinite(it) else it for name, it in asdict(finding).items()}
 
 
 def _refuse_to_overwrite(out: Path, *read: Path | None) -> None:

@@ -106,6 +106,9 @@ def test_a_planted_look_into_the_future_is_found(
     assert status == 3
     (finding,) = json.loads(told)["findings"]
     assert (finding["feature"], finding["rule"]) == ("future", "look_ahead")
+    # JSON has no NaN, and the row before the cut has no value on fewer bars.
+    assert finding["cut"] is None
+    assert finding["whole"] > 0
     assert run(capsys, "check", "rsi_14,macd_signal", "--in", str(bars))[0] == 0
     assert run(capsys, "check", "--set", str(MODEL), "--in", str(bars))[0] == 0
 
@@ -239,6 +242,12 @@ def test_what_is_read_is_never_written_over(bars: Path, tmp_path: Path, capsys: 
     assert status == 2
     assert "would be lost" in told
     assert copy.read_bytes() == bars.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["explain", "compute"])
+def test_each_example_of_the_help_is_a_paragraph(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, command, "--help")[1]
+    assert len(re.findall(r"^ +Example: py_rt features", said, re.MULTILINE)) == said.count("Example:") == 2
 
 
 def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
