@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_text
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from py_rt.cli import bar_options as options
 from py_rt.cli import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from py_rt.data.bar_files import BarFile
     from py_rt.ml.features.catalogue import Feature
     from py_rt.ml.features.model_set import ModelFrame
+    from py_rt.ml.features.promises import Finding
     from py_rt.ml.features.sets import SetOverBars
 
 FOUND = 3
@@ -104,6 +107,7 @@ def explain(
     """Say what a feature is: formula, source, unit, inputs, how many bars it needs, whether the service can run it.
 
     Example: py_rt features explain rsi_14
+
     Example: py_rt features explain ema_200 --expanded >> features.toml
     """
     from py_rt.ml.features.catalogue import CatalogueError
@@ -148,6 +152,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """Compute features of a file of bars: its column of times, a column for each feature, and is_warm.
 
     Example: py_rt features compute rsi_14,atr_14 --in bars.csv --out features.parquet
+
     Example: py_rt features compute --set mine.toml --in bars.csv.gz --out features.csv --incremental
 
     Rows stand as in the file; each is taken to follow the one above it (nights and holidays are no holes). A value is
@@ -157,7 +162,7 @@ def compute(  # noqa: PLR0913, PLR0917  # the options of one command
     """
     from py_rt.ml.features.promises import without_values
 
-    with refusal.told(json=json, status=refusal.WRONG):
+    with refusal.told(json=json, status=refusal.WRONG), _of(bars):
         _refuse_to_overwrite(out, bars, reference, known, features)
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
@@ -200,7 +205,7 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     Each is computed anew on bars cut off behind some rows, and on bars that begin later: a value must have the
     same bits there. Python, which says no warm-up, must agree in the newest eighth but for what running sums leave.
     """
-    with refusal.told(json=json, status=refusal.WRONG):
+    with refusal.told(json=json, status=refusal.WRONG), _of(bars):
         given = options.given(time_zone, symbol, column, day_first=day_first)
         file = _with_known(
             _bars(bars, reference, given), known, max_age_days, time_zone, features, symbol=known_symbol, close=close
@@ -214,19 +219,27 @@ def check(  # noqa: PLR0913, PLR0917  # the options of one command
     if json:
         facts = {"ok": not found, "features": list(frame.names), "rows": rows, "warmup": frame.warmup}
         facts |= {"rows_cut": trial.rows_cut, "rows_begun": trial.rows_begun, "warm_up_untried": list(trial.untried)}
-        told = [asdict(one) | {"time": str(times[one.row])} for one in found]
+        facts["failing"] = list(trial.failing)
+        told = [_found(one) | {"time": str(times[one.row])} for one in found]
         typer.echo(json_text.dumps(facts | noteworthy | {"findings": told}))
     else:
         _note(noteworthy)
         for one in found:
             where = f"bar {one.row} ({times[one.row]})"
             typer.echo(f"{one.feature}: {one.rule} at {where}: {one.whole!r} on all bars, {one.cut!r} on fewer")
+        for one_failing in trial.failing:
+            typer.echo(f"tried on more bars only: {one_failing}")
         if trial.untried:
             typer.echo(f"too few bars to try whether these forget: {', '.join(trial.untried)}")
         tried = f"cut off behind {trial.rows_cut} rows, begun at {trial.rows_begun}"
         typer.echo(f"{len(frame.names)} features of {rows} bars, {tried}: {len(found)} findings")
     if found:
         raise typer.Exit(FOUND)
+
+
+def _found(finding: Finding) -> dict[str, object]:
+    """A finding for JSON, which has no word for what is no finite number."""
+    return {name: None if isinstance(it, float) and not isfinite(it) else it for name, it in asdict(finding).items()}
 
 
 def _refuse_to_overwrite(out: Path, *read: Path | None) -> None:
@@ -245,12 +258,31 @@ def _refuse_name_of_time(file: BarFile, names: Sequence[str]) -> None:
 
 
 def _over(file: BarFile, names: str, features: Path | None) -> SetOverBars | ModelFrame:
+    from py_rt.ml.features.catalogue import CatalogueError
     from py_rt.ml.features.model_set import ModelFrame, is_model_file
     from py_rt.ml.features.sets import SetOverBars
 
     if features is not None and not names and is_model_file(features):
         return ModelFrame(features, file)
-    return SetOverBars(_chosen(names, features, file.bars.columns), file.bars)
+    wanted = _chosen(names, features, file.bars.columns)
+    try:
+        return SetOverBars(wanted, file.bars)
+    except CatalogueError as error:
+        if features is None:
+            raise
+        raise CatalogueError(f"{features}: {error}") from error
+
+
+@contextmanager
+def _of(bars: Path) -> Iterator[None]:
+    """Say which file it is that lacks a column."""
+    from py_rt.ml.features.catalogue import CatalogueError
+    from py_rt.ml.features.expressions import AbsentColumnError
+
+    try:
+        yield
+    except AbsentColumnError as error:
+        raise CatalogueError(f"{bars.name}: {error}") from error
 
 
 def _chosen(names: str, file: Path | None, columns: Sequence[str]) -> Sequence[Feature]:

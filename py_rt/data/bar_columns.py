@@ -65,8 +65,11 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Usual names of each role, the likelier first: instants before local times, one column of times before two."""
 
-INDEX_NAMES = ("index", "indexlevel0", "unnamed0", "")
+INDEX_NAMES = ("index", "unnamed0", "")
 """Names of a first column that is the time when no other is."""
+
+LAST_NAMES = ("t", "indexlevel0")
+"""Names of a column anywhere that is the time when no other is: Polygon's, and an index that pandas stored unnamed."""
 
 CHANGES = frozenset({"return", "returns", "ret", "logreturn", "change", "changepct", "pctchange", "diff"})
 """Names of columns that hold changes of a price, no prices."""
@@ -240,6 +243,7 @@ def _of_time(header: Sequence[str], rows: Sequence[Sequence[str]], taken: set[in
     usual = [names.index(name) for name in NAMES["time"] if name in names]
     usual += [at for at, name in enumerate(header) if _TIME_WORDS.search(name.lower())]
     usual += [names.index(name) for name in INDEX_NAMES if name in names[:1]]
+    usual += [names.index(name) for name in LAST_NAMES if name in names]
     usual = [at for at in dict.fromkeys(usual) if at not in taken]
     clocks = [at for at in usual if _is_clock(rows, at, _CLOCK)]
     # Without colons it is one only beside a date.

@@ -90,6 +90,7 @@ def read_bar_file(path: Path, given: Given = NOTHING_GIVEN) -> BarFile:
     """
     file = read_bars_file(path, given)
     _check_rows(file)
+    _check_kinds(file)
     time = pl.Series(file.header[file.roles["time"]], [file.text(row, "time") for row in range(file.height)])
     ts_open = read_times(time, given, file.member or file.name, file.line_of(0))
     _check_read(file, time, ts_open)
@@ -233,6 +234,15 @@ def _check_rows(file: BarsFile) -> None:
         elif row == file.height - 1:
             problem += " and is the last: the file is cut off, fetch it again"
         raise SourceError(SOURCE, file.name, file.line_of(row), f"{problem}; `py_rt data clean` sets such rows aside")
+
+
+def _check_kinds(file: BarsFile) -> None:
+    """Refuse columns of a Parquet file that hold no numbers, times or words."""
+    for role, place in file.roles.items():
+        kind = pl.String() if file.frame is None else file.frame.dtypes[place]
+        if kind.is_nested() or isinstance(kind, pl.Binary | pl.Duration | pl.Object):
+            problem = f"its {role}, column {file.header[place]!r}, is of type {kind}"
+            raise SourceError(SOURCE, file.name, None, f"{problem}; allowed are numbers, times and text")
 
 
 def _check_read(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:

@@ -2,7 +2,8 @@
 
 Beside what `py_rt.data.timestamps` reads: `2023/3/24`, `20230324 09:30`, `24-Mar-23`, `Mar 24, 2023 4:00 PM`, months
 (`192607`), milliseconds since midnight where the file's name has the day, and `03/24/2023`, whose order of day and
-month the column must prove: by a part above 12, or by the steps between the rows. Years of two digits are 1969 to 2068.
+month the column must prove: by a part above 12, or by the steps between the rows; where neither does, `09.03.2023`
+begins with the day, as everybody writes who writes dots. Years of two digits are 1969 to 2068.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ ALLOWED = "allowed are ISO 8601, YYYYMMDD, days as 24-Mar-23 or 03/24/2023, and 
 EVEN, UNEVEN = 2.0, 5.0
 """Greatest over least step up to which rows stand evenly, and from which they do not."""
 
+WEEK, MONTH = 7, 28
+"""Days: up to the one days lie near each other, from the other on a month apart."""
+
 _MONTHS = {name: at for at, name in enumerate(re.findall("...", "janfebmaraprmayjunjulaugsepoctnovdec"), 1)}
 _REST = r"(?:(?:[T ]|, ?)\s*(.+))?$"
 _YEAR_FIRST = re.compile(r"^([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})" + _REST)
 _YEAR_LAST = re.compile(r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4}|[0-9]{2})" + _REST)
 _DAY_NAMED = re.compile(r"^([0-9]{1,2})[- ]([A-Za-z]{3,9})\.?[-, ]+([0-9]{4}|[0-9]{2})" + _REST)
 _MONTH_NAMED = re.compile(r"^([A-Za-z]{3,9})\.?[- ]([0-9]{1,2}),?[- ]([0-9]{4})" + _REST)
-_COMPACT = re.compile(r"^([0-9]{4})([0-9]{2})([0-9]{2})[ T]?([0-9]{2}):?([0-9]{2})(:?[0-9]{2}(?:\.[0-9]+)?)?$")
+_COMPACT = re.compile(r"^([0-9]{4})([0-9]{2})([0-9]{2})(?:T| {0,2})([0-9]{2}):?([0-9]{2})(:?[0-9]{2}(?:\.[0-9]+)?)?$")
+_DOTTED = re.compile(r"^[0-9]{1,2}\.[0-9]{1,2}\.")
 _MONTH = re.compile(r"^(1[6-9][0-9]{2}|2[01][0-9]{2})-?(0[1-9]|1[0-2])$")
 _CLOCK = re.compile(r"^([0-9]{1,2}):([0-9]{2})(:[0-9]{2}(?:\.[0-9]{1,9})?)?\s*([AaPp])?\.?(?:[Mm]\.?)?\s*(.*)$")
 _WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +", re.IGNORECASE)
@@ -122,6 +127,8 @@ def _first(slashed: pl.Series, given: Given, name: str, row: int) -> str:
     found = _first_by_steps(slashed) if not day_first else ""
     if found:
         return found
+    if not day_first and all(_DOTTED.match(text) for text in slashed.to_list()):
+        return "day"
     why = "both orders occur" if day_first else "no part above 12 and no even steps show it"
     problem = (
         f"the days are written as {slashed[0]!r}, and which part is the month cannot be told ({why}); "
@@ -131,14 +138,23 @@ def _first(slashed: pl.Series, given: Given, name: str, row: int) -> str:
 
 
 def _first_by_steps(slashed: pl.Series) -> str:
-    """The order in which the rows rise or fall, and evenly, where the other does not."""
-    roughness = {}
+    """The order in which the rows rise or fall, and evenly, where the other does not.
+
+    Of bars within days it is the one in which the days lie near each other: nobody has those of one day a month only.
+    """
+    roughness, steps = {}, {}
     for first in ("day", "month"):
-        days = read_utc_ns(pl.Series([_normal(text, first) for text in slashed.to_list()], dtype=pl.String))
-        steps = np.diff(np.unique(days.drop_nulls().to_numpy()) // NS_PER_DAY)
-        roughness[first] = _roughness(days.to_numpy(), steps)
+        ns = read_utc_ns(pl.Series([_normal(text, first) for text in slashed.to_list()], dtype=pl.String))
+        days = np.unique(ns.drop_nulls().to_numpy() // NS_PER_DAY)
+        steps[first] = np.diff(days)
+        roughness[first] = _roughness(ns.to_numpy(), steps[first])
     best, other = sorted(roughness, key=lambda first: roughness[first])
-    return best if roughness[best] <= EVEN and roughness[other] >= UNEVEN else ""
+    if roughness[best] <= EVEN and roughness[other] >= UNEVEN:
+        return best
+    near, far = sorted(steps, key=lambda first: float(steps[first].max(initial=0)))
+    is_within_days = slashed.len() > steps[near].size + 1
+    apart = steps[near].size and steps[near].max() <= WEEK and steps[far].min(initial=MONTH) >= MONTH
+    return near if is_within_days and apart and np.isfinite(roughness[near]) else ""
 
 
 def _roughness(days: NDArray[np.float64], steps: NDArray[np.int64]) -> float:

@@ -39,16 +39,18 @@ right to 1e-12.
 Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
 first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
 
-- slopes and angles of regressions, CORREL and BETA in a market that hardly moves: TA-Lib's running sums of raw prices
-  lose digits, these do not;
-- MACD has values before TA-Lib's first one, which waits for its signal;
+- slopes and angles of regressions, CORREL, BETA and CCI in a market that hardly moves: TA-Lib's running sums of raw
+  prices lose digits, these do not;
+- MACD, the fast stochastic and STOCHRSI have values before TA-Lib's first ones, which wait for their signals;
+- where a number of the input is missing, a window that holds it is unknown and a recursion begins anew behind it;
+  TA-Lib is unknown from there on, or compares with nothing as if it were a number;
 - `kama_*` and `parabolic_sar` forget at the pace of the market and not at a known one: their restart windows (2,048 and
   512 bars) are long for usual markets, but after a fall to a two-hundredth, or one wide bar in a market that then moves
   sideways with equal ranges, TA-Lib still remembers what was before and these do not (1e-4 and 1e-2 were seen);
 - in a halt, ratios of recursive averages (RSI, CMO, DI, DX, ADX, TSI) say 0 once their restart window lies within the
   halt: nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not
-  even rounding is compared. What is below 1e-12 of the movement before (ATR, directional movement, the sums of TA-Lib's
-  slow stochastic and MFI) is 0 here and a rest there;
+  even rounding is compared. What is below 1e-12 of the movement or price before (ATR, NATR, directional movement, MACD,
+  TRIX, the sums of TA-Lib's slow stochastic and MFI) is 0 or rounding here and a rest there;
 - MFI asks whether the typical price rose, fell or stayed. Where it stayed but for last bits of its mean, the answer of
   floating-point prices is chance; in whole units of 1e-8 it stayed, and the bar's money counts on neither side;
 - prices of more than eight decimal places (`4.202109985351562`, or a `0.3` that was computed as `0.1 + 0.2`) have other

@@ -21,6 +21,7 @@ import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,19 @@ def redefined(features: Sequence[Feature]) -> list[str]:
     ]
 
 
+def nearest(name: str) -> str:
+    """What the catalogue has that is called much like a name, or is TA-Lib's function of that name; for a message.
+
+    >>> nearest("RSI_14"), nearest("CDLHAMMER"), nearest("?")
+    ('; near are rsi_14, ...', '; near are hammer', '')
+    """
+    known = catalogue()
+    low = name.lower()
+    same = [one.name for one in known.values() if one.ta_lib.partition("(")[0].lower() == low]
+    near = list(dict.fromkeys([*same, *get_close_matches(low, known, n=5)]))[:5]
+    return f"; near are {', '.join(near)}" if near else ""
+
+
 def check_name(where: str, name: object) -> str:
     """A name that expressions may use, and that stands for nothing else.
 
@@ -193,7 +207,7 @@ def _features(path: Path, at: int, entry: Any, tables: Mapping[str, Any]) -> Ite
 def _known(where: str, name: str) -> Feature:
     feature = catalogue().get(name)
     if feature is None:
-        raise CatalogueError(f"{where}: has no expression, and the catalogue has no feature of its name")
+        raise CatalogueError(f"{where}: has no expression, and the catalogue has no feature of its name{nearest(name)}")
     return feature
 
 

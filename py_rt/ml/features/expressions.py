@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import py_rt_core
 
-from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue
+from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -41,6 +41,10 @@ class Needs:
     lookback: int
     warmup: int
     inputs: tuple[str, ...]
+
+
+class AbsentColumnError(CatalogueError):
+    """A feature reads a column that the bars do not have."""
 
 
 class Expressions:
@@ -91,7 +95,7 @@ class Expressions:
             A Float64 column for each feature, NaN where it has no value, and `is_warm`.
 
         Raises:
-            CatalogueError: a feature reads a column that is missing.
+            AbsentColumnError: a feature reads a column that is missing.
             py_rt_core.CoreError: a column is of another type.
         """
         return self._by(self.program.compute, bars)
@@ -110,11 +114,19 @@ class Expressions:
     def _check(self, bars: pl.DataFrame) -> None:
         for name, needs in zip(self.names, self.needs, strict=True):
             if absent := [column for column in needs.inputs if column not in bars.columns]:
-                raise CatalogueError(
+                raise AbsentColumnError(
                     f"feature {name}: reads {', '.join(absent)}, which these bars do not have; they have "
-                    f"{', '.join(column for column in self._inputs if column in bars.columns)}; "
-                    "where one has an unusual name, say --column ROLE=NAME"
+                    f"{', '.join(column for column in self._inputs if column in bars.columns)}; {_whence(absent)}"
                 )
+
+
+def _whence(columns: Sequence[str]) -> str:
+    """Where columns that bars lack come from, for a message."""
+    if all(name.startswith("reference_") for name in columns):
+        return "bars of a reference instrument give it: --reference FILE"
+    if set(columns) - set(py_rt_core.feature_inputs()):
+        return "a file with ts_known and a column of it gives what became known: --known FILE"
+    return "where one has an unusual name, say --column ROLE=NAME"
 
 
 def meanings(features: Sequence[Feature]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -163,15 +175,12 @@ def chosen(names: Sequence[str]) -> list[Feature]:
     Raises:
         CatalogueError: a name that it does not have, with the nearest that it has.
     """
-    from difflib import get_close_matches
-
     known = catalogue()
     found = []
     for name in names:
         feature = known.get(name)
         if feature is None:
-            near = get_close_matches(name, known, n=5)
-            hint = f"; near are {', '.join(near)}" if near else ""
-            raise CatalogueError(f"the catalogue has no feature {name!r}{hint}; `py_rt features list` shows all")
+            near = nearest(name)
+            raise CatalogueError(f"the catalogue has no feature {name!r}{near}; `py_rt features list` shows all")
         found.append(feature)
     return found

@@ -68,6 +68,8 @@ class Trial:
         rows_begun: at how many rows the bars began.
         untried: features of which so many bars cannot show whether they forget.
         valueless: features that have no value on any of the bars.
+        failing: of each that is arbitrary Python and fails on fewer bars, why, and on how many of them at most: it was
+            not tried there.
     """
 
     findings: tuple[Finding, ...]
@@ -75,6 +77,7 @@ class Trial:
     rows_begun: int
     untried: tuple[str, ...]
     valueless: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
 
 
 def rows_to_cut(rows: int, first: int | None = None) -> list[int]:
@@ -106,7 +109,7 @@ def looking_ahead(
     """By name, the features that change in some row when the bars behind a cut are taken away.
 
     Args:
-        compute: makes a table of features, numbers or nulls, a row for each bar.
+        compute: makes a table of features, numbers or nulls, a row for each bar; what it cannot make is absent.
         bars: of one instrument, oldest first.
         whole: what it makes of them.
         cuts: rows to cut behind.
@@ -114,7 +117,7 @@ def looking_ahead(
     found: dict[str, Finding] = {}
     for row in cuts:
         cut = compute(bars.head(row + 1))
-        names = (name for name in cut.columns if name != WARM)
+        names = (name for name in cut.columns if name in whole.columns and name != WARM)
         where = dict.fromkeys(names, np.ones(row + 1, dtype=bool))
         found = {**differing("look_ahead", whole.head(row + 1), cut, where), **found}
     return found

@@ -3,7 +3,8 @@
 What must hold stands in `py_rt.ml.features.promises`. An expression is tried behind some rows: the language has no word
 for what comes after, so that this is a test of the engine. Arbitrary Python may look ahead in one row of a hundred; it
 is tried behind many more, hundreds of which follow each other. What it keeps in its module could show one computing the
-future that another has seen: its file is loaded anew for each.
+future that another has seen: its file is loaded anew for each. Where it fails on few bars (a filter or a fit that needs
+more) it is tried on the others.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class FeatureFrame:
     def _over_gaps(self) -> OverGaps:
         return OverGaps(self._expressions.features if self._expressions else ())
 
-    def _run(self, bars: pl.DataFrame, *, one_by_one: bool) -> pl.DataFrame:
+    def _run(self, bars: pl.DataFrame, *, one_by_one: bool = False) -> pl.DataFrame:
         assert self._expressions is not None, "there are expressions"
         if have_gaps(bars):
             return self._over_gaps.compute(bars, one_by_one=one_by_one)
@@ -101,44 +102,31 @@ class FeatureFrame:
             bars: as for `Expressions.compute`; twice the warm-up, better more.
 
         Raises:
-            CatalogueError: as for :meth:`compute`; arbitrary Python fails on bars that are cut off.
+            CatalogueError: as for :meth:`compute`; arbitrary Python fails whenever there are fewer bars.
         """
         whole = self.compute(bars)
         cuts = rows_to_cut(bars.height)
-        ahead = looking_ahead(self.compute, bars, whole, cuts)
         tried = set(cuts)
-        if self._python:
-            python, adjacent = self._look_closer(bars, whole, cuts)
-            ahead = {**python, **ahead}
-            tried |= adjacent
+        ahead = looking_ahead(self._run, bars, whole, cuts) if self._expressions else {}
         starts = {1 + (bars.height - 1) * step // STARTS for step in range(STARTS)} - {bars.height}
-        kept = self._not_forgetting(bars, whole, sorted(starts))
+        kept = self._not_forgetting(bars, whole, sorted(starts)) if self._expressions else {}
         untried = {name for name, warmup in self._warmups().items() if warmup >= bars.height}
+        python = _OnFewerBars(self._python)
         if self._python:
+            found, cut = _look_closer(python, bars, whole, cuts)
+            ahead, tried = ahead | found, tried | cut
             names = [feature.name for feature in self._python]
-            far, unjudged = remembering(self._compute_python, bars, whole.select(names))
+            far, unjudged = remembering(python, bars, whole.select(names))
             kept, untried = kept | far, untried | set(unjudged)
             starts = (starts if self._expressions else set()) | set(far_starts(bars.height))
         findings = (*ahead.values(), *kept.values())
         in_order = tuple(name for name in self.names if name in untried)
-        return Trial(findings, len(tried), len(starts), in_order, without_values(whole))
-
-    def _look_closer(
-        self, bars: pl.DataFrame, whole: pl.DataFrame, cuts: Sequence[int]
-    ) -> tuple[dict[str, Finding], set[int]]:
-        """Python may look ahead in some rows only: cut behind rows that follow each other."""
-        beside = {row + step for row in cuts for step in (1, 2) if row + step < bars.height - 1}
-        found = looking_ahead(self._compute_python, bars, whole, sorted(beside))
-        lead, begin, end = stretch_to_cut(bars.height)
-        part = bars.slice(lead, min(end + 1, bars.height) - lead)
-        own = looking_ahead(self._compute_python, part, self._compute_python(part), range(begin - lead, end - lead))
-        found = {**{name: replace(one, row=one.row + lead) for name, one in own.items()}, **found}
-        return found, beside | set(range(begin, end))
+        return Trial(findings, len(tried), len(starts), in_order, without_values(whole), python.failing())
 
     def _not_forgetting(self, bars: pl.DataFrame, whole: pl.DataFrame, starts: Sequence[int]) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
         for start in starts:
-            later, rows = self.compute(bars.slice(start)), np.arange(bars.height - start)
+            later, rows = self._run(bars.slice(start)), np.arange(bars.height - start)
             warm = {name: rows >= warmup - 1 for name, warmup in self._warmups().items()}
             found = {**differing("warm_up", whole.slice(start), later, warm, start), **found}
         return found
@@ -149,6 +137,51 @@ class FeatureFrame:
             return {}
         needs = zip(self._expressions.names, self._expressions.needs, strict=True)
         return {name: need.warmup for name, need in needs}
+
+
+class _OnFewerBars:
+    """Arbitrary Python on fewer bars than all: what fails there is left out, and kept for who asks."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._features = features
+        self._made: set[str] = set()
+        self._failures: dict[str, tuple[int, CatalogueError]] = {}
+
+    def __call__(self, bars: pl.DataFrame) -> pl.DataFrame:
+        made = []
+        for name, function in _load(self._features).items():
+            try:
+                made.append(_run(name, function, bars))
+            except CatalogueError as error:
+                if bars.height > self._failures.get(name, (0, error))[0]:
+                    self._failures[name] = bars.height, error
+        self._made |= {column.name for column in made}
+        return pl.DataFrame(made)
+
+    def failing(self) -> tuple[str, ...]:
+        """What each said that fails somewhere, of the most bars on which it does.
+
+        Raises:
+            CatalogueError: one was never made of fewer bars.
+        """
+        for name, (_, error) in self._failures.items():
+            if name not in self._made:
+                raise error
+        return tuple(str(error) for _, error in self._failures.values())
+
+
+def _look_closer(
+    compute: _OnFewerBars, bars: pl.DataFrame, whole: pl.DataFrame, cuts: Sequence[int]
+) -> tuple[dict[str, Finding], set[int]]:
+    """Python may look ahead in some rows only: cut behind rows that follow each other."""
+    every = {row + step for row in cuts for step in (0, 1, 2) if row + step < bars.height - 1}
+    found = looking_ahead(compute, bars, whole, sorted(every))
+    lead, begin, end = stretch_to_cut(bars.height)
+    part = bars.slice(lead, min(end + 1, bars.height) - lead)
+    of_part = compute(part) if part.height < bars.height else whole
+    own = looking_ahead(compute, part, of_part, range(begin - lead, end - lead))
+    found = {**{name: replace(one, row=one.row + lead) for name, one in own.items()}, **found}
+    return found, every | set(range(begin, end))
 
 
 class SetOverBars:

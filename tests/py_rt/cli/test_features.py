@@ -106,6 +106,9 @@ def test_a_planted_look_into_the_future_is_found(
     assert status == 3
     (finding,) = json.loads(told)["findings"]
     assert (finding["feature"], finding["rule"]) == ("future", "look_ahead")
+    # JSON has no NaN, and the row before the cut has no value on fewer bars.
+    assert finding["cut"] is None
+    assert finding["whole"] > 0
     assert run(capsys, "check", "rsi_14,macd_signal", "--in", str(bars))[0] == 0
     assert run(capsys, "check", "--set", str(MODEL), "--in", str(bars))[0] == 0
 
@@ -114,8 +117,12 @@ def test_a_planted_look_into_the_future_is_found(
     ("arguments", "why"),
     [
         (["rsi_15"], "near are"),
+        (["RSI_14"], "near are rsi_14"),
+        (["WILLR"], "near are williams_r_14"),
         ([], "name features of the catalogue"),
-        (["vpin_20"], "reads buy_volume, sell_volume"),
+        (["vpin_20"], r"^bars\.csv: feature vpin_20: reads buy_volume, sell_volume.*--column ROLE=NAME"),
+        (["reference_beta_20"], "reads reference_close.*--reference FILE"),
+        (["earnings_yield"], "reads earnings_per_share.*--known FILE"),
         (["sma_20", "--time-zone", "Mars/Olympus"], "'Mars/Olympus' is none"),
         (["sma_20", "--close", "XNYS"], "speak of the facts of --known"),
     ],
@@ -125,8 +132,28 @@ def test_what_is_asked_for_wrongly_is_told(
 ) -> None:
     status, _, told = run(capsys, "compute", *arguments, "--in", str(bars), "--out", str(tmp_path / "x.csv"))
     assert status == 2
-    assert why in told
+    assert re.search(why, told), told
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("feature", "why"),
+    [
+        ('name = "x"\nexpression = "x + 1"', '"x" is made of itself: x -> x'),
+        ('name = "x"\nexpression = "close + volume"', 'at 7: "\\+" between price and quantity'),
+        ('name = "x"\nexpression = "mean(close, 5000)"', "at 13: mean of 5000; allowed is a whole number"),
+        ('name = "rsi_41"', "the catalogue has no feature of its name; near are .*rsi_14"),
+    ],
+)
+def test_a_wrong_expression_is_told_with_its_file_and_place(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], feature: str, why: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[[feature]]\n{feature}\n")
+    status, _, told = run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(tmp_path / "x.csv"))
+    assert status == 2
+    assert re.search(f"{re.escape(str(path))}: feature .*{why}", told), told
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +242,12 @@ def test_what_is_read_is_never_written_over(bars: Path, tmp_path: Path, capsys: 
     assert status == 2
     assert "would be lost" in told
     assert copy.read_bytes() == bars.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["explain", "compute"])
+def test_each_example_of_the_help_is_a_paragraph(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, command, "--help")[1]
+    assert len(re.findall(r"^ +Example: py_rt features", said, re.MULTILINE)) == said.count("Example:") == 2
 
 
 def test_a_feature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -374,6 +407,35 @@ def test_python_that_fails_is_told_with_its_line(
     assert status == 2
     assert re.search(f"feature own: .*{why}", told), told
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "needs", "status"),
+    [
+        ("return bars['close'].rolling_mean(31, center=True)", 400, 3),
+        ("return bars['close'].rolling_mean(31)", 400, 0),
+        ("return bars['close'].rolling_mean(31)", 999, 2),
+    ],
+)
+@pytest.mark.parametrize("rows", [999, 500])
+def test_python_that_needs_many_bars_is_tried_on_as_many(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, needs: int, status: int, rows: int
+) -> None:
+    few = tmp_path / "few.csv"
+    pl.read_csv(bars).tail(rows).write_csv(few)
+    needs = min(needs, rows)
+    path = own_set(tmp_path, f"assert bars.height >= {needs}\n    {body}")
+    assert run(capsys, "compute", "--set", str(path), "--in", str(few), "--out", str(tmp_path / "x.csv"))[0] == 0
+    ended, told, _ = run(capsys, "check", "--set", str(path), "--in", str(few), "--json")
+    facts = json.loads(told)
+    assert ended == status
+    if status == 2:
+        assert "feature own: fails on" in facts["error"]
+        return
+    assert {one["rule"] for one in facts["findings"]} == ({"look_ahead"} if status else set())
+    (failing,) = facts["failing"]
+    (most,) = re.findall(r"feature own: fails on (\d+) bars: AssertionError.*mine.py, line 5", failing)
+    assert 0 < int(most) < needs
 
 
 @pytest.mark.parametrize("name", ["timestamp", "is_warm", "close", "number", "sentiment", "or"])

@@ -60,6 +60,16 @@ FORMS = {
         "Date,Close\n" + "".join(f"{month}/1/2023,1\n" for month in range(1, 13)) + "1/1/2024,1\n",
         "2023-01-01 00:00",
     ),
+    "days of minutes, proven by how near they are": (
+        "Date,Close\n" + "".join(f"04/{day:02}/2024 09:3{at},1\n" for day in range(1, 6) for at in range(2)),
+        "2024-04-01 09:30",
+    ),
+    "dots, which nobody writes behind a month": ("Date,Close\n09.03.2024 12:00:00.000,1\n", "2024-03-09 12:00"),
+    "two spaces before the time of the day": (
+        "date,close\n20240308  09:30:00,1\n20240308  09:31:00,2\n",
+        "2024-03-08 09:30",
+    ),
+    "one letter": ("v,o,c,h,l,t,n\n5,1,1,1,1,1710000000000,3\n", "2024-03-09 16:00"),
     "two digits of the year": ("Date,Close\n8/24/10,1\n8/25/10,2\n", "2010-08-24 00:00"),
     "a month's name": ("Date,Close\n3-June-10,1\n04-Jul-10,2\n", "2010-06-03 00:00"),
     "a month's name first": ('Date,Close\n"Jan 05, 2023",1\n"Feb 05, 2023",2\n', "2023-01-05 00:00"),
@@ -223,6 +233,19 @@ def test_numbers_are_those_of_the_time_on_a_grid_and_rows_else(tmp_path: Path) -
     assert first == list(range(first[0], first[0] + 7))
     assert read(tmp_path, "Date,Close\n" + "".join(daily[3:])).bars["number"].to_list() == first[3:]
     assert read(tmp_path, "Date,Close\n" + "".join(daily[::-1])).bars["number"].to_list() == first
+
+
+def test_an_index_that_pandas_stored_without_a_name_is_the_time(tmp_path: Path) -> None:
+    times = pl.Series("__index_level_0__", [datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)])
+    pl.DataFrame([pl.Series("t1", [5, 6]), pl.Series("close", [1.0, 2.0]), times]).write_parquet(tmp_path / "x.parquet")
+    assert days_of(read_bar_file(tmp_path / "x.parquet")) == ["2024-01-02 00:00", "2024-01-03 00:00"]
+
+
+@pytest.mark.parametrize("close", [[[1.0], [2.0]], [b"1", b"2"], [timedelta(1), timedelta(2)]])
+def test_a_column_of_prices_that_holds_no_numbers_is_refused_by_its_type(close: list[object], tmp_path: Path) -> None:
+    pl.DataFrame({"date": ["2024-01-02", "2024-01-03"], "close": close}).write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match=r"x\.parquet: its close, column 'close', is of type (List|Binary|Duration)"):
+        read_bar_file(tmp_path / "x.parquet")
 
 
 @pytest.mark.parametrize("name", ["bars.csv", "bars.parquet"])

@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 import talib
+import talib.abstract
 
 from py_rt.data.bar_files import read_bar_file, units
 from py_rt.data.ingestion.market_data import open_source
 from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, read_features
+from py_rt.ml.features.expanded import expand
 from py_rt.ml.features.expressions import WARM, Expressions, chosen, readable
 from py_rt.ml.features.sets import FeatureFrame
 from py_rt.ml.features.technical import FeatureSet, rows_that_differ_online
@@ -64,8 +66,7 @@ def of_ta_lib(feature: Feature, bars: pl.DataFrame, scale: float = 1e8) -> np.nd
     values = np.asarray(made[int(found[3])] if found[3] else made, dtype=float)
     if found[1].startswith("CDL"):
         # Zero stands for "no pattern" and for "too few bars" there.
-        (needs,) = Expressions([feature]).needs
-        values[: needs.lookback - 1] = np.nan
+        values[: talib.abstract.Function(found[1]).lookback] = np.nan  # type: ignore[attr-defined]
     return values
 
 
@@ -106,6 +107,40 @@ def test_what_ta_lib_defines_agrees_with_it(market: str) -> None:
     off = {one.name: differing(made[one.name].to_numpy(), of_ta_lib(one, bars)) for one in KNOWN}
     excepted = DIGITS_LOST | (NOTHING_LEFT if market == "halted" else set())
     assert not {name: by for name, by in off.items() if by > TOLERANCE and name not in excepted}
+
+
+EARLIER = {"macd": 8, "stoch_fast_k_14": 2, "stoch_rsi_14": 2}
+"""Rows for which TA-Lib waits although it could tell: until another of its outputs can."""
+
+
+def test_first_values_stand_where_ta_lib_has_its_own() -> None:
+    bars = MARKETS["stock"].head(500)
+    made = Expressions(KNOWN).compute(bars)
+    first = {
+        one.name: [int((~np.isnan(values)).argmax()) for values in (made[one.name].to_numpy(), of_ta_lib(one, bars))]
+        for one in KNOWN
+    }
+    assert {name: theirs - ours for name, (ours, theirs) in first.items() if ours != theirs} == EARLIER
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_what_is_made_of_an_unknown_number_is_unknown(column: str) -> None:
+    bars, row = MARKETS["stock"].head(700), 400
+    frame = FeatureFrame([one for one in readable(BARS) if not expand(one).restarts])
+
+    def with_cell(value: float) -> pl.DataFrame:
+        cells = bars[column].to_numpy().copy()
+        cells[row] = value
+        return frame.compute(bars.with_columns(pl.Series(column, cells)))
+
+    whole, unknown, others = frame.compute(bars), with_cell(np.nan), [with_cell(1.3e9), with_cell(7.9e9)]
+    reads = {}
+    for name in frame.names:
+        ours = whole[name].to_numpy()
+        made_of_it = np.logical_or.reduce([one[name].to_numpy() != ours for one in others]) & ~np.isnan(ours)
+        reads[name] = bool(made_of_it.any())
+        assert np.isnan(unknown[name].to_numpy()[made_of_it]).all(), name
+    assert sum(reads.values()) > 10
 
 
 MOVEMENT = {"plus_dm_14", "minus_dm_14", "plus_di_14", "minus_di_14", "dx_14", "adx_14", "adxr_14"}
