@@ -132,7 +132,7 @@ def with_beside(
     made, untold = bars, dict[str, str]()
     for column in features.slow:
         if column.name not in bars.columns:
-            values, why = _slow_column(bars, column, known.get(column.name), lake, features.bar_ns)
+            values, why = slow_column(bars, column, known.get(column.name), lake, features.bar_ns)
             made = made.with_columns(values.alias(column.name))
             untold |= {column.name: why} if why else {}
     if flow := [name for name in flow_columns(features) if name not in bars.columns]:
@@ -154,10 +154,21 @@ def _flow(
     return flow_of_bars(bars, rows, names, bar_ns)
 
 
-def _slow_column(
+def slow_column(
     bars: pl.DataFrame, column: SlowColumn, place: KnownColumn | None, lake: Lake, bar_ns: int
 ) -> tuple[pl.Series, str]:
-    """Its values, and why there is none."""
+    """What was known of a slow parameter when each bar had closed (NaN where nothing was), and why nothing ever was.
+
+    Args:
+        bars: with `ts_open`.
+        column: the parameter.
+        place: where it stands, if anything says so.
+        lake: of the tables.
+        bar_ns: length of a bar.
+
+    Raises:
+        FeatureError, TableError: as for :func:`with_beside`.
+    """
     unknown = pl.repeat(float("nan"), bars.height, dtype=pl.Float64, eager=True)
     if place is None:
         return unknown, f"no [{column.name}] in config/known.toml"
