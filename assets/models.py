@@ -23,7 +23,7 @@ from assets.partitions import MOST_MONTHS, before_month, monthly, until_month_en
 from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.data.storage import Lake
-from py_rt.defaults import config_file, default_root
+from py_rt.defaults import config_file
 from py_rt.ml import strategy_file, training_policy
 from py_rt.ml.features import normalized
 from py_rt.ml.features.technical import FeatureSet
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from py_rt.optimization.bayesian import StudyResult
 
 GROUP = "models"
-STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
+STRATEGY_FILE = config_file("strategies/btc_momentum.toml")
 TRAINING_FILE = config_file("training.toml")
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets import beside, features
+from assets import beside, features, models
 from py_rt.ml.features.known_tables import BarsBeside
 from py_rt.ml.features.technical import FeatureSet
 
@@ -117,11 +117,13 @@ def test_the_lookback_covers_the_warm_up(spec: dict[str, bytes]) -> None:
     assert warmup <= features.LOOKBACK_DAYS * BARS_A_DAY
 
 
-def test_the_feature_file_of_the_working_folder_counts(tmp_path: Path) -> None:
-    own = tmp_path / "config" / "features" / "btc_15m.toml"
-    own.parent.mkdir(parents=True)
-    own.write_bytes(beside.FEATURE_FILE.read_bytes())
-    script = "from assets.beside import FEATURE_FILE; print(FEATURE_FILE)"
+def test_the_files_of_the_working_folder_count(tmp_path: Path) -> None:
+    places = {"features": beside.FEATURE_FILE, "strategies": models.STRATEGY_FILE}
+    for name, shipped in places.items():
+        own = tmp_path / "config" / name / shipped.name
+        own.parent.mkdir(parents=True)
+        own.write_bytes(shipped.read_bytes())
+    script = "from assets import beside, models; print(beside.FEATURE_FILE, models.STRATEGY_FILE)"
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}
     said = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environ, text=True)
-    assert said.strip() == str(own)
+    assert said.split() == [str(tmp_path / "config" / name / shipped.name) for name, shipped in places.items()]
