@@ -246,3 +246,10 @@ def test_a_bar_that_was_received_on_two_days_counts_as_of_the_later_one(bars: pl
     assert columns["trades"].to_list()[:3] == [7.0] * 3
     assert columns["bid"][0] == twice["bid"][0] * 1e8
     assert np.isnan(columns["trades"][3])
+
+
+def test_whole_units_are_what_the_service_has_to_the_last_bit(bars: pl.DataFrame) -> None:
+    units = np.arange(1.0, 193.0)
+    stored = flow(bars, 0, 192).with_columns(pl.Series("bid_quantity", units / 1e8))
+    columns, _ = flow_of_bars(bars, stored, ["bid_quantity"], BAR_NS)
+    assert columns["bid_quantity"].to_list() == units.tolist()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from py_rt.data.bar_columns import flow_inputs
+from py_rt.data.bar_files import whole_units
 from py_rt.data.event_bars import TIME, Rule
 from py_rt.data.recorded_bars import recorded_bars
 from py_rt.data.schemas import FLOW_BARS
@@ -70,6 +71,16 @@ def stored_flow(lake: Lake, bars: pl.DataFrame) -> pl.DataFrame | None:
     return scan(uri, window).filter(is_of(str(bars["instrument"][0]))).collect()
 
 
+def in_units(name: str, column: pl.Series) -> pl.Series:
+    """A column of flow as features read it: units of 1e-8, whole ones to the last bit, NaN where nothing is known.
+
+    >>> in_units("bid_quantity", pl.Series([29 / 1e8, None])).to_list(), 29 / 1e8 * 1e8
+    ([29.0, nan], 28.999999999999996)
+    """
+    values = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return pl.Series(name, whole_units(values * flow_inputs()[name]), dtype=pl.Float64)
+
+
 def flow_of_bars(
     bars: pl.DataFrame, recorded: pl.DataFrame, names: Sequence[str], bar_ns: int
 ) -> tuple[pl.DataFrame, str]:
@@ -90,10 +101,9 @@ def flow_of_bars(
     venues = ours["venue"].unique().sort().to_list()
     if len(venues) > 1:
         ours = ours.clear()
-    scaled = [(pl.col(name) * flow_inputs()[name]).alias(name) for name in names]
-    told = ours.sort("ts_open", "date").unique("ts_open", keep="last").select("ts_open", *scaled)
+    told = ours.sort("ts_open", "date").unique("ts_open", keep="last").select("ts_open", *names)
     joined = bars.select("ts_open").join(told, on="ts_open", how="left", maintain_order="left")
-    columns = joined.select(pl.col(names).cast(pl.Float64).fill_null(float("nan")))
+    columns = pl.DataFrame({name: in_units(name, joined[name]) for name in names})
     if len(venues) > 1:
         return columns, f"recorded at {', '.join(venues)}: record the venue that is traded alone"
     if ours.is_empty() and lengths.len():

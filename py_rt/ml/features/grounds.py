@@ -21,7 +21,7 @@ from py_rt.data.schemas import FLOW_BARS
 from py_rt.data.storage import exists, scan
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.errors import PyRtError
-from py_rt.ml.features.flow_tables import is_of
+from py_rt.ml.features.flow_tables import in_units, is_of
 from py_rt.ml.features.known import MAX_AGE_DAYS, known_columns
 from py_rt.ml.features.known_tables import slow_column
 from py_rt.ml.features.technical import SlowColumn
@@ -154,7 +154,7 @@ def _recorded(bars: pl.DataFrame, lake: Lake | None) -> pl.DataFrame | None:
     newest = ours.unique("ts_open", keep="last", maintain_order=True).tail(TRIED_BARS)
     prices = [pl.Series(name, whole_units(newest[name].to_numpy() * UNITS)) for name in (*PRICES, "volume")]
     told = [name for name in flow_inputs() if name in newest.columns]
-    flow = newest.select(pl.col(name).fill_null(float("nan")) * flow_inputs()[name] for name in told)
+    flow = pl.DataFrame([in_units(name, newest[name]) for name in told])
     return as_inputs(newest.with_columns(prices)).hstack(flow)
 
 
