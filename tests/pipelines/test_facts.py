@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pipelines.resources import make_resources
 from py_rt.data.ingestion.source import SourceTable
 from py_rt.data.schemas import Column
 from py_rt.data.storage import Lake, scan
+from py_rt.defaults import default_root
 from py_rt.ml.features.fact_tables import (
     FactError,
     FactRule,
@@ -28,7 +30,7 @@ from py_rt.ml.features.fact_tables import (
     facts_table,
     read_fact_rules,
 )
-from py_rt.ml.features.known_tables import KnownColumn, with_beside
+from py_rt.ml.features.known_tables import KnownColumn, read_known_columns, with_beside
 from py_rt.ml.features.technical import FeatureSet
 from tests.pipelines.test_sources import run
 from tests.py_rt.data.loopback import Asked, Reply, serving
@@ -276,3 +278,16 @@ def test_texts_that_come_again_in_a_later_version_are_not_counted_again() -> Non
 def test_a_source_without_reports_is_refused() -> None:
     with pytest.raises(FactError, match=r"news has no period_end \(Date\), doc_type \(String\), one of revenues"):
         check_columns(FactRule("reports"), table("day"))
+
+
+def test_the_guides_files_say_what_it_says(tmp_path: Path) -> None:
+    guide = default_root() / "docs" / "guides" / "add-a-source.md"
+    *_, facts, known = re.findall(r"^```toml\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "facts.toml").write_text(facts)
+    (tmp_path / "known.toml").write_text(known)
+    rules = read_fact_rules(tmp_path / "facts.toml")
+    assert {name: rule.kind for name, rule in rules.items()} == {"my_news": "sentiment", "my_reports": "reports"}
+    place = read_known_columns(tmp_path / "known.toml")["sentiment"]
+    named = SourceTable("my_news", "News", (Column("title", pl.String(), "what"),))
+    assert facts_table(rules["my_news"], named).name == place.table
+    assert read_fact_rules(default_root() / "config" / "facts.toml") == {}
