@@ -103,15 +103,3 @@ def test_without_a_table_there_is_nothing_to_do(tmp_path: Path) -> None:
     for job in (compact, vacuum, history):
         with pytest.raises(TableError, match="holds no table yet"):
             job(str(tmp_path / "none"))
-
-
-def test_the_guide_does_what_it_says(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guide = Path(__file__).resolve().parents[3] / "docs" / "guides" / "storage.md"
-    blocks = re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
-    monkeypatch.chdir(tmp_path)
-    place: dict[str, object] = {"uri": uri}
-    for block in blocks:
-        exec(block, place)  # the guide's own lines
-    assert (tmp_path / "rows.h5").is_file()
-    assert place["rows_then"].height == 5  # type: ignore[attr-defined]
