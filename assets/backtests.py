@@ -14,7 +14,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from assets.features import KNOWN_FILE, bars_beside
+from assets.beside import KNOWN_FILE, bars_beside, deps_on, reads_flow, reads_of_features
 from assets.models import STRATEGY_FILE
 from assets.outputs import picture
 from assets.outside import Made, Outside, Question
@@ -24,7 +24,7 @@ from py_rt.analysis import visualization
 from py_rt.backtesting import engine, evaluation, historical_replay, performance
 from py_rt.backtesting.engine import BacktestConfig, ThresholdModel
 from py_rt.backtesting.evaluation import Control, Evaluation, evaluate, history_volatility, random_control
-from py_rt.backtesting.historical_replay import BAR_COLUMNS, Replay, bars_replay
+from py_rt.backtesting.historical_replay import Replay, bars_replay
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.backtesting.slippage_models import CostModel
 from py_rt.data.storage import Lake, content_hash
@@ -91,8 +91,10 @@ def _study_data(study: Files) -> str:
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
+    deps=deps_on(reads_of_features(), flow=reads_flow(), before=1, inputs=("clean_bars",), monthly=True),
     code_version=code_version(
         __name__,
+        "assets.beside",
         engine,
         evaluation,
         historical_replay,
@@ -123,9 +125,8 @@ def backtest_threshold(  # noqa: PLR0913, PLR0917  # what it reads
     """The strategy file's thresholds on the month's model, with commission, spread and latency; twice as dear too."""
     window = context.partition_time_window
     features = FeatureSet.from_canonical(model_spec["features.json"].decode())
-    bars = bars_beside(clean_bars, features, lake).bars
-    beside = features.columns[len(BAR_COLUMNS) :]
-    replay = bars_replay(bars, start=window.start, end=window.end, beside=beside)
+    beside = bars_beside(clean_bars, features, lake)
+    replay = bars_replay(beside.bars, start=window.start, end=window.end, beside=beside.columns)
     strategy = ThresholdModel(onnx_model["model.onnx"], model_spec["features.json"], STRATEGY_FILE.read_text())
     assumed = BacktestConfig(
         capital=config.capital,
@@ -145,7 +146,7 @@ def backtest_threshold(  # noqa: PLR0913, PLR0917  # what it reads
         stress_factor=config.stress_factor,
     )
     page = _write_page(reports, f"{window.start:%Y-%m}", replay, evaluated)
-    yield _output(evaluated, page)
+    yield _output(evaluated, page, beside.words)
     yield from _checks(evaluated, random_control(replay, assumed))
 
 
@@ -163,7 +164,7 @@ def _write_page(reports: Path, month: str, replay: Replay, evaluated: Evaluation
     return page
 
 
-def _output(evaluated: Evaluation, page: Path) -> dg.Output[Files]:
+def _output(evaluated: Evaluation, page: Path, unknown: str) -> dg.Output[Files]:
     run = evaluated.base
     files = {
         "backtest.json": evaluated.to_json(),
@@ -180,6 +181,7 @@ def _output(evaluated: Evaluation, page: Path) -> dg.Output[Files]:
             **_shown(evaluated),
             "dataset_id": evaluated.base.dataset_id,
             "trial_ids": list(evaluated.trial_ids),
+            "unknown_columns": unknown,
             "equity": picture(png, page.stem),
             "report": dg.MetadataValue.path(str(page)),
             "report_url": dg.MetadataValue.url(page.absolute().as_uri()),

@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import Field
 
 from assets.backtests import LIMITS_FILE
-from assets.features import KNOWN_FILE, bars_beside
+from assets.beside import KNOWN_FILE, bars_beside, deps_on, reads_flow, reads_of_features
 from assets.models import STRATEGY_FILE
 from assets.outside import Made, Outside, Question
 from assets.partitions import monthly
@@ -46,8 +46,17 @@ _with_month_before = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexi
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
+    deps=deps_on(reads_of_features(), flow=reads_flow(), before=1, inputs=("clean_bars",), monthly=True),
     code_version=code_version(
-        __name__, build, candidate, gates, manifest, provenance, verdict, files=[STRATEGY_FILE, LIMITS_FILE, KNOWN_FILE]
+        __name__,
+        "assets.beside",
+        build,
+        candidate,
+        gates,
+        manifest,
+        provenance,
+        verdict,
+        files=[STRATEGY_FILE, LIMITS_FILE, KNOWN_FILE],
     ),
     kinds={"rust"},
     io_manager_key="artifacts",

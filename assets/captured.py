@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from assets.beside import KNOWN_FILE, bars_beside, deps_on, reads_of_any
 from assets.checks import fits_schema
-from assets.features import KNOWN_FILE, bars_beside
 from assets.outputs import declared, picture, published
 from assets.outside import Made, Outside, Question
 from assets.partitions import daily, days_of, single_run
@@ -28,7 +28,7 @@ from py_rt.data.storage import DayWindow, Lake, read_or_empty
 from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.ml import strategy_file
 from py_rt.ml.features import known_tables
-from py_rt.ml.features.known_tables import told
+from py_rt.ml.features.flow_tables import flow_columns, recorded_flow
 from py_rt.ml.features.technical import FeatureSet
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class CapturedConfig(dg.Config):
     group_name="features",
     partitions_def=daily,
     backfill_policy=single_run,
-    code_version=code_version(__name__, "py_rt.ml.captured", anomalies, schemas, known_tables, files=[KNOWN_FILE]),
+    # A bundle may read what the feature file of today does not.
+    deps=deps_on(reads_of_any(), flow=True, before=0, inputs=("raw_trades", "raw_book")),
+    code_version=code_version(
+        __name__, "assets.beside", "py_rt.ml.captured", anomalies, schemas, known_tables, files=[KNOWN_FILE]
+    ),
     kinds={"rust", "onnx", "deltalake"},
     metadata=declared(CAPTURED_SCORES),
     tags={"py_rt/waits_for": "recording"},
@@ -66,6 +70,7 @@ def captured_scores(
     context: dg.AssetExecutionContext,
     config: CapturedConfig,
     raw_trades: pl.LazyFrame,
+    raw_book: pl.LazyFrame,
     lake: dg.ResourceParam[Lake],
     bundle_store: dg.ResourceParam[BundleStore],
     bar_rules: dg.ResourceParam[BarRules],
@@ -83,15 +88,22 @@ def captured_scores(
     model = _model(bundle_store, digest)
     trades = captured.instrument_trades(raw_trades, bar_rules.instrument)
     bars = captured.whole_bars(trades, captured.listened(trades), model.features.bar_ns)
+    bars = bars.with_columns(pl.lit(bar_rules.instrument).alias("instrument"))
     ours = bars_beside(source_bars(lake, days_of(context), model.features), model.features, lake)
-    bars = bars_beside(bars, model.features, lake).bars
-    found = captured.compare(model, bars, ours.bars)
+    flow = None
+    if flow_columns(model.features):
+        flow = recorded_flow(raw_trades, raw_book, bar_rules.instrument, model.features.bar_ns)
+    heard = bars_beside(bars, model.features, lake, flow)
+    found = captured.compare(model, heard.bars, ours.bars)
     day = pl.from_epoch(pl.col("ts_close") - model.features.bar_ns, time_unit="ns").dt.date()
     rows = found.rows.with_columns(day.alias("date"), pl.lit(bar_rules.instrument).alias("instrument"))
     rows = rows.filter(days_of(context).holds("date"))
-    words = "; ".join(filter(None, (captured.verdict_words(found), told(ours.untold))))
+    sides = {"captured": heard.words, "training source": ours.words}
+    unknown = [f"{side} {words}" for side, words in sides.items() if words]
+    words = "; ".join((captured.verdict_words(found), *unknown))
     context.log.info("%s: %s", digest[:12], words)
-    yield published(context, CAPTURED_SCORES.conform(rows), CAPTURED_SCORES, metadata={"bundle": digest})
+    shown = {"bundle": digest, "unknown_columns": "; ".join(unknown)}
+    yield published(context, CAPTURED_SCORES.conform(rows), CAPTURED_SCORES, metadata=shown)
     yield from _checks(found, model, words)
 
 

@@ -6,6 +6,7 @@ Expectations stand here too, for the tables beside `clean_bars`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -13,13 +14,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.beside import KNOWN_FILE
 from assets.outputs import picture
 from assets.partitions import daily
 from py_rt.data import anomalies, expectations
 from py_rt.data.anomaly_charts import drift_png, schema_png, volume_png
 from py_rt.data.schemas import CORPORATE_ACTIONS, INDEX_MEMBERS, RECEIVED_COLUMNS, SECURITY_NAMES
+from py_rt.data.storage import Lake
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
+from py_rt.errors import PyRtError
 from py_rt.ml.features import set_checks
+from py_rt.ml.features.grounds import TRIED_BARS
+from py_rt.ml.features.known_tables import read_known_columns
 
 RECENT_DAYS = 7
 """Newest days that are judged; older ones are shown."""
@@ -250,10 +256,14 @@ def distributed_as_before(features_bar: pl.LazyFrame) -> dg.AssetCheckResult:
     asset="clean_bars",
     description="Newest bars: no feature of the catalogue or a file in config/features looks ahead or never forgets.",
 )
-def feature_sets_hold(clean_bars: pl.LazyFrame) -> dg.AssetCheckResult:
+def feature_sets_hold(clean_bars: pl.LazyFrame, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
     """Try every set of features: of research, of models, with expressions and with Python."""
-    newest = clean_bars.sort("ts_open").tail(set_checks.TRIED_BARS).collect()
-    return sets_result(set_checks.judged(newest), newest.height)
+    newest = clean_bars.sort("ts_open").tail(TRIED_BARS).collect()
+    try:
+        known, told = read_known_columns(KNOWN_FILE), []
+    except PyRtError as error:
+        known, told = {}, [set_checks.SetReport(KNOWN_FILE.name, problem=str(error))]
+    return sets_result([*told, *set_checks.judged(newest, lake, known)], newest.height)
 
 
 def sets_result(reports: Sequence[set_checks.SetReport], bars: int) -> dg.AssetCheckResult:
@@ -273,6 +283,9 @@ def sets_result(reports: Sequence[set_checks.SetReport], bars: int) -> dg.AssetC
         "bars": bars,
         "sets": len(reports),
         "features": sum(one.features for one in reports),
+        "untried": sum(len(one.untried) for one in reports),
+        "untried_by_reason": set_checks.untried_by_reason(reports),
+        "tried_on": dict(sum((Counter(one.tried_on) for one in reports), Counter())),
         "findings": len(broken),
         "examples": [*broken[:MAX_EXAMPLES], *problems[:MAX_EXAMPLES]],
         "tried": dg.MetadataValue.md(table),
@@ -327,6 +340,8 @@ features_bar_meets_suite = meets_suite("features_bar", ("ts_close",))
 quarantined_bars_meet_suite = meets_suite("quarantined_bars", ("source_sha256", "source_row"))
 raw_trades_meet_suite = meets_suite("raw_trades", ("row",))
 raw_book_meets_suite = meets_suite("raw_book", ("row",))
+flow_bars_meet_suite = meets_suite("flow_bars", ("venue", "symbol", "ts_open"))
+event_bars_meet_suite = meets_suite("event_bars", ("venue", "symbol", "ts_open"))
 captured_scores_meet_suite = meets_suite("captured_scores", ("ts_close",))
 raw_daily_bars_meet_suite = meets_suite("raw_daily_bars", ("file", "row_number"), None)
 index_members_meet_suite = meets_suite("index_members", INDEX_MEMBERS.key, None)

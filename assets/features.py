@@ -1,11 +1,20 @@
 """Features and labels: what is known at each bar's close, and what happens after it."""
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.beside import (
+    FEATURE_FILE,
+    KNOWN_FILE,
+    MADE_OF_RECORDINGS,
+    bars_beside,
+    deps_on,
+    reads_flow,
+    reads_of_features,
+)
 from assets.outputs import PARTITION_COLUMN, SPEC_FILE, SPEC_SHA256, published
 from assets.partitions import daily, days_of, single_run
 from assets.versions import code_version
@@ -14,7 +23,7 @@ from py_rt.data.storage import DayWindow, Lake
 from py_rt.defaults import config_file
 from py_rt.ml import label_rule
 from py_rt.ml.features import known_tables, technical
-from py_rt.ml.features.known_tables import BarsBeside, read_known_columns, told, with_beside
+from py_rt.ml.features.known_tables import BarsBeside
 from py_rt.ml.features.technical import (
     WARM,
     FeatureError,
@@ -25,12 +34,7 @@ from py_rt.ml.features.technical import (
 )
 from py_rt.ml.label_rule import LabelRule
 
-_LOG = logging.getLogger(__name__)
 GROUP = "features"
-FEATURE_FILE = config_file("features/btc_15m.toml")
-KNOWN_FILE = config_file("known.toml")
-"""Where slow parameters stand in the lake."""
-
 SPEC = "features/feature_spec/features.json"
 """Where the artifact `feature_spec` lies."""
 
@@ -89,14 +93,18 @@ def _of_days(frame: pl.DataFrame, window: DayWindow) -> pl.DataFrame:
     partitions_def=daily,
     backfill_policy=single_run,
     ins={"clean_bars": dg.AssetIn(partition_mapping=_before)},
-    code_version=code_version(__name__, technical, known_tables, files=[KNOWN_FILE]),
+    deps=deps_on(reads_of_features(), flow=reads_flow(), before=LOOKBACK_DAYS, inputs=("clean_bars", "feature_spec")),
+    code_version=code_version(__name__, "assets.beside", technical, known_tables, files=[KNOWN_FILE]),
     kinds={"rust", "deltalake"},
     metadata={PARTITION_COLUMN: "date", SPEC_FILE: SPEC},
+    tags=MADE_OF_RECORDINGS if reads_flow() else {},
     description=FEATURES_BAR.doc,
-    # Here, because only the asset's own input has the days before: a check's own inputs know no partition mapping.
+    # Here, because only the asset's own input has the days before: a check's own inputs know no partition mapping. And
+    # because a row that lacks a feature where a column was unknown is no fault, which the table does not say.
     check_specs=[
         dg.AssetCheckSpec("no_look_ahead", asset="features_bar", blocking=True),
         dg.AssetCheckSpec("batch_equals_incremental", asset="features_bar", blocking=True),
+        dg.AssetCheckSpec("missing_rate", asset="features_bar", blocking=True),
     ],
 )
 def features_bar(
@@ -106,47 +114,92 @@ def features_bar(
     features = _features(feature_spec)
     beside = bars_beside(clean_bars, features, lake)
     bars = beside.bars
-    frame = bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
-    frame = _of_days(frame, days_of(context))
+    whole = bars.select("instrument", "ts_close", "date").hstack(features.compute(bars))
+    frame = _of_days(whole, days_of(context))
     warm = int(frame[WARM].sum())
     context.log.info("computed %d features of %d bars, %d of them warm", len(features.names), frame.height, warm)
-    shown = {"warm_rows": warm, SPEC_SHA256: features.sha256, "unknown_columns": told(beside.untold)}
+    shown = {"warm_rows": warm, SPEC_SHA256: features.sha256, "unknown_columns": beside.words}
     yield published(context, frame, FEATURES_BAR, metadata=shown)
-    yield no_look_ahead(features, bars)
-    yield batch_equals_incremental(features, bars)
+    yield no_look_ahead(features, beside)
+    yield batch_equals_incremental(features, beside)
+    yield missing_rate(frame, _of_days(whole.select("date", excused=excused(features, beside)), days_of(context)))
 
 
-def bars_beside(bars: pl.DataFrame, features: FeatureSet, lake: Lake) -> BarsBeside:
-    """Rows of `clean_bars` in order of time, with what features read beside them; a warning of what nothing tells."""
-    beside = with_beside(bars.sort("ts_open"), features, lake, read_known_columns(KNOWN_FILE))
-    if beside.untold:
-        _LOG.warning("no bar is warm: %s", told(beside.untold))
-    return beside
-
-
-def no_look_ahead(features: FeatureSet, bars: pl.DataFrame) -> dg.AssetCheckResult:
+def no_look_ahead(features: FeatureSet, beside: BarsBeside) -> dg.AssetCheckResult:
     """Features recomputed on bars cut off at t have the same bits at t, for rows spread over the run's warm ones."""
+    bars = beside.bars
     cuts = rows_to_cut(features, bars, LOOK_AHEAD_CUTS)
     changed = rows_that_look_ahead(features, bars, cuts)
+    if not cuts:
+        return _nothing_warm("no_look_ahead", beside.words, {"cuts": 0})
     return dg.AssetCheckResult(
         check_name="no_look_ahead",
-        passed=bool(cuts) and not changed,
-        description="Features recomputed on bars cut off at t have the same bits at t." if cuts else NOTHING_WARM,
+        passed=not changed,
+        description="Features recomputed on bars cut off at t have the same bits at t.",
         metadata={"cuts": len(cuts), "changed_rows": str(changed)},
     )
 
 
-def batch_equals_incremental(features: FeatureSet, bars: pl.DataFrame) -> dg.AssetCheckResult:
+def batch_equals_incremental(features: FeatureSet, beside: BarsBeside) -> dg.AssetCheckResult:
     """The bars fed one by one, from the first and from later rows, give the table's bits."""
+    bars = beside.bars
     starts = [start for start in (0, 17, bars.height // 3) if start < bars.height]
     differing = {start: rows_that_differ_online(features, bars, start) for start in starts}
     wrong = {str(start): len(rows) for start, rows in differing.items() if rows}
     warm = int(features.compute(bars)[WARM].sum())
+    counts: dict[str, Any] = {"bars": bars.height, "warm_rows": warm, "starts": starts, "wrong": str(wrong)}
+    if not warm and not wrong:
+        return _nothing_warm("batch_equals_incremental", beside.words, counts)
     return dg.AssetCheckResult(
         check_name="batch_equals_incremental",
-        passed=warm > 0 and not wrong,
-        description="The incremental path, started later, gives the table's bits." if warm else NOTHING_WARM,
-        metadata={"bars": bars.height, "warm_rows": warm, "starts": starts, "wrong": str(wrong)},
+        passed=not wrong,
+        description="The incremental path, started later, gives the table's bits.",
+        metadata=counts,
+    )
+
+
+def excused(features: FeatureSet, beside: BarsBeside) -> pl.Series:
+    """Which bars may lack a feature because a column was unknown on one of the bars that it looks at."""
+    if not beside.columns:
+        return pl.repeat(value=False, n=beside.bars.height, dtype=pl.Boolean, eager=True)
+    unknown = beside.bars.select(pl.any_horizontal(pl.col(beside.columns).is_nan())).to_series()
+    return unknown.cast(pl.Int8).rolling_max(features.warmup_bars, min_samples=1).cast(pl.Boolean)
+
+
+def missing_rate(rows: pl.DataFrame, excuses: pl.DataFrame) -> dg.AssetCheckResult:
+    """Count rows that are not warm after the first warm one; where none is warm, every row is missing.
+
+    Args:
+        rows: of `features_bar`, in order of time.
+        excuses: of each row, whether it is `excused`.
+    """
+    names = [name for name, dtype in rows.schema.items() if dtype == pl.Float32]
+    is_excused = excuses["excused"]
+    any_warm = bool(rows[WARM].any())
+    from_warm = pl.int_range(pl.len()) >= (rows[WARM].arg_max() or 0)
+    after = rows.filter(from_warm & ~is_excused) if any_warm else rows.clear()
+    missing = after.filter(~pl.col(WARM) | pl.any_horizontal(pl.col(names).is_null())).height
+    counts = {"rows": rows.height, "rows_after_warm_up": after.height, "rows_of_unknown_columns": int(is_excused.sum())}
+    if after.is_empty():
+        excuse = f"{int(is_excused.sum())} of {rows.height} bars look at an unknown column" if is_excused.any() else ""
+        return _nothing_warm("missing_rate", excuse, {**counts, "missing_share": 1.0})
+    share = missing / after.height
+    return dg.AssetCheckResult(
+        check_name="missing_rate",
+        passed=share <= MAX_MISSING_SHARE,
+        description="Once the warm-up is over, every row has every feature, but where a column was unknown.",
+        metadata={**counts, "missing_share": share},
+    )
+
+
+def _nothing_warm(name: str, unknown: str, metadata: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Nothing was looked at. Where a column is unknown that says nothing of the features, and is a warning."""
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN if unknown else dg.AssetCheckSeverity.ERROR,
+        description=f"nothing was looked at: {unknown}" if unknown else NOTHING_WARM,
+        metadata=metadata,
     )
 
 
@@ -169,24 +222,3 @@ def labels(context: dg.AssetExecutionContext, clean_bars: pl.DataFrame) -> dg.Ou
     frame = _of_days(made.select(LABELS.schema.names()), days_of(context))
     share = float(frame["label"].cast(pl.Float64).mean() or 0.0) if frame.height else 0.0  # type: ignore[arg-type]
     return published(context, frame, LABELS, metadata={"share_of_label_1": share, "rule": str(rule)})
-
-
-@dg.asset_check(
-    asset=features_bar,
-    blocking=True,
-    partitions_def=daily,
-    description="Once the warm-up is over, every row has every feature.",
-)
-def missing_rate(features_bar: pl.DataFrame) -> dg.AssetCheckResult:
-    """Count rows that are not warm after the first warm one; where none is warm, every row is missing."""
-    names = [name for name, dtype in features_bar.schema.items() if dtype == pl.Float32]
-    rows = features_bar.sort("ts_close")
-    any_warm = bool(rows[WARM].any())
-    after = rows.slice(rows[WARM].arg_max() or 0) if any_warm else rows.clear()
-    missing = after.filter(~pl.col(WARM) | pl.any_horizontal(pl.col(names).is_null())).height
-    share = missing / after.height if after.height else 1.0
-    return dg.AssetCheckResult(
-        passed=any_warm and share <= MAX_MISSING_SHARE,
-        description=None if any_warm else NOTHING_WARM,
-        metadata={"rows": rows.height, "rows_after_warm_up": after.height, "missing_share": share},
-    )

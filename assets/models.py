@@ -9,19 +9,21 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from assets.features import KNOWN_FILE, SPEC, bars_beside
+from assets.beside import KNOWN_FILE, bars_beside, deps_on, reads_flow, reads_of_features
+from assets.features import SPEC
 from assets.outputs import PARTITION_COLUMN, PARTITION_ROWS, SPEC_FILE, SPEC_SHA256
 from assets.outside import Made, Outside, Question
-from assets.partitions import before_month, monthly, until_month_end
+from assets.partitions import MOST_MONTHS, before_month, monthly, until_month_end
 from assets.versions import code_version
 from py_rt.backtesting.ledger import TrialLedger
 from py_rt.data.storage import Lake
-from py_rt.defaults import config_file, default_root
+from py_rt.defaults import config_file
 from py_rt.ml import strategy_file, training_policy
 from py_rt.ml.features import normalized
 from py_rt.ml.features.technical import FeatureSet
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from py_rt.optimization.bayesian import StudyResult
 
 GROUP = "models"
-STRATEGY_FILE = default_root() / "config" / "strategies" / "btc_momentum.toml"
+STRATEGY_FILE = config_file("strategies/btc_momentum.toml")
 TRAINING_FILE = config_file("training.toml")
 BAR_NS = 900 * 10**9
 NS_PER_SECOND = 10**9
@@ -53,8 +55,19 @@ _days_before = dg.AssetIn(partition_mapping=before_month)
 _days_until = dg.AssetIn(partition_mapping=until_month_end)
 
 
+_beside = partial(
+    deps_on,
+    reads_of_features(),
+    flow=reads_flow(),
+    before=MOST_MONTHS,
+    inputs=("features_bar", "clean_bars"),
+    monthly=True,
+)
+"""What normalized features are computed of once more."""
+
 _PIPELINE = ("py_rt.ml.pipeline", "py_rt.ml.validation", "py_rt.ml.scores", "py_rt.ml.models.classifiers")
 _POLICY = ("py_rt.ml.training_policy", "py_rt.ml.weights")
+_AGAIN = ("assets.beside", "py_rt.ml.features.known_tables")
 
 
 class StudyConfig(dg.Config):
@@ -130,7 +143,8 @@ def _rows_of(model_spec: Files, features_bar: pl.DataFrame, clean_bars: pl.LazyF
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.pipeline", *_POLICY, files=[TRAINING_FILE, KNOWN_FILE]),
+    code_version=code_version(__name__, "py_rt.ml.pipeline", *_POLICY, *_AGAIN, files=[TRAINING_FILE, KNOWN_FILE]),
+    deps=_beside(until=-1),
     kinds={"polars", "deltalake"},
     metadata={PARTITION_COLUMN: "month", SPEC_FILE: SPEC},
     ins={"features_bar": _days_before, "labels": _days_before, "clean_bars": _days_before},
@@ -230,7 +244,10 @@ def hyperparameter_study(
 @dg.asset(
     group_name=GROUP,
     partitions_def=monthly,
-    code_version=code_version(__name__, "py_rt.ml.model_card", *_PIPELINE, *_POLICY, files=[TRAINING_FILE, KNOWN_FILE]),
+    code_version=code_version(
+        __name__, "py_rt.ml.model_card", *_PIPELINE, *_POLICY, *_AGAIN, files=[TRAINING_FILE, KNOWN_FILE]
+    ),
+    deps=_beside(),
     kinds={"lightgbm"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "labels": _days_until, "clean_bars": _days_until},
@@ -327,8 +344,9 @@ def _better_than_base_rate(scores: "Scores | None") -> dg.AssetCheckResult:
     group_name=GROUP,
     partitions_def=monthly,
     code_version=code_version(
-        __name__, "py_rt.ml.export", strategy_file, normalized, files=[STRATEGY_FILE, KNOWN_FILE]
+        __name__, "py_rt.ml.export", strategy_file, normalized, *_AGAIN, files=[STRATEGY_FILE, KNOWN_FILE]
     ),
+    deps=_beside(),
     kinds={"onnx"},
     io_manager_key="artifacts",
     ins={"features_bar": _days_until, "clean_bars": _days_until},

@@ -7,6 +7,7 @@ what it hears itself.
 import dagster as dg
 import polars as pl
 
+from assets.beside import flow_bar_seconds
 from assets.checks import fits_schema
 from assets.outputs import declared, published
 from assets.partitions import daily, days_of, single_run
@@ -21,9 +22,9 @@ _WAITS_FOR_RECORDING = {"py_rt/waits_for": "recording"}
 
 
 class FlowBarsConfig(dg.Config):
-    """How long a bar is."""
+    """How long a bar is; as long as those of the feature file, where that reads what happens within them."""
 
-    bar_seconds: float = 60.0
+    bar_seconds: float = flow_bar_seconds()
 
 
 class EventBarsConfig(dg.Config):

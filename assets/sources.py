@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.facts import fact_assets
 from assets.outputs import declared, picture, published
 from assets.partitions import days_of, single_run
 from assets.versions import code_version
@@ -31,6 +32,7 @@ from py_rt.data.schemas import Column
 from py_rt.data.storage import Lake, rows_by_partition
 from py_rt.defaults import config_file
 from py_rt.errors import SourceError
+from py_rt.ml.features.fact_tables import FactError, FactRule, read_fact_rules
 
 _LOG = logging.getLogger(__name__)
 _CODE = code_version(__name__, ingest)
@@ -228,21 +230,35 @@ def _usual_volume(table: SourceTable) -> dg.AssetChecksDefinition:
     return check
 
 
-def _made_of(
-    source: PartitionedSource, policies: Mapping[str, Policy]
-) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    made: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = [source_asset(source), *source_checks(source)]
-    columns = [column.name for column in source.table.columns]
+_Made = dg.AssetsDefinition | dg.AssetChecksDefinition
+
+
+def _made_of(source: PartitionedSource, policies: Mapping[str, Policy], rule: FactRule | None) -> list[_Made]:
+    table = source.table
+    made: list[_Made] = [source_asset(source), *source_checks(source)]
+    columns = [column.name for column in table.columns]
     if unknown := sorted(set(policies) - set(columns)):
-        problem = f"imputation.toml: {', '.join(unknown)} of {source.table.name} is no column; there are "
-        _LOG.warning("%s%s: %s_imputed is left out", problem, ", ".join(columns), source.table.name)
-        return made
-    return [*made, imputed_asset(source, policies)] if policies else made
+        problem = f"imputation.toml: {', '.join(unknown)} of {table.name} is no column; there are "
+        _LOG.warning("%s%s: %s_imputed is left out", problem, ", ".join(columns), table.name)
+    elif policies:
+        made.append(imputed_asset(source, policies))
+    if rule is not None:
+        try:
+            made += fact_assets(rule, table, partitions_of(table))
+        except FactError as error:
+            _LOG.warning("facts.toml: %s: its facts are left out", error)
+    return made
 
 
-def discovered(
-    names: Sequence[str] | None = None, taken: Collection[str] = ()
-) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+def _fact_rules() -> dict[str, FactRule]:
+    try:
+        return read_fact_rules(config_file("facts.toml"))
+    except FactError as error:
+        _LOG.warning("no facts are made of any source: %s", error)
+        return {}
+
+
+def discovered(names: Sequence[str] | None = None, taken: Collection[str] = ()) -> list[_Made]:
     """Assets and checks of sources by name.
 
     Args:
@@ -255,10 +271,14 @@ def discovered(
     """
     if names is not None:
         sources = [catalog.open_source(name) for name in names]
-        policies = read_policies(config_file("imputation.toml"))
-        return [made for source in sources for made in _made_of(source, policies.get(source.table.name, {}))]
-    found: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = []
-    for name in catalog.known_sources():
+        policies, rules = read_policies(config_file("imputation.toml")), _fact_rules()
+        named = [(source, source.table.name) for source in sources]
+        return [made for source, name in named for made in _made_of(source, policies.get(name, {}), rules.get(name))]
+    found: list[_Made] = []
+    known = catalog.known_sources()
+    if unknown := sorted(set(_fact_rules()) - set(known)):
+        _LOG.warning("facts.toml: %s is no source; there are %s", ", ".join(unknown), ", ".join(known) or "none")
+    for name in known:
         if name in catalog.BUILT_IN:
             continue
         if name in taken:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import (
     backtests,
+    beside,
     bundles,
     captured,
     checks,
@@ -42,10 +43,12 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
     taken = {key.path[-1] for asset in chain if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
     added = sources.discovered(taken=taken)
     timed = source_schedules(added)
+    made = {key.path[-1] for asset in (*added, *chain) if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
     return dg.Definitions(
         assets=[
             *(made for made in added if not isinstance(made, dg.AssetChecksDefinition)),
             *chain,
+            *beside.tables_outside(made, [*beside.reads_of_any()]),
         ],
         asset_checks=[
             *(check for module in CHECKS for check in dg.load_asset_checks_from_modules([module])),

@@ -23,6 +23,9 @@ DEPLOYED = dg.AssetSelection.tag("py_rt/waits_for", "service")
 RECORDED = dg.AssetSelection.tag("py_rt/waits_for", "recording")
 """What a recorder comes before."""
 
+READS_RECORDED = dg.AssetSelection.tag("py_rt/reads", "recording")
+"""What the chain makes along the way, and what a day's recordings make again: features of what happens within bars."""
+
 ADDED = dg.AssetSelection.tag("py_rt/waits_for", "source")
 """Sources that a user added: each has days of its own."""
 
@@ -42,9 +45,9 @@ ingest_daily = dg.define_asset_job(
 
 land_recordings = dg.define_asset_job(
     "land_recordings",
-    selection=RECORDED,
-    description="Recorded books and trades of some days, their bars, and the deployed model on them: `py_rt record` "
-    "comes first.",
+    selection=RECORDED | READS_RECORDED,
+    description="Recorded books and trades of some days, their bars, features of these where the feature file has "
+    "some, and the deployed model on them: `py_rt record` comes first.",
 )
 
 land_reference = dg.define_asset_job(

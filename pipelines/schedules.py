@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.sources import DUE_HOURS
-from pipelines.jobs import ingest_daily, land_recordings, train_monthly
+from pipelines.jobs import ADDED, ingest_daily, land_recordings, train_monthly
 from pipelines.upkeep import lake_upkeep
 from py_rt.data.ingestion.received import Received
 
@@ -83,7 +83,7 @@ def _source_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     assert isinstance(days, dg.DailyPartitionsDefinition)
     job = dg.define_asset_job(
         f"source_{name}",
-        selection=dg.AssetSelection.assets(asset.key).downstream(),
+        selection=dg.AssetSelection.assets(asset.key).downstream() & ADDED,
         description=f"What is new of the source {name}.",
     )
 

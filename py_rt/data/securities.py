@@ -339,7 +339,7 @@ def iso_day(text: str) -> date | None:
 
 
 def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Rows of a CSV file, gzipped or not, that are not blank, with their line numbers.
+    """Rows of a CSV file, gzipped or not, that are not blank, each with the line that it begins on.
 
     Raises:
         SourceError: the file cannot be read, is empty or has more than `MAX_FILE_ROWS` rows.
@@ -348,12 +348,13 @@ def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     rows: list[tuple[int, list[str]]] = []
     try:
         with opened(path, mode="rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader, line = csv.reader(file), 1
             for row in reader:
                 if len(rows) >= MAX_FILE_ROWS:
-                    raise SourceError(SOURCE, path.name, reader.line_num, f"has more than {MAX_FILE_ROWS} rows")
+                    raise SourceError(SOURCE, path.name, line, f"has more than {MAX_FILE_ROWS} rows")
                 if any(field.strip() for field in row):
-                    rows.append((reader.line_num, [field.strip() for field in row]))
+                    rows.append((line, [field.strip() for field in row]))
+                line = reader.line_num + 1
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(SOURCE, path.name, None, f"cannot be read: {error}") from error
     if not rows:

@@ -17,6 +17,7 @@ import polars as pl
 from py_rt.data.anomalies import MIN_SAMPLE, feature_drift
 from py_rt.errors import PyRtError
 from py_rt.ml import export
+from py_rt.ml.features.flow_tables import is_of
 from py_rt.ml.features.technical import BAR_COLUMNS, WARM, FeatureSet
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ def instrument_trades(trades: pl.LazyFrame, instrument: str) -> pl.DataFrame:
     Raises:
         CaptureError: several venues trade something of that name.
     """
-    plain = pl.col("symbol").str.to_uppercase().str.replace_all("[^A-Z0-9]", "")
-    wanted = trades.filter(plain == "".join(c for c in instrument.upper() if c.isalnum()))
-    found = wanted.select("venue", *_TRADE_COLUMNS).collect(engine="streaming")
+    found = trades.filter(is_of(instrument)).select("venue", *_TRADE_COLUMNS).collect(engine="streaming")
     venues = found["venue"].unique().sort().to_list()
     if len(venues) > 1:
         raise CaptureError(f"{instrument} was recorded at {', '.join(venues)}; record the venue that is traded alone")

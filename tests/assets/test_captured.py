@@ -16,11 +16,13 @@ from assets import captured as assets_captured
 from assets.partitions import daily
 from py_rt.bundle.store import BundleStore
 from py_rt.data.cleaning import BarRules
-from py_rt.data.schemas import CAPTURED_SCORES, CLEAN_BARS, RAW_TRADES
+from py_rt.data.schemas import CAPTURED_SCORES, CLEAN_BARS, RAW_BOOK, RAW_TRADES
 from py_rt.data.storage import DayWindow, Lake, write_window
 from py_rt.defaults import default_root
 from py_rt.ml import captured
 from py_rt.ml.export import export_onnx
+from py_rt.ml.features.flow_tables import recorded_flow
+from py_rt.ml.features.known_tables import with_beside
 from py_rt.ml.features.technical import FeatureSet
 
 if TYPE_CHECKING:
@@ -81,6 +83,35 @@ def recorded(
     )
 
 
+def book(trades: pl.DataFrame, day: date) -> pl.DataFrame:
+    """What `raw_book` has of a day: best levels around each trade's price, after each trade."""
+    first = trades.filter(pl.from_epoch("ts_event", time_unit="ns").dt.date() == day)
+    best = first.with_columns(
+        best_bid=pl.col("price") - 1_000_000,
+        best_ask=pl.col("price") + (1 + pl.col("trade_id") % 3) * 1_000_000,
+        update=pl.int_range(pl.len(), dtype=pl.Int64),
+    )
+    sides = [
+        best.with_columns(pl.lit(side).alias("side"), pl.col(f"best_{side}").alias("price")) for side in ("bid", "ask")
+    ]
+    return RAW_BOOK.conform(
+        pl.concat(sides)
+        .sort("update", "side")
+        .with_columns(
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            pl.lit(0, dtype=pl.Int64).alias("session"),
+            pl.lit("binance").alias("venue"),
+            pl.lit("BTCUSDT").alias("symbol"),
+            pl.col("ts_event").alias("ts_received"),
+            pl.when(pl.col("update") == 0).then(pl.lit("snapshot")).otherwise(pl.lit("delta")).alias("kind"),
+            pl.lit(None, dtype=pl.String).alias("reason"),
+            pl.col("update").alias("update_id"),
+            pl.lit(day).alias("date"),
+        )
+        .drop("trade_id")
+    )
+
+
 @pytest.fixture(scope="module")
 def trades() -> pl.DataFrame:
     return tape()
@@ -93,7 +124,10 @@ def bars(trades: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(bars: pl.DataFrame) -> captured.Model:
-    features = FeatureSet.from_toml(default_root() / "config" / "features" / "btc_15m.toml")
+    return trained(FeatureSet.from_toml(default_root() / "config" / "features" / "btc_15m.toml"), bars)
+
+
+def trained(features: FeatureSet, bars: pl.DataFrame) -> captured.Model:
     rising = (bars["close"].shift(-1) > bars["close"]).fill_null(value=False)
     warm = features.compute(bars).with_columns(label=rising).filter(pl.col("is_warm"))
     data = lgb.Dataset(
@@ -189,8 +223,9 @@ def test_two_venues_of_one_name_are_refused(trades: pl.DataFrame) -> None:
 
 
 class Memory(dg.IOManager):
-    def __init__(self, heard: pl.DataFrame) -> None:
-        self.values: dict[str, Any] = {"raw_trades": heard}
+    def __init__(self, heard: pl.DataFrame, heard_book: pl.DataFrame | None) -> None:
+        book_rows = RAW_BOOK.empty() if heard_book is None else heard_book
+        self.values: dict[str, Any] = {"raw_trades": heard, "raw_book": book_rows}
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ANN401
         self.values[context.asset_key.path[-1]] = obj
@@ -201,23 +236,28 @@ class Memory(dg.IOManager):
 
 
 def made(
-    folder: Path, heard: pl.DataFrame, bars: pl.DataFrame, model: captured.Model | None, instrument: str = "BTCUSDT"
+    folder: Path,
+    heard: pl.DataFrame,
+    bars: pl.DataFrame,
+    model: captured.Model | None,
+    instrument: str = "BTCUSDT",
+    heard_book: pl.DataFrame | None = None,
 ) -> tuple[Memory, dict[str, Any], bool]:
-    lake, store, memory = Lake(str(folder / "lake")), BundleStore(folder / "bundles"), Memory(heard)
+    lake, store, memory = Lake(str(folder / "lake")), BundleStore(folder / "bundles"), Memory(heard, heard_book)
     first = DAY - timedelta(days=BACK_DAYS)
     write_window(lake.table_uri("clean_bars"), bars, DayWindow(first, DAY + timedelta(days=1)))
     if model is not None:
         place = store.folder(DIGEST)
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         (place / "manifest.json").write_text(json.dumps({"instrument": instrument}))
         (place / "features.json").write_text(model.features.canonical)
         (place / "model.onnx").write_bytes(model.onnx)
         thresholds = f"entry_threshold = {model.enter_at!r}\nexit_threshold = {model.leave_below!r}\n"
         (place / "strategy.toml").write_text(f"[parameters]\n{thresholds}")
         store.set_alias(1, "champion", DIGEST)
-    upstream = dg.AssetSpec("raw_trades", partitions_def=daily)
+    upstream = [dg.AssetSpec(name, partitions_def=daily) for name in ("raw_trades", "raw_book", "flow_bars")]
     result = dg.materialize(
-        [assets_captured.captured_scores, assets_captured.captured_scores_fit, upstream],
+        [assets_captured.captured_scores, assets_captured.captured_scores_fit, *upstream],
         selection=dg.AssetSelection.assets("captured_scores"),
         partition_key=DAY.isoformat(),
         resources={"io_manager": memory, "lake": lake, "bundle_store": store, "bar_rules": BarRules()},
@@ -263,3 +303,71 @@ def test_without_a_bundle_or_a_bar_it_says_that_nothing_was_looked_at(
     assert success
     assert memory.values["captured_scores"].is_empty()
     assert "nothing compared" in str(checks[assets_captured.BLOCKING].description)
+
+
+FLOW = """
+bar_seconds = 900
+[[feature]]
+name = "pressure"
+kind = "expression"
+expression = "mean(order_flow, 3) / (bid_quantity + ask_quantity)"
+unit = "number"
+[[feature]]
+name = "bought"
+kind = "expression"
+expression = "if(trades > 0, buy_volume / (buy_volume + sell_volume), 0.5)"
+unit = "number"
+[[feature]]
+name = "ret"
+kind = "expression"
+expression = "close / lag(close, 1) - 1"
+unit = "number"
+"""
+
+
+def test_a_model_of_what_happens_within_bars_is_compared_where_the_day_was_recorded(
+    tmp_path: Path, trades: pl.DataFrame, bars: pl.DataFrame
+) -> None:
+    (tmp_path / "flow.toml").write_text(FLOW)
+    features = FeatureSet.from_toml(tmp_path / "flow.toml")
+    days = [DAY - timedelta(days=1), DAY]
+    taken = pl.when(pl.col("trade_id") % 5 < 2).then(pl.lit("buy")).otherwise(pl.lit("sell")).alias("aggressor")
+    heard = recorded(trades, START_NS - DAY_NS).with_columns(taken)
+    books = pl.concat([book(trades, day) for day in days])
+    stored = recorded_flow(heard.lazy(), books.lazy(), "BTC/USDT", BAR_NS)
+    assert stored.height == 2 * 94
+    lake = Lake(str(tmp_path / "lake"))
+    write_window(lake.table_uri("flow_bars"), stored, DayWindow(days[0], DAY + timedelta(days=1)))
+    beside = with_beside(bars, features, lake, {})
+    assert beside.untold == {}
+    assert f"on {bars.height - 2 * 94} of {bars.height} bars" in beside.words
+    model = trained(features, beside.bars)
+    today = recorded(trades).with_columns(taken)
+    memory, checks, _ = made(tmp_path, today, bars, model, heard_book=book(trades, DAY))
+    rows = memory.values["captured_scores"]
+    assert rows.height == 92  # two more bars warm the mean of three
+    assert set(rows["features_equal"]) == {3}
+    assert checks[assets_captured.BLOCKING].passed
+    # Another book than the one that training saw: the sides tell other pressure.
+    is_bid = pl.col("side") == "bid"
+    thinner = book(trades, DAY).with_columns(pl.when(is_bid).then(1).otherwise("quantity").alias("quantity"))
+    memory, _, _ = made(tmp_path, today, bars, model, heard_book=thinner)
+    assert memory.values["captured_scores"]["features_equal"].max() < 3
+
+
+def test_a_model_of_flow_without_recorded_books_is_not_judged_and_says_why(
+    tmp_path: Path, trades: pl.DataFrame, bars: pl.DataFrame
+) -> None:
+    (tmp_path / "flow.toml").write_text(FLOW)
+    features = FeatureSet.from_toml(tmp_path / "flow.toml")
+    model = captured.Model(features, b"never asked", 0.4, 0.6)
+    memory, checks, success = made(tmp_path / "none", recorded(trades), bars, model, heard_book=book(trades, DAY))
+    assert success
+    assert memory.values["captured_scores"].is_empty()
+    for name in (assets_captured.BLOCKING, assets_captured.WARNING):
+        assert (checks[name].passed, checks[name].severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "training source unknown: bid_quantity" in str(checks[name].description)
+        assert "flow_bars is not in the lake yet" in str(checks[name].description)
+    _, checks, success = made(tmp_path / "deaf", recorded(trades), bars, model)
+    assert success
+    assert "captured unknown: bid_quantity" in str(checks[assets_captured.BLOCKING].description)

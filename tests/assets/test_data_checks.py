@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from assets import data_checks
+from assets.beside import FEATURE_FILE
 from assets.data_checks import DRIFT_DAYS, RECENT_DAYS, received_columns, with_features
-from assets.features import FEATURE_FILE
 from py_rt.data import expectations
 from py_rt.data.bar_chart import MAX_PNG_BYTES
 from py_rt.data.cleaning import BAR_NS, BarRules, published, stage

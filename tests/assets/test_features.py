@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets import features
+from assets import beside, features, models
+from py_rt.ml.features.known_tables import BarsBeside
 from py_rt.ml.features.technical import FeatureSet
 
 BAR_NS = 900 * 10**9
@@ -66,30 +67,40 @@ def test_the_specification_is_the_shipped_file(spec: dict[str, bytes]) -> None:
     assert spec["features.json"].startswith(b'{"bar_ns":900000000000,"features":[')
 
 
+def given(bars: pl.DataFrame) -> BarsBeside:
+    return BarsBeside(bars, {})
+
+
+def missing(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    return outcome(features.missing_rate(rows, rows.select(excused=pl.lit(value=False))))
+
+
 def test_honest_bars_pass_every_check(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
     made = FeatureSet.from_canonical(spec["features.json"].decode())
-    assert outcome(features.no_look_ahead(made, bars)).passed
-    assert outcome(features.batch_equals_incremental(made, bars)).passed
-    assert outcome(features.missing_rate(features_bar=table(spec, bars))).passed
+    assert outcome(features.no_look_ahead(made, given(bars))).passed
+    assert outcome(features.batch_equals_incremental(made, given(bars))).passed
+    assert missing(table(spec, bars)).passed
+    assert not features.excused(made, given(bars)).any()
 
 
 def test_checks_that_had_no_warm_row_to_look_at_fail_and_say_so(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
     made = FeatureSet.from_canonical(spec["features.json"].decode())
     cold = bars.head(table(spec, bars)["is_warm"].arg_max() or 0)
     results = (
-        features.no_look_ahead(made, cold),
-        features.batch_equals_incremental(made, cold),
-        features.missing_rate(features_bar=table(spec, cold)),
-        features.missing_rate(features_bar=table(spec, bars).clear()),
+        features.no_look_ahead(made, given(cold)),
+        features.batch_equals_incremental(made, given(cold)),
+        missing(table(spec, cold)),
+        missing(table(spec, bars).clear()),
     )
     for result in map(outcome, results):
         assert not result.passed
+        assert result.severity == dg.AssetCheckSeverity.ERROR
         assert str(result.description).startswith("no row is warm")
 
 
 def test_a_hole_in_the_bars_is_missing_features(spec: dict[str, bytes], bars: pl.DataFrame) -> None:
     holed = bars.filter(pl.int_range(pl.len()) != 400)
-    result = outcome(features.missing_rate(features_bar=table(spec, holed)))
+    result = missing(table(spec, holed))
     assert not result.passed
     assert result.metadata["missing_share"].value != 0.0
 
@@ -98,7 +109,7 @@ def test_a_single_null_is_missing(spec: dict[str, bytes], bars: pl.DataFrame) ->
     rows = table(spec, bars)
     last = rows["ts_close"].max()
     nulled = rows.with_columns(pl.when(pl.col("ts_close") != last).then(pl.col("rsi_14")).alias("rsi_14"))
-    assert not outcome(features.missing_rate(features_bar=nulled)).passed
+    assert not missing(nulled).passed
 
 
 def test_the_lookback_covers_the_warm_up(spec: dict[str, bytes]) -> None:
@@ -106,11 +117,13 @@ def test_the_lookback_covers_the_warm_up(spec: dict[str, bytes]) -> None:
     assert warmup <= features.LOOKBACK_DAYS * BARS_A_DAY
 
 
-def test_the_feature_file_of_the_working_folder_counts(tmp_path: Path) -> None:
-    own = tmp_path / "config" / "features" / "btc_15m.toml"
-    own.parent.mkdir(parents=True)
-    own.write_bytes(features.FEATURE_FILE.read_bytes())
-    script = "from assets.features import FEATURE_FILE; print(FEATURE_FILE)"
+def test_the_files_of_the_working_folder_count(tmp_path: Path) -> None:
+    places = {"features": beside.FEATURE_FILE, "strategies": models.STRATEGY_FILE}
+    for name, shipped in places.items():
+        own = tmp_path / "config" / name / shipped.name
+        own.parent.mkdir(parents=True)
+        own.write_bytes(shipped.read_bytes())
+    script = "from assets import beside, models; print(beside.FEATURE_FILE, models.STRATEGY_FILE)"
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}
     said = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environ, text=True)
-    assert said.strip() == str(own)
+    assert said.split() == [str(tmp_path / "config" / name / shipped.name) for name, shipped in places.items()]

@@ -59,7 +59,7 @@ def test_a_day_without_the_days_before_has_bars_and_no_features_to_look_at(home:
     result = ingested("2021-10-01")
     assert not result.success
     failed = {item.check_name: item.description for item in result.get_asset_check_evaluations() if not item.passed}
-    assert set(failed) == {"no_look_ahead", "batch_equals_incremental"}
+    assert set(failed) == {"no_look_ahead", "batch_equals_incremental", "missing_rate"}
     assert all("no row is warm" in str(said) for said in failed.values())
     assert read_table("clean_bars", root=home / "lake").height == 96
 

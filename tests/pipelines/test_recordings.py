@@ -83,7 +83,7 @@ def test_a_day_says_what_it_was_made_of_and_every_check_passed(recordings: Path)
     expected = {(table, name) for table in ("raw_book", "raw_trades") for name in names}
     expected |= {("raw_book", "recordings_are_right")}
     expected |= {(table, "fits_schema") for table in ("captured_scores", "flow_bars", "event_bars")}
-    expected |= {("captured_scores", "meets_suite")}
+    expected |= {(table, "meets_suite") for table in ("captured_scores", "flow_bars", "event_bars")}
     # No bundle trades here: that its decisions were not looked at is a warning, and no word of their being right.
     unjudged = {("captured_scores", name) for name in ("scores_and_decisions_as_trained", "features_as_trained")}
     assert passed == dict.fromkeys(expected, True) | dict.fromkeys(unjudged, False)

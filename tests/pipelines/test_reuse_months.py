@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import py_rt_core
 import pytest
 
 from assets import features
@@ -186,10 +187,11 @@ def project(tmp_path: Path) -> Path:
 
 def in_project(project: Path, home: Path) -> list[dict[str, Any]]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PY_RT_")}
+    path = os.pathsep.join([str(project), str(Path(py_rt_core.__file__).resolve().parents[1])])  # this very engine
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.run", "--job", "main_job", "--partition-range", RANGE, "--reuse", "--json"],
         cwd=project,
-        env=environ | {"PY_RT_HOME": str(home), "PYTHONPATH": str(project)},
+        env=environ | {"PY_RT_HOME": str(home), "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=240,

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,9 +21,9 @@ from py_rt.data.storage import Lake, scan
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+    import pytest
 
 NEXT = """
 kind = "rss"
@@ -61,7 +60,8 @@ def hours(asked: Asked) -> Reply:
 
 
 def run(folder: Path, *arguments: str) -> list[dict[str, object]]:
-    environ = {**os.environ, "PY_RT_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))  # this very engine
+    environ = {**os.environ, "PY_RT_HOME": str(folder / "home"), "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.run", *arguments, "--json"],
         cwd=folder,

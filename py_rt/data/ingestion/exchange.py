@@ -11,8 +11,8 @@
 ==================== ===============================================================================================
 
 Without `[[column]]` the columns are :data:`CANDLES` or :data:`TRADES`. What is kept of a page is what ccxt makes of it,
-every number as the text that the exchange wrote. A day's candles are those that open in it, a day's trades those that
-happened in it.
+every number as the text that the exchange wrote; `side` is that of the order that took, at Coinbase too, where ccxt
+gives the maker's. A day's candles are those that open in it, a day's trades those that happened in it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     import polars as pl
 
@@ -62,6 +63,10 @@ TRADES = (
 )
 
 EMPTY_STEP_BARS = 100
+WINDOW_ROWS_MAX = 1_000
+"""Most rows of a page where an exchange is asked for a time with an end; Coinbase gives no more at once."""
+
+MS_PER_SECOND = 1_000
 END_OF_TIME = 2**63 - 1
 
 _TRADE_MEMBERS = ("id", "timestamp", "side", "price", "amount")
@@ -103,21 +108,64 @@ class CcxtSource:
         """
         day = datetime.combine(day_of(self.table.name, partition), time.min, UTC)
         begin, end = _ms(day), _ms(day + timedelta(days=1))
-        since, seen = begin, set[str]()
-        for number in range(1, PAYLOADS_MAX + 1):
-            page = self._page(since, f"{partition}/page-{number:05}")
-            fresh = [row for row in page if _name(row) not in seen]
-            within = [row for row in fresh if begin <= _at(row) < end]
-            seen |= {_name(row) for row in fresh}
+        seen = set[str]()
+        for number, page in enumerate(self._pages(begin, end, partition, seen), 1):
+            within = {_name(row): row for row in page if begin <= _at(row) < end and _name(row) not in seen}
+            seen |= {_name(row) for row in page}
             if within:
-                content = json.dumps(within, separators=(",", ":"), ensure_ascii=False).encode()
+                rows = sorted(within.values(), key=_at)  # the newest come first at some
+                content = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
                 yield Payload(f"page-{number:05}", content, f"ccxt:{self.values['exchange']}", "application/json")
+
+    def _pages(self, begin: int, end: int, partition: str, seen: AbstractSet[str]) -> Iterator[list[Any]]:
+        """Pages until the day is over; what is new of them is told by `seen`, which the caller fills in between."""
+        import ccxt
+
+        since = begin
+        for number in range(1, PAYLOADS_MAX + 1):
+            try:
+                page = self._page(since, f"{partition}/page-{number:05}")
+            except ccxt.ArgumentsRequired:
+                if number > 1:
+                    raise
+                yield from self._windows(begin, end, partition)
+                return
+            is_new = any(_name(row) not in seen for row in page)
+            yield page
             if page and max(map(_at, page)) >= end:
                 return
-            since = self._following(since, page, partition, is_new=bool(fresh))
+            since = self._following(since, page, partition, is_new=is_new)
             if since >= end:
                 return
-        raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; raise limit")
+        raise self._too_many(partition)
+
+    def _windows(self, begin: int, end: int, partition: str) -> Iterator[list[Any]]:
+        """Pages of an exchange that wants to be told an end: of so short a time each that a page holds all of it.
+
+        Such an exchange gives the newest of a time, or the oldest: a full page does not say where the rest is.
+        """
+        since, span = begin, end - begin
+        for number in range(1, PAYLOADS_MAX + 1):
+            until = min(since + span, end)
+            page = self._page(since, f"{partition}/page-{number:05}", until)
+            if len(page) < self._window_rows:
+                yield page
+                since, span = until, 2 * span
+                if since >= end:
+                    return
+            elif span <= MS_PER_SECOND:
+                problem = f"has {len(page)} trades or more within one second; raise limit, up to {WINDOW_ROWS_MAX}"
+                raise SourceError(self.table.name, partition, None, problem)
+            else:  # some exchanges count whole seconds
+                span = max(span // 2 // MS_PER_SECOND, 1) * MS_PER_SECOND
+        raise self._too_many(partition)
+
+    @property
+    def _window_rows(self) -> int:
+        return min(int(self.values["limit"]), WINDOW_ROWS_MAX)
+
+    def _too_many(self, partition: str) -> SourceError:
+        return SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; raise limit")
 
     def _following(self, since: int, page: list[Any], partition: str, *, is_new: bool) -> int:
         """Where the next page begins. An exchange may give fewer rows than asked for: only what is new goes on."""
@@ -140,7 +188,13 @@ class CcxtSource:
         records = json.loads(payload.content)
         return read_columns(self.table.name, f"{partition}/{payload.name}", records, self.mapped)
 
-    def _page(self, since: int, place: str) -> list[Any]:
+    def _page(self, since: int, place: str, until: int | None = None) -> list[Any]:
+        """A page from a time on, in ms.
+
+        Raises:
+            SourceError: the exchange refuses or cannot be reached.
+            ccxt.ArgumentsRequired: it wants to be told an end.
+        """
         import ccxt
 
         exchange, values = self._exchange(), self.values
@@ -151,9 +205,13 @@ class CcxtSource:
                     if values["data"] == "candles":
                         found = exchange.fetch_ohlcv(values["symbol"], values["timeframe"], since, values["limit"])
                     else:
-                        trades = exchange.fetch_trades(values["symbol"], since, values["limit"])
-                        found = [{name: trade.get(name) for name in _TRADE_MEMBERS} for trade in trades]
+                        # From 1 ms before: some exchanges (Kraken) give what is behind the time.
+                        asked = (values["limit"], {}) if until is None else (self._window_rows, {"until": until})
+                        trades = exchange.fetch_trades(values["symbol"], since - 1, *asked)
+                        found = [_trade(values["exchange"], trade) for trade in trades]
         except ccxt.BaseError as error:
+            if until is None and isinstance(error, ccxt.ArgumentsRequired) and "until" in str(error):
+                raise
             words = " ".join(str(error).split())[:500]
             problem = f"{values['exchange']} cannot give it ({type(error).__name__}): {words}"
             raise SourceError(self.table.name, place, None, problem) from error
@@ -169,6 +227,19 @@ class CcxtSource:
             exchange.number = str  # no price passes through a float
             self._open["exchange"] = exchange
         return self._open["exchange"]
+
+
+_TAKERS = {"buy": "sell", "sell": "buy"}
+_NAMES_THE_MAKER = frozenset({"coinbase", "coinbaseadvanced"})
+"""Exchanges whose side of a trade is that of the order that rested, and that ccxt gives as it stands."""
+
+
+def _trade(exchange: str, trade: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a trade; its side is that of the order that took."""
+    kept = {name: trade.get(name) for name in _TRADE_MEMBERS}
+    if exchange in _NAMES_THE_MAKER:
+        kept["side"] = _TAKERS.get(str(kept["side"]))
+    return kept
 
 
 def _may_pass(error: Exception) -> bool:

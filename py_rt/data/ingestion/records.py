@@ -103,16 +103,20 @@ def text_of(source: str, place: str, content: bytes) -> str:
 
 
 def csv_rows(source: str, place: str, text: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
-    """Rows of a CSV as they stand, each with the line that it ends on; a blank line has no fields.
+    """Rows of a CSV as they stand, each with the line that it begins on; a blank line has no fields.
 
     Raises:
         SourceError: it is no CSV; the line is named.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows, line = [], 1
     try:
-        return [(reader.line_num, fields) for fields in reader]
+        for fields in reader:
+            rows.append((line, fields))
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise SourceError(source, place, reader.line_num, f"is no CSV: {error}") from error
+        raise SourceError(source, place, line, f"is no CSV: {error}") from error
+    return rows
 
 
 def json_lines(content: bytes) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What became known beside the market, from tables of the lake; `config/known.toml` says where.
+"""What features read beside bars, from tables of the lake: facts (`config/known.toml` says where) and recorded flow.
 
 The pipeline's features, the comparison with captured trades and backtests read the same rows, so that one bar is given
 the same facts in all of them, and those that the service is told (`py_rt tell`).
@@ -14,7 +14,9 @@ import polars as pl
 
 from py_rt.data.bar_files import UNITS
 from py_rt.data.point_in_time import AGE, KNOWN, as_of
+from py_rt.data.schemas import FLOW_BARS
 from py_rt.data.storage import exists, scales_of_table, scan
+from py_rt.ml.features.flow_tables import flow_columns, flow_of_bars, stored_flow
 from py_rt.ml.features.technical import BAR_COLUMNS, FeatureError, FeatureSet
 
 if TYPE_CHECKING:
@@ -81,55 +83,118 @@ class BarsBeside:
     Attributes:
         bars: with each of them, Float64, NaN where it is unknown.
         untold: those of which nothing says anything, and why.
+        columns: their names.
     """
 
     bars: pl.DataFrame
     untold: Mapping[str, str]
+    columns: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> Mapping[str, int]:
+        """On how many of the bars a column is unknown, for those where there is one."""
+        counts = {name: int(self.bars[name].is_nan().sum()) for name in self.columns}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def words(self) -> str:
+        """What is unknown, in a sentence; empty where everything is known."""
+        partly = {
+            name: f"on {count} of {self.bars.height} bars"
+            for name, count in self.unknown.items()
+            if name not in self.untold
+        }
+        return told({**self.untold, **partly})
 
 
-def with_beside(bars: pl.DataFrame, features: FeatureSet, lake: Lake, known: Mapping[str, KnownColumn]) -> BarsBeside:
-    """Give bars what was known when each had closed.
+def with_beside(
+    bars: pl.DataFrame,
+    features: FeatureSet,
+    lake: Lake,
+    known: Mapping[str, KnownColumn],
+    recorded: pl.DataFrame | None = None,
+) -> BarsBeside:
+    """Give bars what was known when each had closed, and what happened within it.
 
     Args:
-        bars: at least `BAR_COLUMNS`, in any order; columns that are there already stay.
+        bars: at least `BAR_COLUMNS`, in any order, of one `instrument`; columns that are there already stay.
         features: what reads them.
         lake: of the tables.
         known: from :func:`read_known_columns`.
+        recorded: rows of `flow_bars`; without them those of the lake.
 
     Raises:
         FeatureError: a column that is not there or holds no numbers, or rows that became known at one time and no
             period to order them by.
         TableError: a table cannot be read.
     """
-    slow = {column.name: column for column in features.slow}
+    names = tuple(features.columns[len(BAR_COLUMNS) :])
     made, untold = bars, dict[str, str]()
-    for name in features.columns[len(BAR_COLUMNS) :]:
-        if name in bars.columns:
-            continue
-        column, place = slow.get(name), known.get(name)
-        values = pl.Series([float("nan")] * bars.height, dtype=pl.Float64)
-        if column is None:
-            untold[name] = "what happens within bars comes from recordings of quotes and trades"
-        elif place is None:
-            untold[name] = f"no [{name}] in config/known.toml"
-        elif (uri := _uri(lake, place.table)) is None:
-            untold[name] = f"table {place.table} is not in the lake yet"
-        else:
-            facts = _facts(column, place, uri, bars["ts_open"] + features.bar_ns)
-            values = _joined(bars, column, facts, features.bar_ns)
-        made = made.with_columns(values.alias(name))
-    return BarsBeside(made, untold)
+    for column in features.slow:
+        if column.name not in bars.columns:
+            values, why = slow_column(bars, column, known.get(column.name), lake, features.bar_ns)
+            made = made.with_columns(values.alias(column.name))
+            untold |= {column.name: why} if why else {}
+    if flow := [name for name in flow_columns(features) if name not in bars.columns]:
+        columns, why = _flow(bars, flow, lake, features.bar_ns, recorded)
+        made = made.with_columns(columns)
+        untold |= dict.fromkeys(flow, why) if why else {}
+    return BarsBeside(made, untold, names)
+
+
+def _flow(
+    bars: pl.DataFrame, names: list[str], lake: Lake, bar_ns: int, recorded: pl.DataFrame | None
+) -> tuple[pl.DataFrame, str]:
+    rows = stored_flow(lake, bars) if recorded is None else recorded
+    if rows is None:
+        unknown = pl.repeat(float("nan"), bars.height, dtype=pl.Float64, eager=True)
+        return pl.DataFrame(
+            dict.fromkeys(names, unknown)
+        ), "table flow_bars is not in the lake yet: it is made of recordings"
+    return flow_of_bars(bars, rows, names, bar_ns)
+
+
+def slow_column(
+    bars: pl.DataFrame, column: SlowColumn, place: KnownColumn | None, lake: Lake, bar_ns: int
+) -> tuple[pl.Series, str]:
+    """What was known of a slow parameter when each bar had closed (NaN where nothing was), and why nothing ever was.
+
+    Args:
+        bars: with `ts_open`.
+        column: the parameter.
+        place: where it stands, if anything says so.
+        lake: of the tables.
+        bar_ns: length of a bar.
+
+    Raises:
+        FeatureError, TableError: as for :func:`with_beside`.
+    """
+    unknown = pl.repeat(float("nan"), bars.height, dtype=pl.Float64, eager=True)
+    if place is None:
+        return unknown, f"no [{column.name}] in config/known.toml"
+    if (uri := _uri(lake, place.table)) is None:
+        return unknown, f"table {place.table} is not in the lake yet"
+    values = _joined(bars, column, _facts(column, place, uri, bars["ts_open"] + bar_ns), bar_ns)
+    is_told = bars.is_empty() or not values.is_nan().all()
+    return values, "" if is_told else f"table {place.table} tells nothing of these bars that is young enough"
 
 
 def tables_read(features: FeatureSet, lake: Lake, known: Mapping[str, KnownColumn]) -> dict[str, str]:
-    """The tables that tell the slow parameters of some features, with their groups."""
+    """The tables that tell what some features read beside bars, with their groups."""
     names = {known[column.name].table for column in features.slow if column.name in known}
-    return {name: group for name in sorted(names) for group in GROUPS if exists(lake.uri(group, name))}
+    found = {name: group for name in sorted(names) for group in GROUPS if exists(lake.uri(group, name))}
+    if flow_columns(features) and exists(lake.table_uri(FLOW_BARS.name)):
+        found[FLOW_BARS.name] = FLOW_BARS.group
+    return found
 
 
 def told(untold: Mapping[str, str]) -> str:
-    """What is not told, in a sentence; empty where there is nothing."""
-    return f"unknown: {'; '.join(f'{name} ({why})' for name, why in untold.items())}" if untold else ""
+    """What is not told, in a sentence; empty where there is nothing. Columns of one reason are named together."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in untold.items():
+        reasons.setdefault(why, []).append(name)
+    listed = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
+    return f"unknown: {'; '.join(listed)}" if listed else ""
 
 
 def _uri(lake: Lake, table: str) -> str | None:

@@ -2,37 +2,41 @@
 
 Sets are `config/features/*.toml`, of the working folder and of the package: a model's file, or a set of research with
 expressions and arbitrary Python. Each is computed anew on bars cut off behind some rows and on bars that begin later
-(`py_rt.ml.features.promises`); what changes knew the future, or never forgets.
+(`py_rt.ml.features.promises`); what changes knew the future, or never forgets. Each feature is tried on the first bars
+that have what it reads (`py_rt.ml.features.grounds`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from py_rt.data.timestamps import NS_PER_DAY
 from py_rt.defaults import default_root
 from py_rt.errors import PyRtError
 from py_rt.ml.features.catalogue import catalogue, read_features
 from py_rt.ml.features.expressions import Expressions
+from py_rt.ml.features.grounds import NO_BARS, TRIED_BARS, grounds
+from py_rt.ml.features.known_tables import with_beside
 from py_rt.ml.features.model_set import check_model, is_model_file
 from py_rt.ml.features.sets import FeatureFrame
 from py_rt.ml.features.technical import FeatureSet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from py_rt.data.storage import Lake
     from py_rt.ml.features.catalogue import Feature
+    from py_rt.ml.features.grounds import Ground, Grounds
+    from py_rt.ml.features.known_tables import KnownColumn
     from py_rt.ml.features.promises import Finding
 
 CATALOGUE = "catalogue"
-TRIED_BARS = 3_000
-"""Newest bars that sets are tried on; features that are warm later are told as untried."""
 
 _FOLDER = Path("config") / "features"
-_WEEK_NS = 7 * NS_PER_DAY
-_MONDAY_NS = 4 * NS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,18 @@ class SetReport:
     Attributes:
         name: of its file, or `CATALOGUE`.
         features: tried.
-        untried: features that read what these bars do not have, or that so few bars cannot show to forget.
+        untried: features that read what no bars have, or that so few bars cannot show to forget, each with the reason.
         findings: broken promises.
         problem: why it could not be read or computed; nothing where it could.
+        tried_on: how many of the features were tried on which bars.
     """
 
     name: str
     features: int = 0
-    untried: tuple[str, ...] = ()
+    untried: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     problem: str = ""
+    tried_on: Mapping[str, int] = field(default_factory=dict)
 
 
 def set_files() -> dict[str, Path]:
@@ -63,19 +69,25 @@ def set_files() -> dict[str, Path]:
     return found
 
 
-def judged(bars: pl.DataFrame) -> list[SetReport]:
+def judged(
+    bars: pl.DataFrame, lake: Lake | None = None, known: Mapping[str, KnownColumn] | None = None
+) -> list[SetReport]:
     """Try the catalogue and every file.
 
     Args:
         bars: of one instrument on the grid, in order of time: rows of `clean_bars`; the newest `TRIED_BARS` count.
+        lake: of the tables that tell what features read beside bars.
+        known: where slow parameters stand in it.
     """
     newest = bars.tail(TRIED_BARS)
-    inputs = as_inputs(newest)
-    reports = [_research(CATALOGUE, list(catalogue().values()), inputs)]
+    every = grounds(newest, lake, known or {})
+    reports = [_research(CATALOGUE, list(catalogue().values()), every)]
     for name, path in set_files().items():
         try:
-            is_model = is_model_file(path)
-            reports.append(_model(name, path, newest) if is_model else _research(name, read_features(path), inputs))
+            if is_model_file(path):
+                reports.append(_model(name, path, newest, lake, known or {}))
+            else:
+                reports.append(_research(name, read_features(path), every))
         except PyRtError as error:
             reports.append(SetReport(name, problem=str(error)))
         except Exception as error:  # noqa: BLE001  # a set may be anybody's Python: a slip in it hides no other set
@@ -83,33 +95,55 @@ def judged(bars: pl.DataFrame) -> list[SetReport]:
     return reports
 
 
-def as_inputs(bars: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `clean_bars` as the columns that expressions read; a hole in the grid is one in the numbers."""
-    span = int(bars["ts_close"][0] - bars["ts_open"][0]) if bars.height else 1
-    closes = bars["ts_close"]
-    return bars.select(pl.col("open", "high", "low", "close", "volume").cast(pl.Float64)).with_columns(
-        (bars["ts_open"] // span).alias("number"),
-        # NumPy divides as the engine does.
-        pl.Series("day_fraction", (closes % NS_PER_DAY).to_numpy() / NS_PER_DAY),
-        pl.Series("week_fraction", ((closes - _MONDAY_NS) % _WEEK_NS).to_numpy() / _WEEK_NS),
-    )
+def untried_by_reason(reports: Sequence[SetReport]) -> dict[str, int]:
+    """How many features were not tried, by the reason, the most frequent first."""
+    return dict(Counter(reason for one in reports for reason in one.untried.values()).most_common())
 
 
-def _research(name: str, features: list[Feature], inputs: pl.DataFrame) -> SetReport:
+def _research(name: str, features: list[Feature], every: Grounds) -> SetReport:
     native = [feature for feature in features if not feature.python]
     needs = dict(zip(native, Expressions(native).needs, strict=True)) if native else {}
-    readable = [one for one in features if one not in needs or set(needs[one].inputs) <= set(inputs.columns)]
-    absent = [feature.name for feature in features if feature not in readable]
-    if not readable or inputs.height < 2:
-        return SetReport(name, untried=tuple(feature.name for feature in features))
-    trial = FeatureFrame(readable).check(inputs)
-    return SetReport(name, len(readable), (*absent, *trial.untried), trial.findings)
+    chosen: dict[str, list[Feature]] = {}
+    untried: dict[str, str] = {}
+    for feature in features:
+        columns = set(needs[feature].inputs) if feature in needs else set[str]()
+        ground = every.of(columns)
+        if ground is None:
+            untried[feature.name] = every.why(columns)
+        else:
+            chosen.setdefault(ground.name, []).append(feature)
+    findings: list[Finding] = []
+    tried_on: dict[str, int] = {}
+    for ground in every.every:
+        if on := chosen.get(ground.name):
+            found, left = _tried(on, ground)
+            findings += found
+            untried |= left
+            tried_on |= {ground.name: len(on)} if ground.inputs.height > 1 else {}
+    return SetReport(name, sum(tried_on.values()), untried, tuple(findings), tried_on=tried_on)
 
 
-def _model(name: str, path: Path, bars: pl.DataFrame) -> SetReport:
+def _tried(features: list[Feature], ground: Ground) -> tuple[tuple[Finding, ...], dict[str, str]]:
+    if ground.inputs.height < 2:
+        return (), dict.fromkeys((feature.name for feature in features), NO_BARS)
+    trial = FeatureFrame(features).check(ground.inputs)
+    few = f"the {ground.inputs.height} bars of {ground.name} are too few to show whether it forgets"
+    return trial.findings, dict.fromkeys(trial.untried, few)
+
+
+def _model(name: str, path: Path, bars: pl.DataFrame, lake: Lake | None, known: Mapping[str, KnownColumn]) -> SetReport:
     features = FeatureSet.from_toml(path)
-    if features.events or set(features.columns) - set(bars.columns):
-        return SetReport(name, untried=features.names)
+    if features.events:
+        why = f"trades close its bars ({features.events}), and these are of the clock"
+        return SetReport(name, untried=dict.fromkeys(features.names, why))
+    words = "no bar is warm"
+    if lake is not None and bars.height:
+        beside = with_beside(bars, features, lake, known)
+        bars, words = beside.bars, beside.words or words
+    if absent := [column for column in features.columns if column not in bars.columns]:
+        return SetReport(name, untried=dict.fromkeys(features.names, f"these bars have no {', '.join(absent)}"))
     trial = check_model(features, bars)
-    tried = len(features.names) if trial.rows_begun else 0
-    return SetReport(name, tried, trial.untried, trial.findings)
+    if not trial.rows_begun:
+        return SetReport(name, untried=dict.fromkeys(features.names, words))
+    tried = {"clean_bars": len(features.names)}
+    return SetReport(name, len(features.names), dict.fromkeys(trial.untried, words), trial.findings, tried_on=tried)

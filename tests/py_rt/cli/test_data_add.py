@@ -62,7 +62,7 @@ def answer(asked: Asked) -> Reply:
 
 def follow_guide(folder: Path, url: str) -> list[str]:
     """Write the guide's files as it says, with the server's address, and give its commands."""
-    definition, entry_point = blocks("toml")
+    definition, entry_point, *_ = blocks("toml")
     (module,) = blocks("python")
     (folder / "config" / "sources").mkdir(parents=True)
     path = folder / "config" / "sources" / "open_interest.toml"

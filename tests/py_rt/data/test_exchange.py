@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from datetime import date
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from py_rt.data.ingestion.catalog import source_of
@@ -24,7 +27,7 @@ from tests.processes import session
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
 if TYPE_CHECKING:
-    import polars as pl
+    from collections.abc import Iterator
 
     from py_rt.data.ingestion.source import PartitionedSource
 
@@ -227,31 +230,169 @@ WIRES = {
 """Exchange: its name of the instrument, ccxt's, how ccxt is sent to the server, a secret of the exchange's form."""
 
 
-@pytest.mark.parametrize("exchange", WIRES)
-def test_candles_of_the_venue_server_are_what_it_plays(tmp_path: Path, exchange: str) -> None:
+@contextmanager
+def played(folder: Path, exchange: str, bars: int) -> Iterator[str]:
+    """The address of a venue server that has played some bars of the day."""
     command = venue_server()
     if command is None:
         pytest.skip("py_rt_venue_server is not built: run `make build`, or name it in PY_RT_VENUE_SERVER")
-    # Prices are multiples of 1/256: exact in every form.
-    closes = [f"{42_000 + number + number / 256}" for number in range(100)]
     lines = [
-        f"{(DAY_MS + n * BAR_MS) * 10**6},{c},{float(c) + 1},{float(c) - 1},{c},12.5" for n, c in enumerate(closes)
+        f"{(DAY_MS + n * BAR_MS) * 10**6},{c},{float(c) + 1},{float(c) - 1},{c},12.5" for n, c in enumerate(CLOSES)
     ]
-    (tmp_path / "bars.csv").write_text("ts_open,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-    theirs, symbol, settings, secret = WIRES[exchange]
-    arguments = ["--bars", str(tmp_path / "bars.csv"), "--venue", exchange, "--symbol", theirs, "--seed", "5"]
+    (folder / "bars.csv").write_text("ts_open,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    theirs, _, _, secret = WIRES[exchange]
+    arguments = ["--bars", str(folder / "bars.csv"), "--venue", exchange, "--symbol", theirs, "--seed", "5"]
     environ = {**os.environ, "PY_RT_VENUE_KEYS": f"a_key_of_the_test:{secret or new_key()}"}
     line = [str(command), *arguments, "--bar-ms", "1000", "--start-paused"]
     with session(line, stdout=subprocess.PIPE, env=environ) as server:
         assert server.stdout is not None
-        rest = json.loads(server.stdout.readline())["rest"]
-        body = json.dumps({"ms": 97 * BAR_MS}).encode()
+        rest = str(json.loads(server.stdout.readline())["rest"])
+        body = json.dumps({"ms": bars * BAR_MS}).encode()
         request = urllib.request.Request(f"{rest}/admin/advance", body, method="POST")
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 200
-        path = tmp_path / "market.toml"
-        head = f'kind = "ccxt"\n[options]\nexchange = "{exchange}"\nsymbol = "{symbol}"\nlimit = 20\n'
-        path.write_text(head + "requests_per_second = 1000\n" + settings.format(rest=rest))
-        rows = landed(source_of(read_definition(path)), tmp_path)
+        yield rest
+
+
+# Prices are multiples of 1/256: exact in every form.
+CLOSES = [f"{42_000 + number + number / 256}" for number in range(100)]
+
+
+def asked_of(folder: Path, exchange: str, rest: str, more: str) -> PartitionedSource:
+    """The source that asks a venue server by ccxt."""
+    _, symbol, settings, _ = WIRES[exchange]
+    path = folder / "market.toml"
+    head = f'kind = "ccxt"\n[options]\nexchange = "{exchange}"\nsymbol = "{symbol}"\nrequests_per_second = 1000\n'
+    path.write_text(head + more + settings.format(rest=rest))
+    return source_of(read_definition(path))
+
+
+@pytest.mark.parametrize("exchange", WIRES)
+def test_candles_of_the_venue_server_are_what_it_plays(tmp_path: Path, exchange: str) -> None:
+    with played(tmp_path, exchange, 97) as rest:
+        rows = landed(asked_of(tmp_path, exchange, rest, "limit = 20\n"), tmp_path)
     assert rows.height == 96
-    assert rows["close"].to_list() == [round(float(close) * 10**8) for close in closes[:96]]
+    assert rows["close"].to_list() == [round(float(close) * 10**8) for close in CLOSES[:96]]
+
+
+TAPES = {
+    "binance": ("/api/v3/trades?symbol=BTCUSDT&limit=1000", ""),
+    "kraken": ("/0/public/Trades?pair=XBTUSD&since=0", "limit = 20\n"),
+    "coinbase": ("/api/v3/brokerage/market/products/BTC-USD/ticker?limit=1000", "limit = 1000\n"),
+}
+"""Exchange: where its wire tells all trades, and how the source asks for them."""
+
+RECENT = """
+kind = "rest"
+first_day = {day}
+key = ["trade_id"]
+[options]
+url = "{rest}/api/v3/trades?symbol=BTCUSDT&limit=1000&startTime={{date_ms}}"
+{columns}
+[known]
+column = "ts_event"
+"""
+
+
+def units(text: str) -> int:
+    return int(Decimal(text) * 10**8)
+
+
+def told(exchange: str, answer: Any) -> list[tuple[str, int, str, int, int]]:  # noqa: ANN401  # as JSON has it
+    """Number, time in ms, side that took, price and quantity of each trade, as the wire writes them."""
+    if exchange == "binance":
+        return [
+            (str(t["id"]), t["time"], "sell" if t["isBuyerMaker"] else "buy", units(t["price"]), units(t["qty"]))
+            for t in answer
+        ]
+    if exchange == "kraken":
+        (trades,) = [trades for name, trades in answer["result"].items() if name != "last"]
+        return [
+            (str(t[6]), round(t[2] * 1000), {"b": "buy", "s": "sell"}[t[3]], units(t[0]), units(t[1])) for t in trades
+        ]
+    rested = {"BUY": "sell", "SELL": "buy"}  # it names the order that rested
+    ms = [round(datetime.fromisoformat(t["time"]).timestamp() * 1000) for t in answer["trades"]]
+    return [
+        (t["trade_id"], at, rested[t["side"]], units(t["price"]), units(t["size"]))
+        for t, at in reversed(list(zip(answer["trades"], ms, strict=True)))
+    ]
+
+
+@pytest.mark.parametrize("exchange", TAPES)
+def test_trades_of_the_venue_server_are_what_its_wire_tells(tmp_path: Path, exchange: str) -> None:
+    place, more = TAPES[exchange]
+    with played(tmp_path, exchange, 5) as rest:
+        with urllib.request.urlopen(f"{rest}{place}", timeout=60) as answer:
+            wanted = told(exchange, json.load(answer))
+        if exchange == "binance":  # ccxt asks Binance for aggregated trades, which the server does not have
+            types = {"trade_id": ("id", "text"), "ts_event": ("time", "time"), "price": ("price", "decimal")}
+            types |= {"quantity": ("qty", "decimal"), "side": ("isBuyerMaker", "text")}
+            columns = "".join(
+                f'[[column]]\nname = "{name}"\nfrom = "{member}"\ntype = "{kind}"\n'
+                for name, (member, kind) in types.items()
+            )
+            (tmp_path / "market.toml").write_text(RECENT.format(rest=rest, day=DAY, columns=columns))
+            rows = landed(source_of(read_definition(tmp_path / "market.toml")), tmp_path)
+            rows = rows.with_columns(pl.col("side").replace({"true": "sell", "false": "buy"}))
+        else:
+            rows = landed(asked_of(tmp_path, exchange, rest, f'data = "trades"\n{more}'), tmp_path)
+    found = rows.select("trade_id", pl.col("ts_event") // 10**6, "side", "price", "quantity").rows()
+    assert found == wanted
+    assert len(wanted) > 100
+    assert wanted[0][1] == DAY_MS  # a trade at the very begin of the day counts
+    assert rows["payload"].n_unique() > (5 if exchange == "kraken" else 0)
+    assert {row[2] for row in found} == {"buy", "sell"}
+
+
+def test_an_exchange_that_wants_an_end_is_asked_for_shorter_times_until_a_page_holds_all(tmp_path: Path) -> None:
+    stamps = [DAY_MS + number * 1_500 for number in range(120)] + [DAY_MS + 80_000_000 + n * 10_000 for n in range(30)]
+    asked_for = []
+
+    def newest(asked: Asked) -> Reply:
+        if asked.path.endswith("/ticker"):
+            first, last = (int(asked.query[end]) * 1_000 for end in ("start", "end"))
+            asked_for.append((first, last))
+            within = [at for at in stamps if first <= at <= last][::-1][: int(asked.query["limit"])]
+            trades = [
+                {
+                    "trade_id": str(stamps.index(at)),
+                    "product_id": "BTC-USD",
+                    "price": "42000.5",
+                    "size": "0.1",
+                    "time": datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z"),
+                    "side": "SELL",
+                }
+                for at in within
+            ]
+            return Reply(json.dumps({"trades": trades}).encode())
+        is_spot = asked.query.get("product_type", "SPOT") == "SPOT"
+        return Reply(json.dumps(PRODUCTS if is_spot else {"products": [], "num_products": 0}).encode())
+
+    with serving(newest) as server:
+        source = asked_of(tmp_path, "coinbase", server.url, 'data = "trades"\nlimit = 50\n')
+        rows = landed(source, tmp_path)
+    assert rows["trade_id"].to_list() == [str(number) for number in range(150)]
+    assert set(rows["side"]) == {"buy"}
+    assert len(asked_for) < 60
+
+
+PRODUCTS = {
+    "products": [
+        {
+            "product_id": "BTC-USD",
+            "base_currency_id": "BTC",
+            "quote_currency_id": "USD",
+            "base_increment": "0.00000001",
+            "quote_increment": "0.01",
+            "price_increment": "0.01",
+            "base_min_size": "0.00000001",
+            "base_max_size": "3400",
+            "quote_min_size": "1",
+            "quote_max_size": "150000000",
+            "status": "online",
+            "product_type": "SPOT",
+            "price": "42000",
+        }
+    ],
+    "num_products": 1,
+}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from py_rt.data.maintenance import compact, history, restore, scan_at, vacuum, version_at
 from py_rt.data.storage import DayWindow, Lake, content_hash, scan, write_window
-from py_rt.defaults import lake_root
 from py_rt.errors import TableError
 
 DAY = date(2024, 1, 1)
@@ -105,17 +103,3 @@ def test_without_a_table_there_is_nothing_to_do(tmp_path: Path) -> None:
     for job in (compact, vacuum, history):
         with pytest.raises(TableError, match="holds no table yet"):
             job(str(tmp_path / "none"))
-
-
-def test_the_guide_does_what_it_says(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guide = Path(__file__).resolve().parents[3] / "docs" / "guides" / "storage.md"
-    blocks = re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
-    monkeypatch.chdir(tmp_path)
-    # The guide speaks of the lake of a working folder.
-    shutil.copytree(uri, Lake(lake_root()).table_uri("clean_bars"))
-    place: dict[str, object] = {}
-    for block in blocks:
-        exec(block, place)  # the guide's own lines
-    assert (tmp_path / "rows.h5").is_file()
-    assert place["rows_then"].height == 5  # type: ignore[attr-defined]

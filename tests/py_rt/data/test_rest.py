@@ -330,10 +330,11 @@ def test_a_second_header_in_mid_file_is_refused_by_its_row_or_skipped_when_said(
     [
         (b"t,p,n\n\n2024-01-02,1,a\n\n\n2024-01-02,x,b\n2024-01-02,1,c\n", 6),
         (b't,p,n\n2024-01-02,1,"a\nb\nc"\n2024-01-02,x,b\n2024-01-02,1,c\n', 5),
+        (b't,p,n\n2024-01-02,1,"a\nb"\n2024-01-02,x,"c\nd"\n2024-01-02,1,c\n', 4),
         (b"\nt,p,n\nt,p,n\n2024-01-02,1,a\n2024-01-02,x,b\n", 5),
         (b"t,p,n\n\n2024-01-02,1,a\n2024-01-02\n2024-01-02,1,a\n", 4),
     ],
-    ids=["blank", "quoted", "skipped", "short"],
+    ids=["blank", "quoted", "itself quoted", "skipped", "short"],
 )
 def test_a_row_of_a_csv_is_told_by_its_line(tmp_path: Path, text: bytes, row: int) -> None:
     with serving(lambda _asked: Reply(text, headers={})) as server:

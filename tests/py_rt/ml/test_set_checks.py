@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,6 +11,9 @@ import polars as pl
 import pytest
 
 from assets.data_checks import sets_result
+from py_rt.data.schemas import FLOW_BARS
+from py_rt.data.storage import DayWindow, Lake, write_window
+from py_rt.ml.features.known_tables import KnownColumn
 from py_rt.ml.features.set_checks import CATALOGUE, SetReport, judged, set_files
 
 if TYPE_CHECKING:
@@ -57,7 +61,8 @@ def test_a_model_of_what_these_bars_do_not_say_is_untried(bars: pl.DataFrame, mi
         '[[feature]]\nname = "funding"\nkind = "expression"\nexpression = "funding_rate"\nunit = "number"\n'
     )
     report = by_name(bars)["funding"]
-    assert (report.features, report.untried, report.problem) == (0, ("funding",), "")
+    reason = "these bars have no funding_rate"
+    assert (report.features, report.untried, report.problem) == (0, {"funding": reason}, "")
 
 
 def test_the_catalogue_and_the_models_features_hold(bars: pl.DataFrame) -> None:
@@ -66,11 +71,53 @@ def test_the_catalogue_and_the_models_features_hold(bars: pl.DataFrame) -> None:
     assert [report.findings for report in reports.values()] == [(), ()]
     assert [report.problem for report in reports.values()] == ["", ""]
     assert reports[CATALOGUE].features > 300
-    assert {"ema_200", "reference_beta_60"} <= set(reports[CATALOGUE].untried)  # too few bars; no reference
+    untried = reports[CATALOGUE].untried
+    assert untried["ema_200"] == "the 900 bars of clean_bars are too few to show whether it forgets"
+    assert untried["microprice"] == "nothing was recorded: flow_bars has no bars of this instrument"
+    assert untried["earnings_yield"] == "no [earnings_per_share] in config/known.toml"
+    # A reference instrument and the volatility index stand in installed packages.
+    assert reports[CATALOGUE].tried_on.keys() == {"clean_bars", "NASDAQ beside SP500"}
+    assert "reference_beta_60" not in untried
     assert reports["btc_15m"].features == 12
     result = sets_result(list(reports.values()), bars.height)
     assert result.passed
     assert result.metadata["sets"] == dg.MetadataValue.int(2)
+
+
+def test_what_is_known_beside_the_bars_is_tried_on_too(bars: pl.DataFrame, mine: Path) -> None:
+    lake = Lake(str(mine / "lake"))
+    named = bars.with_columns(pl.lit("BTCUSDT").alias("instrument"), date=pl.lit(date(1970, 1, 1)))
+    inputs = [name for name, dtype in FLOW_BARS.schema.items() if dtype == pl.Float64]
+    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).cast(pl.Float64)
+    recorded = named.select(
+        pl.lit("kraken").alias("venue"),
+        pl.lit("BTC/USDT").alias("symbol"),
+        "ts_open",
+        "ts_close",
+        *((5.0 + (number * (at + 3) % 17)).alias(name) for at, name in enumerate(inputs)),
+        "date",
+    )
+    window = DayWindow(date(1970, 1, 1), date(1970, 1, 2))
+    write_window(lake.table_uri("flow_bars"), FLOW_BARS.conform(recorded), window)
+    facts = named.select(pl.col("ts_open").alias("ts_known"), number.alias("rate"), "date").gather_every(7)
+    write_window(lake.uri("raw", "funding"), facts, window)
+    known = {"funding_rate": KnownColumn("funding", "rate"), "sentiment": KnownColumn("nowhere", "score")}
+    (mine / "spied.toml").write_text(
+        '[[feature]]\nname = "calm"\nexpression = "funding_rate / (1 + std(funding_rate, 9))"\n'
+        '[[feature]]\nname = "moody"\nexpression = "sentiment - mean(sentiment, 3)"\n'
+        '[[feature]]\nname = "pressed"\nexpression = "mean(order_flow, 3) / bid_quantity"\n'
+    )
+    reports = {report.name: report for report in judged(named, lake, known)}
+    mine_now = reports["spied"]
+    assert mine_now.tried_on == {"clean_bars": 1, "flow_bars": 1}
+    assert mine_now.untried == {"moody": "table nowhere is not in the lake yet"}
+    assert reports[CATALOGUE].tried_on["flow_bars"] > 50
+    assert [report.findings for report in reports.values()] == [()] * len(reports)
+    result = sets_result(list(reports.values()), named.height)
+    reasons = result.metadata["untried_by_reason"].value
+    assert isinstance(reasons, dict)
+    assert reasons["table nowhere is not in the lake yet"] > 1  # those of the catalogue, too
+    assert sum(reasons.values()) == result.metadata["untried"].value
 
 
 def test_planted_faults_are_found_in_whatever_set_they_stand(bars: pl.DataFrame, mine: Path) -> None:
