@@ -60,6 +60,8 @@ USUAL_WIDTH = 1.2
 """A dividend is usually about 1.2 % of the price, within a factor of e^1.2."""
 PEER_WIDTH = 0.9
 """A file's dividends are within a factor of e^0.9 of each other."""
+ALIKE = 0.3
+"""Log distance within which a dividend is a hundredfold or a hundredth of its peers, and hardly by chance."""
 SPLIT_LOG_MIN = 0.3
 """Splits from which on an amount of before the split can be told from one of after it."""
 SCALE_LOG = 0.15
@@ -389,7 +391,11 @@ def _readings(event: ExDate, peer: float | None, size: float) -> list[Reading]:
             _price(event, share)
             + _usual(share, peer)
             - _amount_cost(factor, what)
-            - (WRONG if factor == 0 and any(_like_peers(event.share * one, peer) for one in (0.01, 100.0)) else 0.0)
+            - (
+                WRONG
+                if factor == 0 and any(_like_peers(event.share * one, peer, ALIKE) for one in (0.01, 100.0))
+                else 0.0
+            )
             - _step_cost(event, share, factor, size)
         )
         readings.append(Reading(share, factor, score, what))
@@ -405,8 +411,8 @@ def _asks_for_more(event: ExDate, factor: float, peer: float | None, size: float
     return event.miss(more) < 2 and (event.miss(event.share) >= 2 or _like_peers(more, peer))
 
 
-def _like_peers(share: float, peer: float | None) -> bool:
-    return peer is not None and abs(float(np.log(share / peer))) < 1.0
+def _like_peers(share: float, peer: float | None, width: float = 1.0) -> bool:
+    return peer is not None and share > 0 and abs(float(np.log(share / peer))) < width
 
 
 def _price(event: ExDate, share: float) -> float:
@@ -417,9 +423,12 @@ def _usual(share: float, peer: float | None) -> float:
     """How usual the size of a dividend is; one that is a peer's but for a factor of 100 is less usual than any."""
     if share <= 0:
         return -1.0
-    exact = peer is not None and (_like_peers(share * 100, peer) or _like_peers(share / 100, peer))
+    factor = 1.0
+    for width, strangeness in ((1.0, 1.5), (ALIKE, 2.0)):
+        if _like_peers(share * 100, peer, width) or _like_peers(share / 100, peer, width):
+            factor = strangeness
     center, width = (peer, PEER_WIDTH) if peer else (USUAL_SHARE, USUAL_WIDTH)
-    return -min(2 * STRANGE if exact else STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
+    return -min(factor * STRANGE, 0.5 * float(np.log(share / center) / width) ** 2)
 
 
 def _amount_cost(factor: float, what: str) -> float:

@@ -57,6 +57,9 @@ VOLUME_LEAD = 6.0
 VOLUME_LOG_MIN = 0.6
 """Least standard deviation of their logs; the lead in natural log units from which they are right; the least log factor
 that can be told from what volumes do."""
+BESIDE = 50
+"""Rows beside a stretch among which one is looked for that tells what is wrong in it."""
+ALL = slice(None)
 WHOLE_VOLUME = 100
 """Volumes from here on stay whole where they are."""
 
@@ -87,11 +90,12 @@ def typical_log(sheet: Sheet) -> Numbers:
     return result
 
 
-def factor_log(sheet: Sheet) -> Numbers:
+def factor_log(sheet: Sheet, rows: slice = ALL) -> Numbers:
     """Log of adjusted close over close; NaN where there is none."""
+    close = sheet.values["close"][rows]
     if not sheet.has("adj_close"):
-        return np.full(sheet.height, np.nan)
-    close, adjusted = sheet.values["close"], sheet.values["adj_close"]
+        return np.full(len(close), np.nan)
+    adjusted = sheet.values["adj_close"][rows]
     usable = (close > 0) & (adjusted > 0) & np.isfinite(close) & np.isfinite(adjusted)
     return np.log(np.where(usable, adjusted, 1.0) / np.where(usable, close, 1.0)) + np.where(usable, 0.0, np.nan)
 
@@ -218,12 +222,12 @@ def _repair_stretch(
     sheet: Sheet, known: NDArray[np.int64], stretch: tuple[int, int], factor: float, jumps: int
 ) -> None:
     first, last = stretch
-    rows = [int(place) for place in known if first <= place <= last]
-    traded = sheet.volume()[known] > 0
-    inside = (known >= first) & (known <= last)
+    start, end = np.searchsorted(known, (first, last + 1))
+    rows = known[start:end].tolist()
     enclosed = first > known[0] and last < known[-1]
     evidence: dict[str, Any] = {"factor": factor, "rows_in_stretch": len(rows), "changes_of_level": jumps}
-    if enclosed and len(rows) > 1 and not traded[inside].any() and traded[~inside].any():
+    volume = sheet.volume()
+    if enclosed and len(rows) > 1 and not (volume[rows] > 0).any() and (volume[known] > 0).any():
         why = "quotes without trades between rows of the other unit; what was quoted is not proven"
         sheet.flag(UNIT, first, ("close",), {"why": why, **evidence})
         return
@@ -275,15 +279,18 @@ def volume_is_right(sheet: Sheet, places: list[int], factor: float) -> bool:
 
 def what_is_wrong(sheet: Sheet, places: list[int], factor: float) -> tuple[bool, bool]:
     """Whether the prices and whether the adjusted close of rows lack a factor: their ratio beside tells."""
-    ratios = factor_log(sheet)
-    here = ratios[places]
+    first, last = min(places), max(places)
+    start = max(0, first - BESIDE)
+    ratios = factor_log(sheet, slice(start, last + 1 + BESIDE))
+    inside = np.asarray(places) - start
+    here = ratios[inside]
     here = here[np.isfinite(here)]
-    others = np.setdiff1d(np.flatnonzero(np.isfinite(ratios)), places)
+    others = np.setdiff1d(np.flatnonzero(np.isfinite(ratios)), inside)
     if not here.size:
         return True, False
     if not others.size:
         return True, True
-    nearest = others[np.argmin(np.abs(others - np.median(places)))]
+    nearest = others[np.argmin(np.abs(others - np.median(inside)))]
     off = float(np.median(here)) - float(ratios[nearest])
     readings = {(True, True): 0.0, (False, True): -np.log(factor), (True, False): np.log(factor)}
     return min(readings, key=lambda wrong: abs(off - readings[wrong]))
@@ -351,6 +358,11 @@ def _repair_adjusted_cells(sheet: Sheet) -> None:
             here += 1
             continue
         factor = 0.01 if steps[first] > 0 else 100.0
+        inside = float(np.median(factor_log(sheet)[known[first + 1 : end + 1]]))
+        if abs(inside) < abs(inside + np.log(factor)):  # it lies by its closes: the jump pairs with an earlier one
+            _repair_adjusted_end(sheet, known, first, float(steps[first]), alone=False)
+            here += 1
+            continue
         _scale_adjusted(sheet, known[first + 1 : end + 1], factor)
         here += 2
 

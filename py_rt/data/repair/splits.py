@@ -23,6 +23,8 @@ from py_rt.data.repair.sheet import local_noise
 from py_rt.data.timestamps import NS_PER_DAY
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from py_rt.data.repair.sheet import Numbers, Sheet
 
 SPLIT = "bad_split"
@@ -102,14 +104,19 @@ def _repair_cells(sheet: Sheet, split: int, size: float) -> None:
         names = [role for role, one in zip(sheet.prices(), lacks, strict=True) if one]
         found[int(place)] = {role: float(sheet.values[role][place] * np.exp(-size)) for role in names}
     near = {place for place in found if _is_near(sheet, place, split)}
+    ratios = factor_log(sheet)
     for place, after in found.items():
-        if len(found) >= CELLS_FAR_MIN or place in near:
-            if "close" in after and sheet.has("adj_close"):
-                beside = factor_log(sheet)[place : place + 2]  # the newer row is right by now
-                if abs(beside[0] - beside[1]) < abs(beside[0] + size - beside[1]):
-                    after["adj_close"] = float(sheet.values["adj_close"][place] * np.exp(-size))
-            evidence = {"split_row": int(sheet.rows[split]), "split_ratio": float(np.exp(size)), "rows": len(found)}
-            sheet.repair(SPLIT, place, after, evidence)
+        if len(found) < CELLS_FAR_MIN and place not in near:
+            continue
+        if "close" in after and sheet.has("adj_close"):
+            # Newer rows are right by now.
+            here = float(ratios[place] - np.nanmedian(ratios[place + 1 : place + 1 + CELLS_ROWS]))
+            ratios[place] += size
+            if abs(here) < abs(here + size):
+                after["adj_close"] = float(sheet.values["adj_close"][place] * np.exp(-size))
+                ratios[place] -= size
+        evidence = {"split_row": int(sheet.rows[split]), "split_ratio": float(np.exp(size)), "rows": len(found)}
+        sheet.repair(SPLIT, place, after, evidence)
 
 
 def _flag_far(sheet: Sheet, split: int, log_ratio: float) -> None:
@@ -168,9 +175,11 @@ def _paid_log(sheet: Sheet, before: int, place: int) -> float:
 def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], log_factor: float) -> bool:
     """Repair the stretches that lack the factor, or have it twice. Returns whether anything was repaired."""
     proven: list[tuple[int, list[int], dict[str, Any]]] = []
-    for first, end_of, times in _wrong_stretches(series, jumps, log_factor):
-        edges = [jump for jump in jumps if jump.place in {first, end_of}]
-        if _stretch_is_proven(sheet, series, split, (first, end_of), edges, log_factor):
+    known, steps = steps_of(series)
+    by_place = {jump.place: jump for jump in jumps}
+    for first, end_of, times in _wrong_stretches(known, steps, jumps, log_factor):
+        edges = [by_place[place] for place in (first, end_of) if place in by_place]
+        if _stretch_is_proven(sheet, steps, split, (first, end_of), edges, log_factor):
             places = [p for p in range(first, end_of) if np.isfinite(sheet.values["close"][p])]
             proven.append((times, places, _split_evidence(sheet, split, end_of - first, edges)))
     if not proven:
@@ -183,46 +192,54 @@ def _repair_split(sheet: Sheet, series: Numbers, split: int, jumps: list[Jump], 
     return True
 
 
-def _wrong_stretches(series: Numbers, jumps: list[Jump], log_factor: float) -> list[tuple[int, int, int]]:
+def _wrong_stretches(
+    known: NDArray[np.int64], steps: Numbers, jumps: list[Jump], log_factor: float
+) -> list[tuple[int, int, int]]:
     """First place, end and missing factors of each stretch on another level than the newest row.
 
     Of all ways to take jumps for changes of level and others for moves of the price the likeliest: going back from the
     newest row a file is right or lacks the factor, or right or has it twice.
     """
-    known, steps = steps_of(series)
     at = np.searchsorted(known[1:], [jump.place for jump in jumps])
     sigmas = [local_noise(steps, int(k)) for k in at]
-    ways = [_walk_back(jumps, sigmas, log_factor, times) for times in (1, -1)]
-    _, taken, times = min((cost, taken, times) for (cost, taken), times in zip(ways, (1, -1), strict=True))
-    edges = [0, *sorted(taken)] if len(taken) % 2 else sorted(taken)
+    ways = {times: _walk_back(jumps, sigmas, log_factor, times) for times in (1, -1)}
+    times = min(ways, key=lambda one: ways[one][0])
+    taken = sorted(ways[times][1])
+    edges = [0, *taken] if len(taken) % 2 else taken
     return [(first, end, times) for first, end in zip(edges[::2], edges[1::2], strict=True)][::-1]
 
 
-def _walk_back(jumps: list[Jump], sigmas: list[float], log_factor: float, times: int) -> tuple[float, tuple[int, ...]]:
+def _walk_back(jumps: list[Jump], sigmas: list[float], log_factor: float, times: int) -> tuple[float, list[int]]:
     """Least cost, in natural log units, and the places of the jumps that are changes of level."""
-    best: dict[bool, tuple[float, tuple[int, ...]]] = {False: (0.0, ())}
+    costs = {False: 0.0, True: float("inf")}  # of being right, and of lacking the factor, before a jump
+    came: list[dict[bool, bool]] = []
     for jump, sigma in zip(reversed(jumps), reversed(sigmas), strict=True):
-        new: dict[bool, tuple[float, tuple[int, ...]]] = {}
-        for lacks, (cost, taken) in best.items():
-            sign = -times if lacks else times
-            ways = {
-                lacks: (cost + min(abs(jump.step) / sigma, MOVE_COST_MAX), taken),
-                not lacks: (cost + abs(jump.step - sign * log_factor) / sigma + CHANGE_COST, (*taken, jump.place)),
-            }
-            for state, way in ways.items():
-                new[state] = min(new.get(state, way), way)
-        best = new
-    return min(best.values())
+        stay = min(abs(jump.step) / sigma, MOVE_COST_MAX)
+        change = {
+            state: abs(jump.step - (times if state else -times) * log_factor) / sigma + CHANGE_COST
+            for state in (False, True)
+        }
+        stays = {state: costs[state] + stay <= costs[not state] + change[state] for state in (False, True)}
+        came.append({state: state if stays[state] else not state for state in (False, True)})
+        costs = {
+            state: costs[state] + stay if stays[state] else costs[not state] + change[state] for state in (False, True)
+        }
+    state = costs[True] < costs[False]
+    cost, taken = costs[state], []
+    for jump, before in zip(jumps, reversed(came), strict=True):
+        if before[state] != state:
+            taken.append(jump.place)
+        state = before[state]
+    return cost, taken
 
 
 def _stretch_is_proven(  # a stretch, its split and its ends
-    sheet: Sheet, series: Numbers, split: int, stretch: tuple[int, int], edges: list[Jump], log_factor: float
+    sheet: Sheet, steps: Numbers, split: int, stretch: tuple[int, int], edges: list[Jump], log_factor: float
 ) -> bool:
     """Whether a stretch lacks the factor: by its ends, by how near the split is and, if nothing else, by the others."""
     first, end = stretch
     are_near = [_is_near(sheet, jump.place, split) for jump in edges]
     near = all(are_near)
-    steps = steps_of(series)[1]
     tight = all(
         abs(abs(jump.step) - abs(log_factor)) <= max(3 * local_noise(steps, jump.place), 0.02) for jump in edges
     )

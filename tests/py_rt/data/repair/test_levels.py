@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,10 @@ from tests.py_rt.data.repair.test_cleaner import HEADER, cells_of, counts, pay, 
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+SECONDS_MAX = 15.0
+"""Far above what is needed, far below what a quadratic walk takes."""
 
 
 def closes(rows: list[list[str]]) -> list[float]:
@@ -317,3 +322,35 @@ def test_a_few_rows_beyond_any_market_are_set_aside_and_those_between_them_are_n
     cleaned = run(rows)
     assert cleaned.aside == [100, 101, 104, 105, 106]
     assert {one.rule for one in cleaned.findings} == {"outlier_spike"}
+
+
+def test_adjusted_closes_between_two_wrong_ones_stay() -> None:
+    good, rows = walk(), walk()
+    for bars in (good, rows):
+        pay(bars, 100, 0.08)  # so that the jump into the first is none by 100
+    for row in (100, 200):
+        scaled(rows, row, 100.0, range(5, 6))
+    got = [float(cells[5]) for cells in cells_of(run(rows))]
+    right = [at for at in range(400) if at not in {100, 200}]
+    assert [got[at] for at in right] == [float(good[at][5]) for at in right]
+
+
+def test_a_split_missing_in_a_part_of_the_columns_is_applied_beyond_a_row_in_doubt() -> None:
+    good, rows = with_split(1.5), with_split(1.5)
+    for row in range(300):
+        for column in (2, 4):
+            scaled(rows, row, 1.5, range(column, column + 1))
+    rows[200][5] = repr(float(rows[200][5]) / 1.5)
+    got = cells_of(run(rows))
+    assert [cells[5] for cells in got[:200]] == [cells[5] for cells in good[:200]]
+
+
+def test_thousands_of_wrong_stretches_are_no_quadratic_walk() -> None:
+    rows = walk(rows=20_000, volatility=0.001)
+    rows[19_000][8] = "2.0"
+    for row in range(3, 18_900, 7):
+        scaled(rows, row, 100.0 if row % 2 else 2.0)
+    began = time.monotonic()
+    cleaned = run(rows)
+    assert time.monotonic() - began < SECONDS_MAX
+    assert len(cleaned.changes) == len(range(3, 18_900, 7))

@@ -188,7 +188,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         terms: &impl Fn([f64; I], f64) -> [f64; K],
     ) {
         let (length, reference, first) = (series[0].len(), self.reference, self.at as f64 + 1.0);
-        let mut sums = piece.sums.each_mut().map(|of| &mut of[from..][..length]);
+        let sums = piece.sums.each_mut().map(|of| &mut of[from..][..length]);
         let tails = self.tails.each_ref().map(|of| &of[self.at..][..length]);
         let mut head = self.head;
         for at in 0..length {
@@ -228,7 +228,7 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
         let last = length - 1;
         self.reference = value(last);
         let (reference, mut sums) = (self.reference, [0.0; K]);
-        let mut tails = self.tails.each_mut().map(|of| &mut of[..length]);
+        let tails = self.tails.each_mut().map(|of| &mut of[..length]);
         for at in (0..length).rev() {
             let place = at as f64 - last as f64;
             let added = terms(difference(value(at), reference), place);
