@@ -1,7 +1,8 @@
 //! Work on the widest registers that the processor has, on values that it has asked for in time.
 //!
-//! Programs are compiled for any 64-bit x86, whose registers hold two numbers; nearly every one there is has such for four.
-//! Wider ones do the same operations in the same order, several at a time: no bit of a result depends on the processor.
+//! Programs are compiled for any 64-bit x86, whose registers hold two numbers; nearly every one there is has such for four,
+//! newer ones for eight. Wider ones do the same operations in the same order, several at a time: no bit of a result depends
+//! on the processor.
 
 /// Work that is compiled for each kind of registers.
 pub trait Work {
@@ -31,14 +32,28 @@ pub trait Work {
 /// ```
 pub fn widest<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
+    {
+        use std::arch::is_x86_feature_detected as has;
         #[allow(
             unsafe_code,
             reason = "the compiler cannot know what the processor has been asked"
         )]
-        // SAFETY: the processor has just said that it has what the function is compiled for.
-        return unsafe { with_avx2(work) };
+        // SAFETY: the processor has just said that it has what each function is compiled for.
+        unsafe {
+            if has!("avx512f") && has!("avx512dq") && has!("avx512vl") {
+                return with_avx512(work);
+            }
+            if has!("avx2") {
+                return with_avx2(work);
+            }
+        }
     }
+    work.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+fn with_avx512<W: Work>(work: W) -> W::Output {
     work.run()
 }
 
