@@ -274,13 +274,15 @@ def _check_zones(file: BarsFile, time: pl.Series) -> None:
 
 
 def _check_rising(file: BarsFile, time: pl.Series, ts_open: pl.Series) -> None:
-    behind = ts_open.diff() <= 0
+    steps = ts_open.diff()
+    is_falling = 2 * int((steps < 0).sum()) > int((steps != 0).sum())
+    behind = steps >= 0 if is_falling else steps <= 0
     if not behind.any():
         return
     at = int(behind.fill_null(value=False).arg_max() or 0)
     problem = (
-        f"the time {time[at]!r} is not after {time[at - 1]!r} above it; sort the rows, or let `py_rt data clean` find "
-        "what is double"
+        f"the time {time[at]!r} is not {'before' if is_falling else 'after'} {time[at - 1]!r} above it"
+        f"{', as in most rows' if is_falling else ''}; sort the rows, or let `py_rt data clean` find what is double"
     )
     if ts_open[at] == ts_open[at - 1]:
         problem += "; of an hour that clocks repeat in autumn, say the zone with --time-zone"

@@ -47,8 +47,9 @@ first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
 - `kama_*` and `parabolic_sar` forget at the pace of the market and not at a known one: their restart windows (2,048 and
   512 bars) are long for usual markets, but after a fall to a two-hundredth, or one wide bar in a market that then moves
   sideways with equal ranges, TA-Lib still remembers what was before and these do not (1e-4 and 1e-2 were seen);
-- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, ADX, TSI) say 0 once their restart window lies within the
-  halt: nothing is left to compare, where TA-Lib compares what has not quite faded. STOCHRSI is 0 then, and there not
+- in a halt, ratios of recursive averages (RSI, CMO, DI, DX, ADX, TSI) lose digits with what fades (2e-9 was seen) and
+  say 0 once their restart window lies within the halt: nothing is left to compare, where TA-Lib compares what has not
+  quite faded. STOCHRSI is 0 then, and there not
   even rounding is compared. What is below 1e-12 of the movement or price before (ATR, NATR, directional movement, MACD,
   TRIX, the sums of TA-Lib's slow stochastic and MFI) is 0 or rounding here and a rest there;
 - MFI asks whether the typical price rose, fell or stayed. Where it stayed but for last bits of its mean, the answer of

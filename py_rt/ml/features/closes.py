@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from py_rt.data.calendars import Calendar
+from py_rt.data.calendars import Calendar, CalendarError
 from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND
 from py_rt.errors import PyRtError
 
@@ -41,8 +41,8 @@ def closed_at(ts_open: pl.Series, span_ns: int, close: str = "") -> pl.Series:
             `16:00 America/New_York`; `24/7`; or nothing. A bar closes with the last session that ends within it.
 
     Raises:
-        CloseError: the text is none of these, or a time of day for bars longer than a day.
-        CalendarError: the calendar is unknown, or does not reach as far as the bars.
+        CloseError: the text is none of these, or a time of day for bars longer than a day; the calendar does not reach
+            as far as the bars.
 
     >>> friday = pl.Series([1_704_412_800_000_000_000])  # 2024-01-05, a day's bar stamped with midnight
     >>> for close in ("", "16:00 America/New_York", "XNYS", "24/7"):
@@ -88,7 +88,11 @@ def _of_calendar(name: str, ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """The last closing of a session up to each time; 0 where there is none."""
     days = pl.select(pl.from_epoch(pl.Series(ends[[0, -1]]), time_unit="ns").dt.date()).to_series()
     week = timedelta(days=7)
-    closings = Calendar.load(name, days[0] - week, days[1]).sessions["ts_close"].to_numpy()
+    try:
+        closings = Calendar.load(name, days[0] - week, days[1]).sessions["ts_close"].to_numpy()
+    except CalendarError as error:
+        allowed = f"allowed are a calendar such as XNYS, a time of day such as '16:00 America/New_York', and {ALWAYS}"
+        raise CloseError(f"close {name!r}: {error}; {allowed}") from error
     at = np.searchsorted(closings, ends, side="right")
     return np.where(at > 0, closings[np.maximum(at - 1, 0)], 0) if closings.size else np.zeros_like(ends)
 

@@ -103,7 +103,7 @@ def with_known(
 
     Raises:
         SourceError: as for :func:`read_facts`.
-        CloseError, CalendarError: as for :func:`closed_at`.
+        CloseError: as for :func:`closed_at`.
     """
     units = known_columns() | {column.name: column.unit for column in declared}
     facts = read_facts(path, time_zone, units, symbol).with_columns(pl.lit(0).alias(_WHO))
@@ -150,15 +150,14 @@ def _of_symbol(raw: RawFile, symbol: str) -> RawFile:
 def _times(raw: RawFile, time_zone: str) -> pl.Series:
     text = raw.columns[KNOWN].str.strip_chars()
     ts_known = read_utc_ns(text, time_zone)
-    _refuse(raw, ts_known.is_null(), f"{KNOWN} cannot be read as a time")
+    _refuse(raw, KNOWN, ts_known.is_null(), "cannot be read as a time", "allowed are ISO 8601, YYYYMMDD and Unix times")
     # Of a day: its end, which is where the next one begins in that zone.
     day = pl.coalesce(pl.col(KNOWN).str.to_date(form, strict=False) for form in ("%Y-%m-%d", "%Y%m%d"))
     next_day = text.to_frame(KNOWN).select(day.dt.offset_by("1d").dt.to_string("%Y-%m-%d")).to_series()
     over = read_utc_ns(next_day, time_zone).fill_null(ts_known + NS_PER_DAY)
     known = ts_known.zip_with(next_day.is_null(), over)
-    _refuse(
-        raw, ~known.is_first_distinct(), f"{KNOWN} stands in a row above, too: give what became known at once one row"
-    )
+    once = "give what became known at once one row"
+    _refuse(raw, KNOWN, ~known.is_first_distinct(), "stands in a row above, too", once)
     return known
 
 
@@ -168,10 +167,13 @@ def _numbers(raw: RawFile, name: str) -> pl.Series:
     is_empty = text.is_null() | text.is_in(MISSING)
     # Infinities are larger, and NaN compares as the largest of all.
     wrong = (read.is_null() | (read.fill_null(0.0).abs() > LARGEST)) & ~is_empty
-    _refuse(raw, wrong, f"{name} is no finite number")
+    allowed = f"allowed are numbers up to {LARGEST:g}, and nothing where one is missing"
+    _refuse(raw, name, wrong, "is no finite number", allowed)
     return read.fill_null(float("nan")).alias(name)
 
 
-def _refuse(raw: RawFile, wrong: pl.Series, problem: str) -> None:
+def _refuse(raw: RawFile, column: str, wrong: pl.Series, problem: str, then: str) -> None:
     if wrong.any():
-        raise SourceError("known", raw.name, raw.row_numbers[int(wrong.arg_max() or 0)], problem)
+        at = int(wrong.arg_max() or 0)
+        cell = raw.columns[column][at]
+        raise SourceError("known", raw.name, raw.row_numbers[at], f"{column} {problem}: {cell!r}; {then}")

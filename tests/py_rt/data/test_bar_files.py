@@ -215,6 +215,12 @@ def test_a_file_without_a_readable_time_is_told_by_its_first_row(tmp_path: Path)
         read(tmp_path, "Date,Close\nsoon,1\nlater,2\nnever,3\n")
 
 
+def test_of_rows_that_fall_the_one_that_does_not_is_told(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02},1" for day in (9, 8, 7, 7, 5, 4)]
+    with pytest.raises(SourceError, match="row 5: the time '2024-01-07' is not before '2024-01-07' above it, as"):
+        read(tmp_path, "\n".join(["Date,Close", *days]) + "\n")
+
+
 def test_the_hour_that_clocks_repeat_is_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
     hours = ["2023-11-05 00:00", "2023-11-05 01:00", "2023-11-05 01:00", "2023-11-05 02:00"]
     rows = [f"{hour},{at}\n" for at, hour in enumerate(hours, 1)]
