@@ -32,7 +32,7 @@ class EventBarsConfig(dg.Config):
 
     rule: str = "dollars"
     size: float = 1_000_000.0
-    """Trades, quantity or money; trades of the first bar of an imbalance or run rule."""
+    """Trades, quantity or money; trades expected of a bar of an imbalance or run rule."""
     averaged: float = BARS_AVERAGED
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from py_rt.data.event_bars import Rule
+
 NS_PER_MINUTE = 60 * 10**9
 _EPILOG = "Exit status: 0 done; 2 a file cannot be taken or written, or the command line is wrong."
 _JSON = typer.Option("--json", help="One JSON document.")
@@ -38,11 +40,18 @@ def bars(  # noqa: PLR0913, PLR0917  # the options of one command
     rule: Annotated[
         str,
         typer.Option(help="time; or ticks, volume, dollars, alone or with _imbalance or _run.", metavar="RULE"),
-    ],
+    ] = "",
     size: Annotated[
-        float, typer.Option(help="Seconds; trades, quantity or money; trades of the first imbalance or run bar.")
-    ],
-    averaged: Annotated[float, typer.Option(help="Bars over which imbalance and run bars average.", min=1)] = 20.0,
+        float | None,
+        typer.Option(help="Seconds; trades, quantity or money; trades expected of an imbalance or run bar."),
+    ] = None,
+    averaged: Annotated[
+        float | None, typer.Option(help="Bars over which imbalance and run bars average sides: 20.", min=1)
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option("--set", help="A model's feature file, which says rule and size of its bars.", metavar="FILE"),
+    ] = None,
     quotes: Annotated[
         Path | None, typer.Option(help="Best prices, for --rule time: what happens to the book.", metavar="QUOTES")
     ] = None,
@@ -68,6 +77,8 @@ def bars(  # noqa: PLR0913, PLR0917  # the options of one command
 
     Example: py_rt data bars trades.csv.gz --quotes quotes.csv.gz --rule time --size 60 --out minutes.parquet
 
+    Example: py_rt data bars trades.csv.gz --set model.toml --out bars.parquet
+
     Nobody wrote who took: py_rt data bars ticks.csv --rule dollars_imbalance --size 500 --tick-rule --out bars.csv
 
     OUT is a file of bars for py_rt features compute, with buy_volume, sell_volume, trades and, of bars by the clock,
@@ -75,17 +86,33 @@ def bars(  # noqa: PLR0913, PLR0917  # the options of one command
     that has not closed is left out. Rows stand in order of time; trades say who took, as side (buy, sell, 1, -1) or
     is_buyer_maker. Times may be written as in files of bars.
     """
-    from py_rt.data.event_bars import Rule, bars_of, read_quotes, read_trades
+    from py_rt.data.event_bars import bars_of, read_quotes, read_trades
 
-    with _told(out, trades, quotes, json=json):
+    with _told(out, trades, quotes, features, json=json):
+        closing = _rule(rule, size, averaged, features)
         given = options.given(time_zone, "", column, day_first=None)
         of_quotes = replace(given, columns=options.given(time_zone, "", quote_column, day_first=None).columns)
         read = read_trades(trades, given, by_tick_rule=tick_rule)
         told = read_quotes(quotes, of_quotes) if quotes is not None else None
-        made = bars_of(read, Rule(rule, size, averaged), told)
-        _write(made, out, f"{read.height} trades make no whole bar by {rule} {size:g}; take a smaller --size")
+        made = bars_of(read, closing, told)
+        words = f"{closing.name} {closing.size:g}"
+        _write(made, out, f"{read.height} trades make no whole bar by {words}; take a smaller --size")
     facts = {"ok": True, "trades": read.height, "bars": made.height, "columns": made.columns, "out": str(out)}
-    shown(facts, json=json, text=f"{made.height} bars of {read.height} trades: {out}")
+    shown(facts, json=json, text=f"{made.height} bars of {read.height} trades by {words}: {out}")
+
+
+def _rule(name: str, size: float | None, averaged: float | None, features: Path | None) -> Rule:
+    from py_rt.data.event_bars import BARS_AVERAGED, Rule
+
+    if features is not None:
+        if name or size is not None or averaged is not None:
+            raise DataError(f"{features} says rule and size; leave out --rule, --size and --averaged, or --set")
+        from py_rt.ml.features.technical import FeatureSet
+
+        return FeatureSet.from_toml(features).rule
+    if not name or size is None:
+        raise DataError("when a bar closes is said by --rule and --size, or by a model's feature file with --set FILE")
+    return Rule(name, size, BARS_AVERAGED if averaged is None else averaged)
 
 
 def reports(

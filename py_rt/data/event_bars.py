@@ -34,7 +34,7 @@ TIME = "time"
 
 TRADES, QUOTES = "trades", "quotes"
 BARS_AVERAGED = 20.0
-"""Bars over which imbalance and run bars average lengths and sides, where nothing else is said."""
+"""Bars over which imbalance and run bars average sides, where nothing else is said."""
 
 _TIMES = ("tsevent", "exchtime", "tradetime", "transacttime", *NAMES["time"])
 _TRADE_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -69,8 +69,8 @@ class Rule:
 
     Attributes:
         name: `time`; or `ticks`, `volume` or `dollars`, alone or with `_imbalance` or `_run`.
-        size: seconds of `time`; trades, quantity or money; trades of the first bar of an imbalance or run rule.
-        averaged: bars over which imbalance and run rules average.
+        size: seconds of `time`; trades, quantity or money; trades expected of a bar of an imbalance or run rule.
+        averaged: bars over which imbalance and run rules average sides.
     """
 
     name: str

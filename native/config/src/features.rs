@@ -3,7 +3,9 @@
 use domain::Nanos;
 use engine::limits::{BARS_KEPT, FEATURES_MAX, RESTART_WINDOW_MAX_BARS};
 use engine::signals::program::{Input, TEXT_BYTES_MAX};
-use engine::signals::{EventRule, FeatureDef, FeatureKind, FeatureSpec, SlowColumn, is_fed, read_expression};
+use engine::signals::{
+    AVERAGED_MAX, EventRule, FeatureDef, FeatureKind, FeatureSpec, SlowColumn, is_fed, read_expression,
+};
 
 use crate::document::Document;
 use crate::fault::{ConfigErrors, FaultKind};
@@ -13,8 +15,6 @@ use crate::strategy::{DAY_SECONDS, check_bar};
 
 /// Longest length in bars: the bars the engine keeps, less the one that a return looks back from.
 const LENGTH_MAX: i64 = 2_000;
-/// Most bars over which a rule of events may average.
-const AVERAGED_MAX: i64 = 10_000;
 /// Over how many it does where nothing is said.
 const AVERAGED: i64 = 20;
 const LENGTH: Kind = Kind::Integer {
@@ -47,16 +47,16 @@ pub(crate) static KEYS: &[Key] = &[
             max: i64::MAX,
         },
         "",
-        "Trades, quantity or money of a bar; of imbalance and runs the trades of the first bar.",
+        "Trades, quantity or money of a bar; of imbalance and runs the trades that are expected of one.",
     ),
     Key::optional(
         "bars.averaged",
         Kind::Integer {
             min: 1,
-            max: AVERAGED_MAX,
+            max: AVERAGED_MAX as i64,
         },
         "bars",
-        "Bars over which imbalance and runs average lengths and sides; 20 where it is not said.",
+        "Bars over which imbalance and runs average sides; 20 where it is not said.",
     ),
     Key::required(
         "feature",
@@ -383,8 +383,27 @@ fn events(document: &mut Document) -> Option<EventRule> {
             allowed,
         );
     }
+    if document.length("slow") > 0 {
+        let allowed =
+            "no [[slow]] beside [bars]: what becomes known beside the market is known of bars of the clock"
+                .to_owned();
+        document.fault(
+            "bars.rule",
+            FaultKind::Conflict,
+            format!("text {name:?}"),
+            allowed,
+        );
+    }
     let averaged = u16::try_from(averaged.unwrap_or(AVERAGED)).ok()?;
-    EventRule::named(&name, document.decimal("bars.size")?, averaged)
+    let rule = EventRule::named(&name, document.decimal("bars.size")?, averaged)?;
+    if !rule.is_whole() {
+        let (found, allowed) = (
+            format!("number {}", rule.size),
+            format!("1 or more trades for {name}"),
+        );
+        document.fault("bars.size", FaultKind::OutOfRange, found, allowed);
+    }
+    Some(rule)
 }
 
 /// What a kind's name, parameters and expression say together; `None` when one is missing or does not belong.

@@ -223,7 +223,10 @@ impl Faults<'_> {
             );
         }
         let slow = self.slow(&read.slow);
-        let events = read.bars.as_ref().and_then(|bars| self.events(bars));
+        let events = read
+            .bars
+            .as_ref()
+            .and_then(|bars| self.events(bars, slow.is_empty()));
         let beside = Beside {
             slow: &slow,
             by_events: read.bars.is_some(),
@@ -252,19 +255,19 @@ impl Faults<'_> {
         }
     }
 
-    fn events(&mut self, read: &BarsText) -> Option<EventRule> {
+    fn events(&mut self, read: &BarsText, has_no_slow: bool) -> Option<EventRule> {
         let size = Decimal::parse(read.size.as_bytes()).ok();
-        let size = size.filter(|size| *size > Decimal::ZERO);
         let averaged = read.averaged;
         let rule = size.and_then(|size| EventRule::named(&read.rule, size, averaged.unwrap_or(0)));
-        let rule = rule.filter(|rule| rule.averaged() == averaged && averaged != Some(0));
+        let rule = rule.filter(|rule| rule.averaged() == averaged && rule.is_whole() && has_no_slow);
         if rule.is_none() {
             let found = format!(
                 "rule {:?}, size {:?}, averaged {averaged:?}",
                 read.rule, read.size
             );
             let allowed = format!(
-                "a size above 0 and one of {}, with bars to average over for imbalance and runs only",
+                "one of {}, a size above 0 (1 or more where trades are counted or expected), bars to average over for \
+                 imbalance and runs only, and no slow parameters",
                 EventRule::NAMES.join(", ")
             );
             self.note("bars", FaultKind::OutOfRange, found, allowed);

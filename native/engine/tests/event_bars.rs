@@ -6,8 +6,8 @@ mod rig;
 
 use domain::{Bar, Decimal, MarketEvent, Nanos, Price, Quantity, SCALE, Side, Trade, TradeId, VenueState};
 use engine::signals::{
-    Closing, EventBar, EventBars, EventRule, FeatureDef, FeatureEngine, FeatureKind, FeatureSpec, Measure,
-    SpecError,
+    AVERAGED_MAX, Closing, EventBar, EventBars, EventRule, FeatureDef, FeatureEngine, FeatureKind,
+    FeatureSpec, Measure, SpecError,
 };
 use engine::{Action, EventBody, Signal, SlotProgram};
 use proptest::prelude::*;
@@ -114,6 +114,10 @@ fn rows(researched: &[(Bar, Option<Vec<u32>>)]) -> Vec<(i64, Option<Vec<u32>>)> 
     let rows = researched.iter();
     rows.map(|(bar, row)| (bar.ts_close().nanos(), row.clone()))
         .collect()
+}
+
+fn is_warm(rig: &Rig) -> bool {
+    rig.engine.slots().next().unwrap().warm
 }
 
 fn steady(count: i64) -> Vec<Step> {
@@ -235,7 +239,9 @@ fn where_trades_were_missed_everything_begins_anew() {
             trade(&mut rig, step);
         }
         rig.wait(Nanos(1));
+        assert!(is_warm(&rig));
         lose(&mut rig);
+        assert!(!is_warm(&rig), "nothing of before counts");
         let (mut trades, mut signals) = (Vec::new(), Vec::new());
         for step in steady(61) {
             let (trade, told) = trade(&mut rig, step);
@@ -249,12 +255,65 @@ fn where_trades_were_missed_everything_begins_anew() {
         let (told, expected) = (told(&signals), rows(&expected));
         assert_eq!(told.len(), expected.len());
         assert!((2..=16).contains(&cold(&told)), "{}", cold(&told));
+        assert!(is_warm(&rig));
         let [own, theirs] = [&told, &expected].map(|rows| rows.last().unwrap().1.clone().unwrap());
         assert_eq!(
             (own[0], own[2], own[4], own[5]),
             (theirs[0], theirs[2], theirs[4], theirs[5])
         );
     }
+}
+
+/// A series that nothing reads is not built: it begins anew when it is read again.
+#[test]
+fn what_no_program_reads_is_dropped() {
+    let mut rig = Rig::bare(config());
+    rig.watch_trades();
+    let (mut trades, mut signals) = (Vec::new(), Vec::new());
+    rig.deploy(with(Some(every(3)), 1));
+    for (at, step) in steady(200).into_iter().enumerate() {
+        if at == 60 || at == 90 {
+            rig.deploy(with(None, if at == 60 { 2 } else { 3 }));
+        }
+        if at == 121 {
+            rig.deploy(with(Some(every(3)), 4));
+        }
+        let (trade, told) = trade(&mut rig, step);
+        if at >= 121 {
+            trades.push(trade);
+            signals.extend(told);
+        }
+    }
+    assert_eq!(told(&signals), rows(&researched(every(3), &trades)));
+}
+
+/// Two slots on one rule see the same bars, and one that leaves takes nothing from the other.
+#[test]
+fn a_rule_is_built_once_for_all_that_read_it() {
+    let mut rig = Rig::bare(config());
+    rig.watch_trades();
+    let other = |number| SlotProgram {
+        slot: OTHER,
+        ..with(Some(every(3)), number)
+    };
+    rig.deploy(with(Some(every(3)), 1));
+    let mut seen = [Vec::new(), Vec::new()];
+    for (at, step) in steady(150).into_iter().enumerate() {
+        match at {
+            // The second time the approval of what runs is renewed.
+            60 | 120 => drop(rig.deploy(other(2))),
+            90 => drop(rig.deploy(with(None, 3))),
+            100 => drop(rig.deploy(with(None, 4))),
+            _ => {}
+        }
+        for signal in trade(&mut rig, step).1 {
+            seen[usize::from(signal.slot.0)].extend(told(&[signal]));
+        }
+    }
+    let [first, second] = seen;
+    assert_eq!((first.len(), second.len()), (30, 30));
+    assert_eq!(first[20..], second[..10]);
+    assert!(second.iter().all(|(_, row)| row.is_some()));
 }
 
 #[test]
@@ -285,7 +344,14 @@ fn what_bars_of_events_do_not_have_is_refused_by_name() {
         let expected = SpecError::NotOfEvents("own".to_owned(), column.to_owned());
         assert_eq!(refused.map(|_| ()), Err(expected));
     }
-    for wrong in [every(0), rule(Measure::Volume, Closing::Run(0), SCALE)] {
+    let half = SCALE / 2;
+    for wrong in [
+        every(0),
+        rule(Measure::Ticks, Closing::Size, half),
+        rule(Measure::Volume, Closing::Imbalance(20), half),
+        rule(Measure::Volume, Closing::Run(0), SCALE),
+        rule(Measure::Dollars, Closing::Run(AVERAGED_MAX + 1), SCALE),
+    ] {
         let refused = FeatureEngine::new(&spec(Some(wrong)));
         assert_eq!(refused.map(|_| ()), Err(SpecError::EventRule));
     }

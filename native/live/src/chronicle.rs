@@ -24,8 +24,6 @@ pub(crate) const FILLS_KEPT: usize = 1_000;
 pub(crate) struct Deeds {
     pub(crate) orders_sent: u64,
     pub(crate) fills: u64,
-    /// Its last signal had warm features.
-    pub(crate) warm: bool,
 }
 
 /// An order, and what of its fills is needed for an average.
@@ -180,11 +178,6 @@ impl Chronicle {
         }
         self.fills.push_front(told);
         told
-    }
-
-    /// A signal came; whether its features were warm.
-    pub(crate) fn signaled(&mut self, slot: SlotId, warm: bool) {
-        self.deeds.entry(slot).or_default().warm = warm;
     }
 
     pub(crate) fn balance(&mut self, ts: Timestamp, venue: Venue, balance: Balance) {

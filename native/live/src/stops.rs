@@ -167,6 +167,7 @@ mod tests {
             control,
             working_orders: 0,
             unknown_orders: 0,
+            warm: false,
             late_quotes: 0,
         };
         View {

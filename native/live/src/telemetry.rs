@@ -71,14 +71,10 @@ impl Service {
             }
             What::Fill(fill) => vec![Telemetry::Fill(chronicle.filled(fill))],
             What::Position(position, slot, equity) => positions(ts, position, slot, *equity),
-            What::Signal(signal, bundle) => {
-                let warm = signal.decision != engine::Decision::NoSignal;
-                chronicle.signaled(signal.slot, warm);
-                bundle
-                    .map(|bundle| self::signal(signal, bundle))
-                    .into_iter()
-                    .collect()
-            }
+            What::Signal(signal, bundle) => bundle
+                .map(|bundle| self::signal(signal, bundle))
+                .into_iter()
+                .collect(),
             What::Control(scope, level, causes) => {
                 let control = self.control(ts, *scope, *level, causes.words());
                 control
@@ -120,7 +116,7 @@ impl Service {
                 level: level(slot.control),
                 active: bundle(slot.active, BundleState::Active),
                 previous: bundle(before, BundleState::Previous),
-                warm: deeds.warm,
+                warm: slot.warm,
                 open_orders: u32::from(slot.working_orders),
                 orders_sent: deeds.orders_sent,
                 fills: deeds.fills,

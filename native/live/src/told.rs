@@ -1,7 +1,7 @@
 //! What the deciding thread tells the one that speaks to others: small copies, through one bounded queue.
 //!
 //! The queue's order is the order of what happened, so a picture of the engine that comes out of it stands exactly
-//! after all that came out before. Public market data leave room for everything else: when nobody takes anything, they
+//! after all that came out before. Public market data and signals leave room for everything else: when nobody takes anything, they
 //! are dropped first, and every drop is counted.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::view::View;
 /// Things that may wait to be told.
 pub(crate) const TOLD_MAX: usize = 16_384;
 
-/// Room that public market data leave for everything else.
+/// Room that public market data and signals leave for everything else.
 const ROOM_KEPT: usize = TOLD_MAX / 2;
 
 /// One thing, and the engine's time of it.
@@ -137,7 +137,8 @@ impl Teller {
             }
             Action::Signal(signal) => {
                 let running = slot(signal.slot).and_then(|slot| slot.active);
-                What::Signal(signal, running)
+                // Bars of trades may close as often as there are trades.
+                return self.tell_public(ts, What::Signal(signal, running));
             }
             Action::Control { scope, level } => {
                 What::Control(scope, level, Causes::of(engine.latches(), scope, level))

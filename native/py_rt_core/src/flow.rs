@@ -25,7 +25,7 @@ type Flows<'py> = (
 ///
 /// `trades`: Int64 columns ts (ns), price, quantity (units of 1e-8), side (1 bought, -1 sold by who took liquidity), in order of
 /// time. `rule`: time (`size` in ns), ticks, volume, dollars (`size` as people write it), or `ticks`, `volume` or `dollars`
-/// followed by `_imbalance` or `_run` (`size`: trades of the first bar; `bars`: over which lengths and sides are averaged).
+/// followed by `_imbalance` or `_run` (`size`: trades expected of a bar; `bars`: over which sides are averaged).
 /// Returns names and columns: ts_open, ts_close (ns), open, high, low, close, volume, buy_volume (units), trades; the bar that
 /// is not closed is left out; of several that open at one instant each is set 1 ns behind the one before. Raises `CoreError` for another rule or a wrong column, naming the row.
 #[pyfunction]
@@ -254,6 +254,13 @@ fn rule_of(rule: &str, size: f64, bars: f64) -> PyResult<BarRule> {
         Some((word, "run")) => measure(word).map(|measure| BarRule::Run(measure, expected)),
         _ => None,
     };
+    let counts_trades = !matches!(
+        found,
+        Some(BarRule::Time(_) | BarRule::Size(Measure::Volume | Measure::Dollars, _))
+    );
+    if found.is_some() && counts_trades && size < 1.0 {
+        return Err(refused(format!("size {size}; {rule} allows 1 or more trades")));
+    }
     found.ok_or_else(|| {
         refused(format!(
             "no rule {rule:?}; there are time, and ticks, volume, dollars, alone or with _imbalance or _run"

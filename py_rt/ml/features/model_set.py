@@ -7,13 +7,14 @@ anew, as they do in the service. Bars that events close (`[bars]` in the file) h
 from __future__ import annotations
 
 import tomllib
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from py_rt.data.bar_columns import PRICES
-from py_rt.data.bar_files import whole_units
+from py_rt.data.bar_files import UNITS, whole_units
 from py_rt.data.point_in_time import KNOWN
 from py_rt.ml.features.catalogue import CatalogueError
 from py_rt.ml.features.promises import Finding, Trial, differing, looking_ahead, rows_to_cut, without_values
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from py_rt.data.bar_files import BarFile
+    from py_rt.data.event_bars import Rule
     from py_rt.ml.features.catalogue import Feature
 
 STARTS = 3
@@ -95,11 +97,29 @@ def _check_closing(path: Path, features: FeatureSet, file: BarFile) -> None:
         if not file.is_of_events:
             raise CatalogueError(
                 f"{path.name} is for bars that events close ({features.events}); these stand by the clock, or do not "
-                f"say {CLOSE}: `py_rt data bars TRADES --rule RULE --size SIZE` makes such a file"
+                f"say {CLOSE}: `py_rt data bars TRADES --set FILE` makes its bars"
             )
+        _check_size(path, features.rule, file)
     elif file.is_of_events or file.span_ns != features.bar_ns:
         found = "events close these" if file.is_of_events else f"these stand {file.span_ns / 10**9:g} s apart"
         raise CatalogueError(f"{path.name} is for bars of {features.bar_ns // 10**9} s; {found}")
+
+
+def _check_size(path: Path, rule: Rule, file: BarFile) -> None:
+    """Refuse bars of another size, where they show it."""
+    told = {"ticks": ("trades", ceil(rule.size)), "volume": ("volume", rule.size * UNITS)}.get(rule.name)
+    if told is None or told[0] not in file.bars.columns:
+        return
+    column, size = told
+    values = file.bars[column]
+    wrong = values != size if rule.name == "ticks" else values < size
+    if wrong.any():
+        at = int(wrong.arg_max() or 0)
+        found = values[at] if rule.name == "ticks" else values[at] / UNITS
+        raise CatalogueError(
+            f"{path.name} is for bars of {rule.name} {rule.size:g}; bar {at} of these has {column} {found:g}: "
+            "`py_rt data bars TRADES --set FILE` makes its bars"
+        )
 
 
 def online(features: FeatureSet, bars: pl.DataFrame, start: int = 0) -> pl.DataFrame:

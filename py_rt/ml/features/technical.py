@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 import py_rt_core
 
+from py_rt.data.event_bars import BARS_AVERAGED, TIME, Rule
+from py_rt.data.timestamps import NS_PER_SECOND
 from py_rt.errors import PyRtError
 
 if TYPE_CHECKING:
@@ -94,6 +96,14 @@ class FeatureSet:
     def columns(self) -> tuple[str, ...]:
         """The columns that it reads: `BAR_COLUMNS`, what happens in bars, slow parameters; of events `CLOSE`."""
         return (*BAR_COLUMNS, *py_rt_core.columns_beside(self.canonical), *([CLOSE] if self.events else []))
+
+    @property
+    def rule(self) -> Rule:
+        """When its bars close: by the clock of `bar_ns`, or by `events`."""
+        said = json.loads(self.canonical).get("bars")
+        if said is None:
+            return Rule(TIME, self.bar_ns / NS_PER_SECOND)
+        return Rule(said["rule"], float(said["size"]), float(said.get("averaged", BARS_AVERAGED)))
 
     @property
     def sha256(self) -> str:

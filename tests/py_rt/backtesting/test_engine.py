@@ -207,7 +207,7 @@ def test_a_model_of_other_features_is_refused(replay: Replay, trained: Trained) 
     with pytest.raises(py_rt_core.CoreError, match="model: "):
         control(replay, replace(strategy, model=strategy.model[:-100]), CONFIG)
     hourly = replay.frame.filter(pl.col("ts_open") % (3_600 * 10**9) == 0)
-    with pytest.raises(py_rt_core.CoreError, match="the data have bars of 3600000000000 ns"):
+    with pytest.raises(py_rt_core.CoreError, match="the data have bars of 3600 s"):
         control(bars_replay(hourly), strategy, CONFIG)
 
 

@@ -134,10 +134,29 @@ def test_bars_of_another_kind_are_refused(folder: Path, tmp_path: Path, capsys: 
     status, _, told = run(capsys, *compute(folder, "minutes.csv", tmp_path / "out.csv"))
     assert status == 2
     assert "model.toml is for bars that events close (volume 2.5)" in told
-    assert "py_rt data bars TRADES --rule" in told
+    assert "py_rt data bars TRADES --set FILE" in told
+    assert main(bars_of(folder, "small.csv", "volume", SIZE / 5)) == 0
+    status, _, told = run(capsys, *compute(folder, "small.csv", tmp_path / "out.csv"))
+    assert status == 2
+    assert "model.toml is for bars of volume 2.5; bar 0 of these has volume" in told
+    by_ticks = tmp_path / "ticks.toml"
+    by_ticks.write_text(MODEL.replace('"volume"\nsize = 2.5', '"ticks"\nsize = 3'))
+    assert main(bars_of(folder, "ticks.csv", "ticks", 4)) == 0
+    words: list[str | Path] = [
+        "compute",
+        "--set",
+        by_ticks,
+        "--in",
+        folder / "ticks.csv",
+        "--out",
+        tmp_path / "out.csv",
+    ]
+    status, _, told = run(capsys, *words)
+    assert status == 2
+    assert "ticks.toml is for bars of ticks 3; bar 0 of these has trades 4" in told
     by_the_clock = tmp_path / "clock.toml"
     by_the_clock.write_text(MODEL.replace(f'[bars]\nrule = "volume"\nsize = {SIZE}\n', ""))
-    words: list[str | Path] = [
+    words = [
         "compute",
         "--set",
         by_the_clock,
@@ -150,6 +169,21 @@ def test_bars_of_another_kind_are_refused(folder: Path, tmp_path: Path, capsys: 
     assert status == 2
     assert "clock.toml is for bars of 60 s; events close these" in told
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_feature_file_says_what_bars_are_made(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, model = tmp_path / "made.parquet", str(folder / "model.toml")
+    words = ["data", "bars", str(folder / "trades.csv"), "--set", model, "--out", str(made)]
+    assert main(words) == 0
+    assert made.read_bytes() == (folder / "bars.parquet").read_bytes()
+    assert main([*words[:-1], str(tmp_path / "twice.csv"), "--rule", "ticks"]) == 2
+    assert "says rule and size" in capsys.readouterr().err
+    assert main([*words[:3], "--rule", "ticks", "--out", str(tmp_path / "half.csv")]) == 2
+    assert "by --rule and --size, or by a model's feature file with --set" in capsys.readouterr().err
+    assert main([*words[:3], "--rule", "ticks", "--size", "0.5", "--out", str(tmp_path / "half.csv")]) == 2
+    assert "ticks allows 1 or more trades" in capsys.readouterr().err
 
 
 def test_a_close_that_is_no_time_is_told_with_its_row(
@@ -186,6 +220,9 @@ def test_the_rule_belongs_to_the_identity_of_the_features(folder: Path, tmp_path
         '{"rule":"volume","size":"2.50"}',
         '{"averaged":20,"rule":"volume","size":"2.5"}',
         '{"rule":"volume_run","size":"2.5"}',
+        '{"averaged":20000,"rule":"volume_run","size":"2.5"}',
+        '{"averaged":20,"rule":"volume_run","size":"0.5"}',
+        '{"rule":"ticks","size":"0.5"}',
     ],
 )
 def test_what_is_no_rule_is_refused(folder: Path, bars: str) -> None:

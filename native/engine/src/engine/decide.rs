@@ -35,6 +35,7 @@ impl<P: Probe> Engine<P> {
             if self.slots[at].config.instrument == bar.instrument {
                 if self.events_of(at).is_some() {
                     self.follow(at, bar);
+                    self.probe.stage_ended(Stage::Features);
                     continue;
                 }
                 let row = self.follow(at, bar);

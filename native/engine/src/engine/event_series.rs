@@ -55,6 +55,11 @@ impl EventSeries {
         Some((self.next - 1, bar))
     }
 
+    /// Whether a bar is the last one of the series, and the next one will follow it.
+    pub(super) fn ends_with(&self, number: Option<i64>) -> bool {
+        number == Some(self.next - 1)
+    }
+
     /// The bars with their numbers and what is known beside them, oldest first.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (i64, Bar, Beside)> {
         let count = i64::try_from(self.bars.len()).unwrap_or(0);

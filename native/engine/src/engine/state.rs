@@ -196,6 +196,18 @@ impl Features {
         }
     }
 
+    /// Whether the last bar had a row, and the next one will follow it.
+    pub(super) fn is_warm(&self, state: &InstrumentState) -> bool {
+        let goes_on = match self.engine.events() {
+            None => self.revision == state.revision,
+            Some(rule) => {
+                let series = state.series.of(rule);
+                series.is_some_and(|series| series.ends_with(self.engine.last_number()))
+            }
+        };
+        goes_on && self.engine.is_warm()
+    }
+
     /// The row of a bar that events closed.
     pub(super) fn follow_event(&mut self, number: i64, bar: &Bar, beside: &Beside) -> Option<FeatureRow> {
         self.engine.on_numbered(number, bar, beside)

@@ -46,6 +46,8 @@ pub struct SlotSnapshot {
     pub working_orders: u16,
     /// Live orders of unknown outcome.
     pub unknown_orders: u16,
+    /// The features of the running bundle had values at its last bar, and nothing has begun them anew since.
+    pub warm: bool,
     /// Quotes that were heard after their bar had closed: features of quotes may differ from a recording's there.
     pub late_quotes: u64,
 }
@@ -137,9 +139,18 @@ impl<P: Probe> Engine<P> {
                         .unwrap_or(ControlLevel::Killed),
                     working_orders: exposure.working,
                     unknown_orders: exposure.unknown,
+                    warm: self.is_warm(slot),
                     late_quotes: self.late_quotes(ledger.instrument),
                 }
             })
+    }
+
+    fn is_warm(&self, slot: &super::state::SlotState) -> bool {
+        let features = slot.active.as_ref().and_then(|running| running.features.as_ref());
+        let state = self.instruments.get(usize::from(slot.config.instrument.0));
+        features
+            .zip(state)
+            .is_some_and(|(features, state)| features.is_warm(state))
     }
 
     /// Quotes that were heard after their bar had closed, of all instruments that a slot trades.

@@ -7,8 +7,13 @@ use super::features::Beside;
 use super::flow::FLOW_INPUTS;
 use super::program::Input;
 
-/// Longest bar that imbalance and runs may expect, over the first expectation; and shortest, its inverse.
-const STRETCH_MAX: f64 = 20.0;
+/// Most trades of a bar of imbalance or runs, over those that are expected of one: a bar that waits for one side may wait for ever.
+const STRETCH_MAX: f64 = 4.0;
+
+/// Of a fair coin's tosses the more frequent side is so many roots of their number above a half, on average: 2 / sqrt(2 pi).
+const ROOTS_ABOVE: f64 = 0.797_884_560_802_865_4;
+/// Most bars over which a rule may average.
+pub const AVERAGED_MAX: u16 = 10_000;
 
 /// What a bar counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,20 +31,21 @@ pub enum Measure {
 pub enum BarRule {
     /// At the end of an interval of so many nanoseconds, counted from the epoch; intervals without a trade have no bar.
     Time(i64),
-    /// When so much was counted: trades, quantity or money, as people write it.
+    /// When so much was counted: trades, quantity or money, as people write it, to 1e-8.
     Size(Measure, f64),
-    /// When buys over sells, or sells over buys, are more than was to be expected of a bar (2.3.2.1, 2.3.2.2).
+    /// When buys over sells, or sells over buys, are more than was to be expected of a bar (2.3.2.1, 2.3.2.2), or than chance
+    /// brings about in it.
     Imbalance(Measure, Expectation),
     /// When buys alone, or sells alone, are more than was to be expected of a bar (2.3.2.3).
     Run(Measure, Expectation),
 }
 
-/// What imbalance and run bars begin with, and how fast they learn.
+/// What is expected of imbalance and run bars, and how fast they learn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expectation {
-    /// Trades of the first bar.
+    /// Trades of a bar. They are given and not learned: an average of lengths feeds on itself, and nothing brings it back.
     pub trades: f64,
-    /// Bars over which lengths and sides are averaged (weight 2 / (n + 1)).
+    /// Bars over which sides are averaged (weight 2 / (n + 1)).
     pub bars: f64,
 }
 
@@ -133,6 +139,22 @@ impl EventRule {
         }
     }
 
+    /// Whether it has a size that closes bars: above 0, and where trades are counted or expected at least one of them; and bars to
+    /// average over, where it does.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let counts_trades = self.measure == Measure::Ticks || self.closing != Closing::Size;
+        let least = if counts_trades {
+            Decimal::ONE
+        } else {
+            Decimal::from_units(1)
+        };
+        let averages = self
+            .averaged()
+            .is_none_or(|bars| (1..=AVERAGED_MAX).contains(&bars));
+        self.size >= least && averages
+    }
+
     /// What builds its bars.
     #[must_use]
     pub fn bar_rule(&self) -> BarRule {
@@ -213,35 +235,25 @@ pub struct EventBars {
     building: Option<EventBar>,
     /// Counted in the bar: buys and sells.
     counted: [f64; 2],
-    learned: Learned,
+    /// The same together, exact: trades, quantity or money in units of 1e-8, 1e-8 and 1e-16.
+    sum: i128,
+    /// What a trade counts on average, buys and sells, each over all trades: over the bars before, which imbalance and runs are
+    /// held against.
+    of_trade: Option<[f64; 2]>,
     /// When the bar before opened.
     opened: Option<Timestamp>,
-}
-
-/// Averages over bars that imbalance and runs are held against.
-#[derive(Debug, Clone, Copy)]
-struct Learned {
-    trades: f64,
-    /// What a trade counts on average, buys and sells: each over all trades.
-    of_trade: Option<[f64; 2]>,
 }
 
 impl EventBars {
     /// No bar is begun.
     #[must_use]
     pub const fn new(rule: BarRule) -> Self {
-        let trades = match rule {
-            BarRule::Imbalance(_, expected) | BarRule::Run(_, expected) => expected.trades,
-            _ => 0.0,
-        };
         Self {
             rule,
             building: None,
             counted: [0.0; 2],
-            learned: Learned {
-                trades,
-                of_trade: None,
-            },
+            sum: 0,
+            of_trade: None,
             opened: None,
         }
     }
@@ -289,6 +301,17 @@ impl EventBars {
         bar.buy_volume = total(bar.buy_volume, bought);
         bar.trades += 1;
         self.counted[usize::from(!is_buy)] += self.counts(trade);
+        self.sum = self.sum.saturating_add(self.exactly(trade));
+    }
+
+    /// What a trade counts, in the units of `sum`.
+    fn exactly(&self, trade: &Trade) -> i128 {
+        let quantity = i128::from(trade.quantity.units());
+        match self.rule {
+            BarRule::Size(Measure::Volume, _) => quantity,
+            BarRule::Size(Measure::Dollars, _) => quantity * i128::from(trade.price.units()),
+            _ => i128::from(SCALE),
+        }
     }
 
     /// What a trade counts, as people write it.
@@ -310,29 +333,37 @@ impl EventBars {
         let [buys, sells] = self.counted;
         match self.rule {
             BarRule::Time(_) => false,
-            BarRule::Size(_, size) => buys + sells >= size,
-            BarRule::Imbalance(..) => {
-                let [of_buys, of_sells] = self.of_trade();
-                (buys - sells).abs() >= self.learned.trades * (of_buys - of_sells).abs()
-                    && self.is_long_enough()
+            BarRule::Size(measure, size) => self.sum >= exact(measure, size),
+            BarRule::Imbalance(_, expected) => {
+                self.has_enough(expected, (buys - sells).abs(), Self::imbalance)
             }
-            BarRule::Run(..) => {
-                let [of_buys, of_sells] = self.of_trade();
-                buys.max(sells) >= self.learned.trades * of_buys.max(of_sells)
+            BarRule::Run(_, expected) => self.has_enough(expected, buys.max(sells), Self::run),
+        }
+    }
+
+    /// Whether so much is more than was to be expected. The first bar, of which nothing is expected yet, has its trades; a bar ends
+    /// somewhere, however the market goes on.
+    fn has_enough(&self, expected: Expectation, counted: f64, wanted: fn(f64, [f64; 2]) -> f64) -> bool {
+        let trades = self.building.map_or(0, |bar| bar.trades) as f64;
+        match self.of_trade {
+            None => trades >= expected.trades,
+            Some(of_trade) => {
+                counted >= wanted(expected.trades, of_trade) || trades >= expected.trades * STRETCH_MAX
             }
         }
     }
 
-    /// Where buys and sells are expected to balance, any imbalance is more than expected: a bar then has half of what is
-    /// expected of its length.
-    fn is_long_enough(&self) -> bool {
-        let trades = self.building.map_or(0, |bar| bar.trades) as f64;
-        trades >= self.learned.trades / 2.0
+    /// What buys exceed sells by, or sells buys, in so many trades: as learned, and at least what chance brings about, a root of
+    /// their number. Without that bars of a balanced market would become ever shorter.
+    fn imbalance(trades: f64, [of_buys, of_sells]: [f64; 2]) -> f64 {
+        let chance = trades.sqrt() * (of_buys + of_sells);
+        chance.max(trades * (of_buys - of_sells).abs())
     }
 
-    /// What a trade counts on average: what was learned, else what this bar has shown.
-    fn of_trade(&self) -> [f64; 2] {
-        self.learned.of_trade.unwrap_or_else(|| self.shown())
+    /// What the more frequent side comes to in so many trades: as learned, and what chance adds to that.
+    fn run(trades: f64, [of_buys, of_sells]: [f64; 2]) -> f64 {
+        let chance = (trades * of_buys * of_sells).sqrt() * ROOTS_ABOVE;
+        chance + trades * of_buys.max(of_sells)
     }
 
     fn shown(&self) -> [f64; 2] {
@@ -343,10 +374,11 @@ impl EventBars {
     fn close(&mut self) -> Option<EventBar> {
         let mut bar = self.building?;
         if let BarRule::Imbalance(_, expected) | BarRule::Run(_, expected) = self.rule {
-            self.learn(&bar, expected);
+            self.learn(expected);
         }
         self.building = None;
         self.counted = [0.0; 2];
+        self.sum = 0;
         let after = self.opened.map(|opened| opened.plus(Nanos(1)));
         bar.ts_open = after.map_or(bar.ts_open, |after| bar.ts_open.max(after));
         bar.ts_close = bar.ts_close.max(bar.ts_open);
@@ -354,18 +386,27 @@ impl EventBars {
         Some(bar)
     }
 
-    fn learn(&mut self, bar: &EventBar, expected: Expectation) {
+    fn learn(&mut self, expected: Expectation) {
         let weight = 2.0 / (expected.bars + 1.0);
         let toward = |before: f64, now: f64| before + weight * (now - before);
         let shown = self.shown();
-        let trades = bar.trades as f64;
-        let learned = &mut self.learned;
-        let (least, most) = (expected.trades / STRETCH_MAX, expected.trades * STRETCH_MAX);
-        learned.trades = toward(learned.trades, trades).clamp(least, most);
-        learned.of_trade = Some(match learned.of_trade {
+        self.of_trade = Some(match self.of_trade {
             None => shown,
             Some([buys, sells]) => [toward(buys, shown[0]), toward(sells, shown[1])],
         });
+    }
+}
+
+/// A size in the units in which it is counted.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float becomes the nearest, and what is beyond all the most"
+)]
+fn exact(measure: Measure, size: f64) -> i128 {
+    let units = (size * SCALE as f64).round() as i128;
+    match measure {
+        Measure::Dollars => units.saturating_mul(i128::from(SCALE)),
+        Measure::Ticks | Measure::Volume => units,
     }
 }
 
@@ -421,6 +462,58 @@ mod tests {
             (first.volume.units() / one, first.buy_volume.units() / one),
             (6, 4)
         );
+    }
+
+    #[test]
+    fn sizes_are_reached_exactly() {
+        let tenths = trades(&[(100_000_000, 10_000_000, true); 40]);
+        for measure in [Measure::Volume, Measure::Dollars] {
+            let made = bars(BarRule::Size(measure, 1.0), &tenths);
+            assert_eq!(
+                made.iter().map(|bar| bar.trades).collect::<Vec<_>>(),
+                [10; 4],
+                "{measure:?}"
+            );
+        }
+        let thousandths = trades(&vec![(100_000_000, 100_000, true); 5_000]);
+        let made = bars(BarRule::Size(Measure::Volume, 2.5), &thousandths);
+        assert_eq!(made[0].trades, 2_500);
+    }
+
+    /// A market of two equal sides, before it a one-sided one: neither ends bars at once, nor never.
+    #[test]
+    fn bars_of_imbalance_and_runs_have_a_longest_and_do_not_vanish() {
+        let mut state = 7_u64;
+        let mut is_even = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state >> 63 == 0
+        };
+        let steps: Vec<_> = (0..120_000)
+            .map(|at| (100, 10, at < 20_000 || is_even()))
+            .collect();
+        let alternating: Vec<_> = (0..60_000)
+            .map(|at| (100, 10, at < 1_000 || at % 2 == 0))
+            .collect();
+        let expected = Expectation {
+            trades: 200.0,
+            bars: 20.0,
+        };
+        for rule in [
+            BarRule::Imbalance(Measure::Ticks, expected),
+            BarRule::Run(Measure::Ticks, expected),
+        ] {
+            for steps in [&steps, &alternating] {
+                let made = bars(rule, &trades(steps));
+                let longest = made.iter().map(|bar| bar.trades).max().unwrap();
+                assert!(longest <= 800, "{rule:?}: {longest}");
+            }
+            let fair = &bars(rule, &trades(&steps))[..];
+            let fair = &fair[fair.len() / 2..];
+            let mean = fair.iter().map(|bar| bar.trades).sum::<u64>() / fair.len() as u64;
+            assert!((100..=400).contains(&mean), "{rule:?}: {mean}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The features of `config/features/*.toml`: one implementation, fed one bar at a time. Offline the same
 //! code runs over columns of bars, so that both sides have the same bits.
 
-use domain::{Bar, Decimal};
+use domain::Bar;
 use thiserror::Error;
 
-use super::event_bars::EventRule;
+use super::event_bars::{AVERAGED_MAX, EventRule};
 use super::flow::{FLOW, FLOW_INPUTS};
 use super::indicators::{
     Anchored, ExponentialAverage, Lagged, RollingMoments, RollingSum, RollingWindow, TrueRangeAverage,
@@ -62,8 +62,11 @@ pub enum SpecError {
          low, close, volume, times of the day and week, buy_volume, sell_volume and trades"
     )]
     NotOfEvents(String, String),
-    /// A rule without a size, or without bars to average over.
-    #[error("bars of events: a size above 0, and at least 1 bar to average over")]
+    /// A rule without a size or without bars to average over, or slow parameters beside it.
+    #[error(
+        "bars of events: a size above 0, 1 or more where trades are counted or expected, 1 to {AVERAGED_MAX} bars to average \
+         over, and no slow parameters"
+    )]
     EventRule,
 }
 
@@ -306,6 +309,8 @@ pub struct FeatureEngine {
     spec: FeatureSpec,
     /// Number of the last bar taken: the next one must follow it without a hole.
     last_number: Option<i64>,
+    /// That bar had a row.
+    is_warm: bool,
 }
 
 impl FeatureEngine {
@@ -320,6 +325,7 @@ impl FeatureEngine {
             expressions: Expressions::new(spec)?,
             spec: spec.clone(),
             last_number: None,
+            is_warm: false,
         };
         engine.restart();
         Ok(engine)
@@ -351,6 +357,7 @@ impl FeatureEngine {
                 _ => warm = false,
             }
         }
+        self.is_warm = warm;
         if warm {
             FeatureRow::new(&values[..self.primitives.len()])
         } else {
@@ -384,6 +391,12 @@ impl FeatureEngine {
     #[must_use]
     pub fn slow(&self) -> &[SlowColumn] {
         &self.spec.slow
+    }
+
+    /// Whether the last bar taken had a row.
+    #[must_use]
+    pub const fn is_warm(&self) -> bool {
+        self.is_warm
     }
 
     /// Number of the last bar taken.
@@ -434,6 +447,7 @@ impl FeatureEngine {
         }
         self.expressions.runner.restart();
         self.last_number = None;
+        self.is_warm = false;
     }
 }
 
@@ -453,8 +467,10 @@ fn check(spec: &FeatureSpec) -> Result<(), SpecError> {
     if spec.bar_span.0 <= 0 {
         return Err(SpecError::BarSpan);
     }
-    let is_whole = |rule: EventRule| rule.size > Decimal::ZERO && rule.averaged() != Some(0);
-    if spec.events.is_some_and(|rule| !is_whole(rule)) {
+    if spec
+        .events
+        .is_some_and(|rule| !rule.is_whole() || !spec.slow.is_empty())
+    {
         return Err(SpecError::EventRule);
     }
     for def in &spec.features {

@@ -13,7 +13,7 @@ mod spec;
 // A word of the model port: who implements it knows this crate only.
 pub use bar_flow::BarFlow;
 pub use domain::Decimal;
-pub use event_bars::{BarRule, Closing, EventBar, EventBars, EventRule, Expectation, Measure};
+pub use event_bars::{AVERAGED_MAX, BarRule, Closing, EventBar, EventBars, EventRule, Expectation, Measure};
 pub use features::{Beside, FeatureEngine, SpecError};
 pub use flow::{FLOW, FLOW_INPUTS, Flow};
 pub use model::{Model, Score};

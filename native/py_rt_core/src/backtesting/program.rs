@@ -2,7 +2,7 @@
 
 use backtest::Program;
 use config::StrategyConfig;
-use domain::Decimal;
+use domain::{Decimal, Nanos};
 use engine::signals::{FeatureSpec, Model};
 use engine::strategy::{SmaCross, SmaCrossParameters, SmaSource, ThresholdModel};
 use inference::TreeModel;
@@ -215,8 +215,10 @@ fn check_span(spec: &FeatureSpec, market: &Market) -> PyResult<()> {
     if span == spec.bar_span {
         return Ok(());
     }
+    let seconds = |span: Nanos| span.0 as f64 / 1e9;
     Err(refused(format!(
-        "strategy: the features are of bars of {} ns, the data have bars of {} ns",
-        spec.bar_span.0, span.0
+        "strategy: the features are of bars of {} s, the data have bars of {} s; over quotes, give bar_seconds",
+        seconds(spec.bar_span),
+        seconds(span)
     )))
 }
