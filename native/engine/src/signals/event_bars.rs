@@ -403,10 +403,13 @@ impl EventBars {
     reason = "a float becomes the nearest, and what is beyond all the most"
 )]
 fn exact(measure: Measure, size: f64) -> i128 {
-    let units = (size * SCALE as f64).round() as i128;
+    let one = SCALE as f64;
+    let units = (size * one).round();
     match measure {
-        Measure::Dollars => units.saturating_mul(i128::from(SCALE)),
-        Measure::Ticks | Measure::Volume => units,
+        Measure::Ticks | Measure::Volume => units as i128,
+        Measure::Dollars if units / one == size => (units as i128).saturating_mul(i128::from(SCALE)),
+        // Money has more decimals than a size that is written as money.
+        Measure::Dollars => (size * one * one).round() as i128,
     }
 }
 
