@@ -1,8 +1,8 @@
 //! Bars from trades and quotes: `engine::signals::{EventBars, Flow}` over columns of events.
 
 use arrow_array::RecordBatch;
-use domain::{InstrumentId, Price, Quantity, Side, Timestamp, Trade, TradeId};
-use engine::signals::{BarRule, EventBar, EventBars, Expectation, FLOW_INPUTS, Flow, Measure};
+use domain::{Decimal, InstrumentId, Price, Quantity, Side, Timestamp, Trade, TradeId};
+use engine::signals::{BarRule, EventBar, EventBars, EventRule, FLOW_INPUTS, Flow};
 use engine::strategy::TopOfBook;
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -245,27 +245,18 @@ fn rule_of(rule: &str, size: f64, bars: f64) -> PyResult<BarRule> {
             "size {size}, bars {bars}; allowed are a size above 0 and bars of at least 1"
         )));
     }
-    let measure = |word: &str| Measure::ALL.into_iter().find(|one| one.name() == word);
-    let expected = Expectation { trades: size, bars };
-    let found = match rule.split_once('_') {
-        None if rule == "time" => Some(BarRule::Time(nanoseconds(size))),
-        None => measure(rule).map(|measure| BarRule::Size(measure, size)),
-        Some((word, "imbalance")) => measure(word).map(|measure| BarRule::Imbalance(measure, expected)),
-        Some((word, "run")) => measure(word).map(|measure| BarRule::Run(measure, expected)),
-        _ => None,
-    };
-    let counts_trades = !matches!(
-        found,
-        Some(BarRule::Time(_) | BarRule::Size(Measure::Volume | Measure::Dollars, _))
-    );
-    if found.is_some() && counts_trades && size < 1.0 {
-        return Err(refused(format!("size {size}; {rule} allows 1 or more trades")));
+    if rule == "time" {
+        return Ok(BarRule::Time(nanoseconds(size)));
     }
-    found.ok_or_else(|| {
+    let named = EventRule::named(rule, Decimal::ONE, 1).ok_or_else(|| {
         refused(format!(
             "no rule {rule:?}; there are time, and ticks, volume, dollars, alone or with _imbalance or _run"
         ))
-    })
+    })?;
+    if named.counts_trades() && size < 1.0 {
+        return Err(refused(format!("size {size}; {rule} allows 1 or more trades")));
+    }
+    Ok(named.sized(size, bars))
 }
 
 /// Whole nanoseconds; beyond 292 years the most that there are.

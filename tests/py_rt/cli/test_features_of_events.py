@@ -99,8 +99,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
     return status, told.out, told.err
 
 
-def compute(folder: Path, bars: str, out: Path, *words: str) -> list[str | Path]:
-    return ["compute", "--set", folder / "model.toml", "--in", folder / bars, "--out", out, *words]
+def compute(folder: Path, bars: str, out: Path, *words: str, model: Path | None = None) -> list[str | Path]:
+    return ["compute", "--set", model or folder / "model.toml", "--in", folder / bars, "--out", out, *words]
 
 
 @pytest.mark.parametrize("bars", ["bars.parquet", "bars.csv.gz"])
@@ -142,30 +142,12 @@ def test_bars_of_another_kind_are_refused(folder: Path, tmp_path: Path, capsys: 
     by_ticks = tmp_path / "ticks.toml"
     by_ticks.write_text(MODEL.replace('"volume"\nsize = 2.5', '"ticks"\nsize = 3'))
     assert main(bars_of(folder, "ticks.csv", "ticks", 4)) == 0
-    words: list[str | Path] = [
-        "compute",
-        "--set",
-        by_ticks,
-        "--in",
-        folder / "ticks.csv",
-        "--out",
-        tmp_path / "out.csv",
-    ]
-    status, _, told = run(capsys, *words)
+    status, _, told = run(capsys, *compute(folder, "ticks.csv", tmp_path / "out.csv", model=by_ticks))
     assert status == 2
     assert "ticks.toml is for bars of ticks 3; bar 0 of these has trades 4" in told
     by_the_clock = tmp_path / "clock.toml"
     by_the_clock.write_text(MODEL.replace(f'[bars]\nrule = "volume"\nsize = {SIZE}\n', ""))
-    words = [
-        "compute",
-        "--set",
-        by_the_clock,
-        "--in",
-        folder / "bars.parquet",
-        "--out",
-        tmp_path / "out.csv",
-    ]
-    status, _, told = run(capsys, *words)
+    status, _, told = run(capsys, *compute(folder, "bars.parquet", tmp_path / "out.csv", model=by_the_clock))
     assert status == 2
     assert "clock.toml is for bars of 60 s; events close these" in told
     assert not (tmp_path / "out.csv").exists()

@@ -33,14 +33,12 @@ impl<P: Probe> Engine<P> {
     pub(super) fn decide(&mut self, bar: &Bar, newest: bool, actions: &mut Actions) {
         for at in 0..self.slots.len() {
             if self.slots[at].config.instrument == bar.instrument {
-                if self.events_of(at).is_some() {
-                    self.follow(at, bar);
-                    self.probe.stage_ended(Stage::Features);
-                    continue;
-                }
                 let row = self.follow(at, bar);
                 self.probe.stage_ended(Stage::Features);
-                self.decide_slot(at, bar, row.as_ref(), newest, actions);
+                // What waits follows the clock in any case; what runs over bars of events is not asked.
+                if self.events_of(at).is_none() {
+                    self.decide_slot(at, bar, row.as_ref(), newest, actions);
+                }
             }
         }
     }

@@ -143,8 +143,7 @@ impl EventRule {
     /// average over, where it does.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let counts_trades = self.measure == Measure::Ticks || self.closing != Closing::Size;
-        let least = if counts_trades {
+        let least = if self.counts_trades() {
             Decimal::ONE
         } else {
             Decimal::from_units(1)
@@ -155,18 +154,27 @@ impl EventRule {
         self.size >= least && averages
     }
 
+    /// Whether its size is a number of trades.
+    #[must_use]
+    pub fn counts_trades(&self) -> bool {
+        self.measure == Measure::Ticks || self.closing != Closing::Size
+    }
+
     /// What builds its bars.
     #[must_use]
     pub fn bar_rule(&self) -> BarRule {
-        let size = self.size.units() as f64 / SCALE as f64;
-        let expected = |bars: u16| Expectation {
-            trades: size,
-            bars: f64::from(bars),
-        };
+        let bars = self.averaged().unwrap_or_default();
+        self.sized(self.size.units() as f64 / SCALE as f64, bars.into())
+    }
+
+    /// The same rule of another size, averaged over so many bars where it averages.
+    #[must_use]
+    pub const fn sized(&self, size: f64, bars: f64) -> BarRule {
+        let expected = Expectation { trades: size, bars };
         match self.closing {
             Closing::Size => BarRule::Size(self.measure, size),
-            Closing::Imbalance(bars) => BarRule::Imbalance(self.measure, expected(bars)),
-            Closing::Run(bars) => BarRule::Run(self.measure, expected(bars)),
+            Closing::Imbalance(_) => BarRule::Imbalance(self.measure, expected),
+            Closing::Run(_) => BarRule::Run(self.measure, expected),
         }
     }
 }

@@ -367,10 +367,8 @@ impl FeatureEngine {
 
     /// Starts over from `bars` (oldest first), each with what is known beside it.
     pub fn warm<'a>(&mut self, bars: impl IntoIterator<Item = (&'a Bar, Beside)>) {
-        self.restart();
-        for (bar, beside) in bars {
-            self.on_bar(bar, &beside);
-        }
+        let bars = bars.into_iter();
+        self.warm_numbered(bars.map(|(bar, beside)| (bar.number(), *bar, beside)));
     }
 
     /// As [`Self::warm`], from numbered bars that close by events.
