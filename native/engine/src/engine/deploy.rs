@@ -84,6 +84,8 @@ impl<P: Probe> Engine<P> {
         let state = state.ok_or(StageError::UnknownInstrument(instrument))?;
         rows.sort_by_key(|(number, _)| *number);
         state.recorded = Some(rows);
+        // Nobody asks what is watched here.
+        state.flow = None;
         Ok(())
     }
 
