@@ -369,7 +369,7 @@ class Table:
     def columns(self) -> list[str]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401  # by type: array of numbers, list of texts, list of money
-        """A column: numbers as a numpy array, texts as a list, money as a list of whole numbers of 1e-16."""
+        """A column: numbers and truths as a numpy array, texts as a list, money as a list of whole numbers of 1e-16."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
@@ -436,10 +436,10 @@ class FeatureProgram:
     def describe(self) -> list[tuple[str, int, int, list[str]]]:
         """For each expression: unit, lookback, warm-up, inputs."""
 
-    def compute(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Writes the values of each expression for every bar; which bars are warm."""
+    def compute(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> Table:
+        """Writes the values of each expression for every bar; column `is_warm`: which bars are warm."""
 
-    def compute_one_by_one(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    def compute_one_by_one(self, frame: _ArrowStream, out: npt.NDArray[np.float64]) -> Table:
         """The same by the path of the service: one bar at a time, on one thread."""
 
     def stream(self) -> FeatureRunner:

@@ -328,6 +328,7 @@ def test_what_became_known_is_told_and_what_cannot_be_is_not(
     assert known["max_age_seconds"] == DECLARED_AGE_S  # told without an age, so that the declared one decides
     assert "funding_rate: told unknown" in shell("status").out
     until(lambda: service.metrics()["py_rt_slow_parameters_unknown"] == 1, "a metric of what nobody knows")
+    assert service.metrics()["py_rt_late_quotes"] == slot["late_quotes"]  # none: its bars are closed by trades
     undeclared = shell.json("tell", str(facts), "--instrument", SYMBOL, "--names", "note_1", status=FAILED)
     assert (undeclared["refusal"], "declares a slow parameter" in undeclared["text"]) == ("unknown_parameter", True)
     stranger = ("tell", str(facts), "--instrument", "binance:ETHUSDT")

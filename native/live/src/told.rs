@@ -137,8 +137,7 @@ impl Teller {
             }
             Action::Signal(signal) => {
                 let running = slot(signal.slot).and_then(|slot| slot.active);
-                // Bars of trades may close as often as there are trades.
-                return self.tell_public(ts, What::Signal(signal, running));
+                return self.tell_signal(ts, &signal, running);
             }
             Action::Control { scope, level } => {
                 What::Control(scope, level, Causes::of(engine.latches(), scope, level))
@@ -156,6 +155,11 @@ impl Teller {
     /// Tells the whole.
     pub(crate) fn tell_picture(&mut self, number: u64, view: Box<View>) {
         self.tell(view.now, What::Picture(number, view));
+    }
+
+    /// Bars of trades may close as often as there are trades: their signals leave room as public data do.
+    fn tell_signal(&mut self, ts: Timestamp, signal: &Signal, running: Option<BundleDigest>) {
+        self.tell_public(ts, What::Signal(*signal, running));
     }
 
     fn tell_public(&mut self, ts: Timestamp, what: What) {
@@ -180,24 +184,18 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use domain::{InstrumentId, Price, Quantity, Side, TradeId};
+    use domain::{InstrumentId, Price, Quantity, Side, SlotId, TradeId};
+    use engine::{Decision, FeatureRow};
 
     use super::*;
 
-    #[test]
-    fn public_data_leave_room_and_every_drop_is_counted() {
+    /// What may come as often as trades do is told [`TOLD_MAX`] times while nobody takes anything: half of it is dropped and
+    /// counted, and what comes then still gets through.
+    fn assert_leaves_room(mut tell: impl FnMut(&mut Teller)) {
         let counters = Arc::new(Counters::default());
         let (mut teller, mut told) = Teller::new(Arc::clone(&counters));
-        let trade = EventBody::Market(MarketEvent::Trade(Trade {
-            instrument: InstrumentId(0),
-            ts_event: Timestamp::EPOCH,
-            trade_id: TradeId(1),
-            price: Price::from_units(1),
-            quantity: Quantity::from_units(1),
-            aggressor: Side::Buy,
-        }));
         for _ in 0..TOLD_MAX {
-            teller.tell_event(Timestamp::EPOCH, &trade);
+            tell(&mut teller);
         }
         assert_eq!(counters.untold.get(), (TOLD_MAX - ROOM_KEPT) as u64);
         let status = EventBody::Market(MarketEvent::VenueStatus(VenueStatus {
@@ -208,5 +206,32 @@ mod tests {
         assert_eq!(told.slots(), ROOM_KEPT + 1);
         let last = std::iter::from_fn(|| told.pop().ok()).last();
         assert!(matches!(last.unwrap().what, What::Venue(_)));
+    }
+
+    #[test]
+    fn public_data_leave_room_and_every_drop_is_counted() {
+        let trade = EventBody::Market(MarketEvent::Trade(Trade {
+            instrument: InstrumentId(0),
+            ts_event: Timestamp::EPOCH,
+            trade_id: TradeId(1),
+            price: Price::from_units(1),
+            quantity: Quantity::from_units(1),
+            aggressor: Side::Buy,
+        }));
+        assert_leaves_room(|teller| teller.tell_event(Timestamp::EPOCH, &trade));
+    }
+
+    #[test]
+    fn signals_leave_room_too() {
+        let signal = Signal {
+            slot: SlotId(1),
+            instrument: InstrumentId(0),
+            ts_close: Timestamp::EPOCH,
+            features: FeatureRow::new(&[0.5]).unwrap(),
+            raw_score: 0.0,
+            probability: 0.5,
+            decision: Decision::Hold,
+        };
+        assert_leaves_room(|teller| teller.tell_signal(Timestamp::EPOCH, &signal, None));
     }
 }

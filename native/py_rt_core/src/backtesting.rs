@@ -15,7 +15,7 @@ use crate::error::refused;
 use market::Market;
 use options::Options;
 use program::Loaded;
-pub(crate) use results::{BacktestResults, Table};
+pub(crate) use results::BacktestResults;
 use settings::settings;
 use strategy::Failure;
 pub(crate) use views::{BarView, CancelWorking, Order, OrderUpdate, QuoteView, SlotView};

@@ -11,6 +11,7 @@ mod indicators;
 mod ipc;
 mod journal;
 mod program;
+mod table;
 
 use pyo3::prelude::*;
 
@@ -19,8 +20,7 @@ use pyo3::prelude::*;
 mod py_rt_core {
     #[pymodule_export]
     use crate::backtesting::{
-        BacktestResults, BarView, CancelWorking, Order, OrderUpdate, QuoteView, SlotView, Table,
-        backtest_strategy,
+        BacktestResults, BarView, CancelWorking, Order, OrderUpdate, QuoteView, SlotView, backtest_strategy,
     };
     #[pymodule_export]
     use crate::bundle::{
@@ -47,4 +47,6 @@ mod py_rt_core {
     use crate::program::{
         FeatureProgram, FeatureRunner, column_addresses, feature_functions, feature_inputs,
     };
+    #[pymodule_export]
+    use crate::table::Table;
 }

@@ -1,26 +1,34 @@
 //! Features as expressions, over columns of bars or one bar at a time: `engine::signals::program`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, Float64Array, RecordBatch};
+use arrow_array::builder::BooleanBuilder;
+use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch};
 use engine::signals::program::{FUNCTIONS, Input, Program, Runner, Unit};
 use ipc::processor::{Work, fetch, widest};
-use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
+use numpy::PyReadwriteArray2;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::arrow;
 use crate::error::refused;
+use crate::table::Table;
 
 /// Values that the registers of a run's operations hold, so that they lie in the processor's nearest cache, and the bars
 /// that a run then has: whole groups of those which the engine takes together.
 const RUN_VALUES: usize = 2_048;
 const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
 const RUN_GROUP: usize = 64;
-/// Least rows of a part that a thread of its own computes.
-const PART_ROWS: usize = 32_768;
+/// Least rows for which a thread is started.
+const THREAD_ROWS: usize = 32_768;
+/// Least rows of a part.
+const PART_ROWS: usize = 16_384;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
 const PART_WARMUPS: usize = 8;
+
+/// Name of the column that says which rows are warm.
+const WARM: &str = "is_warm";
 
 /// What an expression needs and gives: unit, lookback, warm-up, inputs.
 type Description = (String, u32, u32, Vec<String>);
@@ -80,26 +88,22 @@ impl FeatureProgram {
         self.program.operations()
     }
 
-    /// Writes the values of each expression for every bar of a frame, NaN where there is none; gives which bars have the
-    /// warm-up of all of them before them.
+    /// Writes the values of each expression for every bar of a frame, NaN where there is none; gives a table of one column,
+    /// `is_warm`: which bars have the warm-up of all of them before them.
     ///
     /// `frame`: Float64 columns of the inputs, prices and quantities in units of 1e-8, and the Int64 column `number`: bars
     /// follow each other where their numbers do, elsewhere the stream begins anew. Read without a copy. `out`: float64 of shape
     /// (expressions, rows), C-contiguous: the caller's memory, because numpy asks for large pages.
-    fn compute<'py>(
-        &self,
-        frame: &Bound<'py, PyAny>,
-        mut out: PyReadwriteArray2<'py, f64>,
-    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+    fn compute(&self, frame: &Bound<'_, PyAny>, mut out: PyReadwriteArray2<'_, f64>) -> PyResult<Table> {
         self.written(frame, &mut out, Self::run)
     }
 
     /// The same by the path of the service: one bar at a time, on one thread.
-    fn compute_one_by_one<'py>(
+    fn compute_one_by_one(
         &self,
-        frame: &Bound<'py, PyAny>,
-        mut out: PyReadwriteArray2<'py, f64>,
-    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        frame: &Bound<'_, PyAny>,
+        mut out: PyReadwriteArray2<'_, f64>,
+    ) -> PyResult<Table> {
         self.written(frame, &mut out, Self::step)
     }
 
@@ -107,7 +111,6 @@ impl FeatureProgram {
     fn stream(&self) -> FeatureRunner {
         FeatureRunner {
             runner: Runner::new(&self.program, 1),
-            outputs: self.program.len(),
             columns: self.program.columns().len(),
         }
     }
@@ -133,22 +136,21 @@ impl<'a> Columns<'a> {
 }
 
 /// How a program runs over batches of so many rows: it writes the values and gives which bars are warm.
-type Path = fn(&FeatureProgram, &[RecordBatch], usize, &mut [f64]) -> PyResult<Vec<bool>>;
+type Path = fn(&FeatureProgram, &[RecordBatch], usize, &mut [f64]) -> PyResult<BooleanArray>;
 
 impl FeatureProgram {
     /// Runs over a frame without the interpreter's lock.
-    fn written<'py>(
+    fn written(
         &self,
-        frame: &Bound<'py, PyAny>,
-        out: &mut PyReadwriteArray2<'py, f64>,
+        frame: &Bound<'_, PyAny>,
+        out: &mut PyReadwriteArray2<'_, f64>,
         path: Path,
-    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        let py = frame.py();
+    ) -> PyResult<Table> {
         let batches = arrow::batches(frame)?;
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let out = self.checked(out, rows)?;
-        let warm = py.detach(|| path(self, &batches, rows, out))?;
-        Ok(warm.into_pyarray(py))
+        let warm = frame.py().detach(|| path(self, &batches, rows, out))?;
+        Table::new(vec![(WARM, Arc::new(warm))])
     }
 
     /// The caller's memory, if it has room for just so many rows.
@@ -169,25 +171,26 @@ impl FeatureProgram {
         warmups.max().unwrap_or(1) as usize
     }
 
-    fn step(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
+    fn step(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<BooleanArray> {
         let (read, warmup) = (self.read(), self.warmup() as u64);
         let mut runner = Runner::new(&self.program, 1);
         let mut warm = Vec::with_capacity(rows);
+        let mut made: Vec<_> = out.chunks_mut(rows.max(1)).collect();
         for batch in batches {
             let columns = Columns::of(batch, &read)?;
             for (at, number) in columns.numbers.iter().enumerate() {
                 runner.run_rows(*number, at..at + 1, &columns.inputs);
                 let row = warm.len();
-                for output in 0..self.program.len() {
-                    out[output * rows + row] = runner.last(output);
+                for (value, column) in runner.last_of_all().zip(&mut made) {
+                    column[row] = value;
                 }
                 warm.push(runner.seen() >= warmup);
             }
         }
-        Ok(warm)
+        Ok(warm.into())
     }
 
-    fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<Vec<bool>> {
+    fn run(&self, batches: &[RecordBatch], rows: usize, out: &mut [f64]) -> PyResult<BooleanArray> {
         let read = self.read();
         // One batch, as a rule, which is read where it lies; several are put together.
         let mut together: (Vec<i64>, Vec<Vec<f64>>) = (Vec::new(), vec![Vec::new(); read.len()]);
@@ -208,9 +211,7 @@ impl FeatureProgram {
             }
         };
         let warmup = self.warmup();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        // A part of its own begins one warm-up early: from there on its bits are those of one run over all.
-        let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).clamp(1, threads);
+        let parts = (rows / (PART_WARMUPS * warmup).max(PART_ROWS)).max(1);
         let length = rows.div_ceil(parts).max(1);
         let mut outputs: Vec<Vec<&mut [f64]>> = (0..parts).map(|_| Vec::new()).collect();
         for column in out.chunks_mut(rows.max(1)) {
@@ -218,18 +219,19 @@ impl FeatureProgram {
                 part.push(piece);
             }
         }
-        let parts = outputs.into_iter().enumerate().map(|(part, outputs)| {
-            let begin = (part * length).min(rows);
-            Part {
-                program: &self.program,
-                columns: &columns,
-                early: begin.saturating_sub(warmup - 1),
-                begin,
-                end: (begin + length).min(rows),
-                outputs,
-            }
+        let parts = outputs.into_iter().enumerate().map(|(part, outputs)| Part {
+            begin: (part * length).min(rows),
+            end: ((part + 1) * length).min(rows),
+            outputs,
         });
-        Ok(warm(rows, &computed(parts), warmup))
+        let job = Job {
+            program: &self.program,
+            columns: &columns,
+            warmup,
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.min(rows / THREAD_ROWS).min(parts.len()).max(1);
+        Ok(warm(rows, &computed(&job, threads, parts), warmup))
     }
 
     /// Names of the columns in a runner's order, those that no expression reads left out.
@@ -244,18 +246,51 @@ impl FeatureProgram {
     }
 }
 
-/// Some of the rows: those from `early` on are computed and those from `begin` to `end` written; what is before them is only
-/// for what they remember of it.
-struct Part<'a> {
+/// What threads compute together.
+struct Job<'a> {
     program: &'a Program,
     columns: &'a Columns<'a>,
-    early: usize,
+    /// Bars until all of the program is warm.
+    warmup: usize,
+}
+
+/// Some of the rows, and the places of their values.
+struct Part<'a> {
     begin: usize,
     end: usize,
     outputs: Vec<&'a mut [f64]>,
 }
 
-impl Work for Part<'_> {
+/// Parts that nobody has taken, those of each thread in a row of its own.
+struct Parts<'a>(Mutex<Vec<VecDeque<Part<'a>>>>);
+
+impl<'a> Parts<'a> {
+    fn new(threads: usize, parts: impl ExactSizeIterator<Item = Part<'a>>) -> Self {
+        let mut rows: Vec<_> = (0..threads).map(|_| VecDeque::new()).collect();
+        let each = parts.len().div_ceil(threads);
+        for (at, part) in parts.enumerate() {
+            rows[at / each].push_back(part);
+        }
+        Self(Mutex::new(rows))
+    }
+
+    /// The next one of a thread: of its own row, which follows what it has done; then from the end of the longest. A thread
+    /// may start late, because the system has put it where another one runs: what it leaves, others take.
+    fn take(&self, thread: usize) -> Option<Part<'a>> {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = rows[thread].pop_front();
+        own.or_else(|| rows.iter_mut().max_by_key(|row| row.len())?.pop_back())
+    }
+}
+
+/// One of the threads.
+struct Worker<'a, 'b> {
+    job: &'b Job<'b>,
+    parts: &'b Parts<'a>,
+    thread: usize,
+}
+
+impl Work for Worker<'_, '_> {
     /// The rows, of those which it writes, at which a stream begins: those whose number does not follow the one above.
     type Output = Vec<usize>;
 
@@ -264,25 +299,50 @@ impl Work for Part<'_> {
         reason = "what is not compiled in its place has no wider registers"
     )]
     #[inline(always)]
-    fn run(mut self) -> Vec<usize> {
-        let bars = RUN_VALUES / self.program.operations().max(1);
+    fn run(self) -> Vec<usize> {
+        let bars = RUN_VALUES / self.job.program.operations().max(1);
         let bars = bars.clamp(*RUN_BARS.start(), *RUN_BARS.end()) / RUN_GROUP * RUN_GROUP;
-        let mut runner = Runner::new(self.program, bars);
-        let (numbers, begin, mut beginnings) = (self.columns.numbers, self.begin, Vec::new());
-        let mut at = self.early;
-        while at < self.end {
-            let bound = if at < begin { begin } else { self.end };
+        let mut runner = Runner::new(self.job.program, bars);
+        let (mut beginnings, mut done) = (Vec::new(), None);
+        while let Some(part) = self.parts.take(self.thread) {
+            // A part that follows no other of this thread begins one warm-up early: from its first row on its bits are those
+            // of one run over all.
+            let early = if done == Some(part.begin) {
+                part.begin
+            } else {
+                runner.restart();
+                part.begin.saturating_sub(self.job.warmup - 1)
+            };
+            done = Some(part.end);
+            self.job.compute(part, early, &mut runner, &mut beginnings);
+        }
+        beginnings
+    }
+}
+
+impl Job<'_> {
+    /// Computes the rows from `early` on and writes those of the part: what is before them is only for what they remember of
+    /// it.
+    #[expect(
+        clippy::inline_always,
+        reason = "what is not compiled in its place has no wider registers"
+    )]
+    #[inline(always)]
+    fn compute(&self, mut part: Part<'_>, early: usize, runner: &mut Runner, beginnings: &mut Vec<usize>) {
+        let (numbers, begin, bars, mut at) = (self.columns.numbers, part.begin, runner.capacity(), early);
+        while at < part.end {
+            let bound = if at < begin { begin } else { part.end };
             let to = followed(numbers, at, bound.min(at + bars));
-            let next = to..self.end.min(to + bars);
+            let next = to..part.end.min(to + bars);
             let inputs = self.columns.inputs.iter();
             inputs.for_each(|column| fetch(column.get(next.clone()).unwrap_or_default()));
             fetch(&numbers[next]);
-            for column in self.outputs.iter().filter(|_| at >= begin) {
+            for column in part.outputs.iter().filter(|_| at >= begin) {
                 fetch(&column[at - begin..to - begin]);
             }
             runner.run_rows(numbers[at], at..to, &self.columns.inputs);
             if at >= begin {
-                for (output, column) in self.outputs.iter_mut().enumerate() {
+                for (output, column) in part.outputs.iter_mut().enumerate() {
                     runner.write(output, &mut column[at - begin..to - begin]);
                 }
                 if at == 0 || numbers[at].wrapping_sub(numbers[at - 1]) != 1 {
@@ -291,22 +351,28 @@ impl Work for Part<'_> {
             }
             at = to;
         }
-        beginnings
     }
 }
 
-/// Computes each part on a thread, the first on this one; gives where streams begin.
-fn computed<'a>(mut parts: impl Iterator<Item = Part<'a>>) -> Vec<usize> {
+/// Computes all parts on so many threads, this one among them; gives where streams begin, in order.
+fn computed<'a>(job: &Job<'_>, threads: usize, parts: impl ExactSizeIterator<Item = Part<'a>>) -> Vec<usize> {
+    let parts = Parts::new(threads, parts);
+    let worker = |thread| Worker {
+        job,
+        parts: &parts,
+        thread,
+    };
     std::thread::scope(|scope| {
-        let first = parts.next();
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || widest(part))).collect();
-        let mut beginnings = first.map(widest).unwrap_or_default();
+        let others = (1..threads).map(|thread| scope.spawn(move || widest(worker(thread))));
+        let others: Vec<_> = others.collect();
+        let mut beginnings = widest(worker(0));
         for other in others {
             match other.join() {
                 Ok(more) => beginnings.extend(more),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+        beginnings.sort_unstable();
         beginnings
     })
 }
@@ -330,20 +396,21 @@ fn followed(numbers: &[i64], at: usize, end: usize) -> usize {
 }
 
 /// Which rows have so many of their stream up to them.
-fn warm(rows: usize, beginnings: &[usize], warmup: usize) -> Vec<bool> {
-    let mut warm = vec![true; rows];
+fn warm(rows: usize, beginnings: &[usize], warmup: usize) -> BooleanArray {
+    let mut warm = BooleanBuilder::with_capacity(rows);
     for (at, begin) in beginnings.iter().enumerate() {
         let end = beginnings.get(at + 1).copied().unwrap_or(rows);
-        warm[*begin..end.min(begin + warmup - 1)].fill(false);
+        let cold = (end - begin).min(warmup - 1);
+        warm.append_n(cold, false);
+        warm.append_n(end - begin - cold, true);
     }
-    warm
+    warm.finish()
 }
 
 /// The same expressions, one bar at a time: what the service does.
 #[pyclass(module = "py_rt_core")]
 pub(crate) struct FeatureRunner {
     runner: Runner,
-    outputs: usize,
     columns: usize,
 }
 
@@ -362,7 +429,7 @@ impl FeatureRunner {
         }
         let columns: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
         self.runner.run(number, 1, &columns);
-        Ok((0..self.outputs).map(|output| self.runner.last(output)).collect())
+        Ok(self.runner.last_of_all().collect())
     }
 
     /// Bars since the stream began: a hole begins it anew.

@@ -20,7 +20,7 @@ from py_rt.ml.features.catalogue import CatalogueError, Feature, catalogue, near
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    _Path = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
+    _Path = Callable[[pl.DataFrame, np.ndarray], py_rt_core.Table]
 
 WARM = "is_warm"
 """Whether every feature of a row is the same wherever the bars began."""
@@ -108,8 +108,8 @@ class Expressions:
         self._check(bars)
         made = np.empty((len(self.names), bars.height))
         warm = path(bars.rechunk(), made)
-        frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(self.names, made, strict=True)])
-        return frame.with_columns(pl.Series(WARM, warm))
+        features = [pl.Series(name, column) for name, column in zip(self.names, made, strict=True)]
+        return pl.DataFrame(features).hstack(pl.DataFrame(warm))
 
     def _check(self, bars: pl.DataFrame) -> None:
         for name, needs in zip(self.names, self.needs, strict=True):

@@ -111,3 +111,18 @@ def test_of_any_market_both_paths_say_the_same_finite_or_unknown_values(chosen: 
         assert np.array_equal(ours.view(np.uint64), single[name].to_numpy().view(np.uint64)), name
         assert not np.isinf(ours).any(), name
     assert whole[WARM].equals(single[WARM])
+
+
+def test_parts_that_threads_compute_by_themselves_have_the_bits_of_one_run() -> None:
+    # Many parts; which thread takes which is another each time. Holes lie anywhere, a few of them near each other.
+    table = market(
+        {"seed": 5, "rows": 150_001, "price": 6e12, "step": 1e-4, "unknown": 0.0, "missing": 2e-4, "volume": 1e4}
+    )
+    features = Expressions(list(catalogue().values())[::9])
+    single = features.compute_one_by_one(table)
+    assert 0 < single[WARM].sum() < table.height
+    for _ in range(5):
+        whole = features.compute(table)
+        for name in features.names:
+            assert np.array_equal(whole[name].to_numpy().view(np.uint64), single[name].to_numpy().view(np.uint64)), name
+        assert whole[WARM].equals(single[WARM])

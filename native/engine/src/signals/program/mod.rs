@@ -433,19 +433,37 @@ const fn register(node: usize, capacity: usize) -> usize {
     (node + 1) * (capacity + if capacity == 1 { 0 } else { GAP })
 }
 
+/// A place in a runner's memory: half as long as a pointer, because all steps are read for each bar.
+#[derive(Debug, Clone, Copy)]
+struct Place(u32);
+
+impl Place {
+    /// Beyond everything.
+    const NOWHERE: Self = Self(u32::MAX);
+
+    fn new(at: usize) -> Self {
+        u32::try_from(at).map_or(Self::NOWHERE, Self)
+    }
+
+    const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// An operation of a runner.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     op: Op,
     /// Where its own register begins.
-    begin: usize,
+    begin: Place,
     /// Where those of its arguments do; of what it does not take, the register that nobody reads.
-    args: [usize; 3],
-    /// The column that an argument is, which a run reads in its place.
-    columns: [Option<u16>; 3],
+    args: [Place; 3],
     /// Its place among what is remembered; beyond it where it remembers nothing.
-    state: usize,
+    state: Place,
 }
+
+/// The columns that arguments of a step are, which a run reads in their place.
+type ColumnsOfStep = [Option<u16>; 3];
 
 /// An expression of a runner.
 #[derive(Debug, Clone, Copy)]
@@ -467,6 +485,8 @@ pub struct Runner {
     states: Vec<State>,
     /// What is to be done, in order.
     steps: Vec<Step>,
+    /// Of each step.
+    columns: Vec<ColumnsOfStep>,
     /// Columns that are an expression by themselves: their registers and places.
     copied: Vec<(usize, usize)>,
     /// The same of all columns that are read.
@@ -490,10 +510,10 @@ impl Runner {
     pub fn new(program: &Program, capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let mut registers = vec![0.0; register(program.nodes.len(), capacity)];
-        let (mut steps, mut states) = (Vec::new(), Vec::new());
+        let (mut steps, mut columns, mut states) = (Vec::new(), Vec::new(), Vec::new());
         let (mut copied, mut inputs) = (Vec::new(), Vec::new());
         let argument = |arg: u16| program.nodes.get(usize::from(arg));
-        let place = |arg: u16| argument(arg).map_or(0, |_| register(arg.into(), capacity));
+        let place = |arg: u16| Place::new(argument(arg).map_or(0, |_| register(arg.into(), capacity)));
         let column = |arg: u16| match argument(arg)?.op {
             Op::Input(place) => Some(place),
             _ => None,
@@ -518,14 +538,18 @@ impl Runner {
                 }
                 op => {
                     let is_element = elements::is_element(&op);
-                    let state = if is_element { usize::MAX } else { states.len() };
+                    let state = if is_element {
+                        Place::NOWHERE
+                    } else {
+                        Place::new(states.len())
+                    };
                     steps.push(Step {
                         op,
-                        begin,
+                        begin: Place::new(begin),
                         args: node.args.map(place),
-                        columns: node.args.map(column),
                         state,
                     });
+                    columns.push(node.args.map(column));
                     if !is_element {
                         states.push(State::new(op));
                     }
@@ -536,6 +560,7 @@ impl Runner {
             outputs: program.outputs.iter().map(output).collect(),
             states,
             steps,
+            columns,
             copied,
             inputs,
             registers,
@@ -602,14 +627,14 @@ impl Runner {
     #[inline(always)]
     fn run_several(&mut self, rows: Range<usize>, columns: &[&[f64]]) {
         let length = rows.len();
-        for step in &self.steps {
-            let (before, rest) = self.registers.split_at_mut(step.begin);
-            let argument = |which: usize| match step.columns[which] {
-                None => &before[step.args[which]..][..length],
+        for (step, read) in self.steps.iter().zip(&self.columns) {
+            let (before, rest) = self.registers.split_at_mut(step.begin.at());
+            let argument = |which: usize| match read[which] {
+                None => &before[step.args[which].at()..][..length],
                 Some(place) => &columns[usize::from(place)][rows.clone()],
             };
             let (args, out) = ([argument(0), argument(1), argument(2)], &mut rest[..length]);
-            match self.states.get_mut(step.state) {
+            match self.states.get_mut(step.state.at()) {
                 Some(state) => op::run(&step.op, state, args, out),
                 None => elements::run(&step.op, Several { args, out }),
             }
@@ -623,9 +648,9 @@ impl Runner {
             self.registers[begin] = columns[place][row];
         }
         for step in &self.steps {
-            let args = step.args.map(|from| self.registers[from]);
-            let out = &mut self.registers[step.begin];
-            match self.states.get_mut(step.state) {
+            let args = step.args.map(|from| self.registers[from.at()]);
+            let out = &mut self.registers[step.begin.at()];
+            match self.states.get_mut(step.state.at()) {
                 Some(state) => {
                     let args = args.each_ref().map(std::slice::from_ref);
                     op::run(&step.op, state, args, std::slice::from_mut(out));
@@ -662,14 +687,19 @@ impl Runner {
     /// An expression's value at the last bar.
     #[must_use]
     pub fn last(&self, output: usize) -> f64 {
-        let Output {
-            begin,
-            unit,
-            lookback,
-        } = self.outputs[output];
-        if self.length == 0 || self.seen < lookback {
+        self.last_of(&self.outputs[output])
+    }
+
+    /// Each expression's value at the last bar, in their order.
+    pub fn last_of_all(&self) -> impl ExactSizeIterator<Item = f64> {
+        self.outputs.iter().map(|output| self.last_of(output))
+    }
+
+    #[inline]
+    fn last_of(&self, output: &Output) -> f64 {
+        if self.length == 0 || self.seen < output.lookback {
             return f64::NAN;
         }
-        finite(unit.outside(self.registers[begin + self.length - 1]))
+        finite(output.unit.outside(self.registers[output.begin + self.length - 1]))
     }
 }

@@ -100,11 +100,15 @@ impl<const K: usize, const I: usize> SumWindow<K, I> {
                 summed += more;
             }
             let values = series.map(|of| &of[done..done + length]);
+            // Slices of one length: no look at a place can miss.
+            let sums = piece.sums.each_ref().map(|of| &of[..length]);
+            let references = piece.reference.each_ref().map(|of| &of[..length]);
+            let places = &piece.place[..length];
             for (at, out) in out[done..done + length].iter_mut().enumerate() {
                 let found = Sums {
-                    sums: std::array::from_fn(|of| piece.sums[of][at]),
-                    reference: std::array::from_fn(|of| piece.reference[of][at]),
-                    place: piece.place[at],
+                    sums: std::array::from_fn(|of| sums[of][at]),
+                    reference: std::array::from_fn(|of| references[of][at]),
+                    place: places[at],
                 };
                 *out = finish(&found, std::array::from_fn(|of| values[of][at]));
             }
