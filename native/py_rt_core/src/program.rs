@@ -1,7 +1,7 @@
 //! Features as expressions, over columns of bars or one bar at a time: `engine::signals::program`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arrow_array::builder::BooleanBuilder;
 use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch};
@@ -26,6 +26,10 @@ const THREAD_ROWS: usize = 32_768;
 const PART_ROWS: usize = 16_384;
 /// A part is so many warm-ups long at least: what is computed twice stays little.
 const PART_WARMUPS: usize = 8;
+
+/// Threads that can run at a time: asked once, because the answer is read from files of the system.
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// Name of the column that says which rows are warm.
 const WARM: &str = "is_warm";
@@ -229,8 +233,7 @@ impl FeatureProgram {
             columns: &columns,
             warmup,
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(rows / THREAD_ROWS).min(parts.len()).max(1);
+        let threads = PROCESSORS.min(rows / THREAD_ROWS).min(parts.len()).max(1);
         Ok(warm(rows, &computed(&job, threads, parts), warmup))
     }
 
