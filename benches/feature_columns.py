@@ -1,7 +1,7 @@
 """Features over columns beside TA-Lib, polars-talib and pandas-ta-classic: the same bars, taking turns.
 
-Ours is what `py_rt features compute` runs: the catalogue's expressions through PyO3, both halves of the table side by
-side where there are two cores. The others run as their documentation calls them; TA-Lib and polars-talib on one thread.
+Ours is what `py_rt features compute` runs: the catalogue's expressions through PyO3, on all cores, which take parts
+of the table one after the other. The others run as their documentation calls them; TA-Lib and polars-talib on one thread.
 The module of the tests is built to be built fast: `measured` runs this file in a process of its own that imports the
 one which the benches' profile made.
 

@@ -71,7 +71,10 @@ pub fn fetch<T>(values: &[T]) {
     /// What memory gives at a time.
     const LINE_BYTES: usize = 64;
     #[cfg(target_arch = "x86_64")]
-    for line in values.iter().step_by(LINE_BYTES / size_of::<T>().clamp(1, LINE_BYTES)) {
+    for line in values
+        .iter()
+        .step_by(LINE_BYTES / size_of::<T>().clamp(1, LINE_BYTES))
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         #[allow(unsafe_code, reason = "the processor's instruction takes an address")]
         // SAFETY: a hint, which reads and writes nothing; the address is that of a value.

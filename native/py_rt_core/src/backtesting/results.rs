@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow_array::builder::{Decimal128Builder, Float32Builder, Int64Builder, StringBuilder};
 use arrow_array::ArrayRef;
+use arrow_array::builder::{Decimal128Builder, Float32Builder, Int64Builder, StringBuilder};
 use backtest::{BacktestReport, Settings};
 use domain::{Money, Side};
 use pyo3::prelude::*;

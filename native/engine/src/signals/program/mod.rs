@@ -700,6 +700,10 @@ impl Runner {
         if self.length == 0 || self.seen < output.lookback {
             return f64::NAN;
         }
-        finite(output.unit.outside(self.registers[output.begin + self.length - 1]))
+        finite(
+            output
+                .unit
+                .outside(self.registers[output.begin + self.length - 1]),
+        )
     }
 }
