@@ -87,6 +87,9 @@ impl Settings {
             require_reconciliation: false,
             carried: CarriedState::default(),
         })?;
+        if program.features.is_none() {
+            engine.watch_no_flow(self.instrument.id);
+        }
         engine.stage(SlotProgram {
             slot: BACKTEST_SLOT,
             digest: DIGEST,

@@ -84,9 +84,16 @@ impl<P: Probe> Engine<P> {
         let state = state.ok_or(StageError::UnknownInstrument(instrument))?;
         rows.sort_by_key(|(number, _)| *number);
         state.recorded = Some(rows);
-        // Nobody asks what is watched here.
-        state.flow = None;
+        self.watch_no_flow(instrument);
         Ok(())
+    }
+
+    /// Watches no more what happens within the bars of an instrument. For engines that no program runs on which asks for it,
+    /// and whose events nobody records.
+    pub fn watch_no_flow(&mut self, instrument: InstrumentId) {
+        if let Some(state) = self.instruments.get_mut(usize::from(instrument.0)) {
+            state.flow = None;
+        }
     }
 
     /// A staged program, or the previous one, takes its slot over.
