@@ -39,8 +39,9 @@ right to 1e-12.
 Where TA-Lib defines the same, the values agree within 1e-9 (relative, or to the usual size of the values) from the
 first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
 
-- slopes and angles of regressions, CORREL, BETA and CCI in a market that hardly moves: TA-Lib's running sums of raw
-  prices lose digits, these do not;
+- slopes and angles of regressions, CORREL, BETA, CCI, APO and PPO in a market that hardly moves: TA-Lib's running sums
+  of raw prices lose digits, these do not. Differences of exponential averages (MACD, TRIX, bull and bear power) keep
+  what the last bit of a price leaves, here and there: 2e-8 where a price of 60,000 moves by cents; ROC 1.3e-9;
 - MACD, the fast stochastic and STOCHRSI have values before TA-Lib's first ones, which wait for their signals;
 - where a number of the input is missing, a window that holds it is unknown and a recursion begins anew behind it;
   TA-Lib is unknown from there on, or compares with nothing as if it were a number;
@@ -54,12 +55,13 @@ first one on: `tests/py_rt/ml/test_features_catalogue.py`. Exceptions:
   TRIX, the sums of TA-Lib's slow stochastic and MFI) is 0 or rounding here and a rest there;
 - MFI asks whether the typical price rose, fell or stayed. Where it stayed but for last bits of its mean, the answer of
   floating-point prices is chance; in whole units of 1e-8 it stayed, and the bar's money counts on neither side;
-- prices of more than eight decimal places (`4.202109985351562`, or a `0.3` that was computed as `0.1 + 0.2`) have other
-  last bits in units of 1e-8. Where they decide which of two movements or ranges is the larger, one side has it and the
-  other not: directional movement (DM, DI, DX, ADX, ADXR), `rsi_2`, WILLR and candle patterns (`long_line`,
-  `spinning_top`, `high_wave`, `doji_star` and their kin). A wrong tie of directional movement takes its window to fade;
-- ROC where the price before is 0 and NATR where the close is: TA-Lib says 0, here the value is unknown. MFI of prices
-  below 0 differs, and means nothing in either;
+- prices of more than eight decimal places (`4.202109985351562`, or a `0.3` that was computed as `0.1 + 0.2`), and those
+  above 9e7 with more digits than a double has in units of 1e-8, have other last bits there. Where they decide which of
+  two movements or ranges is the larger, one side has it and the other not: directional movement (DM, DI, DX, ADX,
+  ADXR), `rsi_2`, WILLR and candle patterns (`long_line`, `spinning_top`, `high_wave`, `doji_star` and their kin). A
+  wrong tie of directional movement takes its window to fade;
+- ROC where the price before is 0 and NATR where the close is: TA-Lib says 0, here the value is unknown; so is BETA
+  while a price of 0 is in its window. MFI of prices below 0 differs, and means nothing in either;
 - a restart window that you shorten (`ema(close, 200, 512)`) leaves more than 1e-12 of the seed:
   `py_rt features explain NAME --expanded --window N` says how much.
 

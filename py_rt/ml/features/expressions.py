@@ -158,7 +158,7 @@ def _read(
 ) -> py_rt_core.FeatureProgram:
     try:
         return py_rt_core.FeatureProgram([feature.expression for feature in features], definitions, columns)
-    except py_rt_core.CoreError:
+    except py_rt_core.CoreError as together:
         # Which of them it was: each by itself says its own name.
         for feature in features:
             try:
@@ -166,7 +166,11 @@ def _read(
             except py_rt_core.CoreError as error:
                 what = str(error).removeprefix("expression 0: ")
                 raise CatalogueError(f"feature {feature.name}: {what}\n  {feature.expression}") from error
-        raise
+        where, _, what = str(together).removeprefix("expression ").partition(": ")
+        raise CatalogueError(
+            f"feature {features[int(where)].name}: together with the {where} before it: {what}; "
+            "split the set into several"
+        ) from together
 
 
 def chosen(names: Sequence[str]) -> list[Feature]:

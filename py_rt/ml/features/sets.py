@@ -204,6 +204,10 @@ class SetOverBars:
         return self._frame.check(self._bars)
 
 
+# A file that says `sys.exit()` has failed as well: it must not end what judges it as if all were well.
+_FAILURES = (Exception, SystemExit, pl.exceptions.PanicException)
+
+
 def _load(features: Sequence[Feature]) -> dict[str, Callable[[pl.DataFrame], Any]]:
     """Their functions, each file loaded anew and once."""
     modules: dict[str, ModuleType] = {}
@@ -227,15 +231,16 @@ def _module(feature: str, path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except _FAILURES as error:
         raise CatalogueError(f"feature {feature}: {path} cannot be loaded: {_told(error, path)}") from error
     return module
 
 
 def _run(name: str, function: Callable[[pl.DataFrame], Any], bars: pl.DataFrame) -> pl.Series:
     try:
-        made = function(bars)
-    except Exception as error:
+        # Its own frame: whatever it replaces there, no other feature and no other run sees. The columns are shared.
+        made = function(bars.clone())
+    except _FAILURES as error:
         path = Path(function.__code__.co_filename) if hasattr(function, "__code__") else Path()
         raise CatalogueError(f"feature {name}: fails on {bars.height} bars: {_told(error, path)}") from error
     if not isinstance(made, pl.Series) or made.len() != bars.height:
@@ -249,7 +254,7 @@ def _run(name: str, function: Callable[[pl.DataFrame], Any], bars: pl.DataFrame)
     return made.cast(pl.Float64).fill_null(float("nan")).alias(name)
 
 
-def _told(error: Exception, path: Path) -> str:
+def _told(error: BaseException, path: Path) -> str:
     """The error, and the line of the user's file that it came from."""
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if Path(at.filename) == path]
     where = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None

@@ -287,6 +287,53 @@ def test_a_look_into_the_future_in_one_row_of_hundreds_is_found(
     assert 512 < facts["rows_cut"] < 600
 
 
+def test_what_python_changes_in_its_bars_hides_nothing_and_reaches_no_other_feature(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The highest close from here on: once it stands in the bars, fewer of them give the same again.
+    highest = "bars['close'].reverse().cum_max().reverse()"
+    path = own_set(tmp_path, f"return bars.replace_column(bars.get_column_index('close'), {highest})['close']")
+    path.write_text(path.read_text() + '[[feature]]\nname = "plain"\nexpression = "close"\n')
+    with (tmp_path / "mine.py").open("a") as file:
+        file.write("\n\ndef after(bars):\n    return bars['close']\n")
+    path.write_text(f'{path.read_text()}[[feature]]\nname = "after"\npython = "mine.py:after"\noffline = true\n')
+    status, told, _ = run(capsys, "check", "--set", str(path), "--in", str(bars), "--json")
+    assert status == 3
+    assert [(one["feature"], one["rule"]) for one in json.loads(told)["findings"]] == [("own", "look_ahead")]
+    out = tmp_path / "out.parquet"
+    assert run(capsys, "compute", "--set", str(path), "--in", str(bars), "--out", str(out))[0] == 0
+    made = pl.read_parquet(out)
+    close = pl.read_csv(bars)["Close"]
+    assert made["plain"].to_list() == close.to_list()
+    # Python is given prices in units of 1e-8.
+    assert made["after"].to_list() == [round(price * 1e8) for price in close]
+    assert made["own"][0] == made["after"].max()
+
+
+@pytest.mark.parametrize(
+    "body", ["return bars['close'].shift(-1)\n\n\nraise SystemExit(0)", "import sys\n    sys.exit(3)"]
+)
+def test_python_that_exits_has_failed(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str
+) -> None:
+    path = own_set(tmp_path, body)
+    status, told, error = run(capsys, "check", "--set", str(path), "--in", str(bars))
+    assert (status, told) == (2, "")
+    assert re.search(r"feature own: .*SystemExit: [03] \(mine\.py, line \d+\)", error)
+
+
+def test_expressions_that_exceed_a_bound_together_are_told_by_the_first_that_does(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feature = '[[feature]]\nname = "spread_{0}"\nexpression = "mad(close, {0})"\n'
+    path = tmp_path / "set.toml"
+    path.write_text("".join(feature.format(4_000 + at) for at in range(17)))
+    status, told, error = run(capsys, "check", "--set", str(path), "--in", str(bars))
+    assert (status, told) == (2, "")
+    assert "set.toml: feature spread_4016: together with the 16 before it: at 1: mad" in error
+    assert "65536 values" in error
+
+
 def test_what_python_keeps_from_one_computing_hides_nothing_from_the_next(
     bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,6 +128,8 @@ def test_planted_faults_are_found_in_whatever_set_they_stand(bars: pl.DataFrame,
     (mine / "broken.toml").write_text('[[feature]]\nname = "x"\nexpression = "close +"\n')
     (mine / "raising.py").write_text("def f(bars):\n    raise KeyError('close')\n")
     (mine / "raising.toml").write_text('[[feature]]\nname = "y"\npython = "raising.py:f"\noffline = true\n')
+    (mine / "leaving.py").write_text("def f(bars):\n    return bars['close']\n\n\nraise SystemExit(0)\n")
+    (mine / "leaving.toml").write_text('[[feature]]\nname = "y"\npython = "leaving.py:f"\noffline = true\n')
     ratio = '[[feature]]\nname = "z"\nkind = "expression"\nunit = "number"\nexpression = "close / open"\n'
     (mine / "model.toml").write_text(f"bar_seconds = 900\n{ratio}")
     reports = by_name(bars)
@@ -137,6 +139,7 @@ def test_planted_faults_are_found_in_whatever_set_they_stand(bars: pl.DataFrame,
     assert (reports["model"].findings, reports["model"].features) == ((), 1)
     assert "feature x" in reports["broken"].problem
     assert "KeyError" in reports["raising"].problem
+    assert "SystemExit" in reports["leaving"].problem
     result = sets_result(list(reports.values()), bars.height)
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.ERROR
