@@ -77,7 +77,7 @@ class FileSource:
 
         Raises:
             AbsentPartitionError: it is not there.
-            SourceError: it is empty, too large or cannot be read.
+            SourceError: it is empty, too large or cannot be read, or lacks a column.
         """
         if self.table.partitioning == "day":
             name = self.pattern.format(date=day_of(self.table.name, partition))
@@ -101,6 +101,7 @@ class FileSource:
         if not content:
             raise SourceError(self.table.name, place, None, "is empty (0 bytes); put the whole file there")
         yield Payload(name, content, origin=name)
+        self.reading.check(place, content)  # once it is kept, for a look at it
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The rows of a file.

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from py_rt.data.ingestion.archives import file_of
-from py_rt.data.ingestion.columns import member, read_columns
+from py_rt.data.ingestion.columns import check_members, check_names, member, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, check_template, fault_of, keys_of, read_options
-from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, Secret, StatusError, with_param
-from py_rt.data.ingestion.records import CsvForm, Records, read_records
+from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, Secret, StatusError, next_link, with_param
+from py_rt.data.ingestion.records import CsvForm, Records, csv_header, read_records
 from py_rt.data.ingestion.retries import ATTEMPTS_MAX
 from py_rt.data.ingestion.source import (
     PAYLOAD_BYTES_MAX,
@@ -124,6 +124,21 @@ class Reading:
         """
         body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
         return read_records(self.source, place, body, self.format, self.records, self.csv)  # type: ignore[arg-type]
+
+    def check(self, place: str, content: bytes) -> None:
+        """Refuse a body that lacks a column, such as the text of an error, which is a CSV's header without rows.
+
+        For what arrives alone: what is landed stays readable where a column came later.
+
+        Raises:
+            SourceError: what it lacks, and what was found.
+        """
+        if self.format == "csv":
+            body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
+            check_names(self.source, place, "the header", csv_header(self.source, place, body, self.csv), self.mapped)
+        elif all(column.nullable or column.constant is not None for column in self.mapped):
+            found = self.parse(place, content)  # else a column that is not nullable refuses such a record
+            check_members(self.source, place, found.values, found.rows, self.mapped)
 
     def rows(self, place: str, content: bytes) -> pl.DataFrame:
         """The rows of a body.
@@ -217,6 +232,7 @@ class RestSource:
             found = self.reading.parse(place, answer.content)
             highest = self._highest(found, place, highest)
             yield Payload(name, answer.content, answer.url, answer.media_type, highest)
+            self.reading.check(place, answer.content)  # once it is kept, for a look at it
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
 
@@ -260,7 +276,7 @@ class RestSource:
             return None if is_last else with_param(url, self.paging["param"], str(number))
         if kind == "link":
             target = member(found.whole, self.paging["from"]) if self.paging["from"] else None
-            target = target or _link_header(answer.headers.get("link", ""))
+            target = target or next_link(answer.headers.get("link", ""))
             return self._within(url, str(target)) if target else None
         return None
 
@@ -374,16 +390,3 @@ def _secret_of(definition: Definition, auth: dict[str, Any]) -> Secret | None:
 
 def _ms(day: date) -> int:
     return int(datetime.combine(day, time.min, UTC).timestamp()) * 1_000
-
-
-def _link_header(text: str) -> str | None:
-    """The next page of a `Link` header (RFC 8288).
-
-    >>> _link_header('</p?page=1>; rel="prev", </p?page=3>; rel="next"')
-    '/p?page=3'
-    """
-    for part in text.split(","):
-        found = re.match(r'\s*<([^>]*)>.*;\s*rel="?next"?', part)
-        if found:
-            return found[1]
-    return None

@@ -244,6 +244,24 @@ def test_a_file_may_be_called_whatever_it_is_called(place: Path) -> None:
     assert sorted(rows["a"].to_list()) == sorted(names)
 
 
+def test_a_dropped_file_whose_column_has_another_name_is_refused_and_kept(place: Path) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    (place / "drop").mkdir()
+    text = 'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{key}.csv"\nformat = "csv"\n'
+    columns = '[[column]]\nname = "ts"\n[[column]]\nname = "close"\nnullable = true\n'
+    (place / "config" / "sources" / "drops.toml").write_text(text + columns)
+    (place / "drop" / "a.csv").write_text("ts,Close\n1,2\n")
+    told = "source drops: a/a.csv: the header has no column 'close'; it has 'ts', 'Close'"
+    tried = run("data add drops --partition a")
+    assert (tried.exit_code, told in tried.output) == (1, True), tried.output
+    done = run("data fetch drops")
+    assert (done.exit_code, told in done.output) == (1, True), done.output
+    (kept,) = (place / "home" / "landing" / "drops" / "content").glob("*/*")
+    assert kept.read_text() == "ts,Close\n1,2\n"
+    (place / "drop" / "a.csv").write_text("ts,close\n1,2\n")
+    assert run("data fetch drops").output.startswith("drops: 1 landed; 1 rows")
+
+
 def test_a_trial_keeps_nothing_and_tells_a_fault(place: Path) -> None:
     with serving(lambda _asked: Reply(b"<html>sign in</html>")) as server:
         follow_guide(place, server.url)
