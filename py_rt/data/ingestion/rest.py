@@ -53,7 +53,11 @@ if TYPE_CHECKING:
     from py_rt.data.ingestion.columns import Mapped
 
 _DAYS = {"date", "next_date", "date_ms", "next_date_ms"}
-_SECRET_PARAMS = frozenset({"apikey", "api_key", "api-key", "access_token", "token", "secret", "password", "signature"})
+_SECRET_PARAM = re.compile(
+    r"secret|passw|passphrase|credential|signature$|^sig$|^token$|(?:access|api|auth|bearer|refresh|session)[-_]?token$|"
+    r"(?:access|api|private|subscription)[-_]?key$",
+    re.IGNORECASE,
+)
 """Parameters of a query that hold a secret wherever they stand."""
 
 _SECRET_HEADER = re.compile(
@@ -320,7 +324,7 @@ def check_place(definition: Definition, url: str) -> None:
         raise fault_of(definition, "url", "is no address of the web; it begins with https:// or http://")
     if "@" in parts.netloc:
         raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
-    if named := sorted({name for name, value in parse_qsl(parts.query) if value and name.lower() in _SECRET_PARAMS}):
+    if named := sorted({name for name, value in parse_qsl(parts.query) if value and _SECRET_PARAM.search(name)}):
         problem = f"holds a secret, {named[0]}; export it, and say auth = {{param = {named[0]!r}, env = NAME}}"
         raise fault_of(definition, "url", problem)
 
