@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 from datetime import date
@@ -260,6 +261,35 @@ def test_a_dropped_file_whose_column_has_another_name_is_refused_and_kept(place:
     assert kept.read_text() == "ts,Close\n1,2\n"
     (place / "drop" / "a.csv").write_text("ts,close\n1,2\n")
     assert run("data fetch drops").output.startswith("drops: 1 landed; 1 rows")
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(place: Path) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    text = 'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{key}.csv"\nformat = "csv"\n'
+    (place / "config" / "sources" / "drops.toml").write_text(text + '[[column]]\nname = "a"\n')
+    (place / "drop" / "folder.csv").mkdir(parents=True)
+    os.mkfifo(place / "drop" / "pipe.csv")
+    (place / "drop" / "whole.csv").write_text("a\n1\n")
+    line = [sys.executable, "-c", "from py_rt.cli.main import main; raise SystemExit(main())", "data", "fetch", "drops"]
+    environment = {**os.environ, "PYTHONPATH": f"{GUIDE.parents[2]}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(line, env=environment, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.startswith("drops: 1 failed, 1 landed; 1 rows")
+    assert "source drops: pipe/pipe.csv: is no file; put one there" in done.stderr
+    assert "source drops: folder/folder.csv: is no file" in run("data fetch drops --key folder").output
+
+
+@pytest.mark.parametrize("pattern", ["../{key}.csv", "/{key}.csv", "a/../../{key}.csv"])
+def test_a_pattern_that_leads_out_of_its_folder_is_refused_with_its_line(place: Path, pattern: str) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    path = place / "config" / "sources" / "drops.toml"
+    text = f'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{pattern}"\n'
+    path.write_text(text + '[[column]]\nname = "a"\n')
+    done = run("data add drops")
+    assert done.exit_code == 2
+    assert (
+        f"{path}:5: options.pattern: is '{pattern}', which leads out of the folder; name what lies in it" in done.output
+    )
 
 
 def test_a_trial_keeps_nothing_and_tells_a_fault(place: Path) -> None:
