@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from py_rt.cli import data_add
+from py_rt.data.ingestion.received import Received
 from py_rt.data.storage import Lake, exists, scan
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
@@ -290,6 +291,18 @@ def test_a_pattern_that_leads_out_of_its_folder_is_refused_with_its_line(place: 
     assert (
         f"{path}:5: options.pattern: is '{pattern}', which leads out of the folder; name what lies in it" in done.output
     )
+
+
+def test_a_refusal_that_cannot_be_read_stops_no_list(place: Path) -> None:
+    refused = place / "home" / "landing" / "bundled_stocks" / "refused"
+    (refused / "AAPL.json").mkdir(parents=True)
+    (refused / "IBM.json").write_text("")
+    done = run("data list --json")
+    assert done.exit_code == 0, done.output
+    assert [one["refused"] for one in json.loads(done.output) if one["name"] == "bundled_stocks"] == [2]
+    for problem in Received(place / "home" / "landing", "bundled_stocks").refused().values():
+        assert problem.startswith(str(refused))
+        assert problem.endswith("; remove it")
 
 
 def test_a_trial_keeps_nothing_and_tells_a_fault(place: Path) -> None:
