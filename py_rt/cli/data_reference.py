@@ -109,7 +109,7 @@ def calendar(
     Example: py_rt data calendar XNYS --from 2015-11-01 --to 2015-12-31 --bars spy.csv --time-zone America/New_York
 
     Session numbers count from 2000-01-03 and do not depend on the days asked for. Nights, weekends, holidays and half
-    days are no holes. Of daily bars, sessions without one are told.
+    days are no holes; days before the file begins and after it ends are. Of daily bars, sessions without one are told.
     """
     from py_rt.data.calendars import Calendar
 
@@ -176,7 +176,7 @@ def _daily(path: Path, time_zone: str) -> pl.DataFrame:
 
 
 def _lacking(sessions: Any, path: Path, time_zone: str) -> pl.DataFrame:  # noqa: ANN401  # a Calendar, imported late
-    """What sessions have and a file lacks: its bars, or its days where a bar is one."""
+    """What sessions have and a file lacks on the days that were asked: its bars, or its days where a bar is one."""
     import polars as pl
 
     from py_rt.data.bar_columns import Given
@@ -184,12 +184,16 @@ def _lacking(sessions: Any, path: Path, time_zone: str) -> pl.DataFrame:  # noqa
     from py_rt.data.timestamps import NS_PER_DAY
 
     file = read_bar_file(path, Given(time_zone))
+    asked = {"first_day": sessions.first_day, "last_day": sessions.last_day}
     if file.span_ns < NS_PER_DAY:
-        holes: pl.DataFrame = sessions.holes(pl.DataFrame({"ts_open": file.ts_open}), bar_ns=file.span_ns)
+        opened, closed = sessions.sessions["ts_open"].min(), sessions.sessions["ts_close"].max()
+        within = pl.DataFrame({"ts_open": file.ts_open}).filter(pl.col("ts_open").is_between(opened, closed, "left"))
+        holes: pl.DataFrame = sessions.holes(within, bar_ns=file.span_ns, **asked)
         return holes.select("session", _moment("ts_open"))
     local = file.ts_open.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").dt.convert_time_zone(time_zone)
-    days = sessions.missing_days(local.dt.date().to_list())
-    return pl.DataFrame({"session": days}, schema={"session": pl.Date})
+    days = local.dt.date()
+    lacking = sessions.missing_days(days.filter(days.is_between(*asked.values())).to_list(), **asked)
+    return pl.DataFrame({"session": lacking}, schema={"session": pl.Date})
 
 
 def _one_list(found: Any, index: str) -> Path:  # noqa: ANN401  # a Reference, imported late

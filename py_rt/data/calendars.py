@@ -197,13 +197,23 @@ class Calendar:
         )
         return grid.filter(~resting.fill_null(value=False)).select("session", "ts_open")
 
-    def holes(self, bars: pl.DataFrame, *, bar_ns: int, anchor: Anchor = "open") -> pl.DataFrame:
-        """Bars that sessions have and the data lack, between the first and the last session of the data.
+    def holes(
+        self,
+        bars: pl.DataFrame,
+        *,
+        bar_ns: int,
+        anchor: Anchor = "open",
+        first_day: date | None = None,
+        last_day: date | None = None,
+    ) -> pl.DataFrame:
+        """Bars that sessions have and the data lack.
 
         Args:
             bars: with `ts_open` (Int64, UTC ns), in any order.
             bar_ns: length of a bar in ns.
             anchor: where a session's first bar starts.
+            first_day: from when bars are expected; `None` is the first session of the data.
+            last_day: until when; `None` is the last session of the data.
 
         Returns:
             Rows of `session`, `ts_open`, by time. Nights, weekends, holidays and breaks are no holes.
@@ -212,11 +222,10 @@ class Calendar:
             CalendarError: as for :meth:`expected_bars` and :meth:`number_bars`.
         """
         placed = self.number_bars(bars.select("ts_open"), bar_ns=bar_ns, anchor=anchor).drop_nulls()
-        if placed.is_empty():
+        if placed.is_empty() and (first_day is None or last_day is None):
             return pl.DataFrame(schema={"session": pl.Date, "ts_open": pl.Int64})
-        first, last = placed.select(pl.col("session").min().alias("first"), pl.col("session").max().alias("last")).row(
-            0
-        )
+        span = placed.select(pl.col("session").min().alias("first"), pl.col("session").max().alias("last")).row(0)
+        first, last = first_day or span[0], last_day or span[1]
         expected = self.expected_bars(bar_ns=bar_ns, anchor=anchor, first_day=first, last_day=last)
         return expected.join(placed.select("ts_open"), on="ts_open", how="anti", maintain_order="left")
 

@@ -117,8 +117,8 @@ def _text(column: Mapped, record: Any) -> str | None:  # noqa: ANN401  # whateve
     return str(value)
 
 
-def member(record: Any, path: str) -> Any:  # noqa: ANN401  # whatever JSON holds
-    """What stands at a path of a record, or `None`.
+def member(record: Any, path: str, absent: Any = None) -> Any:  # noqa: ANN401  # whatever JSON holds
+    """What stands at a path of a record, or `absent`.
 
     >>> member({"a": {"b": [1, 2]}}, "a.b.1"), member({"a.b": 3}, "a.b"), member([7], "1"), member({}, "")
     (2, 3, None, {})
@@ -129,10 +129,50 @@ def member(record: Any, path: str) -> Any:  # noqa: ANN401  # whatever JSON hold
         return record[path]
     head, _, rest = path.partition(".")
     if isinstance(record, dict):
-        return member(record[head], rest) if head in record else None
+        return member(record[head], rest, absent) if head in record else absent
     if isinstance(record, list) and head.isdecimal() and int(head) < len(record):
-        return member(record[int(head)], rest)
-    return None
+        return member(record[int(head)], rest, absent)
+    return absent
+
+
+def check_names(source: str, place: str, where: str, names: Sequence[str], mapped: Sequence[Mapped]) -> None:
+    """Refuse a table that lacks a column, nullable or not: without rows nothing else would show it.
+
+    Args:
+        source: name of the source, for messages.
+        place: partition and payload, for messages.
+        where: what has the names, for messages.
+        names: of the columns that are there.
+        mapped: the columns that are wanted.
+
+    Raises:
+        SourceError: one is not there.
+    """
+    if lacking := [path for path in _taken(mapped) if path not in names]:
+        problem = (
+            f"{where} has no column {', '.join(map(repr, lacking))}; it has {', '.join(map(repr, names))}: is it "
+            "another answer, or has the column another name now? Then mend its from"
+        )
+        raise SourceError(source, place, None, problem)
+
+
+def check_members(
+    source: str, place: str, records: Sequence[Any], rows: Sequence[int], mapped: Sequence[Mapped]
+) -> None:
+    """Refuse a record that has the member of no column, as one that tells an error; a `null` is there.
+
+    Raises:
+        SourceError: with its row.
+    """
+    taken, absent = _taken(mapped), object()
+    for row, record in zip(rows, records, strict=True):
+        if taken and all(member(record, path, absent) is absent for path in taken):
+            problem = f"the record has none of {', '.join(map(repr, taken))}; it is {record!r}"
+            raise SourceError(source, place, row, problem)
+
+
+def _taken(mapped: Sequence[Mapped]) -> list[str]:
+    return [column.taken_from for column in mapped if column.constant is None and column.taken_from]
 
 
 def _typed(text: pl.Series, column: Mapped) -> pl.Series:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 from uuid import UUID
 
-from py_rt.data.ingestion.columns import read_columns
+from py_rt.data.ingestion.columns import check_names, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, fault_of, keys_of, read_options
 from py_rt.data.ingestion.queries import NoAnswerError, adbc, in_time, sql
 from py_rt.data.ingestion.records import json_lines
@@ -122,7 +122,7 @@ class DatabaseSource:
 
         Raises:
             SourceError: the database cannot be reached, goes away or refuses, its address is not in the environment,
-                or the result is too large or has a name twice.
+                or the result is too large, lacks a column or has a name twice.
         """
         address = self._address(partition)
         bound: dict[str, object] = {}
@@ -226,6 +226,7 @@ class DatabaseSource:
             is_next = self.table.partitioning == "next"
             if is_next and self.cursor not in result.names:
                 raise SourceError(name, partition, None, f"the result has no column {self.cursor}")
+            check_names(name, partition, "the result", result.names, self.mapped)
             at = result.names.index(self.cursor) if is_next else None
             size = 0
             for row in answer:

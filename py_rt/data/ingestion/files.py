@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -54,6 +55,9 @@ class FileSource:
         if not check_template(definition, "pattern", values["pattern"], {wanted: _SAMPLES[wanted]}):
             problem = f"is {values['pattern']!r}; it must name {{{wanted}}}, as partition says"
             raise fault_of(definition, "pattern", problem)
+        if Path(values["pattern"]).is_absolute() or ".." in Path(values["pattern"]).parts:
+            problem = f"is {values['pattern']!r}, which leads out of the folder; name what lies in it"
+            raise fault_of(definition, "pattern", problem)
         if wanted == "key" and values["pattern"].count("{") != 1:
             raise fault_of(definition, "pattern", "must name {key} once, and braces stand for nothing else")
         folder = Path(os.path.expandvars(values["folder"])).expanduser()
@@ -69,7 +73,8 @@ class FileSource:
             raise SourceError(self.table.name, str(self.folder), None, "is no folder")
         head, _, tail = self.pattern.partition("{key}")
         form = re.compile(re.escape(head) + "(.+)" + re.escape(tail))
-        found = [form.fullmatch(path.relative_to(self.folder).as_posix()) for path in self.folder.rglob("*")]
+        there = (path for path in self.folder.rglob("*") if not path.is_dir())
+        found = [form.fullmatch(path.relative_to(self.folder).as_posix()) for path in there]
         return sorted(_partition(match[1]) for match in found if match)
 
     def fetch(self, partition: str, after: str | None = None) -> Iterator[Payload]:  # noqa: ARG002  # days and keys
@@ -77,7 +82,7 @@ class FileSource:
 
         Raises:
             AbsentPartitionError: it is not there.
-            SourceError: it is empty, too large or cannot be read.
+            SourceError: it is no file, empty, too large, lacks a column or cannot be read.
         """
         if self.table.partitioning == "day":
             name = self.pattern.format(date=day_of(self.table.name, partition))
@@ -89,7 +94,10 @@ class FileSource:
             raise SourceError(self.table.name, partition, None, f"{name} lies outside of the folder")
         place = f"{partition}/{name}"
         try:
-            if path.stat().st_size > PAYLOAD_BYTES_MAX:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+                raise SourceError(self.table.name, place, None, "is no file; put one there")
+            if found.st_size > PAYLOAD_BYTES_MAX:
                 raise SourceError(
                     self.table.name, place, None, f"has more than {PAYLOAD_BYTES_MAX} bytes; cut it finer"
                 )
@@ -101,6 +109,7 @@ class FileSource:
         if not content:
             raise SourceError(self.table.name, place, None, "is empty (0 bytes); put the whole file there")
         yield Payload(name, content, origin=name)
+        self.reading.check(place, content)  # once it is kept, for a look at it
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The rows of a file.

@@ -365,3 +365,16 @@ def _retry_after(text: str) -> float | None:
     except ValueError:
         return None
     return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+def next_link(text: str) -> str | None:
+    """The next page of a `Link` header (RFC 8288).
+
+    >>> next_link('</p?page=1>; rel="prev", </p?page=3>; rel="next"')
+    '/p?page=3'
+    """
+    for part in text.split(","):
+        found = re.match(r'\s*<([^>]*)>.*;\s*rel="?next"?', part)
+        if found:
+            return found[1]
+    return None

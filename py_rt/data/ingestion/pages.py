@@ -93,7 +93,8 @@ class PageSource:
         """Ask for the page, if the site lets us.
 
         Raises:
-            SourceError: `robots.txt` forbids it, asks to wait too long or cannot be had, or the page cannot.
+            SourceError: `robots.txt` forbids it, asks to wait too long or cannot be had, or the page cannot, or it has
+                no value of any column.
         """
         if self.table.partitioning == "day":
             url = self.url.format(date=day_of(self.table.name, partition))
@@ -115,6 +116,12 @@ class PageSource:
         slowest = min(self.limits.requests_per_second, 1.0 / rules.delay_s) if rules.delay_s else None
         answer = self._client(slowest).get(url, place, is_html=True)
         yield Payload("page.html", answer.content, answer.url, answer.media_type)
+        taken = [column.taken_from for column in self.mapped if column.constant is None]
+        records = self._records(answer.content, place)  # once it is kept, for a look at it
+        if taken and all(record[path] is None for record in records for path in taken):
+            named = ", ".join(map(repr, taken))
+            problem = f"has {len(records)} {self.item!r}, and in none of them {named}: the site has changed; mend the "
+            raise SourceError(self.table.name, place, None, problem + "columns' from")
 
     def rows(self, payload: Payload, partition: str) -> pl.DataFrame:
         """The records of a page.
@@ -122,15 +129,17 @@ class PageSource:
         Raises:
             SourceError: there is none, or a value is not of its type.
         """
+        place = f"{partition}/{payload.name}"
+        return read_columns(self.table.name, place, self._records(payload.content, place), self.mapped)
+
+    def _records(self, content: bytes, place: str) -> list[dict[str, str | None]]:
         from selectolax.lexbor import LexborHTMLParser
 
-        place = f"{partition}/{payload.name}"
-        nodes = LexborHTMLParser(payload.content).css(self.item)
+        nodes = LexborHTMLParser(content).css(self.item)
         if not nodes:
             problem = f"has no {self.item!r}: the site has changed, or this is another page; mend the option item"
             raise SourceError(self.table.name, place, None, problem)
-        records = [{column.taken_from: _value(node, column.taken_from) for column in self.mapped} for node in nodes]
-        return read_columns(self.table.name, place, records, self.mapped)
+        return [{column.taken_from: _value(node, column.taken_from) for column in self.mapped} for node in nodes]
 
     def _robots(self, url: str, place: str) -> Rules:
         parts = urlsplit(url)

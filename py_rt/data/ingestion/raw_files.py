@@ -126,7 +126,7 @@ def _read_csv(
     source: str, name: str, content: bytes, *, complete: bool
 ) -> tuple[list[str], list[list[str]], list[int]]:
     text = text_of(source, name, content)
-    found = csv_rows(source, name, text)
+    found = list(csv_rows(source, name, text))
     lines, rows = [line for line, _ in found], [fields for _, fields in found]
     while rows and not rows[-1]:  # blank lines at the end
         del rows[-1], lines[-1]

@@ -193,9 +193,8 @@ class Received:
         self._write(self._refusal(partition), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
     def refused(self) -> dict[str, str]:
-        """Why each partition is refused, of those that are."""
-        found = sorted((self.folder / "refused").glob("*.json"))
-        return {path.stem: str(json.loads(path.read_bytes())["problem"]) for path in found}
+        """Why each partition is refused, of those that are, or why that cannot be read."""
+        return {path.stem: _problem(path) for path in sorted((self.folder / "refused").glob("*.json"))}
 
     def versions(self, partition: str) -> list[Record]:
         """Every landed version of a partition, oldest first.
@@ -294,3 +293,10 @@ class Received:
                 f"source {self.source}: {path} cannot be written ({error.strerror}): make room or give rights, and run "
                 "it again; what was landed before is whole"
             ) from error
+
+
+def _problem(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["problem"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{path} cannot be read: {error}; remove it"

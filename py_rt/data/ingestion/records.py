@@ -7,13 +7,14 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from py_rt.data.ingestion.columns import member
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 RecordFormat = Literal["json", "jsonl", "csv"]
 
@@ -102,21 +103,30 @@ def text_of(source: str, place: str, content: bytes) -> str:
         raise SourceError(source, place, row, problem) from error
 
 
-def csv_rows(source: str, place: str, text: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+def csv_rows(source: str, place: str, text: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Rows of a CSV as they stand, each with the line that it begins on; a blank line has no fields.
 
     Raises:
         SourceError: it is no CSV; the line is named.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, line = [], 1
+    line = 1
     try:
         for fields in reader:
-            rows.append((line, fields))
+            yield line, fields
             line = reader.line_num + 1
     except csv.Error as error:
         raise SourceError(source, place, line, f"is no CSV: {error}") from error
-    return rows
+
+
+def csv_header(source: str, place: str, content: bytes, form: CsvForm) -> list[str]:
+    """Names of a CSV's columns; its rows are not read.
+
+    Raises:
+        SourceError: it is no CSV, is empty, or names a column twice.
+    """
+    rows = csv_rows(source, place, text_of(source, place, content), form.delimiter)
+    return _header(source, place, list(islice((row for row in rows if row[1]), 1)), form)[0]
 
 
 def json_lines(content: bytes) -> list[Any]:

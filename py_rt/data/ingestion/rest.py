@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from py_rt.data.ingestion.archives import file_of
-from py_rt.data.ingestion.columns import member, read_columns
+from py_rt.data.ingestion.columns import check_members, check_names, member, read_columns
 from py_rt.data.ingestion.definition import Definition, Option, check_template, fault_of, keys_of, read_options
-from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, Secret, StatusError, with_param
-from py_rt.data.ingestion.records import CsvForm, Records, read_records
+from py_rt.data.ingestion.http_client import Answer, HttpClient, HttpLimits, Secret, StatusError, next_link, with_param
+from py_rt.data.ingestion.records import CsvForm, Records, csv_header, read_records
 from py_rt.data.ingestion.retries import ATTEMPTS_MAX
 from py_rt.data.ingestion.source import (
     PAYLOAD_BYTES_MAX,
@@ -53,7 +53,11 @@ if TYPE_CHECKING:
     from py_rt.data.ingestion.columns import Mapped
 
 _DAYS = {"date", "next_date", "date_ms", "next_date_ms"}
-_SECRET_PARAMS = frozenset({"apikey", "api_key", "api-key", "access_token", "token", "secret", "password", "signature"})
+_SECRET_PARAM = re.compile(
+    r"secret|passw|passphrase|credential|signature$|^sig$|^token$|(?:access|api|auth|bearer|refresh|session)[-_]?token$|"
+    r"(?:access|api|private|subscription)[-_]?key$",
+    re.IGNORECASE,
+)
 """Parameters of a query that hold a secret wherever they stand."""
 
 _SECRET_HEADER = re.compile(
@@ -124,6 +128,21 @@ class Reading:
         """
         body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
         return read_records(self.source, place, body, self.format, self.records, self.csv)  # type: ignore[arg-type]
+
+    def check(self, place: str, content: bytes) -> None:
+        """Refuse a body that lacks a column, such as the text of an error, which is a CSV's header without rows.
+
+        For what arrives alone: what is landed stays readable where a column came later.
+
+        Raises:
+            SourceError: what it lacks, and what was found.
+        """
+        if self.format == "csv":
+            body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
+            check_names(self.source, place, "the header", csv_header(self.source, place, body, self.csv), self.mapped)
+        elif all(column.nullable or column.constant is not None for column in self.mapped):
+            found = self.parse(place, content)  # else a column that is not nullable refuses such a record
+            check_members(self.source, place, found.values, found.rows, self.mapped)
 
     def rows(self, place: str, content: bytes) -> pl.DataFrame:
         """The rows of a body.
@@ -217,6 +236,7 @@ class RestSource:
             found = self.reading.parse(place, answer.content)
             highest = self._highest(found, place, highest)
             yield Payload(name, answer.content, answer.url, answer.media_type, highest)
+            self.reading.check(place, answer.content)  # once it is kept, for a look at it
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
 
@@ -260,7 +280,7 @@ class RestSource:
             return None if is_last else with_param(url, self.paging["param"], str(number))
         if kind == "link":
             target = member(found.whole, self.paging["from"]) if self.paging["from"] else None
-            target = target or _link_header(answer.headers.get("link", ""))
+            target = target or next_link(answer.headers.get("link", ""))
             return self._within(url, str(target)) if target else None
         return None
 
@@ -304,7 +324,7 @@ def check_place(definition: Definition, url: str) -> None:
         raise fault_of(definition, "url", "is no address of the web; it begins with https:// or http://")
     if "@" in parts.netloc:
         raise fault_of(definition, "url", "holds a user or password; use auth, whose secret is in the environment")
-    if named := sorted({name for name, value in parse_qsl(parts.query) if value and name.lower() in _SECRET_PARAMS}):
+    if named := sorted({name for name, value in parse_qsl(parts.query) if value and _SECRET_PARAM.search(name)}):
         problem = f"holds a secret, {named[0]}; export it, and say auth = {{param = {named[0]!r}, env = NAME}}"
         raise fault_of(definition, "url", problem)
 
@@ -374,16 +394,3 @@ def _secret_of(definition: Definition, auth: dict[str, Any]) -> Secret | None:
 
 def _ms(day: date) -> int:
     return int(datetime.combine(day, time.min, UTC).timestamp()) * 1_000
-
-
-def _link_header(text: str) -> str | None:
-    """The next page of a `Link` header (RFC 8288).
-
-    >>> _link_header('</p?page=1>; rel="prev", </p?page=3>; rel="next"')
-    '/p?page=3'
-    """
-    for part in text.split(","):
-        found = re.match(r'\s*<([^>]*)>.*;\s*rel="?next"?', part)
-        if found:
-            return found[1]
-    return None

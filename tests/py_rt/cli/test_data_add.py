@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 from datetime import date
@@ -16,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from py_rt.cli import data_add
+from py_rt.data.ingestion.received import Received
 from py_rt.data.storage import Lake, exists, scan
 from tests.py_rt.data.loopback import Asked, Reply, serving
 
@@ -242,6 +244,65 @@ def test_a_file_may_be_called_whatever_it_is_called(place: Path) -> None:
     assert summary["partitions"] == {"landed": len(names), "failed": 4}, done.output
     rows = scan(Lake(str(place / "home" / "lake")).uri("raw", "drops")).collect()
     assert sorted(rows["a"].to_list()) == sorted(names)
+
+
+def test_a_dropped_file_whose_column_has_another_name_is_refused_and_kept(place: Path) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    (place / "drop").mkdir()
+    text = 'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{key}.csv"\nformat = "csv"\n'
+    columns = '[[column]]\nname = "ts"\n[[column]]\nname = "close"\nnullable = true\n'
+    (place / "config" / "sources" / "drops.toml").write_text(text + columns)
+    (place / "drop" / "a.csv").write_text("ts,Close\n1,2\n")
+    told = "source drops: a/a.csv: the header has no column 'close'; it has 'ts', 'Close'"
+    tried = run("data add drops --partition a")
+    assert (tried.exit_code, told in tried.output) == (1, True), tried.output
+    done = run("data fetch drops")
+    assert (done.exit_code, told in done.output) == (1, True), done.output
+    (kept,) = (place / "home" / "landing" / "drops" / "content").glob("*/*")
+    assert kept.read_text() == "ts,Close\n1,2\n"
+    (place / "drop" / "a.csv").write_text("ts,close\n1,2\n")
+    assert run("data fetch drops").output.startswith("drops: 1 landed; 1 rows")
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(place: Path) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    text = 'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{key}.csv"\nformat = "csv"\n'
+    (place / "config" / "sources" / "drops.toml").write_text(text + '[[column]]\nname = "a"\n')
+    (place / "drop" / "folder.csv").mkdir(parents=True)
+    os.mkfifo(place / "drop" / "pipe.csv")
+    (place / "drop" / "whole.csv").write_text("a\n1\n")
+    line = [sys.executable, "-c", "from py_rt.cli.main import main; raise SystemExit(main())", "data", "fetch", "drops"]
+    environment = {**os.environ, "PYTHONPATH": f"{GUIDE.parents[2]}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(line, env=environment, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.startswith("drops: 1 failed, 1 landed; 1 rows")
+    assert "source drops: pipe/pipe.csv: is no file; put one there" in done.stderr
+    assert "source drops: folder/folder.csv: is no file" in run("data fetch drops --key folder").output
+
+
+@pytest.mark.parametrize("pattern", ["../{key}.csv", "/{key}.csv", "a/../../{key}.csv"])
+def test_a_pattern_that_leads_out_of_its_folder_is_refused_with_its_line(place: Path, pattern: str) -> None:
+    (place / "config" / "sources").mkdir(parents=True)
+    path = place / "config" / "sources" / "drops.toml"
+    text = f'kind = "files"\npartition = "key"\n[options]\nfolder = "drop"\npattern = "{pattern}"\n'
+    path.write_text(text + '[[column]]\nname = "a"\n')
+    done = run("data add drops")
+    assert done.exit_code == 2
+    assert (
+        f"{path}:5: options.pattern: is '{pattern}', which leads out of the folder; name what lies in it" in done.output
+    )
+
+
+def test_a_refusal_that_cannot_be_read_stops_no_list(place: Path) -> None:
+    refused = place / "home" / "landing" / "bundled_stocks" / "refused"
+    (refused / "AAPL.json").mkdir(parents=True)
+    (refused / "IBM.json").write_text("")
+    done = run("data list --json")
+    assert done.exit_code == 0, done.output
+    assert [one["refused"] for one in json.loads(done.output) if one["name"] == "bundled_stocks"] == [2]
+    for problem in Received(place / "home" / "landing", "bundled_stocks").refused().values():
+        assert problem.startswith(str(refused))
+        assert problem.endswith("; remove it")
 
 
 def test_a_trial_keeps_nothing_and_tells_a_fault(place: Path) -> None:

@@ -99,6 +99,31 @@ def test_sessions_and_what_a_file_lacks_of_them(tmp_path: Path, capsys: pytest.C
     assert said(capsys, "calendar", "XXXX", "--from", "2015-11-23", "--to", "2015-11-30")[0] == 2
 
 
+@pytest.mark.parametrize("bars", ["daily", "hourly"])
+@pytest.mark.parametrize(
+    ("first", "last", "lacking"),
+    [
+        ("2015-11-20", "2015-12-01", ["2015-11-20", "2015-11-25", "2015-11-30", "2015-12-01"]),
+        ("2015-11-24", "2015-11-27", ["2015-11-25"]),
+        ("2015-11-25", "2015-11-26", ["2015-11-25"]),
+        ("2015-12-01", "2015-12-02", ["2015-12-01", "2015-12-02"]),
+        ("2015-11-28", "2015-11-29", []),  # a weekend
+    ],
+)
+def test_what_a_file_lacks_is_told_of_the_days_that_were_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bars: str, first: str, last: str, lacking: list[str]
+) -> None:
+    path = tmp_path / "bars.csv"
+    times = [""] if bars == "daily" else [f" {hour}:30:00" for hour in range(14, 21)]
+    half = times[:4]  # the day after Thanksgiving
+    days = {"2015-11-23": times, "2015-11-24": times, "2015-11-27": half}
+    rows = [f"{day}{at},1,1,1,1\n" for day, of_day in days.items() for at in of_day]
+    path.write_text("time,open,high,low,close\n" + "".join(rows))
+    status, told = said(capsys, "calendar", "XNYS", "--from", first, "--to", last, "--bars", str(path))
+    assert status == 0, told
+    assert [row["session"] for row in told["holes"]] == [day for day in lacking for _ in times]
+
+
 def test_prices_are_put_in_the_terms_of_a_day_and_the_raw_ones_stay(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,8 @@ def test_a_bar_taken_out_is_the_only_hole_and_nights_are_none(xnys: Calendar) ->
     gone = new_york(2015, 11, 27, 12, 45)
     holes = xnys.holes(bars.filter(pl.col("ts_open") != gone).reverse(), bar_ns=15 * MINUTE)
     assert holes.rows() == [(date(2015, 11, 27), gone)]
+    wider = xnys.holes(bars, bar_ns=15 * MINUTE, last_day=date(2015, 12, 8))
+    assert wider["session"].unique().sort().to_list() == [date(2015, 12, 7), date(2015, 12, 8)]
 
 
 def test_bars_outside_the_session_or_off_its_grid_have_no_number(xnys: Calendar) -> None:

@@ -357,6 +357,24 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, driver: str) -> Non
     assert "the result has id twice; give each column a name of its own" in done.failed[0].problem
 
 
+@pytest.mark.parametrize("driver", ["sqlalchemy", "adbc"])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_column_that_has_another_name_now_is_told_also_without_rows(tmp_path: Path, driver: str, rows: int) -> None:
+    path = tmp_path / "t.db"
+    sqlite(path, 0, rows)
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE trades RENAME note TO remark")
+    place = f'url = "sqlite:///{path}"\ndriver = "{driver}"\n'
+    source = define(tmp_path, place + 'table = "trades"\nday_column = "at"', "day")
+    received = Received(tmp_path / "landing", "trades_db")
+    (step,) = ingest(source, ["2024-01-02"], received, None, lambda: NOW).steps
+    assert "2024-01-02: the result has no column 'note'; it has 'id', 'at', 'price', 'remark'" in step.problem
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE trades RENAME remark TO note")
+    (step,) = ingest(source, ["2024-01-02"], received, None, lambda: NOW).steps
+    assert (step.outcome, step.rows) == ("landed", rows)
+
+
 def test_text_may_hold_whatever_ends_a_line_elsewhere(tmp_path: Path) -> None:
     text = "a\u2028b\u2029c\u0085d\r\ne\x1cf"
     with sqlite3.connect(tmp_path / "t.db") as connection:

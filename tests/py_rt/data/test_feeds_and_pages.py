@@ -188,3 +188,21 @@ def test_a_page_that_has_changed_is_refused(tmp_path: Path) -> None:
         source = define(tmp_path, PAGES.format(url=server.url, wait=0.02))
         done = ingest(source, ["today"], Received(tmp_path / "landing", "news"), None, lambda: NOW)
     assert "source news: today/page.html: has no 'tr.q': the site has changed" in done.failed[0].problem
+
+
+def test_a_page_whose_records_hold_no_value_any_more_is_refused(tmp_path: Path) -> None:
+    pages = [b"<table><tr class=q><td class=x>1</td></tr></table>", PAGE.encode()]
+
+    def changed(asked: Asked) -> Reply:
+        return plain("") if asked.path == "/robots.txt" else Reply(pages.pop(0), headers={"Content-Type": "text/html"})
+
+    text = PAGES.partition("[[column]]")[0] + '[[column]]\nname = "price"\nfrom = "td.p"\nnullable = true\n'
+    with serving(changed) as server:
+        source = define(tmp_path, text.format(url=server.url, wait=0.02))
+        received = Received(tmp_path / "landing", "news")
+        done = ingest(source, ["today"], received, None, lambda: NOW)
+        said = "today/page.html: has 1 'tr.q', and in none of them 'td.p': the site has changed; mend the columns' from"
+        assert said in done.failed[0].problem
+        assert received.partitions() == []
+        done = ingest(source, ["today"], received, None, lambda: NOW)
+    assert [step.outcome for step in done.steps] == ["landed"]

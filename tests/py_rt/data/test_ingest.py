@@ -20,7 +20,7 @@ from py_rt.data.ingestion.expected import due_ns
 from py_rt.data.ingestion.ingest import ingest, land
 from py_rt.data.ingestion.publishing import days, rebuild, rows_of_days
 from py_rt.data.ingestion.received import DamagedLandingError, FullLandingError, Received
-from py_rt.data.ingestion.source import Expected, Known, PartitionedSource, Payload, SourceTable
+from py_rt.data.ingestion.source import PARTITION, Expected, Known, PartitionedSource, Payload, SourceTable
 from py_rt.data.point_in_time import as_known
 from py_rt.data.schemas import Column
 from py_rt.data.storage import DayWindow, Lake, exists, rows_by_partition, scan, table_version
@@ -371,10 +371,11 @@ def test_a_lost_table_is_made_again_from_what_was_received(tmp_path: Path, recei
     assert source.fetched == [of(0)]
 
 
-@pytest.mark.parametrize("partition", ["../up", "", "2024-13-01", "today"])
+@pytest.mark.parametrize("partition", ["../up", "", "2024-13-01", "today", "20240102", "2024-W01-2"])
 def test_what_is_no_day_is_refused(received: Received, partition: str) -> None:
     done = ingest(Counting(), [partition], received, None, lambda: NOW)
     assert done.failed
+    assert "give one such as 2024-01-31" in done.failed[0].problem or not PARTITION.match(partition)
     assert not (received.folder / "partitions").exists()
 
 

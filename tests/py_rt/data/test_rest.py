@@ -325,6 +325,67 @@ def test_a_second_header_in_mid_file_is_refused_by_its_row_or_skipped_when_said(
     assert rows["note"].to_list() == ["a", "b"]
 
 
+ALL_NULLABLE = '[[column]]\nname = "price"\nfrom = "p"\ntype = "decimal"\nnullable = true\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "reply", "words"),
+    [
+        (
+            'format = "csv"',
+            COLUMNS,
+            b"Exceeded the daily hits limit",
+            "the header has no column 't', 'p', 'n'; it has 'Exceeded the daily hits limit'",
+        ),
+        ('format = "csv"', COLUMNS, b"t,p,N\n2024-01-02,1,a\n", "the header has no column 'n'; it has 't', 'p', 'N'"),
+        ('format = "csv"', COLUMNS, b"error,reason\n", "the header has no column 't', 'p', 'n'; it has 'error'"),
+        ("", ALL_NULLABLE, b'[{"p": null}, {"error": "limit"}]', "row 2: the record has none of 'p'; it is "),
+        ("", ALL_NULLABLE, b'["Exceeded the daily hits limit"]', "row 1: the record has none of 'p'; it is "),
+        ('format = "jsonl"', ALL_NULLABLE, b'{"error": "limit"}\n', "row 1: the record has none of 'p'; it is "),
+    ],
+    ids=["text", "renamed", "header", "json", "json text", "jsonl"],
+)
+def test_an_error_with_status_200_is_no_empty_day_and_the_next_run_heals(
+    tmp_path: Path, options: str, columns: str, reply: bytes, words: str
+) -> None:
+    healed = {"json": b'[{"t": "2024-01-02", "p": 1}]', "jsonl": b'{"p": 1}', "csv": b"t,p,n\n2024-01-02,1,a\n"}
+    form = (re.findall('"(.+)"', options) or ["json"])[0]
+    replies = [Reply(reply, headers={}), Reply(healed[form], headers={})]
+    with serving(lambda _asked: replies.pop(0)) as server:
+        source = define(tmp_path, f'url = "{server.url}/{{date}}"\n{options}', columns=columns)
+        received = Received(tmp_path / "landing", "quotes")
+        (step,) = ingest(source, [DAY], received, None, lambda: NOW).steps
+        assert step.problem.startswith(f"source quotes: {DAY}/page-00001: {words}")
+        assert received.partitions() == []
+        assert list(received.refused()) == [DAY]
+        kept = [path.read_bytes() for path in received.folder.glob("content/*/*")]
+        assert kept == [reply]  # for a look at it
+        (step,) = ingest(source, [DAY], received, None, lambda: NOW).steps
+    assert (step.outcome, step.rows) == ("landed", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "reply"),
+    [('format = "csv"', b"t,p,n\n"), ('format = "csv"', b"n,more,p,t"), ("", b"[]"), ('format = "jsonl"', b"")],
+    ids=["csv", "csv of more", "json", "jsonl"],
+)
+def test_a_day_without_rows_in_its_right_form_is_an_empty_day(tmp_path: Path, options: str, reply: bytes) -> None:
+    with serving(lambda _asked: Reply(reply, headers={})) as server:
+        source = define(tmp_path, f'url = "{server.url}/{{date}}"\n{options}')
+        received = Received(tmp_path / "landing", "quotes")
+        (step,) = ingest(source, [DAY], received, None, lambda: NOW).steps
+    assert (step.outcome, step.rows) == ("landed", 0)
+
+
+def test_what_was_landed_stays_readable_where_a_nullable_column_came_later(tmp_path: Path) -> None:
+    without = COLUMNS.partition('[[column]]\nname = "note"')[0]
+    with serving(lambda _asked: Reply(b"t,p\n2024-01-02,1\n", headers={})) as server:
+        options = f'url = "{server.url}/{{date}}"\nformat = "csv"'
+        fetched(define(tmp_path, options, columns=without), tmp_path)
+        received = Received(tmp_path / "landing", "quotes")
+        assert rows_of_days(define(tmp_path, options), received, WINDOW)["note"].to_list() == [None]
+
+
 @pytest.mark.parametrize(
     ("text", "row"),
     [
@@ -428,6 +489,10 @@ def test_what_is_next_may_come_newest_first_over_pages(tmp_path: Path) -> None:
         ('url = "http://x/{date}"\nheaders = {x-API-key = "a\\nb"}', "holds a secret, x-API-key; export it"),
         ('url = "http://x/{date}"\nheaders = {Cookie = "a=b"}', "auth = {header = 'Cookie', env = NAME}"),
         ('url = "http://x/{date}?apikey=abc"', "holds a secret, apikey; export it"),
+        ('url = "http://x/{date}?client_secret=abc"', "holds a secret, client_secret; export it"),
+        ('url = "http://x/{date}?a=1&Subscription-Key=abc"', "holds a secret, Subscription-Key; export it"),
+        ('url = "http://x/{date}?auth_token=abc"', "holds a secret, auth_token; export it"),
+        ('url = "http://x/{date}?sig=abc"', "holds a secret, sig; export it"),
         ('url = "http://x/{date}"\nauth = {env = "A"}', "wanted is {header = ..., env = NAME OF A VARIABLE"),
         ('url = "http://x/{date}"\ntimeout_s = "soon"', "is 'soon'; wanted is a whole number or a number"),
     ],
