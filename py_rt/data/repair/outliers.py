@@ -17,7 +17,7 @@ import numpy as np
 
 from py_rt.data.repair.findings import Action
 from py_rt.data.repair.levels import GIANT_LOG, UNIT, of_unit, typical_log
-from py_rt.data.repair.sheet import local_noise
+from py_rt.data.repair.sheet import NOISE_REACH, SIGMA_FLOOR, local_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,10 +78,12 @@ def _is_round(volume: float) -> bool:
 
 def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
     edges = np.diff(np.r_[0, still.astype(int), 0])
+    total = int(still.sum())
     for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        others = (still.sum() - (end - first)) / max(1, still.size - (end - first))
-        if end - first >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
-            evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
+        rows = int(end - first)
+        others = (total - rows) / max(1, still.size - rows)
+        if rows >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
+            evidence = {"rows": rows, "until_row": int(sheet.rows[end])}
             sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
 
 
@@ -94,11 +96,12 @@ def find_spikes(sheet: Sheet) -> None:
     levels = log_price[known]
     steps = np.diff(levels)
     unproven = any(one.rule == UNIT and one.action is Action.FLAGGED for one in sheet.findings)
+    ticks = SPIKE_TICKS * max(sheet.tick(role) for role in sheet.prices())
     back = (steps[:-1] * steps[1:] < 0) & (np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])) >= SPIKE_LEAST)
     for k in np.flatnonzero(back[1:-1]) + 2:
         if unproven and of_unit(steps[k - 1 : k + 1]).any():
             continue  # which of the rows is of the other unit was not proven
-        _judge_row(sheet, int(known[k]), levels, steps, int(k))
+        _judge_row(sheet, int(known[k]), levels, steps, int(k), ticks)
     _judge_runs(sheet, known, levels, steps)
     _judge_cells(sheet, log_price, steps)
 
@@ -112,7 +115,7 @@ def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: 
         between = abs(float(levels[last + 1] - levels[first]))
         if not 2 <= rows <= RUN_ROWS or steps[first] * steps[last] > 0 or between > size / 4:
             continue
-        if size < SPIKE_SIGMAS * local_noise(np.delete(steps, [first, last]), int(first)):
+        if size < SPIKE_SIGMAS * _noise_without(steps, [int(first), int(last)], int(first)):
             continue
         beside = np.r_[levels[max(0, first - RUN_REACH) : first + 1], levels[last + 1 : last + 1 + RUN_REACH]]
         usual, here = float(np.median(beside)), float(levels[first + 1])
@@ -124,15 +127,21 @@ def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: 
             act(SPIKE, int(place), tuple(sheet.prices()), evidence)
 
 
-def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
-    up, down = steps[k - 1], steps[k]
-    size = min(abs(up), abs(down))
-    around = np.delete(steps, [k - 1, k])
-    sigma = local_noise(around, k)
+def _noise_without(steps: Numbers, wrong: list[int], place: int) -> float:
+    """`local_noise` of the steps but the wrong ones, which lie close by; only those around are looked at."""
+    start = max(0, place - NOISE_REACH)
+    around = steps[start : place + NOISE_REACH + len(wrong) + 1]
+    return local_noise(np.delete(around, np.asarray(wrong) - start), place - start)
+
+
+def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int, least: float) -> None:
+    size = min(abs(steps[k - 1]), abs(steps[k]))
     between = abs(levels[k + 1] - levels[k - 1])
-    ticks = SPIKE_TICKS * max(sheet.tick(role) for role in sheet.prices())
     moved = min(abs(float(np.exp(levels[k]) - np.exp(levels[beside]))) for beside in (k - 1, k + 1))
-    if size < SPIKE_SIGMAS * sigma or between > size / 4 or moved < ticks:
+    if between > size / 4 or moved < least or size < SPIKE_SIGMAS * SIGMA_FLOOR:
+        return
+    sigma = _noise_without(steps, [k - 1, k], k)
+    if size < SPIKE_SIGMAS * sigma:
         return
     usual = float(np.median(np.delete(levels[max(0, k - REACH) : k + REACH + 1], min(k, REACH))))
     if abs(levels[k] - usual) < abs(levels[k + 1] - usual):

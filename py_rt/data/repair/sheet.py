@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 SIGMA_FLOOR = 0.005
 """Least standard deviation of a bar's log return that is assumed; quotes that do not move have none."""
 
+NOISE_REACH = 20
+"""Steps on each side of a place that its noise is of."""
+
 TICK_SAMPLE = 400
-TICK_DECIMALS = 6
+TICK_DECIMALS = 8
 """Columns with more decimals are taken for numbers in full."""
 
 NORMAL_MAD = 1.4826
@@ -213,6 +216,6 @@ def noise(steps: Numbers, floor: float = SIGMA_FLOOR) -> float:
     return max(float(np.median(usual)) * NORMAL_MAD, floor) if usual.size else floor
 
 
-def local_noise(steps: Numbers, place: int, reach: int = 20, floor: float = SIGMA_FLOOR) -> float:
+def local_noise(steps: Numbers, place: int, reach: int = NOISE_REACH, floor: float = SIGMA_FLOOR) -> float:
     """`noise` of the steps around a place."""
     return noise(steps[max(0, place - reach) : place + reach + 1], floor)

@@ -1,0 +1,64 @@
+"""Spikes, jumps and rows that stand still, in markets of coarse prices and in files without volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from py_rt.data.bar_columns import PRICES
+from py_rt.data.repair import outliers
+from py_rt.data.repair.bars_file import BarsFile, parse_bars
+from py_rt.data.repair.sheet import NOISE_REACH, TICK_SAMPLE, Sheet, local_noise
+
+if TYPE_CHECKING:
+    from py_rt.data.repair.sheet import Numbers
+
+COIN = "timestamp,open,high,low,close,volume"
+
+
+def coin(rows: int, decimals: int) -> list[str]:
+    """Minute bars of a coin at 11 to 14 units of 1e-8, or of 1e-2, which goes up and down all the time."""
+    rng = np.random.default_rng(3)
+    prices = rng.integers(11, 15, rows + 1) * (1e-8 if decimals == 8 else 1e-2)
+    volumes = rng.integers(1, 99_999, rows)
+    bars = []
+    for at, (first, last, volume) in enumerate(zip(prices[:-1], prices[1:], volumes, strict=True)):
+        four = (first, max(first, last), min(first, last), last)
+        bars.append(",".join([str(60 * at + 1_640_995_200), *(f"{one:.{decimals}f}" for one in four), str(volume)]))
+    return bars
+
+
+@pytest.mark.parametrize("decimals", [8, 6])
+def test_what_a_turn_of_the_price_costs_does_not_grow_with_the_file(
+    monkeypatch: pytest.MonkeyPatch, decimals: int
+) -> None:
+    """Counted: steps that are looked at and cells that are read. The price turns in every second row."""
+    steps: list[int] = []
+    cells: list[int] = []
+    number_text = BarsFile.number_text
+
+    def noise(around: Numbers, place: int, reach: int = NOISE_REACH) -> float:
+        steps.append(len(around))
+        return local_noise(around, place, reach)
+
+    def text(bars: BarsFile, row: int, role: str) -> str:
+        cells.append(row)
+        return number_text(bars, row, role)
+
+    monkeypatch.setattr(outliers, "local_noise", noise)
+    monkeypatch.setattr(BarsFile, "number_text", text)
+    reads = []
+    for rows in (1_000, 3_000):
+        bars = parse_bars("coin.csv", ".csv", "\n".join([COIN, *coin(rows, decimals)]).encode())
+        sheet = Sheet(bars, range(rows), np.arange(rows))
+        sheet.load()
+        steps.clear()
+        cells.clear()
+        outliers.find_spikes(sheet)
+        reads.append(len(cells))
+        assert max(steps) == rows - 1, "the noise of the whole file is reckoned once"
+        assert max(sorted(steps)[:-1], default=0) <= 2 * NOISE_REACH + 3
+        assert (len(steps) > rows / 50) == (decimals == 6), "a coin of few ticks has no spikes"
+    assert max(reads) <= 2 * len(PRICES) * TICK_SAMPLE
