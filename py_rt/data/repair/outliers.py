@@ -2,7 +2,8 @@
 
 =======================  ============================================================================================
 `stale_run`              a traded bar that repeats the bar before it in every price and the volume: quarantined; runs of
-                         quotes without any movement: flagged once a run
+                         quotes without any movement, and of bars that moved and stand there again several times with
+                         other volumes or none: flagged once a run
 `outlier_spike`          one row, or one price of a row, far from the rows on both sides, which agree: quarantined when
                          it is farther than anything the series does otherwise, else flagged
 =======================  ============================================================================================
@@ -32,6 +33,9 @@ STALE_ROWS_LIVELY = 2
 """Repetitions of a row from which a run is pointed at; fewer in a file in which hardly any row stands still."""
 LIVELY_SHARE = 0.03
 """Share of rows that stand still up to which a file is one."""
+COPIED_ROWS = 2
+COPIED_CHANCE = 0.01
+"""Repetitions of a bar that moved from which a run is pointed at; how many such runs the file has by chance at most."""
 ROUND_DIGITS = 2
 """Digits up to which a volume is a round one, such as 300, that two bars may have by chance."""
 SPIKE_TICKS = 5.5
@@ -58,15 +62,16 @@ def find_stale(sheet: Sheet) -> None:
     if sheet.height < 2:
         return
     same = (prices[:, 1:] == prices[:, :-1]).all(axis=0)
-    if sheet.has("volume") and sheet.has("high") and sheet.has("low"):
-        volume = sheet.values["volume"]
-        moved = sheet.values["high"] > sheet.values["low"]
-        copied = same & (volume[1:] == volume[:-1]) & (volume[1:] > 0) & moved[1:]
-        for place in np.flatnonzero(copied) + 1:
+    if sheet.has("high") and sheet.has("low"):
+        copied = same & (sheet.values["high"] > sheet.values["low"])[1:]
+        volume = sheet.values["volume"] if sheet.has("volume") else np.zeros(sheet.height)
+        traded = copied & (volume[1:] == volume[:-1]) & (volume[1:] > 0)
+        for place in np.flatnonzero(traded) + 1:
             evidence = {"volume": float(volume[place]), "same_as_row": int(sheet.rows[place - 1])}
-            alone = not copied[max(0, place - 2) : place + 1].sum() > 1
+            alone = not traded[max(0, place - 2) : place + 1].sum() > 1
             act = sheet.flag if alone and _is_round(float(volume[place])) else sheet.quarantine
             act(STALE, int(place), (*sheet.prices(), "volume"), evidence)
+        _flag_copies(sheet, prices, copied & ~traded)
     _flag_runs(sheet, same & (prices[:, 1:].max(axis=0) == prices[:, 1:].min(axis=0)))
 
 
@@ -76,15 +81,39 @@ def _is_round(volume: float) -> bool:
     return len(digits) <= ROUND_DIGITS
 
 
-def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
-    edges = np.diff(np.r_[0, still.astype(int), 0])
+def _flag_copies(sheet: Sheet, prices: Numbers, copied: NDArray[np.bool_]) -> None:
+    """Point at bars that moved as far as usual and stand there again and again, when their volumes prove nothing.
+
+    Bars of few ticks come again by themselves: what counts is the step between the prices of the file, since columns
+    may have more decimals than the market.
+    """
+    if not copied.any():
+        return
+    ranges = (sheet.values["high"] - sheet.values["low"])[1:]
+    steps = np.diff(np.unique(prices[np.isfinite(prices)]))
+    least = max(SPIKE_TICKS * float(steps.min()), float(np.median(ranges[ranges > 0])) / 2)
+    total = int(copied.sum())
+    for first, rows in _runs(copied):
+        by_chance = copied.size * ((total - rows + 1) / (copied.size - rows + 1)) ** rows
+        if rows >= COPIED_ROWS and ranges[first] > least and by_chance <= COPIED_CHANCE:
+            evidence = {"rows": rows, "until_row": int(sheet.rows[first + rows]), "expected_by_chance": by_chance}
+            sheet.flag(STALE, first + 1, tuple(sheet.prices()), evidence)
+
+
+def _runs(found: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First place and length of each run."""
+    edges = np.diff(np.r_[0, found.astype(int), 0])
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
+
+
+def _flag_runs(sheet: Sheet, still: NDArray[np.bool_]) -> None:
     total = int(still.sum())
-    for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        rows = int(end - first)
+    for first, rows in _runs(still):
         others = (total - rows) / max(1, still.size - rows)
         if rows >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
-            evidence = {"rows": rows, "until_row": int(sheet.rows[end])}
-            sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
+            evidence = {"rows": rows, "until_row": int(sheet.rows[first + rows])}
+            sheet.flag(STALE, first + 1, tuple(sheet.prices()), evidence)
 
 
 def find_spikes(sheet: Sheet) -> None:

@@ -11,6 +11,7 @@ from py_rt.data.bar_columns import PRICES
 from py_rt.data.repair import outliers
 from py_rt.data.repair.bars_file import BarsFile, parse_bars
 from py_rt.data.repair.sheet import NOISE_REACH, TICK_SAMPLE, Sheet, local_noise
+from tests.py_rt.data.repair.test_cleaner import HEADER, counts, run, walk
 
 if TYPE_CHECKING:
     from py_rt.data.repair.sheet import Numbers
@@ -62,3 +63,36 @@ def test_what_a_turn_of_the_price_costs_does_not_grow_with_the_file(
         assert max(sorted(steps)[:-1], default=0) <= 2 * NOISE_REACH + 3
         assert (len(steps) > rows / 50) == (decimals == 6), "a coin of few ticks has no spikes"
     assert max(reads) <= 2 * len(PRICES) * TICK_SAMPLE
+
+
+def of_volume(volume: str, row: int) -> str:
+    return {"none": "", "zero": "0", "other": str(10_000 + 7 * row)}[volume]
+
+
+@pytest.mark.parametrize("rows_again", [2, 8])
+@pytest.mark.parametrize("volume", ["none", "zero", "other"])
+def test_bars_that_moved_and_stand_there_again_are_told_without_usable_volumes(volume: str, rows_again: int) -> None:
+    rows = walk()
+    for row, cells in enumerate(rows):
+        cells[6] = of_volume(volume, row)
+    for row in range(200, 200 + rows_again):
+        rows[row][1:6] = rows[199][1:6]
+    header = HEADER
+    if volume == "none":
+        header, rows = HEADER[:6], [cells[:6] for cells in rows]
+    cleaned = run(rows, header)
+    assert counts(cleaned) == {("stale_run", "flagged"): 1}
+    (finding,) = cleaned.findings
+    assert (finding.row, finding.evidence["rows"]) == (200, rows_again)
+    assert cleaned.clean == cleaned.bars.content
+
+
+@pytest.mark.parametrize(("step", "decimals"), [(1.0, 2), (1.0, 4), (0.05, 4)])
+def test_bars_of_few_steps_may_come_again(step: float, decimals: int) -> None:
+    """Steps of the market, not the decimals of the file: every bar is one step high."""
+    rows = walk()
+    for row, cells in enumerate(rows):
+        low = 80 + step * (2 if 200 <= row < 204 else row % 5)
+        cells[1:6] = [f"{one:.{decimals}f}" for one in (low, low + step, low, low + step, low + step)]
+        cells[6] = of_volume("other", row)
+    assert not run(rows).findings
