@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from py_rt.data.bar_columns import NUMBERS, PRICES
-from py_rt.data.bar_numbers import bare_number, dressed_like, is_dressed
+from py_rt.data.bar_numbers import bare_number, dressed_like, is_dressed, plain_number
 from py_rt.data.repair.findings import Action, Cell, Finding
 
 if TYPE_CHECKING:
@@ -183,10 +183,8 @@ def as_number(text: str) -> float:
     >>> as_number("1.5"), as_number(""), as_number("n/a"), as_number("-inf")
     (1.5, nan, nan, -inf)
     """
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+    number = plain_number(text)
+    return float("nan") if number is None else number
 
 
 def as_text(value: float, like: str) -> str:

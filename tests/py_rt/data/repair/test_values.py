@@ -64,3 +64,32 @@ def test_prices_that_are_all_empty_give_no_warning() -> None:
         warnings.simplefilter("error")
         cleaned = run(rows, HEADER[:5])
     assert cleaned.clean == cleaned.bars.content
+
+
+@pytest.mark.parametrize("text", ["-nan", "+nan", "-NaN(ind)", "nan"])
+def test_what_c_prints_for_no_number_is_an_empty_cell(text: str, tmp_path: Path) -> None:
+    rows = walk()
+    rows[200][6] = text
+    cleaned = run(rows)
+    assert counts(cleaned) == {("missing_value", "flagged"): 1}
+    assert cleaned.clean == cleaned.bars.content
+    (tmp_path / "clean.csv").write_bytes(cleaned.clean)
+    assert read_bar_file(tmp_path / "clean.csv").bars["volume"].is_nan().sum() == 1
+    rows[200][4] = text  # the adjusted close tells it
+    assert counts(run(rows)) == {("missing_value", "repaired"): 1}
+
+
+@pytest.mark.parametrize("column", [4, 6])
+@pytest.mark.parametrize("text", ["1_00", "\uff11\uff10\uff11", "\u0661\u0660\u0661", "1_0e1"])
+def test_digits_that_only_python_takes_are_no_number(text: str, column: int) -> None:
+    rows = walk()
+    rows[200][column] = text
+    cleaned = run(rows)
+    assert counts(cleaned) == {("wrong_type", "quarantined"): 1}
+    assert cleaned.aside == [200]
+
+
+def test_spaces_of_web_pages_beside_a_number_stay() -> None:
+    rows = walk()
+    rows[200][4] += "\N{NO-BREAK SPACE}"
+    assert not run(rows).findings
