@@ -5,7 +5,8 @@
                          quotes without any movement, and of bars that moved and stand there again several times with
                          other volumes or none: flagged once a run
 `outlier_spike`          one row, or one price of a row, far from the rows on both sides, which agree: quarantined when
-                         it is farther than anything the series does otherwise, else flagged
+                         it is farther than anything the series does otherwise, else flagged; a jump that nothing
+                         explains, beyond any market, back after a stretch, or near an end of the file: flagged
 =======================  ============================================================================================
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.repair.findings import Action
-from py_rt.data.repair.levels import GIANT_LOG, UNIT, of_unit, typical_log
+from py_rt.data.repair.levels import GIANT_LOG, UNIT, UNIT_SLACK, of_unit, splits_of, typical_log
 from py_rt.data.repair.sheet import NOISE_REACH, SIGMA_FLOOR, local_noise
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ RUN_LOG = float(np.log(3.0))
 RUN_ROWS = 5
 RUN_REACH = 10
 """Least log distance of several rows in a row that are pointed at; how many they are at most; rows beside them."""
+JUMPS_TOLD = frozenset({UNIT, "bad_split", SPIKE})
+"""Rules that speak of jumps of the price."""
 REACH = 5
 """Rows on each side that a row between two others is compared with."""
 SPIKE_SIGMAS = 12.0
@@ -133,6 +136,7 @@ def find_spikes(sheet: Sheet) -> None:
         _judge_row(sheet, int(known[k]), levels, steps, int(k), ticks)
     _judge_runs(sheet, known, levels, steps)
     _judge_cells(sheet, log_price, steps)
+    _flag_jumps(sheet, log_price, ticks)
 
 
 def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers) -> None:
@@ -180,6 +184,34 @@ def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int
         sheet.quarantine(SPIKE, place, tuple(sheet.prices()), evidence)
     else:
         sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
+
+
+def _flag_jumps(sheet: Sheet, log_price: Numbers, least: float) -> None:
+    """Point at what is left of jumps: beyond any market, back after a stretch, or a few rows from an end of the file.
+
+    Other jumps may be a split that the file does not name.
+    """
+    gone = np.isin(sheet.rows, sorted(sheet.quarantined))
+    known = np.flatnonzero(np.isfinite(log_price) & ~gone)
+    levels, splits = log_price[known], np.abs(np.log(np.where(splits_of(sheet) > 0, splits_of(sheet), 1.0)))
+    steps = np.diff(levels)
+    flagged = [one for one in sheet.findings if one.action is Action.FLAGGED and one.rule in JUMPS_TOLD]
+    told, unproven = {one.row for one in flagged}, any(one.rule == UNIT for one in flagged)
+    large = np.flatnonzero(np.abs(steps) >= RUN_LOG)
+    back = [abs(steps[a] + steps[b]) <= min(abs(steps[a]), abs(steps[b])) / 4 for a, b in itertools.pairwise(large)]
+    for at, k in enumerate(large.tolist()):
+        size, place = abs(float(steps[k])), int(known[k + 1])
+        is_near_end = min(k + 1, len(steps) - k) <= RUN_REACH
+        moved = abs(float(np.exp(levels[k + 1]) - np.exp(levels[k])))
+        if not (size > GIANT_LOG or is_near_end or any(back[max(0, at - 1) : at + 1])) or moved < least:
+            continue
+        if (unproven and of_unit(steps[k])) or (splits[place] > 0 and abs(size - splits[place]) <= UNIT_SLACK):
+            continue
+        sigma = _noise_without(steps, [k], k)
+        beside = {sheet.bars.row_of_file(int(sheet.rows[one])) for one in known[k : k + 2]}
+        if size >= SPIKE_SIGMAS * sigma and not told & beside:
+            evidence = {"log_step": float(steps[k]), "sigma": sigma}
+            sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
 
 
 def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:

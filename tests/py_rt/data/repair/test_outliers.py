@@ -11,7 +11,7 @@ from py_rt.data.bar_columns import PRICES
 from py_rt.data.repair import outliers
 from py_rt.data.repair.bars_file import BarsFile, parse_bars
 from py_rt.data.repair.sheet import NOISE_REACH, TICK_SAMPLE, Sheet, local_noise
-from tests.py_rt.data.repair.test_cleaner import HEADER, counts, run, walk
+from tests.py_rt.data.repair.test_cleaner import HEADER, cells_of, counts, run, scaled, walk
 
 if TYPE_CHECKING:
     from py_rt.data.repair.sheet import Numbers
@@ -95,4 +95,66 @@ def test_bars_of_few_steps_may_come_again(step: float, decimals: int) -> None:
         low = 80 + step * (2 if 200 <= row < 204 else row % 5)
         cells[1:6] = [f"{one:.{decimals}f}" for one in (low, low + step, low, low + step, low + step)]
         cells[6] = of_volume("other", row)
+    assert not run(rows).findings
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-3, 1e4, 1e-4])
+def test_a_longer_stretch_of_a_rarer_unit_is_repaired(factor: float) -> None:
+    good, rows = walk(), walk()
+    for row in range(150, 170):
+        scaled(rows, row, factor)
+    for row in (40, 41):
+        scaled(rows, row, 100.0)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("unit_error", "repaired"): 22}
+    for got, wanted in zip(cells_of(cleaned), good, strict=True):
+        assert [float(one) for one in got[1:7]] == pytest.approx([float(one) for one in wanted[1:7]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "factor", "told"),
+    [
+        (range(399, 400), 1e3, {399}),
+        (range(397, 400), 1e3, {397}),
+        (range(392, 400), 0.1, {392}),
+        (range(3), 1e3, {3}),
+        (range(250, 400), 1e3, {250}),
+        (range(150, 180), 10.0, {150, 180}),
+        (range(150, 180), 200.0, {150, 180}),
+    ],
+)
+def test_a_jump_that_nothing_explains_is_told(wrong: range, factor: float, told: set[int]) -> None:
+    rows = walk()
+    for row in wrong:
+        scaled(rows, row, factor)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("outlier_spike", "flagged"): len(told)}
+    assert {one.row for one in cleaned.findings} == told
+    assert cleaned.clean == cleaned.bars.content
+
+
+@pytest.mark.parametrize("level", [30.0, 0.1])
+def test_jumps_that_do_not_come_back_by_the_same_are_no_stretch_of_a_rarer_unit(level: float) -> None:
+    rows = walk()
+    for row in range(150, 400):
+        scaled(rows, row, 1000.0 if row < 180 else level)
+    cleaned = run(rows)
+    assert counts(cleaned) == {("outlier_spike", "flagged"): 2}
+    assert {one.row for one in cleaned.findings} == {150, 180}
+
+
+@pytest.mark.parametrize("ratio", [8.0, 50.0])
+def test_prices_as_traded_before_a_named_split_are_no_jump(ratio: float) -> None:
+    rows = walk()
+    rows[395][8] = repr(ratio)
+    for row in range(395):
+        scaled(rows, row, ratio, range(1, 5))
+    assert run(rows).clean == run(rows).bars.content
+    assert not [one for one in run(rows).findings if one.rule == "outlier_spike"]
+
+
+def test_a_change_of_level_that_may_be_a_split_without_a_name_is_left_alone() -> None:
+    rows = walk()
+    for row in range(200):
+        scaled(rows, row, 10.0)
     assert not run(rows).findings
