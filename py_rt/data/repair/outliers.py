@@ -134,14 +134,14 @@ def find_spikes(sheet: Sheet) -> None:
         if unproven and of_unit(steps[k - 1 : k + 1]).any():
             continue  # which of the rows is of the other unit was not proven
         _judge_row(sheet, int(known[k]), levels, steps, int(k), ticks)
-    _judge_runs(sheet, known, levels, steps)
+    _judge_runs(sheet, known, levels, steps, unproven=unproven)
     _judge_cells(sheet, log_price, steps)
     _flag_jumps(sheet, log_price, ticks)
 
 
-def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers) -> None:
+def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers, *, unproven: bool) -> None:
     """A few rows in a row that are far from both sides, which agree: set aside where no market moves so far."""
-    large = np.flatnonzero((np.abs(steps) >= RUN_LOG) & ~of_unit(steps))
+    large = np.flatnonzero((np.abs(steps) >= RUN_LOG) & ~(unproven & of_unit(steps)))
     for first, last in itertools.pairwise(large):
         rows = int(last - first)
         size = float(min(abs(steps[first]), abs(steps[last])))

@@ -153,6 +153,14 @@ def test_prices_as_traded_before_a_named_split_are_no_jump(ratio: float) -> None
     assert not [one for one in run(rows).findings if one.rule == "outlier_spike"]
 
 
+@pytest.mark.parametrize("factor", [1e4, 1e-4])
+def test_a_few_rows_of_a_rarer_unit_are_set_aside(factor: float) -> None:
+    rows = walk()
+    for row in (100, 101, 102):
+        scaled(rows, row, factor)
+    assert run(rows).aside == [100, 101, 102]
+
+
 def test_a_change_of_level_that_may_be_a_split_without_a_name_is_left_alone() -> None:
     rows = walk()
     for row in range(200):
