@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 EMPTY_WORDS = frozenset({"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--", ".", "\N{EM DASH}"})
 """What sources write for a value they do not have, in lower case."""
 
+_PRINTED_NAN = re.compile(r"[-+]?nan(\([a-z0-9_]*\))?")
+"""What C prints for one: `-nan`, `nan(ind)`."""
+
 _GROUPED_FROM = 1_000
 """Least number that has thousands separators."""
 
@@ -26,8 +29,29 @@ _GROUPED = re.compile(r"^[-+]?[0-9]{1,3},[0-9]{3}$")
 
 
 def is_empty(text: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return text.strip().lower() in EMPTY_WORDS
+    """Whether a cell says that there is no value.
+
+    >>> is_empty(" N/A "), is_empty("-nan"), is_empty("-NaN(ind)"), is_empty("-inf"), is_empty("nano")
+    (True, True, True, False, False)
+    """
+    word = text.strip().lower()
+    return word in EMPTY_WORDS or _PRINTED_NAN.fullmatch(word) is not None
+
+
+def plain_number(text: str) -> float | None:
+    """A cell as a number that programs write; `None` where it is none.
+
+    Python's own reading takes more: underscores, and the digits of every script.
+
+    >>> plain_number("1.5"), plain_number(" -3e2"), plain_number("-inf"), plain_number("1_00"), plain_number("\uff11")
+    (1.5, -300.0, -inf, None, None)
+    """
+    if "_" in text or not (text.isascii() or text.strip().isascii()):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def read_number(text: str) -> float | None:
@@ -36,10 +60,9 @@ def read_number(text: str) -> float | None:
     >>> read_number("$1,234.50"), read_number("1.2M"), read_number("-3e2"), read_number("1,23"), read_number("soon")
     (1234.5, 1200000.0, -300.0, None, None)
     """
-    try:
-        return float(text) if "_" not in text else None
-    except ValueError:
-        match = _WRITTEN.match(text.strip())
+    if (plain := plain_number(text)) is not None:
+        return plain
+    match = _WRITTEN.match(text.strip())
     if match is None:
         return None
     number = float(match["number"].replace(",", "")) * _MANY.get(match["many"].lower(), 1.0)
@@ -83,16 +106,9 @@ def is_dressed(texts: Sequence[str]) -> bool:
     (True, True, False)
     """
     told = [text for text in texts if not is_empty(text)]
-    bare = [number for text in told if (number := _as_float(text)) is not None]
+    bare = [number for text in told if (number := plain_number(text)) is not None]
     dressed = sum(read_number(text) is not None for text in told) - len(bare)
     return 2 * dressed > len(told) or (dressed > 1 and all(abs(one) < _GROUPED_FROM for one in bare))
-
-
-def _as_float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def bare_number(text: str) -> str:

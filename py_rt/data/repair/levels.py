@@ -1,16 +1,18 @@
 """Stretches of rows on another level than their neighbors: a wrong unit.
 
-It shows as a jump of the log price by log 100, as for pence and pounds, up to what prices usually move. Between jumps
-lie stretches; the question is which stretch is wrong, and the answer must follow from the series: the rows that were
-traded are right where only one level was. Else, after one change of level, the newest rows are, unless they are few;
-after several the smaller part is wrong. A source that changes back and forth proves nothing, and quotes without trades
-between good rows are flagged only.
+It shows as a jump of the log price by log 100, as for pence and pounds, up to what prices usually move; by log 1,000 or
+10,000, as of lost decimal marks, where a jump back by the same ends a longer stretch. Between jumps lie stretches; the
+question is which stretch is wrong, and the answer must follow from the series: the rows that were traded are right
+where only one level was. Else, after one change of level, the newest rows are, unless they are few; after several the
+smaller part is wrong. A source that changes back and forth proves nothing, and quotes without trades between good rows
+are flagged only.
 
 The adjusted close of a repaired row is scaled along when its ratio to the close was right before the repair.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 UNIT = "unit_error"
 
+LOG_10 = float(np.log(10.0))
 LOG_100 = float(np.log(100.0))
 UNIT_SLACK = 0.4
 """How far a jump may lie from log 100: prices move at the same time."""
@@ -33,6 +36,9 @@ ADJUSTED_SLACK = 0.05
 """How far a jump of adjusted close over close may lie from log 100: the price does not move in it."""
 ADJUSTED_USUAL = float(np.log(3.0))
 """How far adjusted closes usually lie from their closes."""
+RARE_DECADES = (3, 4)
+RARE_ROWS = 6
+"""Powers of ten of rarer units, and of how many rows a stretch of one must be; a shorter one may be any mistake."""
 GIANT_LOG = 3.0
 """Jumps beyond this are changes of unit, or spoil the reckoning of levels."""
 STRETCHES_MAX = 3
@@ -70,12 +76,12 @@ class Jump:
 
     Attributes:
         place: of the first row on the new level.
-        times: how many factors up (1) or down (-1).
+        decades: how many powers of ten up (2) or down (-2).
         step: log step seen.
     """
 
     place: int
-    times: int
+    decades: int
     step: float
 
 
@@ -118,24 +124,24 @@ def splits_of(sheet: Sheet) -> Numbers:
 
 
 def repair_units(sheet: Sheet) -> None:
-    """Bring stretches of rows that are 100 times too high or low to the level of the others."""
+    """Bring stretches of rows that are powers of ten too high or low to the level of the others."""
     known, steps = steps_of(_without_spikes(typical_log(sheet)))
     splits = np.abs(np.log(np.where(splits_of(sheet) == 0, 1.0, splits_of(sheet))))
     jumps, others = [], 0
-    by_unit = _changes_of_unit(steps)
+    by_unit, decades = _changes_of_unit(steps), _decades(steps)
     for k in np.flatnonzero(np.abs(steps) > GIANT_LOG):
         place = int(known[k + 1])
         comes_back = k + 1 < len(steps) and by_unit[k + 1] and steps[k] * steps[k + 1] < 0
         of_split = splits[place] * (1 if comes_back else np.array([1, 2]))  # twice, of one applied the wrong way
-        if by_unit[k] and (np.abs(np.abs(steps[k]) - of_split) > UNIT_SLACK).all():
-            jumps.append(Jump(place, round(float(steps[k]) / LOG_100), float(steps[k])))
+        if decades[k] and (np.abs(np.abs(steps[k]) - of_split) > UNIT_SLACK).all():
+            jumps.append(Jump(place, int(decades[k]), float(steps[k])))
         else:
             others += 1
     if not jumps:
         return
     level = np.zeros(sheet.height, dtype=int)
     for jump in jumps:
-        level[jump.place :] += jump.times
+        level[jump.place :] += jump.decades
     right = _right_level(sheet, level[known], known, len(jumps))
     if others > 0 and len(jumps) > 1:
         right = "beside changes of the unit there are other jumps as large; what belongs together is not proven"
@@ -149,7 +155,7 @@ def repair_units(sheet: Sheet) -> None:
         return
     for first, last, at in _stretches(level, known):
         if at != right:
-            _repair_stretch(sheet, known, (first, last), 100.0 ** (right - at), len(jumps))
+            _repair_stretch(sheet, known, (first, last), 10.0 ** (right - at), len(jumps))
 
 
 def _without_spikes(log_price: Numbers) -> Numbers:
@@ -178,6 +184,17 @@ def _changes_of_unit(steps: Numbers) -> NDArray[np.bool_]:
     back = np.append(steps[:-1] * steps[1:] < 0, False)
     beside: NDArray[np.bool_] = (np.append(single[1:], False) & back) | np.append(False, single[:-1] & back[:-1])
     return single | (double & beside)
+
+
+def _decades(steps: Numbers) -> NDArray[np.int_]:
+    """Powers of ten by which steps change the unit; of rarer units only where the level comes back by the same."""
+    found = np.where(_changes_of_unit(steps), 2 * np.round(steps / LOG_100), 0).astype(int)
+    nearest = np.round(steps / LOG_10)
+    near = np.isin(np.abs(nearest), RARE_DECADES) & (np.abs(steps - nearest * LOG_10) <= UNIT_SLACK)
+    for first, last in itertools.pairwise(np.flatnonzero(np.abs(steps) > GIANT_LOG)):
+        if near[first] and near[last] and nearest[first] == -nearest[last] and last - first >= RARE_ROWS:
+            found[first], found[last] = nearest[first], nearest[last]
+    return found
 
 
 def _stretches(level: NDArray[np.int_], known: NDArray[np.int64]) -> list[tuple[int, int, int]]:

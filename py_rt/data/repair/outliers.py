@@ -2,9 +2,11 @@
 
 =======================  ============================================================================================
 `stale_run`              a traded bar that repeats the bar before it in every price and the volume: quarantined; runs of
-                         quotes without any movement: flagged once a run
+                         quotes without any movement, and of bars that moved and stand there again several times with
+                         other volumes or none: flagged once a run
 `outlier_spike`          one row, or one price of a row, far from the rows on both sides, which agree: quarantined when
-                         it is farther than anything the series does otherwise, else flagged
+                         it is farther than anything the series does otherwise, else flagged; a jump that nothing
+                         explains, beyond any market, back after a stretch, or near an end of the file: flagged
 =======================  ============================================================================================
 """
 
@@ -16,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_rt.data.repair.findings import Action
-from py_rt.data.repair.levels import GIANT_LOG, UNIT, of_unit, typical_log
-from py_rt.data.repair.sheet import local_noise
+from py_rt.data.repair.levels import GIANT_LOG, UNIT, UNIT_SLACK, of_unit, splits_of, typical_log
+from py_rt.data.repair.sheet import NOISE_REACH, SIGMA_FLOOR, local_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,9 @@ STALE_ROWS_LIVELY = 2
 """Repetitions of a row from which a run is pointed at; fewer in a file in which hardly any row stands still."""
 LIVELY_SHARE = 0.03
 """Share of rows that stand still up to which a file is one."""
+COPIED_ROWS = 2
+COPIED_CHANCE = 0.01
+"""Repetitions of a bar that moved from which a run is pointed at; how many such runs the file has by chance at most."""
 ROUND_DIGITS = 2
 """Digits up to which a volume is a round one, such as 300, that two bars may have by chance."""
 SPIKE_TICKS = 5.5
@@ -46,6 +51,8 @@ RUN_LOG = float(np.log(3.0))
 RUN_ROWS = 5
 RUN_REACH = 10
 """Least log distance of several rows in a row that are pointed at; how many they are at most; rows beside them."""
+JUMPS_TOLD = frozenset({UNIT, "bad_split", SPIKE})
+"""Rules that speak of jumps of the price."""
 REACH = 5
 """Rows on each side that a row between two others is compared with."""
 SPIKE_SIGMAS = 12.0
@@ -58,15 +65,16 @@ def find_stale(sheet: Sheet) -> None:
     if sheet.height < 2:
         return
     same = (prices[:, 1:] == prices[:, :-1]).all(axis=0)
-    if sheet.has("volume") and sheet.has("high") and sheet.has("low"):
-        volume = sheet.values["volume"]
-        moved = sheet.values["high"] > sheet.values["low"]
-        copied = same & (volume[1:] == volume[:-1]) & (volume[1:] > 0) & moved[1:]
-        for place in np.flatnonzero(copied) + 1:
+    if sheet.has("high") and sheet.has("low"):
+        copied = same & (sheet.values["high"] > sheet.values["low"])[1:]
+        volume = sheet.values["volume"] if sheet.has("volume") else np.zeros(sheet.height)
+        traded = copied & (volume[1:] == volume[:-1]) & (volume[1:] > 0)
+        for place in np.flatnonzero(traded) + 1:
             evidence = {"volume": float(volume[place]), "same_as_row": int(sheet.rows[place - 1])}
-            alone = not copied[max(0, place - 2) : place + 1].sum() > 1
+            alone = not traded[max(0, place - 2) : place + 1].sum() > 1
             act = sheet.flag if alone and _is_round(float(volume[place])) else sheet.quarantine
             act(STALE, int(place), (*sheet.prices(), "volume"), evidence)
+        _flag_copies(sheet, prices, copied & ~traded)
     _flag_runs(sheet, same & (prices[:, 1:].max(axis=0) == prices[:, 1:].min(axis=0)))
 
 
@@ -76,13 +84,39 @@ def _is_round(volume: float) -> bool:
     return len(digits) <= ROUND_DIGITS
 
 
-def _flag_runs(sheet: Sheet, still: np.ndarray) -> None:
-    edges = np.diff(np.r_[0, still.astype(int), 0])
-    for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        others = (still.sum() - (end - first)) / max(1, still.size - (end - first))
-        if end - first >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
-            evidence = {"rows": int(end - first), "until_row": int(sheet.rows[end])}
-            sheet.flag(STALE, int(first) + 1, tuple(sheet.prices()), evidence)
+def _flag_copies(sheet: Sheet, prices: Numbers, copied: NDArray[np.bool_]) -> None:
+    """Point at bars that moved as far as usual and stand there again and again, when their volumes prove nothing.
+
+    Bars of few ticks come again by themselves: what counts is the step between the prices of the file, since columns
+    may have more decimals than the market.
+    """
+    if not copied.any():
+        return
+    ranges = (sheet.values["high"] - sheet.values["low"])[1:]
+    steps = np.diff(np.unique(prices[np.isfinite(prices)]))
+    least = max(SPIKE_TICKS * float(steps.min()), float(np.median(ranges[ranges > 0])) / 2)
+    total = int(copied.sum())
+    for first, rows in _runs(copied):
+        by_chance = copied.size * ((total - rows + 1) / (copied.size - rows + 1)) ** rows
+        if rows >= COPIED_ROWS and ranges[first] > least and by_chance <= COPIED_CHANCE:
+            evidence = {"rows": rows, "until_row": int(sheet.rows[first + rows]), "expected_by_chance": by_chance}
+            sheet.flag(STALE, first + 1, tuple(sheet.prices()), evidence)
+
+
+def _runs(found: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First place and length of each run."""
+    edges = np.diff(np.r_[0, found.astype(int), 0])
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
+
+
+def _flag_runs(sheet: Sheet, still: NDArray[np.bool_]) -> None:
+    total = int(still.sum())
+    for first, rows in _runs(still):
+        others = (total - rows) / max(1, still.size - rows)
+        if rows >= (STALE_ROWS_LIVELY if others <= LIVELY_SHARE else STALE_ROWS):
+            evidence = {"rows": rows, "until_row": int(sheet.rows[first + rows])}
+            sheet.flag(STALE, first + 1, tuple(sheet.prices()), evidence)
 
 
 def find_spikes(sheet: Sheet) -> None:
@@ -94,25 +128,27 @@ def find_spikes(sheet: Sheet) -> None:
     levels = log_price[known]
     steps = np.diff(levels)
     unproven = any(one.rule == UNIT and one.action is Action.FLAGGED for one in sheet.findings)
+    ticks = SPIKE_TICKS * max(sheet.tick(role) for role in sheet.prices())
     back = (steps[:-1] * steps[1:] < 0) & (np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])) >= SPIKE_LEAST)
     for k in np.flatnonzero(back[1:-1]) + 2:
         if unproven and of_unit(steps[k - 1 : k + 1]).any():
             continue  # which of the rows is of the other unit was not proven
-        _judge_row(sheet, int(known[k]), levels, steps, int(k))
-    _judge_runs(sheet, known, levels, steps)
+        _judge_row(sheet, int(known[k]), levels, steps, int(k), ticks)
+    _judge_runs(sheet, known, levels, steps, unproven=unproven)
     _judge_cells(sheet, log_price, steps)
+    _flag_jumps(sheet, log_price, ticks)
 
 
-def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers) -> None:
+def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: Numbers, *, unproven: bool) -> None:
     """A few rows in a row that are far from both sides, which agree: set aside where no market moves so far."""
-    large = np.flatnonzero((np.abs(steps) >= RUN_LOG) & ~of_unit(steps))
+    large = np.flatnonzero((np.abs(steps) >= RUN_LOG) & ~(unproven & of_unit(steps)))
     for first, last in itertools.pairwise(large):
         rows = int(last - first)
         size = float(min(abs(steps[first]), abs(steps[last])))
         between = abs(float(levels[last + 1] - levels[first]))
         if not 2 <= rows <= RUN_ROWS or steps[first] * steps[last] > 0 or between > size / 4:
             continue
-        if size < SPIKE_SIGMAS * local_noise(np.delete(steps, [first, last]), int(first)):
+        if size < SPIKE_SIGMAS * _noise_without(steps, [int(first), int(last)], int(first)):
             continue
         beside = np.r_[levels[max(0, first - RUN_REACH) : first + 1], levels[last + 1 : last + 1 + RUN_REACH]]
         usual, here = float(np.median(beside)), float(levels[first + 1])
@@ -124,15 +160,21 @@ def _judge_runs(sheet: Sheet, known: NDArray[np.int64], levels: Numbers, steps: 
             act(SPIKE, int(place), tuple(sheet.prices()), evidence)
 
 
-def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int) -> None:
-    up, down = steps[k - 1], steps[k]
-    size = min(abs(up), abs(down))
-    around = np.delete(steps, [k - 1, k])
-    sigma = local_noise(around, k)
+def _noise_without(steps: Numbers, wrong: list[int], place: int) -> float:
+    """`local_noise` of the steps but the wrong ones, which lie close by; only those around are looked at."""
+    start = max(0, place - NOISE_REACH)
+    around = steps[start : place + NOISE_REACH + len(wrong) + 1]
+    return local_noise(np.delete(around, np.asarray(wrong) - start), place - start)
+
+
+def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int, least: float) -> None:
+    size = min(abs(steps[k - 1]), abs(steps[k]))
     between = abs(levels[k + 1] - levels[k - 1])
-    ticks = SPIKE_TICKS * max(sheet.tick(role) for role in sheet.prices())
     moved = min(abs(float(np.exp(levels[k]) - np.exp(levels[beside]))) for beside in (k - 1, k + 1))
-    if size < SPIKE_SIGMAS * sigma or between > size / 4 or moved < ticks:
+    if between > size / 4 or moved < least or size < SPIKE_SIGMAS * SIGMA_FLOOR:
+        return
+    sigma = _noise_without(steps, [k - 1, k], k)
+    if size < SPIKE_SIGMAS * sigma:
         return
     usual = float(np.median(np.delete(levels[max(0, k - REACH) : k + REACH + 1], min(k, REACH))))
     if abs(levels[k] - usual) < abs(levels[k + 1] - usual):
@@ -142,6 +184,34 @@ def _judge_row(sheet: Sheet, place: int, levels: Numbers, steps: Numbers, k: int
         sheet.quarantine(SPIKE, place, tuple(sheet.prices()), evidence)
     else:
         sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
+
+
+def _flag_jumps(sheet: Sheet, log_price: Numbers, least: float) -> None:
+    """Point at what is left of jumps: beyond any market, back after a stretch, or a few rows from an end of the file.
+
+    Other jumps may be a split that the file does not name.
+    """
+    gone = np.isin(sheet.rows, sorted(sheet.quarantined))
+    known = np.flatnonzero(np.isfinite(log_price) & ~gone)
+    levels, splits = log_price[known], np.abs(np.log(np.where(splits_of(sheet) > 0, splits_of(sheet), 1.0)))
+    steps = np.diff(levels)
+    flagged = [one for one in sheet.findings if one.action is Action.FLAGGED and one.rule in JUMPS_TOLD]
+    told, unproven = {one.row for one in flagged}, any(one.rule == UNIT for one in flagged)
+    large = np.flatnonzero(np.abs(steps) >= RUN_LOG)
+    back = [abs(steps[a] + steps[b]) <= min(abs(steps[a]), abs(steps[b])) / 4 for a, b in itertools.pairwise(large)]
+    for at, k in enumerate(large.tolist()):
+        size, place = abs(float(steps[k])), int(known[k + 1])
+        is_near_end = min(k + 1, len(steps) - k) <= RUN_REACH
+        moved = abs(float(np.exp(levels[k + 1]) - np.exp(levels[k])))
+        if not (size > GIANT_LOG or is_near_end or any(back[max(0, at - 1) : at + 1])) or moved < least:
+            continue
+        if (unproven and of_unit(steps[k])) or (splits[place] > 0 and abs(size - splits[place]) <= UNIT_SLACK):
+            continue
+        sigma = _noise_without(steps, [k], k)
+        beside = {sheet.bars.row_of_file(int(sheet.rows[one])) for one in known[k : k + 2]}
+        if size >= SPIKE_SIGMAS * sigma and not told & beside:
+            evidence = {"log_step": float(steps[k]), "sigma": sigma}
+            sheet.flag(SPIKE, place, tuple(sheet.prices()), evidence)
 
 
 def _judge_cells(sheet: Sheet, log_price: Numbers, steps: Numbers) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from py_rt.data.bar_columns import NUMBERS, PRICES
-from py_rt.data.bar_numbers import bare_number, dressed_like, is_dressed
+from py_rt.data.bar_numbers import bare_number, dressed_like, is_dressed, plain_number
 from py_rt.data.repair.findings import Action, Cell, Finding
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 SIGMA_FLOOR = 0.005
 """Least standard deviation of a bar's log return that is assumed; quotes that do not move have none."""
 
+NOISE_REACH = 20
+"""Steps on each side of a place that its noise is of."""
+
 TICK_SAMPLE = 400
-TICK_DECIMALS = 6
+TICK_DECIMALS = 8
 """Columns with more decimals are taken for numbers in full."""
 
 NORMAL_MAD = 1.4826
@@ -180,10 +183,8 @@ def as_number(text: str) -> float:
     >>> as_number("1.5"), as_number(""), as_number("n/a"), as_number("-inf")
     (1.5, nan, nan, -inf)
     """
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+    number = plain_number(text)
+    return float("nan") if number is None else number
 
 
 def as_text(value: float, like: str) -> str:
@@ -213,6 +214,6 @@ def noise(steps: Numbers, floor: float = SIGMA_FLOOR) -> float:
     return max(float(np.median(usual)) * NORMAL_MAD, floor) if usual.size else floor
 
 
-def local_noise(steps: Numbers, place: int, reach: int = 20, floor: float = SIGMA_FLOOR) -> float:
+def local_noise(steps: Numbers, place: int, reach: int = NOISE_REACH, floor: float = SIGMA_FLOOR) -> float:
     """`noise` of the steps around a place."""
     return noise(steps[max(0, place - reach) : place + reach + 1], floor)

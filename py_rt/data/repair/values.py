@@ -3,11 +3,13 @@
 =======================  ============================================================================================
 `wrong_type`             text where a number stands in other rows: a number with thousands separators, a currency's
                          sign or a letter for thousands (`$1,234.50`, `1.2M`) is repaired, anything else quarantined
-`infinity`               an infinite price or volume: quarantined
+`infinity`               a price, volume, payment or split that is infinite or as good as that: quarantined
 `zero_price`             a price of zero: quarantined
 `negative_price`         a price below zero: its sign is repaired when the number without it is the row's own price,
                          else the row is quarantined
-`negative_volume`        quarantined
+`negative_volume`        also of the quoted currency: quarantined
+`negative_payment`       a dividend or capital gain below zero: quarantined
+`negative_split`         quarantined
 `zero_volume`            a volume of zero beside prices that moved, where hardly any row has none: flagged
 `missing_value`          a close from the adjusted close, or the other way around, where the rows beside agree on their
                          ratio: repaired; a row without any price: flagged; another missing price: quarantined
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from py_rt.data.bar_columns import PRICES
+from py_rt.data.bar_files import LARGEST
 from py_rt.data.bar_numbers import is_empty, read_number
 from py_rt.data.repair import swaps
 from py_rt.data.repair.levels import factor_log, of_unit, typical_log
@@ -47,7 +49,15 @@ SILENT_SHARE = 0.02
 SILENT_ROWS = 3
 """Share of rows without volume, and their number, up to which they are odd."""
 
-INFINITE_WORDS = frozenset({"inf", "infinity"})
+ADJUSTED_CLOSE = "adj_close"
+NEVER_NEGATIVE = {
+    "volume": "negative_volume",
+    "quote_volume": "negative_volume",
+    "dividend": "negative_payment",
+    "capital_gain": "negative_payment",
+    "split": "negative_split",
+}
+"""Roles of what is never below zero but may be zero (of a split: none), and the rule of each."""
 
 
 def sift(sheet: Sheet) -> None:
@@ -76,12 +86,12 @@ def _find_wrong_types(sheet: Sheet) -> None:
 
 
 def _find_infinities(sheet: Sheet) -> None:
-    for role in (*PRICES, "volume"):
-        if not sheet.has(role):
-            continue
-        for place in np.flatnonzero(np.isinf(sheet.values[role])):
+    for role, numbers in sheet.values.items():
+        if role == ADJUSTED_CLOSE:
+            continue  # it follows from the close
+        for place in np.flatnonzero(np.abs(numbers) > LARGEST):
             if int(sheet.rows[place]) not in sheet.quarantined:
-                sheet.quarantine("infinity", int(place), (role,), {"value": float(sheet.values[role][place])})
+                sheet.quarantine("infinity", int(place), (role,), {"value": float(numbers[place])})
 
 
 def _find_nonpositive(sheet: Sheet) -> None:
@@ -98,10 +108,10 @@ def _find_nonpositive(sheet: Sheet) -> None:
                 sheet.quarantine(rule, int(place), (role,), {"value": value})
     if sheet.has("volume"):
         _find_silent(sheet)
-        for place in np.flatnonzero(sheet.values["volume"] < 0):
+    for role, rule in NEVER_NEGATIVE.items():
+        for place in np.flatnonzero(sheet.values[role] < 0) if sheet.has(role) else []:
             if int(sheet.rows[place]) not in sheet.quarantined:
-                value = float(sheet.values["volume"][place])
-                sheet.quarantine("negative_volume", int(place), ("volume",), {"value": value})
+                sheet.quarantine(rule, int(place), (role,), {"value": float(sheet.values[role][place])})
 
 
 def _find_silent(sheet: Sheet) -> None:
@@ -177,7 +187,8 @@ def repair_crossed(sheet: Sheet) -> None:
     up, down = 1 + PRICE_ROUNDING, 1 - PRICE_ROUNDING
     with np.errstate(invalid="ignore", divide="ignore"):
         ranges = np.abs(np.log(high / low))
-    usual = max(SWAPPED_RANGES * float(np.nanmedian(ranges)), SWAPPED_RANGE) if ranges.size else 0.0
+    known = ranges[~np.isnan(ranges)]
+    usual = max(SWAPPED_RANGES * float(np.median(known)), SWAPPED_RANGE) if known.size else 0.0
     for place in np.flatnonzero(high < low * down):
         upper, lower = float(low[place]), float(high[place])
         evidence = {"high": lower, "low": upper}
@@ -232,7 +243,7 @@ def repair_adjusted(sheet: Sheet) -> None:
     if not sheet.has("adj_close"):
         return
     adjusted, close = sheet.values["adj_close"], sheet.values["close"]
-    usable = (adjusted > 0) & np.isfinite(adjusted)
+    usable = (adjusted > 0) & (adjusted <= LARGEST)
     ratios = factor_log(sheet)
     for place in np.flatnonzero(~usable & (close > 0)):
         ratio = ratio_beside(sheet, ratios, int(place))
