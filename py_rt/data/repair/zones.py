@@ -42,8 +42,8 @@ USUAL_DAYS = 0.6
 USUAL_ROWS = 0.8
 """Share of rows of a file of days that must have one time of the day for it to be usual."""
 
-_OFFSET = re.compile(r"(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$")
-_CLOCK = re.compile(r"[T ][0-9]{2}:[0-9]{2}")
+_OFFSET = re.compile(r"([Zz]|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)$")
+_CLOCK = re.compile(r"[Tt ][0-9]{2}:[0-9]{2}|^[0-9]{8}[Tt][0-9]{4}")
 
 
 def offset_seconds(text: str) -> int | None:
@@ -58,10 +58,10 @@ def offset_seconds(text: str) -> int | None:
     if found is None:
         return None
     word = found.group()
-    if word in {"Z", "UTC"}:
+    if word in {"Z", "z", "UTC"}:
         return 0
     digits = word[1:].replace(":", "")
-    seconds = int(digits[:2]) * HOUR + int(digits[2:]) * 60
+    seconds = int(digits[:2]) * HOUR + int(digits[2:] or 0) * 60
     return -seconds if word[0] == "-" else seconds
 
 

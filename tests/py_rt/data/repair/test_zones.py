@@ -11,8 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from py_rt.data.bar_times import read_times
 from py_rt.data.repair.bars_file import parse_bars
 from py_rt.data.repair.cleaner import Cleaned, clean
+from py_rt.data.repair.zones import offset_seconds, says_offset
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[5] / "shared" / "data"))
 HOURLY = SHARED / "bars_us_equity_hourly_1998_2021" / "equity__usa__hour__spy.zip"
@@ -94,3 +96,41 @@ def test_a_few_days_at_hours_that_no_summer_time_explains_are_shifted_back(by_ho
 def test_a_day_an_hour_late_may_be_true() -> None:
     times = hours("Asia/Seoul", "2021-03-01", "2021-12-10", "Asia/Seoul")
     assert not moved(cleaned(shifted(times, ["2021-11-18"], 1)))
+
+
+@pytest.mark.parametrize(
+    ("form", "offset", "lacking"),
+    [
+        ("%Y-%m-%d 00:00:00+01", "+01", "%Y-%m-%d 00:00:00"),
+        ("%Y-%m-%dT00:00:00z", "z", "%Y-%m-%dT00:00:00"),
+        ("%Y%m%dT000000Z", "Z", "%Y%m%dT000000"),
+    ],
+)
+def test_a_time_without_an_offset_gets_that_of_the_rows_beside(form: str, offset: str, lacking: str) -> None:
+    days = pl.date_range(date(2021, 3, 1), date(2021, 6, 30), eager=True)
+    texts = days.dt.strftime(form).to_list()
+    assert all(text.endswith(offset) for text in texts)
+    assert not cleaned(pl.Series(texts)).findings
+    good = read_times(texts)
+    texts[50] = days.dt.strftime(lacking)[50]
+    result = cleaned(pl.Series(texts))
+    assert [(one.rule, one.row, one.action.value) for one in result.findings] == [("mixed_time_zones", 50, "repaired")]
+    assert read_times([row[0] for row in parse_bars("clean.csv", ".csv", result.clean).cells]).equals(good)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2022-01-03 00:00:00-05", -18_000),
+        ("2022-01-03 00:00:00+05:30", 19_800),
+        ("20220103T0000+0530", 19_800),
+        ("2022-01-03t00:00z", 0),
+        ("2022-01-03", None),
+        ("20220103", None),
+        ("1641168000000", None),
+        ("2022-01-03 10:00", None),
+    ],
+)
+def test_an_offset_is_what_stands_behind_a_time_of_the_day(text: str, seconds: int | None) -> None:
+    assert offset_seconds(text) == seconds
+    assert says_offset(pl.Series([text])).to_list() == [seconds is not None]
