@@ -96,6 +96,18 @@ FORMS = {
     "a number of the row beside": (",Date,Close\n0,2023-03-24,1\n1,2023-03-25,2\n", "2023-03-24 00:00"),
     "no header": ("20230324 00:00,1,2,1,1,7\n20230325 00:00,1,2,1,1,7\n", "2023-03-24 00:00"),
     "a line above the header": ("https://example.org\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "comments above the header": (
+        "# made by x, y\n#at z\n\nDate,Open,Close\n2023-03-24,1,1\n2023-03-25,2,2\n",
+        "2023-03-24 00:00",
+    ),
+    "four lines above the header": ("a\nb\nc\nd\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "a separator for Excel": ("sep=;\r\nDate;Close\r\n2023-03-24;1\r\n2023-03-25;2\r\n", "2023-03-24 00:00"),
+    "a header that looks like a comment": ("#Date,Close\n2023-03-24,1,\n2023-03-25,2,\n", "2023-03-24 00:00"),
+    "another that does": ("# The Date,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "names above each other below a comment": (
+        "# prices, of x\nPrice,Close,Volume\nTicker,SPY,SPY\nDate,,\n2023-03-24,1,7\n2023-03-25,2,7\n",
+        "2023-03-24 00:00",
+    ),
     "no newline at the end": ("Date,Close\n2023-03-24,1\n2023-03-25,2", "2023-03-24 00:00"),
     "an unused column twice": ("Date,Close,EMA,EMA\n2023-03-24,1,1,1\n2023-03-25,2,2,2\n", "2023-03-24 00:00"),
     "digits of a clock": (
