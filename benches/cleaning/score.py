@@ -141,7 +141,7 @@ def plant_everything(score: Score) -> None:
             counter = score.good_flags if finding.action.value == "flagged" else score.false_alarms
             counter[finding.rule] += 1
         of_stocknet += name.startswith("stocknet")
-        if name.startswith("stocknet") and of_stocknet > SERIES_OF_STOCKNET:
+        if name.startswith(series.RESTAMPED) or (name.startswith("stocknet") and of_stocknet > SERIES_OF_STOCKNET):
             continue
         usable = bars.filter(~np.isin(np.arange(bars.height), sorted(aside)))
         for part in range(PARTS if name.startswith("daily") else 1):

@@ -23,6 +23,11 @@ SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", "../shared/data"))
 STOCKS = ("aapl", "aig", "bac", "ibm", "spy", "iwm", "googl", "uso", "bno")
 """Tickers whose file is one company, all of its splits in the factor file."""
 
+NEW_YORK = "America/New_York"
+
+RESTAMPED = "hourly spy in"
+"""How the names of a series that is there again, in other zones, begin: nothing is planted in it twice."""
+
 PLANTED_ROWS = 1_500
 """Rows of each series that defects are planted in; the newest ones."""
 
@@ -64,13 +69,14 @@ def _factors(path: Path, days: pl.Series) -> pl.DataFrame:
     return frame.join_asof(rows, on="date", strategy="forward").fill_null(1.0)
 
 
-def hourly(ticker: str) -> pl.DataFrame:
-    """Hourly bars of a US stock, New York times, prices as traded, its newest rows."""
+def hourly(ticker: str, zone: str = NEW_YORK, form: str = "%Y-%m-%d %H:%M:%S") -> pl.DataFrame:
+    """Hourly bars of a US stock, in times of a zone, prices as traded."""
     with zipfile.ZipFile(SHARED / "bars_us_equity_hourly_1998_2021" / f"equity__usa__hour__{ticker}.zip") as archive:
         text = archive.read(archive.namelist()[0])
     names = ["timestamp", "open", "high", "low", "close", "volume"]
-    raw = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=names).tail(6_000)
-    stamp = pl.col("timestamp").str.to_datetime("%Y%m%d %H:%M").dt.strftime("%Y-%m-%d %H:%M:%S")
+    raw = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=names)
+    local = pl.col("timestamp").str.to_datetime("%Y%m%d %H:%M").dt.replace_time_zone(NEW_YORK)
+    stamp = local.dt.convert_time_zone(zone).dt.strftime(form)
     return raw.with_columns(stamp, *(pl.col(name) / 10_000 for name in names[1:5]))
 
 
@@ -101,8 +107,10 @@ def good() -> Iterator[tuple[str, pl.DataFrame]]:
     for ticker in STOCKS:
         yield f"daily {ticker}", stock(ticker)
     for ticker in ("spy", "ibm"):
-        yield f"hourly {ticker}", hourly(ticker)
+        yield f"hourly {ticker}", hourly(ticker).tail(6_000)
         yield f"weekly {ticker}", weekly(ticker)
+    for zone, form in (("UTC", "%Y-%m-%dT%H:%M:%SZ"), ("Europe/Berlin", "%Y-%m-%d %H:%M:%S")):
+        yield f"{RESTAMPED} {zone}", hourly("spy", zone, form)
     yield from stocknet()
     crypto = SHARED / "bars_crypto_hourly_daily"
     yield "minutes BTC-PERP", pl.read_csv(crypto / "BTC-PERP_1min_20211231_20220201.csv.gz")

@@ -1,9 +1,10 @@
 """Times of bars as people and programs write them, as UTC nanoseconds.
 
 Beside what `py_rt.data.timestamps` reads: `2023/3/24`, `20230324 09:30`, `24-Mar-23`, `Mar 24, 2023 4:00 PM`, months
-(`192607`), milliseconds since midnight where the file's name has the day, and `03/24/2023`, whose order of day and
-month the column must prove: by a part above 12, or by the steps between the rows; where neither does, `09.03.2023`
-begins with the day, as everybody writes who writes dots. Years of two digits are 1969 to 2068.
+(`192607`), milliseconds since midnight where the file's name has the day, Unix times of fewer digits or below 0 (those
+of before 2001) among others of their unit, and `03/24/2023`, whose order of day and month the column must prove: by a
+part above 12, or by the steps between the rows; where neither does, `09.03.2023` begins with the day, as everybody
+writes who writes dots. Years of two digits are 1969 to 2068.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from py_rt.data.bar_columns import NOTHING_GIVEN, SOURCE
-from py_rt.data.timestamps import NS_PER_DAY, read_utc_ns
+from py_rt.data.timestamps import NS_PER_DAY, NS_PER_SECOND, SECONDS_MAX, UNIX_DIGITS, read_utc_ns
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -34,19 +35,26 @@ EVEN, UNEVEN = 2.0, 5.0
 WEEK, MONTH = 7, 28
 """Days: up to the one days lie near each other, from the other on a month apart."""
 
+UNIX_GAP_NS = 400 * NS_PER_DAY
+"""Longest gap between a Unix time and the next one of its column: with a digit less it is a number of 1975."""
+
 _MONTHS = {name: at for at, name in enumerate(re.findall("...", "janfebmaraprmayjunjulaugsepoctnovdec"), 1)}
 _REST = r"(?:(?:[T ]|, ?)\s*(.+))?$"
 _YEAR_FIRST = re.compile(r"^([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})" + _REST)
 _YEAR_LAST = re.compile(r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4}|[0-9]{2})" + _REST)
 _DAY_NAMED = re.compile(r"^([0-9]{1,2})[- ]([A-Za-z]{3,9})\.?[-, ]+([0-9]{4}|[0-9]{2})" + _REST)
 _MONTH_NAMED = re.compile(r"^([A-Za-z]{3,9})\.?[- ]([0-9]{1,2}),?[- ]([0-9]{4})" + _REST)
-_COMPACT = re.compile(r"^([0-9]{4})([0-9]{2})([0-9]{2})(?:T| {0,2})([0-9]{2}):?([0-9]{2})(:?[0-9]{2}(?:\.[0-9]+)?)?$")
+_COMPACT = re.compile(
+    r"^([0-9]{4})([0-9]{2})([0-9]{2})(?:T| {0,2})([0-9]{2}):?([0-9]{2})(:?[0-9]{2}(?:\.[0-9]+)?)?"
+    r"( ?(?:[Zz]|UTC|[+-][0-9]{2}(?::?[0-9]{2})?))?$"
+)
 _DOTTED = re.compile(r"^[0-9]{1,2}\.[0-9]{1,2}\.")
 _MONTH = re.compile(r"^(1[6-9][0-9]{2}|2[01][0-9]{2})-?(0[1-9]|1[0-2])$")
 _CLOCK = re.compile(r"^([0-9]{1,2}):([0-9]{2})(:[0-9]{2}(?:\.[0-9]{1,9})?)?\s*([AaPp])?\.?(?:[Mm]\.?)?\s*(.*)$")
 _WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +", re.IGNORECASE)
 _DAY_IN_NAME = re.compile(r"(?<![0-9])((?:19|20)[0-9]{2}[01][0-9][0-3][0-9])(?![0-9])")
 _EXPONENT = re.compile(r"^[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}$")
+_UNIX = r"^(-?(?:0|[1-9][0-9]{0,18}))(?:\.0*)?$"
 _SPLIT_ZERO = re.compile(r"^[0-9]{5,}\.0+$")
 
 
@@ -72,6 +80,10 @@ def read_times(
     """
     series = pl.Series("time", texts, dtype=pl.String).str.strip_chars()
     read = _read(series, given)
+    if not read.is_null().any():
+        return read
+    unix = _unix(series)
+    read = unix.fill_null(read)
     left = np.flatnonzero(read.is_null().to_numpy())
     if not left.size:
         return read
@@ -83,7 +95,7 @@ def read_times(
     normal = {text: _normal(text, first) for text in rest.drop_nulls().unique().to_list()}
     at = {int(place): normal.get(text) for place, text in zip(left, rest.to_list(), strict=True)}
     made = [at.get(place, text) for place, text in enumerate(series.to_list())]
-    return _read(pl.Series("time", made, dtype=pl.String), given)
+    return unix.fill_null(_read(pl.Series("time", made, dtype=pl.String), given))
 
 
 def _read(series: pl.Series, given: Given) -> pl.Series:
@@ -103,6 +115,30 @@ def _read(series: pl.Series, given: Given) -> pl.Series:
         elif beside is not None and ns[at] <= beside:
             ns[at] = other[at]
     return pl.Series("time", ns, dtype=pl.Int64)
+
+
+def _unix(series: pl.Series) -> pl.Series:
+    """Unix times of a column of whole ones, those too that have not the usual number of digits; else null.
+
+    Most rows must have that number, or one less, which says the unit. Times of fewer digits, or below 0, must reach
+    those by steps of at most `UNIX_GAP_NS`: a stray 0 does not.
+    """
+    nothing = pl.Series("time", [None] * series.len(), dtype=pl.Int64)
+    numbers = series.str.extract(_UNIX, 1).cast(pl.Int64, strict=False)
+    lengths = numbers.abs().cast(pl.String).str.len_chars()
+    counts = {length: int(lengths.is_between(length - 1, length).sum()) for length in UNIX_DIGITS}
+    usual = max(counts, key=lambda length: counts[length])
+    factor = UNIX_DIGITS[usual]
+    within = numbers.abs() <= SECONDS_MAX * NS_PER_SECOND // factor
+    rows = np.flatnonzero(within.fill_null(value=False).to_numpy())
+    if 2 * counts[usual] < series.len() or not rows.size:
+        return nothing
+    ns = numbers.gather(rows).to_numpy() * factor
+    order = np.argsort(ns, kind="stable")
+    group = np.empty(len(ns), dtype=np.int64)
+    group[order] = np.cumsum(np.diff(ns[order], prepend=ns[order[:1]]) > UNIX_GAP_NS)
+    is_known = group == np.bincount(group).argmax()
+    return nothing.scatter(rows[is_known], ns[is_known])
 
 
 def _since_midnight(texts: pl.Series, name: str, given: Given) -> pl.Series | None:
@@ -178,7 +214,7 @@ def _normal(text: str, first: str) -> str | None:
     if match := _COMPACT.match(text):
         second = match[6] or ":00"
         second = second if second.startswith(":") else f":{second}"
-        return f"{match[1]}-{match[2]}-{match[3]} {match[4]}:{match[5]}{second}"
+        return f"{match[1]}-{match[2]}-{match[3]} {match[4]}:{match[5]}{second}{match[7] or ''}"
     if match := _MONTH.match(text):
         return f"{match[1]}-{match[2]}-01"
     parts = _parts(text, first)

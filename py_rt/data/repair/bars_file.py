@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -26,6 +28,7 @@ from py_rt.data.bar_columns import (
     find_roles,
     instruments_of,
     several,
+    usual_roles,
 )
 from py_rt.data.bar_numbers import bare_number, has_decimal_commas, is_empty, read_number, with_decimal_point
 from py_rt.data.bar_times import read_times
@@ -41,6 +44,10 @@ ROWS_MAX = 20_000_000
 FORMS = (".csv", ".csv.gz", ".parquet", ".zip", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 """Kinds of file, by suffix; a zip holds one file of text."""
 
+ABOVE_MAX = 4
+"""Most lines above a header."""
+
+_SEPARATOR = re.compile(r"sep=.?", re.IGNORECASE)
 _BARS = ("time", "open", "high", "low", "close")
 _KLINES = (*_BARS, "volume", "close_time", "quote_volume", "trades", "taker_volume", "taker_quote_volume", "ignore")
 _SIDES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in (*_BARS[1:], "size"))
@@ -235,23 +242,23 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
     elif form.endswith(".gz"):
         plain_bytes = unpacked(name, content, SOURCE)
     text = decoded(name, plain_bytes, SOURCE)
-    tops = [line for line in text.lstrip("\ufeff").split("\n", 64)[:64] if line.strip()][:2]
+    tops = [line for line in text.lstrip("\ufeff").split("\n", 64)[:64] if line.strip()][: ABOVE_MAX + 1]
     if not tops:
         raise SourceError(SOURCE, name, None, "is empty (blank lines only); fetch it again")
-    # A line above the header, such as the address of the page that the file is from, has one cell.
-    has_preamble = len(tops) == 2 and _cells(tops[0]) == 1 and _cells(tops[1]) > 1
-    delimiter = delimiter_of(tops[has_preamble])
+    above = _lines_above(tops)
+    delimiter = delimiter_of(tops[above])
     found = records(name, text, delimiter, SOURCE)
-    head = "".join(whole for whole, _ in found[: 1 + has_preamble])
-    header_text = found[has_preamble][1].strip("\r\n").lstrip("\ufeff")
+    head = "".join(whole for whole, _ in found[: above + 1])
+    header_text = found[above][1].strip("\r\n").lstrip("\ufeff")
     header = fields(header_text, delimiter) or [header_text]
-    top = [fields(bare, delimiter) or [""] for _, bare in found[:3]]
+    top = [fields(bare, delimiter) or [""] for _, bare in found[above : above + 3]]
     if (names := _names_without_header(header, member or name)) is not None:
         header, head = names, ""
     elif [cells[0] for cells in top[:2]] == ["Price", "Ticker"] and len(top) == 3 and top[2][0] in {"Date", "Datetime"}:
-        header, head, found = _names_above_each_other(top), "".join(whole for whole, _ in found[:3]), found[3:]
+        header, head = _names_above_each_other(top), "".join(whole for whole, _ in found[: above + 3])
+        found = found[above + 3 :]
     else:
-        found = found[1 + has_preamble :]
+        found = found[above + 1 :]
     cells = [fields(bare, delimiter) for _, bare in found]
     rows = [[bare] if one is None else one for one, (_, bare) in zip(cells, found, strict=True)]
     roles = find_roles(header, name, rows, given)
@@ -266,6 +273,20 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
         bars.text(row, role) for role in NUMBERS if role in roles for row in range(bars.height) if row not in bars.torn
     )
     return bars
+
+
+def _lines_above(tops: list[str]) -> int:
+    """How many of a file's first lines stand above its header.
+
+    Such a line has one cell (the address of the page that the file is from), names the separator for Excel, or is a
+    comment behind `#`: but a header may begin with that too.
+    """
+    for at, (line, below) in enumerate(pairwise([*tops, ""])):
+        is_comment = line.startswith("#") and below != "" and _cells(line) != _cells(below)
+        is_comment = is_comment and "time" not in usual_roles(re.split(r"[,;\t|]", line), ["time"])
+        if _cells(line) > 1 and not is_comment and not _SEPARATOR.fullmatch(line.strip()):
+            return at
+    return 0
 
 
 def _cells(line: str) -> int:

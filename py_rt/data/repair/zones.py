@@ -5,7 +5,7 @@
                          where both agree, else quarantined; an offset that no summer time explains: rewritten with
                          the offset of the rows beside it, at the same instant
 `wrong_time_zone`        a day whose times are the file's usual times of the day, all shifted by one whole number of
-                         hours: shifted back
+                         hours that no summer time explains: shifted back
 =======================  ============================================================================================
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,13 +35,15 @@ WRONG = "wrong_time_zone"
 
 SUMMER_SECONDS = 3_600
 HOUR = 3_600
+SEASON_DAYS = 5
+"""Days in a row up to which two hours are no difference of summer times, which last for months."""
 USUAL_DAYS = 0.6
 """Share of days whose times of the day must be the same for them to be usual."""
 USUAL_ROWS = 0.8
 """Share of rows of a file of days that must have one time of the day for it to be usual."""
 
-_OFFSET = re.compile(r"(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$")
-_CLOCK = re.compile(r"[T ][0-9]{2}:[0-9]{2}")
+_OFFSET = re.compile(r"([Zz]|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)$")
+_CLOCK = re.compile(r"[Tt ][0-9]{2}:[0-9]{2}|^[0-9]{8}[Tt][0-9]{4}")
 
 
 def offset_seconds(text: str) -> int | None:
@@ -54,10 +58,10 @@ def offset_seconds(text: str) -> int | None:
     if found is None:
         return None
     word = found.group()
-    if word in {"Z", "UTC"}:
+    if word in {"Z", "z", "UTC"}:
         return 0
     digits = word[1:].replace(":", "")
-    seconds = int(digits[:2]) * HOUR + int(digits[2:]) * 60
+    seconds = int(digits[:2]) * HOUR + int(digits[2:] or 0) * 60
     return -seconds if word[0] == "-" else seconds
 
 
@@ -161,12 +165,10 @@ def _align_days(sheet: Sheet, clock: np.ndarray, places: dict[int, list[int]]) -
     usual, count = Counter(clock.tolist()).most_common(1)[0]
     if count < USUAL_ROWS * len(places):
         return
-    for day, (place,) in places.items():
-        shift = int(clock[place]) - usual
-        shift -= 86_400 * round(shift / 86_400)
-        target = day + (int(clock[place]) - usual - shift) // 86_400
-        if not shift or shift % HOUR or abs(shift) == SUMMER_SECONDS:
-            continue
+    shifts = {day: int(clock[place]) - usual for day, (place,) in sorted(places.items())}
+    for day, shift in _unexplained({day: one - 86_400 * round(one / 86_400) for day, one in shifts.items()}).items():
+        (place,) = places[day]
+        target = day + (shifts[day] - shift) // 86_400
         evidence = {"time_of_day_seconds": int(clock[place]), "usual_seconds": usual, "shifted_hours": shift / HOUR}
         if target != day and target in places:
             sheet.flag(WRONG, place, ("time",), evidence | {"why": "the day it would belong to has a row"})
@@ -176,20 +178,41 @@ def _align_days(sheet: Sheet, clock: np.ndarray, places: dict[int, list[int]]) -
 
 def _align_sessions(sheet: Sheet, clock: np.ndarray, places: dict[int, list[int]]) -> None:
     """In a file of several rows a day, shift back days that are the usual session at other hours."""
-    sessions = {day: tuple(sorted(int(clock[place]) for place in at)) for day, at in places.items()}
+    sessions = {day: tuple(sorted(int(clock[place]) for place in at)) for day, at in sorted(places.items())}
     usual, count = Counter(sessions.values()).most_common(1)[0]
     if count < USUAL_DAYS * len(sessions) or len(usual) < 4:
         return
-    for day, session in sessions.items():
-        if len(session) != len(usual) or session == usual:
-            continue
-        shifts = {one - other for one, other in zip(session, usual, strict=True)}
-        shift = shifts.pop()
-        if shifts or shift % HOUR:
-            continue
-        evidence = {"session_starts": session[0], "usual_start": usual[0], "shifted_hours": shift / HOUR}
+    for day, shift in _unexplained({day: _shift_of(one, usual) for day, one in sessions.items()}).items():
+        evidence = {"session_starts": sessions[day][0], "usual_start": usual[0], "shifted_hours": shift / HOUR}
         for place in places[day]:
             _shift(sheet, place, shift, evidence)
+
+
+def _shift_of(session: tuple[int, ...], usual: tuple[int, ...]) -> int | None:
+    """Seconds by which a session is later than the usual one; `None` where it is another."""
+    shifts = {one - other for one, other in zip(session, usual, strict=False)}
+    return shifts.pop() if len(session) == len(usual) and len(shifts) == 1 else None
+
+
+def _unexplained(shifts: Mapping[int, int | None]) -> dict[int, int]:
+    """The days whose shift is one of whole hours that no summer time explains.
+
+    Summer time moves the sessions of a zone by an hour against the times of a file that are written in another; where
+    both zones have one, in the north and the south, by two hours and for months. An hour may be a late opening too.
+
+    Args:
+        shifts: by day, in order: seconds; 0 on usual days, `None` on days that cannot be compared.
+    """
+    found: dict[int, int] = {}
+    runs = [(shift, [day for day, _ in days]) for shift, days in groupby(shifts.items(), key=itemgetter(1))]
+    for at, (shift, days) in enumerate(runs):
+        if not shift or shift % HOUR or abs(shift) == SUMMER_SECONDS:
+            continue
+        is_between_usual = 0 < at < len(runs) - 1 and runs[at - 1][0] == 0 == runs[at + 1][0]
+        if abs(shift) == 2 * SUMMER_SECONDS and not (is_between_usual and len(days) <= SEASON_DAYS):
+            continue
+        found |= dict.fromkeys(days, shift)
+    return found
 
 
 def _shift(sheet: Sheet, place: int, shift: int, evidence: Mapping[str, object]) -> None:

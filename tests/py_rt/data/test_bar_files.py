@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 
 from py_rt.data.bar_columns import Given
 from py_rt.data.bar_files import BarFile, read_bar_file
+from py_rt.data.bar_times import read_times
 from py_rt.errors import SourceError
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -75,6 +76,14 @@ FORMS = {
     "a month's name first": ('Date,Close\n"Jan 05, 2023",1\n"Feb 05, 2023",2\n', "2023-01-05 00:00"),
     "a month": ("Date,Close\n192607,1\n192608,2\n", "1926-07-01 00:00"),
     "slashes": ("Date,Close\n2023/3/24,1\n2023/3/25,2\n", "2023-03-24 00:00"),
+    "an offset of hours alone": (
+        "Date,Close\n2023-03-24 00:00:00-05,1\n2023-03-25 00:00:00-04,2\n",
+        "2023-03-24 05:00",
+    ),
+    "ISO 8601 without separators": ("Date,Close\n20230324T093000Z,1\n20230325T093000Z,2\n", "2023-03-24 09:30"),
+    "a compact time with an offset": ("Date,Close\n20230324 0930 +0100,1\n20230325 0930 +0100,2\n", "2023-03-24 08:30"),
+    "small letters": ("Date,Close\n2023-03-24t09:30:00z,1\n2023-03-25t09:30:00z,2\n", "2023-03-24 09:30"),
+    "parts of a Unix second": ("Date,Close\n1679650200.5,1\n1679650201.5,2\n", "2023-03-24 09:30"),
     "half days": ("Date,Close\n3/24/2023 4:00 PM,1\n3/24/2023 5:00 PM,1\n", "2023-03-24 16:00"),
     "compact": ("Date,Close\n20230324 0930,1\n20230324 0931,1\n", "2023-03-24 09:30"),
     "a column of its own": ("Date,Time,Close\n2023-03-24,09:30,1\n2023-03-24,09:31,2\n", "2023-03-24 09:30"),
@@ -87,6 +96,18 @@ FORMS = {
     "a number of the row beside": (",Date,Close\n0,2023-03-24,1\n1,2023-03-25,2\n", "2023-03-24 00:00"),
     "no header": ("20230324 00:00,1,2,1,1,7\n20230325 00:00,1,2,1,1,7\n", "2023-03-24 00:00"),
     "a line above the header": ("https://example.org\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "comments above the header": (
+        "# made by x, y\n#at z\n\nDate,Open,Close\n2023-03-24,1,1\n2023-03-25,2,2\n",
+        "2023-03-24 00:00",
+    ),
+    "four lines above the header": ("a\nb\nc\nd\nDate,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "a separator for Excel": ("sep=;\r\nDate;Close\r\n2023-03-24;1\r\n2023-03-25;2\r\n", "2023-03-24 00:00"),
+    "a header that looks like a comment": ("#Date,Close\n2023-03-24,1,\n2023-03-25,2,\n", "2023-03-24 00:00"),
+    "another that does": ("# The Date,Close\n2023-03-24,1\n2023-03-25,2\n", "2023-03-24 00:00"),
+    "names above each other below a comment": (
+        "# prices, of x\nPrice,Close,Volume\nTicker,SPY,SPY\nDate,,\n2023-03-24,1,7\n2023-03-25,2,7\n",
+        "2023-03-24 00:00",
+    ),
     "no newline at the end": ("Date,Close\n2023-03-24,1\n2023-03-25,2", "2023-03-24 00:00"),
     "an unused column twice": ("Date,Close,EMA,EMA\n2023-03-24,1,1,1\n2023-03-25,2,2,2\n", "2023-03-24 00:00"),
     "digits of a clock": (
@@ -116,6 +137,48 @@ def test_times_are_read_as_people_write_them(form: str, tmp_path: Path) -> None:
     file = read(tmp_path, text)
     assert days_of(file)[0] == first
     assert file.bars["close"][0] == 1e8
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "unit"),
+    [
+        ("1998-01-01", "2003-12-31", 1),  # 9 digits, then 10
+        ("1965-01-01", "2003-12-31", 1),  # below 0, and 1 to 10 digits
+        ("1965-01-01", "1999-12-31", 1_000),
+        ("1999-01-01", "2003-12-31", 1_000_000),
+        ("1985-01-01", "2001-08-31", 1),
+    ],
+)
+@pytest.mark.parametrize("end", ["", ".0"])
+def test_unix_times_of_before_2001_are_read_beside_those_of_their_unit(
+    first: str, last: str, unit: int, end: str, tmp_path: Path
+) -> None:
+    days = pl.date_range(date.fromisoformat(first), date.fromisoformat(last), eager=True)
+    texts = [f"{int(day) * 86_400 * unit}{end}" for day in days.to_physical().to_list()]
+    file = read(tmp_path, "".join(["Date,Close\n", *(f"{text},1\n" for text in texts)]))
+    assert file.ts_open.to_list() == [int(day) * DAY_NS for day in days.to_physical().to_list()]
+
+
+@pytest.mark.parametrize("stray", ["0", "7", "-1", "164116800", "016411680", "16411680", "99999999"])
+def test_a_stray_number_among_unix_times_is_no_time(stray: str) -> None:
+    times = [883_612_800 + 86_400 * day for day in range(1_800)]
+    assert len({len(str(time)) for time in times}) == 2
+    texts = [str(time) for time in times]
+    texts[200] = stray
+    read = read_times([*texts, "10/31/02"]).to_list()
+    assert read[:-1] == [None if at == 200 else time * 10**9 for at, time in enumerate(times)]
+    assert read[-1] == 1_036_022_400 * 10**9
+
+
+def test_numbers_that_no_unix_time_is_stay_unread() -> None:
+    assert read_times(["9999999999", "9999999998", "x"]).to_list() == [None, None, None]
+
+
+def test_compact_days_stay_days() -> None:
+    days = ["20220103", "20220104", "19700824"]
+    assert read_times(days).to_list() == [18_995 * DAY_NS, 18_996 * DAY_NS, 235 * DAY_NS]
+    beside = read_times([*(str(1_641_168_000 + 86_400 * day) for day in range(2, 9)), "20220103"])
+    assert beside[-1] == 18_995 * DAY_NS
 
 
 @pytest.mark.parametrize(("order", "first"), [("day", "2023-04-03"), ("month", "2023-03-04")])

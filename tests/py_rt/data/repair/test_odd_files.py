@@ -223,6 +223,22 @@ def test_a_file_without_a_header_gets_no_line_above(tmp_path: Path) -> None:
     assert run(tmp_path, source)[1].read_text() == "\n".join(lines) + "\n"
 
 
+@pytest.mark.parametrize("above", ["# made by x\n# at y, z\n\n", "sep=,\n", "Stock prices\nSource: x\n"])
+def test_lines_above_the_header_stay_there(above: str) -> None:
+    rows = [f"2024-01-{day:02d},{bar(day)}" for day in range(1, 29)]
+    good = "\n".join([f"{above}Date,{OHLCV}", *rows, ""])
+    result = cleaned("\n".join([f"{above}Date,{OHLCV}", *rows[:9], rows[8], *rows[9:], ""]))
+    assert [(one.rule, one.row) for one in result.findings] == [("duplicate", 9)]
+    assert result.clean.decode() == good
+    assert result.bars.line_of(0) == above.count("\n") + 2
+
+
+def test_more_lines_above_the_header_than_are_looked_at_are_told() -> None:
+    text = "\n".join(["a"] * 5 + ["Date,Close", "2024-01-01,1", ""])
+    with pytest.raises(SourceError, match=r"row 1: has no column for time.*it has 'a'"):
+        parse_bars("bars.csv", ".csv", text.encode())
+
+
 def test_cells_beside_a_repair_keep_their_quotes(tmp_path: Path) -> None:
     rows = [f'"2024-01-{day:02d}","{100 + day % 3}.25",{1_000 + day},"a ""b"", c"' for day in range(1, 29)]
     source = tmp_path / "bars.csv"
