@@ -34,7 +34,7 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
         Path | None,
         typer.Option(
             help="Rows that are certainly wrong and cannot be repaired; without it, beside OUT: bars.csv.gz has "
-            "bars.quarantine.csv.gz. Not written when there are none.",
+            "bars.quarantine.csv.gz, and no file when there are none.",
             metavar="FILE",
         ),
     ] = None,
