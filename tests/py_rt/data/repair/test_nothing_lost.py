@@ -10,9 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import polars as pl
 import pytest
 
 from py_rt.cli.main import main
+from py_rt.data.repair.bars_file import read_bars_file
+from py_rt.data.repair.written import written
+from py_rt.errors import DataError
 
 ROOT = Path(__file__).parents[4]
 HEADER = "Date,Open,High,Low,Close,Volume"
@@ -98,3 +103,70 @@ def test_a_quarantine_file_that_is_named_is_written_even_without_rows(source: Pa
     facts = run(source, "--quarantine", str(aside))[1]
     assert aside.read_text() == f"{HEADER}\n"
     assert (facts["quarantine"]["name"], facts["quarantine"]["rows"], facts["unchanged"]) == ("mine.csv", 0, True)
+
+
+def table(count: int = 500) -> pl.DataFrame:
+    """Bars of whole numbers."""
+    bars = pl.DataFrame([line.split(",") for line in rows(count)], HEADER.split(","), orient="row")
+    prices = [(pl.col(name).cast(pl.Float64) * 100).round().cast(pl.Int64) for name in ("Open", "High", "Low", "Close")]
+    return bars.with_columns(pl.col("Date").str.to_date(), *prices, pl.col("Volume").cast(pl.Int64))
+
+
+def times_100(bars: pl.DataFrame, more: float = 0) -> pl.DataFrame:
+    """Bars with prices of one row 100 times too high."""
+    is_wrong = pl.int_range(pl.len()) == 200
+    return bars.with_columns(
+        pl.when(is_wrong).then(pl.col(name) * 100 + more).otherwise(pl.col(name)).cast(bars[name].dtype).alias(name)
+        for name in ("Open", "High", "Low", "Close")
+    )
+
+
+INTEGER_KINDS = [pl.Int64, pl.Int32, pl.UInt32]
+
+
+@pytest.mark.parametrize("kind", [*INTEGER_KINDS, pl.Decimal(12, 1), pl.Float64])
+@pytest.mark.parametrize("more", [0, 37])
+def test_a_repaired_number_stands_in_the_file_as_in_the_report(kind: pl.DataType, more: int, tmp_path: Path) -> None:
+    source, prices = tmp_path / "in.parquet", ["Open", "High", "Low", "Close"]
+    bars = table().cast(dict.fromkeys(prices, kind))
+    times_100(bars, more).write_parquet(source)
+    facts = run(source, out="out.parquet")[1]
+    assert facts["rules"] == {"unit_error": {"repaired": 1}}
+    made = pl.read_parquet(tmp_path / "out.parquet")
+    (finding,) = facts["findings"]
+    assert finding["after"] == {name: float(made[name][200]) for name in prices}
+    assert finding["after"]["Close"] == float(bars["Close"][200]) + more / 100
+    wide = {pl.Float64} if kind in INTEGER_KINDS else {pl.Decimal(38, 2), pl.Float64}
+    assert set(made.select(prices).dtypes) <= ({kind} if not more else wide)
+    assert made[:200].cast(bars.schema).equals(bars[:200])
+
+
+def test_what_no_type_holds_beside_the_others_is_refused(tmp_path: Path) -> None:
+    frame = table(3).with_columns(Volume=pl.Series([2**53 + 1, 2, 3]))
+    source = tmp_path / "in.parquet"
+    frame.write_parquet(source)
+    bars = read_bars_file(source)
+    with pytest.raises(DataError, match=r"in\.parquet: column 'Volume' is of type Int64.*2\.5"):
+        written(bars, [0, 1, 2], {1: {5: "2.5"}})
+    out = tmp_path / "out.parquet"
+    out.write_bytes(written(bars, [0, 1, 2], {1: {5: "7"}}))
+    assert pl.read_parquet(out)["Volume"].to_list() == [2**53 + 1, 7, 3]
+    narrow = frame.with_columns(Volume=pl.Series([1, 2, 3], dtype=pl.UInt8))
+    narrow.write_parquet(source)
+    out.write_bytes(written(read_bars_file(source), [0, 1, 2], {1: {5: "300"}}))
+    assert pl.read_parquet(out)["Volume"].to_list() == [1, 300, 3]
+
+
+@pytest.mark.parametrize("index", [["Date"], ["Symbol", "Date"], []])
+def test_an_index_of_pandas_comes_back_as_one(index: list[str], tmp_path: Path) -> None:
+    source, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    frame = times_100(table(), 37).with_columns(Symbol=pl.lit("X"), note=pl.Series([None, *["a"] * 499]))
+    whole = pd.DataFrame(frame.to_dict(as_series=False))
+    (whole.set_index(index) if index else whole).to_parquet(source)
+    assert run(source, out="out.parquet")[1]["rules"] == {"unit_error": {"repaired": 1}}
+    made, wanted = pd.read_parquet(out), pd.read_parquet(source)
+    assert made.index.equals(wanted.index)
+    assert list(made.columns) == list(wanted.columns)
+    others = [name for name in ("Volume", "note", "Date", "Symbol") if name in made.columns]
+    assert made[others].equals(wanted[others])
+    assert made["Close"].dtype == "float64"
