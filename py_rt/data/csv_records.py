@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -26,6 +28,9 @@ RECORD_CHARS_MAX = 1 << 20
 """Longest record: a quoted cell that goes on for longer was never meant to be one."""
 
 DELIMITERS = (",", ";", "\t", "|")
+
+_DAMAGE = (OSError, ValueError, OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What unpacking raises of an archive that lost bytes."""
 
 _CLOSING = re.compile(r'"("?)')
 _BRACKETED = re.compile(r"<[^<>]+>([,;\t|]<[^<>]+>)+")
@@ -65,7 +70,7 @@ def only_member(name: str, content: bytes, source: str) -> tuple[str, bytes]:
                 return inside[0].filename, _within(
                     stream.read(UNPACKED_BYTES_MAX + 1), name, source, UNPACKED_BYTES_MAX
                 )
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+    except (EOFError, *_DAMAGE) as error:
         raise SourceError(source, name, None, f"is cut off or damaged, no zip archive: {error}") from error
     except RuntimeError as error:  # encrypted, or packed in a way that is not known
         raise SourceError(source, name, None, f"cannot be unpacked: {error}; unpack it first") from error

@@ -50,6 +50,11 @@ WITHOUT_HEADER = {
 """Columns of files without a header, by their number: bars, Kraken's, LEAN's quotes (bids are read), Binance's."""
 
 
+_DAYS = (-719_162, 2_932_896)
+"""First day of the year 1 and last of 9999, from the epoch."""
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
 @dataclass(frozen=True, slots=True)
 class Torn:
     """A record that is no row of the table: why."""
@@ -199,9 +204,9 @@ def _choose(bars: BarsFile) -> None:
 def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
     try:
         frame = pl.read_parquet(io.BytesIO(content))
-    except pl.exceptions.PolarsError as error:
+        texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise SourceError(SOURCE, name, None, f"is cut off or damaged, no Parquet file: {error}") from error
-    texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
     cells = [["" if cell is None else cell for cell in row] for row in texts.iter_rows()]
     roles = find_roles(frame.columns, name, cells[:SAMPLE_ROWS], given)
     return BarsFile(name, ".parquet", content, frame.columns, roles, cells, frame=frame, given=given)
@@ -211,10 +216,23 @@ def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     """A column as text; of one that is none of numbers, times or words a hash, by which rows can be told apart."""
     if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
         return pl.col(column).hash().cast(pl.String).alias(column)
+    if isinstance(dtype, pl.Date):
+        return _time_as_text(column, "days", 1, "%Y-%m-%d")
     if isinstance(dtype, pl.Datetime):
         pattern = "%Y-%m-%d %H:%M:%S%.f%:z" if dtype.time_zone else "%Y-%m-%d %H:%M:%S%.f"
-        return pl.col(column).dt.strftime(pattern)
+        return _time_as_text(column, dtype.time_unit, _PER_DAY[dtype.time_unit], pattern)
     return pl.col(column).cast(pl.String, strict=False)
+
+
+def _time_as_text(column: str, unit: str, per_day: int, pattern: str) -> pl.Expr:
+    """Times as text; one before the year 1 or after 9999, which nobody writes, as its number of units."""
+    number, time = pl.col(column).to_physical(), pl.col(column)
+    first, end = (max(-(2**63), min(days * per_day, 2**63 - 1)) for days in _DAYS)
+    is_told = number.is_between(first, end)
+    other = pl.format(f"{{}} {unit} from 1970-01-01", number)
+    # Polars computes both branches: the first one must not see what it cannot write.
+    told = pl.when(is_told).then(time).dt.strftime(pattern)
+    return pl.when(is_told).then(told).otherwise(other).alias(column)
 
 
 def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVEN) -> BarsFile:
