@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 
 from py_rt.data.bar_columns import (
     CLOCK,
@@ -171,8 +173,6 @@ def read_bars_file(path: Path, given: Given = NOTHING_GIVEN) -> BarsFile:
     bars = _from_parquet(path.name, content, given) if is_parquet else parse_bars(path.name, form, content, given)
     if not bars.cells:
         raise SourceError(SOURCE, path.name, 1, "has a header and no rows; fetch it again")
-    if bars.height > ROWS_MAX:
-        raise SourceError(SOURCE, path.name, None, f"has {bars.height} rows, {ROWS_MAX} are the most; split it")
     _choose(bars)
     return bars
 
@@ -201,12 +201,23 @@ def _choose(bars: BarsFile) -> None:
     bars.torn, bars.chosen = {}, kept
 
 
+def _check_height(name: str, height: int) -> None:
+    if height > ROWS_MAX:
+        raise SourceError(SOURCE, name, None, f"has {height} rows, {ROWS_MAX} are the most; split it")
+
+
 def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
+    # Arrow's reader refuses what it cannot read; that of Polars ends the process where a damaged file claims exabytes.
     try:
-        frame = pl.read_parquet(io.BytesIO(content))
+        with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
+            _check_height(name, file.metadata.num_rows)
+            table = file.read()
+        table.validate(full=True)
+        frame = cast("pl.DataFrame", pl.from_arrow(table))
         texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise SourceError(SOURCE, name, None, f"is cut off or damaged, no Parquet file: {error}") from error
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        problem = f"is cut off or damaged, no Parquet file, or of types that are not read: {error}"
+        raise SourceError(SOURCE, name, None, problem) from error
     cells = [["" if cell is None else cell for cell in row] for row in texts.iter_rows()]
     roles = find_roles(frame.columns, name, cells[:SAMPLE_ROWS], given)
     return BarsFile(name, ".parquet", content, frame.columns, roles, cells, frame=frame, given=given)

@@ -39,7 +39,7 @@ def written(bars: BarsFile, order: Sequence[int], changes: Mapping[int, Mapping[
     if not changes and bars.chosen is None and list(order) == list(range(bars.height)):
         return bars.content
     if bars.frame is not None:
-        return _parquet(bars, bars.frame, order, changes)
+        return _parquet(bars.content, table_of(bars, bars.frame, order, changes))
     return packed(bars.form, bars.member, lines_of(bars, order, changes))
 
 
@@ -96,18 +96,25 @@ def cells_of(bars: BarsFile, row: int, changes: Mapping[int, Mapping[int, str]])
     return [change.get(place, cell) for place, cell in enumerate(bars.cells[row])]
 
 
-def _parquet(
+def table_of(
     bars: BarsFile, frame: pl.DataFrame, order: Sequence[int], changes: Mapping[int, Mapping[int, str]]
-) -> bytes:
+) -> pl.DataFrame:
+    """The table of a Parquet file with some of the rows, in some order, with some cells replaced.
+
+    Raises:
+        DataError: as :func:`written`.
+    """
     by_column: dict[int, dict[int, str]] = {}
     for row, cells in changes.items():
         for place, text in cells.items():
             by_column.setdefault(place, {})[row] = text
     columns = [_replaced(frame.to_series(place), by_column.get(place, {}), bars.name) for place in range(frame.width)]
-    made = pl.DataFrame(columns)[list(order)]
+    return pl.DataFrame(columns)[list(order)]
+
+
+def _parquet(content: bytes, made: pl.DataFrame) -> bytes:
     out = io.BytesIO()
-    said = pl.read_parquet_metadata(io.BytesIO(bars.content))
-    said.pop("ARROW:schema", None)  # it says types, which may be wider now
+    said = pyarrow.parquet.read_schema(io.BytesIO(content)).metadata
     if said:  # readers look for it where Polars does not write it
         pyarrow.parquet.write_table(made.to_arrow().replace_schema_metadata(said), out, compression="zstd")
     else:
