@@ -14,6 +14,7 @@ import re
 import struct
 import zipfile
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from py_rt.errors import SourceError
@@ -115,12 +116,15 @@ def delimiter_of(line: str) -> str:
     return max(DELIMITERS, key=bare.count)
 
 
-def records(name: str, text: str, delimiter: str, source: str) -> list[tuple[str, str]]:
+def records(name: str, text: str, delimiter: str, source: str, records_max: int) -> list[tuple[str, str]]:
     """Each record that is not blank: its whole text with the line end (and blank lines before it), and bare.
 
     Raises:
-        SourceError: a quoted cell is never closed, or goes on for more than :data:`RECORD_CHARS_MAX`.
+        SourceError: there are more than `records_max`; a quoted cell is never closed, or goes on for more than
+            :data:`RECORD_CHARS_MAX`.
     """
+    if _has_more_lines(text, records_max):
+        raise _too_many(name, source, records_max)
     found: list[tuple[str, str]] = []
     pending: list[str] = []
     opened, length, is_open = 0, 0, False
@@ -139,10 +143,24 @@ def records(name: str, text: str, delimiter: str, source: str) -> list[tuple[str
             whole = "".join(pending)
             found.append((whole, whole.rstrip("\r\n")))
             pending = []
+            if len(found) > records_max:
+                raise _too_many(name, source, records_max)
     if is_open:
         problem = "a quoted cell that begins here is never closed: the file is cut off, or the quote is part of a text"
         raise SourceError(source, name, opened, problem)
     return found
+
+
+def _has_more_lines(text: str, lines_max: int) -> bool:
+    """Whether more lines are records, told without keeping one; of a text with quotes it is not known."""
+    if '"' in text or text.count("\n") + text.count("\r") < lines_max:
+        return False
+    told = (1 for line in re.finditer(r"[^\r\n]+", text) if not line.group().isspace())
+    return sum(islice(told, lines_max + 1)) > lines_max
+
+
+def _too_many(name: str, source: str, records_max: int) -> SourceError:
+    return SourceError(source, name, None, f"has more than {records_max} rows, which are the most allowed; split it")
 
 
 def _is_left_open(line: str, delimiter: str, *, is_open: bool) -> bool:

@@ -43,6 +43,9 @@ ROWS_MAX = 20_000_000
 FORMS = (".csv", ".csv.gz", ".parquet", ".zip", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 """Kinds of file, by suffix; a zip holds one file of text."""
 
+_HEAD_RECORDS = 3
+"""Most records above the first row."""
+
 _BARS = ("time", "open", "high", "low", "close")
 _KLINES = (*_BARS, "volume", "close_time", "quote_volume", "trades", "taker_volume", "taker_quote_volume", "ignore")
 _SIDES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in (*_BARS[1:], "size"))
@@ -160,8 +163,21 @@ def read_bars_file(path: Path, given: Given = NOTHING_GIVEN) -> BarsFile:
 
     Raises:
         SourceError: the file is absent, empty, cut off, damaged, no table, too large, without rows, without a column
-            of times, or of several instruments.
+            of times, or of several instruments, or the memory does not hold it.
     """
+    try:
+        return _read(path, given)
+    except MemoryError:
+        pass  # what fills the memory goes with its traceback
+    raise out_of_memory(path)
+
+
+def out_of_memory(path: Path) -> SourceError:
+    """The refusal of a file that is too large for this machine."""
+    return SourceError(SOURCE, path.name, None, "needs more memory than there is; split it, or free some")
+
+
+def _read(path: Path, given: Given) -> BarsFile:
     form = form_of(path)
     try:
         content = path.read_bytes()
@@ -203,7 +219,9 @@ def _choose(bars: BarsFile) -> None:
 
 def _check_height(name: str, height: int) -> None:
     if height > ROWS_MAX:
-        raise SourceError(SOURCE, name, None, f"has {height} rows, {ROWS_MAX} are the most; split it")
+        raise SourceError(
+            SOURCE, name, None, f"has more than {ROWS_MAX} rows ({height}), which are the most allowed; split it"
+        )
 
 
 def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
@@ -215,6 +233,8 @@ def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
         table.validate(full=True)
         frame = cast("pl.DataFrame", pl.from_arrow(table))
         texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
+    except MemoryError:
+        raise
     except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         problem = f"is cut off or damaged, no Parquet file, or of types that are not read: {error}"
         raise SourceError(SOURCE, name, None, problem) from error
@@ -270,7 +290,7 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
     # A line above the header, such as the address of the page that the file is from, has one cell.
     has_preamble = len(tops) == 2 and _cells(tops[0]) == 1 and _cells(tops[1]) > 1
     delimiter = delimiter_of(tops[has_preamble])
-    found = records(name, text, delimiter, SOURCE)
+    found = records(name, text, delimiter, SOURCE, ROWS_MAX + _HEAD_RECORDS)
     head = "".join(whole for whole, _ in found[: 1 + has_preamble])
     header_text = found[has_preamble][1].strip("\r\n").lstrip("\ufeff")
     header = fields(header_text, delimiter) or [header_text]
@@ -281,6 +301,7 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
         header, head, found = _names_above_each_other(top), "".join(whole for whole, _ in found[:3]), found[3:]
     else:
         found = found[1 + has_preamble :]
+    _check_height(name, len(found))
     cells = [fields(bare, delimiter) for _, bare in found]
     rows = [[bare] if one is None else one for one, (_, bare) in zip(cells, found, strict=True)]
     roles = find_roles(header, name, rows, given)

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from py_rt.data.bar_columns import NOTHING_GIVEN, Given
-from py_rt.data.repair.bars_file import form_of, read_bars_file
+from py_rt.data.repair.bars_file import form_of, out_of_memory, read_bars_file
 from py_rt.data.repair.cleaner import clean
 from py_rt.data.repair.forms import form_like, written_as
 from py_rt.data.whole_files import check_place, write_together
@@ -102,9 +102,17 @@ def clean_file(
         The report.
 
     Raises:
-        SourceError: the file cannot be taken, or a name is of no kind that is written.
+        SourceError: the file cannot be taken, the memory does not hold it, or a name is of no kind that is written.
         DataError: a file cannot be written, or would overwrite another of them; what was there stands.
     """
+    try:
+        return _clean_file(path, out, report_path, quarantine, given)
+    except MemoryError:
+        pass  # what fills the memory goes with its traceback
+    raise out_of_memory(path)
+
+
+def _clean_file(path: Path, out: Path, report_path: Path, quarantine: Path | None, given: Given) -> dict[str, Any]:
     aside = quarantine or quarantine_path(out, form_of(path))
     _check_places(path, out, report_path, aside)
     cleaned = clean(read_bars_file(path, given))

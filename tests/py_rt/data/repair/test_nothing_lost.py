@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shlex
@@ -15,9 +16,9 @@ import polars as pl
 import pytest
 
 from py_rt.cli.main import main
-from py_rt.data.repair.bars_file import read_bars_file
+from py_rt.data.repair.bars_file import parse_bars, read_bars_file
 from py_rt.data.repair.written import written
-from py_rt.errors import DataError
+from py_rt.errors import DataError, SourceError
 
 ROOT = Path(__file__).parents[4]
 HEADER = "Date,Open,High,Low,Close,Volume"
@@ -170,3 +171,41 @@ def test_an_index_of_pandas_comes_back_as_one(index: list[str], tmp_path: Path) 
     others = [name for name in ("Volume", "note", "Date", "Symbol") if name in made.columns]
     assert made[others].equals(wanted[others])
     assert made["Close"].dtype == "float64"
+
+
+BIG = 21_000_000
+"""Rows, more than are taken."""
+
+
+@pytest.mark.parametrize("row", [b"1,2\n", b"1,2\r", b'1,"2"\n', b"1,2\n \n\n"])
+def test_rows_are_counted_while_they_are_read(row: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("py_rt.data.repair.bars_file.ROWS_MAX", 100)
+    header = b"Date,Close\n"
+    assert parse_bars("in.csv", ".csv", header + row * 100).height == 100
+    with pytest.raises(SourceError, match=r"in\.csv: has more than 100 rows.*split it"):
+        parse_bars("in.csv", ".csv", header + row * 101)
+
+
+def test_a_file_with_too_many_rows_is_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv.gz"
+    with gzip.open(source, "wb", compresslevel=1) as file:
+        file.write(b"Date,Close\n")
+        for _ in range(21):
+            file.write(b"1,2\n" * (BIG // 21))
+    words = arguments(source, tmp_path / "out.csv", tmp_path / "r.json")
+    made = limited("ulimit -v 5000000", words)
+    assert (made.returncode, "in.csv.gz: has more than 2000000" in made.stderr) == (2, True), made.stderr
+    pl.DataFrame({"Date": pl.repeat(1, BIG, eager=True), "Close": pl.repeat(2, BIG, eager=True)}).write_parquet(
+        tmp_path / "in.parquet"
+    )
+    made = limited("ulimit -v 5000000", [*words[:2], str(tmp_path / "in.parquet"), *words[3:]])
+    assert (made.returncode, "in.parquet: has more than 20000000 rows" in made.stderr) == (2, True), made.stderr
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["in.csv.gz", "in.parquet"]
+
+
+def test_a_file_that_the_memory_does_not_hold_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"Date,Close\n" + b"2024-01-01,2\n" * 3_000_000)
+    made = limited("ulimit -v 1500000", arguments(source, tmp_path / "out.csv", tmp_path / "r.json"))
+    assert (made.returncode, "in.csv: needs more memory than there is" in made.stderr) == (2, True), made.stderr
+    assert list(tmp_path.iterdir()) == [source]
