@@ -95,6 +95,8 @@ def _lines(facts: dict[str, Any], out: Path, report: Path) -> str:
     lines = [
         f"{rows['in']} rows: {rows['out']} clean, of these {rows['repaired']} repaired; {rows['quarantined']} aside"
     ]
+    if left_out := facts["input"]["left_out"]:
+        lines.append(f"{left_out} rows of other instruments left out")
     for rule, counts in facts["rules"].items():
         lines.append(f"  {rule}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
     if facts["unchanged"]:

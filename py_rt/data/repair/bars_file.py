@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -62,7 +63,7 @@ _PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """A record that is no row of the table: why."""
+    """A record that is no row of the table, or names no instrument for certain: why."""
 
     reason: str
 
@@ -85,6 +86,7 @@ class BarsFile:
         member: of a zip archive, the file in it.
         given: what the file does not say itself.
         chosen: rows of the file that these are, where they are those of one instrument among several.
+        left_out: number of the file's other rows, which are of other instruments.
         has_decimal_comma: whether numbers are written as 1.234,5.
         dressed: roles whose columns write numbers for people: `$1,234.50`, `1.2M`.
     """
@@ -103,6 +105,7 @@ class BarsFile:
     member: str = ""
     given: Given = NOTHING_GIVEN
     chosen: list[int] | None = None
+    left_out: int = 0
     has_decimal_comma: bool = False
     dressed: set[str] = field(default_factory=set)
 
@@ -196,6 +199,9 @@ def _read(path: Path, given: Given) -> BarsFile:
 def _choose(bars: BarsFile) -> None:
     """Keep the rows of the instrument that is asked for, and refuse several when none is.
 
+    Rows that may be of any stay, with a mark: torn ones and those that name no instrument, or name it in another case.
+    A name in another case is an instrument of its own where it has at least half as many rows.
+
     Raises:
         SourceError: there are several, or not the one.
     """
@@ -204,17 +210,24 @@ def _choose(bars: BarsFile) -> None:
         if symbol and symbol not in instruments_of(bars.header):
             raise SourceError(SOURCE, bars.name, 1, f"has no column that names instruments: there is no {symbol!r}")
         return
-    named = {row: bars.text(row, "symbol") for row in range(bars.height) if row not in bars.torn}
-    there = sorted(set(named.values()) - {""})
-    if not symbol and (len(there) <= 1 or 2 * len(there) > len(named)):  # words of another kind
+    names = [bars.text(row, "symbol") for row in range(bars.height)]
+    counts = Counter(one for row, one in enumerate(names) if one and row not in bars.torn)
+    there = sorted(counts)
+    if not symbol and (len(there) <= 1 or 2 * len(there) > bars.height - len(bars.torn)):  # words of another kind
         return
     if symbol not in there:
         raise several(bars.name, None, there)
-    kept = [row for row, one in named.items() if one == symbol]
+    alike = {one for one in there if one.casefold() == symbol.casefold() and 2 * counts[one] < counts[symbol]}
+    others = set(there) - alike - {symbol}
+    kept = [row for row, one in enumerate(names) if one not in others]
+    unclear = Torn("unclear_symbol")
+    torn = {row: bars.torn.get(row, unclear) for row in kept if row in bars.torn or names[row] != symbol}
+    bars.torn = {at: torn[row] for at, row in enumerate(kept) if row in torn}
+    bars.left_out = bars.height - len(kept)
     bars.cells = [bars.cells[row] for row in kept]
     bars.lines = [bars.lines[row] for row in kept] if bars.lines else []
     bars.frame = bars.frame[kept] if bars.frame is not None else None
-    bars.torn, bars.chosen = {}, kept
+    bars.chosen = kept
 
 
 def _check_height(name: str, height: int) -> None:
@@ -235,7 +248,7 @@ def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
         texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
     except MemoryError:
         raise
-    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         problem = f"is cut off or damaged, no Parquet file, or of types that are not read: {error}"
         raise SourceError(SOURCE, name, None, problem) from error
     cells = [["" if cell is None else cell for cell in row] for row in texts.iter_rows()]

@@ -43,6 +43,7 @@ def report(cleaned: Cleaned, out: bytes, quarantine: bytes | None) -> dict[str, 
     repaired = {one.row for one in cleaned.findings if one.action.value == "repaired"}
     repaired -= {bars.row_of_file(row) for row in aside}
     facts = {"name": bars.name, "sha256": bars.sha256, "rows": bars.height, "columns": bars.header}
+    facts |= {"rows_of_file": bars.height + bars.left_out, "left_out": bars.left_out}
     if bars.chosen is not None:
         facts |= {"symbol": bars.given.symbol}
     return {

@@ -16,6 +16,8 @@ import polars as pl
 import pytest
 
 from py_rt.cli.main import main
+from py_rt.data.bar_columns import Given
+from py_rt.data.bar_files import read_bar_file
 from py_rt.data.repair.bars_file import parse_bars, read_bars_file
 from py_rt.data.repair.written import written
 from py_rt.errors import DataError, SourceError
@@ -209,3 +211,66 @@ def test_a_file_that_the_memory_does_not_hold_is_refused(tmp_path: Path) -> None
     made = limited("ulimit -v 1500000", arguments(source, tmp_path / "out.csv", tmp_path / "r.json"))
     assert (made.returncode, "in.csv: needs more memory than there is" in made.stderr) == (2, True), made.stderr
     assert list(tmp_path.iterdir()) == [source]
+
+
+def named(lines: list[str], *names: str) -> list[str]:
+    """Rows with an instrument each, in turn."""
+    return [f"{line},{names[at % len(names)]}" for at, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize("form", [".csv", ".parquet"])
+def test_rows_of_no_instrument_are_set_aside_and_those_of_others_counted(form: str, tmp_path: Path) -> None:
+    text, source = tmp_path / "all.csv", tmp_path / f"in{form}"
+    lines = named(rows(), "AAA", "BBB")
+    for at in range(0, 100, 10):
+        lines[at] = lines[at].removesuffix("AAA") + " "
+    lines[200] = lines[200].replace("AAA", "aaa")
+    write(text, lines, f"{HEADER},Symbol")
+    if form == ".csv":
+        source = text
+    else:
+        pl.read_csv(text).with_columns(pl.col("Symbol").replace(" ", None)).write_parquet(source)
+    status, facts = run(source, "--symbol", "AAA", out=f"out{form}")
+    assert status == 0
+    told = {name: facts["input"][name] for name in ("symbol", "rows", "rows_of_file", "left_out")}
+    assert told == {"symbol": "AAA", "rows": 250, "rows_of_file": 500, "left_out": 250}
+    assert facts["rows"] == {"in": 250, "out": 239, "quarantined": 11, "repaired": 0}
+    assert facts["rules"] == {"unclear_symbol": {"quarantined": 11}}
+    assert [one["row"] for one in facts["findings"]] == [*range(0, 100, 10), 200]
+    aside = tmp_path / f"out.quarantine{form}"
+    assert read_bars_file(aside).height == 11
+    other = run(source, "--symbol", "BBB", out=f"out{form}")[1]
+    assert (other["rows"]["out"], other["rows"]["quarantined"], other["input"]["left_out"]) == (250, 10, 240)
+    with pytest.raises(SourceError, match=r"row [12]: names no instrument.*py_rt data clean"):
+        read_bar_file(source, Given(symbol="AAA"))
+
+
+def test_torn_rows_are_set_aside_but_those_of_another_instrument(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    lines = [f"{name},{line}" for line, name in zip(rows(), ["AAA", "BBB"] * 250, strict=True)]
+    torn = {4: "AAA,2000-01-05,1", 5: "BBB,2000-01-06,1", 10: "2000-01-11,1", 20: "", 30: f"Symbol,{HEADER}"}
+    for at, line in torn.items():
+        lines[at] = line or "x"
+    write(source, lines, f"Symbol,{HEADER}")
+    facts = run(source, "--symbol", "AAA")[1]
+    assert facts["rules"] == {"second_header": {"quarantined": 1}, "torn_row": {"quarantined": 3}}
+    assert [one["row"] for one in facts["findings"]] == [4, 10, 20, 30]
+    assert (facts["input"]["rows_of_file"], facts["input"]["left_out"], facts["rows"]["out"]) == (500, 250, 246)
+    assert run(source, "--symbol", "BBB")[1]["rules"]["torn_row"] == {"quarantined": 3}
+
+
+def test_names_that_differ_in_case_are_two_instruments_where_both_have_many_rows(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    write(source, named(rows(), "BRKA", "BRKa"), f"{HEADER},Symbol")
+    facts = run(source, "--symbol", "BRKA")[1]
+    assert (facts["rows"]["in"], facts["input"]["left_out"], facts["rules"]) == (250, 250, {})
+    write(source, named(rows(), *["BRKA"] * 2, "BRKa", *["BRKA"] * 2), f"{HEADER},Symbol")
+    facts = run(source, "--symbol", "BRKA")[1]
+    assert (facts["rows"]["in"], facts["input"]["left_out"]) == (500, 0)
+    assert facts["rules"]["unclear_symbol"] == {"quarantined": 100}
+    assert run(source, "--symbol", "BRKa")[1]["rows"] == {"in": 100, "out": 100, "quarantined": 0, "repaired": 0}
+
+
+def test_without_a_symbol_every_row_counts(source: Path) -> None:
+    facts = run(source)[1]["input"]
+    assert (facts["rows"], facts["rows_of_file"], facts["left_out"]) == (500, 500, 0)
