@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,6 @@ def _check_places(path: Path, out: Path, report_path: Path, aside: Path) -> None
             check_place(one)
         except OSError as error:
             raise DataError(f"{one} cannot be written: {error.strerror}; choose another place") from error
-    places = [one.resolve() for one in (path, out, report_path, aside)]
+    places = [os.path.realpath(one) for one in (path, out, report_path, aside)]
     if len(set(places)) < len(places):
         raise DataError("input, clean file, report and quarantine file must be four different files")

@@ -98,6 +98,20 @@ def test_a_place_that_no_file_can_take_is_refused_before_anything_is_written(
     assert set(source.parent.iterdir()) == {source, there}
 
 
+def test_an_input_that_links_to_itself_or_that_the_output_links_to_is_refused(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around, link = source.with_name("around.csv"), source.with_name("link.csv")
+    around.symlink_to(around)
+    link.symlink_to(source)
+    before = contents(source.parent)
+    assert run(around)[0] == 2
+    assert "around.csv: cannot be read: Too many levels" in capsys.readouterr().err
+    assert run(source, "--out", str(link))[0] == 2
+    assert "must be four different files" in capsys.readouterr().err
+    assert contents(source.parent) == before
+
+
 def test_a_quarantine_file_that_is_named_is_written_even_without_rows(source: Path) -> None:
     aside = source.with_name("mine.csv")
     assert run(source, "--quarantine", str(aside))[1]["quarantine"]["rows"] == 1
