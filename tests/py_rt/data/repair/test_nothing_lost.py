@@ -209,12 +209,12 @@ def test_a_file_with_too_many_rows_is_refused_before_they_fill_the_memory(tmp_pa
         for _ in range(21):
             file.write(b"1,2\n" * (BIG // 21))
     words = arguments(source, tmp_path / "out.csv", tmp_path / "r.json")
-    made = limited("ulimit -v 5000000", words)
+    made = limited("ulimit -v 2000000", words)
     assert (made.returncode, "in.csv.gz: has more than 2000000" in made.stderr) == (2, True), made.stderr
     pl.DataFrame({"Date": pl.repeat(1, BIG, eager=True), "Close": pl.repeat(2, BIG, eager=True)}).write_parquet(
         tmp_path / "in.parquet"
     )
-    made = limited("ulimit -v 5000000", [*words[:2], str(tmp_path / "in.parquet"), *words[3:]])
+    made = limited("ulimit -v 2000000", [*words[:2], str(tmp_path / "in.parquet"), *words[3:]])
     assert (made.returncode, "in.parquet: has more than 20000000 rows" in made.stderr) == (2, True), made.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in.csv.gz", "in.parquet"]
 
