@@ -9,7 +9,6 @@ that they can be quarantined. What cannot be a table at all is refused.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -240,9 +239,10 @@ def _check_height(name: str, height: int) -> None:
 def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
     # Arrow's reader refuses what it cannot read; that of Polars ends the process where a damaged file claims exabytes.
     try:
-        with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
+        with pyarrow.parquet.ParquetFile(pa.BufferReader(content)) as file:
             _check_height(name, file.metadata.num_rows)
-            table = file.read()
+            # A thread that still reads when the process has refused the file and ends would abort it.
+            table = file.read(use_threads=False)
         table.validate(full=True)
         frame = cast("pl.DataFrame", pl.from_arrow(table))
         texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())

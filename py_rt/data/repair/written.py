@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet
 
 from py_rt.data.csv_records import quoted, raw_fields
@@ -114,7 +115,7 @@ def table_of(
 
 def _parquet(content: bytes, made: pl.DataFrame) -> bytes:
     out = io.BytesIO()
-    said = pyarrow.parquet.read_schema(io.BytesIO(content)).metadata
+    said = pyarrow.parquet.read_schema(pa.BufferReader(content)).metadata
     if said:  # readers look for it where Polars does not write it
         pyarrow.parquet.write_table(made.to_arrow().replace_schema_metadata(said), out, compression="zstd")
     else:
