@@ -34,7 +34,7 @@ def clean(  # noqa: PLR0913, PLR0917  # the options of one command
         Path | None,
         typer.Option(
             help="Rows that are certainly wrong and cannot be repaired; without it, beside OUT: bars.csv.gz has "
-            "bars.quarantine.csv.gz. Not written when there are none.",
+            "bars.quarantine.csv.gz, and no file when there are none.",
             metavar="FILE",
         ),
     ] = None,
@@ -95,6 +95,8 @@ def _lines(facts: dict[str, Any], out: Path, report: Path) -> str:
     lines = [
         f"{rows['in']} rows: {rows['out']} clean, of these {rows['repaired']} repaired; {rows['quarantined']} aside"
     ]
+    if left_out := facts["input"]["left_out"]:
+        lines.append(f"{left_out} rows of other instruments left out")
     for rule, counts in facts["rules"].items():
         lines.append(f"  {rule}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
     if facts["unchanged"]:

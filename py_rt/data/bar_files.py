@@ -231,6 +231,8 @@ def _check_rows(file: BarsFile) -> None:
         problem = f"has {cells} fields, the header has {len(file.header)}"
         if torn.reason == "second_header":
             problem = "is the header again: the file is doubled or joined; keep one part"
+        elif torn.reason == "unclear_symbol":
+            problem = f"names no instrument, or {file.given.symbol!r} in another case: {file.text(row, 'symbol')!r}"
         elif row == file.height - 1:
             problem += " and is the last: the file is cut off, fetch it again"
         raise SourceError(SOURCE, file.name, file.line_of(row), f"{problem}; `py_rt data clean` sets such rows aside")

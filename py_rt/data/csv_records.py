@@ -9,9 +9,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from py_rt.errors import SourceError
@@ -26,6 +29,9 @@ RECORD_CHARS_MAX = 1 << 20
 """Longest record: a quoted cell that goes on for longer was never meant to be one."""
 
 DELIMITERS = (",", ";", "\t", "|")
+
+_DAMAGE = (OSError, ValueError, OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What unpacking raises of an archive that lost bytes."""
 
 _CLOSING = re.compile(r'"("?)')
 _BRACKETED = re.compile(r"<[^<>]+>([,;\t|]<[^<>]+>)+")
@@ -65,7 +71,7 @@ def only_member(name: str, content: bytes, source: str) -> tuple[str, bytes]:
                 return inside[0].filename, _within(
                     stream.read(UNPACKED_BYTES_MAX + 1), name, source, UNPACKED_BYTES_MAX
                 )
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+    except (EOFError, *_DAMAGE) as error:
         raise SourceError(source, name, None, f"is cut off or damaged, no zip archive: {error}") from error
     except RuntimeError as error:  # encrypted, or packed in a way that is not known
         raise SourceError(source, name, None, f"cannot be unpacked: {error}; unpack it first") from error
@@ -110,12 +116,15 @@ def delimiter_of(line: str) -> str:
     return max(DELIMITERS, key=bare.count)
 
 
-def records(name: str, text: str, delimiter: str, source: str) -> list[tuple[str, str]]:
+def records(name: str, text: str, delimiter: str, source: str, records_max: int) -> list[tuple[str, str]]:
     """Each record that is not blank: its whole text with the line end (and blank lines before it), and bare.
 
     Raises:
-        SourceError: a quoted cell is never closed, or goes on for more than :data:`RECORD_CHARS_MAX`.
+        SourceError: there are more than `records_max`; a quoted cell is never closed, or goes on for more than
+            :data:`RECORD_CHARS_MAX`.
     """
+    if _has_more_lines(text, records_max):
+        raise _too_many(name, source, records_max)
     found: list[tuple[str, str]] = []
     pending: list[str] = []
     opened, length, is_open = 0, 0, False
@@ -134,10 +143,24 @@ def records(name: str, text: str, delimiter: str, source: str) -> list[tuple[str
             whole = "".join(pending)
             found.append((whole, whole.rstrip("\r\n")))
             pending = []
+            if len(found) > records_max:
+                raise _too_many(name, source, records_max)
     if is_open:
         problem = "a quoted cell that begins here is never closed: the file is cut off, or the quote is part of a text"
         raise SourceError(source, name, opened, problem)
     return found
+
+
+def _has_more_lines(text: str, lines_max: int) -> bool:
+    """Whether more lines are records, told without keeping one; of a text with quotes it is not known."""
+    if '"' in text or text.count("\n") + text.count("\r") < lines_max:
+        return False
+    told = (1 for line in re.finditer(r"[^\r\n]+", text) if not line.group().isspace())
+    return sum(islice(told, lines_max + 1)) > lines_max
+
+
+def _too_many(name: str, source: str, records_max: int) -> SourceError:
+    return SourceError(source, name, None, f"has more than {records_max} rows, which are the most allowed; split it")
 
 
 def _is_left_open(line: str, delimiter: str, *, is_open: bool) -> bool:

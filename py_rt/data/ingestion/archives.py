@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,6 +32,10 @@ MEMBERS_MAX = 10_000
 """Most files in an archive."""
 
 _BLOCK = 1 << 20
+_DAMAGE = (
+    *(OSError, ValueError, OverflowError, RuntimeError, struct.error, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
 _ENDINGS: Mapping[str, Packing] = {
     ".tar.gz": "tar.gz",
     ".tgz": "tar.gz",
@@ -76,7 +82,7 @@ def members(source: str, place: str, content: bytes, packing: Packing) -> Iterat
             yield from _tar(source, place, content)
     except EOFError as error:
         raise SourceError(source, place, None, f"is cut off: the {packing} ends early; fetch it again") from error
-    except (OSError, zlib.error, tarfile.TarError, zipfile.BadZipFile, RuntimeError) as error:
+    except _DAMAGE as error:
         raise SourceError(source, place, None, f"is cut off or damaged {packing}: {error}; fetch it again") from error
 
 

@@ -9,13 +9,15 @@ that they can be quarantined. What cannot be a table at all is refused.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 
 from py_rt.data.bar_columns import (
     CLOCK,
@@ -47,6 +49,9 @@ FORMS = (".csv", ".csv.gz", ".parquet", ".zip", ".tsv", ".tsv.gz", ".txt", ".txt
 ABOVE_MAX = 4
 """Most lines above a header."""
 
+_HEAD_RECORDS = ABOVE_MAX + 3
+"""Most records above the first row."""
+
 _SEPARATOR = re.compile(r"sep=.?", re.IGNORECASE)
 _BARS = ("time", "open", "high", "low", "close")
 _KLINES = (*_BARS, "volume", "close_time", "quote_volume", "trades", "taker_volume", "taker_quote_volume", "ignore")
@@ -57,9 +62,14 @@ WITHOUT_HEADER = {
 """Columns of files without a header, by their number: bars, Kraken's, LEAN's quotes (bids are read), Binance's."""
 
 
+_DAYS = (-719_162, 2_932_896)
+"""First day of the year 1 and last of 9999, from the epoch."""
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """A record that is no row of the table: why."""
+    """A record that is no row of the table, or names no instrument for certain: why."""
 
     reason: str
 
@@ -82,6 +92,7 @@ class BarsFile:
         member: of a zip archive, the file in it.
         given: what the file does not say itself.
         chosen: rows of the file that these are, where they are those of one instrument among several.
+        left_out: number of the file's other rows, which are of other instruments.
         has_decimal_comma: whether numbers are written as 1.234,5.
         dressed: roles whose columns write numbers for people: `$1,234.50`, `1.2M`.
     """
@@ -100,6 +111,7 @@ class BarsFile:
     member: str = ""
     given: Given = NOTHING_GIVEN
     chosen: list[int] | None = None
+    left_out: int = 0
     has_decimal_comma: bool = False
     dressed: set[str] = field(default_factory=set)
 
@@ -160,8 +172,21 @@ def read_bars_file(path: Path, given: Given = NOTHING_GIVEN) -> BarsFile:
 
     Raises:
         SourceError: the file is absent, empty, cut off, damaged, no table, too large, without rows, without a column
-            of times, or of several instruments.
+            of times, or of several instruments, or the memory does not hold it.
     """
+    try:
+        return _read(path, given)
+    except MemoryError:
+        pass  # what fills the memory goes with its traceback
+    raise out_of_memory(path)
+
+
+def out_of_memory(path: Path) -> SourceError:
+    """The refusal of a file that is too large for this machine."""
+    return SourceError(SOURCE, path.name, None, "needs more memory than there is; split it, or free some")
+
+
+def _read(path: Path, given: Given) -> BarsFile:
     form = form_of(path)
     try:
         content = path.read_bytes()
@@ -173,14 +198,15 @@ def read_bars_file(path: Path, given: Given = NOTHING_GIVEN) -> BarsFile:
     bars = _from_parquet(path.name, content, given) if is_parquet else parse_bars(path.name, form, content, given)
     if not bars.cells:
         raise SourceError(SOURCE, path.name, 1, "has a header and no rows; fetch it again")
-    if bars.height > ROWS_MAX:
-        raise SourceError(SOURCE, path.name, None, f"has {bars.height} rows, {ROWS_MAX} are the most; split it")
     _choose(bars)
     return bars
 
 
 def _choose(bars: BarsFile) -> None:
     """Keep the rows of the instrument that is asked for, and refuse several when none is.
+
+    Rows that may be of any stay, with a mark: torn ones and those that name no instrument, or name it in another case.
+    A name in another case is an instrument of its own where it has at least half as many rows.
 
     Raises:
         SourceError: there are several, or not the one.
@@ -190,25 +216,48 @@ def _choose(bars: BarsFile) -> None:
         if symbol and symbol not in instruments_of(bars.header):
             raise SourceError(SOURCE, bars.name, 1, f"has no column that names instruments: there is no {symbol!r}")
         return
-    named = {row: bars.text(row, "symbol") for row in range(bars.height) if row not in bars.torn}
-    there = sorted(set(named.values()) - {""})
-    if not symbol and (len(there) <= 1 or 2 * len(there) > len(named)):  # words of another kind
+    names = [bars.text(row, "symbol") for row in range(bars.height)]
+    counts = Counter(one for row, one in enumerate(names) if one and row not in bars.torn)
+    there = sorted(counts)
+    if not symbol and (len(there) <= 1 or 2 * len(there) > bars.height - len(bars.torn)):  # words of another kind
         return
     if symbol not in there:
         raise several(bars.name, None, there)
-    kept = [row for row, one in named.items() if one == symbol]
+    alike = {one for one in there if one.casefold() == symbol.casefold() and 2 * counts[one] < counts[symbol]}
+    others = set(there) - alike - {symbol}
+    kept = [row for row, one in enumerate(names) if one not in others]
+    unclear = Torn("unclear_symbol")
+    torn = {row: bars.torn.get(row, unclear) for row in kept if row in bars.torn or names[row] != symbol}
+    bars.torn = {at: torn[row] for at, row in enumerate(kept) if row in torn}
+    bars.left_out = bars.height - len(kept)
     bars.cells = [bars.cells[row] for row in kept]
     bars.lines = [bars.lines[row] for row in kept] if bars.lines else []
     bars.frame = bars.frame[kept] if bars.frame is not None else None
-    bars.torn, bars.chosen = {}, kept
+    bars.chosen = kept
+
+
+def _check_height(name: str, height: int) -> None:
+    if height > ROWS_MAX:
+        raise SourceError(
+            SOURCE, name, None, f"has more than {ROWS_MAX} rows ({height}), which are the most allowed; split it"
+        )
 
 
 def _from_parquet(name: str, content: bytes, given: Given) -> BarsFile:
+    # Arrow's reader refuses what it cannot read; that of Polars ends the process where a damaged file claims exabytes.
     try:
-        frame = pl.read_parquet(io.BytesIO(content))
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(SOURCE, name, None, f"is cut off or damaged, no Parquet file: {error}") from error
-    texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
+        with pyarrow.parquet.ParquetFile(pa.BufferReader(content)) as file:
+            _check_height(name, file.metadata.num_rows)
+            # A thread that still reads when the process has refused the file and ends would abort it.
+            table = file.read(use_threads=False)
+        table.validate(full=True)
+        frame = cast("pl.DataFrame", pl.from_arrow(table))
+        texts = frame.select(as_text(column, dtype) for column, dtype in frame.schema.items())
+    except MemoryError:
+        raise
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        problem = f"is cut off or damaged, no Parquet file, or of types that are not read: {error}"
+        raise SourceError(SOURCE, name, None, problem) from error
     cells = [["" if cell is None else cell for cell in row] for row in texts.iter_rows()]
     roles = find_roles(frame.columns, name, cells[:SAMPLE_ROWS], given)
     return BarsFile(name, ".parquet", content, frame.columns, roles, cells, frame=frame, given=given)
@@ -218,10 +267,23 @@ def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     """A column as text; of one that is none of numbers, times or words a hash, by which rows can be told apart."""
     if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
         return pl.col(column).hash().cast(pl.String).alias(column)
+    if isinstance(dtype, pl.Date):
+        return _time_as_text(column, "days", 1, "%Y-%m-%d")
     if isinstance(dtype, pl.Datetime):
         pattern = "%Y-%m-%d %H:%M:%S%.f%:z" if dtype.time_zone else "%Y-%m-%d %H:%M:%S%.f"
-        return pl.col(column).dt.strftime(pattern)
+        return _time_as_text(column, dtype.time_unit, _PER_DAY[dtype.time_unit], pattern)
     return pl.col(column).cast(pl.String, strict=False)
+
+
+def _time_as_text(column: str, unit: str, per_day: int, pattern: str) -> pl.Expr:
+    """Times as text; one before the year 1 or after 9999, which nobody writes, as its number of units."""
+    number, time = pl.col(column).to_physical(), pl.col(column)
+    first, end = (max(-(2**63), min(days * per_day, 2**63 - 1)) for days in _DAYS)
+    is_told = number.is_between(first, end)
+    other = pl.format(f"{{}} {unit} from 1970-01-01", number)
+    # Polars computes both branches: the first one must not see what it cannot write.
+    told = pl.when(is_told).then(time).dt.strftime(pattern)
+    return pl.when(is_told).then(told).otherwise(other).alias(column)
 
 
 def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVEN) -> BarsFile:
@@ -247,7 +309,7 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
         raise SourceError(SOURCE, name, None, "is empty (blank lines only); fetch it again")
     above = _lines_above(tops)
     delimiter = delimiter_of(tops[above])
-    found = records(name, text, delimiter, SOURCE)
+    found = records(name, text, delimiter, SOURCE, ROWS_MAX + _HEAD_RECORDS)
     head = "".join(whole for whole, _ in found[: above + 1])
     header_text = found[above][1].strip("\r\n").lstrip("\ufeff")
     header = fields(header_text, delimiter) or [header_text]
@@ -259,6 +321,7 @@ def parse_bars(name: str, form: str, content: bytes, given: Given = NOTHING_GIVE
         found = found[above + 3 :]
     else:
         found = found[above + 1 :]
+    _check_height(name, len(found))
     cells = [fields(bare, delimiter) for _, bare in found]
     rows = [[bare] if one is None else one for one, (_, bare) in zip(cells, found, strict=True)]
     roles = find_roles(header, name, rows, given)

@@ -19,7 +19,7 @@ import polars as pl
 from py_rt.data.bar_columns import NUMBERS
 from py_rt.data.bar_numbers import bare_number, is_empty, with_decimal_point
 from py_rt.data.repair.bars_file import as_text, form_of
-from py_rt.data.repair.written import cells_of, lines_of, packed, written
+from py_rt.data.repair.written import cells_of, lines_of, packed, table_of, written
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def written_as(
         return _as_parquet(bars, order, changes, typed=typed)
     member = _member(bars.member or bars.name)
     if bars.frame is not None:
-        return packed(form, member, _frame_as_text(written(bars, order, changes), form, bars.name))
+        return packed(form, member, _frame_as_text(table_of(bars, bars.frame, order, changes), form, bars.name))
     separator = _separator(bars, form)
     if separator == bars.delimiter:
         return packed(form, member, lines_of(bars, order, changes))
@@ -97,8 +97,7 @@ def _text(rows: Iterable[Sequence[str]], separator: str) -> str:
     return out.getvalue()
 
 
-def _frame_as_text(content: bytes, form: str, name: str) -> str:
-    frame = pl.read_parquet(io.BytesIO(content))
+def _frame_as_text(frame: pl.DataFrame, form: str, name: str) -> str:
     for column, dtype in frame.schema.items():
         if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
             problem = f"{name}: column {column!r} is of type {dtype}, which text cannot hold; write a .parquet file"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from py_rt.data.bar_columns import NOTHING_GIVEN, Given
-from py_rt.data.repair.bars_file import form_of, read_bars_file
+from py_rt.data.repair.bars_file import form_of, out_of_memory, read_bars_file
 from py_rt.data.repair.cleaner import clean
 from py_rt.data.repair.forms import form_like, written_as
-from py_rt.data.whole_files import write_whole
+from py_rt.data.whole_files import check_place, write_together
 from py_rt.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def report(cleaned: Cleaned, out: bytes, quarantine: bytes | None) -> dict[str, 
     Args:
         cleaned: the file after the rules.
         out: bytes of the clean file as it is written.
-        quarantine: bytes of the quarantine file as it is written; `None` when no row is in it.
+        quarantine: bytes of the quarantine file as it is written; `None` without one.
 
     Returns:
         Members: `schema`; `input` and `output` (name, sha256, rows); `quarantine` (sha256, rows); `rows` (in, out,
@@ -43,6 +44,7 @@ def report(cleaned: Cleaned, out: bytes, quarantine: bytes | None) -> dict[str, 
     repaired = {one.row for one in cleaned.findings if one.action.value == "repaired"}
     repaired -= {bars.row_of_file(row) for row in aside}
     facts = {"name": bars.name, "sha256": bars.sha256, "rows": bars.height, "columns": bars.header}
+    facts |= {"rows_of_file": bars.height + bars.left_out, "left_out": bars.left_out}
     if bars.chosen is not None:
         facts |= {"symbol": bars.given.symbol}
     return {
@@ -87,44 +89,67 @@ def clean_file(
 ) -> dict[str, Any]:
     """Clean the bars of a file into another one, and write the report and the quarantined rows beside.
 
-    Each file is written whole; the clean one last, so that where it stands the others do.
+    The files take their places when all of them are on disk; the clean one last, so that where it stands the others do.
+    Only then a quarantine file of an earlier run, of a name that nobody chose, is removed when no row is for it.
 
     Args:
         path: the bars.
         out: the clean bars, of the kind that its suffix says; without one, of the kind of `path`.
         report_path: the report.
-        quarantine: the quarantined rows; `None` is `quarantine_path`. Not written when there are none.
+        quarantine: the quarantined rows, a header alone when there are none; `None` is `quarantine_path`, and no file
+            when there are none.
         given: what the file does not say itself.
 
     Returns:
         The report.
 
     Raises:
-        SourceError: the file cannot be taken, or a name is of no kind that is written.
-        DataError: a file cannot be written, or would overwrite another of them.
+        SourceError: the file cannot be taken, the memory does not hold it, or a name is of no kind that is written.
+        DataError: a file cannot be written, or would overwrite another of them; what was there stands.
     """
+    try:
+        return _clean_file(path, out, report_path, quarantine, given)
+    except MemoryError:
+        pass  # what fills the memory goes with its traceback
+    raise out_of_memory(path)
+
+
+def _clean_file(path: Path, out: Path, report_path: Path, quarantine: Path | None, given: Given) -> dict[str, Any]:
     aside = quarantine or quarantine_path(out, form_of(path))
     _check_places(path, out, report_path, aside)
     cleaned = clean(read_bars_file(path, given))
     bars = cleaned.bars
     rows = written_as(out, bars, cleaned.kept, cleaned.changes, typed=True)
-    set_aside = written_as(aside, bars, cleaned.aside, {}, typed=False) if cleaned.aside else None
+    is_asked = quarantine is not None or bool(cleaned.aside)
+    set_aside = written_as(aside, bars, cleaned.aside, {}, typed=False) if is_asked else None
     facts = report(cleaned, rows, set_aside)
     facts["quarantine"]["name"] = aside.name if set_aside is not None else None
     facts["output"]["name"] = out.name
-    if set_aside is not None:
-        write_whole(aside, set_aside)
-    else:
-        aside.unlink(missing_ok=True)
-    write_whole(report_path, (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode())
-    write_whole(out, rows)
+    told = (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode()
+    first = [(aside, set_aside)] if set_aside is not None else []
+    write_together([*first, (report_path, told), (out, rows)])
+    if set_aside is None:
+        _remove(aside)
     return facts
+
+
+def _remove(stale: Path) -> None:
+    try:
+        stale.unlink(missing_ok=True)
+    except OSError as error:
+        problem = f"holds rows of an earlier run and cannot be removed: {error.strerror}; remove it"
+        raise DataError(f"{stale} {problem}") from error
 
 
 def _check_places(path: Path, out: Path, report_path: Path, aside: Path) -> None:
     form = form_of(path)
     for one in (out, aside):  # refused before the work is done
         form_like(one, form)
-    places = [one.resolve() for one in (path, out, report_path, aside)]
+    for one in (out, report_path, aside):
+        try:
+            check_place(one)
+        except OSError as error:
+            raise DataError(f"{one} cannot be written: {error.strerror}; choose another place") from error
+    places = [os.path.realpath(one) for one in (path, out, report_path, aside)]
     if len(set(places)) < len(places):
         raise DataError("input, clean file, report and quarantine file must be four different files")

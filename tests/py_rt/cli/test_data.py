@@ -96,7 +96,13 @@ def test_a_quarantine_of_an_earlier_run_does_not_stay(tmp_path: Path) -> None:
     assert aside.exists()
     write(bars(), source)
     assert main([*arguments, "--quarantine", str(aside)]) == 0
-    assert not aside.exists()
+    assert len(aside.read_text().splitlines()) == 1
+    write(broken(), source)
+    assert main(arguments) == 0
+    assert (tmp_path / "clean.quarantine.csv").exists()
+    write(bars(), source)
+    assert main(arguments) == 0
+    assert not (tmp_path / "clean.quarantine.csv").exists()
 
 
 TEXTS = {
