@@ -13,6 +13,7 @@ use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::waiting::settled;
 use super::{attached, fields_dtype, reattached};
 use crate::error::refused;
 
@@ -82,7 +83,7 @@ impl MarketCacheReader {
     /// for an instrument that does not exist, and for an entry of which there is no whole copy: it is being written at
     /// each attempt, or its writer died in it.
     fn read<'py>(&self, py: Python<'py>, instrument: u16) -> PyResult<Bound<'py, PyAny>> {
-        let reading = self.with(py, |cache| cache.read(InstrumentId(instrument)).map_err(refused))?;
+        let reading = self.with(py, |cache| settled(|| cache.read(InstrumentId(instrument))))?;
         rows(py, &[reading])
     }
 
@@ -90,7 +91,7 @@ impl MarketCacheReader {
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let readings = self.with(py, |cache| {
             let ids = (0..cache.instruments()).filter_map(|at| u16::try_from(at).ok());
-            let read = |id| cache.read(InstrumentId(id)).map_err(refused);
+            let read = |id| settled(|| cache.read(InstrumentId(id)));
             ids.map(read).collect::<PyResult<Vec<_>>>()
         })?;
         rows(py, &readings)
@@ -202,7 +203,7 @@ fn service_now(cache: &Cache) -> PyResult<Timestamp> {
 fn consolidate(cache: &Cache, members: &[(u16, i64)], max_age: Nanos) -> PyResult<Consolidated> {
     let read = |(id, fee): &(u16, i64)| {
         let instrument = InstrumentId(*id);
-        let market = cache.read(instrument).map_err(refused)?.market;
+        let market = settled(|| cache.read(instrument))?.market;
         let member = Member {
             instrument,
             venue: market.instrument.venue,

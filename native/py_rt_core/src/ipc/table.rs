@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 
 use super::attached;
 use super::kinds::{self, Sorted};
+use super::waiting::settled;
 use crate::error::refused;
 
 /// Reads a table of a running service: the latest record of each entry, such as a slot's position.
@@ -34,7 +35,8 @@ impl TableReader {
     /// The latest record of an entry as a structured array of shape (1,); `None` when it was never written. Raises
     /// `CoreError` for an entry that does not exist, one that holds no record, and one whose writer died in it.
     fn read<'py>(&self, py: Python<'py>, entry: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some((version, record)) = self.latest.read(entry).map_err(refused)? else {
+        let found = py.detach(|| settled(|| self.latest.read(entry)))?;
+        let Some((version, record)) = found else {
             return Ok(None);
         };
         let mut row = [0; ROW_BYTES];
@@ -89,7 +91,7 @@ impl TableReader {
     /// The entries by kind: their numbers, and their rows.
     fn sorted(&self) -> PyResult<([Vec<i64>; ::ipc::record::KINDS.len()], Sorted)> {
         let mut rows = vec![0; self.latest.entries() * ROW_BYTES];
-        self.latest.read_into(&mut rows).map_err(refused)?;
+        settled(|| self.latest.read_into(&mut rows))?;
         let mut numbers: [Vec<i64>; _] = Default::default();
         let mut sorted = Sorted::default();
         for (entry, row) in (0..).zip(rows.as_chunks::<ROW_BYTES>().0) {

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use ::ipc::IpcError;
+use ::ipc::seqlock::SeqlockError;
 use pyo3::prelude::*;
 
 use crate::error::refused;
@@ -17,6 +19,28 @@ const PAUSE_MIN: Duration = Duration::from_micros(20);
 const PAUSE_MAX: Duration = Duration::from_millis(1);
 /// How often Python may act on a signal (Ctrl-C) meanwhile.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
+
+/// Longest wait for a whole copy of an entry that is being written.
+const SETTLED_WITHIN: Duration = Duration::from_millis(50);
+
+/// A copy of a table's entry. A writer that the system has put aside in the middle of a write goes on within moments: it is
+/// waited for, and only one that does not come back is an error. For callers without the interpreter's lock.
+pub(super) fn settled<T>(mut read: impl FnMut() -> Result<T, IpcError>) -> PyResult<T> {
+    let mut waiting: Option<(Pauses, Instant)> = None;
+    loop {
+        match read() {
+            Err(IpcError::Seqlock {
+                fault: SeqlockError::Unsettled { .. },
+                ..
+            }) if waiting.as_ref().is_none_or(|(_, until)| Instant::now() < *until) => {
+                let (pauses, until) =
+                    waiting.get_or_insert_with(|| (Pauses::default(), Instant::now() + SETTLED_WITHIN));
+                pauses.next(*until);
+            }
+            found => return found.map_err(refused),
+        }
+    }
+}
 
 /// Attempts until one is done (`Break`), or until `timeout_ms` has passed: then the last one's value. At least one
 /// attempt is made. `CoreError` for a timeout beyond an hour; whatever a signal's handler raises.
