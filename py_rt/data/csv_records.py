@@ -30,7 +30,7 @@ RECORD_CHARS_MAX = 1 << 20
 
 DELIMITERS = (",", ";", "\t", "|")
 
-_DAMAGE = (OSError, ValueError, OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+DAMAGE = (OSError, ValueError, OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What unpacking raises of an archive that lost bytes."""
 
 _CLOSING = re.compile(r'"("?)')
@@ -71,7 +71,7 @@ def only_member(name: str, content: bytes, source: str) -> tuple[str, bytes]:
                 return inside[0].filename, _within(
                     stream.read(UNPACKED_BYTES_MAX + 1), name, source, UNPACKED_BYTES_MAX
                 )
-    except (EOFError, *_DAMAGE) as error:
+    except (EOFError, *DAMAGE) as error:
         raise SourceError(source, name, None, f"is cut off or damaged, no zip archive: {error}") from error
     except RuntimeError as error:  # encrypted, or packed in a way that is not known
         raise SourceError(source, name, None, f"cannot be unpacked: {error}; unpack it first") from error

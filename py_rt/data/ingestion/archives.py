@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from py_rt.data.csv_records import DAMAGE
 from py_rt.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,10 +30,6 @@ MEMBERS_MAX = 10_000
 """Most files in an archive."""
 
 _BLOCK = 1 << 20
-_DAMAGE = (
-    *(OSError, ValueError, OverflowError, RuntimeError, struct.error, zlib.error, lzma.LZMAError),
-    *(tarfile.TarError, zipfile.BadZipFile),
-)
 _ENDINGS: Mapping[str, Packing] = {
     ".tar.gz": "tar.gz",
     ".tgz": "tar.gz",
@@ -82,7 +76,7 @@ def members(source: str, place: str, content: bytes, packing: Packing) -> Iterat
             yield from _tar(source, place, content)
     except EOFError as error:
         raise SourceError(source, place, None, f"is cut off: the {packing} ends early; fetch it again") from error
-    except _DAMAGE as error:
+    except (*DAMAGE, RuntimeError, tarfile.TarError) as error:
         raise SourceError(source, place, None, f"is cut off or damaged {packing}: {error}; fetch it again") from error
 
 
