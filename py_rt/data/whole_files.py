@@ -82,7 +82,8 @@ def write_together(contents: Sequence[tuple[Path, bytes]]) -> None:
             for path, content in reversed(contents):  # what is entered last is left first
                 part = places.enter_context(written_whole(path))
                 part.write_bytes(content)
-                _sync(part, os.O_RDONLY)
+                if path != contents[0][0]:  # that one goes first, and is forced to disk as it does
+                    _sync(part, os.O_RDONLY)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}; choose another place") from error
 

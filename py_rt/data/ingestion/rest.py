@@ -129,10 +129,11 @@ class Reading:
         body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
         return read_records(self.source, place, body, self.format, self.records, self.csv)  # type: ignore[arg-type]
 
-    def check(self, place: str, content: bytes) -> None:
+    def check(self, place: str, content: bytes, found: Records | None = None) -> None:
         """Refuse a body that lacks a column, such as the text of an error, which is a CSV's header without rows.
 
-        For what arrives alone: what is landed stays readable where a column came later.
+        For what arrives alone: what is landed stays readable where a column came later. `found` are its records, where
+        they were read already.
 
         Raises:
             SourceError: what it lacks, and what was found.
@@ -141,7 +142,7 @@ class Reading:
             body = file_of(self.source, place, content, self.packing, self.member)  # type: ignore[arg-type]
             check_names(self.source, place, "the header", csv_header(self.source, place, body, self.csv), self.mapped)
         elif all(column.nullable or column.constant is not None for column in self.mapped):
-            found = self.parse(place, content)  # else a column that is not nullable refuses such a record
+            found = found or self.parse(place, content)  # else a column that is not nullable refuses such a record
             check_members(self.source, place, found.values, found.rows, self.mapped)
 
     def rows(self, place: str, content: bytes) -> pl.DataFrame:
@@ -236,7 +237,7 @@ class RestSource:
             found = self.reading.parse(place, answer.content)
             highest = self._highest(found, place, highest)
             yield Payload(name, answer.content, answer.url, answer.media_type, highest)
-            self.reading.check(place, answer.content)  # once it is kept, for a look at it
+            self.reading.check(place, answer.content, found)  # once it is kept, for a look at it
             url = self._next_url(url, answer, found, page)
         raise SourceError(self.table.name, partition, None, f"has more than {PAYLOADS_MAX} pages; cut it finer")
 
