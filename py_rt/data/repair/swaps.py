@@ -152,8 +152,10 @@ def repair_swapped_close(sheet: Sheet) -> None:
     ratios = factor_log(sheet)
     known = np.flatnonzero(np.isfinite(ratios))
     off = np.abs(np.diff(ratios[known])) >= SINGLE_RATIO
+    if not off.any():
+        return
     usual = USUAL_RANGES * float(np.nanmedian(np.abs(np.log(sheet.values["high"] / sheet.values["low"]))))
-    for k in np.flatnonzero(off[:-1] & off[1:]) + 1 if len(off) else []:
+    for k in np.flatnonzero(off[:-1] & off[1:]) + 1:
         place = int(known[k])
         ratio = ratio_beside(sheet, ratios, place)
         if ratio is None or abs(ratios[place] - ratio) < SINGLE_RATIO:

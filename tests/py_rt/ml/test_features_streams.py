@@ -121,6 +121,8 @@ def test_parts_that_threads_compute_by_themselves_have_the_bits_of_one_run() -> 
     features = Expressions(list(catalogue().values())[::9])
     single = features.compute_one_by_one(table)
     assert 0 < single[WARM].sum() < table.height
+    bits = features.program.compute(table, np.empty((len(features.names), table.height)))
+    assert np.array_equal(bits[WARM], single[WARM].to_numpy())
     for _ in range(5):
         whole = features.compute(table)
         for name in features.names:
