@@ -13,7 +13,7 @@ use super::Columns;
 /// Values that the registers of a run's operations hold, so that they lie in the processor's nearest cache, and the bars
 /// that a run then has: whole groups of those which the engine takes together.
 const RUN_VALUES: usize = 2_048;
-const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=512;
+const RUN_BARS: std::ops::RangeInclusive<usize> = 128..=256;
 const RUN_GROUP: usize = 64;
 /// Least rows for which a thread is started.
 const THREAD_ROWS: usize = 32_768;
@@ -139,9 +139,10 @@ impl Job<'_> {
     )]
     #[inline(always)]
     fn compute(&self, mut part: Part<'_>, early: usize, runner: &mut Runner, beginnings: &mut Vec<usize>) {
-        let (numbers, begin, bars, mut at) = (self.columns.numbers, part.begin, runner.capacity(), early);
+        let (numbers, begin, mut at) = (self.columns.numbers, part.begin, early);
         while at < part.end {
             let bound = if at < begin { begin } else { part.end };
+            let bars = whole_groups(numbers[at], runner.capacity());
             let to = followed(numbers, at, bound.min(at + bars));
             let next = to..part.end.min(to + bars);
             let inputs = self.columns.inputs.iter();
@@ -185,6 +186,14 @@ fn computed<'a>(job: &Job<'_>, threads: usize, parts: impl ExactSizeIterator<Ite
         beginnings.sort_unstable();
         beginnings
     })
+}
+
+/// Bars of a run that ends where a group does, so that the next run begins with one: what is left of a group is computed one
+/// by one.
+fn whole_groups(number: i64, capacity: usize) -> usize {
+    // A power of two: the remainder is that of the bits.
+    let into = number.cast_unsigned() % RUN_GROUP as u64;
+    capacity - usize::try_from(into).unwrap_or(0)
 }
 
 /// The row, of those from `at` to `end`, up to which the numbers follow each other.
