@@ -1,32 +1,53 @@
 //! Operations that remember nothing: what they make of one bar, for one bar or for several at a time.
 
+use super::Step;
 use super::floats::{choose, finite};
 use super::op::{Op, WindowKind};
 
 /// Where a function of arguments is applied.
 pub(super) trait Apply: Sized {
-    fn one(self, of: impl Fn(f64) -> f64) {
-        self.three(|a, _, _| of(a));
-    }
+    fn one(self, of: impl Fn(f64) -> f64);
 
-    fn two(self, of: impl Fn(f64, f64) -> f64) {
-        self.three(|a, b, _| of(a, b));
-    }
+    fn two(self, of: impl Fn(f64, f64) -> f64);
 
     fn three(self, of: impl Fn(f64, f64, f64) -> f64);
 }
 
-/// To one bar.
+/// To one bar: only what the function takes is read.
 pub(super) struct Single<'a> {
-    pub(super) args: [f64; 3],
-    pub(super) out: &'a mut f64,
+    pub(super) step: &'a Step,
+    pub(super) registers: &'a mut [f64],
+}
+
+impl Single<'_> {
+    #[inline(always)]
+    fn argument(&self, which: usize) -> f64 {
+        self.registers[self.step.args[which].at()]
+    }
+
+    #[inline(always)]
+    fn say(self, value: f64) {
+        self.registers[self.step.begin.at()] = value;
+    }
 }
 
 impl Apply for Single<'_> {
     #[inline(always)]
+    fn one(self, of: impl Fn(f64) -> f64) {
+        let value = of(self.argument(0));
+        self.say(value);
+    }
+
+    #[inline(always)]
+    fn two(self, of: impl Fn(f64, f64) -> f64) {
+        let value = of(self.argument(0), self.argument(1));
+        self.say(value);
+    }
+
+    #[inline(always)]
     fn three(self, of: impl Fn(f64, f64, f64) -> f64) {
-        let [a, b, c] = self.args;
-        *self.out = of(a, b, c);
+        let value = of(self.argument(0), self.argument(1), self.argument(2));
+        self.say(value);
     }
 }
 

@@ -36,6 +36,7 @@ mod tests;
 mod unit;
 
 use std::ops::Range;
+use std::slice;
 
 use thiserror::Error;
 
@@ -46,6 +47,7 @@ pub use functions::{ALL as FUNCTIONS, Function};
 use op::{Op, State};
 pub use saved::SavedError;
 pub use syntax::{DEPTH_MAX, TEXT_BYTES_MAX};
+use unit::Scale;
 pub use unit::Unit;
 
 /// Most operations of a program.
@@ -470,7 +472,7 @@ type ColumnsOfStep = [Option<u16>; 3];
 struct Output {
     /// Where its register begins.
     begin: usize,
-    unit: Unit,
+    scale: Scale,
     /// Bars until it has a value.
     lookback: u64,
 }
@@ -522,7 +524,7 @@ impl Runner {
             let node = &program.nodes[usize::from(*id)];
             Output {
                 begin: register((*id).into(), capacity),
-                unit: node.unit,
+                scale: node.unit.scale(),
                 lookback: node.lookback.max(1).into(),
             }
         };
@@ -648,14 +650,15 @@ impl Runner {
             self.registers[begin] = columns[place][row];
         }
         for step in &self.steps {
-            let args = step.args.map(|from| self.registers[from.at()]);
-            let out = &mut self.registers[step.begin.at()];
+            let registers = &mut self.registers[..];
             match self.states.get_mut(step.state.at()) {
                 Some(state) => {
-                    let args = args.each_ref().map(std::slice::from_ref);
-                    op::run(&step.op, state, args, std::slice::from_mut(out));
+                    let args = step.args.map(|from| registers[from.at()]);
+                    let args = args.each_ref().map(slice::from_ref);
+                    let out = slice::from_mut(&mut registers[step.begin.at()]);
+                    op::run(&step.op, state, args, out);
                 }
-                None => elements::run(&step.op, Single { args, out }),
+                None => elements::run(&step.op, Single { step, registers }),
             }
         }
     }
@@ -665,10 +668,10 @@ impl Runner {
     pub fn write(&self, output: usize, result: &mut [f64]) {
         let Output {
             begin,
-            unit,
+            scale,
             lookback,
         } = self.outputs[output];
-        unit.all_outside(&self.registers[begin..begin + self.length], result);
+        scale.all_outside(&self.registers[begin..begin + self.length], result);
         // What stands in for the unknown (`known`) knows nothing either before there is enough.
         let first = self.seen - self.length as u64;
         let blind = usize::try_from((lookback - 1).saturating_sub(first)).unwrap_or(usize::MAX);
@@ -700,10 +703,7 @@ impl Runner {
         if self.length == 0 || self.seen < output.lookback {
             return f64::NAN;
         }
-        finite(
-            output
-                .unit
-                .outside(self.registers[output.begin + self.length - 1]),
-        )
+        let inside = self.registers[output.begin + self.length - 1];
+        finite(output.scale.outside(inside))
     }
 }

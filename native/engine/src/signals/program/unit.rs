@@ -78,39 +78,19 @@ impl Unit {
         4 * (self.price as i32 + self.quantity as i32)
     }
 
-    /// What a value inside is outside.
-    #[must_use]
-    pub fn outside(self, inside: f64) -> f64 {
+    /// How a value inside becomes one outside.
+    pub(super) fn scale(self) -> Scale {
         match self.places() {
-            0 => inside,
-            places if places > 0 => inside / ten_to(places),
-            places => inside * ten_to(-places),
+            0 => Scale::Same,
+            places if places > 0 => Scale::Over(ten_to(places)),
+            places => Scale::Times(ten_to(-places)),
         }
     }
 
-    /// As [`Self::outside`], of several; what has no finite value is unknown.
-    #[inline(always)]
-    pub(super) fn all_outside(self, inside: &[f64], outside: &mut [f64]) {
-        match self.places() {
-            0 => outside
-                .iter_mut()
-                .zip(inside)
-                .for_each(|(out, value)| *out = finite(*value)),
-            places if places > 0 => {
-                let power = ten_to(places);
-                outside
-                    .iter_mut()
-                    .zip(inside)
-                    .for_each(|(out, value)| *out = finite(value / power));
-            }
-            places => {
-                let power = ten_to(-places);
-                outside
-                    .iter_mut()
-                    .zip(inside)
-                    .for_each(|(out, value)| *out = finite(value * power));
-            }
-        }
+    /// What a value inside is outside.
+    #[must_use]
+    pub fn outside(self, inside: f64) -> f64 {
+        self.scale().outside(inside)
     }
 
     /// What a value outside is inside.
@@ -120,6 +100,36 @@ impl Unit {
             0 => outside,
             places if places > 0 => outside * ten_to(places),
             places => outside / ten_to(-places),
+        }
+    }
+}
+
+/// How values inside become values outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scale {
+    Same,
+    Over(f64),
+    Times(f64),
+}
+
+impl Scale {
+    #[inline(always)]
+    pub(super) fn outside(self, inside: f64) -> f64 {
+        match self {
+            Self::Same => inside,
+            Self::Over(power) => inside / power,
+            Self::Times(power) => inside * power,
+        }
+    }
+
+    /// As [`Self::outside`], of several; what has no finite value is unknown.
+    #[inline(always)]
+    pub(super) fn all_outside(self, inside: &[f64], outside: &mut [f64]) {
+        let pairs = outside.iter_mut().zip(inside);
+        match self {
+            Self::Same => pairs.for_each(|(out, value)| *out = finite(*value)),
+            Self::Over(power) => pairs.for_each(|(out, value)| *out = finite(value / power)),
+            Self::Times(power) => pairs.for_each(|(out, value)| *out = finite(value * power)),
         }
     }
 }
