@@ -53,20 +53,21 @@ def _warns(passed: bool, metadata: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 
 def volume_result(judged: pl.DataFrame) -> dg.AssetCheckResult:
-    """Warn of anomalies among the `RECENT_DAYS` newest days; the picture shows all.
+    """Warn of anomalies and of days without rows among the `RECENT_DAYS` newest days; the picture shows all.
 
     Args:
         judged: from `anomalies.volume_anomalies`.
     """
-    recent = judged.tail(RECENT_DAYS).filter("is_anomaly")
+    # A source that has been silent for weeks makes nothing the usual count: it stays worth a warning.
+    recent = judged.tail(RECENT_DAYS).filter(pl.col("is_anomaly") | (pl.col("rows") == 0))
     span = (judged["date"][-1] - judged["date"][0]).days + 1 if judged.height else 0
     found = {
         "days": judged.height,
-        "absent_days": span - judged.height,
+        "absent_days": span - judged.filter(pl.col("rows") > 0).height,
         "anomalies": int(judged["is_anomaly"].sum()),
         "recent_anomalies": recent.height,
         "examples": [
-            f"{row['date']}: {row['rows']} rows, {row['expected']:g} expected" for row in recent.rows(named=True)
+            f"{row['date']}: {row['rows']} rows, {row['expected'] or 0:g} expected" for row in recent.rows(named=True)
         ],
         "rows_per_day": picture(volume_png(judged), "rows per day"),
     }
@@ -102,7 +103,7 @@ def _at_least(known: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 
 
 def drift_result(reference: pl.DataFrame, current: pl.DataFrame) -> dg.AssetCheckResult:
-    """Warn where a feature's distribution moved.
+    """Warn where a feature's distribution moved, or its values are gone.
 
     Args:
         reference: rows of the days before.
@@ -110,17 +111,22 @@ def drift_result(reference: pl.DataFrame, current: pl.DataFrame) -> dg.AssetChec
     """
     drift = anomalies.feature_drift(reference, current)
     moved = drift.filter("is_drift").sort("psi", descending=True)
+    lost = drift.filter(pl.col("is_lost") & ~pl.col("is_drift")).sort("current_missing", descending=True)
     worst = {row["feature"]: f"index {row['psi']:.3f}, distance {row['ks']:.3f}" for row in moved.rows(named=True)}
     found = {
         "features": drift.height,
         "judged": drift.height - drift["psi"].null_count(),
         "drifted": moved.height,
+        "lost": {
+            row["feature"]: f"{row['current_missing']:.0%} missing, {row['reference_missing']:.0%} before"
+            for row in lost.head(MAX_EXAMPLES).rows(named=True)
+        },
         "reference_rows": reference.height,
         "current_rows": current.height,
         "worst": dict(list(worst.items())[:MAX_EXAMPLES]),
         "distributions": picture(drift_png(drift, reference, current), "distributions"),
     }
-    return _warns(moved.is_empty(), found)
+    return _warns(moved.is_empty() and lost.is_empty(), found)
 
 
 def punctuality_result(landed: pl.DataFrame) -> dg.AssetCheckResult:
@@ -159,14 +165,20 @@ def freshness_result(newest_ns: int | None, until_ns: int | None) -> dg.AssetChe
     return _warns(not is_stale, {"behind": behind, "allowed": f"{WITHIN_HOURS} h"})
 
 
-def expectation_result(report: expectations.Report, day: object) -> dg.AssetCheckResult:
-    """Turn a suite's report into counts and the broken expectations."""
+def expectation_result(report: expectations.Report, day: object, there: int) -> dg.AssetCheckResult:
+    """Turn a suite's report into counts and the broken expectations; `there` are the rows that the sample is of."""
     broken = {
         outcome.expectation: f"{outcome.unexpected} rows, for example {outcome.examples}"
         for outcome in report.outcomes
         if not outcome.success
     }
-    counts = {"rows": report.rows, "day": str(day), "expectations": len(report.outcomes), "broken": len(broken)}
+    counts = {
+        "rows": report.rows,
+        "of_rows": there,
+        "day": str(day),
+        "expectations": len(report.outcomes),
+        "broken": len(broken),
+    }
     return _warns(report.success, counts | broken)
 
 
@@ -178,8 +190,9 @@ def rows_as_usual(raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
     """Count rows of every day that is over, and compare each with the days before it."""
     days = raw_bars.group_by("date").agg(pl.len().alias("rows"), pl.col("source_end").max()).collect(engine="streaming")
     reach = days.select(pl.from_epoch(pl.col("source_end").max(), time_unit="ns").dt.date()).item()
-    over = pl.col("date") < reach if reach is not None else pl.lit(value=False)
-    return volume_result(anomalies.volume_anomalies(days.filter(over)))
+    over = days.filter(pl.col("date") < reach) if reach is not None else days.clear()
+    counts = anomalies.every_day(over, reach) if reach is not None else over
+    return volume_result(anomalies.volume_anomalies(counts))
 
 
 @dg.asset_check(
@@ -296,14 +309,16 @@ def sets_result(reports: Sequence[set_checks.SetReport], bars: int) -> dg.AssetC
 def meets_suite(
     table: str, sort: Sequence[str], days: dg.PartitionsDefinition[str] | None = daily
 ) -> dg.AssetChecksDefinition:
-    """Make the check that a table meets its suite, `config/expectations/<table>.json`, on the run's last day with rows.
+    """Make the check that a table meets its suite, `config/expectations/<table>.json`.
+
+    It sees the first rows of the run's last day with rows; rules of a table's schema look at all of them.
 
     Args:
         table: name of the asset.
         sort: order of the sample's rows.
         days: how the asset is cut; `None` is a table that is made whole, of which the first rows are the sample.
     """
-    what = "on the last day of the run" if days is not None else f"on the first {expectations.MAX_ROWS} rows"
+    what = f"on the first {expectations.MAX_ROWS} rows" + (" of the run's last day" if days is not None else "")
 
     @dg.asset_check(
         asset=table,
@@ -320,7 +335,8 @@ def meets_suite(
         sample = there.sort(sort).head(expectations.MAX_ROWS).collect()
         if sample.is_empty():
             return _warns(passed=True, metadata={"rows": 0, "day": "none"})
-        return expectation_result(expectation_runner.validate(sample, with_features(table, sample)), day)
+        height = there.select(pl.len()).collect(engine="streaming").item()
+        return expectation_result(expectation_runner.validate(sample, with_features(table, sample)), day, height)
 
     return check
 

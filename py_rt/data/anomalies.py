@@ -5,6 +5,7 @@ does not change when more days come.
 
 ========================  ===========================================================================================
 `volume_anomalies`        rows of a day against the median of the days before, in robust standard deviations
+`every_day`               the same with days on which nothing came
 `text_kinds`              what kind of text each column of received rows holds
 `schema_drift`            columns added, removed and of another type
 `feature_drift`           population stability index and two-sample Kolmogorov-Smirnov distance of each column
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,7 @@ from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from numpy.typing import NDArray
 
@@ -50,6 +53,9 @@ KS_ALPHA = 0.001
 """Chance of a larger distance if both samples came from one distribution and their values were independent. Values of
 neighboring bars are not: the distance is no proof alone, and drift needs the index too."""
 
+MISSING_DRIFT = 0.25
+"""Rise of the share of missing values from which a feature counts as lost."""
+
 MIN_SAMPLE = 50
 """Values on either side below which nothing is said about a column."""
 
@@ -58,6 +64,31 @@ _SHARE_FLOOR = 1e-4
 
 class AnomalyError(DataError):
     """Rows about which nothing can be said, or settings that make no sense."""
+
+
+def every_day(counts: pl.DataFrame, until: date) -> pl.DataFrame:
+    """Counts of days with those on which nothing came although something was to come, as 0 rows.
+
+    That is where one of the four same days of the week before had rows: a market that rests at weekends lacks none.
+
+    Args:
+        counts: `date` (Date) and `rows` (integer), one row per day.
+        until: the first day that is not over.
+
+    >>> from datetime import date
+    >>> counts = pl.DataFrame({"date": [date(2024, 1, day) for day in (1, 2, 3, 8, 10)], "rows": [7] * 5})
+    >>> every_day(counts, date(2024, 1, 12)).filter(pl.col("rows") == 0)["date"].to_list()
+    [datetime.date(2024, 1, 9)]
+    """
+    there = set(counts["date"].to_list())
+    if not there:
+        return counts.select("date", "rows")
+    first = min(there)
+    days = [first + timedelta(days=step) for step in range((until - first).days)]
+    weeks = [timedelta(days=7 * week) for week in range(1, 5)]
+    absent = [day for day in days if day not in there and any(day - week in there for week in weeks)]
+    none = pl.DataFrame({"date": absent, "rows": [0] * len(absent)}, schema={"date": pl.Date, "rows": pl.Int64})
+    return pl.concat([counts.select("date", pl.col("rows").cast(pl.Int64)), none]).sort("date")
 
 
 def volume_anomalies(
@@ -277,9 +308,9 @@ def feature_drift(
 
     Returns:
         One row per column: `feature`, `psi`, `ks`, `ks_critical`, `reference_values`, `current_values` (values that are
-        neither null nor NaN), `reference_missing`, `current_missing` (shares) and `is_drift`: an index of at least
-        `PSI_DRIFT` and a distance above the critical one. Null measures and no verdict where a side has fewer than
-        `MIN_SAMPLE` values.
+        neither null nor NaN), `reference_missing`, `current_missing` (shares), `is_drift`: an index of at least
+        `PSI_DRIFT` and a distance above the critical one, and `is_lost`: the missing share rose by more than
+        `MISSING_DRIFT`. Null measures and no drift where a side has fewer than `MIN_SAMPLE` values.
 
     Raises:
         AnomalyError: a column is missing on one side.
@@ -299,6 +330,7 @@ def feature_drift(
         "reference_missing": pl.Float64(),
         "current_missing": pl.Float64(),
         "is_drift": pl.Boolean(),
+        "is_lost": pl.Boolean(),
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -316,10 +348,11 @@ def _drift_of(name: str, reference: pl.Series, current: pl.Series, alpha: float)
         1.0 - size / column.len() if column.len() else 0.0
         for size, column in zip(sizes, (reference, current), strict=True)
     )
+    is_lost = missing[1] - missing[0] > MISSING_DRIFT
     if min(sizes) < MIN_SAMPLE:
-        return (name, None, None, None, *sizes, *missing, False)
+        return (name, None, None, None, *sizes, *missing, False, is_lost)
     psi, distance, bound = population_stability(one, other), ks_distance(one, other), ks_critical(*sizes, alpha=alpha)
-    return (name, psi, distance, bound, *sizes, *missing, psi >= PSI_DRIFT and distance > bound)
+    return (name, psi, distance, bound, *sizes, *missing, psi >= PSI_DRIFT and distance > bound, is_lost)
 
 
 def staleness(newest_ns: int | None, now_ns: int, *, within_ns: int) -> tuple[int | None, bool]:

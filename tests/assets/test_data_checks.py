@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -79,10 +79,11 @@ def png(result: dg.AssetCheckResult, key: str) -> bytes:
 def test_old_anomalies_are_shown_and_only_new_ones_warn(raw: pl.DataFrame) -> None:
     whole = judged(data_checks.rows_as_usual, raw)
     assert whole.passed
-    # A month of the bundled bars has a day twice, and days with holes; the last day is not over.
-    assert found(whole)["days"] == raw["date"].n_unique() - 1
+    # A month of the bundled bars has a day twice, days with holes and one without rows; the last day is not over.
+    assert (found(whole)["days"], found(whole)["absent_days"]) == (raw["date"].n_unique(), 1)
     assert found(whole)["anomalies"] >= 3
-    cut = raw.filter(pl.col("date") <= date(2021, 11, 30))
+    ended = pl.lit(datetime(2021, 12, 1, tzinfo=UTC)).dt.epoch("ns")
+    cut = raw.filter(pl.col("date") <= date(2021, 11, 30)).with_columns(source_end=ended)
     warned = judged(data_checks.rows_as_usual, cut)
     assert not warned.passed
     assert found(warned)["recent_anomalies"] == len(found(warned)["examples"]) > 0
@@ -91,6 +92,26 @@ def test_old_anomalies_are_shown_and_only_new_ones_warn(raw: pl.DataFrame) -> No
         picture = png(result, "rows_per_day")
         assert picture.startswith(b"\x89PNG")
         assert len(picture) <= MAX_PNG_BYTES
+
+
+def test_days_on_which_nothing_came_warn(raw: pl.DataFrame) -> None:
+    gone = raw.filter(~pl.col("date").is_in([date(2021, 12, 26), date(2021, 12, 27)]))
+    warned = judged(data_checks.rows_as_usual, gone)
+    assert (warned.passed, found(warned)["absent_days"]) == (False, 3)
+    assert "2021-12-27: 0 rows, 96 expected" in found(warned)["examples"]
+    silent = judged(
+        data_checks.rows_as_usual, raw.filter((pl.col("date") < date(2021, 12, 5)) | (pl.col("date") == LAST))
+    )
+    assert (silent.passed, found(silent)["recent_anomalies"]) == (False, 7)
+    rests = raw.filter(pl.col("date").dt.weekday() < 6)
+    assert found(judged(data_checks.rows_as_usual, rests))["recent_anomalies"] == 0
+
+
+def test_a_feature_without_values_warns(features: pl.DataFrame) -> None:
+    newest = pl.col("date") > LAST - timedelta(days=data_checks.DRIFT_DAYS)
+    dead = features.with_columns(rsi_14=pl.when(newest).then(None).otherwise(pl.col("rsi_14")))
+    result = judged(data_checks.distributed_as_before, dead)
+    assert (result.passed, found(result)["lost"]) == (False, {"rsi_14": "100% missing, 0% before"})
 
 
 def test_a_table_without_rows_gives_no_verdict(raw: pl.DataFrame) -> None:
@@ -199,7 +220,13 @@ def test_a_suite_judges_the_last_day_and_its_report_becomes_counts(features: pl.
     ((sample, suite),) = runner.asked
     assert sample["date"].unique().to_list() == [LAST]
     assert len(suite["expectations"]) > len(FeatureSet.from_toml(FEATURE_FILE).names)
-    counts = {"rows": sample.height, "day": str(LAST), "expectations": 1, "broken": int(not success)}
+    counts = {
+        "rows": sample.height,
+        "of_rows": sample.height,
+        "day": str(LAST),
+        "expectations": 1,
+        "broken": int(not success),
+    }
     broken = {} if success else {"expect_x(column=a)": "3 rows, for example ['1']"}
     assert (result.passed, found(result)) == (success, counts | broken)
     assert judged(data_checks.labels_meet_suite, features.clear(), expectation_runner=runner).passed
@@ -305,7 +332,7 @@ def test_of_a_table_that_is_made_whole_the_first_rows_are_the_sample(monkeypatch
     result = judged(data_checks.index_members_meet_suite, stays, expectation_runner=runner)
     ((sample, _),) = runner.asked
     assert sample["ticker"].to_list() == ["A", "B"]
-    assert (result.passed, found(result)["day"]) == (True, "all")
+    assert (result.passed, found(result)["day"], found(result)["of_rows"]) == (True, "all", 3)
     nothing = judged(data_checks.index_members_meet_suite, stays.clear(), expectation_runner=runner)
     assert (nothing.passed, found(nothing)["rows"], len(runner.asked)) == (True, 0, 1)
 

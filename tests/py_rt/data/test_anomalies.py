@@ -211,6 +211,15 @@ def test_drift_names_what_moved_and_says_how_much_is_missing() -> None:
         feature_drift(frames()[0].with_columns(gone=pl.lit(1.0)), frames()[1])
 
 
+def test_a_feature_whose_values_are_gone_is_lost_however_few_are_left() -> None:
+    reference = pl.DataFrame({"thin": np.arange(1_000.0), "dead": np.arange(1_000.0)})
+    rest = pl.int_range(pl.len())
+    current = reference.select(thin=pl.when(rest % 4 > 1).then(pl.col("thin")), dead=pl.lit(None, dtype=pl.Float64))
+    drift = feature_drift(reference, current)
+    assert drift.select("feature", "is_drift", "is_lost").rows() == [("thin", False, True), ("dead", False, True)]
+    assert feature_drift(current, reference)["is_lost"].to_list() == [False, False]
+
+
 def test_freshness_has_a_bound_and_a_future_row_is_an_error() -> None:
     assert staleness(10, 12, within_ns=2) == (2, False)
     assert staleness(10, 13, within_ns=2) == (3, True)
