@@ -26,6 +26,9 @@ TABLE_ENDINGS = (PARQUET_ENDING, *HDF5_ENDINGS)
 _LIKE_A_CODE = r"^[+-]?0[0-9]"
 """007 is a name, and no number."""
 
+_WHOLE, _WHOLE_MAX = r"^[+-]?[0-9]+$", 2**53
+"""Whole numbers, and below which each of them is a float of its own."""
+
 
 def convert(source: Path, target: Path, *, group: str = DEFAULT_GROUP) -> pl.DataFrame:
     """Write the rows of a file as another kind of file, whole or not at all.
@@ -82,7 +85,8 @@ def write_any(frame: pl.DataFrame, target: Path, scales: Mapping[str, int], grou
 def read_any(path: Path, group: str = DEFAULT_GROUP) -> tuple[pl.DataFrame, Mapping[str, int]]:
     """Rows of a file, and the decimal digits of its fixed-point columns.
 
-    Of a CSV a column is of whole numbers, of numbers, or of text: what 007 stands in is text.
+    Of a CSV a column is of whole numbers, of numbers, or of text: what 007 stands in is text, and so are whole numbers
+    that are too long for either.
 
     Raises:
         SourceError, TableError: the file cannot be read, or is of another kind.
@@ -105,11 +109,15 @@ def _typed(column: pl.Series) -> pl.Series:
     text = text.set(text == "", None)
     if text.null_count() == text.len() or text.str.contains(_LIKE_A_CODE).any():
         return column
-    for dtype in (pl.Int64, pl.Float64):
-        read = text.cast(dtype, strict=False)
-        if read.null_count() == text.null_count():
-            return read
-    return column
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return whole
+    number = text.cast(pl.Float64, strict=False)
+    # NAN and INF alone are names; a long whole number, such as an id, would become another one.
+    is_lost = text.str.contains(_WHOLE) & (number.abs() >= _WHOLE_MAX)
+    if number.null_count() > text.null_count() or not number.is_finite().any() or is_lost.any():
+        return column
+    return number
 
 
 def _decimals(name: str, digits: int) -> pl.Expr:

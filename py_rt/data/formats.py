@@ -5,7 +5,7 @@ attributes: days and times are integers with their Polars type beside them, text
 empty text) with its place in a second dataset, `<column>.absent`. Other programs read the datasets as they stand.
 
 The same rows give the same bytes: no file says when it was written. A file appears whole: it is written beside and
-renamed.
+renamed. Numbers in HDF5 carry checksums, so that damage to them is noticed; HDF5 has none for text.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ COMPRESSION_LEVEL = 4
 _ABSENT = ".absent"
 _FORMAT = 1
 
+_DAMAGE = (
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
+"""What the libraries raise of a damaged file: which of them falls on the byte. A panic is no `Exception`."""
+
 _PLAIN: Mapping[str, pl.DataType] = {
     str(dtype): dtype
     for dtype in (
@@ -59,7 +65,8 @@ def write_file(
         group: name of the table in an HDF5 file; other tables of the file are kept.
 
     Raises:
-        TableError: the name ends otherwise, or a column has a type that the format does not hold.
+        TableError: the name ends otherwise, or HDF5 does not hold the name of the table or of a column, a column's
+            type, or a text; or the file to add to is damaged. The file stays as it was.
     """
     if path.name.endswith(PARQUET_ENDING):
         metadata = {"py_rt": json.dumps({"format": _FORMAT, "scales": dict(scales or {})}, sort_keys=True)}
@@ -80,14 +87,14 @@ def read_file(path: Path, *, table: Table | None = None, group: str = DEFAULT_GR
         group: name of the table in an HDF5 file.
 
     Raises:
-        TableError: the file is absent, cut off, of another format, or has no such table.
+        TableError: the file is absent, cut off, damaged, of another format, or has no such table.
         SchemaError: the rows do not fit `table`.
     """
     if path.name.endswith(PARQUET_ENDING):
         try:
             frame = pl.read_parquet(path, memory_map=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise TableError(f"{path}: is cut off or no Parquet file: {error}") from error
+        except _DAMAGE as error:
+            raise _no_parquet(path, error) from error
     elif path.name.endswith(HDF5_ENDINGS):
         frame = _read_hdf5(path, group)
     else:
@@ -102,8 +109,11 @@ def scales_of(path: Path, *, group: str = DEFAULT_GROUP) -> dict[str, int]:
         TableError: as :func:`read_file`.
     """
     if path.name.endswith(PARQUET_ENDING):
-        said = pl.read_parquet_metadata(path).get("py_rt", "{}")
-        return dict(json.loads(said).get("scales", {}))
+        try:
+            said = json.loads(pl.read_parquet_metadata(path).get("py_rt", "{}"))
+            return {name: int(digits) for name, digits in said.get("scales", {}).items()}
+        except _DAMAGE as error:
+            raise _no_parquet(path, error) from error
     with _opened(path, group) as held:
         found = {name: held[name].attrs.get("scale") for name in held.attrs["columns"]}
         return {name: int(scale) for name, scale in found.items() if scale is not None}
@@ -114,9 +124,14 @@ def _ending(path: Path) -> TableError:
     return TableError(f"{path}: the name of a file says its format; it ends with one of {allowed}")
 
 
+def _no_parquet(path: Path, error: BaseException) -> TableError:
+    return TableError(f"{path}: is absent, damaged, cut off or no Parquet file: {error}; get or write it again")
+
+
 def _write_hdf5(frame: pl.DataFrame, path: Path, scales: Mapping[str, int], group: str) -> None:
     import h5py
 
+    _check_hdf5_holds(frame, path, group)
     others: dict[str, tuple[pl.DataFrame, dict[str, int]]] = {}
     if path.is_file():
         with _file(path) as file:
@@ -125,21 +140,41 @@ def _write_hdf5(frame: pl.DataFrame, path: Path, scales: Mapping[str, int], grou
     tables = {**others, group: (frame, dict(scales))}
     with written_whole(path) as part, h5py.File(part, "w", libver=("v110", "v110"), track_order=False) as file:
         for name in sorted(tables):
-            _write_group(file.create_group(name), *tables[name], place=f"{path}: table {name}")
+            _write_group(file.create_group(name), *tables[name])
 
 
-def _write_group(held: h5py.Group, frame: pl.DataFrame, scales: Mapping[str, int], place: str) -> None:
+def _check_hdf5_holds(frame: pl.DataFrame, path: Path, group: str) -> None:
+    """Refuse what cannot be kept, before anything is written: HDF5 takes a name for a path, and ends text at a NUL."""
+    allowed = "allowed is any name but '', '.' and '..', without '/' and NUL"
+    if not _is_name(group):
+        raise TableError(f"{path}: no table can be named {group!r} in HDF5: {allowed}; give another name")
+    place = f"{path}: table {group}"
+    for name, column in frame.to_dict().items():
+        if not _is_name(name) or name.endswith(_ABSENT):
+            problem = f"no column can be named {name!r} in HDF5: {allowed}, not ending in {_ABSENT}; rename it"
+            raise TableError(f"{place}: {problem}")
+        if _type_name(column.dtype) is None:
+            problem = f"column {name} of type {column.dtype} cannot be kept in HDF5"
+            raise TableError(f"{place}: {problem}; allowed are {', '.join(_PLAIN)}, Datetime and Duration: cast it")
+        if column.dtype == pl.String and (nul := column.str.contains("\0", literal=True).fill_null(value=False)).any():
+            problem = f"row {int(nul.arg_max() or 0) + 1}: text with a NUL cannot be kept in HDF5"
+            raise TableError(f"{place}: column {name}: {problem}; take it out, or write {PARQUET_ENDING}")
+
+
+def _is_name(text: str) -> bool:
+    # Half a surrogate pair comes from a command line that is no UTF-8, and is none either.
+    return text not in {"", ".", ".."} and not any(one in "/\0" or "\ud800" <= one <= "\udfff" for one in text)
+
+
+def _write_group(held: h5py.Group, frame: pl.DataFrame, scales: Mapping[str, int]) -> None:
     import h5py
 
     held.attrs["format"] = _FORMAT
     held.attrs["rows"] = frame.height
     held.attrs.create("columns", frame.columns, dtype=h5py.string_dtype())
     for name, column in frame.to_dict().items():
-        dtype = _type_name(column.dtype)
-        if dtype is None or "/" in name or name.endswith(_ABSENT):
-            raise TableError(f"{place}: column {name} of type {column.dtype} cannot be kept in HDF5")
         dataset = _write_column(held, name, column)
-        dataset.attrs["dtype"] = dtype
+        dataset.attrs["dtype"] = _type_name(column.dtype)
         if name in scales:
             dataset.attrs["scale"] = scales[name]
         if column.null_count():
@@ -162,7 +197,8 @@ def _dataset(held: h5py.Group, name: str, values: Any, dtype: Any = None) -> h5p
     options: dict[str, Any] = {"track_times": False}
     if len(values):
         options |= {"chunks": (min(len(values), CHUNK_ROWS),), "compression": "gzip"}
-        options |= {"compression_opts": COMPRESSION_LEVEL, "shuffle": True}
+        # HDF5 has no checksum for text of any length: it lies elsewhere, and the dataset refers to it.
+        options |= {"compression_opts": COMPRESSION_LEVEL, "shuffle": True, "fletcher32": dtype is None}
     return held.create_dataset(name, data=values, dtype=dtype, **options)
 
 
@@ -184,20 +220,22 @@ def _type_named(name: str) -> pl.DataType:
 
 @contextmanager
 def _file(path: Path) -> Iterator[h5py.File]:
+    """An open file; what its damage raises, also while it is read, is told as such."""
     import h5py
 
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise TableError(f"{path}: is absent, cut off or no HDF5 file: {error}") from error
-    with file:
-        yield file
+        with h5py.File(path, "r") as file:
+            yield file
+    except _DAMAGE as error:
+        problem = f"is absent, damaged, cut off or no HDF5 file: {error}"
+        raise TableError(f"{path}: {problem}; get or write it again") from error
 
 
 @contextmanager
 def _opened(path: Path, group: str) -> Iterator[h5py.Group]:
     with _file(path) as file:
-        if group not in file:
+        # Other programs keep tables in groups of groups: such a path is no name to write, but it may be read.
+        if not all(map(_is_name, group.split("/"))) or group not in file:
             raise TableError(f"{path}: holds no table {group!r}; it holds {', '.join(map(repr, file)) or 'nothing'}")
         if file[group].attrs.get("format") != _FORMAT:
             raise TableError(f"{path}: group {group!r} was not written here; read its datasets with h5py")
@@ -206,11 +244,7 @@ def _opened(path: Path, group: str) -> Iterator[h5py.Group]:
 
 def _read_hdf5(path: Path, group: str) -> pl.DataFrame:
     with _opened(path, group) as held:
-        try:
-            columns = {name: _read_column(held, name) for name in held.attrs["columns"]}
-        except (OSError, KeyError) as error:
-            raise TableError(f"{path}: table {group!r} is damaged: {error}") from error
-    return pl.DataFrame(columns)
+        return pl.DataFrame({name: _read_column(held, name) for name in held.attrs["columns"]})
 
 
 def _read_column(held: h5py.Group, name: str) -> pl.Series:

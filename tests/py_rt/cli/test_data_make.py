@@ -386,6 +386,21 @@ def test_every_kind_of_file_comes_back_as_it_was(tmp_path: Path, capsys: pytest.
     assert read_file(tmp_path / "c.h5", group="other").equals(read_file(tmp_path / "c.h5"))
 
 
+def test_names_and_long_numbers_of_a_csv_stay_what_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, kept, back = tmp_path / "a.csv", tmp_path / "b.parquet", tmp_path / "c.csv"
+    first.write_text(
+        "id,odd,ticker,gap,size\n"
+        "12345678901234567890,9007199254740993,NAN,nan,9007199254740991\n"
+        "12345678901234567891,-1.5,INF,2.5,0.5\n"
+    )
+    assert run(capsys, "convert", first, kept)[0] == 0
+    assert [str(dtype) for dtype in read_file(kept).dtypes] == ["String", "String", "String", "Float64", "Float64"]
+    assert run(capsys, "convert", kept, back)[0] == 0
+    assert [line.split(",")[:3] for line in back.read_text().splitlines()] == [
+        line.split(",")[:3] for line in first.read_text().splitlines()
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "target", "why"),
     [

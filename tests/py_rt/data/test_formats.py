@@ -123,3 +123,79 @@ def test_a_column_that_hdf5_cannot_hold_is_refused_and_the_file_stays(tmp_path: 
     assert read_file(path).equals(FRAME)
     with pytest.raises(TableError, match=r"it ends with one of \.parquet, \.h5, \.hdf5"):
         write_file(FRAME, tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/", "a\0b", "a\ud800"])
+def test_a_table_name_that_hdf5_takes_for_a_path_is_refused_and_the_file_stays(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.h5"
+    write_file(FRAME, path, group="one")
+    with pytest.raises(
+        TableError, match=r"t\.h5: no table can be named .* allowed is any name but .* give another name"
+    ):
+        write_file(FRAME, path, group=name)
+    with pytest.raises(TableError, match=r"holds no table .* it holds 'one'"):
+        read_file(path, group=name)
+    write_file(FRAME, path, group="two")
+    assert read_file(path, group="one").equals(read_file(path, group="two"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b", "a.absent"])
+def test_a_column_name_that_hdf5_takes_for_a_path_is_refused_before_anything_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(TableError, match=r"t\.h5: table table: no column can be named .* rename it"):
+        write_file(pl.DataFrame({"b": [2], name: [1]}), tmp_path / "t.h5")
+    assert not list(tmp_path.iterdir())
+    write_file(pl.DataFrame({name: [1]}), tmp_path / "t.parquet")
+    assert read_file(tmp_path / "t.parquet").columns == [name]
+
+
+def test_text_with_a_nul_is_refused_with_its_row(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"n": [1, 2, 3], "text": ["a", None, "b\0"]})
+    with pytest.raises(TableError, match=r"t\.h5: table table: column text: row 3: text with a NUL .* take it out"):
+        write_file(frame, tmp_path / "t.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_damage_to_an_hdf5_file_is_told_wherever_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.h5"
+    write_file(FRAME, path, scales=SCALES)
+    whole = path.read_bytes()
+    with h5py.File(path) as file:
+        chunks = {name: held.id.get_chunk_info(0) for name, held in file["table"].items()}
+    numbers = [one.byte_offset + one.size // 2 for name, one in chunks.items() if name != "text"]
+    headers = [at for at in range(len(whole)) if whole.startswith(b"OHDR", at)]
+    names = [at for at in range(len(whole)) if whole.startswith(b"whole", at)]
+    assert min(len(numbers), len(headers)) > 7
+    for at in (*numbers, *headers, *names):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x80]) + whole[at + 1 :])
+        with pytest.raises(TableError, match=r"t\.h5: is absent, damaged, cut off or no HDF5 file"):
+            read_file(path)
+
+
+def test_a_table_is_not_added_to_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.h5"
+    path.write_bytes(b"no HDF5")
+    with pytest.raises(TableError, match=r"t\.h5: is absent, damaged, cut off or no HDF5 file"):
+        write_file(FRAME, path)
+    assert path.read_bytes() == b"no HDF5"
+
+
+def test_a_damaged_parquet_file_is_told_by_whatever_it_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("assertion `left == right` failed")
+
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"no Parquet")
+    for read in (read_file, scales_of):
+        with pytest.raises(TableError, match=r"t\.parquet: is absent, damaged, cut off or no Parquet file"):
+            read(path)
+    for said in ("{", "[]", '{"scales": {"price": "many"}}'):
+        FRAME.write_parquet(path, metadata={"py_rt": said})
+        with pytest.raises(TableError, match=r"t\.parquet: is absent, damaged, cut off or no Parquet file"):
+            scales_of(path)
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    monkeypatch.setattr(pl, "read_parquet_metadata", panic)
+    for read in (read_file, scales_of):
+        with pytest.raises(TableError, match=r"left == right.*get or write it again"):
+            read(path)
