@@ -172,6 +172,8 @@ def _days(first: str, last: str) -> DayWindow | None:
         begin, end = (date.fromisoformat(text) if text else None for text in (first, last))
     except ValueError as error:
         raise DataError(f"--from {first!r} --to {last!r}: write days as 2026-11-26") from error
+    if end == date.max:
+        raise DataError(f"--to {last}: there is no day after it; leave --to out to read to the end")
     return DayWindow(begin or date.min, end + timedelta(days=1) if end else date.max)
 
 

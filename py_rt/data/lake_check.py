@@ -35,6 +35,8 @@ TIMEOUT_S = 15.0
 PRECONDITION_FAILED = 412
 CONFLICT = 409
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
+_ENDPOINTS = {"aws_endpoint_url", "aws_endpoint_url_s3", "aws_endpoint", "endpoint_url", "endpoint"}
+"""Names, in any case, by which the tables' library takes the store's address."""
 
 
 class LakeError(DataError):
@@ -135,6 +137,25 @@ def _hint(status: int) -> str:
     return hints.get(status, "look at the store's log")
 
 
+def s3_endpoint(environ: Mapping[str, str]) -> str | None:
+    """The address of a store that is not Amazon's, which `AWS_ENDPOINT_URL` says.
+
+    Raises:
+        LakeError: another variable says another address, which the tables' library would ask in its place.
+
+    >>> s3_endpoint({"AWS_ENDPOINT_URL": "http://store:9000"})
+    'http://store:9000'
+    >>> s3_endpoint({"AWS_ENDPOINT": "http://other:9000"})
+    Traceback (most recent call last):
+    py_rt.data.lake_check.LakeError: AWS_ENDPOINT names another store than AWS_ENDPOINT_URL: set AWS_ENDPOINT_URL alone
+    """
+    url = environ.get("AWS_ENDPOINT_URL") or None
+    for name, value in environ.items():
+        if name.lower() in _ENDPOINTS and value and value != url:
+            raise LakeError(f"{name} names another store than AWS_ENDPOINT_URL: set AWS_ENDPOINT_URL alone")
+    return url
+
+
 @dataclass(frozen=True)
 class _S3:
     """An S3 place that is asked by hand."""
@@ -155,7 +176,7 @@ class _S3:
             missing = "the bucket" if not bucket else "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             raise LakeError(f"{root}: {missing} is not given, so that the store cannot be asked")
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        endpoint = environ.get("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com"
+        endpoint = s3_endpoint(environ) or f"https://s3.{region}.amazonaws.com"
         if endpoint.startswith("http://") and environ.get("AWS_ALLOW_HTTP", "").lower() not in _TRUE:
             raise LakeError(f"{root}: {endpoint} is plain http; set AWS_ALLOW_HTTP=true if that is meant")
         token = environ.get("AWS_SESSION_TOKEN", "")

@@ -17,6 +17,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from py_rt.data.lake_check import s3_endpoint
 from py_rt.data.storage import exists, scan
 from py_rt.errors import TableError
 
@@ -126,7 +127,7 @@ def _folders(place: str) -> list[str]:
     store, path = fs.LocalFileSystem(), place
     if place.startswith("s3://"):
         scheme = "http" if os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"} else "https"
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = s3_endpoint(os.environ)
         given = {"endpoint_override": endpoint.partition("://")[2].rstrip("/"), "scheme": scheme} if endpoint else {}
         store, path = fs.S3FileSystem(region=os.environ.get("AWS_REGION"), **given), place.removeprefix("s3://")
     found = store.get_file_info(fs.FileSelector(path, allow_not_found=True))
@@ -134,21 +135,30 @@ def _folders(place: str) -> list[str]:
 
 
 def compact(uri: str) -> Compacted:
-    """Join the small files of each partition into large ones; rows stay as they are.
+    """Join the small files of each partition into large ones; rows stay as they are, and others may write meanwhile.
 
     Raises:
         TableError: there is no table, or the store refuses.
     """
     table = _table(uri)
-    before, rows = len(table.file_uris()), _rows(table)
+    seen, before = int(table.version()), len(table.file_uris())
     try:
         table.optimize.compact()
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise TableError(f"{uri}: compaction was refused and nothing changed: {error}") from error
-    after = _table(uri)
-    if _rows(after) != rows:
-        raise TableError(f"{uri}: compaction left {_rows(after)} rows of {rows}; restore version {table.version()}")
-    return Compacted(before, len(after.file_uris()), rows, int(after.version()))
+    after = DeltaTable(uri, version=_compacted(uri, seen))
+    rows, version = _rows(after), int(after.version())
+    # The version that it was made from: between the one that was seen and its own, others may have written.
+    whole = _rows(DeltaTable(uri, version=version - 1)) if version > seen else rows
+    if rows != whole:
+        raise TableError(f"{uri}: compaction left {rows} rows of {whole}; restore version {version - 1}")
+    return Compacted(before, len(after.file_uris()), rows, version)
+
+
+def _compacted(uri: str, seen: int) -> int:
+    """The newest version that compaction made after one that was seen; that one where there was nothing to join."""
+    later = [one for one in history(uri) if one.version > seen]
+    return next((one.version for one in later if one.operation == "OPTIMIZE"), seen)
 
 
 def vacuum(uri: str, *, keep_days: int = KEEP_DAYS, dry_run: bool = True) -> list[str]:

@@ -491,6 +491,11 @@ def scan(
     if not exists(uri):
         raise TableError(f"{uri} holds no table yet: materialise the asset that writes it")
     try:
+        # Asked for a version below 0 the library overflows, for one far above the newest it does not come back.
+        newest = int(DeltaTable(uri).version()) if version is not None else 0
+        if version is not None and not 0 <= version <= newest:
+            problem = f"cannot be read at version {version}: allowed are 0 to {newest}"
+            raise TableError(f"{uri} {problem}; see them with `py_rt lake history`, or leave it out for the newest")
         table = pl.scan_delta(_Table(uri, version=version))
         schema = table.collect_schema()
     except (DeltaError, pl.exceptions.PolarsError) as error:

@@ -96,5 +96,6 @@ def test_a_table_is_written_as_a_file_with_its_digits(lake: Path, tmp_path: Path
         assert pl.read_csv(tmp_path / "d.csv", infer_schema=False)["date"].to_list() == [day.isoformat()]
     assert main(["lake", "export", "raw/priced", str(tmp_path / "e.xlsx")]) == 1
     assert main(["lake", "export", "raw/priced", str(tmp_path / "e.csv"), "--from", "monday"]) == 1
+    assert main(["lake", "export", "raw/priced", str(tmp_path / "e.csv"), "--to", "9999-12-31"]) == 1
     assert main(["lake", "export", "raw/absent", str(tmp_path / "e.csv")]) == 1
     assert not (tmp_path / "e.csv").exists()

@@ -6,6 +6,7 @@ It is a process of its own: the library of the tables holds the interpreter whil
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -180,6 +181,17 @@ def test_unsafe_settings_are_refused(root: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("AWS_S3_ALLOW_UNSAFE_RENAME")
     monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
     assert "need 'etag'" in check_lake(root).problems[0]
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "aws_endpoint_url"])
+def test_a_second_address_is_refused(root: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, os.environ["AWS_ENDPOINT_URL"])
+    assert check_lake(root).safe
+    # The tables' library would ask this one.
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for ask in (check_lake, tables_below):
+        with pytest.raises(LakeError, match=f"{name} names another store than AWS_ENDPOINT_URL"):
+            ask(root)
 
 
 @contextmanager

@@ -66,6 +66,31 @@ def test_compaction_leaves_fewer_files_and_the_same_rows(tmp_path: Path) -> None
     assert (again.files_after, again.version) == (1, done.version)
 
 
+def test_what_others_write_beside_a_compaction_is_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deltalake import DeltaTable, write_deltalake
+    from deltalake.table import TableOptimizer
+
+    uri = str(tmp_path / "busy")
+
+    def write(value: int) -> None:
+        write_deltalake(uri, rows(value, value).to_arrow(), mode="append", partition_by=["date"])
+
+    for value in range(4):
+        write(value % 2)
+    joined = TableOptimizer.compact
+
+    def beside(_: TableOptimizer) -> object:
+        write(5)
+        done = joined(TableOptimizer(DeltaTable(uri)))
+        write(6)
+        return done
+
+    monkeypatch.setattr(TableOptimizer, "compact", beside)
+    done = compact(uri)
+    assert (done.rows, done.version) == (5, 5)
+    assert scan(uri).collect().height == 6
+
+
 def test_vacuum_keeps_young_files_and_names_old_ones(uri: str) -> None:
     with pytest.raises(TableError, match="kept for 7 days at least, asked were 1"):
         vacuum(uri, keep_days=1)
