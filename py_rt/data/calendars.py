@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -125,9 +125,8 @@ class Calendar:
             CalendarError: a bar length out of range, or a bar that is not covered.
         """
         slots = _slots(bar_ns)
-        if bars.height:
-            self._check_time(bars["ts_open"])
         starts, ends = self._spans(bar_ns, anchor)
+        self._check_time(bars["ts_open"], starts, ends)
         ts = bars["ts_open"].to_numpy()
         at = np.searchsorted(starts, ts, side="right") - 1
         inside = (at >= 0) & (ts < ends[np.maximum(at, 0)]) if starts.size else np.zeros(ts.size, dtype=bool)
@@ -233,13 +232,19 @@ class Calendar:
         starts, ends = self.sessions["ts_open"].to_numpy(), self.sessions["ts_close"].to_numpy()
         return (starts // bar_ns * bar_ns if anchor == "clock" else starts), ends
 
-    def _check_time(self, ts: pl.Series) -> None:
-        days = pl.select(pl.from_epoch(ts.sort().drop_nulls(), time_unit="ns").dt.date()).to_series()
-        if days.len() != ts.len():
+    def _check_time(self, ts: pl.Series, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        if ts.null_count():
             raise CalendarError(f"calendar {self.name}: bars have nulls in ts_open")
-        if days.len():
-            # A session of the other side of the world begins on another UTC day.
-            self._check(days[0] + timedelta(days=1), days[-1] - timedelta(days=1))
+        # A session over night, or of the other side of the world, reaches into the UTC day before or after its own.
+        covered_from = min([_midnight(self.first_day), *starts[:1].tolist()])
+        covered_to = max([_midnight(self.last_day) + NS_PER_DAY, *ends[-1:].tolist()])
+        outside = ts.filter((ts < covered_from) | (ts >= covered_to))
+        if outside.len():
+            moment = pl.select(pl.from_epoch(outside.head(1), time_unit="ns").dt.to_string("%Y-%m-%d %H:%M:%S")).item()
+            raise CalendarError(
+                f"calendar {self.name} was loaded from {self.first_day} to {self.last_day}, {outside.len()} bars are "
+                f"outside, the first of them of {moment} UTC; load it for more days"
+            )
 
     def _check(self, first: object, last: object) -> None:
         if not isinstance(first, date) or not isinstance(last, date):
@@ -249,6 +254,10 @@ class Calendar:
                 f"calendar {self.name} was loaded from {self.first_day} to {self.last_day}, asked were {first} to "
                 f"{last}; load it for more days"
             )
+
+
+def _midnight(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * NS_PER_DAY
 
 
 def _slots(bar_ns: int) -> int:

@@ -156,9 +156,11 @@ def impute(frame: pl.DataFrame, policies: Mapping[str, Policy], by: Sequence[str
 def _rows_of_series(frame: pl.DataFrame, by: Sequence[str]) -> list[NDArray[np.int64]]:
     if not by:
         return [np.arange(frame.height)]
-    numbered = frame.select(*by, pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
-    grouped = numbered.group_by(list(by), maintain_order=True).agg(_ROW)
-    return [np.asarray(rows, dtype=np.int64) for rows in grouped[_ROW].to_list()]
+    # Whatever the columns are called, none is called as this one.
+    row = "".join(by) + _ROW
+    numbered = frame.select(*by, pl.int_range(pl.len(), dtype=pl.Int64).alias(row))
+    grouped = numbered.group_by(list(by), maintain_order=True).agg(row)
+    return [np.asarray(rows, dtype=np.int64) for rows in grouped[row].to_list()]
 
 
 def impute_known(
@@ -178,8 +180,9 @@ def impute_known(
     Raises:
         ImputationError: as for :func:`impute`.
     """
-    sorted_rows = rows.with_row_index("_order").sort("ts_known", *order, maintain_order=True)
-    return impute(sorted_rows, policies, by=by).sort("_order").drop("_order")
+    place = "".join(rows.columns) + _ROW  # longer than each of their names, so none of them
+    sorted_rows = rows.with_row_index(place).sort("ts_known", *order, maintain_order=True)
+    return impute(sorted_rows, policies, by=by).sort(place).drop(place)
 
 
 def _check(frame: pl.DataFrame, name: str) -> None:

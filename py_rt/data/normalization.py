@@ -49,6 +49,9 @@ VALUES_MIN = 2
 TAIL = 0.01
 """Share of the training rows on each side that `winsorized` holds back."""
 
+WHOLE_WITHIN = 1e-9
+"""How far below a whole number of rows a share of them still counts as that number."""
+
 IQR_OF_NORMAL = 1.3489795003921634
 """Interquartile range of the standard normal distribution."""
 
@@ -180,7 +183,9 @@ def fit(values: Numbers, method: Method, tail: float = TAIL, knots: int = KNOTS_
         return Normalization(method, knots=tuple(kept.tolist()), rows=len(x))
     low = high = None
     if method == "winsorized":
-        cut = int(tail * len(x))
+        # As a float 0.29 * 100 is 28.999...96: the product of a share in decimals is off by its last bits.
+        # No tolerance cuts past the middle.
+        cut = min(math.floor(tail * len(x) + WHOLE_WITHIN), (len(x) - 1) // 2)
         low, high = float(x[cut]), float(x[len(x) - 1 - cut])
         x = np.clip(x, low, high)
     center, scale = _place_and_spread(x, method)

@@ -67,8 +67,14 @@ class Reference:
 
         Raises:
             SourceError: a file is of another form; file and row are named.
+            UniverseError: two files are of the same ticker.
         """
-        return {ticker_of(path): CorporateActions.from_factor_file(path) for path in self._files("factor_files")}
+        files: dict[str, Path] = {}
+        for path in self._files("factor_files"):
+            other = files.setdefault(ticker_of(path), path)
+            if other != path:
+                raise UniverseError(f"{other} and {path} both tell of {ticker_of(path)}; keep the one of this market")
+        return {ticker: CorporateActions.from_factor_file(path) for ticker, path in files.items()}
 
     def members_table(self) -> pl.DataFrame:
         """Every stay in every index: `index_name`, `ticker`, `start`, `end`, by these.
@@ -97,6 +103,7 @@ class Reference:
 
         Raises:
             SourceError: a file is of another form; file and row are named.
+            UniverseError: two files are of the same ticker.
         """
         made = [one.table().select(pl.lit(ticker).alias("ticker"), pl.all()) for ticker, one in self.actions().items()]
         empty = CorporateActions().table().select(pl.lit("", dtype=pl.String).alias("ticker"), pl.all()).clear()

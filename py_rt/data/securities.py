@@ -165,9 +165,16 @@ class SecurityMaster:
 
         Raises:
             SourceError: a row is of another form, or days go back; file and row are named.
-            UniverseError: two files tell of the same security.
+            UniverseError: two files tell of the same security; both are named.
         """
-        return cls(_read_map_file(path) for path in sorted(paths))
+        read: dict[SecurityId, tuple[Path, Security]] = {}
+        for path in sorted(paths):
+            security = _read_map_file(path)
+            if security.id in read:
+                problem = f"tells of security {security.id} as {read[security.id][0]} does; an id names one security"
+                raise UniverseError(f"{path}: row 1: {problem}: leave one of the files out")
+            read[security.id] = (path, security)
+        return cls(security for _, security in read.values())
 
     @property
     def securities(self) -> tuple[Security, ...]:

@@ -13,6 +13,8 @@ market; a membership ends before its day of leaving.
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Self
@@ -88,18 +90,23 @@ class IndexMembership:
 
         Raises:
             SourceError: a row is of another form; file and row are named.
-            UniverseError: stays that contradict each other.
+            UniverseError: there is no row below the header, a stay ends before it begins, or two of a ticker overlap;
+                file and row are named.
         """
         (_, header), *rows = csv_rows(path)
         if header != ["ticker", "start_date", "end_date"]:
             raise SourceError(SOURCE, path.name, 1, f"header is {header}; wanted ticker,start_date,end_date")
-        stays = []
+        if not rows:
+            raise UniverseError(f"{path}: row 1: there is no member below the header; get the list again")
+        stays: dict[str, list[tuple[int, Membership]]] = defaultdict(list)
         for line, row in rows:
             start, end = (iso_day(row[1]), iso_day(row[2])) if len(row) == len(header) else (None, None)
             if start is None or not row[0] or (end is None and row[2]):
                 raise SourceError(SOURCE, path.name, line, f"is {row}; wanted ticker,YYYY-MM-DD,YYYY-MM-DD or no end")
-            stays.append(Membership(row[0].upper(), start, end))
-        return cls(stays, known_until)
+            stay = Membership(row[0].upper(), start, end)
+            _check_stay(path, line, stay, stays[stay.ticker])
+            stays[stay.ticker].append((line, stay))
+        return cls((stay for of_ticker in stays.values() for _, stay in of_ticker), known_until)
 
     def on(self, day: date) -> list[Membership]:
         """The stays of that day, by ticker.
@@ -180,6 +187,18 @@ class IndexMembership:
                 f"the membership is known from {self.known_from} to {self.known_until}, not on {day}; an unknown "
                 "universe is no empty one"
             )
+
+
+def _check_stay(path: Path, line: int, stay: Membership, above: list[tuple[int, Membership]]) -> None:
+    """Refuse a row that ends before it begins, or overlaps one of its ticker above it."""
+    place = f"{path}: row {line}: {stay.ticker}"
+    if stay.end is not None and stay.end <= stay.start:
+        raise UniverseError(f"{place}: a stay from {stay.start} ends on {stay.end}; its end is the day of leaving")
+    for row, other in above:
+        is_apart = (stay.end or date.max) <= other.start or (other.end or date.max) <= stay.start
+        if not is_apart:
+            problem = f"the stay from {stay.start} overlaps that from {other.start} in row {row}"
+            raise UniverseError(f"{place}: {problem}; give the earlier one its end, or take one out")
 
 
 def read_changes(path: Path) -> pl.DataFrame:
@@ -307,5 +326,10 @@ def _coarse_row(path: Path, line: int, row: list[str]) -> tuple[object, ...]:
         raise SourceError(SOURCE, path.name, line, str(error)) from error
     if row[5] not in {"True", "False"}:
         raise SourceError(SOURCE, path.name, line, f"has_fundamentals is {row[5]!r}; allowed are True and False")
+    for at, number in zip((2, 3, 4, 6, 7), numbers, strict=True):
+        # Polars takes NaN for more than any number: such a row would pass every least turnover.
+        if not math.isfinite(number) or number < 0:
+            problem = f"{_COARSE[at]} is {row[at]!r}; allowed are finite numbers from 0 on: mend or drop the row"
+            raise SourceError(SOURCE, path.name, line, problem)
     close, volume, turnover, price_factor, split_factor = numbers
     return (str(security), row[1], close, volume, turnover, row[5] == "True", price_factor, split_factor)

@@ -317,8 +317,6 @@ def _check_path(bars: pl.DataFrame, horizon_bars: int, bar_ns: int) -> None:
     if not 1 <= horizon_bars <= MAX_HORIZON_BARS:
         raise LabelError(f"horizon_bars is {horizon_bars}; allowed is 1 to {MAX_HORIZON_BARS}")
     _check_columns(bars, "ts_close", "close")
-    if not bars["close"].dtype.is_integer():
-        raise LabelError(f"close is {bars['close'].dtype}; wanted integers of 1e-8 quote units")
     _check_grid(bars, bar_ns)
 
 
@@ -329,6 +327,9 @@ def _check_columns(bars: pl.DataFrame, *names: str) -> None:
 
 
 def _check_grid(bars: pl.DataFrame, bar_ns: int) -> None:
+    # Of other integers differences wrap: 99 - 100 of unsigned ones is a rise.
+    if bars["close"].dtype != pl.Int64:
+        raise LabelError(f"close is {bars['close'].dtype}; wanted Int64 in units of 1e-8 of the quote currency")
     if bars.select(pl.col("ts_close", "close").is_null().any()).row(0) != (False, False):
         raise LabelError("bars have nulls in ts_close or close")
     steps = bars.get_column("ts_close").diff().drop_nulls()

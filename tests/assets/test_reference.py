@@ -13,6 +13,7 @@ import pytest
 from assets import reference
 from py_rt.data.reference import Reference
 from py_rt.data.schemas import CORPORATE_ACTIONS, INDEX_MEMBERS, SECURITY_NAMES
+from py_rt.data.securities import UniverseError
 from py_rt.data.storage import Lake, write_whole
 
 SHARED = Path(os.environ.get("PY_RT_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -70,6 +71,15 @@ def test_a_list_of_survivors_is_warned_of(tmp_path: Path) -> None:
     assert tables["index_members"]["index_name"].to_list() == ["all", "all", "today"]
     assert checks["index_members:no_list_of_survivors"] is False
     assert checks["index_members:fits_schema"] is True
+
+
+def test_two_markets_files_of_one_ticker_are_refused(tmp_path: Path) -> None:
+    for market, factor in (("usa", 0.5), ("india", 0.25)):
+        path = tmp_path / "equity" / market / "factor_files" / "tcs.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"20200102,1,{factor},10\n20500101,1,1,0\n")
+    with pytest.raises(UniverseError, match=r"india/factor_files/tcs.csv and .*usa.* both tell of TCS; keep the one"):
+        Reference(tmp_path).actions_table()
 
 
 def test_where_the_folder_is_absent_the_tables_stay_as_they_are(tmp_path: Path) -> None:

@@ -190,3 +190,19 @@ def test_without_bars_there_is_nothing_to_number_and_no_hole(xnys: Calendar) -> 
     closed = Calendar.load("XNYS", date(2020, 12, 25), date(2020, 12, 27))
     placed = closed.number_bars(pl.DataFrame({"ts_open": [new_york(2020, 12, 26, 10, 0)]}), bar_ns=HOUR)
     assert placed["session"].to_list() == [None]
+
+
+@pytest.mark.parametrize(("name", "minute_before"), [("XNYS", False), ("XASX", True), ("CMES", True), ("24/7", False)])
+def test_a_bar_outside_of_the_loaded_days_is_refused_unless_its_session_is_loaded(
+    name: str, *, minute_before: bool
+) -> None:
+    calendar = Calendar.load(name, date(2020, 12, 22), date(2020, 12, 23))
+    midnight = ns(datetime(2020, 12, 22, tzinfo=ZoneInfo("UTC")))
+    first = calendar.sessions["ts_open"][0]
+    assert (first < midnight) == minute_before
+    bars = calendar.expected_bars(bar_ns=MINUTE)
+    assert calendar.number_bars(bars, bar_ns=MINUTE)["bar_number"].null_count() == 0
+    calendar.number_bars(pl.DataFrame({"ts_open": [midnight, midnight + 48 * HOUR - MINUTE]}), bar_ns=MINUTE)
+    for ts in (min(first, midnight) - MINUTE, midnight + 48 * HOUR, new_york(2020, 12, 21, 10, 30)):
+        with pytest.raises(CalendarError, match=r"from 2020-12-22 to 2020-12-23, 1 bars .* UTC; load it for more days"):
+            calendar.number_bars(pl.DataFrame({"ts_open": [midnight, ts]}), bar_ns=MINUTE)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from py_rt.data.imputation import KINDS, ImputationError, Kind, Policy, fill, impute, read_policies
+from py_rt.data.imputation import KINDS, ImputationError, Kind, Policy, fill, impute, impute_known, read_policies
 from py_rt.defaults import default_root
 
 if TYPE_CHECKING:
@@ -162,3 +162,12 @@ def test_policies_are_read_from_a_file_and_its_faults_are_told(tmp_path: Path) -
 
 def test_the_shipped_file_has_no_policy() -> None:
     assert read_policies(default_root() / "config" / "imputation.toml") == {}
+
+
+@pytest.mark.parametrize("name", ["_row", "_order", ""])
+def test_a_series_may_be_called_anything(name: str) -> None:
+    frame = pl.DataFrame({name: ["a", "b", "a"], "x": [1.0, 2.0, None], "ts_known": [1, 2, 3]})
+    assert impute(frame, {"x": Policy()}, by=[name])["x"].to_list() == [1.0, 2.0, 1.0]
+    known = impute_known(frame.reverse(), {"x": Policy()}, by=[name], order=[name])
+    assert known["x"].to_list() == [1.0, 2.0, 1.0]
+    assert known.columns == [name, "x", "ts_known", "x_imputed"]

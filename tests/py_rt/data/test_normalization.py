@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -158,3 +159,12 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     for text in ("{", "[]", '{"a": {}}'):
         with pytest.raises(FitError):
             from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("tail", "rows"), [(0.29, 100), (0.07, 100), (0.28, 100), (0.14, 50), (0.125, 20), (0.4999999999, 2)]
+)
+def test_a_tail_is_the_whole_number_of_rows_that_it_says(tail: float, rows: int) -> None:
+    one = fit(np.arange(rows, dtype=np.float64), "winsorized", tail=tail)
+    cut = math.floor(Fraction(str(tail)) * rows)
+    assert (one.low, one.high) == (cut, rows - 1 - cut)

@@ -347,12 +347,47 @@ def test_stays_that_contradict_each_other_are_refused(stays: list[tuple[str, dat
 
 
 @pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("", "row 1: there is no member below the header"),
+        ("A,2002-01-01,2001-01-01\n", "row 2: A: a stay from 2002-01-01 ends on 2001-01-01"),
+        ("A,2001-06-01,\nB,2001-01-01,\nA,2001-01-01,2002-01-01\n", "row 4: A: the stay .* from 2001-06-01 in row 2"),
+        ("A,2001-01-01,\nA,2001-01-01,\n", "row 3: A: the stay from 2001-01-01 overlaps that from 2001-01-01 in row 2"),
+    ],
+)
+def test_a_list_of_stays_that_contradict_each_other_is_told_with_file_and_row(
+    tmp_path: Path, rows: str, words: str
+) -> None:
+    path = write(tmp_path / "odd.csv", "ticker,start_date,end_date\n" + rows)
+    with pytest.raises(UniverseError, match=words) as caught:
+        IndexMembership.from_csv(path)
+    assert str(path) in str(caught.value)
+
+
+def test_stays_of_one_ticker_may_touch_in_any_order(tmp_path: Path) -> None:
+    rows = "A,2003-01-01,\nA,2001-01-01,2002-01-01\nA,2002-01-01,2003-01-01\n"
+    index = IndexMembership.from_csv(write(tmp_path / "list.csv", "ticker,start_date,end_date\n" + rows))
+    assert [stay.start.year for stay in index.stays] == [2001, 2002, 2003]
+
+
+def test_two_map_files_of_one_security_are_both_named(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, "19980102,a\n20501231,a\n") for name in ("a.csv", "b.csv")]
+    with pytest.raises(UniverseError, match=r"b\.csv: row 1: tells of security A\.19980102 as .*a\.csv does"):
+        SecurityMaster.from_map_files(paths)
+
+
+@pytest.mark.parametrize(
     ("row", "words"),
     [
         ("A RPTMYV3VC57P,A,1,2,3,True,1", "has 7 fields"),
         ("A RPTMYV3VC57P,A,one,2,3,True,1,1", "could not convert"),
         ("A,A,1,2,3,True,1,1", "no id of an equity"),
         ("A RPTMYV3VC57P,A,1,2,3,yes,1,1", "has_fundamentals is 'yes'"),
+        ("A RPTMYV3VC57P,A,1,2,nan,True,1,1", "dollar_volume is 'nan'; allowed are finite numbers from 0 on"),
+        ("A RPTMYV3VC57P,A,1,2,inf,True,1,1", "dollar_volume is 'inf'"),
+        ("A RPTMYV3VC57P,A,1,-2,3,True,1,1", "volume is '-2'"),
+        ("A RPTMYV3VC57P,A,-1,2,3,True,1,1", "close is '-1'"),
+        ("A RPTMYV3VC57P,A,1,2,3,True,1,nan", "split_factor is 'nan'"),
     ],
 )
 def test_a_broken_cross_section_is_told_with_file_and_row(tmp_path: Path, row: str, words: str) -> None:

@@ -54,6 +54,8 @@ def test_a_label_depends_only_on_bars_up_to_its_end(closes: list[int], horizon: 
         (bars([1, 0, 3]), "not above 0"),
         (bars([1, 2]).drop("close"), r"lack the columns \['close'\]"),
         (pl.DataFrame({"ts_close": [10, 20], "close": [1, None]}), "nulls"),
+        (bars([1, 2]).with_columns(pl.col("close").cast(pl.Float64)), "close is Float64; wanted Int64"),
+        (bars([2, 1]).with_columns(pl.col("close").cast(pl.UInt64)), "close is UInt64; wanted Int64"),
     ],
 )
 def test_unfit_bars_are_refused(table: pl.DataFrame, message: str) -> None:
