@@ -289,13 +289,20 @@ def test_a_resting_order_is_cancelled_by_its_name(shell: Shell, digest: str) -> 
     def is_low() -> bool:
         return Decimal(shell.json("positions")["positions"][0]["mark_price"]) <= Decimal("100.5")
 
+    def is_placed() -> bool:
+        """Whether the order rests: the market may have gone on since it was low."""
+        said = shell("order", "new", "buy", "0.5", "--instrument", SYMBOL, "--price", "98.6", "--json")
+        assert said.status == 0 or "PriceCollar" in said.out, said
+        names.extend([said.facts["client_order_id"]] if said.status == 0 else [])
+        return said.status == 0
+
     # Else the strategy would cancel the slot's buys itself, whenever its model says exit.
     shell.json("set", "exit_threshold", "0.01")
+    names: list[str] = []
     for line in (["cancel", "--order"], ["order", "cancel"]):
         # The market swings between 100 and 101.2, and no price may be farther than 2 % from it.
-        until(is_low, "a market from which a price that it never reaches is near enough")
-        sent = shell.json("order", "new", "buy", "0.5", "--instrument", SYMBOL, "--price", "98.6")
-        name = sent["client_order_id"]
+        until(lambda: is_low() and is_placed(), "a market from which a price that it never reaches is near enough")
+        name = names[-1]
         assert is_open(name)
         assert shell.json(*line, name)["scope"] == f"order:{name}"
         until(lambda name=name: not is_open(name), "a cancelled order")  # type: ignore[misc]
