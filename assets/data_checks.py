@@ -187,12 +187,11 @@ def expectation_result(report: expectations.Report, day: object, there: int) -> 
     description=f"Whole table: as many rows on each of the {RECENT_DAYS} newest days as on the days before it.",
 )
 def rows_as_usual(raw_bars: pl.LazyFrame) -> dg.AssetCheckResult:
-    """Count rows of every day that is over, and compare each with the days before it."""
+    """Count rows of every day that is over, up to the newest that landed, and compare each with the days before it."""
     days = raw_bars.group_by("date").agg(pl.len().alias("rows"), pl.col("source_end").max()).collect(engine="streaming")
     reach = days.select(pl.from_epoch(pl.col("source_end").max(), time_unit="ns").dt.date()).item()
-    over = days.filter(pl.col("date") < reach) if reach is not None else days.clear()
-    counts = anomalies.every_day(over, reach) if reach is not None else over
-    return volume_result(anomalies.volume_anomalies(counts))
+    over = pl.col("date") < reach if reach is not None else pl.lit(value=False)
+    return volume_result(anomalies.volume_anomalies(anomalies.every_day(days.filter(over))))
 
 
 @dg.asset_check(

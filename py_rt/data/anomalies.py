@@ -27,7 +27,6 @@ from py_rt.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from numpy.typing import NDArray
 
@@ -66,25 +65,25 @@ class AnomalyError(DataError):
     """Rows about which nothing can be said, or settings that make no sense."""
 
 
-def every_day(counts: pl.DataFrame, until: date) -> pl.DataFrame:
+def every_day(counts: pl.DataFrame) -> pl.DataFrame:
     """Counts of days with those on which nothing came although something was to come, as 0 rows.
 
     That is where one of the four same days of the week before had rows: a market that rests at weekends lacks none.
 
     Args:
-        counts: `date` (Date) and `rows` (integer), one row per day.
-        until: the first day that is not over.
+        counts: `date` (Date) and `rows` (integer), one row per day. Nothing is said of days before the first and after
+            the last of them: those may not have been asked for yet.
 
     >>> from datetime import date
     >>> counts = pl.DataFrame({"date": [date(2024, 1, day) for day in (1, 2, 3, 8, 10)], "rows": [7] * 5})
-    >>> every_day(counts, date(2024, 1, 12)).filter(pl.col("rows") == 0)["date"].to_list()
+    >>> every_day(counts).filter(pl.col("rows") == 0)["date"].to_list()
     [datetime.date(2024, 1, 9)]
     """
     there = set(counts["date"].to_list())
     if not there:
         return counts.select("date", "rows")
-    first = min(there)
-    days = [first + timedelta(days=step) for step in range((until - first).days)]
+    first, last = min(there), max(there)
+    days = [first + timedelta(days=step) for step in range((last - first).days)]
     weeks = [timedelta(days=7 * week) for week in range(1, 5)]
     absent = [day for day in days if day not in there and any(day - week in there for week in weeks)]
     none = pl.DataFrame({"date": absent, "rows": [0] * len(absent)}, schema={"date": pl.Date, "rows": pl.Int64})
