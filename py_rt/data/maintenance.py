@@ -104,6 +104,7 @@ def tables_below(root: str, only: str = "") -> dict[str, str]:
 
     Raises:
         TableError: there is no such table, or the place cannot be listed.
+        LakeError: the environment says two addresses of the store.
     """
     base = root.rstrip("/")
     if only:
