@@ -490,3 +490,15 @@ proptest! {
         let _ = Program::new(&[&text], &|_| None);
     }
 }
+
+/// Prices of 0.5 and 2 in units of 1e-8: a plain number, a price, one over a price, each as people write it.
+#[test]
+fn values_of_every_unit_are_the_same_outside_of_a_run_and_of_its_last_bar() {
+    let program = program(&["close / close", "close + close", "1 / close"]);
+    let mut runner = Runner::new(&program, 64);
+    let closes = [50_000_000.0, 200_000_000.0];
+    runner.run(0, 2, &[&closes[..]; Input::ALL.len()]);
+    let outputs: Vec<_> = (0..program.len()).map(|output| runner.output(output)).collect();
+    assert_eq!(outputs, [[1.0, 1.0], [1.0, 4.0], [2.0, 0.5]]);
+    assert_eq!(runner.last_of_all().collect::<Vec<_>>(), [1.0, 4.0, 0.5]);
+}
